@@ -1,0 +1,88 @@
+"""Why: all parameters live in one flat vector, so that one update, one checkpoint, one pointer serve every layer.
+
+In: named shapes in order. Out: a `Layout` that shows a flat vector as named arrays and packs named arrays into one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+Array: TypeAlias = Any
+"""An array of the running namespace: `numpy.ndarray` or a JAX array."""
+
+Namespace: TypeAlias = Any
+"""The module whose functions act on the arrays: `numpy` or `jax.numpy`."""
+
+Named: TypeAlias = Mapping[str, Array]
+"""Arrays by the letter that the mathematics gives them."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where one named array lies in the flat vector."""
+
+    name: str
+    shape: tuple[int, ...]
+    offset: int
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The order, names and shapes of the arrays inside one flat vector.
+
+    >>> import numpy as np
+    >>> layout = Layout.of([("0.W", (2, 3)), ("0.b", (3,))])
+    >>> layout.size
+    9
+    >>> layout.views(np.arange(9.0))["0.b"]
+    array([6., 7., 8.])
+    """
+
+    slots: tuple[Slot, ...]
+
+    @classmethod
+    def of(cls, shapes: Iterable[tuple[str, tuple[int, ...]]]) -> Layout:
+        """Lay the named shapes one behind the other."""
+        slots, offset = [], 0
+        for name, shape in shapes:
+            slots.append(Slot(name, tuple(shape), offset))
+            offset += slots[-1].size
+        return cls(tuple(slots))
+
+    @cached_property
+    def size(self) -> int:
+        """Number of entries of the flat vector."""
+        return sum(slot.size for slot in self.slots)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names in order."""
+        return tuple(slot.name for slot in self.slots)
+
+    def views(self, flat: Array) -> dict[str, Array]:
+        """The named arrays inside a flat vector, without a copy where the namespace allows it."""
+        return {s.name: flat[s.offset : s.offset + s.size].reshape(s.shape) for s in self.slots}
+
+    def pack(self, xp: Namespace, arrays: Named, like: Array) -> Array:
+        """One flat vector, in the dtype of `like`, from arrays under this layout's names."""
+        if not self.slots:
+            return xp.zeros((0,), dtype=like.dtype)
+        return xp.concatenate([arrays[name].reshape(-1) for name in self.names]).astype(like.dtype)
+
+    def where(self, entry: int) -> tuple[str, tuple[int, ...]]:
+        """Name and index of one entry of the flat vector: `("0.W", (1, 2))`."""
+        slot = next(s for s in self.slots if s.offset <= entry < s.offset + s.size)
+        index, rest = [], entry - slot.offset
+        for length in reversed(slot.shape):
+            rest, position = divmod(rest, length)
+            index.append(position)
+        return slot.name, tuple(reversed(index))

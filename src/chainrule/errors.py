@@ -1,0 +1,60 @@
+"""Why: every mistake a user can make ends in one exception family with one message form.
+
+In: the object at fault, the argument, what is allowed, what came. Out: exceptions whose text reads
+`<Object>: <argument> must be <allowed>, got <value>. <cause or fix>`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+
+class ChainruleError(Exception):
+    """Base of all errors that this package raises on purpose."""
+
+
+class InvalidValueError(ChainruleError, ValueError):
+    """An argument, a setting or a piece of data has a value that is not allowed."""
+
+
+class FormatError(ChainruleError, ValueError):
+    """A file is not what it claims to be: damaged, of another format, or with unknown content."""
+
+
+class MissingError(ChainruleError, FileNotFoundError):
+    """A file, a data set or an optional package that is needed is not there."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+def must_be(owner: str, argument: str, allowed: str, got: Any, hint: str = "") -> str:
+    """The standard sentence for a wrong value.
+
+    >>> must_be("Dropout", "rate", "in [0, 1)", 1.0, "rate is the fraction dropped.")
+    'Dropout: rate must be in [0, 1), got 1.0. rate is the fraction dropped.'
+    """
+    return f"{owner}: {argument} must be {allowed}, got {got!r}. {hint}".rstrip()
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`Did you mean 'x'?` for the nearest known word, or the list of known words.
+
+    >>> did_you_mean("reLu", ["relu", "tanh"])
+    "Did you mean 'relu'?"
+    >>> did_you_mean("?", ["relu", "tanh"])
+    'Known: relu, tanh.'
+    """
+    names = sorted(known)
+    lowered = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(str(word).lower(), list(lowered), n=1, cutoff=0.6)
+    return f"Did you mean {lowered[close[0]]!r}?" if close else f"Known: {', '.join(names)}."
+
+
+def raise_all(faults: Iterable[str]) -> None:
+    """Raise one `InvalidValueError` that lists every fault, or return when there is none."""
+    found = list(faults)
+    if found:
+        raise InvalidValueError("\n".join(found))
