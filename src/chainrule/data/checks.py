@@ -1,0 +1,52 @@
+"""Why: numbers that cannot be learnt from are refused at the door, each named by its place.
+
+In: an array or the rows at fault. Out: sentences for `raise_all` that name column, row and value.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.errors import InvalidValueError
+
+
+def cell_fault(owner: str, column: str, allowed: str, value: object, rows: Array, hint: str) -> str:
+    """The sentence for a faulty column of a table, with its first faulty cell and the number of others.
+
+    `rows` are positions counted from 0; the sentence counts data rows from 1 and leaves the header out.
+
+    >>> cell_fault("pets.csv", "age", "numeric", "old", np.array([2, 5]), "Drop or encode the column.")
+    "pets.csv: column 'age' must be numeric, got 'old' in row 3 (and 1 row more). Drop or encode the column."
+    """
+    others = len(rows) - 1
+    more = f" (and {others} row{'s' * (others > 1)} more)" if others else ""
+    return f"{owner}: column {column!r} must be {allowed}, got {value!r} in row {rows[0] + 1}{more}. {hint}"
+
+
+def check_numeric(owner: str, argument: str, values: Array) -> None:
+    """Refuse an array that holds anything but booleans, whole numbers or real numbers."""
+    if values.dtype.kind not in "biuf":
+        raise InvalidValueError(
+            f"{owner}: {argument} must be numeric, got an array of {values.dtype}. Encode text first."
+        )
+
+
+def check_finite(owner: str, argument: str, values: Array) -> None:
+    """Refuse NaN and infinity in an array (n,) or (n, d).
+
+    Errors  `InvalidValueError` with row and column of the first one, both counted from 0 like array indices.
+
+    >>> check_finite("Standardizer", "X", np.array([[1.0, 2.0], [3.0, np.nan]]))
+    Traceback (most recent call last):
+    chainrule.errors.InvalidValueError: Standardizer: X must be finite, got nan at row 1, column 1
+    (counted from 0). Fill or drop missing values first.
+    """
+    finite = np.isfinite(values)
+    if finite.all():
+        return
+    places = np.argwhere(~finite)
+    where = ", ".join(f"{axis} {i}" for axis, i in zip(("row", "column"), places[0], strict=False))
+    more = f" and at {len(places) - 1} more" if len(places) > 1 else ""
+    got = f"{values[tuple(places[0])]} at {where} (counted from 0){more}"
+    raise InvalidValueError(f"{owner}: {argument} must be finite, got {got}. Fill or drop missing values first.")

@@ -1,0 +1,137 @@
+"""Why: a network learns fast only from inputs of like size around zero, and must meet new rows on that scale.
+
+In: training rows, never test rows. Out: a `Standardizer` that maps any rows there and back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.data.checks import check_finite, check_numeric
+from chainrule.errors import InvalidValueError, must_be
+
+_ROUNDING = 16 * np.finfo(np.float64).eps
+"""A standard deviation below this share of |mean| is rounding noise of a constant column."""
+
+_BLOCK = 4096
+"""Rows in float64 at one time, so that scaling a large float32 array needs no second copy of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Standardizer:
+    """The affine map to mean 0 and standard deviation 1.
+
+    Shapes     mean (d,), scale (d,), both float64; scale > 0
+    Reference  [ng2018] section 7.3
+
+    >>> X = np.array([[1.0, 10.0], [3.0, 10.0]])
+    >>> standardizer = Standardizer.fit(X)
+    >>> standardizer.apply(X)
+    array([[-1.,  0.], [ 1.,  0.]])
+    """
+
+    mean: Array
+    scale: Array
+
+    @classmethod
+    def identity(cls, d: int) -> Standardizer:
+        """The map that leaves d columns as they are."""
+        return cls(np.zeros(d), np.ones(d))
+
+    @classmethod
+    def fit(cls, X: Array, shared: bool = False, weights: Array | None = None) -> Standardizer:
+        """Mean and scale of the rows of X, in two passes, so that a large mean costs no digits of the scale.
+
+        Equations  (1) μ = Σ wᵢ xᵢ / Σ wᵢ            wᵢ = 1 unless given: μ = Σ xᵢ / n
+                   (2) σ² = Σ wᵢ (xᵢ - μ)² / Σ wᵢ    the scale is σ, and 1 for a constant column
+
+        Means are summed as distances from the first row that counts, so that a constant column has exactly
+        its own mean. With `shared`, μ and σ² are the averages over all columns too: one scale for pixels, where
+        columns that are nearly always 0 would otherwise be blown up.
+
+        Shapes     X (n, d), weights (n,) >= 0 and not all 0
+        Errors     `InvalidValueError` for NaN or infinity (with row and column), no rows, wrong weights
+        Reference  [ng2018] section 7.3
+        """
+        _check_rows(X)
+        w = np.ones(len(X)) if weights is None else _checked_weights(weights, len(X))
+        pool = _over_columns if shared else _per_column
+        first = X[np.argmax(w > 0)].astype(np.float64)
+        mean = pool(first + _weighted_mean(X, w, lambda x: x - first))  # (1)
+        variance = pool(_weighted_mean(X, w, lambda x: (x - mean) ** 2))  # (2)
+        deviation = np.sqrt(variance)
+        constant = deviation <= _ROUNDING * np.abs(mean)
+        return cls(mean, np.where(constant, 1.0, deviation))
+
+    def apply(self, X: Array, dtype: Any = np.float64) -> Array:
+        """Rows on the new scale, computed in float64 and then stored in `dtype`.
+
+        Forward  (3) Z = (X - μ) / σ
+        Shapes   X (n, d) -> (n, d)
+        Errors   `InvalidValueError` for another number of columns, NaN or infinity
+        """
+        self._check_columns("X", X)
+        Z = np.empty(X.shape, dtype)
+        for start in range(0, len(X), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            Z[block] = (X[block] - self.mean) / self.scale  # (3)
+        return Z
+
+    def undo(self, Z: Array) -> Array:
+        """Rows back on the scale they came from, float64.
+
+        Forward  (4) X = Z σ + μ
+        Shapes   Z (n, d) -> (n, d)
+        """
+        self._check_columns("Z", Z)
+        return Z * self.scale + self.mean  # (4)
+
+    def _check_columns(self, argument: str, values: Array) -> None:
+        columns = len(self.mean)
+        if values.ndim != 2 or values.shape[1] != columns:
+            allowed = f"of shape (n, {columns}), the columns it was fitted to"
+            raise InvalidValueError(must_be("Standardizer", argument, allowed, values.shape))
+        check_numeric("Standardizer", argument, values)
+        check_finite("Standardizer", argument, values)
+
+
+def _check_rows(X: Array) -> None:
+    if X.ndim != 2 or 0 in X.shape:
+        allowed = "of shape (n, d) with n and d at least 1"
+        raise InvalidValueError(must_be("Standardizer", "X", allowed, X.shape))
+    check_numeric("Standardizer", "X", X)
+    check_finite("Standardizer", "X", X)
+
+
+def _checked_weights(weights: Array, n: int) -> Array:
+    w = np.asarray(weights, dtype=np.float64)
+    if w.shape != (n,):
+        raise InvalidValueError(must_be("Standardizer", "weights", f"of shape ({n},)", w.shape))
+    check_finite("Standardizer", "weights", w)
+    if (w < 0).any() or not w.any():
+        hint = "A row of weight 0 is left out."
+        allowed = ">= 0 and not all 0"
+        raise InvalidValueError(must_be("Standardizer", "weights", allowed, float(w.min()), hint))
+    return w
+
+
+def _weighted_mean(X: Array, w: Array, of: Callable[[Array], Array]) -> Array:
+    """Σ wᵢ of(xᵢ) / Σ wᵢ for each column, in float64, block by block."""
+    total = np.zeros(X.shape[1])
+    for start in range(0, len(X), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        total += (w[block, None] * of(X[block].astype(np.float64))).sum(axis=0)
+    return total / w.sum()
+
+
+def _per_column(values: Array) -> Array:
+    return values
+
+
+def _over_columns(values: Array) -> Array:
+    return np.full_like(values, values.mean())

@@ -1,0 +1,115 @@
+"""Why: one word or path names any data, so that the command line, the estimators and the tests load alike.
+
+In: a built-in name, a file or a folder. Out: a `Dataset`, or rows to predict.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from chainrule.arrays import Array
+from chainrule.data import idx, npz, toys
+from chainrule.data.dataset import Dataset
+from chainrule.data.targets import check_task, settle_target
+from chainrule.errors import FormatError, InvalidValueError, MissingError, did_you_mean, must_be
+
+BUILTIN: Mapping[str, Callable[[int], Dataset]] = {
+    "digits": toys.digits,
+    "circles": toys.circles,
+    "moons": toys.moons,
+    "blobs": toys.blobs,
+    "spirals": toys.spirals,
+    "iris": toys.labelled("iris", "species"),
+    "wine": toys.labelled("wine", "cultivar"),
+    "breast_cancer": toys.labelled("breast_cancer", "diagnosis"),
+    "diabetes": toys.diabetes,
+    "mnist": lambda seed: idx.mnist(),
+}
+"""The data sets known by name; each takes the seed it may be drawn by."""
+
+TABLES = (".csv", ".parquet")
+
+
+def load(source: str | Path, target: str | None = None, *, task: str | None = None, seed: int = 0) -> Dataset:
+    """The data set that `source` names: a built-in name, a .csv, .parquet or .npz file, an IDX folder.
+
+    A built-in name comes before a file of that name: write ./mnist for a folder called mnist.
+
+    target  the column to learn, for .csv and .parquet, which need it; the other sources know theirs
+    task    "classification" or "regression", where the target alone would suggest the other
+    seed    for the sets that are drawn: circles, moons, blobs, spirals
+
+    Errors  `MissingError` for a path that is not there; `InvalidValueError` for an unknown name, and for data
+            that cannot be learnt from; `FormatError` for a damaged file or one of another kind
+
+    >>> data = load("circles")
+    >>> data.X.shape, data.task
+    ((300, 2), 'classification')
+    """
+    check_task("load", task)
+    if str(source) in BUILTIN:
+        _refuse_target(str(source), target)
+        return _with_task(BUILTIN[str(source)](seed), task)
+    path = _existing(source)
+    if path.suffix.lower() in TABLES:
+        from chainrule.data.tables import load_table
+
+        return load_table(path, target, task)
+    _refuse_target(path.name, target)
+    return npz.load_npz(path, task) if path.suffix.lower() == ".npz" else _with_task(_folder(path), task)
+
+
+def features_of(source: str | Path, feature_names: Sequence[str]) -> Array:
+    """The rows of any source as a model with these features takes them, (n, d); no target is needed.
+
+    Columns of .csv and .parquet files are found by name, in any order and among others; the columns of other
+    sources are taken as they stand and must be as many.
+
+    >>> features_of("circles", ("x1", "x2")).shape
+    (300, 2)
+    """
+    if str(source) not in BUILTIN and (path := _existing(source)).suffix.lower() in TABLES:
+        from chainrule.data import tables
+
+        return tables.features_of(path, feature_names)
+    X = npz.features_of(Path(source)) if Path(source).suffix.lower() == ".npz" else load(source).X
+    if X.shape[1] != len(feature_names):
+        allowed = f"of shape (n, {len(feature_names)}), one column per feature of the model"
+        raise InvalidValueError(must_be(str(source), "X", allowed, X.shape))
+    return X
+
+
+def _existing(source: str | Path) -> Path:
+    path, text = Path(source), str(source)
+    if path.exists():
+        return path
+    if path.suffix or "/" in text or os.sep in text:
+        hint = "Nothing is there under this path."
+        raise MissingError(must_be("load", "source", "an existing file or folder", text, hint))
+    allowed = "a built-in name or a path to a .csv, .parquet or .npz file or an IDX folder"
+    raise InvalidValueError(must_be("load", "source", allowed, text, did_you_mean(text, BUILTIN)))
+
+
+def _folder(path: Path) -> Dataset:
+    if not path.is_dir():
+        allowed = "a .csv, .parquet or .npz file, or a folder of IDX files"
+        raise FormatError(must_be("load", "source", allowed, str(path)))
+    return idx.load_idx(path)
+
+
+def _refuse_target(owner: str, target: str | None) -> None:
+    if target is not None:
+        hint = "Only .csv and .parquet files have target columns to choose from."
+        raise InvalidValueError(must_be(owner, "target", "left out", target, hint))
+
+
+def _with_task(dataset: Dataset, task: str | None) -> Dataset:
+    """The data set with its target read for another task, its own test rows alike."""
+    if task in (None, dataset.task):
+        return dataset
+    y, settled = settle_target(dataset.name, dataset.y, task)
+    test = _with_task(dataset.test, task) if dataset.test is not None else None
+    return replace(dataset, y=y, task=settled, test=test)

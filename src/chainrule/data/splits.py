@@ -1,0 +1,103 @@
+"""Why: a score counts only on rows the model never saw, and two runs of one seed must hold out the same rows.
+
+In: the rows' target or their number, a fraction and a seed. Out: sorted indices or three data sets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.data.dataset import Dataset
+from chainrule.errors import InvalidValueError, must_be, raise_all
+from chainrule.random import Purpose, Stream
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """A data set cut into rows to learn from, rows to choose by, and rows to report on; None where empty."""
+
+    train: Dataset
+    validation: Dataset | None
+    test: Dataset | None
+
+
+def split(
+    y_or_n: Array | int, fraction: float, seed: int, stratify: bool = False, part: int = 0
+) -> tuple[Array, Array]:
+    """The indices of the rows that stay and of those held out, each sorted upwards, with none in both.
+
+    round(fraction · n) rows are held out, at least one and never all. With `stratify`, y's classes are held
+    out in proportion (largest remainder), and every class of two or more rows has a row on both sides, even
+    where that holds out more; the only row of a class stays. Splits of different `part` draw independently.
+
+    Errors  `InvalidValueError` for a fraction outside (0, 1), fewer than two rows, or classes of one row only
+
+    >>> rest, held_out = split(np.array(["a", "a", "b", "b", "b", "b"]), 0.5, seed=0, stratify=True)
+    >>> len(rest), len(held_out)
+    (3, 3)
+    """
+    n = int(y_or_n) if isinstance(y_or_n, int | np.integer) else len(y_or_n)
+    raise_all(_faults(y_or_n, n, fraction, stratify))
+    codes = np.unique(y_or_n, return_inverse=True)[1] if stratify else np.zeros(n, dtype=np.int64)
+    counts = np.bincount(codes)
+    quotas = _quotas(counts, fraction)
+    if not quotas.any():
+        raise InvalidValueError(
+            f"split: y must have two rows of at least one class, got {n} rows of {n} classes. "
+            "Collect more rows or split without `stratify`."
+        )
+    order = Stream.from_seed(seed).fold(Purpose.SPLIT, part).permutation(np, n)
+    by_class = order[np.argsort(codes[order], kind="stable")]
+    place_in_class = np.arange(n) - np.repeat(np.cumsum(counts) - counts, counts)
+    held_out = place_in_class < np.repeat(quotas, counts)
+    return np.sort(by_class[~held_out]), np.sort(by_class[held_out])
+
+
+def three_way(dataset: Dataset, test_fraction: float, validation_fraction: float, seed: int) -> Parts:
+    """Train, validation and test rows of a data set, stratified by class for classification.
+
+    The source's own test rows are used where it brings some, and then `test_fraction` is not. The validation
+    fraction is of the rows left after the test rows. A fraction of 0 leaves that part None.
+
+    >>> parts = three_way(Dataset("toy", np.eye(10), np.arange(10.0), "regression", tuple("abcdefghij"), "t"),
+    ...                   test_fraction=0.2, validation_fraction=0.25, seed=0)
+    >>> len(parts.train.y), len(parts.validation.y), len(parts.test.y)
+    (6, 2, 2)
+    """
+    fraction = 0.0 if dataset.test is not None else test_fraction
+    rest, test = _part(dataset, fraction, seed, part=0)
+    train, validation = _part(rest, validation_fraction, seed, part=1)
+    return Parts(train, validation, dataset.test if dataset.test is not None else test)
+
+
+def _part(dataset: Dataset, fraction: float, seed: int, part: int) -> tuple[Dataset, Dataset | None]:
+    if fraction == 0:
+        return dataset.rows(slice(None)), None
+    rest, held_out = split(dataset.y, fraction, seed, stratify=dataset.task == "classification", part=part)
+    return dataset.rows(rest), dataset.rows(held_out)
+
+
+def _faults(y_or_n: Array | int, n: int, fraction: float, stratify: bool) -> list[str]:
+    faults = []
+    if not 0 < fraction < 1:
+        faults.append(must_be("split", "fraction", "in (0, 1)", fraction, "It is the share held out."))
+    if n < 2:
+        faults.append(must_be("split", "the number of rows", "at least 2", n, "Each side needs one."))
+    if stratify and np.ndim(y_or_n) == 0:
+        faults.append(must_be("split", "y_or_n", "the labels when `stratify` is True", y_or_n))
+    return faults
+
+
+def _quotas(counts: Array, fraction: float) -> Array:
+    """Rows to hold out of each class: floor(fraction · count), and one more for the largest remainders."""
+    share = fraction * counts
+    low, high = np.minimum(1, counts - 1), counts - 1
+    quotas = np.clip(np.floor(share).astype(np.int64), low, high)
+    missing = round(fraction * int(counts.sum())) - int(quotas.sum())
+    room = np.flatnonzero(quotas < high)
+    by_remainder = room[np.argsort(quotas[room] - share[room], kind="stable")]
+    quotas[by_remainder[: max(missing, 0)]] += 1
+    return quotas

@@ -1,0 +1,71 @@
+"""Why: the definition of correct: the mathematics of `nn` run as it is written, with NumPy.
+
+In: a recipe and rows. Out: a session; float32, or float64 where asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.engines.base import Rows, Session, never
+from chainrule.nn.layers import Context
+from chainrule.nn.step import Recipe, State, Sums, train_step
+
+_CHUNK = 4096
+"""Rows per pass in inference: bounds the memory that activations take."""
+
+
+class ReferenceSession:
+    """A training run by `train_step`; its state is replaced, never changed."""
+
+    def __init__(self, recipe: Recipe, rows: Rows) -> None:
+        self._recipe, self._rows = recipe, rows
+        self._bounds = recipe.batches(len(rows))
+        self._order: tuple[int, Array] = (-1, np.zeros(0))
+        self.state = recipe.start()
+
+    def load(self, state: State) -> None:
+        """Continue from a state."""
+        self.state = state
+
+    def run(self, epoch: int, first: int, rates: Array, stop: Callable[[], bool] = never) -> Sums:
+        """Batches of an epoch, one after another."""
+        if self._order[0] != epoch:
+            self._order = (epoch, self._recipe.order(np, len(self._rows), epoch))
+        sums = Sums()
+        for (start, end), rate in zip(self._bounds[first : first + len(rates)], rates, strict=True):
+            take = self._order[1][start:end]
+            X, Y, c = self._rows.X[take], self._rows.Y[take], self._rows.c[take]
+            self.state, measured = train_step(self._recipe, np, self.state, X, Y, c, rate)
+            sums = sums + measured
+            if stop():
+                break
+        return sums
+
+    def logits(self, X: Array) -> Array:
+        """Z in inference."""
+        return logits(self._recipe, self.state, X)
+
+
+def logits(recipe: Recipe, state: State, X: Array) -> Array:
+    """Z (n, k) in inference, a chunk of rows at a time."""
+    X = np.asarray(X, recipe.dtype)
+    chunks = [X[start : start + _CHUNK] for start in range(0, max(len(X), 1), _CHUNK)]
+    return np.concatenate([recipe.net(state.w, state.buffers, chunk, Context(np)) for chunk in chunks])
+
+
+class ReferenceEngine:
+    """NumPy, one expression per equation."""
+
+    name = "reference"
+
+    def supports(self, recipe: Recipe) -> tuple[str, ...]:
+        """Everything."""
+        return ()
+
+    def compile(self, recipe: Recipe, rows: Rows) -> Session:
+        """A session at the recipe's first state."""
+        return ReferenceSession(recipe, rows)

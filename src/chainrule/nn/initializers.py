@@ -1,0 +1,210 @@
+"""Why: where the weights start decides whether signals live or die on their way through a deep network.
+
+In: a stream and the shape (n_in, n_out) of a weight matrix. Out: the first W, float64, drawn on the host.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.constraints import NOT_NEGATIVE, POSITIVE, Checked, OneOf, limited
+from chainrule.errors import InvalidValueError, did_you_mean, must_be
+from chainrule.nn.activations import Function, activation
+from chainrule.random import Stream
+
+_DISTRIBUTION = OneOf(("normal", "uniform"))
+
+
+class Initializer(Protocol):
+    """A rule that draws the first values of a weight matrix."""
+
+    def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
+        """W (n_in, n_out), float64."""
+
+
+def spread(stream: Stream, distribution: str, sigma: float, n_in: int, n_out: int) -> Array:
+    """W (n_in, n_out) with mean 0 and standard deviation σ.
+
+    Forward    (1) normal: W = σ N(0, 1)    (2) uniform: W in ±σ√3, whose variance is σ² too
+    """
+    if distribution == "normal":
+        return (sigma * stream.normal(n_in * n_out)).reshape(n_in, n_out)  # (1)
+    return (sigma * math.sqrt(3.0) * (2.0 * stream.uniform(n_in * n_out) - 1.0)).reshape(n_in, n_out)  # (2)
+
+
+@dataclass(frozen=True)
+class Zeros:
+    """All weights zero: every unit of a layer stays like its neighbours for ever (the symmetry problem).
+
+    Forward    (1) W = 0
+    Reference  [ng2018] 7.4
+    """
+
+    def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
+        """W of zeros."""
+        return np.zeros((n_in, n_out))  # (1)
+
+
+@dataclass(frozen=True)
+class Constant(Checked):
+    """All weights equal: as symmetric as zeros.
+
+    Forward    (1) W = value
+    Reference  [ng2018] 7.4
+    """
+
+    value: float = 0.01
+
+    def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
+        """W of one value."""
+        return np.full((n_in, n_out), float(self.value))  # (1)
+
+
+@dataclass(frozen=True)
+class Normal(Checked):
+    """Normal weights of one spread whatever the width: variance shrinks or grows with every layer.
+
+    Forward    (1) W ~ σ N(0, 1)
+    Reference  [ng2018] 7.4
+    """
+
+    sigma: float = limited(NOT_NEGATIVE, 0.01)
+
+    def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
+        """W normal with standard deviation sigma."""
+        return spread(stream, "normal", self.sigma, n_in, n_out)  # (1)
+
+
+@dataclass(frozen=True)
+class Xavier(Checked):
+    """Keeps the variance of Z equal to that of its inputs; for sigmoid and tanh.
+
+    Forward    (1) σ = √(1 / n_in)
+    Reference  [ng2018] 7.4, [glorot2010]
+    """
+
+    distribution: str = limited(_DISTRIBUTION, "normal")
+
+    def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
+        """W with variance 1 / n_in."""
+        return spread(stream, self.distribution, math.sqrt(1.0 / n_in), n_in, n_out)  # (1)
+
+
+@dataclass(frozen=True)
+class LeCun(Checked):
+    """The same spread as Xavier's rule in the lecture's form, under the name that SELU's authors use.
+
+    Forward    (1) σ = √(1 / n_in)
+    Reference  [lecun1998], [klambauer2017]
+    """
+
+    distribution: str = limited(_DISTRIBUTION, "normal")
+
+    def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
+        """W with variance 1 / n_in."""
+        return spread(stream, self.distribution, math.sqrt(1.0 / n_in), n_in, n_out)  # (1)
+
+
+@dataclass(frozen=True)
+class He(Checked):
+    """Doubles Xavier's variance, since a rectifier drops half of it.
+
+    Forward    (1) σ = √(2 / n_in)
+    Reference  [he2015], [ng2018] 7.4
+    """
+
+    distribution: str = limited(_DISTRIBUTION, "normal")
+
+    def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
+        """W with variance 2 / n_in."""
+        return spread(stream, self.distribution, math.sqrt(2.0 / n_in), n_in, n_out)  # (1)
+
+
+@dataclass(frozen=True)
+class Glorot(Checked):
+    """A compromise between keeping the variance forward (1/n_in) and backward (1/n_out).
+
+    Forward    (1) σ = √(2 / (n_in + n_out))
+    Reference  [glorot2010] eq. 12, [ng2018] 7.4
+    """
+
+    distribution: str = limited(_DISTRIBUTION, "normal")
+
+    def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
+        """W with variance 2 / (n_in + n_out)."""
+        return spread(stream, self.distribution, math.sqrt(2.0 / (n_in + n_out)), n_in, n_out)  # (1)
+
+
+@dataclass(frozen=True)
+class Orthogonal(Checked):
+    """Columns (or rows, of the shorter side) orthonormal: a linear stack keeps every length exactly.
+
+    Forward    (1) G = N(0, 1), tall    (2) G = Q R    (3) W = gain · Q sign(diag R), wide again if it was wide
+    Reference  [saxe2014]
+    """
+
+    gain: float = limited(POSITIVE, 1.0)
+
+    def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
+        """W with orthonormal columns (n_in >= n_out) or rows, times gain."""
+        tall, short = max(n_in, n_out), min(n_in, n_out)
+        G = stream.normal(tall * short).reshape(tall, short)  # (1)
+        Q, R = np.linalg.qr(G)  # (2)
+        W = self.gain * Q * np.sign(np.diag(R))  # (3)
+        return W if n_in >= n_out else W.T
+
+
+INITIALIZERS: Mapping[str, Initializer] = {
+    "zeros": Zeros(),
+    "constant": Constant(),
+    "normal": Normal(),
+    "xavier": Xavier(),
+    "xavier_uniform": Xavier("uniform"),
+    "lecun": LeCun(),
+    "lecun_uniform": LeCun("uniform"),
+    "he": He(),
+    "he_uniform": He("uniform"),
+    "glorot": Glorot(),
+    "glorot_uniform": Glorot("uniform"),
+    "orthogonal": Orthogonal(),
+}
+"""Every initialiser by the name that users write."""
+
+_FOLLOWS: Mapping[str, str] = {
+    "Sigmoid": "xavier",
+    "Tanh": "xavier",
+    "Identity": "xavier",
+    "Exp": "xavier",
+    "SELU": "lecun",
+}
+
+
+def initializer(rule: str | Initializer) -> Initializer:
+    """The rule of that name, or the rule itself.
+
+    >>> initializer("he")
+    He(distribution='normal')
+
+    Raises `InvalidValueError` with the nearest name when the name is unknown.
+    """
+    if not isinstance(rule, str):
+        return rule
+    if rule not in INITIALIZERS:
+        hint = did_you_mean(rule, INITIALIZERS)
+        raise InvalidValueError(must_be("Dense", "initializer", "the name of an initialiser", rule, hint))
+    return INITIALIZERS[rule]
+
+
+def default_for(function: str | Function) -> str:
+    """The initialiser that suits the activation: He for the relu family, Xavier for sigmoid and tanh, LeCun for SELU.
+
+    >>> default_for("tanh"), default_for("mish")
+    ('xavier', 'he')
+    """
+    return _FOLLOWS.get(type(activation(function)).__name__, "he")

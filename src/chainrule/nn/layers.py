@@ -1,0 +1,299 @@
+"""Why: a layer is three pure functions, `init`, `forward`, `backward`; a network is a list of them.
+
+In: parameters and running statistics by letter, the rows from the layer before, a context. Out: the rows for the layer
+after, what the backward pass needs (visible, in `saved`), and gradients in the same letters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from chainrule.arrays import Array, Named, Namespace
+from chainrule.constraints import COUNT, POSITIVE, SHARE, Checked, Interval, OneOf, limited, validate
+from chainrule.errors import InvalidValueError, must_be
+from chainrule.nn.activations import Function, activation
+from chainrule.nn.initializers import Initializer, initializer
+from chainrule.random import Stream
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a pass over the network needs to know besides the numbers.
+
+    `xp` is the array namespace, `training` chooses batch statistics and dropout, `stream` gives the masks of this step.
+    """
+
+    xp: Namespace
+    training: bool = False
+    stream: Stream | None = None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The shapes that a layer brings: its parameters, its running statistics, and the width it hands on."""
+
+    parameters: Shapes
+    buffers: Shapes
+    outputs: int
+
+
+class Layer(Protocol):
+    """Init, forward, backward; a frozen value that holds settings and no numbers.
+
+    `init` gives float64 arrays for the shapes of `frame`. `forward` maps (n, d) to (n, outputs) and returns what
+    `backward` will read and the new running statistics. `backward` maps the gradient of the loss with respect to the
+    output to the gradient with respect to the input, and to each parameter under the parameter's own letter.
+    """
+
+    def frame(self, d: int) -> Frame:
+        """Shapes for inputs of width d."""
+
+    def init(self, stream: Stream, d: int) -> tuple[Named, Named]:
+        """First parameters and buffers."""
+
+    def forward(self, p: Named, buffers: Named, A: Array, ctx: Context) -> tuple[Array, Named, Named]:
+        """Output, saved values, new buffers."""
+
+    def backward(self, p: Named, saved: Named, dA: Array, ctx: Context) -> tuple[Array, Named]:
+        """Gradient with respect to the input, gradients with respect to the parameters."""
+
+
+@dataclass(frozen=True)
+class Dense:
+    """Affine map of every row.
+
+    `initializer=None` takes the rule that suits the activation which follows. `bias=False` drops b, which batch norm
+    right behind would cancel anyway.
+
+    Forward    (1) Z = A W + b
+    Backward   (2) dW = Aᵀ dZ    (3) db = Σᵢ dZᵢ    (4) dA = dZ Wᵀ
+    Shapes     A (n, d)   W (d, k)   b (k)   Z (n, k)
+    Reference  [rumelhart1986], [ng2018] 7.1
+
+    >>> Dense(3).frame(5).parameters
+    {'W': (5, 3), 'b': (3,)}
+    """
+
+    units: int = limited(COUNT)
+    bias: bool = limited(OneOf((True, False)), True)
+    initializer: str | Initializer | None = None
+
+    def __post_init__(self) -> None:
+        validate(self)
+        if self.initializer is not None:
+            initializer(self.initializer)
+
+    def frame(self, d: int) -> Frame:
+        """W and, if wanted, b."""
+        b = {"b": (self.units,)} if self.bias else {}
+        return Frame({"W": (d, self.units), **b}, {}, self.units)
+
+    def init(self, stream: Stream, d: int) -> tuple[Named, Named]:
+        """W by the initialiser, b zero."""
+        rule = initializer("xavier" if self.initializer is None else self.initializer)
+        b = {"b": np.zeros(self.units)} if self.bias else {}
+        return {"W": rule.draw(stream, d, self.units), **b}, {}
+
+    def forward(self, p: Named, buffers: Named, A: Array, ctx: Context) -> tuple[Array, Named, Named]:
+        """Z; saves its input A."""
+        Z = A @ p["W"]
+        if self.bias:
+            Z = Z + p["b"]  # (1)
+        return Z, {"A": A}, buffers
+
+    def backward(self, p: Named, saved: Named, dZ: Array, ctx: Context) -> tuple[Array, Named]:
+        """Gives dA, dW, db."""
+        dW = saved["A"].T @ dZ  # (2)
+        db = {"b": dZ.sum(axis=0)} if self.bias else {}  # (3)
+        dA = dZ @ p["W"].T  # (4)
+        return dA, {"W": dW, **db}
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A scalar function on every entry; its derivative is taken at what the function itself saw.
+
+    Forward    (1) A = g(Z)
+    Backward   (2) dZ = dA ⊙ g'(Z)
+    Shapes     Z (n, d)   A (n, d)
+    Reference  [ng2018] 7.2
+    """
+
+    function: str | Function = "relu"
+
+    def __post_init__(self) -> None:
+        activation(self.function)
+
+    def frame(self, d: int) -> Frame:
+        """Nothing to learn."""
+        return Frame({}, {}, d)
+
+    def init(self, stream: Stream, d: int) -> tuple[Named, Named]:
+        """Nothing to draw."""
+        return {}, {}
+
+    def forward(self, p: Named, buffers: Named, Z: Array, ctx: Context) -> tuple[Array, Named, Named]:
+        """A; saves only the one of Z and A that the derivative reads."""
+        g = activation(self.function)
+        A = g.value(ctx.xp, Z)  # (1)
+        kept: dict[str, Named] = {"Z": {"Z": Z}, "A": {"A": A}, "": {}}
+        return A, kept[g.needs], buffers
+
+    def backward(self, p: Named, saved: Named, dA: Array, ctx: Context) -> tuple[Array, Named]:
+        """Gives dZ."""
+        slope = activation(self.function).slope(ctx.xp, saved.get("Z"), saved.get("A"))
+        dZ = dA * slope  # (2)
+        return dZ, {}
+
+
+@dataclass(frozen=True)
+class BatchNorm(Checked):
+    """Standardises each column over the batch, then scales and shifts it by learned γ and β.
+
+    In training the batch's own mean and (biased) variance are used and blended into running values, of which
+    `momentum` is the share of the old one kept; in inference the running values are used. The gradient passes through
+    the batch's statistics. A batch of one row has variance 0: it comes out as β and passes no gradient back.
+
+    Forward    (1) μ = Σᵢ Zᵢ / n    (2) σ² = Σᵢ (Zᵢ - μ)² / n    (3) s = √(σ² + ε)    (4) Ẑ = (Z - μ) / s
+               (5) Y = γ ⊙ Ẑ + β    (6) μ' = m μ' + (1 - m) μ    (7) v' = m v' + (1 - m) σ²
+    Backward   (8) dγ = Σᵢ dYᵢ ⊙ Ẑᵢ    (9) dβ = Σᵢ dYᵢ    (10) dẐ = dY ⊙ γ
+               (11) dZ = (dẐ - Σᵢ dẐᵢ / n - Ẑ ⊙ Σᵢ (dẐᵢ ⊙ Ẑᵢ) / n) / s; in inference dZ = dẐ / s
+    Shapes     Z, Ẑ, Y (n, d)   γ, β, μ, σ², s (d)
+    Reference  [ioffe2015], [ng2018] 7.2
+    """
+
+    momentum: float = limited(SHARE, 0.9)
+    epsilon: float = limited(POSITIVE, 1e-5)
+
+    def frame(self, d: int) -> Frame:
+        """γ, β; running mean and variance."""
+        return Frame({"gamma": (d,), "beta": (d,)}, {"mean": (d,), "variance": (d,)}, d)
+
+    def init(self, stream: Stream, d: int) -> tuple[Named, Named]:
+        """γ = 1, β = 0; running mean 0, running variance 1."""
+        return {"gamma": np.ones(d), "beta": np.zeros(d)}, {"mean": np.zeros(d), "variance": np.ones(d)}
+
+    def forward(self, p: Named, buffers: Named, Z: Array, ctx: Context) -> tuple[Array, Named, Named]:
+        """Y; saves Ẑ and s."""
+        mean, variance = buffers["mean"], buffers["variance"]
+        if ctx.training:
+            mean = Z.mean(axis=0)  # (1)
+            variance = ((Z - mean) ** 2).mean(axis=0)  # (2)
+            buffers = self._blend(buffers, mean, variance)
+        s = ctx.xp.sqrt(variance + self.epsilon)  # (3)
+        Zhat = (Z - mean) / s  # (4)
+        Y = p["gamma"] * Zhat + p["beta"]  # (5)
+        return Y, {"Zhat": Zhat, "s": s}, buffers
+
+    def _blend(self, old: Named, mean: Array, variance: Array) -> Named:
+        m = self.momentum
+        return {
+            "mean": m * old["mean"] + (1.0 - m) * mean,  # (6)
+            "variance": m * old["variance"] + (1.0 - m) * variance,  # (7)
+        }
+
+    def backward(self, p: Named, saved: Named, dY: Array, ctx: Context) -> tuple[Array, Named]:
+        """Gives dZ, dγ, dβ."""
+        Zhat, s = saved["Zhat"], saved["s"]
+        dgamma = (dY * Zhat).sum(axis=0)  # (8)
+        dbeta = dY.sum(axis=0)  # (9)
+        dZhat = dY * p["gamma"]  # (10)
+        if ctx.training:
+            dZhat = dZhat - dZhat.mean(axis=0) - Zhat * (dZhat * Zhat).mean(axis=0)
+        return dZhat / s, {"gamma": dgamma, "beta": dbeta}  # (11)
+
+
+@dataclass(frozen=True)
+class LayerNorm(Checked):
+    """Standardises each row over its columns, then scales and shifts by learned γ and β; no batch needed.
+
+    Forward    (1) μᵢ = Σⱼ Zᵢⱼ / d    (2) σᵢ² = Σⱼ (Zᵢⱼ - μᵢ)² / d    (3) s = √(σ² + ε)    (4) Ẑ = (Z - μ) / s
+               (5) Y = γ ⊙ Ẑ + β
+    Backward   (6) dγ = Σᵢ dYᵢ ⊙ Ẑᵢ    (7) dβ = Σᵢ dYᵢ    (8) dẐ = dY ⊙ γ
+               (9) dZ = (dẐ - Σⱼ dẐⱼ / d - Ẑ ⊙ Σⱼ (dẐⱼ ⊙ Ẑⱼ) / d) / s
+    Shapes     Z, Ẑ, Y (n, d)   γ, β (d)   μ, σ², s (n, 1)
+    Reference  [ba2016]
+    """
+
+    epsilon: float = limited(POSITIVE, 1e-5)
+
+    def frame(self, d: int) -> Frame:
+        """γ, β."""
+        return Frame({"gamma": (d,), "beta": (d,)}, {}, d)
+
+    def init(self, stream: Stream, d: int) -> tuple[Named, Named]:
+        """γ = 1, β = 0."""
+        return {"gamma": np.ones(d), "beta": np.zeros(d)}, {}
+
+    def forward(self, p: Named, buffers: Named, Z: Array, ctx: Context) -> tuple[Array, Named, Named]:
+        """Y; saves Ẑ and s."""
+        mean = Z.mean(axis=1, keepdims=True)  # (1)
+        variance = ((Z - mean) ** 2).mean(axis=1, keepdims=True)  # (2)
+        s = ctx.xp.sqrt(variance + self.epsilon)  # (3)
+        Zhat = (Z - mean) / s  # (4)
+        Y = p["gamma"] * Zhat + p["beta"]  # (5)
+        return Y, {"Zhat": Zhat, "s": s}, buffers
+
+    def backward(self, p: Named, saved: Named, dY: Array, ctx: Context) -> tuple[Array, Named]:
+        """Gives dZ, dγ, dβ."""
+        Zhat, s = saved["Zhat"], saved["s"]
+        dgamma = (dY * Zhat).sum(axis=0)  # (6)
+        dbeta = dY.sum(axis=0)  # (7)
+        dZhat = dY * p["gamma"]  # (8)
+        inner = (dZhat * Zhat).mean(axis=1, keepdims=True)
+        dZ = (dZhat - dZhat.mean(axis=1, keepdims=True) - Zhat * inner) / s  # (9)
+        return dZ, {"gamma": dgamma, "beta": dbeta}
+
+
+@dataclass(frozen=True)
+class Dropout(Checked):
+    """Drops each entry with probability `rate` in training and scales the rest up, so that inference needs no change.
+
+    Forward    (1) M = [u >= rate]    (2) Y = A ⊙ M / (1 - rate)
+    Backward   (3) dA = dY ⊙ M / (1 - rate)
+    Shapes     A, M, Y (n, d)
+    Reference  [srivastava2014]; `rate` is 1 - keep_prob of [ng2018]
+    """
+
+    rate: float = limited(Interval(0, 1, "[)", why="rate is the fraction dropped."), 0.5)
+
+    def frame(self, d: int) -> Frame:
+        """Nothing to learn."""
+        return Frame({}, {}, d)
+
+    def init(self, stream: Stream, d: int) -> tuple[Named, Named]:
+        """Nothing to draw."""
+        return {}, {}
+
+    def forward(self, p: Named, buffers: Named, A: Array, ctx: Context) -> tuple[Array, Named, Named]:
+        """Y; saves the mask M (booleans) in training, nothing in inference."""
+        if not ctx.training or self.rate == 0.0:
+            return A, {}, buffers
+        if ctx.stream is None:
+            raise InvalidValueError(must_be("Dropout", "stream", "given in training", None, "Masks need a source."))
+        M = ctx.stream.keep(ctx.xp, A.shape, self.rate)  # (1)
+        Y = ctx.xp.where(M, A * (1.0 / (1.0 - self.rate)), 0.0)  # (2)
+        return Y, {"M": M}, buffers
+
+    def backward(self, p: Named, saved: Named, dY: Array, ctx: Context) -> tuple[Array, Named]:
+        """Gives dA."""
+        if "M" not in saved:
+            return dY, {}
+        dA = ctx.xp.where(saved["M"], dY * (1.0 / (1.0 - self.rate)), 0.0)  # (3)
+        return dA, {}
+
+
+LAYERS: Mapping[str, type[Any]] = {
+    "Dense": Dense,
+    "Activation": Activation,
+    "BatchNorm": BatchNorm,
+    "LayerNorm": LayerNorm,
+    "Dropout": Dropout,
+}
+"""Every layer by name."""

@@ -1,0 +1,272 @@
+"""Why: the output activation (the link) belongs to the loss, which takes logits, so that no wrong pair can be built.
+
+In: logits Z (n, k) and targets Y. Out: one loss per row, its gradient with respect to Z, predictions, one score per
+row; `mean_loss` weights the rows and divides by their number, the only place in the package that does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from chainrule.arrays import Array, Namespace
+from chainrule.constraints import POSITIVE, SHARE, Checked, OneOf, limited
+from chainrule.nn.activations import Sigmoid, Softplus, activation
+
+LINKS = ("identity", "sigmoid", "tanh", "relu", "exp")
+_LINK = OneOf(LINKS)
+
+
+class Loss(Protocol):
+    """A link and a loss, row by row.
+
+    `classes` says that targets are classes (integers, or 0/1 per label). `metric` names the score: "accuracy" is a mean
+    of `score`, "rmse" the root of it.
+    """
+
+    classes: ClassVar[bool]
+    metric: ClassVar[str]
+
+    def rows(self, xp: Namespace, Z: Array, Y: Array) -> Array:
+        """Loss of each row (n)."""
+
+    def gradient(self, xp: Namespace, Z: Array, Y: Array) -> Array:
+        """dLᵢ/dZᵢ (n, k), neither weighted nor divided by n."""
+
+    def predict(self, xp: Namespace, Z: Array) -> Array:
+        """The link: what the network says, (n, k)."""
+
+    def score(self, xp: Namespace, Z: Array, Y: Array) -> Array:
+        """What the metric averages, (n)."""
+
+
+def mean_loss(loss: Loss, xp: Namespace, Z: Array, Y: Array, c: Array) -> tuple[Array, Array]:
+    """The weighted mean loss of a batch and its gradient with respect to the logits.
+
+    A batch whose weights are all zero has loss 0 and gradient 0.
+
+    Forward    (1) C = Σᵢ cᵢ    (2) J = Σᵢ cᵢ Lᵢ / C
+    Backward   (3) dZᵢ = cᵢ / C · dLᵢ/dZᵢ
+    Shapes     Z (n, k)   Y (n) or (n, k)   c (n), weights >= 0   J ()   dZ (n, k)
+    Reference  [ng2018] 7.1: the derivative of a mean is the mean of the derivatives
+    """
+    C = c.sum()  # (1)
+    share = c / xp.where(C > 0, C, xp.ones_like(C))
+    J = (share * loss.rows(xp, Z, Y)).sum()  # (2)
+    dZ = share[:, None] * loss.gradient(xp, Z, Y)  # (3)
+    return J, dZ
+
+
+@dataclass(frozen=True)
+class BinaryCrossEntropy:
+    """Logistic loss of independent yes/no labels, the mean over k labels; one column is the binary case.
+
+    Forward    (1) L = Σⱼ (softplus(Zⱼ) - Yⱼ Zⱼ) / k
+    Backward   (2) dL/dZ = (σ(Z) - Y) / k
+    Shapes     Z (n, k)   Y (n, k) in [0, 1]   L (n)
+    Reference  [ng2018] 7.1
+    """
+
+    classes: ClassVar[bool] = True
+    metric: ClassVar[str] = "accuracy"
+
+    def rows(self, xp: Namespace, Z: Array, Y: Array) -> Array:
+        """From logits, so that neither side's logarithm is ever of 0."""
+        return (Softplus().value(xp, Z) - Y * Z).mean(axis=1)  # (1)
+
+    def gradient(self, xp: Namespace, Z: Array, Y: Array) -> Array:
+        """Prediction minus target."""
+        return (Sigmoid().value(xp, Z) - Y) / Z.shape[1]  # (2)
+
+    def predict(self, xp: Namespace, Z: Array) -> Array:
+        """Probability of each label."""
+        return Sigmoid().value(xp, Z)
+
+    def score(self, xp: Namespace, Z: Array, Y: Array) -> Array:
+        """1 where every label of the row is right."""
+        return ((Z > 0) == (Y > 0.5)).all(axis=1)
+
+
+@dataclass(frozen=True)
+class SoftmaxCrossEntropy(Checked):
+    """Cross-entropy of k exclusive classes; label smoothing ε moves that share of the target to all classes alike.
+
+    Forward    (1) P = exp(Z - max Z) / Σⱼ exp(Zⱼ - max Z)    (2) T = (1 - ε) [j = y] + ε / k
+               (3) L = log Σⱼ exp(Zⱼ - max Z) - Σⱼ Tⱼ (Zⱼ - max Z)
+    Backward   (4) dL/dZ = P - T
+    Shapes     Z, P, T (n, k)   y (n) whole numbers in 0..k-1   L (n)
+    Reference  [bridle1990]; smoothing [szegedy2016]
+    """
+
+    label_smoothing: float = limited(SHARE, 0.0)
+    classes: ClassVar[bool] = True
+    metric: ClassVar[str] = "accuracy"
+
+    def _target(self, xp: Namespace, Z: Array, y: Array) -> Array:
+        k = Z.shape[1]
+        hot = (xp.arange(k)[None, :] == y[:, None]).astype(Z.dtype)
+        return (1.0 - self.label_smoothing) * hot + self.label_smoothing / k  # (2)
+
+    def rows(self, xp: Namespace, Z: Array, Y: Array) -> Array:
+        """Log of the sum of exponentials minus the target's logit."""
+        Z = Z - Z.max(axis=1, keepdims=True)
+        return xp.log(xp.exp(Z).sum(axis=1)) - (self._target(xp, Z, Y) * Z).sum(axis=1)  # (3)
+
+    def gradient(self, xp: Namespace, Z: Array, Y: Array) -> Array:
+        """Prediction minus target."""
+        return self.predict(xp, Z) - self._target(xp, Z, Y)  # (4)
+
+    def predict(self, xp: Namespace, Z: Array) -> Array:
+        """Probability of each class; rows sum to 1."""
+        E = xp.exp(Z - Z.max(axis=1, keepdims=True))
+        return E / E.sum(axis=1, keepdims=True)  # (1)
+
+    def score(self, xp: Namespace, Z: Array, Y: Array) -> Array:
+        """1 where the largest logit is the target's."""
+        return xp.argmax(Z, axis=1) == Y
+
+
+def _squared_error(loss: Loss, xp: Namespace, Z: Array, Y: Array) -> Array:
+    """Mean squared error of each row, the score of every regression loss."""
+    return ((loss.predict(xp, Z) - Y) ** 2).mean(axis=1)
+
+
+@dataclass(frozen=True)
+class MeanSquared(Checked):
+    """Squared error, the mean over k outputs (no factor ½), behind any elementwise link f.
+
+    Forward    (1) A = f(Z)    (2) L = Σⱼ (Aⱼ - Yⱼ)² / k
+    Backward   (3) dL/dZ = 2 (A - Y) ⊙ f'(Z) / k
+    Shapes     Z, A, Y (n, k)   L (n)
+    Reference  [ng2018] 7.2 for the links
+    """
+
+    link: str = limited(_LINK, "identity")
+    classes: ClassVar[bool] = False
+    metric: ClassVar[str] = "rmse"
+
+    def rows(self, xp: Namespace, Z: Array, Y: Array) -> Array:
+        """Mean of squares."""
+        return ((self.predict(xp, Z) - Y) ** 2).mean(axis=1)  # (2)
+
+    def gradient(self, xp: Namespace, Z: Array, Y: Array) -> Array:
+        """Twice the error through the link."""
+        A = self.predict(xp, Z)
+        return 2.0 * (A - Y) * activation(self.link).slope(xp, Z, A) / Z.shape[1]  # (3)
+
+    def predict(self, xp: Namespace, Z: Array) -> Array:
+        """The link."""
+        return activation(self.link).value(xp, Z)  # (1)
+
+    def score(self, xp: Namespace, Z: Array, Y: Array) -> Array:
+        """Squared error."""
+        return _squared_error(self, xp, Z, Y)
+
+
+@dataclass(frozen=True)
+class MeanAbsolute(Checked):
+    """Absolute error, the mean over k outputs: fits the median. Its slope at zero error is taken as 0.
+
+    Forward    (1) A = f(Z)    (2) L = Σⱼ |Aⱼ - Yⱼ| / k
+    Backward   (3) dL/dZ = sign(A - Y) ⊙ f'(Z) / k
+    Shapes     Z, A, Y (n, k)   L (n)
+    Reference  [huber1964]
+    """
+
+    link: str = limited(_LINK, "identity")
+    classes: ClassVar[bool] = False
+    metric: ClassVar[str] = "rmse"
+
+    def rows(self, xp: Namespace, Z: Array, Y: Array) -> Array:
+        """Mean of absolute values."""
+        return xp.abs(self.predict(xp, Z) - Y).mean(axis=1)  # (2)
+
+    def gradient(self, xp: Namespace, Z: Array, Y: Array) -> Array:
+        """The error's sign through the link."""
+        A = self.predict(xp, Z)
+        return xp.sign(A - Y) * activation(self.link).slope(xp, Z, A) / Z.shape[1]  # (3)
+
+    def predict(self, xp: Namespace, Z: Array) -> Array:
+        """The link."""
+        return activation(self.link).value(xp, Z)  # (1)
+
+    def score(self, xp: Namespace, Z: Array, Y: Array) -> Array:
+        """Squared error."""
+        return _squared_error(self, xp, Z, Y)
+
+
+@dataclass(frozen=True)
+class Huber(Checked):
+    """Squared for errors up to δ, linear beyond: outliers pull with bounded force.
+
+    Forward    (1) A = f(Z)    (2) r = A - Y    (3) q = min(|r|, δ)    (4) L = Σⱼ qⱼ (|rⱼ| - qⱼ / 2) / k
+    Backward   (5) dL/dZ = clip(r, -δ, δ) ⊙ f'(Z) / k
+    Shapes     Z, A, Y, r (n, k)   L (n)
+    Reference  [huber1964]
+    """
+
+    delta: float = limited(POSITIVE, 1.0)
+    link: str = limited(_LINK, "identity")
+    classes: ClassVar[bool] = False
+    metric: ClassVar[str] = "rmse"
+
+    def rows(self, xp: Namespace, Z: Array, Y: Array) -> Array:
+        """Quadratic near zero, linear outside."""
+        r = xp.abs(self.predict(xp, Z) - Y)  # (2)
+        q = xp.minimum(r, self.delta)  # (3)
+        return (q * (r - 0.5 * q)).mean(axis=1)  # (4)
+
+    def gradient(self, xp: Namespace, Z: Array, Y: Array) -> Array:
+        """The error, cut at ±δ, through the link."""
+        A = self.predict(xp, Z)
+        return xp.clip(A - Y, -self.delta, self.delta) * activation(self.link).slope(xp, Z, A) / Z.shape[1]  # (5)
+
+    def predict(self, xp: Namespace, Z: Array) -> Array:
+        """The link."""
+        return activation(self.link).value(xp, Z)  # (1)
+
+    def score(self, xp: Namespace, Z: Array, Y: Array) -> Array:
+        """Squared error."""
+        return _squared_error(self, xp, Z, Y)
+
+
+@dataclass(frozen=True)
+class Poisson:
+    """Negative log-likelihood of counts with the logarithmic link, without the constant log Y!.
+
+    Forward    (1) A = exp(Z)    (2) L = Σⱼ (Aⱼ - Yⱼ Zⱼ) / k
+    Backward   (3) dL/dZ = (A - Y) / k
+    Shapes     Z, A (n, k)   Y (n, k) >= 0   L (n)
+    Reference  [mccullagh1989] 6.2
+    """
+
+    classes: ClassVar[bool] = False
+    metric: ClassVar[str] = "rmse"
+
+    def rows(self, xp: Namespace, Z: Array, Y: Array) -> Array:
+        """Mean over the outputs."""
+        return (self.predict(xp, Z) - Y * Z).mean(axis=1)  # (2)
+
+    def gradient(self, xp: Namespace, Z: Array, Y: Array) -> Array:
+        """Prediction minus target."""
+        return (self.predict(xp, Z) - Y) / Z.shape[1]  # (3)
+
+    def predict(self, xp: Namespace, Z: Array) -> Array:
+        """Expected count."""
+        return xp.exp(Z)  # (1)
+
+    def score(self, xp: Namespace, Z: Array, Y: Array) -> Array:
+        """Squared error."""
+        return _squared_error(self, xp, Z, Y)
+
+
+LOSSES: Mapping[str, type[Any]] = {
+    "BinaryCrossEntropy": BinaryCrossEntropy,
+    "SoftmaxCrossEntropy": SoftmaxCrossEntropy,
+    "MeanSquared": MeanSquared,
+    "MeanAbsolute": MeanAbsolute,
+    "Huber": Huber,
+    "Poisson": Poisson,
+}
+"""Every loss by name."""
