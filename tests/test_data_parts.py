@@ -152,7 +152,7 @@ BAD = np.array([[1.0, 2.0], [3.0, np.nan], [np.inf, 1.0]])
 @pytest.mark.parametrize(
     ("call", "part"),
     [
-        (lambda: Standardizer.fit(BAD), r"got nan at row 1, column 1 \(counted from 0\) and at 1 more place"),
+        (lambda: Standardizer.fit(BAD), r"got nan at row 1, column 1 \(counted from 0\) and at 1 more"),
         (lambda: Standardizer.identity(2).apply(BAD), "X must be finite"),
         (lambda: Standardizer.identity(3).apply(BAD), r"shape \(n, 3\), the columns it was fitted to, got \(3, 2\)"),
         (lambda: Standardizer.fit(np.ones(3)), r"X must be of shape \(n, d\)"),

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
 from chainrule.arrays import Array
 from chainrule.data.checks import check_finite, check_numeric
@@ -20,7 +21,8 @@ from chainrule.data.dataset import Dataset
 from chainrule.data.targets import settle_target
 from chainrule.errors import FormatError, InvalidValueError, must_be
 
-_DAMAGE = (ValueError, OSError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error)
+_DAMAGE = (ValueError, OSError, EOFError, KeyError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What a damaged archive raises in numpy, zipfile and zlib (RuntimeError: a compression not supported)."""
 
 
 def load_npz(path: Path, task: str | None = None) -> Dataset:
@@ -51,9 +53,9 @@ def features_of(path: Path) -> Array:
 
 def _read(path: Path) -> Mapping[str, Array]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name.lower(): archive[name] for name in archive.files}
-    except (*_DAMAGE, AttributeError, TypeError) as error:
+        with path.open("rb") as file, NpzFile(file, allow_pickle=False) as archive:
+            return {name.lower(): np.asarray(archive[name]) for name in archive.files}
+    except _DAMAGE as error:
         hint = "Save plain arrays with numpy.savez(path, X=X, y=y)."
         raise FormatError(f"{path.name}: the file must be a readable .npz, got: {error}. {hint}") from error
 

@@ -73,11 +73,11 @@ def _read_csv(path: Path) -> pl.DataFrame:
     names = [(name or "").strip() for name in header]
     raise_all(_header_faults(path.name, names))
     table = pl.read_csv(content, infer_schema_length=None)
-    return pl.DataFrame([_typed(column).alias(name) for name, column in zip(names, table, strict=True)])
+    return pl.DataFrame([_typed(column).alias(name) for name, column in zip(names, table.get_columns(), strict=True)])
 
 
 def _typed(column: pl.Series) -> pl.Series:
-    """A column of a .csv file without spaces around its cells, as numbers where every cell is one, or is `nan`."""
+    """A .csv column without spaces around its cells, as numbers where every cell is a number or `nan`."""
     if column.dtype != pl.String:
         return column
     text = column.str.strip_chars()

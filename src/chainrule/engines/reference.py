@@ -12,6 +12,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.engines.base import Rows, Session, never
 from chainrule.nn.layers import Context
+from chainrule.nn.net import Net
 from chainrule.nn.step import Recipe, State, Sums, train_step
 
 _CHUNK = 4096
@@ -47,14 +48,14 @@ class ReferenceSession:
 
     def logits(self, X: Array) -> Array:
         """Z in inference."""
-        return logits(self._recipe, self.state, X)
+        return logits(self._recipe.net, self.state.w, self.state.buffers, X)
 
 
-def logits(recipe: Recipe, state: State, X: Array) -> Array:
-    """Z (n, k) in inference, a chunk of rows at a time."""
-    X = np.asarray(X, recipe.dtype)
+def logits(net: Net, w: Array, buffers: Array, X: Array) -> Array:
+    """Z (n, k) in inference and in w's dtype, a chunk of rows at a time."""
+    X = np.asarray(X, w.dtype)
     chunks = [X[start : start + _CHUNK] for start in range(0, max(len(X), 1), _CHUNK)]
-    return np.concatenate([recipe.net(state.w, state.buffers, chunk, Context(np)) for chunk in chunks])
+    return np.concatenate([net(w, buffers, chunk, Context(np)) for chunk in chunks])
 
 
 class ReferenceEngine:

@@ -1,0 +1,43 @@
+"""Why: a file is either whole or not there, whatever happens while it is written.
+
+In: a path and bytes. Out: the file, in place.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from chainrule.errors import MissingError
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write to a temporary file beside the goal, flush it to the disk, then rename it and flush the folder.
+
+    Raises `MissingError` when the folder does not exist.
+    """
+    if not path.parent.is_dir():
+        raise MissingError(f"write: folder {str(path.parent)!r} must exist. Create it first.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    _flush_folder(path.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the rename itself survive a power cut; not every system can open a folder."""
+    if hasattr(os, "O_DIRECTORY"):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
