@@ -1,6 +1,7 @@
 """Why: whoever has a table and scikit-learn habits trains with `fit` and `predict`, and nothing else to learn.
 
-In: X and y as numpy, pandas or polars. Out: fitted estimators whose attributes end in an underscore, as scikit-learn's do.
+In: X and y as numpy, pandas or polars. Out: fitted estimators whose attributes end in an underscore, as
+scikit-learn's do.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from chainrule.data import split
 from chainrule.model import Model
 from chainrule.nn.optimizers import Optimizer
 from chainrule.nn.schedules import Schedule
-from chainrule.pipeline import Settings, Task, class_weights, classification, regression, stopping, train_model
+from chainrule.pipeline import Settings, Target, class_weights, classification, regression, stopping, train_model
 from chainrule.train import Monitor, Progress, Run
 
 _SETTINGS = (
@@ -64,11 +65,11 @@ def _seed(random_state: Any) -> int:
     return int(random_state) if isinstance(random_state, int | np.integer) else int(random_state.randint(2**31))
 
 
-def _fit(estimator: Any, X: Array, y: Array, task: Task, settings: Settings, weights: Array) -> None:
+def _fit(estimator: Any, X: Array, y: Array, target: Target, settings: Settings, weights: Array) -> None:
     """Hold out validation rows where asked, train, and set the fitted attributes."""
     rest, held_out, validation = np.arange(len(X)), None, None
     if settings.early_stopping:
-        classes = task.classes is not None
+        classes = target.classes is not None
         rest, held_out = split(y if classes else len(X), settings.validation_fraction, settings.seed, stratify=classes)
         validation = (X[held_out], y[held_out], weights[held_out])
     monitors: list[Monitor] = [stopping(settings, validation is not None), *estimator.callbacks]
@@ -77,7 +78,7 @@ def _fit(estimator: Any, X: Array, y: Array, task: Task, settings: Settings, wei
     estimator.model_, estimator.run_ = train_model(
         X[rest],
         y[rest],
-        task,
+        target,
         settings,
         weights=weights[rest],
         validation=validation,
@@ -101,12 +102,13 @@ class NetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     standardised with the training rows' statistics, which stay with the model.
 
     Parameters: `hidden_layer_sizes` units of each hidden layer, (100,) as scikit-learn's; `activation` by name;
-    `batch_norm`, `layer_norm`, `dropout` (fraction dropped) after every hidden layer; `optimizer`, `schedule` by name or as
-    objects; `learning_rate_init` the base rate; `batch_size` in rows, "auto" (about fifty steps an epoch) or None (full
-    batch); `max_iter` epochs at most; `alpha` the L2 penalty's factor; `clip_norm` the largest length of the gradient;
-    `early_stopping` holds `validation_fraction` of the rows out and ends after `n_iter_no_change` epochs without a gain
-    above `tol`; `class_weight` None, "balanced" or a mapping; `label_smoothing` in [0, 1); `scaling` "columns", "shared" or
-    "none"; `callbacks` monitors of the run; `engine` "auto" or a name; `random_state` a whole number makes it repeatable.
+    `batch_norm`, `layer_norm`, `dropout` (fraction dropped) after every hidden layer; `optimizer`, `schedule` by name
+    or as objects; `learning_rate_init` the base rate; `batch_size` in rows, "auto" (about fifty steps an epoch) or
+    None (full batch); `max_iter` epochs at most; `alpha` the L2 penalty's factor; `clip_norm` the largest length of
+    the gradient; `early_stopping` holds `validation_fraction` of the rows out and ends after `n_iter_no_change` epochs
+    without a gain above `tol`; `class_weight` None, "balanced" or a mapping; `label_smoothing` in [0, 1); `scaling`
+    "columns", "shared" or "none"; `callbacks` monitors of the run; `engine` "auto" or a name; `random_state` a whole
+    number makes it repeatable.
 
     Attributes: `classes_`, `model_` (saves with `chainrule.io.save_model`), `run_`, `loss_curve_`,
     `validation_loss_curve_`, `n_iter_`, `engine_`, `n_features_in_`.
@@ -181,10 +183,10 @@ class NetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_classification_targets(y)
         y = column_or_1d(y, warn=True)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
-        task = classification(y, settings)
-        self.classes_ = task.classes
+        target = classification(y, settings)
+        self.classes_ = target.classes
         weights = weights * class_weights(self.classes_, y, self.class_weight)
-        _fit(self, X, y, task, settings, weights)
+        _fit(self, X, y, target, settings, weights)
         return self
 
     def predict_proba(self, X: Any) -> Array:

@@ -6,7 +6,7 @@ In: rows X, targets y as the user has them, `Settings`. Out: a `Model` and the `
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -144,10 +144,13 @@ class Settings:
         )
 
     def rows_per_batch(self, n: int) -> int:
-        """Batch size for n rows."""
+        """Batch size for n rows; raises `InvalidValueError` when a batch is larger than that."""
         if self.batch_size is None:
             return n
-        if isinstance(self.batch_size, int):
+        if not isinstance(self.batch_size, str):
+            hint = "Take fewer, or None for full batch."
+            few = must_be("fit", "batch_size", f"at most the number of training rows ({n})", self.batch_size, hint)
+            raise_all([few] if self.batch_size > n else [])
             return self.batch_size
         return int(np.clip(2 ** round(np.log2(max(n / 50, 1))), 32, 256))
 
@@ -166,7 +169,7 @@ class Settings:
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class Target:
     """What the targets say: classes (or None), the loss, the number of logits, the scaling of the targets."""
 
     classes: Array | None
@@ -191,22 +194,22 @@ class Task:
         return (codes * (1.0 - self.smoothing) + self.smoothing / 2.0)[:, None]
 
 
-def classification(y: Array, settings: Settings) -> Task:
+def classification(y: Array, settings: Settings) -> Target:
     """Two classes: one logit and the logistic loss. More: one logit each and softmax cross-entropy."""
     classes = check_classes(y)
     if len(classes) == 2:
-        return Task(classes, BinaryCrossEntropy(), 1, None, settings.label_smoothing)
-    return Task(classes, SoftmaxCrossEntropy(settings.label_smoothing), len(classes), None)
+        return Target(classes, BinaryCrossEntropy(), 1, None, settings.label_smoothing)
+    return Target(classes, SoftmaxCrossEntropy(settings.label_smoothing), len(classes), None)
 
 
-def regression(y: Array, settings: Settings) -> Task:
+def regression(y: Array, settings: Settings) -> Target:
     """One output per column of y; targets are standardised where the link is the identity."""
     loss = REGRESSION_LOSSES[settings.loss]
     amounts = np.asarray(y, np.float64).reshape(len(y), -1)
     if isinstance(loss, Poisson) and (amounts < 0).any():
         raise_all([must_be("y", "targets", "counts >= 0 for the Poisson loss", float(amounts.min()))])
     scaled = getattr(loss, "link", "") == "identity"
-    return Task(None, loss, amounts.shape[1], Standardizer.fit(amounts) if scaled else None)
+    return Target(None, loss, amounts.shape[1], Standardizer.fit(amounts) if scaled else None)
 
 
 def class_weights(classes: Array, y: Array, weight: Mapping[Any, float] | str | None) -> Array:
@@ -224,7 +227,9 @@ def class_weights(classes: Array, y: Array, weight: Mapping[Any, float] | str | 
         allowed = "'balanced', a mapping of labels to weights, or None"
         raise_all([] if weight == "balanced" else [must_be("fit", "class_weight", allowed, weight)])
         counts = np.bincount(codes, minlength=len(classes))
-        return np.asarray(len(y) / (len(classes) * np.maximum(counts, 1)))[codes]
+        balanced = len(y) / (len(classes) * np.maximum(counts, 1))
+        per_row: Array = np.take(balanced, codes)
+        return per_row
     unknown = [label for label in weight if label not in classes.tolist()]
     found = [must_be("fit", "class_weight", f"for labels among {classes.tolist()}", unknown)] if unknown else []
     found += [must_be("fit", "class_weight", ">= 0", value) for value in weight.values() if not value >= 0]
@@ -240,7 +245,7 @@ def scaler(X: Array, scaling: str) -> Standardizer:
 def train_model(
     X: Array,
     y: Array,
-    task: Task,
+    target: Target,
     settings: Settings,
     *,
     weights: Array | None = None,
@@ -254,18 +259,18 @@ def train_model(
     `validation` is (X, y) or (X, y, weights) in the user's units; with it, the best epoch's weights are kept.
     """
     inputs = scaler(X, settings.scaling)
-    net = settings.network(X.shape[1], task.outputs)
-    recipe = settings.recipe(net, task.loss, len(X))
-    rows = Rows.of(recipe, inputs.apply(X, settings.dtype), task.encode(y), weights)
+    net = settings.network(X.shape[1], target.outputs)
+    recipe = settings.recipe(net, target.loss, len(X))
+    rows = Rows.of(recipe, inputs.apply(X, settings.dtype), target.encode(y), weights)
     held_out = None
     if validation is not None:
         held_out = Rows.of(
-            recipe, inputs.apply(validation[0], settings.dtype), task.encode(validation[1]), *validation[2:]
+            recipe, inputs.apply(validation[0], settings.dtype), target.encode(validation[1]), *validation[2:]
         )
     run = train(recipe, rows, settings.course(), validation=held_out, monitors=monitors, engine=settings.engine)
     names = tuple(feature_names) or tuple(f"x{i}" for i in range(X.shape[1]))
     state = run.state
-    model = Model(net, task.loss, state.w, state.buffers, inputs, task.scaling, task.classes, names, target_name)
+    model = Model(net, target.loss, state.w, state.buffers, inputs, target.scaling, target.classes, names, target_name)
     return model, run
 
 
@@ -275,6 +280,26 @@ def stopping(settings: Settings, validated: bool) -> EarlyStopping:
     return EarlyStopping(settings.n_iter_no_change, settings.tol, watched)
 
 
-def with_engine(settings: Settings, engine: str) -> Settings:
-    """The same settings on another engine."""
-    return replace(settings, engine=engine)
+def target_of(model: Model) -> Target:
+    """What the targets of a trained model's task say."""
+    return Target(model.classes, model.loss, model.net.outputs, model.targets)
+
+
+def evaluate(model: Model, X: Array, y: Array) -> dict[str, float]:
+    """Mean loss, in the loss's own (scaled) unit, and accuracy, or rmse and r2 in the targets' unit."""
+    Y = target_of(model).encode(y)
+    loss = float(model.loss.rows(np, model.logits(X), Y).mean())
+    predicted = model.predict(X)
+    if model.classes is not None:
+        return {"loss": loss, "accuracy": float((predicted == y).mean())}
+    error, spread = float(((predicted - y) ** 2).mean()), float(np.var(y, axis=0).mean())
+    r2 = 1.0 - error / spread if spread > 0 else float("nan")
+    return {"loss": loss, "rmse": error**0.5, "r2": r2}
+
+
+def confusion(model: Model, X: Array, y: Array) -> Array:
+    """Rows of true class i that were called class j: (K, K) whole numbers. For a classification only."""
+    classes: Any = model.classes
+    K = len(classes)
+    pairs = np.searchsorted(classes, y) * K + np.searchsorted(classes, model.predict(X))
+    return np.bincount(pairs, minlength=K * K).reshape(K, K)

@@ -1,4 +1,4 @@
-"""Why: a model file holds data only: no pickle, nothing named that is then imported, a checksum over everything that counts.
+"""Why: a model file holds data only: no pickle, nothing named that is then imported, and a checksum over what counts.
 
 In: a `Model`, or a .safetensors file. Out: the file (tensors plus one JSON text in its header), or the `Model`.
 """
@@ -60,8 +60,8 @@ def save_model(model: Model, path: str | Path) -> None:
 def load_model(path: str | Path) -> Model:
     """Read a model.
 
-    Raises `MissingError` when there is no such file; `FormatError` when it is damaged (checksum), not a model, of a newer
-    format, or holds unknown keys, layers or tensors.
+    Raises `MissingError` when there is no such file; `FormatError` when it is damaged (checksum), not a model, of a
+    newer format, or holds unknown keys, layers or tensors.
     """
     path = Path(path)
     if not path.is_file():
@@ -139,9 +139,7 @@ def _check(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
 
 
 def _build(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> Model:
-    net, loss = spec.decode(header["net"], "net"), spec.decode(header["loss"], "loss")
-    if not isinstance(net, Net) or not isinstance(loss, tuple(LOSSES.values())):
-        raise FormatError("net and loss must be a network and a loss.")
+    net, loss = _piece(header, "net", Net), _piece(header, "loss", *LOSSES.values())
     shapes = {"w": (net.size,), "buffers": (net.buffers.size,)}
     shapes |= {f"inputs.{part}": (net.inputs,) for part in ("mean", "scale")}
     shapes |= {f"targets.{part}": (net.outputs,) for part in ("mean", "scale")}
@@ -164,6 +162,14 @@ def _build(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> Model:
         tuple(header["feature_names"]),
         str(header["target_name"]),
     )
+
+
+def _piece(header: Mapping[str, Any], key: str, *kinds: type[Any]) -> Any:
+    """The network or the loss of a header."""
+    piece = spec.decode(header[key], key)
+    if not isinstance(piece, kinds):
+        raise FormatError(f"{key} must be one of {', '.join(kind.__name__ for kind in kinds)}.")
+    return piece
 
 
 def _classes_to_plain(classes: Array | None) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from chainrule.arrays import Array, Layout, Named
 from chainrule.constraints import COUNT
-from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
+from chainrule.errors import did_you_mean, must_be, raise_all
 from chainrule.nn.initializers import default_for
 from chainrule.nn.layers import LAYERS, Activation, BatchNorm, Context, Dense, Dropout, Frame, Layer, LayerNorm
 from chainrule.random import Purpose, Stream

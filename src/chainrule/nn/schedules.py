@@ -194,7 +194,7 @@ class ReduceOnPlateau(Checked):
 
     It follows what the run measured, so it carries a `Plateau` from epoch to epoch, which the loop keeps.
 
-    Forward    (1) improved: loss < best - threshold |best|    (2) after `patience` epochs without: f ← max(f · drop, lowest)
+    Forward    (1) improved: loss < best - threshold |best|    (2) after `patience` without: f ← max(f · drop, lowest)
     Reference  [bengio2012]
     """
 

@@ -5,7 +5,6 @@ In: a recipe, rows, a course (epochs and learning rate), monitors. Out: `Epoch` 
 
 from __future__ import annotations
 
-import math
 import signal
 import threading
 import time

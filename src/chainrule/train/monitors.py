@@ -112,11 +112,11 @@ class Progress:
     def start(self, epochs: int) -> Any:
         """Open the bar."""
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
         from rich.progress import Progress as Bar
 
-        columns = (TextColumn("epoch"), BarColumn(30), MofNCompleteColumn(), TextColumn("{task.fields[figures]}"))
-        bar = Bar(*columns, TimeRemainingColumn(), console=self.console or Console(stderr=True))
+        columns = (TextColumn("epoch"), MofNCompleteColumn(), BarColumn(12), TextColumn("{task.fields[figures]}"))
+        bar = Bar(*columns, console=self.console or Console(stderr=True))
         bar.start()
         return bar, bar.add_task("train", total=epochs, figures="")
 
@@ -132,8 +132,8 @@ class Progress:
 
 
 def figures(epoch: Epoch) -> str:
-    """One short line of an epoch's losses and scores."""
-    text = f"loss {epoch.train_loss:.4f}  {epoch.metric} {epoch.train_score:.4f}"
-    if not math.isnan(epoch.validation_loss):
-        text += f"  validation {epoch.validation_loss:.4f}  {epoch.metric} {epoch.validation_score:.4f}"
-    return text
+    """One short line of an epoch's loss and score, validation behind the bar."""
+    text = f"loss {epoch.train_loss:.4f} {epoch.metric} {epoch.train_score:.4f}"
+    if math.isnan(epoch.validation_loss):
+        return text
+    return f"{text} | {epoch.validation_loss:.4f} {epoch.validation_score:.4f}"

@@ -45,7 +45,7 @@ class RangeResult:
     suggestion: float
 
 
-def range_test(session: Session, recipe: Recipe, rows: Rows, settings: RangeTest = RangeTest()) -> RangeResult:  # noqa: B008
+def range_test(session: Session, recipe: Recipe, rows: Rows, settings: RangeTest = RangeTest()) -> RangeResult:
     """Raise the rate step by step, and put the session back into the state it had.
 
     Forward    (1) αᵢ = low (high / low) ^ (i / (steps - 1))    (2) sᵢ = β sᵢ₋₁ + (1 - β) Lᵢ, divided by 1 - βⁱ

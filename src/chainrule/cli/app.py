@@ -1,0 +1,25 @@
+"""Why: one table of the commands.
+
+In: the modules that hold them. Out: the application.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from chainrule.cli import facts, teaching, training, using
+
+app = typer.Typer(
+    name="chainrule",
+    help="Dense neural networks that work the first time, and show why when they don't.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+app.command("train")(training.train)
+app.command("lr-find")(training.lr_find)
+app.command("evaluate")(using.evaluate)
+app.command("predict")(using.predict)
+app.command("explain")(teaching.explain)
+app.command("gradcheck")(teaching.gradcheck)
+app.command("info")(facts.info)

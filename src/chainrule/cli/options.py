@@ -1,0 +1,130 @@
+"""Why: an option means the same in every command that has it.
+
+In: what the user typed. Out: typed options, settings, a place to print.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from chainrule.errors import InvalidValueError, must_be
+from chainrule.pipeline import Settings
+
+_NETWORK = "Network"
+_TRAINING = "Training"
+
+Source = Annotated[
+    str,
+    typer.Argument(help="A built-in name (digits, circles, mnist, ...), a .csv, .parquet or .npz file, an IDX folder."),
+]
+Target = Annotated[str | None, typer.Option(help="Column to predict; needed for .csv and .parquet.")]
+TaskName = Annotated[
+    str | None, typer.Option("--task", help="classification or regression; by the target if not given.")
+]
+Hidden = Annotated[str, typer.Option(help="Units of each hidden layer, as 128,64; 'none' for no hidden layer.")]
+ActivationName = Annotated[str, typer.Option("--activation", help="Activation of the hidden layers.")]
+Initializer = Annotated[str | None, typer.Option(help="Rule for first weights; follows the activation if not given.")]
+BatchNorm = Annotated[bool, typer.Option("--batch-norm", help="Batch norm after every hidden affine map.")]
+LayerNorm = Annotated[bool, typer.Option("--layer-norm", help="Layer norm after every hidden affine map.")]
+Dropout = Annotated[float, typer.Option(help="Fraction dropped after every hidden layer.")]
+LossName = Annotated[
+    str, typer.Option("--loss", help="For a regression: squared_error, absolute_error, huber, poisson.")
+]
+Optimizer = Annotated[
+    str, typer.Option(help="sgd, momentum, classical_momentum, nesterov, rmsprop, adagrad, adam, adamw.")
+]
+Rate = Annotated[str, typer.Option("--lr", help="Learning rate, or 'find' to take the range test's suggestion.")]
+ScheduleName = Annotated[
+    str, typer.Option("--schedule", help="constant, step, exponential, cosine, one_cycle, plateau, ...")
+]
+Epochs = Annotated[int, typer.Option(help="Epochs at most.")]
+BatchSize = Annotated[str, typer.Option(help="Rows per step: a number, 'auto', or 'full'.")]
+Alpha = Annotated[float, typer.Option(help="Factor of the L2 penalty.")]
+ClipNorm = Annotated[float | None, typer.Option(help="Largest length of the gradient.")]
+LabelSmoothing = Annotated[float, typer.Option(help="Share of each target given to all classes alike.")]
+ClassWeight = Annotated[str | None, typer.Option(help="'balanced' to weight classes by their rarity.")]
+Patience = Annotated[
+    int, typer.Option(help="Stop after so many epochs without a better validation loss; 0 never stops.")
+]
+TestFraction = Annotated[float, typer.Option(help="Share of rows held out for the final figures.")]
+ValidationFraction = Annotated[
+    float, typer.Option(help="Share of the other rows to choose the best epoch by; 0 for none.")
+]
+Scaling = Annotated[str | None, typer.Option(help="columns, shared or none; pixels share one scale if not given.")]
+EngineName = Annotated[str, typer.Option("--engine", help="auto, or an engine's name (see chainrule info).")]
+Dtype = Annotated[str, typer.Option(help="float32 or float64.")]
+Seed = Annotated[int, typer.Option(help="Fixes the split, first weights, shuffles and masks.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+
+
+def hidden_sizes(text: str) -> tuple[int, ...]:
+    """Whole numbers from "128,64"; "none" is no hidden layer.
+
+    >>> hidden_sizes("128,64"), hidden_sizes("none")
+    ((128, 64), ())
+
+    Raises `InvalidValueError` for anything else.
+    """
+    if text.strip().lower() in ("none", ""):
+        return ()
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InvalidValueError(must_be("train", "--hidden", "whole numbers as 128,64, or none", text)) from None
+
+
+def batch_size(text: str) -> int | str | None:
+    """A number of rows, "auto", or None for "full".
+
+    Raises `InvalidValueError` for anything else.
+    """
+    if text in ("auto", "full"):
+        return {"auto": "auto", "full": None}[text]
+    if not text.lstrip("-").isdigit():
+        raise InvalidValueError(must_be("train", "--batch-size", "a whole number, 'auto' or 'full'", text))
+    return int(text)
+
+
+def learning_rate(text: str) -> float | None:
+    """A number, or None for "find".
+
+    Raises `InvalidValueError` for anything else.
+    """
+    if text == "find":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidValueError(must_be("train", "--lr", "a number or 'find'", text)) from None
+
+
+def checked(command: str, **values: Any) -> Settings:
+    """Settings from options; every fault in one error."""
+    settings = Settings(**values)
+    settings.check(command)
+    return settings
+
+
+def print_json(value: Any) -> None:
+    """One JSON object, on one line, last on standard output; figures that are no numbers become null."""
+    typer.echo(json.dumps(_finite(value), allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float):
+        return value if abs(value) < float("inf") else None
+    return value
+
+
+def console(stderr: bool = False) -> Any:
+    """A rich console on standard output, or on standard error for talk."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)

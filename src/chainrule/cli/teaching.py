@@ -1,0 +1,169 @@
+"""Why: what a network computes, and whether its gradients are right, can be asked for any network, trained or not.
+
+In: a model, a source, or an architecture such as 64-32-10. Out: its derivation; its gradient check.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from chainrule.arrays import Array
+from chainrule.cli import options as o
+from chainrule.cli.using import read_model
+from chainrule.data import load
+from chainrule.errors import InvalidValueError, did_you_mean, must_be
+from chainrule.nn import gradcheck as checker
+from chainrule.nn.losses import LOSSES, BinaryCrossEntropy, Loss, Poisson, SoftmaxCrossEntropy
+from chainrule.nn.net import Net
+from chainrule.pipeline import Settings, classification, regression, scaler
+from chainrule.random import Purpose, Stream
+from chainrule.report import explain as derivations
+
+Subject = Annotated[
+    str, typer.Argument(help="An architecture as 64-32-10, a model file or run folder, or a source as for train.")
+]
+Rows = Annotated[int, typer.Option(help="Rows of the batch.")]
+HeadName = Annotated[
+    str | None,
+    typer.Option("--head", help="Loss of an architecture: SoftmaxCrossEntropy, MeanSquared, ..."),
+]
+
+_ARCHITECTURE = re.compile(r"\d+(-\d+)+")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network with a loss, its numbers if it was trained, and rows to run it on."""
+
+    net: Net
+    loss: Loss
+    X: Array
+    Y: Array
+    w: Array | None = None
+    buffers: Array | None = None
+
+
+def explain(
+    subject: Subject,
+    target: o.Target = None,
+    hidden: o.Hidden = "100",
+    activation: o.ActivationName = "relu",
+    batch_norm: o.BatchNorm = False,
+    layer_norm: o.LayerNorm = False,
+    dropout: o.Dropout = 0.0,
+    head: HeadName = None,
+    rows: Rows = 32,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Markdown with LaTeX.")] = False,
+    as_json: o.Json = False,
+) -> None:
+    """Print the derivation of a network: equations forward and backward, shapes, parameters, operations, bytes cached."""
+    case = _case(
+        "explain", subject, target, _network_settings(hidden, activation, batch_norm, layer_norm, dropout), head, rows
+    )
+    derivation = derivations.explain(case.net, case.loss, rows)
+    if as_json:
+        o.print_json(derivation.plain())
+    else:
+        typer.echo(derivations.to_markdown(derivation) if markdown else derivations.to_text(derivation))
+
+
+def gradcheck(
+    subject: Subject,
+    target: o.Target = None,
+    hidden: o.Hidden = "100",
+    activation: o.ActivationName = "relu",
+    batch_norm: o.BatchNorm = False,
+    layer_norm: o.LayerNorm = False,
+    dropout: o.Dropout = 0.0,
+    head: HeadName = None,
+    rows: Rows = 8,
+    entries: Annotated[int, typer.Option(help="Entries looked at per array, drawn at random.")] = 100,
+    tolerance: Annotated[float, typer.Option(help="Largest relative error that passes.")] = 1e-6,
+    seed: o.Seed = 0,
+    as_json: o.Json = False,
+) -> None:
+    """Compare every gradient with central differences in float64; exit code 1 if one is wrong."""
+    settings = _network_settings(hidden, activation, batch_norm, layer_norm, dropout)
+    case = _case("gradcheck", subject, target, settings, head, rows, seed)
+    report = checker.gradcheck(
+        case.net, case.loss, case.X, case.Y, w=case.w, buffers=case.buffers, entries=entries, seed=seed
+    )
+    passed = report.passed(tolerance)
+    if as_json:
+        errors = {check.name: check.error for check in report.checks}
+        o.print_json({"passed": passed, "errors": errors, "worst": str(report.worst)})
+    else:
+        _show(report, passed, tolerance)
+    if not passed:
+        raise typer.Exit(1)
+
+
+def _show(report: checker.GradientReport, passed: bool, tolerance: float) -> None:
+    for check in report.checks:
+        typer.echo(f"{check.name:12} relative error {check.error:.1e}")
+    typer.echo(f"worst        {report.worst}")
+    typer.echo(f"{'passed' if passed else 'FAILED'}: every relative error must be at most {tolerance:g}")
+
+
+def _network_settings(hidden: str, activation: str, batch_norm: bool, layer_norm: bool, dropout: float) -> Settings:
+    return o.checked(
+        "explain",
+        hidden_layer_sizes=o.hidden_sizes(hidden),
+        activation=activation,
+        batch_norm=batch_norm,
+        layer_norm=layer_norm,
+        dropout=dropout,
+    )
+
+
+def _case(
+    command: str, subject: str, target: str | None, settings: Settings, head: str | None, rows: int, seed: int = 0
+) -> Case:
+    if rows < 1:
+        raise InvalidValueError(must_be(command, "--rows", "at least 1", rows))
+    if _ARCHITECTURE.fullmatch(subject):
+        return _from_architecture(subject, settings, head, rows, seed)
+    if head is not None:
+        raise InvalidValueError(must_be(command, "--head", "left out unless SUBJECT is an architecture", head))
+    if subject.endswith(".safetensors") or (Path(subject) / "model.safetensors").exists():
+        model = read_model(subject)
+        X, Y = _random_rows(model.net, model.loss, rows, seed)
+        return Case(model.net, model.loss, X, Y, model.w, model.buffers)
+    return _from_source(subject, target, settings, rows, seed)
+
+
+def _from_architecture(subject: str, settings: Settings, head: str | None, rows: int, seed: int) -> Case:
+    inputs, *hidden, outputs = (int(part) for part in subject.split("-"))
+    net = Settings(**{**vars(settings), "hidden_layer_sizes": tuple(hidden)}).network(inputs, outputs)
+    if head is not None and head not in LOSSES:
+        raise InvalidValueError(must_be("explain", "--head", "a loss", head, did_you_mean(head, LOSSES)))
+    usual: Loss = BinaryCrossEntropy() if outputs == 1 else SoftmaxCrossEntropy()
+    loss = usual if head is None else LOSSES[head]()
+    return Case(net, loss, *_random_rows(net, loss, rows, seed))
+
+
+def _from_source(source: str, target: str | None, settings: Settings, rows: int, seed: int) -> Case:
+    dataset = load(source, target, seed=seed)
+    targets = (classification if dataset.task == "classification" else regression)(dataset.y, settings)
+    net = settings.network(dataset.X.shape[1], targets.outputs)
+    take = Stream.from_seed(seed).fold(Purpose.SPLIT).permutation(np, len(dataset.X))[:rows]
+    X = scaler(dataset.X, "shared" if dataset.shared_unit else "columns").apply(dataset.X[take])
+    return Case(net, targets.loss, X, targets.encode(dataset.y[take]))
+
+
+def _random_rows(net: Net, loss: Loss, rows: int, seed: int) -> tuple[Array, Array]:
+    """Standard normal inputs and targets that fit the loss."""
+    stream = Stream.from_seed(seed).fold(Purpose.SPLIT)
+    X = stream.fold(1).normal(rows * net.inputs).reshape(rows, net.inputs)
+    u = stream.fold(2).uniform(rows * net.outputs).reshape(rows, net.outputs)
+    if isinstance(loss, SoftmaxCrossEntropy):
+        return X, np.argmax(u, axis=1)
+    if isinstance(loss, BinaryCrossEntropy):
+        return X, (u > 0.5).astype(float)
+    return X, np.floor(4.0 * u) if isinstance(loss, Poisson) else 2.0 * u - 1.0

@@ -1,0 +1,104 @@
+"""Why: a trained model is asked about rows it has not seen.
+
+In: a model file and a source. Out: its figures on labelled rows, or its predictions for any rows.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from chainrule.arrays import Array
+from chainrule.cli import options as o
+from chainrule.data import Dataset, features_of, load
+from chainrule.errors import InvalidValueError, must_be
+from chainrule.io import load_model, write_atomically
+from chainrule.model import Model
+from chainrule.pipeline import confusion
+from chainrule.pipeline import evaluate as evaluate_model
+from chainrule.report import terminal
+
+ModelPath = Annotated[str, typer.Argument(metavar="MODEL", help="A model.safetensors file, or a run folder.")]
+
+
+def read_model(place: str) -> Model:
+    """The model in a file, or in a run folder."""
+    path = Path(place)
+    return load_model(path / "model.safetensors" if path.is_dir() else path)
+
+
+def evaluate(
+    model: ModelPath, source: o.Source, target: o.Target = None, seed: o.Seed = 0, as_json: o.Json = False
+) -> None:
+    """Measure MODEL on the labelled rows of SOURCE (all of them; a source's own test rows if it brings some)."""
+    trained = read_model(model)
+    dataset = load(source, target or _default_target(trained, source), task=trained.task, seed=seed)
+    dataset = dataset.test or dataset
+    X = _columns(trained, source, dataset)
+    scores = evaluate_model(trained, X, dataset.y)
+    if as_json:
+        o.print_json({"rows": len(X), **scores})
+        return
+    out = o.console()
+    out.print(terminal.scores_table({f"{len(X)} rows": scores}))
+    if trained.classes is not None and len(trained.classes) <= terminal.MOST_CLASSES:
+        out.print(terminal.confusion_table(confusion(trained, X, dataset.y), trained.classes.tolist()))
+
+
+def _default_target(model: Model, source: str) -> str | None:
+    return model.target_name if Path(source).suffix in (".csv", ".parquet") else None
+
+
+def _columns(model: Model, source: str, dataset: Dataset) -> Array:
+    """The rows' features in the order that the model was trained in."""
+    if Path(source).suffix in (".csv", ".parquet"):
+        return features_of(source, model.feature_names)
+    if dataset.X.shape[1] != model.net.inputs:
+        raise InvalidValueError(must_be(source, "columns", f"{model.net.inputs}, as in training", dataset.X.shape[1]))
+    return dataset.X
+
+
+def predict(
+    model: ModelPath,
+    source: o.Source,
+    out: Annotated[Path | None, typer.Option(help="Write to this .csv file instead of standard output.")] = None,
+    probabilities: Annotated[bool, typer.Option("--probabilities", help="Add the probability of each class.")] = False,
+    as_json: o.Json = False,
+) -> None:
+    """Predict the rows of SOURCE with MODEL, one line each, as CSV."""
+    trained = read_model(model)
+    X = features_of(source, trained.feature_names)
+    predicted = trained.predict(X)
+    P = trained.probabilities(X) if probabilities else None
+    if as_json:
+        extra = {} if P is None else {"probabilities": P.tolist()}
+        o.print_json({"predictions": predicted.tolist(), **extra})
+        return
+    text = _as_csv(trained, predicted, P)
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        write_atomically(out, text.encode())
+
+
+def _as_csv(model: Model, predicted: Array, P: Array | None) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    columns = [predicted] if predicted.ndim == 1 else list(predicted.T)
+    names = [model.target_name] if len(columns) == 1 else [f"{model.target_name}_{j}" for j in range(len(columns))]
+    if P is not None and model.classes is not None:
+        columns += list(P.T)
+        names += [f"probability_{label}" for label in model.classes]
+    writer.writerow([_cell(name) for name in names])
+    writer.writerows([_cell(value) for value in row] for row in zip(*columns, strict=True))
+    return buffer.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """Text that a spreadsheet would run as a formula gets an apostrophe in front; numbers stay numbers."""
+    text = str(value)
+    return f"'{text}" if isinstance(value, str) and text.startswith(("=", "+", "-", "@", "\t", "\r", "\0")) else value

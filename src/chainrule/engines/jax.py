@@ -1,0 +1,187 @@
+"""Why: the same equations on whatever XLA compiles for: CPU, GPU and TPU by one code; no layer is written again.
+
+In: a recipe and rows. Out: a session whose rows and state stay on the device and whose batches are looped there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.constraints import Checked, OneOf, limited
+from chainrule.engines.base import Rows, Session, never
+from chainrule.errors import MissingError
+from chainrule.nn.layers import Context
+from chainrule.nn.step import Recipe, State, Sums, train_step
+
+_CHUNK = 4096
+"""Rows per pass in inference, at most: bounds the memory that activations take."""
+
+_PACE = 0.25
+"""Seconds of work handed to the device at a time; after each, `stop` is asked."""
+
+_FIRST = 32
+"""Steps handed over the first time, before any has been timed."""
+
+_PRODUCTS = {"float32": "highest", "tf32": "TF32_TF32_F32", "bf16": "BF16_BF16_F32"}
+"""XLA's names for how the entries of a product are rounded before they are multiplied; sums are float32 in all."""
+
+
+@cache
+def _jax() -> Any:
+    """The package, once `State` and `Sums` are known to it as trees of arrays.
+
+    Raises `MissingError` where it is not installed.
+    """
+    try:
+        import jax
+    except ImportError as error:
+        hint = "Install it with: pip install chainrule[jax]"
+        raise MissingError(f"fit: engine must be installed, got 'jax' without the package jax. {hint}") from error
+    for record in (State, Sums):
+        jax.tree_util.register_dataclass(record, [f.name for f in fields(record)], [])
+    return jax
+
+
+def _steps(recipe: Recipe, jax: Any) -> Callable[..., tuple[State, Sums]]:
+    """Batches first .. last-1 of an epoch, all of `size` rows, as one loop on the device.
+
+    Only `size` is part of what is compiled, so a program serves any number of steps, and a step's bits do not depend on
+    how many were asked for at once. The state given in is used up: its memory holds the new one.
+    """
+    jnp, zero = jax.numpy, np.zeros((), recipe.dtype)
+
+    def run(
+        state: State, data: tuple[Array, ...], order: Array, rates: Array, first: Array, last: Array, size: int
+    ) -> Any:
+        def step(i: Array, carry: tuple[State, Sums]) -> tuple[State, Sums]:
+            take = jax.lax.dynamic_slice(order, (i * recipe.batch_size,), (size,))
+            X, Y, c = (rows.at[take].get(mode="promise_in_bounds") for rows in data)
+            state, measured = train_step(recipe, jnp, carry[0], X, Y, c, rates[i])
+            return state, carry[1] + measured
+
+        return jax.lax.fori_loop(first, last, step, (state, Sums(zero, zero, zero, zero, np.int32(0))))
+
+    compiled: Callable[..., tuple[State, Sums]] = jax.jit(run, static_argnames="size", donate_argnames="state")
+    return compiled
+
+
+class JaxSession:
+    """A training run by `train_step` under `jax.jit`."""
+
+    def __init__(self, recipe: Recipe, rows: Rows, products: str) -> None:
+        jax = self._jax = _jax()
+        self._recipe, self._products = recipe, products
+        self._sizes = [end - start for start, end in recipe.batches(len(rows))]
+        self._chunk = _FIRST
+        self._order: tuple[int, Array] = (-1, None)
+        with self._numerics():
+            Y = rows.Y.astype(np.int32) if rows.Y.dtype.kind == "i" else rows.Y
+            self._data = tuple(jax.device_put(array) for array in (rows.X, Y, rows.c))
+        self._shuffle = jax.jit(lambda epoch: recipe.order(jax.numpy, len(rows), epoch))
+        self._steps = _steps(recipe, jax)
+        self._logits = jax.jit(lambda w, buffers, X: recipe.net(w, buffers, X, Context(jax.numpy)))
+        self.load(recipe.start())
+
+    def _numerics(self) -> ExitStack:
+        """The recipe's dtype and the engine's products, within a `with` only: the process's own settings stay."""
+        stack = ExitStack()
+        stack.enter_context(self._jax.enable_x64(self._recipe.dtype == "float64"))
+        stack.enter_context(self._jax.default_matmul_precision(_PRODUCTS[self._products]))
+        return stack
+
+    @property
+    def state(self) -> State:
+        """All numbers now, copied to the host."""
+        now = self._jax.tree.map(np.array, self._state)
+        return State(now.w, now.buffers, now.memory, int(now.step))
+
+    def load(self, state: State) -> None:
+        """Continue from a state, which is copied."""
+        dtype = self._recipe.dtype
+        memory = {letter: np.array(vector, dtype) for letter, vector in state.memory.items()}
+        copy = State(np.array(state.w, dtype), np.array(state.buffers, dtype), memory, np.uint32(state.step))
+        with self._numerics():
+            self._state = self._jax.tree.map(self._jax.numpy.array, copy)
+
+    def run(self, epoch: int, first: int, rates: Array, stop: Callable[[], bool] = never) -> Sums:
+        """Batches of an epoch, about `_PACE` seconds of them at a time; `stop` is asked in between."""
+        at, last, sums = first, first + len(rates), Sums()
+        padded = np.zeros(len(self._sizes), self._recipe.dtype)
+        padded[first:last] = rates
+        with self._numerics():
+            if self._order[0] != epoch:
+                self._order = (epoch, self._shuffle(np.uint32(epoch)))
+            while at < last:
+                began, until = time.perf_counter(), self._until(at, last)
+                sums = sums + self._advance(padded, at, until)
+                self._chunk = max(1, int(self._chunk * min(4.0, max(0.5, _PACE / (time.perf_counter() - began)))))
+                at = until
+                if stop():
+                    break
+        return sums
+
+    def _until(self, at: int, last: int) -> int:
+        """Where the next piece of work ends: at the chunk's end, or where the size of the batches changes."""
+        until = min(at + self._chunk, last)
+        return until if self._sizes[until - 1] == self._sizes[at] else until - 1
+
+    def _advance(self, rates: Array, first: int, last: int) -> Sums:
+        size = self._sizes[first]
+        moved = self._steps(self._state, self._data, self._order[1], rates, np.int32(first), np.int32(last), size=size)
+        self._state, measured = moved
+        sums: Sums = self._jax.tree.map(lambda number: number.item(), self._jax.device_get(measured))
+        return sums
+
+    def logits(self, X: Array) -> Array:
+        """Z in inference; the rows are padded to a power of two, so that few shapes are ever compiled."""
+        X = np.asarray(X, self._recipe.dtype)
+        chunks = [self._padded(X[start : start + _CHUNK]) for start in range(0, max(len(X), 1), _CHUNK)]
+        with self._numerics():
+            Z = [self._logits(self._state.w, self._state.buffers, chunk) for chunk in chunks]
+        return np.concatenate([np.asarray(part) for part in Z])[: len(X)]
+
+    def _padded(self, X: Array) -> Array:
+        size = 1 << max(len(X) - 1, 0).bit_length()
+        return np.concatenate([X, np.zeros((size - len(X), X.shape[1]), X.dtype)])
+
+
+@dataclass(frozen=True)
+class JaxEngine(Checked):
+    """The mathematics of `nn`, compiled by JAX for its default device.
+
+    `products` says how a GPU rounds what it multiplies in matrix products, while weights, sums and all else stay
+    float32: "float32" not at all (default: the results of the other engines), "tf32" to 10 bits of fraction, "bf16" to
+    7 bits.
+
+    Raises `MissingError` where the package jax is not installed.
+    """
+
+    products: str = limited(OneOf(tuple(_PRODUCTS)), "float32")
+    name = "jax"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _jax()
+
+    def supports(self, recipe: Recipe) -> tuple[str, ...]:
+        """Everything; shorter products only with float32 and on a GPU."""
+        if self.products == "float32":
+            return ()
+        device, reasons = _jax().default_backend(), []
+        if recipe.dtype != "float32":
+            reasons.append(f"{self.products} products go with dtype float32, got {recipe.dtype}.")
+        if device != "gpu":
+            reasons.append(f"{self.products} products need a GPU, JAX runs on {device}.")
+        return tuple(reasons)
+
+    def compile(self, recipe: Recipe, rows: Rows) -> Session:
+        """A session at the recipe's first state, compiled when it first runs."""
+        return JaxSession(recipe, rows, self.products)

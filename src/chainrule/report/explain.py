@@ -1,0 +1,348 @@
+"""Why: the lecture's page, for your network: each layer's equations, forward and backward, with actual shapes and costs.
+
+In: a network, a loss, a number of rows. Out: the derivation as data, text, or Markdown with LaTeX. The equations are read
+from the docstrings of the layers, where they are written once.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from chainrule.nn.activations import activation
+from chainrule.nn.layers import Activation, Context, Dense, Layer
+from chainrule.nn.losses import Loss, SoftmaxCrossEntropy
+from chainrule.nn.net import Net
+from chainrule.random import Stream
+
+_SECTION = re.compile(r"^\s*(Forward|Backward|Shapes|Reference)\s{2,}(.*)$")
+_EQUATION = re.compile(r"\((\d+)\)\s+(.*?)(?=\s{2,}\(\d+\)\s|$)")
+_SHAPE = re.compile(r"([^\s,()]+(?:, [^\s,()]+)*) \(([a-z0-9, ]*)\)")
+
+COSTS: Mapping[str, Callable[[int, int, int], tuple[int, int]]] = {
+    "Dense": lambda n, d, k: (2 * n * d * k + n * k, 4 * n * d * k + n * k),
+    "Activation": lambda n, d, k: (n * d, 2 * n * d),
+    "BatchNorm": lambda n, d, k: (8 * n * d, 11 * n * d),
+    "LayerNorm": lambda n, d, k: (8 * n * d, 11 * n * d),
+    "Dropout": lambda n, d, k: (2 * n * d, 2 * n * d),
+}
+"""Floating-point operations forward and backward for n rows from width d to k; a function such as exp counts as one."""
+
+
+@dataclass(frozen=True)
+class Equation:
+    """One numbered equation of a layer, as its docstring has it."""
+
+    number: int
+    direction: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One layer (or the loss) of the derivation. Operations and bytes are for one training step of n rows."""
+
+    number: int
+    name: str
+    summary: str
+    inputs: int
+    outputs: int
+    equations: tuple[Equation, ...]
+    shapes: Mapping[str, tuple[int | str, ...]]
+    parameters: int
+    forward_operations: int
+    backward_operations: int
+    cached_bytes: int
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The derivation of a network: its stages in forward order, the loss last."""
+
+    architecture: str
+    rows: int
+    stages: tuple[Stage, ...]
+    parameters: int
+    forward_operations: int
+    backward_operations: int
+    cached_bytes: int
+
+    def plain(self) -> dict[str, Any]:
+        """Dictionaries, lists, strings and numbers."""
+        return asdict(self)
+
+
+def explain(net: Net, loss: Loss, rows: int = 32, dtype: str = "float32") -> Explanation:
+    """Derive the network for a batch of so many rows; cached bytes are read off a real forward pass in that dtype.
+
+    >>> from chainrule import stack
+    >>> from chainrule.nn.losses import SoftmaxCrossEntropy
+    >>> derivation = explain(stack(64, [32], 10), SoftmaxCrossEntropy())
+    >>> derivation.parameters, derivation.stages[0].equations[0].text
+    (2410, 'Z = A W + b')
+    """
+    cached = _cached_bytes(net, rows, dtype)
+    stages = [_stage(net, i, rows, cached[i]) for i in range(len(net.layers))]
+    stages.append(_loss_stage(loss, len(stages) + 1, rows, net.outputs))
+    return Explanation(
+        architecture="-".join(map(str, _architecture(net))),
+        rows=rows,
+        stages=tuple(stages),
+        parameters=net.size,
+        forward_operations=sum(stage.forward_operations for stage in stages),
+        backward_operations=sum(stage.backward_operations for stage in stages),
+        cached_bytes=sum(cached),
+    )
+
+
+def _architecture(net: Net) -> list[int]:
+    return [
+        net.inputs,
+        *(k for k, layer in zip(net.widths[1:], net.layers, strict=True) if type(layer).__name__ == "Dense"),
+    ]
+
+
+def _cached_bytes(net: Net, rows: int, dtype: str) -> list[int]:
+    """Bytes that each layer keeps; an array that two layers share counts for the first."""
+    w, buffers = (vector.astype(dtype) for vector in net.init(0))
+    ctx = Context(np, training=True, stream=Stream.from_seed(0))
+    tape = net.forward(w, buffers, np.zeros((rows, net.inputs), dtype), ctx)[1]
+    seen: set[int] = set()
+    sizes = []
+    for saved in tape.layers:
+        fresh = [array for array in saved.values() if id(array) not in seen]
+        seen.update(id(array) for array in fresh)
+        sizes.append(sum(array.nbytes for array in fresh))
+    return sizes
+
+
+def _stage(net: Net, i: int, rows: int, cached: int) -> Stage:
+    layer, d, k = net.layers[i], net.widths[i], net.widths[i + 1]
+    forward, backward = COSTS[type(layer).__name__](rows, d, k)
+    equations, shapes = read_docstring(layer)
+    if isinstance(layer, Activation):
+        equations = _with_function(equations, layer)
+    if isinstance(layer, Dense) and not layer.bias:
+        equations, shapes = _without_bias(equations), {k: v for k, v in shapes.items() if k != "b"}
+    return Stage(
+        number=i + 1,
+        name=_name(layer),
+        summary=_summary(layer),
+        inputs=d,
+        outputs=k,
+        equations=equations,
+        shapes=_actual(shapes, {"n": rows, "d": d, "k": k}),
+        parameters=sum(int(np.prod(shape)) for shape in net.frames[i].parameters.values()),
+        forward_operations=forward,
+        backward_operations=backward,
+        cached_bytes=cached,
+    )
+
+
+def _loss_stage(loss: Loss, number: int, rows: int, k: int) -> Stage:
+    equations, shapes = read_docstring(loss)
+    per_entry = 6 if isinstance(loss, SoftmaxCrossEntropy) else 4
+    return Stage(
+        number=number,
+        name=_name(loss),
+        summary=_summary(loss),
+        inputs=k,
+        outputs=1,
+        equations=equations,
+        shapes=_actual(shapes, {"n": rows, "k": k}),
+        parameters=0,
+        forward_operations=per_entry * rows * k,
+        backward_operations=3 * rows * k,
+        cached_bytes=0,
+    )
+
+
+def _name(piece: Any) -> str:
+    """The piece with its settings: `Dense(units=32)`; defaults that are None or True are left out."""
+    settings = {f.name: getattr(piece, f.name) for f in fields(piece)}
+    shown = ", ".join(f"{name}={value}" for name, value in settings.items() if value not in (None, True))
+    return f"{type(piece).__name__}({shown})"
+
+
+def _summary(piece: Any) -> str:
+    return (inspect.getdoc(type(piece)) or "").split("\n\n")[0].replace("\n", " ")
+
+
+def _with_function(equations: tuple[Equation, ...], layer: Activation) -> tuple[Equation, ...]:
+    """The layer's equations followed by the definition of its function g."""
+    function = activation(layer.function)
+    inner, _ = read_docstring(function)
+    start = len(equations)
+    named = (Equation(start + e.number, e.direction, e.text) for e in inner)
+    return (*equations, *named)
+
+
+def _without_bias(equations: tuple[Equation, ...]) -> tuple[Equation, ...]:
+    """A dense layer's equations where b is left out."""
+    kept = (e for e in equations if not e.text.startswith("db"))
+    return tuple(Equation(e.number, e.direction, e.text.replace(" + b", "")) for e in kept)
+
+
+def read_docstring(piece: Layer | Loss | Any) -> tuple[tuple[Equation, ...], Mapping[str, tuple[str, ...]]]:
+    """The numbered equations and the symbolic shapes in a piece's docstring."""
+    sections = _sections(inspect.getdoc(type(piece)) or "")
+    equations = [
+        Equation(int(number), direction.lower(), " ".join(text.split()))
+        for direction in ("Forward", "Backward")
+        for number, text in _EQUATION.findall(sections.get(direction, ""))
+    ]
+    shapes = {
+        letter: tuple(size.strip() for size in sizes.split(",") if size.strip())
+        for letters, sizes in _SHAPE.findall(sections.get("Shapes", ""))
+        for letter in letters.split(", ")
+    }
+    return tuple(equations), shapes
+
+
+def _sections(doc: str) -> dict[str, str]:
+    """Text of each section; a line indented deeper continues the one before."""
+    found: dict[str, str] = {}
+    current = ""
+    for line in doc.splitlines():
+        match = _SECTION.match(line)
+        if match:
+            current = match[1]
+            found[current] = match[2]
+        elif current and line.startswith("  "):
+            found[current] += "   " + line.strip()
+        else:
+            current = ""
+    return found
+
+
+def _actual(shapes: Mapping[str, tuple[str, ...]], sizes: Mapping[str, int]) -> dict[str, tuple[int | str, ...]]:
+    return {
+        letter: tuple(sizes.get(s, int(s) if s.isdigit() else s) for s in symbols) for letter, symbols in shapes.items()
+    }
+
+
+def to_text(derivation: Explanation) -> str:
+    """The derivation for a terminal."""
+    return "\n".join(_text_lines(derivation))
+
+
+def _text_lines(derivation: Explanation) -> Iterator[str]:
+    yield f"{derivation.architecture}: {derivation.parameters:,} parameters, a batch of n = {derivation.rows} rows"
+    for direction, stages in (("Forward", derivation.stages), ("Backward", tuple(reversed(derivation.stages)))):
+        yield f"\n{direction}"
+        for stage in stages:
+            yield f"  {stage.number}. {stage.name}  {stage.inputs} → {stage.outputs}"
+            for equation in stage.equations:
+                if equation.direction == direction.lower():
+                    yield f"       ({equation.number}) {equation.text}"
+            if direction == "Forward":
+                shapes = "   ".join(f"{k} {_shape(v)}" for k, v in stage.shapes.items())
+                yield f"       shapes  {shapes}" if shapes else ""
+            yield f"       {_cost(stage, direction)}"
+    yield (
+        f"\nTotal: {derivation.parameters:,} parameters; {derivation.forward_operations:,} floating-point operations "
+        f"forward, {derivation.backward_operations:,} backward; {derivation.cached_bytes:,} bytes cached between the two."
+    )
+
+
+def _shape(sizes: tuple[int | str, ...]) -> str:
+    return "(" + ", ".join(map(str, sizes)) + ")"
+
+
+def _cost(stage: Stage, direction: str) -> str:
+    if direction == "Backward":
+        return f"{stage.backward_operations:,} operations"
+    return (
+        f"{stage.parameters:,} parameters, {stage.forward_operations:,} operations, {stage.cached_bytes:,} bytes cached"
+    )
+
+
+def to_markdown(derivation: Explanation) -> str:
+    """The derivation as Markdown with LaTeX, for a lecture's notes."""
+    return "\n".join(_markdown_lines(derivation)) + "\n"
+
+
+def _markdown_lines(derivation: Explanation) -> Iterator[str]:
+    yield f"# {derivation.architecture}\n"
+    yield f"{derivation.parameters:,} parameters; one training step on $n = {derivation.rows}$ rows.\n"
+    for direction, stages in (("Forward", derivation.stages), ("Backward", tuple(reversed(derivation.stages)))):
+        yield f"## {direction}\n"
+        for stage in stages:
+            yield f"### {stage.number}. {stage.name}: {stage.inputs} → {stage.outputs}\n"
+            for equation in stage.equations:
+                if equation.direction == direction.lower():
+                    yield f"$${to_latex(equation.text)} \\tag{{{stage.number}.{equation.number}}}$$\n"
+            if direction == "Forward" and stage.shapes:
+                yield ", ".join(f"${to_latex(k)}$ {_shape(v)}" for k, v in stage.shapes.items()) + "\n"
+            yield f"{_cost(stage, direction)}\n"
+    yield "## Total\n"
+    yield "| parameters | operations forward | operations backward | bytes cached |\n|---:|---:|---:|---:|"
+    yield (
+        f"| {derivation.parameters:,} | {derivation.forward_operations:,} | {derivation.backward_operations:,} "
+        f"| {derivation.cached_bytes:,} |"
+    )
+
+
+_LATEX = {
+    "σ²": r"\sigma^2",
+    "ᵀ": r"^{\top}",
+    "²": "^2",
+    "³": "^3",
+    "Σᵢ": r"\sum_i ",
+    "Σⱼ": r"\sum_j ",
+    "ᵢⱼ": "_{ij}",
+    "ᵢ": "_i",
+    "ⱼ": "_j",
+    "⊙": r"\odot ",
+    "Ẑ": r"\hat{Z}",
+    "γ": r"\gamma ",
+    "β": r"\beta ",
+    "μ": r"\mu ",
+    "σ": r"\sigma ",
+    "ε": r"\varepsilon ",
+    "δ": r"\delta ",
+    "λ": r"\lambda ",
+    "π": r"\pi ",
+    "→": r"\to ",
+    ">=": r"\ge ",
+    "log": r"\log ",
+    "exp": r"\exp ",
+    "tanh": r"\tanh ",
+    "max": r"\max ",
+    "min": r"\min ",
+}
+"""Unicode mathematics of the docstrings in LaTeX; longer marks come before their parts."""
+
+_WORDS = re.compile(r"\b(softplus|sign|clip|where|else|in inference|in)\b")
+
+
+def to_latex(text: str) -> str:
+    r"""A docstring's equation in LaTeX.
+
+    >>> to_latex("dW = Aᵀ dZ")
+    'dW = A^{\\top} dZ'
+    >>> to_latex("s = √(σ² + ε)")
+    's = \\sqrt{\\sigma^2 + \\varepsilon }'
+    """
+    text = _roots(_WORDS.sub(r"\\text{ \1 }", text))
+    for mark, latex in _LATEX.items():
+        text = text.replace(mark, latex)
+    return text
+
+
+def _roots(text: str) -> str:
+    """√(...) with balanced brackets becomes a root over the bracket's content."""
+    while "√(" in text:
+        start = text.index("√(")
+        depth, end = 0, start + 1
+        for end in range(start + 1, len(text)):
+            depth += {"(": 1, ")": -1}.get(text[end], 0)
+            if depth == 0:
+                break
+        text = text[:start] + r"\sqrt{" + text[start + 2 : end] + "}" + text[end + 1 :]
+    return text

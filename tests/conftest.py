@@ -1,0 +1,23 @@
+"""Why: fixtures that more than one test module needs. In: nothing. Out: a generator; JAX in 64 bits, for one test only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator with a fixed seed, new for every test."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def x64() -> Iterator[None]:
+    """64-bit JAX inside one test; other tests keep JAX's own default."""
+    import jax
+
+    with jax.enable_x64(True):
+        yield

@@ -1,0 +1,165 @@
+"""Why: one table of samples, so that every piece in a registry meets every generic test.
+
+In: the registries of `chainrule.nn`. Out: instances of every entry, with random targets for losses and sets of ids;
+`test_nn_registry.py` fails where an entry has no sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chainrule.nn.activations import ACTIVATIONS, ELU, LeakyReLU
+from chainrule.nn.initializers import INITIALIZERS, Constant, Normal, Orthogonal
+from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm
+from chainrule.nn.losses import (
+    LINKS,
+    BinaryCrossEntropy,
+    Huber,
+    MeanAbsolute,
+    MeanSquared,
+    Poisson,
+    SoftmaxCrossEntropy,
+)
+from chainrule.nn.optimizers import (
+    AdaGrad,
+    Adam,
+    AdamW,
+    ClassicalMomentum,
+    GradientDescent,
+    Momentum,
+    Nesterov,
+    RMSProp,
+)
+from chainrule.nn.penalties import ClipNorm, ClipValue, Penalty
+from chainrule.nn.schedules import (
+    Cosine,
+    CosineRestarts,
+    Exponential,
+    Flat,
+    InverseTime,
+    OneCycle,
+    ReduceOnPlateau,
+    Step,
+    WarmUp,
+)
+
+Targets = Callable[[np.random.Generator, int, int], np.ndarray]
+
+
+@dataclass(frozen=True)
+class LossSample:
+    """A loss, targets (rng, n, k) that suit it, and whether logits of ±1e4 must give finite values."""
+
+    loss: Any
+    targets: Targets
+    bounded: bool = True
+
+
+def labels(rng: np.random.Generator, n: int, k: int) -> np.ndarray:
+    """Independent 0/1 labels."""
+    return rng.integers(0, 2, (n, k)).astype(float)
+
+
+def shares(rng: np.random.Generator, n: int, k: int) -> np.ndarray:
+    """Soft labels in [0, 1]."""
+    return rng.random((n, k))
+
+
+def classes(rng: np.random.Generator, n: int, k: int) -> np.ndarray:
+    """Exclusive classes."""
+    return rng.integers(0, k, n)
+
+
+def reals(rng: np.random.Generator, n: int, k: int) -> np.ndarray:
+    """Targets of a regression."""
+    return rng.normal(size=(n, k))
+
+
+def counts(rng: np.random.Generator, n: int, k: int) -> np.ndarray:
+    """Targets of a Poisson regression."""
+    return rng.poisson(2.0, (n, k)).astype(float)
+
+
+def _linked(build: Callable[[str], Any]) -> tuple[LossSample, ...]:
+    """One sample per link; exp overflows far out, as it must."""
+    return tuple(LossSample(build(link), reals, bounded=link != "exp") for link in LINKS)
+
+
+ACTIVATION_SAMPLES: Mapping[str, tuple[Any, ...]] = {
+    **{name: (function,) for name, function in ACTIVATIONS.items()},
+    "leaky_relu": (LeakyReLU(), LeakyReLU(0.3)),
+    "elu": (ELU(), ELU(0.5)),
+}
+
+INITIALIZER_SAMPLES: Mapping[str, tuple[Any, ...]] = {
+    **{name: (rule,) for name, rule in INITIALIZERS.items()},
+    "constant": (Constant(), Constant(0.5)),
+    "normal": (Normal(), Normal(0.3)),
+    "orthogonal": (Orthogonal(), Orthogonal(1.5)),
+}
+
+LAYER_SAMPLES: Mapping[str, tuple[Any, ...]] = {
+    "Dense": (Dense(4), Dense(4, bias=False), Dense(4, initializer="orthogonal")),
+    "Activation": (Activation("tanh"), Activation("gelu"), Activation("identity")),
+    "BatchNorm": (BatchNorm(), BatchNorm(momentum=0.5, epsilon=0.1)),
+    "LayerNorm": (LayerNorm(), LayerNorm(epsilon=0.1)),
+    "Dropout": (Dropout(0.4), Dropout(0.0)),
+}
+
+LOSS_SAMPLES: Mapping[str, tuple[LossSample, ...]] = {
+    "BinaryCrossEntropy": (LossSample(BinaryCrossEntropy(), labels), LossSample(BinaryCrossEntropy(), shares)),
+    "SoftmaxCrossEntropy": (
+        LossSample(SoftmaxCrossEntropy(), classes),
+        LossSample(SoftmaxCrossEntropy(label_smoothing=0.1), classes),
+    ),
+    "MeanSquared": _linked(MeanSquared),
+    "MeanAbsolute": _linked(MeanAbsolute),
+    "Huber": _linked(lambda link: Huber(delta=0.4, link=link)),
+    "Poisson": (LossSample(Poisson(), counts, bounded=False),),
+}
+
+OPTIMIZER_SAMPLES: Mapping[str, tuple[Any, ...]] = {
+    "GradientDescent": (GradientDescent(),),
+    "Momentum": (Momentum(), Momentum(beta=0.5)),
+    "ClassicalMomentum": (ClassicalMomentum(),),
+    "Nesterov": (Nesterov(),),
+    "RMSProp": (RMSProp(), RMSProp(rho=0.0, epsilon=1e-3)),
+    "AdaGrad": (AdaGrad(),),
+    "Adam": (Adam(), Adam(beta1=0.0, beta2=0.0)),
+    "AdamW": (AdamW(), AdamW(weight_decay=0.0)),
+}
+
+CLIP_SAMPLES: Mapping[str, tuple[Any, ...]] = {
+    "ClipNorm": (ClipNorm(), ClipNorm(0.1)),
+    "ClipValue": (ClipValue(), ClipValue(0.1)),
+}
+
+SCHEDULE_SAMPLES: Mapping[str, tuple[Any, ...]] = {
+    "Flat": (Flat(),),
+    "Step": (Step(), Step(every=0.5, drop=0.9)),
+    "Exponential": (Exponential(),),
+    "InverseTime": (InverseTime(),),
+    "Cosine": (Cosine(), Cosine(end=0.1)),
+    "CosineRestarts": (CosineRestarts(), CosineRestarts(cycle=1.5, growth=1.0, end=0.2)),
+    "WarmUp": (WarmUp(), WarmUp(epochs=2.0, start=0.1, after=Cosine())),
+    "OneCycle": (OneCycle(), OneCycle(rise=0.5, divide=10.0, final=100.0)),
+    "ReduceOnPlateau": (ReduceOnPlateau(), ReduceOnPlateau(drop=0.5, patience=2)),
+}
+
+PENALTIES = (Penalty(), Penalty(l1=0.01), Penalty(l2=0.1), Penalty(l1=0.01, l2=0.1))
+
+
+def flat(table: Mapping[str, tuple[Any, ...]]) -> list[Any]:
+    """Every sample of a table."""
+    return [sample for samples in table.values() for sample in samples]
+
+
+def name(sample: Any) -> str:
+    """A readable test id."""
+    if isinstance(sample, LossSample):
+        return f"{sample.loss}-{sample.targets.__name__}"
+    return str(sample)
