@@ -228,8 +228,7 @@ def test_rows_can_sit_on_the_kink():
     network = Printed(batch_norm=False)
     P, X, Y = problem(0)
     P = {name: 0 * array if name.startswith("b") else array for name, array in P.items()}
-    P["W1"] = -np.abs(P["W1"])
-    X = np.abs(X)
+    P["W1"], X, Y = -np.abs(P["W1"]), np.abs(X), np.ones_like(Y)
     a, n = network.gradients(P, X, Y)["b2"], differences(lambda Q: network.cost(Q, X, Y), P, "b2")
     np.testing.assert_array_equal(a, 0.0)
     assert np.abs(n).max() > 0.01, "differences see half of the slope on the far side"

@@ -79,17 +79,26 @@ def penalty_gradient(penalty):
     return jax.jit(jax.grad(lambda w, d: penalty.value(jnp, w, d)))
 
 
-def assert_agree(net, hand, oracle, what):
+def assert_agree(net, hand, oracle, what=""):
     """Each array to 1e-11 of its own length, or of a thousandth of the whole gradient's where it is smaller.
 
-    1e-11 is 1e5 roundings: far above what a dozen sums of a dozen terms lose, far below any wrong factor.
+    1e-11 is 1e5 roundings: far above what a dozen sums of a dozen terms lose, far below any wrong factor. Gradients of
+    several cases may be stacked in front.
     """
     hand, oracle = np.asarray(hand), np.asarray(oracle)
-    floor = 1e-3 * np.linalg.norm(oracle)
-    pieces = net.parameters.views(hand - oracle) if hand.ndim == 1 else {"X": hand - oracle}
-    own = net.parameters.views(oracle) if hand.ndim == 1 else {"X": oracle}
-    for key, difference in pieces.items():
-        assert np.linalg.norm(difference) <= 1e-11 * max(np.linalg.norm(own[key]), floor), (what, key)
+    floor = 1e-3 * np.linalg.norm(oracle, axis=-1)
+    for slot in net.parameters.slots:
+        part = slice(slot.offset, slot.offset + slot.size)
+        scale = np.maximum(np.linalg.norm(oracle[..., part], axis=-1), floor)
+        wrong = np.linalg.norm((hand - oracle)[..., part], axis=-1) > 1e-11 * scale
+        assert not wrong.any(), (slot.name, what, np.nonzero(wrong))
+
+
+def assert_input_agrees(hand, oracle):
+    """The gradient with respect to X, to 1e-11 of its length, for the same reason."""
+    axes = tuple(range(np.ndim(oracle) - 2, np.ndim(oracle)))
+    difference = np.sqrt(((hand - oracle) ** 2).sum(axis=axes))
+    assert (difference <= 1e-11 * np.sqrt((oracle**2).sum(axis=axes))).all()
 
 
 @every_pair
@@ -98,22 +107,17 @@ def test_backward_equals_differentiated_forward(layer, function):
     net = build(layer, function)
     w, buffers = parameters(net)
     X = data(LOSSES_FLAT[0])[0]
-    cases = [(sample, key) for sample in LOSSES_FLAT for key in WEIGHTINGS]
+    cases = [(s.loss, data(s)[1], c) for s in LOSSES_FLAT for c in WEIGHTINGS.values()]
     Z = net.forward(w, buffers, X, context(np))[0]
-    oracles = []
-    for sample, key in cases:
-        Y, c = data(sample)[1], WEIGHTINGS[key]
-        oracles.append(np.asarray(loss_gradient(sample.loss)(Z, Y, c)))
-    Z_jax, (gs, dXs) = pullbacks(net, w, buffers, X, np.stack(oracles))
+    seeds = np.stack([np.asarray(loss_gradient(loss)(Z, Y, c)) for loss, Y, c in cases])
+    Z_jax, (g_jax, dX_jax) = pullbacks(net, w, buffers, X, seeds)
+    hand = [by_hand(net, w, buffers, X, mean_loss(loss, np, Z, Y, c)[1]) for loss, Y, c in cases]
     np.testing.assert_allclose(Z, Z_jax, rtol=1e-12, atol=1e-13)
-    for (sample, key), g_jax, dX_jax in zip(cases, np.asarray(gs), np.asarray(dXs), strict=True):
-        _, dZ = mean_loss(sample.loss, np, Z, data(sample)[1], WEIGHTINGS[key])
-        dX, g = by_hand(net, w, buffers, X, dZ)
-        assert_agree(net, dX, dX_jax, (name(sample), key))
-        for penalty in PENALTIES:
-            hand = g + penalty.gradient(np, w, net.decay)
-            oracle = g_jax + np.asarray(penalty_gradient(penalty)(w, net.decay))
-            assert_agree(net, hand, oracle, (name(sample), key, penalty))
+    assert_input_agrees(np.stack([dX for dX, _ in hand]), np.asarray(dX_jax))
+    g = np.stack([g for _, g in hand])
+    for penalty in PENALTIES:
+        added, oracle = penalty.gradient(np, w, net.decay), np.asarray(penalty_gradient(penalty)(w, net.decay))
+        assert_agree(net, g + added, np.asarray(g_jax) + oracle, [(loss, penalty) for loss, _, _ in cases])
 
 
 @every_pair
@@ -123,14 +127,14 @@ def test_backward_equals_central_differences(layer, function):
     settings = cycle(product(PENALTIES, WEIGHTINGS.values()))
     for sample, (penalty, c) in zip(LOSSES_FLAT, settings, strict=False):
         X, Y = data(sample)
-        report = gradcheck(net, sample.loss, X, Y, c=c, w=w, buffers=buffers, penalty=penalty, entries=3)
+        report = gradcheck(net, sample.loss, X, Y, c=c, w=w, buffers=buffers, penalty=penalty, entries=2)
         assert report.passed(1e-6), (name(sample), penalty, str(report.worst))
 
 
 @pytest.mark.parametrize("sample", LOSSES_FLAT, ids=name)
-@pytest.mark.parametrize("penalty", [PENALTIES[0], PENALTIES[-1]], ids=name)
 @pytest.mark.usefixtures("x64")
-def test_whole_objective_equals_jax_grad_and_every_difference(sample, penalty):
+def test_whole_objective_equals_jax_grad_and_every_difference(sample):
+    penalty = PENALTIES[-1]
     net = Net(INPUTS, [Dense(3), BatchNorm(), Activation("silu"), Dropout(0.3), LayerNorm(), Dense(OUTPUTS)])
     w, buffers = parameters(net)
     X, Y = data(sample)
@@ -144,7 +148,7 @@ def test_whole_objective_equals_jax_grad_and_every_difference(sample, penalty):
     Z = net.forward(w, buffers, X, context(np))[0]
     dX, g = by_hand(net, w, buffers, X, mean_loss(sample.loss, np, Z, Y, c)[1])
     assert_agree(net, g + penalty.gradient(np, w, net.decay), g_jax, name(sample))
-    assert_agree(net, dX, dX_jax, name(sample))
+    assert_input_agrees(dX, np.asarray(dX_jax))
     assert gradcheck(net, sample.loss, X, Y, c=c, w=w, buffers=buffers, penalty=penalty).passed(1e-6)
 
 
@@ -159,7 +163,7 @@ def test_gradient_in_inference(layer):
     dX, g = by_hand(net, w, buffers, X, dZ, training=False)
     _, (g_jax, dX_jax) = pullbacks(net, w, buffers, X, dZ[None], training=False)
     assert_agree(net, g, g_jax[0], "w")
-    assert_agree(net, dX, dX_jax[0], "X")
+    assert_input_agrees(dX, np.asarray(dX_jax[0]))
     assert gradcheck(net, MeanSquared(), X, Y, w=w, buffers=buffers, training=False).passed(1e-6)
 
 

@@ -188,7 +188,7 @@ class Target:
             return amounts if self.scaling is None else self.scaling.apply(amounts)
         unknown = sorted(set(np.unique(y).tolist()) - set(self.classes.tolist()))
         raise_all([must_be("y", "labels", f"among {self.classes.tolist()}", unknown)] if unknown else [])
-        codes = np.searchsorted(self.classes, y)
+        codes: Array = np.searchsorted(self.classes, y)
         if self.outputs > 1:
             return codes
         return (codes * (1.0 - self.smoothing) + self.smoothing / 2.0)[:, None]
