@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from chainrule.nn.penalties import Clip, Penalty
 from chainrule.nn.schedules import Flat, Plateau, Schedule, plateau_rule
 from chainrule.nn.step import Recipe, State, Sums, measure
 from chainrule.train.monitors import Decision, Monitor
-from chainrule.train.records import Epoch, Run, metric_value
+from chainrule.train.records import Epoch, Run, metric_value, spent
 
 __all__ = ["Course", "Epoch", "Run", "fit", "iterate", "train"]
 
@@ -118,7 +118,8 @@ def iterate(
         step += int(sums.steps)
         complete = first + int(sums.steps) == per_epoch
         held_out = _measure(session, recipe, validation) if complete else Sums()
-        epoch = _epoch(number + 1, recipe.loss, sums, held_out, rates, time.perf_counter() - began, complete, session)
+        seconds = time.perf_counter() - began
+        epoch = _epoch(number + 1, recipe.loss, sums, held_out, rates, seconds, complete, _handle(session, step))
         yield epoch
         if not (complete and epoch.finite) or stop():
             return
@@ -131,8 +132,25 @@ def _measure(session: Session, recipe: Recipe, rows: Rows | None) -> Sums:
     return Sums() if rows is None else measure(recipe, np, session.logits(rows.X), rows.Y, rows.c)
 
 
+def _handle(session: Session, step: int) -> Callable[[], State]:
+    """Gives the session's state while it is still that of this step."""
+
+    def state() -> State:
+        now = session.state
+        return now if int(now.step) == step else spent()
+
+    return state
+
+
 def _epoch(
-    number: int, loss: Loss, sums: Sums, held_out: Sums, rates: Array, seconds: float, complete: bool, session: Session
+    number: int,
+    loss: Loss,
+    sums: Sums,
+    held_out: Sums,
+    rates: Array,
+    seconds: float,
+    complete: bool,
+    state: Callable[[], State],
 ) -> Epoch:
     return Epoch(
         number=number,
@@ -146,7 +164,7 @@ def _epoch(
         seconds=seconds,
         steps=int(sums.steps),
         complete=complete,
-        state=lambda: session.state,
+        state=state,
     )
 
 
@@ -176,12 +194,12 @@ def train(
     last, stopped = session.state, ""
     with _watching(monitors, course.epochs) as observe, interruptible() as interrupted:
         for epoch in iterate(session, recipe, rows, course, validation, interrupted):
-            epochs.append(epoch)
+            epochs.append(replace(epoch, state=spent))
             decision = observe(epoch)
             if not epoch.finite:
                 stopped = f"diverged: the loss in epoch {epoch.number} is not a finite number"
                 break
-            last = epoch.state() if monitors or not epoch.complete or epoch.number == course.epochs else last
+            last = epoch.state()
             if decision.keep:
                 best = (epoch.number, last)
             if decision.stop or interrupted():

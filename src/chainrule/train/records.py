@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from chainrule.errors import InvalidValueError
 from chainrule.nn.losses import Loss
 from chainrule.nn.step import State, Sums
 
@@ -20,7 +21,8 @@ class Epoch:
     Losses are means without penalties; scores are accuracy (0 to 1) or root mean squared error, as `metric` says.
     The training figures are taken while the weights move and with dropout on; validation figures at the epoch's end in
     inference, NaN where there are no validation rows. `learning_rate` is the last step's; `gradient_norm` the mean of ‖g‖
-    over the steps, before clipping; `seconds` the time of this epoch. `state()` gives all numbers at its end.
+    over the steps, before clipping; `seconds` the time of this epoch. `state()` gives all numbers at its end, and is to be
+    asked before the next epoch begins.
     """
 
     number: int
@@ -73,6 +75,12 @@ class Run:
     def diverged(self) -> bool:
         """Whether it ended because the loss was no longer a finite number."""
         return self.stopped.startswith("diverged")
+
+
+def spent() -> State:
+    """The answer of an epoch that is over: its numbers have moved on."""
+    hint = "Ask while the loop stands at that epoch; a finished run's numbers are in run.state."
+    raise InvalidValueError(f"Epoch: state must be asked for before the next epoch begins. {hint}")
 
 
 def metric_value(loss: Loss, sums: Sums) -> float:
