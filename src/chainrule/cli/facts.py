@@ -1,6 +1,6 @@
 """Why: a report of a problem starts with what is installed and what the machine can do.
 
-In: nothing. Out: versions, engines, processor, optional packages.
+In: nothing. Out: versions, engines, processor, linear algebra, and a word where NumPy runs below the processor.
 """
 
 from __future__ import annotations
@@ -8,16 +8,32 @@ from __future__ import annotations
 import os
 import platform
 from importlib import metadata, util
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import typer
 
 import chainrule
 from chainrule.cli import options as o
-from chainrule.engines import ENGINES
+from chainrule.engines import ENGINES, available
 
-_PACKAGES = ("numpy", "scikit-learn", "polars", "safetensors", "typer", "rich", "matplotlib", "jax")
+_PACKAGES = {
+    "numpy": "numpy",
+    "scikit-learn": "sklearn",
+    "polars": "polars",
+    "safetensors": "safetensors",
+    "jax": "jax",
+}
+
+_LEVELS = (
+    ("x86-64-v4", {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512cd"}),
+    ("x86-64-v3", {"avx2", "fma", "bmi2", "f16c"}),
+    ("x86-64-v2", {"sse4_2", "ssse3", "popcnt"}),
+)
+"""Levels of the x86-64 instruction set and the processor flags that they need, the highest first."""
+
+_NARROW = {"haswell", "zen", "sandybridge", "nehalem", "excavator", "barcelona"}
+"""OpenBLAS kernels that use vectors of at most 256 bits."""
 
 
 def info(as_json: o.Json = False) -> None:
@@ -33,24 +49,64 @@ def info(as_json: o.Json = False) -> None:
 
 def gather() -> dict[str, Any]:
     """The facts as plain data."""
-    return {
+    level, kernel = instruction_set(), blas_kernel()
+    facts = {
         "chainrule": chainrule.__version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "engines": ", ".join(ENGINES),
-        "blas": _blas(),
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "instructions": level,
+        "blas": kernel,
+        "engines": {name: available(name) or "ready" for name in ENGINES},
+        "packages": {name: _version(name, module) for name, module in _PACKAGES.items()},
     }
+    advice = below_processor(level, kernel)
+    return facts | ({"advice": advice} if advice else {})
 
 
-def _blas() -> str:
-    """The linear algebra library that NumPy was built with."""
-    settings: Any = np.show_config(mode="dicts")
-    blas = settings.get("Build Dependencies", {}).get("blas", {})
-    return f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip()
+def instruction_set() -> str:
+    """The highest level that the processor has: x86-64-v2 to -v4, or the machine's name elsewhere."""
+    flags = _processor_flags()
+    return next((level for level, needed in _LEVELS if needed <= flags), platform.machine())
 
 
-def _version(name: str) -> str:
-    known = {"scikit-learn": "sklearn"}
-    return metadata.version(name) if util.find_spec(known.get(name, name)) else "not installed"
+def _processor_flags() -> set[str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return set()
+    return next((set(line.split(":")[1].split()) for line in lines if line.startswith("flags")), set())
+
+
+def blas_kernel() -> str:
+    """The library that NumPy multiplies matrices with, and the kernel that it chose for this processor."""
+    if util.find_spec("threadpoolctl") is None:
+        return "unknown"
+    import numpy  # noqa: F401  (loads its library)
+    from threadpoolctl import threadpool_info
+
+    for pool in threadpool_info():
+        if pool.get("user_api") == "blas":
+            parts = (pool.get("internal_api"), pool.get("version"), pool.get("architecture"))
+            return " ".join(str(part) for part in parts if part)
+    return "unknown"
+
+
+def below_processor(level: str, kernel: str) -> str:
+    """A sentence where the linear algebra library leaves half of the processor's vectors unused, else nothing.
+
+    >>> below_processor("x86-64-v4", "openblas 0.3.31 Haswell")[:30]
+    'NumPy multiplies matrices with'
+    >>> below_processor("x86-64-v3", "openblas 0.3.31 Haswell")
+    ''
+    """
+    if level != "x86-64-v4" or not kernel or kernel.split()[-1].lower() not in _NARROW:
+        return ""
+    return (
+        f"NumPy multiplies matrices with kernels for {kernel.split()[-1]}, though the processor has AVX-512. "
+        "Try OPENBLAS_CORETYPE=SkylakeX in the environment; the native engine does not depend on it."
+    )
+
+
+def _version(name: str, module: str) -> str:
+    return metadata.version(name) if util.find_spec(module) else "not installed"

@@ -6,31 +6,55 @@ In: an engine's name and a recipe. Out: the engine, and in words why another was
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 
 from chainrule.engines.base import Engine, Rows, Session, never, refuse
 from chainrule.engines.reference import ReferenceEngine
 from chainrule.errors import InvalidValueError, did_you_mean, must_be
 from chainrule.nn.step import Recipe
 
-__all__ = ["ENGINES", "Engine", "Rows", "Session", "choose", "never"]
+__all__ = ["ENGINES", "Engine", "Rows", "Session", "available", "choose", "never"]
 
-ENGINES: Mapping[str, Callable[[], Engine]] = {"reference": ReferenceEngine}
+
+def _native() -> Engine:
+    from chainrule.engines.native import NativeEngine
+
+    return NativeEngine()
+
+
+def _jax() -> Engine:
+    from chainrule.engines.jax import JaxEngine
+
+    return JaxEngine()
+
+
+ENGINES: Mapping[str, Callable[[], Engine]] = {"native": _native, "reference": ReferenceEngine, "jax": _jax}
 """Every engine by name, each imported when it is first asked for."""
 
-_AUTO = ("reference",)
-"""What "auto" tries, the fastest first."""
+_AUTO = ("native", "reference")
+"""What "auto" tries, the fastest first; JAX runs only when it is asked for."""
+
+
+def available(name: str) -> str:
+    """Why the engine of that name is not there on this machine; empty when it is."""
+    needs = {"native": "chainrule.engines._native", "jax": "jax"}.get(name)
+    if needs is None or find_spec(needs) is not None:
+        return ""
+    return {"native": "not built (no C++ compiler at installation)", "jax": "not installed (chainrule[jax])"}[name]
 
 
 def choose(name: str, recipe: Recipe) -> tuple[Engine, tuple[str, ...]]:
     """The engine of that name, or for "auto" the first that can run the recipe; and why faster ones were passed over.
 
-    Raises `InvalidValueError` for an unknown name, and for a named engine that cannot run the recipe.
+    Raises `InvalidValueError` for an unknown name, and for a named engine that cannot run the recipe or is not there.
     """
     if name == "auto":
         return _first_able(recipe)
     if name not in ENGINES:
         allowed = ["auto", *ENGINES]
         raise InvalidValueError(must_be("fit", "engine", "an engine's name", name, did_you_mean(name, allowed)))
+    if available(name):
+        raise InvalidValueError(must_be("fit", "engine", "one that is there", name, f"It is {available(name)}."))
     engine = ENGINES[name]()
     refuse(engine, recipe)
     return engine, ()
@@ -39,9 +63,11 @@ def choose(name: str, recipe: Recipe) -> tuple[Engine, tuple[str, ...]]:
 def _first_able(recipe: Recipe) -> tuple[Engine, tuple[str, ...]]:
     passed_over: list[str] = []
     for name in _AUTO:
-        engine = ENGINES[name]()
-        reasons = engine.supports(recipe)
+        reasons: tuple[str, ...] = (available(name),) if available(name) else ()
         if not reasons:
-            return engine, tuple(passed_over)
-        passed_over += [f"{name}: {reason}" for reason in reasons]
+            engine = ENGINES[name]()
+            reasons = engine.supports(recipe)
+            if not reasons:
+                return engine, tuple(passed_over)
+        passed_over += [f"{name} engine: {reason}" for reason in reasons]
     raise InvalidValueError(must_be("fit", "engine", "able to run this network", "auto", " ".join(passed_over)))
