@@ -36,15 +36,22 @@ class Rows:
         """
         X, Y = np.asarray(X), np.asarray(Y)
         c = np.ones(len(X)) if c is None else np.asarray(c)
+        raise_all(_not_numbers(X=X, y=Y, sample_weight=c))
         exclusive = type(recipe.loss).__name__ == "SoftmaxCrossEntropy"
-        if not exclusive and Y.ndim == 1:
-            Y = Y[:, None]
+        with np.errstate(over="ignore"):
+            X, c = np.ascontiguousarray(X, recipe.dtype), c.astype(recipe.dtype)
+            Y = Y if exclusive else np.ascontiguousarray(Y[:, None] if Y.ndim == 1 else Y, recipe.dtype)
         raise_all(_faults(recipe, X, Y, c, exclusive))
-        targets = Y.astype(np.int64) if exclusive else Y.astype(recipe.dtype)
-        return cls(np.ascontiguousarray(X, recipe.dtype), np.ascontiguousarray(targets), c.astype(recipe.dtype))
+        return cls(X, np.ascontiguousarray(Y, np.int64) if exclusive else Y, c)
 
     def __len__(self) -> int:
         return len(self.X)
+
+
+def _not_numbers(**arrays: Array) -> Iterator[str]:
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf":
+            yield must_be("fit", name, "numbers", f"{array.dtype} array", "Encode text and dates first.")
 
 
 def _faults(recipe: Recipe, X: Array, Y: Array, c: Array, exclusive: bool) -> Iterator[str]:

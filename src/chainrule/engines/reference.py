@@ -37,6 +37,11 @@ class ReferenceSession:
         if self._order[0] != epoch:
             self._order = (epoch, self._recipe.order(np, len(self._rows), epoch))
         sums = Sums()
+        with np.errstate(all="ignore"):
+            return self._steps(first, rates, stop, sums)
+
+    def _steps(self, first: int, rates: Array, stop: Callable[[], bool], sums: Sums) -> Sums:
+        """Batch by batch; numbers that overflow show in the sums, not as warnings."""
         for (start, end), rate in zip(self._bounds[first : first + len(rates)], rates, strict=True):
             take = self._order[1][start:end]
             X, Y, c = self._rows.X[take], self._rows.Y[take], self._rows.c[take]

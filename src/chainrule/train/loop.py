@@ -5,12 +5,14 @@ In: a recipe, rows, a course (epochs and learning rate), monitors. Out: `Epoch` 
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -24,8 +26,9 @@ from chainrule.nn.optimizers import Adam, Optimizer
 from chainrule.nn.penalties import Clip, Penalty
 from chainrule.nn.schedules import Flat, Plateau, Schedule, plateau_rule
 from chainrule.nn.step import Recipe, State, Sums, measure
+from chainrule.train.keeping import Forgetful, Keeper
 from chainrule.train.monitors import Decision, Monitor
-from chainrule.train.records import Epoch, Run, metric_value, spent
+from chainrule.train.records import Epoch, Run, Snapshot, metric_value, spent
 
 __all__ = ["Course", "Epoch", "Run", "fit", "iterate", "train"]
 
@@ -63,6 +66,7 @@ def fit(
     sample_weight: Array | None = None,
     validation: tuple[Array, ...] | None = None,
     start: State | None = None,
+    past: Sequence[Epoch] = (),
     cache_every: int = 1,
     dtype: str = "float32",
     engine: str = "auto",
@@ -72,7 +76,8 @@ def fit(
 
     X (n, d); y (n) classes as whole numbers for softmax cross-entropy, else (n) or (n, k) numbers. `batch_size` in rows:
     None is full batch, 1 stochastic. `validation` is (X, y) or (X, y, weights). `start` continues from a state, at the
-    epoch that its step number falls in. Inputs are taken as they are: standardise them first.
+    epoch that its step number falls in; a schedule that follows the losses also needs the epochs `past`. Inputs are taken
+    as they are: standardise them first.
 
     Raises `InvalidValueError`, at the first iteration, with all faults of the arguments.
 
@@ -88,7 +93,16 @@ def fit(
     True
     """
     recipe = Recipe(
-        net, loss, optimizer, penalty, clip, dict(groups or {}), batch_size or max(len(X), 1), seed, dtype, cache_every
+        net,
+        loss,
+        optimizer,
+        penalty,
+        clip,
+        dict(groups or {}),
+        max(len(X), 1) if batch_size is None else batch_size,
+        seed,
+        dtype,
+        cache_every,
     )
     rows = Rows.of(recipe, X, y, sample_weight)
     held_out = None if validation is None else Rows.of(recipe, *validation)
@@ -96,7 +110,7 @@ def fit(
     session = chosen.compile(recipe, rows)
     if start is not None:
         session.load(start)
-    yield from iterate(session, recipe, rows, Course(epochs, learning_rate, schedule), held_out)
+    yield from iterate(session, recipe, rows, Course(epochs, learning_rate, schedule), held_out, past=past)
 
 
 def iterate(
@@ -106,30 +120,84 @@ def iterate(
     course: Course,
     validation: Rows | None = None,
     stop: Callable[[], bool] = never,
+    *,
+    past: Sequence[Epoch] = (),
+    begun: Sums = Sums(),  # noqa: B008  (frozen)
+    due: Callable[[], bool] = never,
+    pause: Callable[[Sums], None] = lambda sums: None,
 ) -> Iterator[Epoch]:
-    """The loop itself: from the session's state to the end of the course, or until `stop` says True within an epoch."""
+    """The loop itself: from the session's state to the end of the course, or until `stop` says True within an epoch.
+
+    A run that goes on gives the epochs `past` and the sums of the epoch `begun`. Between batches, when `due` says True and
+    before the loop is left in the middle of an epoch, `pause` gets the sums of the epoch so far.
+    """
     per_epoch = len(recipe.batches(len(rows)))
-    rule, plateau = plateau_rule(course.schedule), Plateau()
+    follow = _follower(course.schedule, validation is not None)
+    plateau = reduce(follow, past, Plateau())
     step = int(session.state.step)
     for number in range(step // per_epoch, course.epochs):
         began, first = time.perf_counter(), step % per_epoch
         rates = course.rates(step, per_epoch - first, per_epoch, plateau)
-        sums = session.run(number, first, rates, stop)
-        step += int(sums.steps)
-        complete = first + int(sums.steps) == per_epoch
-        held_out = _measure(session, recipe, validation) if complete else Sums()
-        seconds = time.perf_counter() - began
-        epoch = _epoch(number + 1, recipe.loss, sums, held_out, rates, seconds, complete, _handle(session, step))
+        sums = _run_epoch(session, number, first, rates, begun, stop, due, pause)
+        done, begun = int(sums.steps) - int(begun.steps), Sums()
+        step += done
+        held_out = _measure(session, recipe, validation) if done == len(rates) else Sums()
+        epoch = _epoch(
+            number + 1,
+            recipe.loss,
+            sums,
+            held_out,
+            rate=float(rates[max(done, 1) - 1]),
+            seconds=time.perf_counter() - began,
+            complete=done == len(rates),
+            finite=_finite(sums) and (validation is None or done < len(rates) or _finite(held_out)),
+            state=_handle(session, step),
+        )
         yield epoch
-        if not (complete and epoch.finite) or stop():
+        if not (epoch.complete and epoch.finite) or stop():
             return
-        if rule is not None:
-            watched = epoch.train_loss if validation is None else epoch.validation_loss
-            plateau = rule.observe(plateau, watched)
+        plateau = follow(plateau, epoch)
+
+
+def _run_epoch(
+    session: Session,
+    number: int,
+    first: int,
+    rates: Array,
+    sums: Sums,
+    stop: Callable[[], bool],
+    due: Callable[[], bool],
+    pause: Callable[[Sums], None],
+) -> Sums:
+    """The rest of an epoch, with pauses; ends early when `stop` says True."""
+    done = 0
+    while done < len(rates):
+        part = session.run(number, first + done, rates[done:], lambda: stop() or due())
+        done, sums = done + int(part.steps), sums + part
+        if done < len(rates):
+            pause(sums)
+        if stop():
+            break
+    return sums
+
+
+def _follower(schedule: Schedule, validated: bool) -> Callable[[Plateau, Epoch], Plateau]:
+    """How the part of a schedule that follows the losses takes in one more epoch."""
+    rule = plateau_rule(schedule)
+
+    def follow(plateau: Plateau, epoch: Epoch) -> Plateau:
+        loss = epoch.validation_loss if validated else epoch.train_loss
+        return plateau if rule is None else rule.observe(plateau, loss)
+
+    return follow
 
 
 def _measure(session: Session, recipe: Recipe, rows: Rows | None) -> Sums:
     return Sums() if rows is None else measure(recipe, np, session.logits(rows.X), rows.Y, rows.c)
+
+
+def _finite(sums: Sums) -> bool:
+    return math.isfinite(sums.mean_loss) and math.isfinite(sums.norm)
 
 
 def _handle(session: Session, step: int) -> Callable[[], State]:
@@ -147,9 +215,10 @@ def _epoch(
     loss: Loss,
     sums: Sums,
     held_out: Sums,
-    rates: Array,
+    rate: float,
     seconds: float,
     complete: bool,
+    finite: bool,
     state: Callable[[], State],
 ) -> Epoch:
     return Epoch(
@@ -159,11 +228,12 @@ def _epoch(
         train_score=metric_value(loss, sums),
         validation_loss=held_out.mean_loss,
         validation_score=metric_value(loss, held_out),
-        learning_rate=float(rates[max(int(sums.steps), 1) - 1]),
+        learning_rate=rate,
         gradient_norm=sums.mean_norm,
         seconds=seconds,
         steps=int(sums.steps),
         complete=complete,
+        finite=finite,
         state=state,
     )
 
@@ -177,37 +247,86 @@ def train(
     monitors: Sequence[Monitor] = (),
     engine: str = "auto",
     start: State | None = None,
+    keeper: Keeper = Forgetful(),  # noqa: B008  (keeps nothing)
 ) -> Run:
     """Train under monitors to a `Run`.
 
-    It ends with the weights of the best epoch where a monitor kept one, else with the last. Ctrl-C ends it between two
-    batches and keeps what was learned; a second Ctrl-C interrupts at once. A loss that is not a finite number ends it,
-    and the last epoch with finite losses is what remains.
+    It ends with the weights of the best epoch where a monitor kept one, else with the last. Ctrl-C (and, where a keeper
+    keeps the run, SIGTERM) ends it between two batches and keeps what was learned; a second one interrupts at once. A
+    loss that is not a finite number ends it, and the last epoch with finite losses is what remains. With a keeper that
+    has a snapshot, the run goes on from there, bit for bit as if it had never stopped.
     """
     chosen, notes = choose(engine, recipe)
     session = chosen.compile(recipe, rows)
     if start is not None:
         session.load(start)
     began = time.perf_counter()
-    epochs: list[Epoch] = []
-    best: tuple[int | None, State] = (None, session.state)
-    last, stopped = session.state, ""
-    with _watching(monitors, course.epochs) as observe, interruptible() as interrupted:
-        for epoch in iterate(session, recipe, rows, course, validation, interrupted):
-            epochs.append(replace(epoch, state=spent))
-            decision = observe(epoch)
-            if not epoch.finite:
-                stopped = f"diverged: the loss in epoch {epoch.number} is not a finite number"
-                break
-            last = epoch.state()
-            if decision.keep:
-                best = (epoch.number, last)
-            if decision.stop or interrupted():
-                stopped = decision.stop or f"interrupted in epoch {epoch.number}"
-                break
-    number, kept = best
-    state = kept if number is not None else last
-    return Run(tuple(epochs), state, number, stopped, chosen.name, notes, time.perf_counter() - began)
+    kept = keeper.load() or Snapshot(session.state, Sums(), (), None)
+    session.load(kept.state)
+    signals = (signal.SIGINT,) if isinstance(keeper, Forgetful) else (signal.SIGINT, signal.SIGTERM)
+    with _watching(monitors, course.epochs) as observe, interruptible(*signals) as interrupted:
+        for epoch in kept.epochs:
+            observe(epoch)
+        if kept.stopped is None:
+            kept = _follow(session, recipe, rows, course, validation, kept, observe, interrupted, keeper)
+    number, state = kept.best or (None, kept.state)
+    notes = (*notes, *keeper.notes)
+    return Run(kept.epochs, state, number, kept.stopped or "", chosen.name, notes, time.perf_counter() - began)
+
+
+def _follow(
+    session: Session,
+    recipe: Recipe,
+    rows: Rows,
+    course: Course,
+    validation: Rows | None,
+    kept: Snapshot,
+    observe: Callable[[Epoch], Decision],
+    interrupted: Callable[[], bool],
+    keeper: Keeper,
+) -> Snapshot:
+    """From one snapshot to the one at the end of the run; its state is the last with finite losses."""
+    now = replace(kept, sums=Sums())
+
+    def pause(sums: Sums) -> None:
+        keeper.save(replace(now, state=session.state, sums=sums))
+
+    for epoch in iterate(
+        session,
+        recipe,
+        rows,
+        course,
+        validation,
+        interrupted,
+        past=kept.epochs,
+        begun=kept.sums,
+        due=keeper.due,
+        pause=pause,
+    ):
+        decision = observe(epoch)
+        now = replace(now, epochs=(*now.epochs, replace(epoch, state=spent)))
+        if not epoch.finite:
+            now = replace(now, stopped=f"diverged: the loss in epoch {epoch.number} is not a finite number")
+            break
+        now = replace(now, state=epoch.state())
+        now = replace(now, best=(epoch.number, now.state)) if decision.keep else now
+        if interrupted():
+            return _interrupted(now, epoch, keeper)
+        if decision.stop:
+            now = replace(now, stopped=decision.stop)
+            break
+        if keeper.due():
+            keeper.save(now)
+    now = replace(now, stopped=now.stopped or "")
+    keeper.save(now)
+    return now
+
+
+def _interrupted(now: Snapshot, epoch: Epoch, keeper: Keeper) -> Snapshot:
+    """The end of a run by a signal; within an epoch the keeper already has what it needs to go on."""
+    if epoch.complete:
+        keeper.save(now)
+    return replace(now, stopped=f"interrupted in epoch {epoch.number}")
 
 
 @contextmanager
@@ -232,8 +351,8 @@ def _watching(monitors: Sequence[Monitor], epochs: int) -> Iterator[Callable[[Ep
 
 
 @contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-    """Turns the first Ctrl-C into an answer to "stop now?"; the second one interrupts as usual.
+def interruptible(*signals: signal.Signals) -> Iterator[Callable[[], bool]]:
+    """Turns the first of these signals into an answer to "stop now?"; the second one acts as usual.
 
     Outside the main thread, where Python delivers no signals, the answer is always no.
     """
@@ -241,14 +360,19 @@ def interruptible() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set
         return
-    usual = signal.getsignal(signal.SIGINT)
+    usual = {number: signal.getsignal(number) for number in signals}
+
+    def restore() -> None:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
 
     def ask(number: int, frame: Any) -> None:
         asked.set()
-        signal.signal(signal.SIGINT, usual)
+        restore()
 
-    signal.signal(signal.SIGINT, ask)
+    for number in signals:
+        signal.signal(number, ask)
     try:
         yield asked.is_set
     finally:
-        signal.signal(signal.SIGINT, usual)
+        restore()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.constraints import COUNT, POSITIVE, Checked, limited
+from chainrule.constraints import POSITIVE, SHARE, Checked, Interval, limited
 from chainrule.engines import Rows, Session
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.nn.step import Recipe
@@ -30,8 +30,8 @@ class RangeTest(Checked):
 
     low: float = limited(POSITIVE, 1e-7)
     high: float = limited(POSITIVE, 10.0)
-    steps: int = limited(COUNT, 100)
-    smoothing: float = limited(POSITIVE, 0.9)
+    steps: int = limited(Interval(10, math.inf, "[)", whole=True, why="Fewer draw no curve."), 100)
+    smoothing: float = limited(SHARE, 0.9)
     give_up: float = limited(POSITIVE, 4.0)
 
 
@@ -79,11 +79,12 @@ def range_test(session: Session, recipe: Recipe, rows: Rows, settings: RangeTest
 def valley(rates: Array, losses: Array) -> float:
     """The rate at half of the longest decline: steep enough to learn fast, far enough from where it breaks.
 
-    The longest decline is the longest run of positions, not necessarily neighbours, whose losses fall throughout. Half
-    means a third of its length and a sixth more. The first tenth and the last five points are left out where at least
+    The longest decline is the longest run of positions, not necessarily neighbours, whose losses fall throughout; it
+    counts from where a twentieth of its fall is behind it, since rates far too low make a long flat slope. Half means a
+    third of its length and a sixth more. The first tenth and the last five points are left out where at least
     ten remain, since smoothing and divergence distort them.
 
-    Reference  [howard2020], rule "valley"
+    Reference  [howard2020], rule "valley", there without the cut of the flat slope
     """
     cut = slice(len(losses) // 10, len(losses) - 5) if len(losses) >= 20 else slice(None)
     kept, steps = rates[: len(losses)][cut], losses[cut]
@@ -92,7 +93,7 @@ def valley(rates: Array, losses: Array) -> float:
         falls = length[:i][steps[:i] > steps[i]]
         length[i] = 1 + falls.max(initial=0)
     end = int(np.argmax(length))
-    start = _start_of_decline(steps, length, end)
+    start = _steep(steps, _start_of_decline(steps, length, end), end)
     third = (end - start) / 3.0
     return float(kept[start + int(third) + int(third / 2.0)])
 
@@ -103,3 +104,9 @@ def _start_of_decline(steps: Array, length: Array, end: int) -> int:
     while length[at] > 1:
         at = max(j for j in range(at) if length[j] == length[at] - 1 and steps[j] > steps[at])
     return at
+
+
+def _steep(steps: Array, start: int, end: int) -> int:
+    """The last position before the decline has lost a twentieth of its fall."""
+    flat = np.flatnonzero(steps[start : end + 1] >= steps[start] - 0.05 * (steps[start] - steps[end]))
+    return start + int(flat[-1])

@@ -21,7 +21,8 @@ class Epoch:
     Losses are means without penalties; scores are accuracy (0 to 1) or root mean squared error, as `metric` says.
     The training figures are taken while the weights move and with dropout on; validation figures at the epoch's end in
     inference, NaN where there are no validation rows. `learning_rate` is the last step's; `gradient_norm` the mean of ‖g‖
-    over the steps, before clipping; `seconds` the time of this epoch. `state()` gives all numbers at its end, and is to be
+    over the steps, before clipping; `seconds` the time of this epoch; `finite` says whether losses and gradients were
+    numbers. `state()` gives all numbers at its end, and is to be
     asked before the next epoch begins.
     """
 
@@ -36,12 +37,8 @@ class Epoch:
     seconds: float
     steps: int
     complete: bool
+    finite: bool
     state: Callable[[], State] = field(repr=False, compare=False)
-
-    @property
-    def finite(self) -> bool:
-        """Whether the losses are numbers; a validation loss that was not measured does not count against it."""
-        return math.isfinite(self.train_loss) and not math.isinf(self.validation_loss)
 
     def record(self) -> dict[str, float | int | None]:
         """Plain data for a log: numbers only, None where nothing was measured."""
@@ -75,6 +72,22 @@ class Run:
     def diverged(self) -> bool:
         """Whether it ended because the loss was no longer a finite number."""
         return self.stopped.startswith("diverged")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that a run needs to go on from here as if it had never stopped.
+
+    The state with its step number (which fixes shuffles and masks), the sums of the epoch under way, the epochs done, the
+    best epoch's number and state, and why the run ended if it has. What monitors and schedules remember follows from the
+    epochs.
+    """
+
+    state: State
+    sums: Sums
+    epochs: tuple[Epoch, ...]
+    best: tuple[int, State] | None
+    stopped: str | None = None
 
 
 def spent() -> State:

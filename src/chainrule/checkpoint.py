@@ -1,0 +1,233 @@
+"""Why: a run that a machine, a queue or a person ends goes on later as if nothing had happened.
+
+In: snapshots from the loop. Out: a folder with the last two of them, each whole or not there, and the newest whole one back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.engines import Rows
+from chainrule.errors import FormatError, InvalidValueError
+from chainrule.io.files import write_atomically
+from chainrule.nn import spec
+from chainrule.nn.step import Recipe, State, Sums
+from chainrule.train.loop import Course
+from chainrule.train.records import Epoch, Snapshot, spent
+
+FORMAT = 1
+KEPT = 2
+"""Snapshots on disk: the newest, and the one before in case the newest is damaged."""
+
+_LARGEST_SHARE = 0.02
+"""Of the run's time that keeping may take; when writing is slow, snapshots come less often."""
+
+
+def fingerprint(recipe: Recipe, course: Course, rows: Rows, validation: Rows | None) -> str:
+    """What a run is: the sha256 of its recipe, its course and its rows. Another fingerprint is another run."""
+    digest = hashlib.sha256(_canonical({"recipe": spec.encode(recipe), "course": spec.encode(course)}))
+    for part in (rows, validation):
+        for array in () if part is None else (part.X, part.Y, part.c):
+            digest.update(f"{array.dtype.str}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data.cast("B"))
+    return digest.hexdigest()
+
+
+@contextmanager
+def kept_in(folder: str | Path, run: str, every: float = 30.0) -> Iterator[FolderKeeper]:
+    """The keeper of a run (by its fingerprint) in a folder, which no other process can use meanwhile.
+
+    `every` is the time between snapshots in seconds; it grows where writing one takes more than 2 % of that.
+
+    Raises `InvalidValueError` when another process holds the folder, or it belongs to another run.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        yield FolderKeeper(folder, run, every)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock; the system lets go of it when the process ends, however it ends."""
+    try:
+        import fcntl
+    except ImportError:  # pragma: no cover  (no such locks on this system)
+        yield
+        return
+    with open(folder / "lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            hint = "Wait for it, or give this run a folder of its own."
+            raise InvalidValueError(
+                f"Checkpoint: folder {str(folder)!r} must be free, got one in use by another process. {hint}"
+            ) from None
+        yield
+
+
+class FolderKeeper:
+    """Keeps the snapshots of one run as files: tensors, then a manifest with their checksum, each written atomically."""
+
+    def __init__(self, folder: Path, run: str, every: float) -> None:
+        self._folder, self._run, self._every = folder, run, every
+        self._next = time.monotonic() + every
+        self.notes: tuple[str, ...] = ()
+
+    def due(self) -> bool:
+        """Whether the time between snapshots is over."""
+        return time.monotonic() >= self._next
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Write a snapshot, then remove all but the last two."""
+        from safetensors.numpy import save
+
+        began = time.monotonic()
+        number = max(self._numbers(), default=0) + 1
+        tensors = save(_tensors(snapshot))
+        write_atomically(self._tensor_file(number), tensors)
+        digest = hashlib.sha256(tensors).hexdigest()
+        body = {"format": FORMAT, "run": self._run, "tensors": digest, **_plain(snapshot)}
+        write_atomically(self._manifest(number), _canonical(body | {"sha256": _digest(body)}))
+        self._remove_before(number - KEPT + 1)
+        now = time.monotonic()
+        self._next = now + max(self._every, (now - began) / _LARGEST_SHARE)
+
+    def load(self) -> Snapshot | None:
+        """The newest whole snapshot; a damaged one is passed over with a note.
+
+        Raises `InvalidValueError` when the folder holds another run, `FormatError` when nothing in it is whole.
+        """
+        numbers = sorted(self._numbers(), reverse=True)
+        for number in numbers:
+            try:
+                return self._read(number)
+            except FormatError as error:
+                self.notes = (*self.notes, f"checkpoint {number} is damaged ({error}); the one before is used")
+        if numbers:
+            raise FormatError(f"{self._folder}: no checkpoint is whole. {'; '.join(self.notes)}.")
+        return None
+
+    def _read(self, number: int) -> Snapshot:
+        from safetensors.numpy import load
+
+        data = self._manifest(number).read_bytes()
+        body = _checked(data)
+        if body["run"] != self._run:
+            hint = "Data, network or settings differ; use a new folder."
+            raise InvalidValueError(
+                f"Checkpoint: folder {str(self._folder)!r} must be of this run, got another. {hint}"
+            )
+        try:
+            tensors = self._tensor_file(number).read_bytes()
+        except OSError:
+            raise FormatError("its tensors are missing") from None
+        if hashlib.sha256(tensors).hexdigest() != body["tensors"]:
+            raise FormatError("its tensors do not match their checksum")
+        return _snapshot(body, load(tensors))
+
+    def _numbers(self) -> list[int]:
+        names = (path.stem.removeprefix("snapshot-") for path in self._folder.glob("snapshot-*.json"))
+        return [int(name) for name in names if name.isdigit()]
+
+    def _manifest(self, number: int) -> Path:
+        return self._folder / f"snapshot-{number:06}.json"
+
+    def _tensor_file(self, number: int) -> Path:
+        return self._folder / f"snapshot-{number:06}.safetensors"
+
+    def _remove_before(self, first: int) -> None:
+        """Manifests go first, so that one without its tensors is never left behind; then strays of killed processes."""
+        for number in (n for n in self._numbers() if n < first):
+            self._manifest(number).unlink(missing_ok=True)
+        kept = {path.stem for path in self._folder.glob("snapshot-*.json")}
+        for path in self._folder.glob("snapshot-*.safetensors"):
+            if path.stem not in kept:
+                path.unlink(missing_ok=True)
+        for path in self._folder.glob(".snapshot-*.tmp"):
+            path.unlink(missing_ok=True)
+
+
+def _canonical(plain: Any) -> bytes:
+    """The one way to write plain data as JSON here, so that a file can be compared with what it should be, byte by byte."""
+    return json.dumps(plain, sort_keys=True, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_canonical(body)).hexdigest()
+
+
+def _checked(data: bytes) -> dict[str, Any]:
+    """A manifest whose every byte is as it was written."""
+    try:
+        body = json.loads(data)
+        digest = body.pop("sha256")
+        whole = _canonical({**body, "sha256": digest}) == data
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        raise FormatError("its manifest cannot be read") from None
+    if not whole or _digest(body) != digest:
+        raise FormatError("its manifest does not match its checksum")
+    if body.get("format") != FORMAT:
+        raise FormatError(f"its format must be {FORMAT}, got {body.get('format')}")
+    return dict(body)
+
+
+def _tensors(snapshot: Snapshot) -> dict[str, Array]:
+    best = {} if snapshot.best is None else _named(snapshot.best[1], "best.")
+    return {**_named(snapshot.state, "state."), **best}
+
+
+def _named(state: State, prefix: str) -> dict[str, Array]:
+    memory = {f"{prefix}memory.{letter}": vector for letter, vector in state.memory.items()}
+    vectors = {f"{prefix}w": state.w, f"{prefix}buffers": state.buffers, **memory}
+    return {name: np.ascontiguousarray(vector) for name, vector in vectors.items()}
+
+
+_MEASURED = tuple(field.name for field in fields(Epoch) if field.name != "state")
+
+
+def _plain(snapshot: Snapshot) -> dict[str, Any]:
+    """Everything but the vectors; a figure that was not measured (NaN) is null."""
+    epochs = [[_figure(getattr(epoch, name)) for name in _MEASURED] for epoch in snapshot.epochs]
+    best = None if snapshot.best is None else [snapshot.best[0], int(snapshot.best[1].step)]
+    sums = [float(getattr(snapshot.sums, field.name)).hex() for field in fields(Sums)]
+    return {"step": int(snapshot.state.step), "sums": sums, "epochs": epochs, "best": best, "stopped": snapshot.stopped}
+
+
+def _figure(value: Any) -> Any:
+    if not isinstance(value, float):
+        return value
+    return None if math.isnan(value) else value if math.isfinite(value) else str(value)
+
+
+def _snapshot(body: Mapping[str, Any], tensors: Mapping[str, Array]) -> Snapshot:
+    def state(prefix: str, step: int) -> State:
+        memory = {
+            name.removeprefix(f"{prefix}memory."): vector
+            for name, vector in tensors.items()
+            if name.startswith(f"{prefix}memory.")
+        }
+        return State(tensors[f"{prefix}w"], tensors[f"{prefix}buffers"], memory, step)
+
+    best = None if body["best"] is None else (body["best"][0], state("best.", body["best"][1]))
+    sums = Sums(*(float.fromhex(number) for number in body["sums"]))
+    epochs = tuple(_epoch(values) for values in body["epochs"])
+    return Snapshot(state("state.", body["step"]), sums, epochs, best, body["stopped"])
+
+
+def _epoch(values: list[Any]) -> Epoch:
+    figures: dict[str, Any] = {}
+    for name, value in zip(_MEASURED, values, strict=True):
+        figures[name] = math.nan if value is None else float(value) if value in ("inf", "-inf") else value
+    return Epoch(**figures, state=spent)

@@ -1,0 +1,114 @@
+"""Why: the same mathematics, several times faster: a plan run by compiled kernels, a whole epoch per call.
+
+In: a recipe and rows. Out: a session that holds all numbers in the extension's own layout and gives them out on request.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.engines.base import Rows, Session, never
+from chainrule.engines.plan import lower, obstacles
+from chainrule.nn.step import Recipe, State, Sums
+
+
+def extension() -> Any:
+    """The compiled module, or None where this installation has none."""
+    try:
+        return importlib.import_module("chainrule.engines._native")
+    except ImportError:
+        return None
+
+
+class NativeSession:
+    """A training run by the extension; numbers change in place there and are copied out and in."""
+
+    def __init__(self, recipe: Recipe, rows: Rows, threads: int = 0) -> None:
+        self._recipe, self.plan = recipe, lower(recipe)
+        stages, reals, lines = self.plan.tables()
+        settings, setting_reals = self.plan.settings()
+        build = extension().Session
+        self._run = build(
+            stages, reals, lines, settings, setting_reals, recipe.seed, rows.X, rows.Y, rows.c, threads
+        )
+        self.load(recipe.start())
+
+    @property
+    def state(self) -> State:
+        """All numbers now, as copies."""
+        recipe = self._recipe
+        w, statistics = np.empty(recipe.net.size, recipe.dtype), np.empty(recipe.net.buffers.size, recipe.dtype)
+        memory = {letter: np.empty_like(w) for letter in recipe.optimizer.memory}
+        self._run.read(w, statistics, *_pair(memory.values()))
+        return State(w, statistics, memory, self._run.step)
+
+    def load(self, state: State) -> None:
+        """Continue from a state."""
+        w, statistics, *memory = (
+            np.ascontiguousarray(vector, self._recipe.dtype)
+            for vector in (state.w, state.buffers, *(state.memory[x] for x in self._recipe.optimizer.memory))
+        )
+        self._run.write(w, statistics, *_pair(memory), int(state.step))
+
+    def run(self, epoch: int, first: int, rates: Array, stop: Callable[[], bool] = never) -> Sums:
+        """Batches of an epoch without Python in between; `stop` is asked after the first and then every 20 ms."""
+        return Sums(*self._run.run(int(epoch), first, np.ascontiguousarray(rates, np.float64), stop))
+
+    def logits(self, X: Array) -> Array:
+        """Z in inference."""
+        X = np.ascontiguousarray(X, self._recipe.dtype)
+        Z = np.empty((len(X), self._recipe.net.outputs), self._recipe.dtype)
+        self._run.logits(X, Z)
+        return Z
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the session holds, the data apart."""
+        return int(self._run.nbytes)
+
+    @property
+    def threads(self) -> int:
+        """Threads that a step uses now."""
+        return int(self._run.threads)
+
+    @property
+    def isa(self) -> str:
+        """The instruction set whose kernels run."""
+        return str(self._run.isa)
+
+    def profile(self) -> None:
+        """Start to measure the time of each line of the plan."""
+        self._run.profile()
+
+    @property
+    def seconds(self) -> tuple[float, ...]:
+        """Seconds spent in each line of the plan since `profile`."""
+        return tuple(1e-9 * each for each in self._run.nanoseconds)
+
+
+def _pair(vectors: Any) -> tuple[Array | None, Array | None]:
+    first, second, *_ = (*vectors, None, None)
+    return first, second
+
+
+class NativeEngine:
+    """Compiled kernels. `threads=0` chooses their number from the work of a step, within OpenMP's limit."""
+
+    name = "native"
+
+    def __init__(self, threads: int = 0) -> None:
+        self._threads = threads
+
+    def supports(self, recipe: Recipe) -> tuple[str, ...]:
+        """What stands in the way: the extension missing, or pieces that it does not know."""
+        missing = () if extension() else ("The compiled extension is not part of this installation.",)
+        return (*missing, *obstacles(recipe))
+
+    def compile(self, recipe: Recipe, rows: Rows) -> Session:
+        """A session at the recipe's first state."""
+        return NativeSession(recipe, rows, self._threads)

@@ -1,0 +1,359 @@
+"""Why: an engine without Python inside needs the network as a flat table: which operations, on which numbers, in which order.
+
+In: a recipe. Out: a `Plan`: stages (layers fused into one), lines (phases of a step) with what each costs, and the memory
+that a session takes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.nn.activations import ACTIVATIONS, ELU, Function, LeakyReLU, activation
+from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, Layer, LayerNorm
+from chainrule.nn.losses import LOSSES, Poisson
+from chainrule.nn.optimizers import OPTIMIZERS
+from chainrule.nn.penalties import ClipNorm, ClipValue
+from chainrule.nn.step import Recipe
+
+FUNCTIONS = tuple(type(function) for function in ACTIVATIONS.values())
+"""Activations in the order of their codes."""
+
+_CODES = {
+    name: i
+    for i, name in enumerate(
+        "identity sigmoid tanh relu leaky_relu elu selu gelu silu softplus mish exp".split()
+    )
+}
+_FUNCTION_CODE = {type(ACTIVATIONS[name]): code for name, code in _CODES.items()}
+_LOSS_CODE = {"BinaryCrossEntropy": 0, "SoftmaxCrossEntropy": 1, "MeanSquared": 2, "MeanAbsolute": 3, "Huber": 4, "Poisson": 5}
+_OPTIMIZER_CODE = {name: i for i, name in enumerate(OPTIMIZERS)}
+
+
+class Norm(IntEnum):
+    """The normalisation within a stage."""
+
+    NONE = 0
+    BATCH = 1
+    LAYER = 2
+
+
+class Slope(IntEnum):
+    """How the backward pass gets through activation and dropout: not at all, from Y, or by a factor kept."""
+
+    NONE = 0
+    FROM_OUTPUT = 1
+    KEPT = 2
+
+
+class Op(IntEnum):
+    """What a line does; all its tasks are independent of one another."""
+
+    GATHER = 0
+    FORWARD = 1
+    LOSS = 2
+    DERIVE = 3
+    BACKWARD = 4
+    PASS = 5
+    NORM_BACKWARD = 6
+    NORM_GRADIENT = 7
+    UPDATE = 8
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Layers run as one: [Dense] [BatchNorm] or [LayerNorm], then [Activation] [Dropout]; offsets are -1 where absent."""
+
+    layers: tuple[int, ...]
+    inputs: int
+    outputs: int
+    dense: bool = False
+    norm: Norm = Norm.NONE
+    function: Function = ACTIVATIONS["identity"]
+    rate: float = 0.0
+    mask_layer: int = 0
+    W: int = -1
+    b: int = -1
+    gamma: int = -1
+    beta: int = -1
+    mean: int = -1
+    variance: int = -1
+    momentum: float = 0.0
+    epsilon: float = 1.0
+    rates: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
+
+    @property
+    def slope(self) -> Slope:
+        """ReLU's output tells its slope and dropout's mask at once; other functions keep the factor where Y does not do."""
+        name = type(self.function).__name__
+        if name == "ReLU" or (self.rate == 0.0 and self.function.needs == "A"):
+            return Slope.FROM_OUTPUT
+        return Slope.KEPT if self.rate > 0.0 or self.function.needs == "Z" else Slope.NONE
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        k = self.outputs
+        return (self.inputs * k if self.dense else 0) + k * sum(at >= 0 for at in (self.b, self.gamma, self.beta))
+
+    @property
+    def text(self) -> str:
+        """What is fused, as "dense + bias + batch norm + relu + dropout"."""
+        name = next((name for name, code in _CODES.items() if code == _FUNCTION_CODE[type(self.function)]), "")
+        norm = {Norm.NONE: "", Norm.BATCH: "batch norm", Norm.LAYER: "layer norm"}[self.norm]
+        parts = ["dense" if self.dense else "", "bias" if self.b >= 0 else "", norm]
+        parts += ["" if name == "identity" else name, "dropout" if self.rate else ""]
+        return " + ".join(part for part in parts if part) or "copy"
+
+    def integers(self) -> list[int]:
+        """The row of whole numbers that the native engine reads."""
+        function, threshold = _FUNCTION_CODE[type(self.function)], min(round(self.rate * 2.0**32), 2**32 - 1)
+        offsets = [self.W, self.b, self.gamma, self.beta, self.mean, self.variance]
+        shape = [self.inputs, self.outputs, int(self.dense), int(self.norm)]
+        return [*shape, function, int(self.slope), *offsets, int(self.rate > 0), threshold, self.mask_layer]
+
+    def reals(self) -> list[float]:
+        """The row of reals that the native engine reads."""
+        a = getattr(self.function, "a", 0.0) if isinstance(self.function, LeakyReLU | ELU) else 0.0
+        return [a, 1.0 / (1.0 - self.rate), self.momentum, self.epsilon, *self.rates]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One phase of a step and its cost: floating-point operations and bytes read or written, for a full batch."""
+
+    op: Op
+    stage: int
+    text: str
+    shape: str
+    flops: int
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that a training takes besides the data: vectors over the parameters, and one batch's buffers."""
+
+    parameters: int
+    optimizer: int
+    gradient: int
+    transposed: int
+    buffers: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return sum(getattr(self, f.name) for f in fields(self))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recipe as flat tables.
+
+    >>> from chainrule import Net
+    >>> from chainrule.nn.layers import Dense, Activation
+    >>> from chainrule.nn.losses import SoftmaxCrossEntropy
+    >>> plan = lower(Recipe(Net(4, [Dense(8), Activation("tanh"), Dense(3)]), SoftmaxCrossEntropy()))
+    >>> [stage.text for stage in plan.stages]
+    ['dense + bias + tanh', 'dense + bias']
+    >>> [line.op.name for line in plan.lines]
+    ['GATHER', 'FORWARD', 'FORWARD', 'LOSS', 'BACKWARD', 'BACKWARD']
+    """
+
+    recipe: Recipe
+    stages: tuple[Stage, ...]
+
+    @cached_property
+    def lines(self) -> tuple[Line, ...]:
+        """The phases of a step, in order."""
+        return tuple(_lines(self))
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of a step."""
+        return sum(line.flops for line in self.lines)
+
+    def settings(self) -> tuple[list[int], list[float]]:
+        """Loss, optimiser, penalty and clipping as the native engine reads them."""
+        recipe = self.recipe
+        loss, optimizer, clip = recipe.loss, recipe.optimizer, recipe.clip
+        link = _CODES["exp" if isinstance(loss, Poisson) else getattr(loss, "link", "identity")]
+        cut = {type(None): 0, ClipNorm: 1, ClipValue: 2}[type(clip)]
+        codes = [_LOSS_CODE[type(loss).__name__], link, _OPTIMIZER_CODE[type(optimizer).__name__], cut, recipe.batch_size]
+        return codes, [
+            getattr(loss, "label_smoothing", 0.0),
+            getattr(loss, "delta", 1.0),
+            _first(optimizer, "beta1", "beta", "mu", "rho"),
+            _first(optimizer, "beta2"),
+            _first(optimizer, "epsilon"),
+            _first(optimizer, "weight_decay"),
+            recipe.penalty.l1,
+            recipe.penalty.l2,
+            getattr(clip, "limit", 1.0),
+        ]
+
+    def tables(self) -> tuple[Array, Array, Array]:
+        """Stages as whole numbers and as reals; lines as (operation, stage)."""
+        integers = np.array([stage.integers() for stage in self.stages], np.int64)
+        reals = np.array([stage.reals() for stage in self.stages], np.float64)
+        return integers, reals, np.array([(line.op, line.stage) for line in self.lines], np.int64)
+
+    def __str__(self) -> str:
+        """The lines as a table."""
+        rows = [("line", "operation", "shape", "Mflop", "kB")]
+        for i, line in enumerate(self.lines):
+            rows.append((str(i), line.text, line.shape, f"{line.flops / 1e6:.3f}", f"{line.nbytes / 1e3:.1f}"))
+        rows.append(("", "a step", "", f"{self.flops / 1e6:.3f}", f"{sum(x.nbytes for x in self.lines) / 1e3:.1f}"))
+        widths = [max(len(row[i]) for row in rows) for i in range(5)]
+        left = (True, True, True, False, False)
+        return "\n".join(
+            "  ".join(x.ljust(w) if keep else x.rjust(w) for x, w, keep in zip(row, widths, left, strict=True)).rstrip()
+            for row in rows
+        )
+
+
+def _first(piece: Any, *names: str) -> float:
+    return next((float(getattr(piece, name)) for name in names if hasattr(piece, name)), 0.0)
+
+
+def lower(recipe: Recipe) -> Plan:
+    """The plan of a recipe whose pieces are all the package's own (see `obstacles`)."""
+    return Plan(recipe, tuple(_stages(recipe)))
+
+
+def obstacles(recipe: Recipe) -> Iterator[str]:
+    """Why a recipe cannot be lowered: pieces from outside the package, and recomputation."""
+    if recipe.cache_every > 1:
+        yield "It keeps every activation, so cache_every must be 1."
+    for i, layer in enumerate(recipe.net.layers):
+        if isinstance(layer, Activation) and type(activation(layer.function)) not in _FUNCTION_CODE:
+            yield f"Layer {i} has an activation of its own: {layer.function!r}."
+    for name, piece, known in (("loss", recipe.loss, LOSSES), ("optimiser", recipe.optimizer, OPTIMIZERS)):
+        if type(piece) not in known.values():
+            yield f"The {name} is one of its own: {piece!r}."
+    if recipe.clip is not None and not isinstance(recipe.clip, ClipNorm | ClipValue):
+        yield f"The clipping rule is one of its own: {recipe.clip!r}."
+
+
+def _stages(recipe: Recipe) -> Iterator[Stage]:
+    """Layers taken greedily, each stage as many as fit its form."""
+    layers, i = recipe.net.layers, 0
+    while i < len(layers):
+        count = _fused(layers, i)
+        yield _stage(recipe, range(i, i + count))
+        i += count
+
+
+_RANK = {Dense: 0, BatchNorm: 1, LayerNorm: 1, Activation: 2, Dropout: 3}
+
+
+def _fused(layers: tuple[Layer, ...], start: int) -> int:
+    """How many layers from `start` on form one stage: their ranks rise, and layer norm follows no Dense."""
+    stop = start + 1
+    while stop < len(layers):
+        before, after = type(layers[stop - 1]), type(layers[stop])
+        if _RANK[after] <= _RANK[before] or (after is LayerNorm and before is Dense):
+            break
+        stop += 1
+    return stop - start
+
+
+def _stage(recipe: Recipe, positions: range) -> Stage:
+    net = recipe.net
+    offsets = {slot.name: slot.offset for layout in (net.parameters, net.buffers) for slot in layout.slots}
+    multipliers = np.ones(net.size) if recipe.multipliers is None else net.multipliers(recipe.groups)
+    found: dict[str, Any] = {}
+    for i in positions:
+        layer = net.layers[i]
+        letters = [*net.frames[i].parameters, *net.frames[i].buffers]
+        found.update({letter: offsets[f"{i}.{letter}"] for letter in letters})
+        found.update(_settings(layer, i))
+    rates = tuple(float(multipliers[found[x]]) if x in found else 1.0 for x in ("W", "b", "gamma", "beta"))
+    return Stage(tuple(positions), net.widths[positions[0]], net.widths[positions[-1] + 1], rates=rates, **found)  # type: ignore[arg-type]
+
+
+def _settings(layer: Layer, i: int) -> dict[str, Any]:
+    match layer:
+        case Dense():
+            return {"dense": True}
+        case BatchNorm():
+            return {"norm": Norm.BATCH, "momentum": layer.momentum, "epsilon": layer.epsilon}
+        case LayerNorm():
+            return {"norm": Norm.LAYER, "epsilon": layer.epsilon}
+        case Activation():
+            return {"function": activation(layer.function)}
+        case Dropout():
+            return {"rate": layer.rate, "mask_layer": i}
+    raise TypeError(layer)
+
+
+def _lines(plan: Plan) -> Iterator[Line]:
+    recipe, n, size = plan.recipe, plan.recipe.batch_size, np.dtype(plan.recipe.dtype).itemsize
+    d, k, last = recipe.net.inputs, recipe.net.outputs, len(plan.stages) - 1
+    yield Line(Op.GATHER, 0, "gather rows", f"({n}, {d})", 0, 2 * n * d * size)
+    for i, stage in enumerate(plan.stages):
+        yield _forward_line(stage, i, n, size)
+    yield Line(Op.LOSS, last, f"{type(recipe.loss).__name__} and its gradient", f"({n}, {k})", 10 * n * k, 3 * n * k * size)
+    if plan.stages[-1].slope != Slope.NONE or plan.stages[-1].norm == Norm.BATCH:
+        yield Line(Op.DERIVE, last, "through " + plan.stages[-1].text, f"({n}, {k})", 4 * n * k, 3 * n * k * size)
+    for i in reversed(range(len(plan.stages))):
+        yield from _backward_lines(plan, i, n, size)
+    if isinstance(recipe.clip, ClipNorm):
+        vectors = 3 + 2 * len(recipe.optimizer.memory)
+        text = f"clip by norm, {type(recipe.optimizer).__name__}"
+        yield Line(Op.UPDATE, 0, text, f"({recipe.net.size})", 12 * recipe.net.size, vectors * recipe.net.size * size)
+
+
+def _forward_line(stage: Stage, i: int, n: int, size: int) -> Line:
+    d, k = stage.inputs, stage.outputs
+    flops = (2 * n * d * k if stage.dense else 0) + n * k * (8 if stage.norm else 1)
+    kept = 1 + (stage.norm != Norm.NONE) + (stage.slope == Slope.KEPT)
+    transposed = d * k if stage.dense and i > 0 else 0
+    return Line(Op.FORWARD, i, stage.text, f"({n}, {d}) -> ({n}, {k})", flops, size * (n * d + stage.size + transposed + kept * n * k))
+
+
+def _backward_lines(plan: Plan, i: int, n: int, size: int) -> Iterator[Line]:
+    stage, below = plan.stages[i], plan.stages[i - 1] if i > 0 else None
+    d, k = stage.inputs, stage.outputs
+    rule = "" if isinstance(plan.recipe.clip, ClipNorm) else f", {type(plan.recipe.optimizer).__name__}"
+    through = f", dA through {below.text.removeprefix('dense').removeprefix(' + bias').removeprefix(' + ')}" if below else ""
+    through = through.removesuffix(" through ")
+    vectors = 1 if not rule else 2 + 2 * len(plan.recipe.optimizer.memory)
+    if stage.dense:
+        flops = (4 if below else 2) * n * d * k + 12 * stage.size + (4 * n * d if below else 0)
+        nbytes = size * (n * d + 2 * n * k + vectors * stage.size + ((2 * n * d + d * k) if below else 0))
+        yield Line(Op.BACKWARD, i, f"dW{', db' if stage.b >= 0 else ''}{rule}{through}", f"({n}, {k}) -> ({n}, {d})", flops, nbytes)
+    elif stage.norm == Norm.LAYER:
+        if below:
+            yield Line(Op.NORM_BACKWARD, i, "dZ of layer norm", f"({n}, {k})", 8 * n * k, 3 * n * k * size)
+        yield Line(Op.NORM_GRADIENT, i, f"dγ, dβ{rule}{through}", f"({n}, {k})", 3 * n * k, 2 * n * k * size)
+    elif below:
+        yield Line(Op.PASS, i, through.removeprefix(", "), f"({n}, {k})", 4 * n * k, 3 * n * k * size)
+
+
+def memory(plan: Plan, n: int | None = None) -> Memory:
+    """Bytes of a session over n rows (by default at least one full batch), before panels are filled up to whole vectors.
+
+    A gradient vector exists only where clipping by norm must see all of it before the first update.
+    """
+    recipe = plan.recipe
+    size, batch = np.dtype(recipe.dtype).itemsize, min(recipe.batch_size, n or recipe.batch_size)
+    P = recipe.net.size
+    per_row = recipe.net.inputs + 1 + recipe.net.outputs + 2 * max(stage.outputs for stage in plan.stages)
+    for stage in plan.stages:
+        per_row += stage.outputs * (1 + (stage.norm != Norm.NONE) + (stage.slope == Slope.KEPT))
+    transposed = sum(stage.inputs * stage.outputs for stage in plan.stages[1:] if stage.dense)
+    return Memory(
+        parameters=P * size,
+        optimizer=P * len(recipe.optimizer.memory) * size,
+        gradient=P * size if isinstance(recipe.clip, ClipNorm) else 0,
+        transposed=transposed * size,
+        buffers=batch * per_row * size,
+    )
