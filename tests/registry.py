@@ -12,8 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.nn.activations import ACTIVATIONS, ELU, LeakyReLU
-from chainrule.nn.initializers import INITIALIZERS, Constant, Normal, Orthogonal
+from chainrule.nn.activations import (
+    ELU,
+    GELU,
+    SELU,
+    Exp,
+    Identity,
+    LeakyReLU,
+    Mish,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softplus,
+    Tanh,
+)
+from chainrule.nn.initializers import Constant, Glorot, He, LeCun, Normal, Orthogonal, Xavier, Zeros
 from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm
 from chainrule.nn.losses import (
     LINKS,
@@ -90,15 +103,32 @@ def _linked(build: Callable[[str], Any]) -> tuple[LossSample, ...]:
 
 
 ACTIVATION_SAMPLES: Mapping[str, tuple[Any, ...]] = {
-    **{name: (function,) for name, function in ACTIVATIONS.items()},
+    "identity": (Identity(),),
+    "sigmoid": (Sigmoid(),),
+    "tanh": (Tanh(),),
+    "relu": (ReLU(),),
     "leaky_relu": (LeakyReLU(), LeakyReLU(0.3)),
     "elu": (ELU(), ELU(0.5)),
+    "selu": (SELU(),),
+    "gelu": (GELU(),),
+    "silu": (SiLU(),),
+    "mish": (Mish(),),
+    "softplus": (Softplus(),),
+    "exp": (Exp(),),
 }
 
 INITIALIZER_SAMPLES: Mapping[str, tuple[Any, ...]] = {
-    **{name: (rule,) for name, rule in INITIALIZERS.items()},
+    "zeros": (Zeros(),),
     "constant": (Constant(), Constant(0.5)),
     "normal": (Normal(), Normal(0.3)),
+    "xavier": (Xavier(),),
+    "xavier_uniform": (Xavier("uniform"),),
+    "lecun": (LeCun(),),
+    "lecun_uniform": (LeCun("uniform"),),
+    "he": (He(),),
+    "he_uniform": (He("uniform"),),
+    "glorot": (Glorot(),),
+    "glorot_uniform": (Glorot("uniform"),),
     "orthogonal": (Orthogonal(), Orthogonal(1.5)),
 }
 

@@ -86,7 +86,8 @@ from chainrule.train import EarlyStopping, Decision
 class Slow:
     def start(self, epochs): return None
     def observe(self, memory, epoch):
-        time.sleep(0.01)
+        print("training", flush=True)
+        time.sleep(0.05)
         return None, Decision()
     def end(self, memory): pass
 
@@ -94,7 +95,6 @@ import test_checkpoint
 from chainrule.train import train
 recipe, course, rows, held_out = test_checkpoint.problem()
 with test_checkpoint.kept_in(sys.argv[1], test_checkpoint.fingerprint(recipe, course, rows, held_out), 0.0) as keeper:
-    print("ready", flush=True)
     train(recipe, rows, course, validation=held_out, monitors=[EarlyStopping(patience=100), Slow()],
           engine=sys.argv[2], keeper=keeper)
 """
@@ -140,8 +140,7 @@ def test_killed_at_random_moments_every_run_goes_on_to_the_same_bits(tmp_path):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_signal_ends_the_run_in_time_and_it_goes_on(tmp_path, number, engine):
     child = start(tmp_path, engine)
-    assert child.stdout.readline().strip() == "ready"
-    time.sleep(0.1)
+    assert child.stdout.readline().strip() == "training"
     asked = time.monotonic()
     child.send_signal(number)
     assert child.wait(timeout=20) == 0, child.stderr.read()

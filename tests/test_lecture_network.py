@@ -5,6 +5,7 @@ against central differences, and the same network in this package, which passes.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def problem(seed):
     """Parameters by the lecture's rule, but biases not zero (see `test_rows_can_sit_on_the_kink`), and 16 examples."""
     rng = np.random.default_rng(seed)
     P = {}
-    for layer, (d, k) in enumerate(zip(DIMS, DIMS[1:], strict=False), start=1):
+    for layer, (d, k) in enumerate(pairwise(DIMS), start=1):
         P[f"W{layer}"] = rng.normal(size=(k, d)) * np.sqrt(2 / d)
         P[f"b{layer}"] = 0.1 * rng.normal(size=(k, 1))
         P |= {f"gamma{layer}": np.ones((k, 1)), f"beta{layer}": np.zeros((k, 1))} if layer < 3 else {}

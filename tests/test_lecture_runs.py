@@ -24,9 +24,7 @@ def digits(*classes):
     """Standardised training and test rows, split as in the lecture."""
     X, y = load_digits(return_X_y=True)
     chosen = np.isin(y, classes)
-    X, X_test, y, y_test = train_test_split(
-        X[chosen], y[chosen], test_size=0.2, random_state=42, stratify=y[chosen]
-    )
+    X, X_test, y, y_test = train_test_split(X[chosen], y[chosen], test_size=0.2, random_state=42, stratify=y[chosen])
     scale = Standardizer.fit(X)
     return scale.apply(X), y, scale.apply(X_test), y_test
 

@@ -62,10 +62,8 @@ def test_slope_is_the_derivative_of_the_reference(g):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@every_function
+@pytest.mark.parametrize("g", [g for g in flat(ACTIVATION_SAMPLES) if not isinstance(g, Exp)], ids=name)
 def test_finite_and_right_far_out(g, dtype):
-    if isinstance(g, Exp):
-        pytest.skip("exp overflows far out, as its docstring says")
     z = FAR.astype(dtype)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -73,8 +71,8 @@ def test_finite_and_right_far_out(g, dtype):
         slope = g.slope(np, *kept(g, z, A)) * np.ones_like(z)
     f, tiny = REFERENCES[type(g).__name__], 4 * np.finfo(dtype).eps
     np.testing.assert_allclose(A, f(FAR, g), rtol=tiny, atol=1e-30)
-    # out here every function is straight, so a wide difference is exact
-    np.testing.assert_allclose(slope, (f(FAR + 1, g) - f(FAR - 1, g)) / 2, rtol=10 * tiny, atol=1e-30)
+    # out here every function is straight, so a wide difference is exact but for rounding at 1e4: 1e4 eps = 2e-12
+    np.testing.assert_allclose(slope, (f(FAR + 1, g) - f(FAR - 1, g)) / 2, rtol=10 * tiny + 1e-11, atol=1e-30)
 
 
 def test_exp_is_finite_up_to_its_stated_bounds():
@@ -153,8 +151,10 @@ def test_gelu_is_near_the_error_function_form():
 def test_lookup():
     assert activation("elu") == ELU()
     assert activation(LeakyReLU(0.2)) == LeakyReLU(0.2)
-    with pytest.raises(InvalidValueError, match=r"got 'Swish'\. Known: elu, exp, gelu"):
-        activation("Swish")
+    with pytest.raises(InvalidValueError, match=r"got 'Softpluss'\. Did you mean 'softplus'\?"):
+        activation("Softpluss")
+    with pytest.raises(InvalidValueError, match=r"got '\?'\. Known: elu, exp, gelu, identity"):
+        activation("?")
 
 
 @pytest.mark.parametrize("kind", [LeakyReLU, ELU])

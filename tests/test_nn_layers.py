@@ -136,7 +136,9 @@ def test_activation_by_hand():
     A, saved, _ = Activation("relu").forward({}, {}, Z, context())
     np.testing.assert_array_equal(A, [[0.0, 3.0], [0.0, 0.5]])
     # slope 0, 1, 0 (at zero), 1
-    np.testing.assert_array_equal(Activation("relu").backward({}, saved, np.full((2, 2), 7.0), context())[0], [[0, 7]] * 2)
+    np.testing.assert_array_equal(
+        Activation("relu").backward({}, saved, np.full((2, 2), 7.0), context())[0], [[0, 7]] * 2
+    )
 
 
 @pytest.mark.parametrize(("function", "kept"), [("tanh", {"A"}), ("gelu", {"Z"}), ("identity", set())])
@@ -165,7 +167,9 @@ def test_batch_norm_by_hand():
 
 def test_batch_norm_uses_running_values_in_inference():
     layer, p = BatchNorm(epsilon=1.0), {"gamma": np.array([3.0]), "beta": np.array([-1.0])}
-    Y, saved, _ = layer.forward(p, {"mean": np.array([1.0]), "variance": np.array([3.0])}, np.array([[5.0]]), context(training=False))
+    Y, saved, _ = layer.forward(
+        p, {"mean": np.array([1.0]), "variance": np.array([3.0])}, np.array([[5.0]]), context(training=False)
+    )
     # s = √(3 + 1) = 2, Ẑ = (5 - 1) / 2 = 2, Y = 3·2 - 1; backward: dẐ = 3, dZ = 3 / 2
     np.testing.assert_array_equal(Y, [[5.0]])
     np.testing.assert_array_equal(layer.backward(p, saved, np.ones((1, 1)), context(training=False))[0], [[1.5]])

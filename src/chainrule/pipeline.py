@@ -5,7 +5,7 @@ In: rows X, targets y as the user has them, `Settings`. Out: a `Model` and the `
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.constraints import COUNT, NOT_NEGATIVE, POSITIVE, SHARE, Interval, OneOf, faults, limited
 from chainrule.data import Standardizer, check_classes
-from chainrule.engines import Rows
+from chainrule.engines import ENGINES, Rows
 from chainrule.errors import did_you_mean, must_be, raise_all
 from chainrule.model import Model
 from chainrule.nn import optimizers, schedules
@@ -67,6 +67,8 @@ REGRESSION_LOSSES: Mapping[str, Loss] = {
 }
 """Losses for amounts by the name that users write; for classes the loss follows from their number."""
 
+_WIDTH = Interval(1, 10**7, "[]", whole=True)
+
 _NORMS = {(False, False): None, (True, False): "batch", (False, True): "layer"}
 
 
@@ -106,29 +108,34 @@ class Settings:
     dtype: str = limited(OneOf(("float32", "float64")), "float32")
     seed: int = limited(Interval(0, 2**64, "[)", whole=True), 0)
 
-    def check(self, owner: str) -> None:
-        """Raise one `InvalidValueError` that names every setting outside what it may be."""
-        allowed = {f.name: f.metadata["constraint"] for f in fields(self) if "constraint" in f.metadata}
-        raise_all([*faults(owner, vars(self), allowed), *self._other_faults(owner)])
+    def check(self, owner: str, shown: Callable[[str], str] = str) -> None:
+        """Raise one `InvalidValueError` that names every setting outside what it may be.
 
-    def _other_faults(self, owner: str) -> list[str]:
-        found = []
-        sizes = self.hidden_layer_sizes
-        if not isinstance(sizes, Sequence) or not all(COUNT.allows(size) for size in sizes):
-            found.append(must_be(owner, "hidden_layer_sizes", "whole numbers >= 1", sizes))
-        if self.batch_size not in ("auto", None) and not COUNT.allows(self.batch_size):
-            found.append(
-                must_be(owner, "batch_size", "a whole number >= 1, 'auto' or None (full batch)", self.batch_size)
-            )
+        `shown` gives the name by which the user knows a setting.
+        """
+        allowed = {shown(f.name): f.metadata["constraint"] for f in fields(self) if "constraint" in f.metadata}
+        values = {shown(name): value for name, value in vars(self).items()}
+        raise_all([*faults(owner, values, allowed), *self._other_faults(owner, shown)])
+
+    def _other_faults(self, owner: str, shown: Callable[[str], str]) -> Iterator[str]:
+        sizes, rows, known = self.hidden_layer_sizes, self.batch_size, ("auto", *ENGINES)
+        if not isinstance(sizes, Sequence) or not all(_WIDTH.allows(size) for size in sizes):
+            yield must_be(owner, shown("hidden_layer_sizes"), "whole numbers from 1 to 10 million", sizes)
+        if rows not in ("auto", None) and not COUNT.allows(rows):
+            yield must_be(owner, shown("batch_size"), "a whole number >= 1, 'auto' or None (full batch)", rows)
         if self.batch_norm and self.layer_norm:
-            found.append(must_be(owner, "layer_norm", "False beside batch_norm=True", True, "Take one of the two."))
+            yield must_be(
+                owner, shown("layer_norm"), f"False beside {shown('batch_norm')}", True, "Take one of the two."
+            )
+        if self.engine not in known:
+            hint = did_you_mean(self.engine, known)
+            yield must_be(owner, shown("engine"), "'auto' or an engine's name", self.engine, hint)
         for name, table, method in (("optimizer", OPTIMIZERS, "update"), ("schedule", SCHEDULES, "factor")):
             value = getattr(self, name)
             if isinstance(value, str) and value not in table:
-                found.append(must_be(owner, name, f"a known {name}", value, did_you_mean(value, table)))
+                yield must_be(owner, shown(name), f"a known {name}", value, did_you_mean(value, table))
             elif not isinstance(value, str) and not hasattr(value, method):
-                found.append(must_be(owner, name, f"the name of a {name} or a {name}", value))
-        return found
+                yield must_be(owner, shown(name), f"the name of a {name} or a {name}", value)
 
     def network(self, inputs: int, outputs: int) -> Net:
         """The network of these settings."""

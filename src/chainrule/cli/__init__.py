@@ -6,8 +6,13 @@ In: the command line. Out: results on standard output, talk on standard error, a
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
+from typing import Any
+
+_SUGGESTION = re.compile(r"\.? \(?(?:Possible options: |Did you mean )'?([-\w, ]+)'?\??\)?$")
+"""The parser's ways to name what may have been meant."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -33,13 +38,31 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 0
     except (KeyboardInterrupt, typer.Abort):
         return _refuse("interrupted", 130)
+    except MemoryError as error:
+        return _refuse(f"memory: the machine has too little for this. {error}")
+    except OSError as error:
+        return _refuse(f"{error.filename2 or error.filename or 'system'}: {error.strerror or error}")
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise
-        return _refuse(error.format_message())
+        return _refuse_usage(error)
 
 
 def _refuse(text: str, code: int = 2) -> int:
     for line in text.splitlines():
         print(f"error: {line}", file=sys.stderr)
     return code
+
+
+def _refuse_usage(error: Any) -> int:
+    """What the parser says, behind the command's name; the help itself where nothing was asked for."""
+    text, context = error.format_message(), getattr(error, "ctx", None)
+    if text.startswith("Usage"):
+        print(text, file=sys.stderr)
+        return 2
+    command = context.info_name if context is not None and context.parent is not None else "chainrule"
+    return _refuse(f"{command}: {_SUGGESTION.sub(_did_you_mean, text)}")
+
+
+def _did_you_mean(match: re.Match[str]) -> str:
+    return f". Did you mean {match[1].split(', ')[0]!r}?"

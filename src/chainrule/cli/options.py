@@ -47,7 +47,7 @@ ClipNorm = Annotated[float | None, typer.Option(help="Largest length of the grad
 LabelSmoothing = Annotated[float, typer.Option(help="Share of each target given to all classes alike.")]
 ClassWeight = Annotated[str | None, typer.Option(help="'balanced' to weight classes by their rarity.")]
 Patience = Annotated[
-    int, typer.Option(help="Stop after so many epochs without a better validation loss; 0 never stops.")
+    int, typer.Option(min=0, help="Stop after so many epochs without a better validation loss; 0 never stops.")
 ]
 TestFraction = Annotated[float, typer.Option(help="Share of rows held out for the final figures.")]
 ValidationFraction = Annotated[
@@ -73,7 +73,7 @@ def hidden_sizes(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise InvalidValueError(must_be("train", "--hidden", "whole numbers as 128,64, or none", text)) from None
+        raise InvalidValueError(must_be("chainrule", "--hidden", "whole numbers as 128,64, or none", text)) from None
 
 
 def batch_size(text: str) -> int | str | None:
@@ -84,7 +84,7 @@ def batch_size(text: str) -> int | str | None:
     if text in ("auto", "full"):
         return {"auto": "auto", "full": None}[text]
     if not text.lstrip("-").isdigit():
-        raise InvalidValueError(must_be("train", "--batch-size", "a whole number, 'auto' or 'full'", text))
+        raise InvalidValueError(must_be("chainrule", "--batch-size", "a whole number, 'auto' or 'full'", text))
     return int(text)
 
 
@@ -98,13 +98,26 @@ def learning_rate(text: str) -> float | None:
     try:
         return float(text)
     except ValueError:
-        raise InvalidValueError(must_be("train", "--lr", "a number or 'find'", text)) from None
+        raise InvalidValueError(must_be("chainrule", "--lr", "a number or 'find'", text)) from None
+
+
+_OPTIONS = {"hidden_layer_sizes": "--hidden", "learning_rate_init": "--lr", "max_iter": "--epochs"}
+"""Options whose name is not that of the setting."""
+
+
+def option_name(setting: str) -> str:
+    """How the command line calls a setting.
+
+    >>> option_name("max_iter"), option_name("batch_norm")
+    ('--epochs', '--batch-norm')
+    """
+    return _OPTIONS.get(setting, "--" + setting.replace("_", "-"))
 
 
 def checked(command: str, **values: Any) -> Settings:
     """Settings from options; every fault in one error."""
     settings = Settings(**values)
-    settings.check(command)
+    settings.check(command, option_name)
     return settings
 
 

@@ -19,6 +19,7 @@ from chainrule.cli.using import read_model
 from chainrule.data import load
 from chainrule.errors import InvalidValueError, did_you_mean, must_be
 from chainrule.nn import gradcheck as checker
+from chainrule.nn.layers import BatchNorm
 from chainrule.nn.losses import LOSSES, BinaryCrossEntropy, Loss, Poisson, SoftmaxCrossEntropy
 from chainrule.nn.net import Net
 from chainrule.pipeline import Settings, classification, regression, scaler
@@ -28,13 +29,13 @@ from chainrule.report import explain as derivations
 Subject = Annotated[
     str, typer.Argument(help="An architecture as 64-32-10, a model file or run folder, or a source as for train.")
 ]
-Rows = Annotated[int, typer.Option(help="Rows of the batch.")]
+Rows = Annotated[int, typer.Option(min=1, max=10**6, help="Rows of the batch.")]
 HeadName = Annotated[
     str | None,
     typer.Option("--head", help="Loss of an architecture: SoftmaxCrossEntropy, MeanSquared, ..."),
 ]
 
-_ARCHITECTURE = re.compile(r"\d+(-\d+)+")
+_ARCHITECTURE = re.compile(r"\d{1,7}(-\d{1,7})+")
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,8 @@ def explain(
     as_json: o.Json = False,
 ) -> None:
     """Print the derivation of a network: equations forward and backward, shapes, parameters, operations, bytes cached."""
-    case = _case(
-        "explain", subject, target, _network_settings(hidden, activation, batch_norm, layer_norm, dropout), head, rows
-    )
+    settings = _network_settings("explain", hidden, activation, batch_norm, layer_norm, dropout)
+    case = _case("explain", subject, target, settings, head, rows)
     derivation = derivations.explain(case.net, case.loss, rows)
     if as_json:
         o.print_json(derivation.plain())
@@ -83,14 +83,17 @@ def gradcheck(
     dropout: o.Dropout = 0.0,
     head: HeadName = None,
     rows: Rows = 8,
-    entries: Annotated[int, typer.Option(help="Entries looked at per array, drawn at random.")] = 100,
-    tolerance: Annotated[float, typer.Option(help="Largest relative error that passes.")] = 1e-6,
+    entries: Annotated[int, typer.Option(min=1, help="Entries looked at per array, drawn at random.")] = 100,
+    tolerance: Annotated[float, typer.Option(min=0.0, help="Largest relative error that passes.")] = 1e-6,
     seed: o.Seed = 0,
     as_json: o.Json = False,
 ) -> None:
     """Compare every gradient with central differences in float64; exit code 1 if one is wrong."""
-    settings = _network_settings(hidden, activation, batch_norm, layer_norm, dropout)
+    settings = _network_settings("gradcheck", hidden, activation, batch_norm, layer_norm, dropout)
     case = _case("gradcheck", subject, target, settings, head, rows, seed)
+    if len(case.X) < 2 and any(isinstance(layer, BatchNorm) for layer in case.net.layers):
+        hint = "One row has no variance, and its zeros lie on the kink of relu."
+        raise InvalidValueError(must_be("gradcheck", "--rows", "at least 2 with batch norm", len(case.X), hint))
     report = checker.gradcheck(
         case.net, case.loss, case.X, case.Y, w=case.w, buffers=case.buffers, entries=entries, seed=seed
     )
@@ -111,9 +114,11 @@ def _show(report: checker.GradientReport, passed: bool, tolerance: float) -> Non
     typer.echo(f"{'passed' if passed else 'FAILED'}: every relative error must be at most {tolerance:g}")
 
 
-def _network_settings(hidden: str, activation: str, batch_norm: bool, layer_norm: bool, dropout: float) -> Settings:
+def _network_settings(
+    command: str, hidden: str, activation: str, batch_norm: bool, layer_norm: bool, dropout: float
+) -> Settings:
     return o.checked(
-        "explain",
+        command,
         hidden_layer_sizes=o.hidden_sizes(hidden),
         activation=activation,
         batch_norm=batch_norm,
@@ -125,10 +130,8 @@ def _network_settings(hidden: str, activation: str, batch_norm: bool, layer_norm
 def _case(
     command: str, subject: str, target: str | None, settings: Settings, head: str | None, rows: int, seed: int = 0
 ) -> Case:
-    if rows < 1:
-        raise InvalidValueError(must_be(command, "--rows", "at least 1", rows))
     if _ARCHITECTURE.fullmatch(subject):
-        return _from_architecture(subject, settings, head, rows, seed)
+        return _from_architecture(command, subject, settings, head, rows, seed)
     if head is not None:
         raise InvalidValueError(must_be(command, "--head", "left out unless SUBJECT is an architecture", head))
     if subject.endswith(".safetensors") or (Path(subject) / "model.safetensors").exists():
@@ -138,11 +141,11 @@ def _case(
     return _from_source(subject, target, settings, rows, seed)
 
 
-def _from_architecture(subject: str, settings: Settings, head: str | None, rows: int, seed: int) -> Case:
+def _from_architecture(command: str, subject: str, settings: Settings, head: str | None, rows: int, seed: int) -> Case:
     inputs, *hidden, outputs = (int(part) for part in subject.split("-"))
     net = Settings(**{**vars(settings), "hidden_layer_sizes": tuple(hidden)}).network(inputs, outputs)
     if head is not None and head not in LOSSES:
-        raise InvalidValueError(must_be("explain", "--head", "a loss", head, did_you_mean(head, LOSSES)))
+        raise InvalidValueError(must_be(command, "--head", "a loss", head, did_you_mean(head, LOSSES)))
     usual: Loss = BinaryCrossEntropy() if outputs == 1 else SoftmaxCrossEntropy()
     loss = usual if head is None else LOSSES[head]()
     return Case(net, loss, *_random_rows(net, loss, rows, seed))

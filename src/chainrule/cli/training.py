@@ -5,8 +5,12 @@ In: a source and options. Out: a table (or JSON), and a folder with model, log, 
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Mapping
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -124,12 +128,14 @@ def train(
         seed=seed,
         n_iter_no_change=max(patience, 1),
     )
-    folder = _new_folder(source, out)
+    _check_place(out or Path("runs") / "run", empty=out is not None)
     job = prepare(source, target, task, settings, test_fraction, validation_fraction, class_weight)
     job = replace(job, settings=_settle(job, scaling, o.learning_rate(lr) is None, quiet=as_json))
     model, run = _run(job, patience, quiet=as_json)
     summary = _summary(job.parts, model, run)
-    _write(folder, job, model, run, summary, source)
+    folder = _claim(source, out)
+    with _whole(folder):
+        _write(folder, job, model, run, summary, source)
     if as_json:
         o.print_json(summary | {"run": str(folder), "model": str(folder / "model.safetensors")})
     else:
@@ -187,18 +193,40 @@ def _summary(parts: Parts, model: Model, run: Run) -> dict[str, Any]:
     }
 
 
-def _new_folder(source: str, out: Path | None) -> Path:
-    """The run folder, which must not be in use yet; it is made only when there is something to put in."""
-    if out is None:
-        name = Path(source).stem or "run"
-        return next(path for k in range(1, 10**6) if not (path := Path("runs") / f"{name}-{k}").exists())
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InvalidValueError(must_be("train", "--out", "a new or empty folder", str(out)))
-    return out
+def _check_place(folder: Path, empty: bool) -> None:
+    """Refuse, before any training, a run folder that cannot be made, or that is in use where it must be empty."""
+    if empty and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InvalidValueError(must_be("train", "--out", "a new or empty folder", str(folder)))
+    place = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise InvalidValueError(must_be("train", "--out", "a folder that can be written", str(folder)))
+
+
+def _claim(source: str, out: Path | None) -> Path:
+    """Make the run folder; of two runs at once, only one gets a number."""
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        return out
+    name = Path(source).stem or "run"
+    for k in itertools.count(1):
+        folder = Path("runs") / f"{name}-{k}"
+        with suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            break
+    return folder
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[None]:
+    """Take back a run folder that was not written to its end."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _write(folder: Path, job: Job, model: Model, run: Run, summary: Mapping[str, Any], source: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     save_model(model, folder / "model.safetensors")
     log = "".join(json.dumps(epoch.record()) + "\n" for epoch in run.epochs)
     write_atomically(folder / "run.jsonl", log.encode())
@@ -250,7 +278,7 @@ def lr_find(
     seed: o.Seed = 0,
     low: Annotated[float, typer.Option(help="Smallest rate tried.")] = 1e-7,
     high: Annotated[float, typer.Option(help="Largest rate tried.")] = 10.0,
-    steps: Annotated[int, typer.Option(help="Number of rates tried.")] = 100,
+    steps: Annotated[int, typer.Option(max=10**6, help="Number of rates tried.")] = 100,
     picture: Annotated[Path | None, typer.Option(help="Write the curve to this .png file.")] = None,
     as_json: o.Json = False,
 ) -> None:

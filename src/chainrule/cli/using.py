@@ -10,6 +10,7 @@ import io
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from chainrule.arrays import Array
@@ -21,6 +22,9 @@ from chainrule.model import Model
 from chainrule.pipeline import confusion
 from chainrule.pipeline import evaluate as evaluate_model
 from chainrule.report import terminal
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
+"""What text that a spreadsheet would run as a formula begins with."""
 
 ModelPath = Annotated[str, typer.Argument(metavar="MODEL", help="A model.safetensors file, or a run folder.")]
 
@@ -38,15 +42,15 @@ def evaluate(
     trained = read_model(model)
     dataset = load(source, target or _default_target(trained, source), task=trained.task, seed=seed)
     dataset = dataset.test or dataset
-    X = _columns(trained, source, dataset)
-    scores = evaluate_model(trained, X, dataset.y)
+    X, y = _columns(trained, source, dataset), _labels(trained, dataset.y)
+    scores = evaluate_model(trained, X, y)
     if as_json:
         o.print_json({"rows": len(X), **scores})
         return
     out = o.console()
     out.print(terminal.scores_table({f"{len(X)} rows": scores}))
     if trained.classes is not None and len(trained.classes) <= terminal.MOST_CLASSES:
-        out.print(terminal.confusion_table(confusion(trained, X, dataset.y), trained.classes.tolist()))
+        out.print(terminal.confusion_table(confusion(trained, X, y), trained.classes.tolist()))
 
 
 def _default_target(model: Model, source: str) -> str | None:
@@ -60,6 +64,12 @@ def _columns(model: Model, source: str, dataset: Dataset) -> Array:
     if dataset.X.shape[1] != model.net.inputs:
         raise InvalidValueError(must_be(source, "columns", f"{model.net.inputs}, as in training", dataset.X.shape[1]))
     return dataset.X
+
+
+def _labels(model: Model, y: Array) -> Array:
+    """Labels as text where the model's are: a file in which every label happens to be a number is read as numbers."""
+    text = model.classes is not None and model.classes.dtype.kind in "OTU"
+    return y.astype(np.str_) if text and y.dtype.kind in "iu" else y
 
 
 def predict(
@@ -100,5 +110,4 @@ def _as_csv(model: Model, predicted: Array, P: Array | None) -> str:
 
 def _cell(value: Any) -> Any:
     """Text that a spreadsheet would run as a formula gets an apostrophe in front; numbers stay numbers."""
-    text = str(value)
-    return f"'{text}" if isinstance(value, str) and text.startswith(("=", "+", "-", "@", "\t", "\r", "\0")) else value
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

@@ -34,7 +34,7 @@ class Rows:
         Raises `InvalidValueError` naming every fault: widths that do not match, classes outside 0..k-1, rows whose
         targets or weights are missing, weights below 0 or all zero, numbers that are not finite.
         """
-        X, Y = np.asarray(X), np.asarray(Y)
+        X, Y = np.atleast_1d(X), np.atleast_1d(Y)
         c = np.ones(len(X)) if c is None else np.asarray(c)
         raise_all(_not_numbers(X=X, y=Y, sample_weight=c))
         exclusive = type(recipe.loss).__name__ == "SoftmaxCrossEntropy"
@@ -58,18 +58,22 @@ def _faults(recipe: Recipe, X: Array, Y: Array, c: Array, exclusive: bool) -> It
     n, k = len(X), recipe.net.outputs
     if X.ndim != 2 or X.shape[1] != recipe.net.inputs or n == 0:
         yield must_be("fit", "X", f"of shape (n, {recipe.net.inputs}) with n > 0", X.shape)
-        return
-    if not np.isfinite(X).all():
+    elif not np.isfinite(X).all():
         row, column = (int(i[0]) for i in np.nonzero(~np.isfinite(X)))
         yield f"fit: X must be finite, got {X[row, column]} in row {row}, column {column}."
     if Y.shape != ((n,) if exclusive else (n, k)):
         yield must_be("fit", "y", f"of shape {(n,) if exclusive else (n, k)}", Y.shape, "One target for each row.")
-    elif exclusive and not (Y.dtype.kind in "iu" and Y.min() >= 0 and Y.max() < k):
+    elif n and exclusive and not (Y.dtype.kind in "iu" and Y.min() >= 0 and Y.max() < k):
         yield must_be("fit", "y", f"classes as whole numbers in 0..{k - 1}", f"{Y.dtype} {Y.min()}..{Y.max()}")
     elif not np.isfinite(Y).all():
         yield f"fit: y must be finite, got {Y[~np.isfinite(Y)][0]} in row {int(np.nonzero(~np.isfinite(Y))[0][0])}."
-    if c.shape != (n,) or not np.isfinite(c).all() or (c < 0).any() or not c.any():
-        yield must_be("fit", "sample_weight", f"{n} finite numbers >= 0, not all 0", c.shape)
+    if c.shape != (n,):
+        yield must_be("fit", "sample_weight", f"{n} numbers, one for each row", c.shape)
+    elif not (np.isfinite(c) & (c >= 0)).all():
+        row = int(np.nonzero(~(np.isfinite(c) & (c >= 0)))[0][0])
+        yield f"fit: sample_weight must be finite numbers >= 0, got {c[row]} in row {row}."
+    elif n and not c.any():
+        yield "fit: sample_weight must be above 0 for some row, got 0 for all."
 
 
 def never() -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,15 @@ FORMAT = 1
 """Version of the file format; every released one stays readable."""
 
 _KEY = "chainrule"
-_HEADER_LIMIT = 1 << 20
+_HEADER_LIMIT = 100_000_000
+"""Bytes that safetensors itself allows."""
+
 _FIELDS = {"format", "version", "net", "loss", "classes", "feature_names", "target_name", "sha256"}
 _TENSORS = {"w", "buffers", "inputs.mean", "inputs.scale"}
 _OPTIONAL = {"targets.mean", "targets.scale"}
 _CLASS_KINDS = {"i": "int64", "f": "float64", "b": "bool", "U": "str"}
+_PLAIN: Mapping[str, type[Any]] = {"int64": int, "float64": float, "bool": bool, "str": str}
+"""What a label of each kind is in JSON."""
 
 
 def save_model(model: Model, path: str | Path) -> None:
@@ -72,6 +77,8 @@ def load_model(path: str | Path) -> Model:
         return _build(header, tensors)
     except FormatError as error:
         raise FormatError(f"{path.name}: {error}") from None
+    except RecursionError:
+        raise FormatError(f"{path.name}: the header must not be nested so deeply.") from None
 
 
 def _tensors(model: Model) -> dict[str, Array]:
@@ -122,12 +129,13 @@ def _refuse_constant(word: str) -> Any:
 
 def _check(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
     version = header.get("format")
-    if isinstance(version, int) and version > FORMAT:
+    if type(version) is int and version > FORMAT:
         raise FormatError(f"format must be at most {FORMAT}, got {version}. The file is from a newer chainrule.")
     unknown = [key for key in header if key not in _FIELDS]
     if unknown:
         raise FormatError(f"the header has an unknown key {unknown[0]!r}. {did_you_mean(unknown[0], _FIELDS)}")
-    absent = (_FIELDS - set(header)) | (_TENSORS - set(tensors))
+    scaled = _OPTIONAL if set(tensors) & _OPTIONAL else set()
+    absent = (_FIELDS - set(header)) | ((_TENSORS | scaled) - set(tensors))
     strange = set(tensors) - _TENSORS - _OPTIONAL
     if absent or strange:
         raise FormatError(
@@ -136,18 +144,20 @@ def _check(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
     rest = {key: value for key, value in header.items() if key != "sha256"}
     if header["sha256"] != _digest(rest, tensors):
         raise FormatError("the checksum does not match. The file is damaged; use a copy.")
+    if type(version) is not int or version < 1:
+        raise FormatError(f"format must be a whole number from 1 to {FORMAT}, got {version!r}.")
 
 
 def _build(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> Model:
     net, loss = _piece(header, "net", Net), _piece(header, "loss", *LOSSES.values())
-    shapes = {"w": (net.size,), "buffers": (net.buffers.size,)}
-    shapes |= {f"inputs.{part}": (net.inputs,) for part in ("mean", "scale")}
-    shapes |= {f"targets.{part}": (net.outputs,) for part in ("mean", "scale")}
-    for name, array in tensors.items():
-        if array.shape != shapes[name] or array.dtype.kind != "f" or not np.isfinite(array).all():
-            raise FormatError(
-                f"tensor {name!r} must be {shapes[name]} finite numbers, got {array.dtype} {array.shape}."
-            )
+    _check_tensors(net, tensors)
+    classes, names = _classes_from_plain(header["classes"], net.outputs), header["feature_names"]
+    if (classes is not None) != loss.classes:
+        raise FormatError(f"classes must be {'given' if loss.classes else 'null'} with {type(loss).__name__}.")
+    if not isinstance(names, list) or len(names) != net.inputs or not all(isinstance(name, str) for name in names):
+        raise FormatError(f"feature_names must be {net.inputs} texts.")
+    if not isinstance(header["target_name"], str):
+        raise FormatError(f"target_name must be text, got {header['target_name']!r}.")
     targets = None
     if "targets.mean" in tensors:
         targets = Standardizer(tensors["targets.mean"], tensors["targets.scale"])
@@ -158,10 +168,28 @@ def _build(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> Model:
         tensors["buffers"],
         Standardizer(tensors["inputs.mean"], tensors["inputs.scale"]),
         targets,
-        _classes_from_plain(header["classes"], net.outputs),
-        tuple(header["feature_names"]),
-        str(header["target_name"]),
+        classes,
+        tuple(names),
+        header["target_name"],
     )
+
+
+def _check_tensors(net: Net, tensors: Mapping[str, Array]) -> None:
+    """Shapes, types and values of the numbers; scales above 0."""
+    shapes = {"w": (net.size,), "buffers": (net.buffers.size,)}
+    shapes |= {f"inputs.{part}": (net.inputs,) for part in ("mean", "scale")}
+    shapes |= {f"targets.{part}": (net.outputs,) for part in ("mean", "scale")}
+    for name, array in tensors.items():
+        allowed = ("float32", "float64") if name in ("w", "buffers") else ("float64",)
+        if array.shape != shapes[name] or array.dtype.name not in allowed or not np.isfinite(array).all():
+            raise FormatError(
+                f"tensor {name!r} must be {shapes[name]} finite {' or '.join(allowed)} numbers, "
+                f"got {array.dtype} {array.shape}."
+            )
+        if name.endswith(".scale") and not (array > 0).all():
+            raise FormatError(f"tensor {name!r} must be above 0, got {array.min()}.")
+    if tensors["w"].dtype != tensors["buffers"].dtype:
+        raise FormatError(f"tensor 'buffers' must be {tensors['w'].dtype} as w is, got {tensors['buffers'].dtype}.")
 
 
 def _piece(header: Mapping[str, Any], key: str, *kinds: type[Any]) -> Any:
@@ -180,10 +208,19 @@ def _classes_to_plain(classes: Array | None) -> dict[str, Any] | None:
 
 
 def _classes_from_plain(plain: Any, outputs: int) -> Array | None:
+    """The labels, distinct and in order."""
     if plain is None:
         return None
-    if not isinstance(plain, dict) or set(plain) != {"kind", "values"} or plain["kind"] not in _CLASS_KINDS.values():
+    if not isinstance(plain, dict) or set(plain) != {"kind", "values"} or plain["kind"] not in _PLAIN:
         raise FormatError("classes must be a kind and values.")
-    if len(plain["values"]) != max(outputs, 2):
-        raise FormatError(f"classes must be {max(outputs, 2)} labels, got {len(plain['values'])}.")
-    return np.array(plain["values"], dtype=plain["kind"])
+    values, kind = plain["values"], plain["kind"]
+    if not isinstance(values, list) or not all(type(value) is _PLAIN[kind] for value in values):
+        raise FormatError(f"classes must be a list of labels of kind {kind}.")
+    if len(values) != max(outputs, 2):
+        raise FormatError(f"classes must be {max(outputs, 2)} labels, got {len(values)}.")
+    if any(not first < second for first, second in pairwise(values)):
+        raise FormatError("classes must be distinct and in order.")
+    try:
+        return np.array(values, dtype=kind)
+    except OverflowError:
+        raise FormatError("classes must be whole numbers of 64 bits.") from None

@@ -62,8 +62,8 @@ def central_differences(
 ) -> Array:
     """Slopes of J at chosen entries of x.
 
-    Where the slope by hand disagrees, shorter steps are tried, and the nearest counts: a kink of the function can spoil
-    one interval but not all, while a wrong gradient is wrong at every step.
+    Where the slope by hand disagrees, shorter steps are tried, and the nearest counts: a kink inside the interval is left
+    outside by a shorter one, while a wrong gradient is wrong at every step. At a kink itself there is no slope to find.
 
     Forward    (1) dJ/dxₑ ≈ (J(x + h e) - J(x - h e)) / 2h, with h = step · max(1, |xₑ|)
     """
@@ -104,7 +104,8 @@ def gradcheck(
     entries looked at; arrays whose gradient is below a thousandth of the whole gradient's length are measured
     against that thousandth, since differences of J carry its rounding. In training, batch statistics and dropout
     masks (fixed by the seed) are part of what is checked. `entries` limits the entries looked at per array, drawn at
-    random; None looks at all. `w` defaults to first weights by the seed.
+    random; None looks at all. `w` defaults to first weights by the seed, with b, γ and β moved off their special first
+    values by 0.1 N(0, 1): at b = 0 a row whose units are all off puts the next Z exactly on a rectifier's kink.
 
     Reference  [ng2018] practical tips; [karpathy2016] gradient checks
 
@@ -115,7 +116,8 @@ def gradcheck(
     True
     """
     first, running = net.init(seed)
-    w = first if w is None else np.asarray(w, np.float64)
+    moved = 0.1 * (1.0 - net.decay) * Stream.from_seed(seed).fold(Purpose.INIT, len(net.layers)).normal(net.size)
+    w = first + moved if w is None else np.asarray(w, np.float64)
     buffers = running if buffers is None else np.asarray(buffers, np.float64)
     X = np.asarray(X, np.float64)
     Y = Y if Y.dtype.kind in "iu" else np.asarray(Y, np.float64)

@@ -123,7 +123,7 @@ def _cached_bytes(net: Net, rows: int, dtype: str) -> list[int]:
 
 def _stage(net: Net, i: int, rows: int, cached: int) -> Stage:
     layer, d, k = net.layers[i], net.widths[i], net.widths[i + 1]
-    forward, backward = COSTS[type(layer).__name__](rows, d, k)
+    forward, backward = _operations(layer, rows, d, k)
     equations, shapes = read_docstring(layer)
     if isinstance(layer, Activation):
         equations = _with_function(equations, layer)
@@ -142,6 +142,13 @@ def _stage(net: Net, i: int, rows: int, cached: int) -> Stage:
         backward_operations=backward,
         cached_bytes=cached,
     )
+
+
+def _operations(layer: Layer, n: int, d: int, k: int) -> tuple[int, int]:
+    """A layer's operations forward and backward; without b, n k additions less on either side."""
+    forward, backward = COSTS[type(layer).__name__](n, d, k)
+    spared = n * k if isinstance(layer, Dense) and not layer.bias else 0
+    return forward - spared, backward - spared
 
 
 def _loss_stage(loss: Loss, number: int, rows: int, k: int) -> Stage:

@@ -193,7 +193,11 @@ def _follower(schedule: Schedule, validated: bool) -> Callable[[Plateau, Epoch],
 
 
 def _measure(session: Session, recipe: Recipe, rows: Rows | None) -> Sums:
-    return Sums() if rows is None else measure(recipe, np, session.logits(rows.X), rows.Y, rows.c)
+    """Validation sums; numbers that overflow show there, not as warnings."""
+    if rows is None:
+        return Sums()
+    with np.errstate(all="ignore"):
+        return measure(recipe, np, session.logits(rows.X), rows.Y, rows.c)
 
 
 def _finite(sums: Sums) -> bool:
@@ -360,7 +364,7 @@ def interruptible(*signals: signal.Signals) -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set
         return
-    usual = {number: signal.getsignal(number) for number in signals}
+    usual = {number: signal.getsignal(number) or signal.SIG_DFL for number in signals}
 
     def restore() -> None:
         for number, handler in usual.items():
