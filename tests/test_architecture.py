@@ -98,7 +98,8 @@ def wrong_directions(file: Path) -> Iterator[str]:
 
 
 def test_imports_point_one_way():
-    assert [fault for file in FILES for fault in wrong_directions(file)] == []
+    faults = [fault for file in FILES for fault in wrong_directions(file)]
+    assert not faults, "\n".join(faults)
 
 
 def test_every_room_has_a_level():
@@ -188,7 +189,8 @@ def equation_faults(file: Path) -> Iterator[str]:
 
 
 def test_every_numbered_equation_stands_on_a_line_of_code():
-    assert [fault for file in FILES for fault in equation_faults(file)] == []
+    faults = [fault for file in FILES for fault in equation_faults(file)]
+    assert not faults, "\n".join(faults)
 
 
 def test_the_mathematics_is_numbered():

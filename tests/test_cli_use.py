@@ -43,7 +43,7 @@ def trees(tmp_path_factory):
     table_of().write_csv(folder / "trees.csv")
     train(folder, "--target", "kind", "--epochs", 20)
     test = three_way(load(folder / "trees.csv", "kind"), 0.2, 0.1, seed=0).test
-    columns = {"width": test.X[:, 1], "remark": ["none"] * len(test.y), "kind": test.y, "height": test.X[:, 0]}
+    columns = {"width": test.X[:, 1], "kind": test.y, "height": test.X[:, 0]}
     pl.DataFrame(columns).write_csv(folder / "test.csv")
     return folder
 
@@ -52,7 +52,9 @@ def train(folder, *options):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr("sys.stdout", io.StringIO())
-        assert cli.run(["train", "trees.csv", "--out", "run", "--engine", "reference", "--json", *map(str, options)]) == 0
+        assert (
+            cli.run(["train", "trees.csv", "--out", "run", "--engine", "reference", "--json", *map(str, options)]) == 0
+        )
 
 
 @pytest.mark.parametrize("model", ["run", "run/model.safetensors"])

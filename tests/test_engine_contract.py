@@ -112,7 +112,8 @@ class Case:
         """Recipe and rows in a dtype; the numbers are those of float32 in either."""
         recipe = replace(self.recipe, dtype=dtype)
         Y = self.Y if self.Y.dtype.kind == "i" else self.Y.astype(np.float32)
-        return recipe, Rows.of(recipe, jittered(self.X.astype(np.float32), jitter), Y, self.c.astype(np.float32))
+        X = jittered(self.X.astype(np.float32).astype(dtype), jitter)
+        return recipe, Rows.of(recipe, X, Y, self.c.astype(np.float32))
 
 
 def jittered(array: Any, jitter: int) -> Any:
@@ -164,21 +165,20 @@ def largest(array: Any) -> float:
 def bounds(case: Case, dtype: str, expected: dict[str, Any]) -> dict[str, float] | None:
     """How far each array may be from the float64 reference; None where rounding alone decides the outcome.
 
-    float64: 1e-9 of the largest entry, which is 1e7 roundings. float32: an engine sums in another order than NumPy, so
-    its rounding errors are one more draw of the same kind as NumPy's own, here drawn three times (from rows and weights
-    as they are, and one rounding off). Eight times the largest of three draws, and 64 roundings of the largest entry
-    (sums of up to 48 rows and 40 columns), hold for any order; a wrong term does not pass, for where those draws
-    are beyond 1e-3 of the largest entry the case is thrown away.
+    An engine sums in another order than NumPy, so its rounding errors are one more draw of the same kind as NumPy's own,
+    here drawn three times: from rows and weights as they are, and twice from rows and weights one rounding off. In
+    float32, eight times the largest of the draws and 64 roundings of the largest entry (sums of up to 48 rows and 40
+    columns) hold for any order. In float64 the bound is 1e-9 of the largest entry. Where a draw is off by more than
+    a thousandth (1e-10 in float64) of the largest entry, the case is thrown away.
     """
     scale = {name: largest(array) for name, array in expected.items()}
-    if not all(np.isfinite(size) and size < 1e9 for size in scale.values()):
+    draws = [outcome(ReferenceEngine(), case, dtype, jitter)[0] for jitter in range(3)]
+    error = {name: max(largest(draw[name] - expected[name]) for draw in draws) for name in expected}
+    chaotic = 1e-3 if dtype == "float32" else 1e-10
+    if not all(scale[name] < 1e9 and error[name] <= chaotic * scale[name] for name in expected):
         return None
     if dtype == "float64":
         return {name: 1e-9 * size for name, size in scale.items()}
-    draws = [outcome(ReferenceEngine(), case, dtype, jitter)[0] for jitter in range(3)]
-    error = {name: max(largest(draw[name] - expected[name]) for draw in draws) for name in expected}
-    if not all(error[name] <= 1e-3 * scale[name] for name in expected):
-        return None
     return {name: 8 * error[name] + 64 * UNIT * scale[name] for name in expected}
 
 
@@ -276,7 +276,7 @@ def cases(draw: Any) -> Case:
         draw(st.sampled_from([{}, {"*": 0.5, "*.W": 1.5}, {f"{len(net.layers) - 1}.W": 0.0}])),
         batch_size,
         draw(st.integers(0, 2**64 - 1)),
-        cache_every=draw(st.integers(1, 3)),
+        cache_every=draw(st.sampled_from([1, 1, 1, 1, 2, 3])),
     )
     return fill(recipe, n, rate, draw(st.booleans()), draw(st.integers(0, 2**32 - 1)))
 
