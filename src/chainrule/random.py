@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array, Namespace
+from chainrule.errors import InvalidValueError, must_be
 
 _GOLDEN = 0x9E3779B9
 _MASK = 0xFFFFFFFF
@@ -65,7 +66,9 @@ class Stream:
 
     @classmethod
     def from_seed(cls, seed: int) -> Stream:
-        """The root stream of a seed; any whole number >= 0 below 2**64."""
+        """The root stream of a seed, a whole number in [0, 2**64); raises `InvalidValueError` for any other."""
+        if not 0 <= seed < 2**64:
+            raise InvalidValueError(must_be("Stream", "seed", "in [0, 2**64)", seed))
         return cls(_word(seed), _word(int(seed) >> 32)).fold(_GOLDEN)
 
     def fold(self, *path: Any) -> Stream:

@@ -37,7 +37,7 @@ def read_idx(path: Path) -> Array:
     bytes, then the entries; all big-endian.
 
     Errors     `FormatError` for a wrong start, an unknown type, or too few or too many bytes
-    Reference  [lecun1998]
+    Reference  [lecun1998b]
     """
     data = decompress(path.read_bytes(), path.name)
     if len(data) < 4 or data[:2] != b"\0\0":
@@ -95,7 +95,7 @@ def mnist(folder: Path | None = None) -> Dataset:
     ($XDG_CACHE_HOME/chainrule/mnist or ~/.cache/chainrule/mnist); else downloaded into the cache.
 
     Errors     `MissingError` that says what was tried and where to put the files by hand
-    Reference  [lecun1998]
+    Reference  [lecun1998b]
     """
     if folder is not None:
         return load_idx(folder, "mnist")

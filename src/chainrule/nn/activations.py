@@ -307,9 +307,9 @@ def activation(function: str | Function) -> Function:
 
     Raises `InvalidValueError` with the nearest name when the name is unknown.
     """
-    if not isinstance(function, str):
-        return function
-    if function not in ACTIVATIONS:
-        hint = did_you_mean(function, ACTIVATIONS)
+    if hasattr(function, "slope"):
+        return function  # type: ignore[return-value]
+    if not isinstance(function, str) or function not in ACTIVATIONS:
+        hint = did_you_mean(str(function), ACTIVATIONS)
         raise InvalidValueError(must_be("Activation", "function", "the name of an activation", function, hint))
     return ACTIVATIONS[function]

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.constraints import NOT_NEGATIVE, POSITIVE, Checked, OneOf, limited
+from chainrule.constraints import NOT_NEGATIVE, POSITIVE, Checked, Interval, OneOf, limited
 from chainrule.errors import InvalidValueError, did_you_mean, must_be
 from chainrule.nn.activations import Function, activation
 from chainrule.random import Stream
@@ -59,7 +59,7 @@ class Constant(Checked):
     Reference  [ng2018] 7.4
     """
 
-    value: float = 0.01
+    value: float = limited(Interval(-math.inf, math.inf, "()"), 0.01)
 
     def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
         """W of one value."""
@@ -193,10 +193,10 @@ def initializer(rule: str | Initializer) -> Initializer:
 
     Raises `InvalidValueError` with the nearest name when the name is unknown.
     """
-    if not isinstance(rule, str):
+    if hasattr(rule, "draw"):
         return rule
-    if rule not in INITIALIZERS:
-        hint = did_you_mean(rule, INITIALIZERS)
+    if not isinstance(rule, str) or rule not in INITIALIZERS:
+        hint = did_you_mean(str(rule), INITIALIZERS)
         raise InvalidValueError(must_be("Dense", "initializer", "the name of an initialiser", rule, hint))
     return INITIALIZERS[rule]
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array, Layout, Named
-from chainrule.constraints import COUNT
+from chainrule.constraints import COUNT, NOT_NEGATIVE, OneOf, faults
 from chainrule.errors import did_you_mean, must_be, raise_all
 from chainrule.nn.initializers import default_for
 from chainrule.nn.layers import LAYERS, Activation, BatchNorm, Context, Dense, Dropout, Frame, Layer, LayerNorm
@@ -74,7 +74,7 @@ class Net:
     layers: tuple[Layer, ...]
 
     def __init__(self, inputs: int, layers: Iterable[Layer]) -> None:
-        chosen = tuple(layers)
+        chosen = tuple(layers) if isinstance(layers, Iterable) else ()
         object.__setattr__(self, "inputs", inputs)
         object.__setattr__(self, "layers", chosen)
         raise_all(_faults(inputs, chosen))
@@ -140,7 +140,7 @@ class Net:
             if not any(fnmatchcase(name, pattern) for name in self.parameters.names):
                 hint = did_you_mean(pattern, self.parameters.names)
                 yield must_be("Net", "groups", "patterns of parameter names", pattern, hint)
-            if not value >= 0:
+            if not NOT_NEGATIVE.allows(value):
                 yield must_be("Net", f"groups[{pattern!r}]", "a number >= 0", value, "0 freezes.")
 
     def init(self, seed: int) -> tuple[Array, Array]:
@@ -254,6 +254,7 @@ def stack(
     ['Dense', 'BatchNorm', 'Activation', 'Dense']
     """
     norms: Mapping[str | None, tuple[Layer, ...]] = {None: (), "batch": (BatchNorm(),), "layer": (LayerNorm(),)}
+    raise_all(faults("stack", {"norm": norm}, {"norm": OneOf(tuple(norms))}))
     layers: list[Layer] = []
     for units in hidden:
         layers += [Dense(units, bias=norm != "batch", initializer=initializer), *norms[norm], Activation(activation)]

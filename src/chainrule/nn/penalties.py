@@ -51,6 +51,8 @@ class Clip(Protocol):
 class ClipNorm(Checked):
     """Shrinks the whole gradient to a length of at most `limit`, keeping its direction.
 
+    A gradient of infinite length has no direction left: it becomes NaN, which ends the run as diverged.
+
     Forward    (1) g' = g min(1, limit / ‖g‖)
     Shapes     g (P)
     Reference  [pascanu2013]

@@ -138,7 +138,7 @@ class WarmUp(Checked):
 
     def __post_init__(self) -> None:
         validate(self)
-        if not hasattr(self.after, "factor"):
+        if isinstance(self.after, type) or not hasattr(self.after, "factor"):
             raise InvalidValueError(must_be("WarmUp", "after", "a schedule", self.after))
 
     def factor(self, e: float, E: float) -> float:
@@ -209,6 +209,8 @@ class ReduceOnPlateau(Checked):
 
     def observe(self, plateau: Plateau, loss: float) -> Plateau:
         """The memory after one more epoch with this loss."""
+        if math.isnan(loss):
+            return plateau
         if loss < plateau.best - self.threshold * abs(plateau.best) or math.isinf(plateau.best):  # (1)
             return Plateau(loss, 0, plateau.factor)
         if plateau.waited + 1 < self.patience:

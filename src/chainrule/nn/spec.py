@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+import numpy as np
+
 from chainrule.errors import FormatError, InvalidValueError, did_you_mean
 from chainrule.nn import activations, initializers
 from chainrule.nn.layers import LAYERS
@@ -44,7 +46,9 @@ def encode(piece: Any) -> Any:
         return {"type": type(piece).__name__, **{f.name: encode(getattr(piece, f.name)) for f in fields(piece)}}
     if isinstance(piece, Mapping):
         return {key: encode(value) for key, value in piece.items()}
-    return [encode(item) for item in piece] if isinstance(piece, list | tuple) else piece
+    if isinstance(piece, list | tuple):
+        return [encode(item) for item in piece]
+    return piece.item() if isinstance(piece, np.generic) else piece
 
 
 def decode(plain: Any, where: str = "spec") -> Any:

@@ -44,6 +44,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         validate(self)
+        self.net.multipliers(self.groups)
 
     @cached_property
     def decay(self) -> Array:
@@ -62,7 +63,7 @@ class Recipe:
         batch, since one row has no variance.
         """
         bounds = [(start, min(start + self.batch_size, n)) for start in range(0, n, self.batch_size)]
-        alone = len(bounds) > 1 and bounds[-1][1] - bounds[-1][0] == 1
+        alone = len(bounds) > 1 and self.batch_size > 1 and bounds[-1][1] - bounds[-1][0] == 1
         return bounds[:-1] if alone and any(isinstance(layer, BatchNorm) for layer in self.net.layers) else bounds
 
     def order(self, xp: Namespace, n: int, epoch: Array) -> Array:
