@@ -11,6 +11,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+_INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C ended, as shells have it."""
+
 _SUGGESTION = re.compile(r"\.? \(?(?:Possible options: |Did you mean )'?([-\w, ]+)'?\??\)?$")
 """The parser's ways to name what may have been meant."""
 
@@ -30,6 +33,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     command = typer.main.get_command(app)
     try:
         code = command.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+        if code == _INTERRUPTED:
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except ChainruleError as error:
         return _refuse(str(error))
@@ -37,7 +42,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (KeyboardInterrupt, typer.Abort):
-        return _refuse("interrupted", 130)
+        return _refuse("interrupted", _INTERRUPTED)
     except MemoryError as error:
         return _refuse(f"memory: the machine has too little for this. {error}")
     except OSError as error:

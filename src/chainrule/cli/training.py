@@ -282,7 +282,7 @@ def lr_find(
     picture: Annotated[Path | None, typer.Option(help="Write the curve to this .png file.")] = None,
     as_json: o.Json = False,
 ) -> None:
-    """Suggest a learning rate for SOURCE: a hundred steps at rising rates, and where the loss falls longest."""
+    """Suggest a learning rate for SOURCE: a hundred steps at rising rates, and a tenth of the one with the lowest loss."""
     settings = o.checked(
         "lr-find",
         hidden_layer_sizes=o.hidden_sizes(hidden),

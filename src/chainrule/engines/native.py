@@ -33,9 +33,7 @@ class NativeSession:
         stages, reals, lines = self.plan.tables()
         settings, setting_reals = self.plan.settings()
         build = extension().Session
-        self._run = build(
-            stages, reals, lines, settings, setting_reals, recipe.seed, rows.X, rows.Y, rows.c, threads
-        )
+        self._run = build(stages, reals, lines, settings, setting_reals, recipe.seed, rows.X, rows.Y, rows.c, threads)
         self.load(recipe.start())
 
     @property

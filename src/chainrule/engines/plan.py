@@ -18,23 +18,16 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.nn.activations import ACTIVATIONS, ELU, Function, LeakyReLU, activation
 from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, Layer, LayerNorm
-from chainrule.nn.losses import LOSSES, Poisson
+from chainrule.nn.losses import LOSSES, Poisson, SoftmaxCrossEntropy
 from chainrule.nn.optimizers import OPTIMIZERS
 from chainrule.nn.penalties import ClipNorm, ClipValue
 from chainrule.nn.step import Recipe
 
-FUNCTIONS = tuple(type(function) for function in ACTIVATIONS.values())
-"""Activations in the order of their codes."""
-
-_CODES = {
-    name: i
-    for i, name in enumerate(
-        "identity sigmoid tanh relu leaky_relu elu selu gelu silu softplus mish exp".split()
-    )
-}
-_FUNCTION_CODE = {type(ACTIVATIONS[name]): code for name, code in _CODES.items()}
-_LOSS_CODE = {"BinaryCrossEntropy": 0, "SoftmaxCrossEntropy": 1, "MeanSquared": 2, "MeanAbsolute": 3, "Huber": 4, "Poisson": 5}
-_OPTIMIZER_CODE = {name: i for i, name in enumerate(OPTIMIZERS)}
+# Codes as the enumerations of native/plan.hpp number them.
+_ACTIVATIONS = "identity sigmoid tanh relu leaky_relu elu selu gelu silu softplus mish exp".split()
+_LOSSES = "BinaryCrossEntropy SoftmaxCrossEntropy MeanSquared MeanAbsolute Huber Poisson".split()
+_OPTIMIZERS = "GradientDescent Momentum ClassicalMomentum Nesterov RMSProp AdaGrad Adam AdamW".split()
+_FUNCTION_CODE = {type(ACTIVATIONS[name]): code for code, name in enumerate(_ACTIVATIONS)}
 
 
 class Norm(IntEnum):
@@ -106,7 +99,7 @@ class Stage:
     @property
     def text(self) -> str:
         """What is fused, as "dense + bias + batch norm + relu + dropout"."""
-        name = next((name for name, code in _CODES.items() if code == _FUNCTION_CODE[type(self.function)]), "")
+        name = _ACTIVATIONS[_FUNCTION_CODE[type(self.function)]]
         norm = {Norm.NONE: "", Norm.BATCH: "batch norm", Norm.LAYER: "layer norm"}[self.norm]
         parts = ["dense" if self.dense else "", "bias" if self.b >= 0 else "", norm]
         parts += ["" if name == "identity" else name, "dropout" if self.rate else ""]
@@ -184,10 +177,10 @@ class Plan:
         """Loss, optimiser, penalty and clipping as the native engine reads them."""
         recipe = self.recipe
         loss, optimizer, clip = recipe.loss, recipe.optimizer, recipe.clip
-        link = _CODES["exp" if isinstance(loss, Poisson) else getattr(loss, "link", "identity")]
+        kind, rule = _LOSSES.index(type(loss).__name__), _OPTIMIZERS.index(type(optimizer).__name__)
+        link = _ACTIVATIONS.index("exp" if isinstance(loss, Poisson) else getattr(loss, "link", "identity"))
         cut = {type(None): 0, ClipNorm: 1, ClipValue: 2}[type(clip)]
-        codes = [_LOSS_CODE[type(loss).__name__], link, _OPTIMIZER_CODE[type(optimizer).__name__], cut, recipe.batch_size]
-        return codes, [
+        return [kind, link, rule, cut, recipe.batch_size], [
             getattr(loss, "label_smoothing", 0.0),
             getattr(loss, "delta", 1.0),
             _first(optimizer, "beta1", "beta", "mu", "rho"),
@@ -300,7 +293,9 @@ def _lines(plan: Plan) -> Iterator[Line]:
     yield Line(Op.GATHER, 0, "gather rows", f"({n}, {d})", 0, 2 * n * d * size)
     for i, stage in enumerate(plan.stages):
         yield _forward_line(stage, i, n, size)
-    yield Line(Op.LOSS, last, f"{type(recipe.loss).__name__} and its gradient", f"({n}, {k})", 10 * n * k, 3 * n * k * size)
+    yield Line(
+        Op.LOSS, last, f"{type(recipe.loss).__name__} and its gradient", f"({n}, {k})", 10 * n * k, 3 * n * k * size
+    )
     if plan.stages[-1].slope != Slope.NONE or plan.stages[-1].norm == Norm.BATCH:
         yield Line(Op.DERIVE, last, "through " + plan.stages[-1].text, f"({n}, {k})", 4 * n * k, 3 * n * k * size)
     for i in reversed(range(len(plan.stages))):
@@ -316,20 +311,36 @@ def _forward_line(stage: Stage, i: int, n: int, size: int) -> Line:
     flops = (2 * n * d * k if stage.dense else 0) + n * k * (8 if stage.norm else 1)
     kept = 1 + (stage.norm != Norm.NONE) + (stage.slope == Slope.KEPT)
     transposed = d * k if stage.dense and i > 0 else 0
-    return Line(Op.FORWARD, i, stage.text, f"({n}, {d}) -> ({n}, {k})", flops, size * (n * d + stage.size + transposed + kept * n * k))
+    return Line(
+        Op.FORWARD,
+        i,
+        stage.text,
+        f"({n}, {d}) -> ({n}, {k})",
+        flops,
+        size * (n * d + stage.size + transposed + kept * n * k),
+    )
 
 
 def _backward_lines(plan: Plan, i: int, n: int, size: int) -> Iterator[Line]:
     stage, below = plan.stages[i], plan.stages[i - 1] if i > 0 else None
     d, k = stage.inputs, stage.outputs
     rule = "" if isinstance(plan.recipe.clip, ClipNorm) else f", {type(plan.recipe.optimizer).__name__}"
-    through = f", dA through {below.text.removeprefix('dense').removeprefix(' + bias').removeprefix(' + ')}" if below else ""
+    through = (
+        f", dA through {below.text.removeprefix('dense').removeprefix(' + bias').removeprefix(' + ')}" if below else ""
+    )
     through = through.removesuffix(" through ")
     vectors = 1 if not rule else 2 + 2 * len(plan.recipe.optimizer.memory)
     if stage.dense:
         flops = (4 if below else 2) * n * d * k + 12 * stage.size + (4 * n * d if below else 0)
         nbytes = size * (n * d + 2 * n * k + vectors * stage.size + ((2 * n * d + d * k) if below else 0))
-        yield Line(Op.BACKWARD, i, f"dW{', db' if stage.b >= 0 else ''}{rule}{through}", f"({n}, {k}) -> ({n}, {d})", flops, nbytes)
+        yield Line(
+            Op.BACKWARD,
+            i,
+            f"dW{', db' if stage.b >= 0 else ''}{rule}{through}",
+            f"({n}, {k}) -> ({n}, {d})",
+            flops,
+            nbytes,
+        )
     elif stage.norm == Norm.LAYER:
         if below:
             yield Line(Op.NORM_BACKWARD, i, "dZ of layer norm", f"({n}, {k})", 8 * n * k, 3 * n * k * size)
@@ -346,7 +357,8 @@ def memory(plan: Plan, n: int | None = None) -> Memory:
     recipe = plan.recipe
     size, batch = np.dtype(recipe.dtype).itemsize, min(recipe.batch_size, n or recipe.batch_size)
     P = recipe.net.size
-    per_row = recipe.net.inputs + 1 + recipe.net.outputs + 2 * max(stage.outputs for stage in plan.stages)
+    targets = 1 if isinstance(recipe.loss, SoftmaxCrossEntropy) else recipe.net.outputs
+    per_row = recipe.net.inputs + 1 + targets + 2 * max(stage.outputs for stage in plan.stages)
     for stage in plan.stages:
         per_row += stage.outputs * (1 + (stage.norm != Norm.NONE) + (stage.slope == Slope.KEPT))
     transposed = sum(stage.inputs * stage.outputs for stage in plan.stages[1:] if stage.dense)

@@ -10,14 +10,16 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from chainrule.errors import MissingError
+from chainrule.errors import InvalidValueError, MissingError, must_be
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write to a temporary file beside the goal, flush it to the disk, then rename it and flush the folder.
 
-    Raises `MissingError` when the folder does not exist.
+    Raises `MissingError` when the folder does not exist; `InvalidValueError` when the path is itself a folder.
     """
+    if path.is_dir():
+        raise InvalidValueError(must_be("write", "path", "a file's", str(path), "It is a folder."))
     if not path.parent.is_dir():
         raise MissingError(f"write: folder {str(path.parent)!r} must exist. Create it first.")
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")

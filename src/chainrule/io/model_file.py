@@ -16,7 +16,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.data import Standardizer
-from chainrule.errors import FormatError, MissingError, did_you_mean
+from chainrule.errors import FormatError, InvalidValueError, MissingError, did_you_mean, must_be
 from chainrule.io.files import write_atomically
 from chainrule.model import Model
 from chainrule.nn import spec
@@ -43,6 +43,8 @@ def save_model(model: Model, path: str | Path) -> None:
 
     The file is safetensors; its one metadata entry "chainrule" is JSON: format, version, net and loss as specs,
     classes, names, and the sha256 of all that and of every tensor's name, type, shape and bytes.
+
+    Raises `InvalidValueError` for labels other than text, booleans and numbers; `MissingError` for a missing folder.
     """
     from safetensors.numpy import save
 
@@ -179,7 +181,8 @@ def _check_tensors(net: Net, tensors: Mapping[str, Array]) -> None:
     shapes = {"w": (net.size,), "buffers": (net.buffers.size,)}
     shapes |= {f"inputs.{part}": (net.inputs,) for part in ("mean", "scale")}
     shapes |= {f"targets.{part}": (net.outputs,) for part in ("mean", "scale")}
-    for name, array in tensors.items():
+    for name in (name for name in shapes if name in tensors):
+        array = tensors[name]
         allowed = ("float32", "float64") if name in ("w", "buffers") else ("float64",)
         if array.shape != shapes[name] or array.dtype.name not in allowed or not np.isfinite(array).all():
             raise FormatError(
@@ -201,17 +204,24 @@ def _piece(header: Mapping[str, Any], key: str, *kinds: type[Any]) -> Any:
 
 
 def _classes_to_plain(classes: Array | None) -> dict[str, Any] | None:
+    """Labels as JSON; an array of objects counts as what it holds."""
     if classes is None:
         return None
-    kind = "U" if classes.dtype.kind in "OT" else "i" if classes.dtype.kind == "u" else classes.dtype.kind
-    return {"kind": _CLASS_KINDS[kind], "values": [str(c) for c in classes] if kind == "U" else classes.tolist()}
+    values, kind = classes.tolist(), classes.dtype.kind
+    if kind in "OT":
+        kind = np.array(values).dtype.kind
+    if kind == "u" and max(values) < 2**63:
+        kind = "i"
+    if kind not in _CLASS_KINDS:
+        raise InvalidValueError(must_be("save", "classes", "text, booleans or numbers of 64 bits", values))
+    return {"kind": _CLASS_KINDS[kind], "values": values}
 
 
 def _classes_from_plain(plain: Any, outputs: int) -> Array | None:
     """The labels, distinct and in order."""
     if plain is None:
         return None
-    if not isinstance(plain, dict) or set(plain) != {"kind", "values"} or plain["kind"] not in _PLAIN:
+    if not isinstance(plain, dict) or set(plain) != {"kind", "values"} or plain["kind"] not in tuple(_PLAIN):
         raise FormatError("classes must be a kind and values.")
     values, kind = plain["values"], plain["kind"]
     if not isinstance(values, list) or not all(type(value) is _PLAIN[kind] for value in values):

@@ -1,0 +1,65 @@
+// Why: the only place that names instruction sets.
+// In: what the processor says of itself. Out: a choice.
+#include "dispatch.hpp"
+
+#include <cstdlib>
+#include <stdexcept>
+
+namespace chainrule {
+
+#define CHAINRULE_DECLARE(isa)                 \
+    namespace isa {                            \
+    Trainer* make_float32(const Problem&);     \
+    Trainer* make_float64(const Problem&);     \
+    }
+#if defined(__x86_64__)
+CHAINRULE_DECLARE(v2)
+CHAINRULE_DECLARE(v3)
+CHAINRULE_DECLARE(v4)
+#else
+CHAINRULE_DECLARE(baseline)
+#endif
+#undef CHAINRULE_DECLARE
+
+namespace {
+
+#if defined(__x86_64__)
+const Isa isas[] = {
+    {"v4",
+     [] {
+         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd")
+                && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi2");
+     },
+     v4::make_float32, v4::make_float64},
+    {"v3",
+     [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"); },
+     v3::make_float32, v3::make_float64},
+    {"v2", [] { return bool(__builtin_cpu_supports("sse4.2")); }, v2::make_float32, v2::make_float64},
+};
+#else
+const Isa isas[] = {{"baseline", [] { return true; }, baseline::make_float32, baseline::make_float64}};
+#endif
+
+}  // namespace
+
+std::vector<Isa> available_isas() {
+    std::vector<Isa> found;
+    for (const Isa& isa : isas)
+        if (isa.available()) found.push_back(isa);
+    return found;
+}
+
+Isa chosen_isa() {
+    const std::vector<Isa> found = available_isas();
+    if (found.empty()) throw std::invalid_argument("CHAINRULE_ISA: this processor has none of the instruction sets built in.");
+    const char* wanted = std::getenv("CHAINRULE_ISA");
+    if (wanted == nullptr || *wanted == '\0') return found.front();
+    std::string names;
+    for (const Isa& isa : found) {
+        if (std::string(wanted) == isa.name) return isa;
+        names += std::string(names.empty() ? "" : ", ") + isa.name;
+    }
+    throw std::invalid_argument(std::string("CHAINRULE_ISA must be one of ") + names + ", got " + wanted + ".");
+}
+
+}  // namespace chainrule

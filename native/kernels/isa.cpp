@@ -1,0 +1,227 @@
+// Why: this file is compiled once for each instruction set; everything it defines stands in that set's own namespace.
+// In: CHAINRULE_ISA and the target flags. Out: makers of trainers in float32 and float64.
+#include "isa.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+
+#include "../order.hpp"
+#include "../team.hpp"
+#include "phases.hpp"
+
+namespace chainrule::CHAINRULE_ISA {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr auto poll_interval = std::chrono::milliseconds(20);
+constexpr double flops_per_thread = 5e6;         // work of a step that is worth one more thread
+constexpr double infer_flops_per_thread = 1e8;  // and of a prediction, which starts its threads each time
+constexpr std::int64_t infer_chunk = 192;
+
+template <class T>
+class TrainerOf final : public Trainer {
+  public:
+    explicit TrainerOf(const Problem& problem)
+        : phases_(problem), lines_(problem.lines.begin(), problem.lines.end()), nanoseconds_(lines_.size()),
+          order_(problem.settings.seed, problem.rows.count, problem.settings.batch_size < problem.rows.count),
+          rows_(problem.rows.count), threads_(problem.threads) {}
+
+    void read(const Vectors& to) const override { phases_.network.read(to); }
+
+    void write(const Vectors& from, std::int64_t step) override {
+        phases_.network.write(from);
+        step_ = step;
+    }
+
+    std::int64_t step() const override { return step_; }
+    void profile() override { profiles_ = true; }
+    std::span<const double> nanoseconds() const override { return nanoseconds_; }
+    std::size_t bytes() const override { return phases_.network.bytes(); }
+
+    int threads() const override {
+        if (threads_ > 0) return threads_;
+        double flops = 0;
+        for (const StageState<T>& s : phases_.network.stages)
+            if (s.plan.dense) flops += 6.0 * static_cast<double>(phases_.network.batch * s.plan.inputs * s.plan.outputs);
+        return std::max(1, static_cast<int>(std::min<double>(allowed_threads(), flops / flops_per_thread)));
+    }
+
+    Sums run(std::int64_t epoch, std::int64_t first, std::span<const double> rates, Poll poll) override {
+        if (rates.empty()) return {};
+        epoch_order_ = order_.of(epoch);
+        first_ = first;
+        rates_ = rates;
+        poll_ = poll;
+        sums_ = {};
+        stopping_ = false;
+        next_task_.store(0, std::memory_order_relaxed);
+        last_poll_ = Clock::now();
+        in_team(threads(), [](void* self, int id, int members) { static_cast<TrainerOf*>(self)->work(id, members); }, this);
+        return sums_;
+    }
+
+    void logits(const void* X, std::int64_t n, void* Z) override {
+        infer_ = {static_cast<const T*>(X), static_cast<T*>(Z), n};
+        double flops = 0;
+        std::int64_t widest = Panels<T>::padded(phases_.network.X.columns);
+        for (const StageState<T>& s : phases_.network.stages) {
+            flops += 2.0 * static_cast<double>(n * s.plan.inputs * s.plan.outputs);
+            widest = std::max(widest, Panels<T>::padded(s.plan.outputs));
+        }
+        const std::int64_t rows = std::min(n, infer_chunk);
+        const int wanted = static_cast<int>(std::min<double>(flops / infer_flops_per_thread, static_cast<double>(ceiling(n, infer_chunk))));
+        const int members = threads_ > 0 ? threads_ : std::max(1, std::min(allowed_threads(), wanted));
+        reserve(rows, widest, members);
+        next_task_.store(0, std::memory_order_relaxed);
+        in_team(members, [](void* self, int id, int) { static_cast<TrainerOf*>(self)->infer(id); }, this);
+    }
+
+  private:
+    struct Inference {
+        const T* X;
+        T* Z;
+        std::int64_t n;
+    };
+
+    // ---- training
+
+    void work(int id, int members) {
+        if (id == 0) begin_step(members);
+        barrier_.arrive(members, [] {});
+        for (bool done = false; !done;) {
+            for (std::size_t i = 0; i < lines_.size() && !done; ++i) {
+                const Line line = lines_[i];
+                const auto started = profiles_ && id == 0 ? Clock::now() : Clock::time_point{};
+                if (line.op == Op::gather && id == 0) ask_to_stop();
+                take_tasks(line, members);
+                barrier_.arrive(members, [&] { complete(line, i, members); });
+                done = finished_;
+                if (profiles_ && id == 0)
+                    nanoseconds_[i] += std::chrono::duration<double, std::nano>(Clock::now() - started).count();
+            }
+        }
+    }
+
+    void take_tasks(Line line, int members) {
+        const std::int64_t count = line.op == Op::gather && gathered_ ? 0 : phases_.tasks(line);
+        if (members == 1) {
+            for (std::int64_t task = 0; task < count; ++task) phases_.run(line, task);
+            return;
+        }
+        for (std::int64_t task; (task = next_task_.fetch_add(1, std::memory_order_relaxed)) < count;) phases_.run(line, task);
+    }
+
+    /// Runs once between two phases, while all members wait.
+    void complete(Line line, std::size_t i, int members) {
+        next_task_.store(0, std::memory_order_relaxed);
+        if (line.op == Op::gather) {
+            if (!gathered_) phases_.total_weight();
+            gathered_ = !order_.shuffles();  // one batch of all rows stays as it is
+            finished_ = stopping_;
+        }
+        const bool last = i + 1 == lines_.size();
+        if (last || lines_[i + 1].op == Op::update) phases_.total_norm();
+        if (!last) return;
+        const Measured measured = phases_.total_measured();
+        sums_.loss += measured.loss;
+        sums_.score += measured.score;
+        sums_.weight += phases_.weight;
+        sums_.norm += phases_.norm;
+        ++sums_.steps;
+        ++step_;
+        finished_ = sums_.steps == static_cast<std::int64_t>(rates_.size());
+        if (!finished_) begin_step(members);
+    }
+
+    void begin_step(int members) {
+        finished_ = false;
+        const std::int64_t size = phases_.settings.batch_size, start = (first_ + sums_.steps) * size;
+        const std::int64_t n = std::min(size, rows_ - start);
+        phases_.begin(epoch_order_ + start, n, step_, rates_[static_cast<std::size_t>(sums_.steps)], members);
+    }
+
+    /// Asked after the first step and then every few milliseconds.
+    void ask_to_stop() {
+        if (poll_.stop == nullptr || sums_.steps == 0) return;
+        const auto now = Clock::now();
+        if (sums_.steps > 1 && now - last_poll_ < poll_interval) return;
+        last_poll_ = now;
+        if (poll_.stop(poll_.context)) stopping_ = true;
+    }
+
+    // ---- inference
+
+    void reserve(std::int64_t rows, std::int64_t width, int members) {
+        if (rows * width * members <= infer_room_) return;
+        infer_room_ = rows * width * members;
+        infer_arena_ = std::make_unique<Arena>();
+        for (int pass = 0; pass < 2; ++pass) {
+            for (T*& buffer : infer_buffers_) buffer = infer_arena_->template place<T>(infer_room_);
+            if (pass == 0) infer_arena_->commit();
+        }
+    }
+
+    void infer(int id) {
+        const std::int64_t rows = std::min(infer_.n, infer_chunk), room = rows * infer_width();
+        for (std::int64_t task; (task = next_task_.fetch_add(1, std::memory_order_relaxed)) < ceiling(infer_.n, infer_chunk);) {
+            const std::int64_t first = task * infer_chunk, n = std::min(infer_chunk, infer_.n - first);
+            const std::int64_t d = phases_.network.X.columns;
+            T *from = infer_buffers_[0] + id * room, *to = infer_buffers_[1] + id * room;
+            const Panels<T> X{from, n, d};
+            for (std::int64_t i = 0; i < n; ++i) gather_row<T>(infer_.X + (first + i) * d, X, i);
+            for (const StageState<T>& s : phases_.network.stages) {
+                infer_stage(s, {from, n, s.plan.inputs}, {to, n, s.plan.outputs});
+                std::swap(from, to);
+            }
+            const std::int64_t k = phases_.network.stages.back().plan.outputs;
+            from_panels<T>({from, n, k}, infer_.Z + first * k);
+        }
+    }
+
+    std::int64_t infer_width() const {
+        std::int64_t widest = Panels<T>::padded(phases_.network.X.columns);
+        for (const StageState<T>& s : phases_.network.stages) widest = std::max(widest, Panels<T>::padded(s.plan.outputs));
+        return widest;
+    }
+
+    static void infer_stage(const StageState<T>& s, Panels<T> A, Panels<T> Y) {
+        const T epsilon = static_cast<T>(s.plan.epsilon);
+        for (std::int64_t q = 0; q < Y.count(); ++q) {
+            if (s.plan.dense) multiply<T>(A, s.weights, s.bias() ? s.bias() + q * panel_width<T> : nullptr, Y, q, 0, A.rows);
+            else std::copy(A.panel(q), A.panel(q) + A.rows * A.width(q), Y.panel(q));
+            if (s.batch_norm()) batch_norm_infer<T>(Y, q, 0, A.rows, s.norm, epsilon);
+        }
+        if (s.layer_norm())
+            for (std::int64_t i = 0; i < A.rows; ++i) layer_norm_forward<T>(Y, {}, i, s.norm, epsilon, nullptr);
+        for (std::int64_t q = 0; q < Y.count(); ++q)
+            forward_tail<T>(Y, {}, q, 0, A.rows, s.plan.activation, static_cast<T>(s.plan.a), {});
+    }
+
+    Phases<T> phases_;
+    std::vector<Line> lines_;
+    std::vector<double> nanoseconds_;
+    EpochOrder order_;
+    std::int64_t rows_, step_ = 0, first_ = 0;
+    int threads_;
+    std::span<const double> rates_;
+    const std::uint32_t* epoch_order_ = nullptr;
+    Poll poll_{};
+    Sums sums_;
+    Clock::time_point last_poll_;
+    bool stopping_ = false, finished_ = false, gathered_ = false, profiles_ = false;
+    Barrier barrier_;
+    alignas(64) std::atomic<std::int64_t> next_task_{0};
+    Inference infer_{};
+    std::unique_ptr<Arena> infer_arena_;
+    T* infer_buffers_[2] = {nullptr, nullptr};
+    std::int64_t infer_room_ = 0;
+};
+
+}  // namespace
+
+Trainer* make_float32(const Problem& problem) { return new TrainerOf<float>(problem); }
+Trainer* make_float64(const Problem& problem) { return new TrainerOf<double>(problem); }
+
+}  // namespace chainrule::CHAINRULE_ISA

@@ -1,0 +1,217 @@
+// Why: loss, score and gradient of a row come from the same few numbers, so they are computed together.
+// In: logits in panels, targets, weights. Out: G = c/C dL/dZ, zero where columns only fill up a panel; Σ c L and Σ c score.
+#pragma once
+#include "activations.hpp"
+#include "norms.hpp"
+
+namespace chainrule::CHAINRULE_ISA {
+
+template <class T>
+using Class = typename Number<T>::Int;
+
+/// The targets of a batch: classes for softmax, else Y.
+template <class T>
+struct Targets {
+    Class<T>* classes = nullptr;
+    Panels<T> Y;
+    T* c = nullptr;
+    T total = 0;  // C = Σ c, or 1 where it is 0
+};
+
+struct Measured {
+    double loss = 0, score = 0;
+};
+
+/// Loss and dL/dZ of one entry, without the mean over k.
+template <class T>
+struct Entry {
+    Vec<T> loss, gradient;
+};
+
+template <class T, Loss kind, class Link>
+inline Entry<T> entry(Vec<T> Z, Vec<T> A, Vec<T> Y, T delta) {
+    if constexpr (kind == Loss::binary) {
+        return {softplus<T>(Z) - Y * Z, A - Y};
+    } else if constexpr (kind == Loss::poisson) {
+        return {A - Y * Z, A - Y};
+    } else {
+        const Vec<T> r = A - Y, slope = Link::slope(A, T(0));
+        if constexpr (kind == Loss::squared) {
+            return {r * r, T(2) * r * slope};
+        } else if constexpr (kind == Loss::absolute) {
+            const Vec<T> sign = r > T(0) ? all(T(1)) : r < T(0) ? all(T(-1)) : r;
+            return {absolute<T>(r), sign * slope};
+        } else {
+            const Vec<T> size = absolute<T>(r), q = size > delta ? all(delta) : size;
+            const Vec<T> cut = r > delta ? all(delta) : r < -delta ? all(-delta) : r;
+            return {q * (size - T(0.5) * q), cut * slope};
+        }
+    }
+}
+
+/// Rows [first, last) of a loss that is a mean over columns.
+template <class T, Loss kind, class Link>
+inline Measured columnwise(Panels<T> Z, const Targets<T>& targets, Panels<T> G, std::int64_t first, std::int64_t last, T delta) {
+    Measured measured;
+    const T k = static_cast<T>(Z.columns);
+    for (std::int64_t p = 0; p < Z.count(); ++p)
+        for (std::int64_t j = 0; j < Z.width(p); j += lanes<T>) {
+            const Ints<T> mask = real(Z, p, j);
+            Vec<T> loss{}, error{};
+            for (std::int64_t i = first; i < last; ++i) {
+                const Vec<T> z = load(Z.row(p, i) + j), y = load(targets.Y.row(p, i) + j), A = Link::value(z, T(0));
+                const Entry<T> at = entry<T, kind, Link>(z, A, y, delta);
+                const T c = targets.c[i];
+                loss += mask ? at.loss * c : Vec<T>{};
+                error += mask ? (A - y) * (A - y) * c : Vec<T>{};
+                store(G.row(p, i) + j, mask ? at.gradient * (c / targets.total / k) : Vec<T>{});
+            }
+            measured.loss += wide_sum<T>(loss) / static_cast<double>(Z.columns);
+            measured.score += wide_sum<T>(error) / static_cast<double>(Z.columns);
+        }
+    return measured;
+}
+
+/// Σ c over the rows whose labels are all right.
+template <class T>
+inline double all_right(Panels<T> Z, const Targets<T>& targets, std::int64_t first, std::int64_t last) {
+    double score = 0;
+    for (std::int64_t i = first; i < last; ++i) {
+        T wrong = 0;
+        for (std::int64_t p = 0; p < Z.count(); ++p)
+            for (std::int64_t j = 0; j < Z.used(p); ++j)
+                wrong += (Z.row(p, i)[j] > T(0)) != (targets.Y.row(p, i)[j] > T(0.5)) ? T(1) : T(0);
+        score += wrong == T(0) ? static_cast<double>(targets.c[i]) : 0.0;
+    }
+    return score;
+}
+
+/// Softmax cross-entropy of rows [first, last), each on its own: any number of classes.
+template <class T>
+inline Measured softmax_rows(Panels<T> Z, const Targets<T>& targets, Panels<T> G, std::int64_t first, std::int64_t last, T smoothing) {
+    constexpr int n = lanes<T>;
+    Measured measured;
+    const std::int64_t k = Z.columns;
+    const T even = smoothing / static_cast<T>(k);
+    for (std::int64_t i = first; i < last; ++i) {
+        const auto at = [&](std::int64_t j) { return Z.row(j / Panels<T>::wide, i)[j % Panels<T>::wide]; };
+        const std::int64_t y = targets.classes[i];
+        Vec<T> highest = all(at(0));
+        for (std::int64_t p = 0; p < Z.count(); ++p)
+            for (std::int64_t j = 0; j < Z.width(p); j += n) {
+                const Vec<T> z = load(Z.row(p, i) + j);
+                highest = (real(Z, p, j) & (z > highest)) ? z : highest;
+            }
+        T top = highest[0];
+        for (int lane = 1; lane < n; ++lane) top = highest[lane] > top ? highest[lane] : top;
+        const T total = row_sum(Z, [&](auto p, auto j) {
+            const Vec<T> e = exp_negative<T>(load(Z.row(p, i) + j) - top);
+            store(G.row(p, i) + j, e);
+            return e;
+        });
+        T loss = std::log(total) - (T(1) - smoothing) * (at(y) - top);
+        if (smoothing > T(0)) loss -= even * row_sum(Z, [&](auto p, auto j) { return load(Z.row(p, i) + j) - top; });
+        const T c = targets.c[i], share = c / targets.total;
+        for (std::int64_t p = 0; p < Z.count(); ++p)
+            for (std::int64_t j = 0; j < Z.width(p); j += n)
+                store(G.row(p, i) + j, real(Z, p, j) ? share * (load(G.row(p, i) + j) / total - even) : Vec<T>{});
+        G.row(y / Panels<T>::wide, i)[y % Panels<T>::wide] -= share * (T(1) - smoothing);
+        bool right = at(y) == top;
+        for (std::int64_t j = 0; right && j < y; ++j) right = at(j) < top;
+        measured.loss += static_cast<double>(c) * static_cast<double>(loss);
+        measured.score += right ? static_cast<double>(c) : 0.0;
+    }
+    return measured;
+}
+
+/// The same where one vector holds a row: as many rows at once as a vector has lanes, column by column.
+template <class T>
+inline Measured softmax_narrow(Panels<T> Z, const Targets<T>& targets, Panels<T> G, std::int64_t first, std::int64_t last, T smoothing) {
+    constexpr int n = lanes<T>;
+    const int k = static_cast<int>(Z.columns);
+    const T even = smoothing / static_cast<T>(k);
+    alignas(vector_bytes) T rows[n * n], columns[n * n], weights[n];
+    alignas(vector_bytes) Class<T> classes[n];
+    Vec<T> loss{}, score{};
+    for (std::int64_t i = first; i < last; i += n) {
+        const int count = static_cast<int>(std::min<std::int64_t>(n, last - i));
+        const T* source = Z.row(0, i);
+        if (count < n) {
+            for (int r = 0; r < n; ++r) store(rows + r * n, r < count ? load(source + r * n) : Vec<T>{});
+            source = rows;
+        }
+        for (int r = 0; r < n; ++r) {
+            weights[r] = r < count ? targets.c[i + r] : T(0);
+            classes[r] = r < count ? targets.classes[i + r] : 0;
+        }
+        transpose<T>(source, n, columns, n);
+        const Vec<T> c = load(weights), share = c / targets.total;
+        const Ints<T> y = *reinterpret_cast<const Ints<T>*>(classes);
+        Vec<T> top = load(columns), own{}, shifted_sum{}, total{};
+        Ints<T> best{};
+        for (int j = 1; j < k; ++j) {
+            const Vec<T> z = load(columns + j * n);
+            best = z > top ? Ints<T>{} + j : best;
+            top = z > top ? z : top;
+        }
+        for (int j = 0; j < k; ++j) {
+            const Vec<T> z = load(columns + j * n) - top, e = exp_negative<T>(z);
+            own = y == Class<T>(j) ? z : own;
+            shifted_sum += z;
+            total += e;
+            store(columns + j * n, e);
+        }
+        const Vec<T> inverse = share / total;
+        for (int j = 0; j < k; ++j) {
+            const Vec<T> target = y == Class<T>(j) ? all(T(1) - smoothing + even) : all(even);
+            store(columns + j * n, load(columns + j * n) * inverse - share * target);
+        }
+        for (int j = k; j < n; ++j) store(columns + j * n, Vec<T>{});
+        loss += c * (log<T>(total) - (T(1) - smoothing) * own - even * shifted_sum);
+        score += best == y ? c : Vec<T>{};
+        transpose<T>(columns, n, count < n ? rows : G.row(0, i), n);
+        for (int r = 0; count < n && r < count; ++r) store(G.row(0, i + r), load(rows + r * n));
+    }
+    return {wide_sum<T>(loss), wide_sum<T>(score)};
+}
+
+template <class T, Loss kind>
+inline Measured through_link(
+    Panels<T> Z, const Targets<T>& targets, Panels<T> G, std::int64_t first, std::int64_t last, const Settings& s
+) {
+    const T delta = static_cast<T>(s.delta);
+    switch (s.link) {
+        case Activation::sigmoid: return columnwise<T, kind, Function<T, Activation::sigmoid>>(Z, targets, G, first, last, delta);
+        case Activation::tanh: return columnwise<T, kind, Function<T, Activation::tanh>>(Z, targets, G, first, last, delta);
+        case Activation::relu: return columnwise<T, kind, Function<T, Activation::relu>>(Z, targets, G, first, last, delta);
+        case Activation::exp: return columnwise<T, kind, Function<T, Activation::exp>>(Z, targets, G, first, last, delta);
+        default: return columnwise<T, kind, Function<T, Activation::identity>>(Z, targets, G, first, last, delta);
+    }
+}
+
+/// Rows [first, last) of any loss.
+template <class T>
+inline Measured apply_loss(
+    Panels<T> Z, const Targets<T>& targets, Panels<T> G, std::int64_t first, std::int64_t last, const Settings& s
+) {
+    const T smoothing = static_cast<T>(s.label_smoothing);
+    switch (s.loss) {
+        case Loss::softmax:
+            if (Z.columns <= lanes<T>) return softmax_narrow<T>(Z, targets, G, first, last, smoothing);
+            return softmax_rows<T>(Z, targets, G, first, last, smoothing);
+        case Loss::binary: {
+            using Link = Function<T, Activation::sigmoid>;
+            Measured measured = columnwise<T, Loss::binary, Link>(Z, targets, G, first, last, T(0));
+            measured.score = all_right<T>(Z, targets, first, last);
+            return measured;
+        }
+        case Loss::poisson:
+            return columnwise<T, Loss::poisson, Function<T, Activation::exp>>(Z, targets, G, first, last, T(0));
+        case Loss::squared: return through_link<T, Loss::squared>(Z, targets, G, first, last, s);
+        case Loss::absolute: return through_link<T, Loss::absolute>(Z, targets, G, first, last, s);
+        case Loss::huber: return through_link<T, Loss::huber>(Z, targets, G, first, last, s);
+    }
+    return {};
+}
+
+}  // namespace chainrule::CHAINRULE_ISA

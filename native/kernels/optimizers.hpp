@@ -1,0 +1,148 @@
+// Why: an update touches every parameter once; gradient, moments and weight pass through registers together.
+// In: a block of gradient, its weights and moments, the step's rates. Out: new weights and moments; Σ g² of the block.
+#pragma once
+#include <cmath>
+
+#include "../plan.hpp"
+#include "vector.hpp"
+
+namespace chainrule::CHAINRULE_ISA {
+
+/// The parts of a rule that are the same for all parameters in one step.
+template <class T>
+struct Rule {
+    Optimizer kind;
+    T beta1, beta2, rest1, rest2, epsilon, weight_decay, rate, l1, l2;  // rest: 1 - β, not rounded before it is subtracted
+    T first_correction = 1, second_correction = 1;  // 1 / (1 - βᵗ)
+    bool penalised, clips_value;
+    T limit;
+
+    Rule() = default;
+    explicit Rule(const Settings& s)
+        : kind(s.optimizer), beta1(T(s.beta1)), beta2(T(s.beta2)), rest1(T(1 - s.beta1)), rest2(T(1 - s.beta2)),
+          epsilon(T(s.epsilon)), weight_decay(T(s.weight_decay)), rate(0), l1(T(s.l1)), l2(T(s.l2)), penalised(s.l1 > 0 || s.l2 > 0), clips_value(s.clip == Clip::value),
+          limit(T(s.clip_limit)) {}
+
+    void at(const Settings& s, double step_rate, std::int64_t t) {
+        rate = T(step_rate);
+        first_correction = T(1 / correction(s.beta1, t));
+        second_correction = T(1 / correction(s.beta2, t));
+    }
+
+    static double correction(double beta, std::int64_t t) {
+        return beta > 0 ? -std::expm1(static_cast<double>(t) * std::log(beta)) : 1.0;
+    }
+};
+
+/// One run of parameters that share their multiplier: a matrix W, or a vector b, γ or β.
+template <class T>
+struct Slot {
+    T *w = nullptr, *first = nullptr, *second = nullptr, *gradient = nullptr;
+    std::int64_t size = 0;
+    T multiplier = 1;
+    bool decays = false;
+    std::int64_t partial = 0;  // where its first block's Σ g² stands
+};
+
+/// Bring a block's weights and moments near while its gradient is still being computed.
+template <class T>
+inline void prefetch(const Slot<T>& slot, std::int64_t offset, std::int64_t size) {
+    for (std::int64_t i = offset; i < offset + size; i += 64 / static_cast<std::int64_t>(sizeof(T))) {
+        __builtin_prefetch(slot.w + i, 1);
+        if (slot.first != nullptr) __builtin_prefetch(slot.first + i, 1);
+        if (slot.second != nullptr) __builtin_prefetch(slot.second + i, 1);
+    }
+}
+
+/// g + dR/dw for one vector of parameters.
+template <class T>
+inline Vec<T> penalised(Vec<T> g, Vec<T> w, T l1, T l2) {
+    const Vec<T> sign = w > T(0) ? all(T(1)) : w < T(0) ? all(T(-1)) : Vec<T>{};
+    return g + (l1 * sign + l2 * w);
+}
+
+/// New w from w and g, and new moments, by the equations of nn/optimizers.py. `decay` is α λ, `step` α / (1 - β₁ᵗ).
+template <class T, Optimizer kind>
+inline Vec<T> updated(Vec<T> w, Vec<T> g, T* first, T* second, const Rule<T>& rule, T lr, T decay, T step) {
+    using enum Optimizer;
+    const T beta1 = rule.beta1, beta2 = rule.beta2, rest1 = rule.rest1, rest2 = rule.rest2;
+    if constexpr (kind == gradient_descent) {
+        return w - lr * g;
+    } else if constexpr (kind == momentum) {
+        const Vec<T> V = beta1 * load(first) + rest1 * g;
+        store(first, V);
+        return w - lr * V;
+    } else if constexpr (kind == classical_momentum || kind == nesterov) {
+        const Vec<T> v = beta1 * load(first) + g;
+        store(first, v);
+        return w - lr * (kind == nesterov ? g + beta1 * v : v);
+    } else if constexpr (kind == rmsprop || kind == adagrad) {
+        const Vec<T> v = kind == rmsprop ? beta1 * load(first) + rest1 * (g * g) : load(first) + g * g;
+        store(first, v);
+        return w - over_root<T>(lr * g, v, rule.epsilon);
+    } else {
+        const Vec<T> m = beta1 * load(first) + rest1 * g;
+        const Vec<T> v = beta2 * load(second) + rest2 * (g * g);
+        store(first, m);
+        store(second, v);
+        if constexpr (kind == adamw) w -= decay * w;
+        return w - over_root<T>(step * m, rule.second_correction * v, rule.epsilon);
+    }
+}
+
+/// What a pass over a block does: all at once; the penalty and Σ g² only; or the update only, of g times `scale`.
+enum class Pass { whole, measure, update };
+
+template <class T, Optimizer kind, Pass pass>
+inline double pass_over(const Rule<T>& shared, const Slot<T>& slot, std::int64_t offset, T* g, std::int64_t size, T scale) {
+    constexpr int n = lanes<T>, part = 64 * n;
+    const Rule<T> rule = shared;  // a copy that no store below can touch
+    T* const w = slot.w + offset;
+    T* const first = slot.first + offset;
+    T* const second = slot.second + offset;
+    const T lr = rule.rate * slot.multiplier, decay = slot.decays ? lr * rule.weight_decay : T(0);
+    const T step = lr * rule.first_correction;
+    const bool adds = rule.penalised && slot.decays;
+    double total = 0;
+    for (std::int64_t start = 0; start < size; start += part) {
+        const std::int64_t stop = start + part < size ? start + part : size;
+        Vec<T> squares{};
+        for (std::int64_t i = start; i < stop; i += n) {
+            Vec<T> x = load(g + i), v = load(w + i);
+            if constexpr (pass != Pass::update) {
+                if (adds) x = penalised<T>(x, v, rule.l1, rule.l2);
+                squares += x * x;
+            }
+            if constexpr (pass == Pass::measure) {
+                store(g + i, x);
+                continue;
+            }
+            if constexpr (pass == Pass::update) x *= scale;
+            if (rule.clips_value) {
+                x = x > rule.limit ? all(rule.limit) : x;
+                x = x < -rule.limit ? all(-rule.limit) : x;
+            }
+            store(w + i, updated<T, kind>(v, x, first + i, second + i, rule, lr, decay, step));
+        }
+        if constexpr (pass != Pass::update) total += wide_sum<T>(squares);
+    }
+    return total;
+}
+
+template <class T, Pass pass>
+inline double pass_over(const Rule<T>& rule, const Slot<T>& slot, std::int64_t offset, T* g, std::int64_t size, T scale = 1) {
+    switch (rule.kind) {
+        using enum Optimizer;
+        case gradient_descent: return pass_over<T, gradient_descent, pass>(rule, slot, offset, g, size, scale);
+        case momentum: return pass_over<T, momentum, pass>(rule, slot, offset, g, size, scale);
+        case classical_momentum: return pass_over<T, classical_momentum, pass>(rule, slot, offset, g, size, scale);
+        case nesterov: return pass_over<T, nesterov, pass>(rule, slot, offset, g, size, scale);
+        case rmsprop: return pass_over<T, rmsprop, pass>(rule, slot, offset, g, size, scale);
+        case adagrad: return pass_over<T, adagrad, pass>(rule, slot, offset, g, size, scale);
+        case adam: return pass_over<T, adam, pass>(rule, slot, offset, g, size, scale);
+        case adamw: return pass_over<T, adamw, pass>(rule, slot, offset, g, size, scale);
+    }
+    return 0;
+}
+
+}  // namespace chainrule::CHAINRULE_ISA

@@ -1,0 +1,283 @@
+// Why: a step is a row of phases, each a set of independent tasks; every sum lies within one task, so that neither the
+// number of threads nor who takes which task changes a bit.
+// In: the network's views, the running batch. Out: for each line of the plan, its number of tasks and one task's work.
+#pragma once
+#include "losses.hpp"
+#include "product.hpp"
+#include "state.hpp"
+
+namespace chainrule::CHAINRULE_ISA {
+
+inline constexpr std::int64_t loss_chunk = 64;     // rows per partial sum of the loss
+inline constexpr std::int64_t gather_chunk = 32;   // rows
+inline constexpr std::int64_t norm_chunk = 16;     // rows of layer norm
+inline constexpr std::int64_t update_chunk = 8192; // parameters
+inline constexpr std::int64_t cached_rows = 8 * max_tile_rows;  // rows of a product before its tail runs over them
+
+inline std::int64_t ceiling(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+template <class T>
+class Phases {
+  public:
+    Phases(const Problem& problem)
+        : network(problem, loss_chunk), settings(problem.settings), rule(problem.settings), source_(problem.rows),
+          dropout_(Stream::from_seed(problem.settings.seed).fold(Purpose::dropout)) {}
+
+    Network<T> network;
+    Settings settings;
+    Rule<T> rule;
+
+    /// Take up a batch: its rows, and the step's number and rate.
+    void begin(const std::uint32_t* order, std::int64_t n, std::int64_t step, double rate, int members) {
+        order_ = order;
+        n_ = n;
+        members_ = members;
+        rule.at(settings, rate, step + 1);
+        const Stream stream = dropout_.fold(static_cast<std::uint32_t>(step));
+        for (StageState<T>& stage : network.stages) stage.mask = stream.fold(static_cast<std::uint32_t>(stage.plan.mask_layer));
+    }
+
+    std::int64_t tasks(Line line) const {
+        const StageState<T>& s = network.stages[line.stage];
+        const std::int64_t q = panels(s.plan.outputs), p = panels(s.plan.inputs);
+        switch (line.op) {
+            case Op::gather: return ceiling(n_, gather_chunk);
+            case Op::forward:
+                if (s.layer_norm()) return ceiling(n_, norm_chunk);
+                return q * chunks(s);
+            case Op::loss: return ceiling(n_, loss_chunk);
+            case Op::derive: return q;
+            case Op::backward: return (line.stage > 0 ? p * chunks_below(line.stage) : 0) + p * q;
+            case Op::pass: return p;
+            case Op::norm_backward: return ceiling(n_, norm_chunk);
+            case Op::norm_gradient: return q;
+            case Op::update: return update_tasks();
+        }
+        return 0;
+    }
+
+    void run(Line line, std::int64_t task) {
+        const std::int64_t l = line.stage;
+        switch (line.op) {
+            case Op::gather: return gather(task);
+            case Op::forward: return forward(l, task);
+            case Op::loss: return loss(task);
+            case Op::derive: return derive(l, task, 0, n_);
+            case Op::backward: return backward(l, task);
+            case Op::pass: return derive(l - 1, task, 0, n_);
+            case Op::norm_backward: return norm_backward(l, task);
+            case Op::norm_gradient: return norm_gradient(l, task);
+            case Op::update: return apply_update(task);
+        }
+    }
+
+    /// After the gather: C = Σ c.
+    void total_weight() {
+        double total = 0;
+        for (std::int64_t i = 0; i < n_; ++i) total += static_cast<double>(network.targets.c[i]);
+        weight = total;
+        network.targets.total = total > 0 ? static_cast<T>(total) : T(1);
+    }
+
+    /// After the last gradient: ‖g‖ before clipping.
+    void total_norm() {
+        double squares = 0;
+        for (std::int64_t i = 0; i < network.partial_count; ++i) squares += network.partials[i];
+        norm = std::sqrt(squares);
+    }
+
+    Measured total_measured() const {
+        Measured total;
+        for (std::int64_t i = 0; i < ceiling(n_, loss_chunk); ++i) {
+            total.loss += network.measured[i].loss;
+            total.score += network.measured[i].score;
+        }
+        return total;
+    }
+
+    double weight = 0, norm = 0;
+
+  private:
+    static std::int64_t panels(std::int64_t columns) { return ceiling(columns, panel_width<T>); }
+
+    /// Parts that a panel's rows are split into: one where a column's sum needs them all, else enough for all threads.
+    std::int64_t chunks(const StageState<T>& s) const {
+        if (s.batch_norm() || members_ == 1) return 1;
+        return std::min(ceiling(4 * members_, panels(s.plan.outputs)), ceiling(n_, 4 * max_tile_rows));
+    }
+
+    std::int64_t chunks_below(std::int64_t l) const { return chunks(network.stages[l - 1]); }
+
+    /// First row of a chunk; a multiple of a tile's rows.
+    std::int64_t chunk_start(std::int64_t chunk, std::int64_t count) const {
+        return std::min(n_, ceiling(ceiling(n_, count), max_tile_rows) * max_tile_rows * chunk);
+    }
+
+    Panels<T> input(std::int64_t l) const {
+        return l == 0 ? Panels<T>{network.X.data, n_, network.X.columns} : network.stages[l - 1].output(n_);
+    }
+
+    Panels<T> gradient(std::int64_t l) const {
+        const StageState<T>& s = network.stages[l];
+        return {network.gradients[s.gradient_buffer], n_, s.plan.outputs};
+    }
+
+    void gather(std::int64_t task) {
+        const std::int64_t d = network.X.columns, k = network.targets.Y.columns;
+        const T* const X = static_cast<const T*>(source_.X);
+        const T* const c = static_cast<const T*>(source_.c);
+        const Panels<T> to = input(0), Y{network.targets.Y.data, n_, k};
+        for (std::int64_t i = task * gather_chunk; i < std::min(n_, (task + 1) * gather_chunk); ++i) {
+            const std::int64_t row = order_[i];
+            gather_row<T>(X + row * d, to, i);
+            network.targets.c[i] = c[row];
+            if (Y.data == nullptr) network.targets.classes[i] = static_cast<Class<T>>(static_cast<const std::int64_t*>(source_.Y)[row]);
+            else gather_row<T>(static_cast<const T*>(source_.Y) + row * k, Y, i);
+        }
+    }
+
+    void forward(std::int64_t l, std::int64_t task) {
+        StageState<T>& s = network.stages[l];
+        const Panels<T> A = input(l), Y = s.output(n_), S = s.factor(n_);
+        const Mask<T> mask{
+            s.plan.drops != 0, s.mask, static_cast<std::uint32_t>(s.plan.threshold), static_cast<T>(s.plan.keep_scale)
+        };
+        const T a = static_cast<T>(s.plan.a), epsilon = static_cast<T>(s.plan.epsilon);
+        if (s.layer_norm()) {
+            for (std::int64_t i = task * norm_chunk; i < std::min(n_, (task + 1) * norm_chunk); ++i) {
+                for (std::int64_t q = 0; q < Y.count(); ++q) std::copy(A.row(q, i), A.row(q, i) + A.width(q), Y.row(q, i));
+                layer_norm_forward<T>(Y, s.normalised(n_), i, s.norm, epsilon, s.row_deviation);
+                for (std::int64_t q = 0; q < Y.count(); ++q) forward_tail<T>(Y, S, q, i, i + 1, s.plan.activation, a, mask);
+            }
+            return;
+        }
+        const std::int64_t parts = chunks(s), q = task / parts, part = task % parts;
+        const std::int64_t first = chunk_start(part, parts), last = chunk_start(part + 1, parts);
+        if (part == 0 && s.transposed.data != nullptr) transpose_panel<T>(s.weights, q, s.transposed);
+        for (std::int64_t i = first; i < last; i += cached_rows) {
+            const std::int64_t stop = std::min(last, i + cached_rows);
+            if (s.plan.dense) multiply<T>(A, s.weights, s.bias() ? s.bias() + q * panel_width<T> : nullptr, Y, q, i, stop);
+            else std::copy(A.row(q, i), A.row(q, i) + (stop - i) * A.width(q), Y.row(q, i));
+            if (!s.batch_norm()) forward_tail<T>(Y, S, q, i, stop, s.plan.activation, a, mask);
+        }
+        if (!s.batch_norm()) return;
+        batch_norm_forward<T>(Y, s.normalised(n_), q, s.norm, s.plan.momentum, epsilon);
+        forward_tail<T>(Y, S, q, first, last, s.plan.activation, a, mask);
+    }
+
+    void loss(std::int64_t task) {
+        const std::int64_t l = static_cast<std::int64_t>(network.stages.size()) - 1;
+        Targets<T> targets = network.targets;
+        targets.Y.rows = n_;
+        const std::int64_t first = task * loss_chunk, last = std::min(n_, first + loss_chunk);
+        network.measured[task] = apply_loss<T>(network.stages[l].output(n_), targets, gradient(l), first, last, settings);
+    }
+
+    /// A gradient is complete: penalty, Σ g², and, unless the whole gradient's length is to be known first, the update.
+    void finish(const Slot<T>& slot, std::int64_t block, std::int64_t offset, T* g, std::int64_t size) {
+        network.partials[slot.partial + block] = slot.gradient == nullptr
+                                                     ? pass_over<T, Pass::whole>(rule, slot, offset, g, size)
+                                                     : pass_over<T, Pass::measure>(rule, slot, offset, g, size);
+    }
+
+    T* room(const Slot<T>& slot, std::int64_t offset, T* scratch) const {
+        return slot.gradient == nullptr ? scratch : slot.gradient + offset;
+    }
+
+    /// From dL/dY of stage l to dL/dZ, Z being what its product or layer norm gave: through dropout, activation, batch norm.
+    void derive(std::int64_t l, std::int64_t q, std::int64_t first, std::int64_t last) {
+        StageState<T>& s = network.stages[l];
+        const Panels<T> G = gradient(l);
+        backward_tail<T>(G, s.output(n_), s.factor(n_), q, first, last, s.plan);
+        if (!s.batch_norm()) return;
+        alignas(vector_bytes) T scratch[2][panel_width<T>];
+        const std::int64_t at = q * panel_width<T>, width = G.width(q);
+        T* const dbeta = room(s.beta, at, scratch[0]);
+        T* const dgamma = room(s.gamma, at, scratch[1]);
+        column_sums<T>(G.panel(q), s.normalised(n_).panel(q), n_, width, dbeta, dgamma);
+        batch_norm_backward<T>(G, s.normalised(n_), q, s.norm, dbeta, dgamma);
+        finish(s.beta, q, at, dbeta, width);
+        finish(s.gamma, q, at, dgamma, width);
+    }
+
+    void backward(std::int64_t l, std::int64_t task) {
+        StageState<T>& s = network.stages[l];
+        const std::int64_t p_count = panels(s.plan.inputs), parts = l > 0 ? chunks_below(l) : 0;
+        if (task < p_count * parts) {
+            const std::int64_t p = task / parts, part = task % parts;
+            const std::int64_t first = chunk_start(part, parts), last = chunk_start(part + 1, parts);
+            for (std::int64_t i = first; i < last; i += cached_rows)
+                multiply<T>(gradient(l), s.transposed, nullptr, gradient(l - 1), p, i, std::min(last, i + cached_rows));
+            return derive(l - 1, p, first, last);
+        }
+        const std::int64_t block = task - p_count * parts;
+        weight_gradient(l, block / p_count, block % p_count);
+    }
+
+    /// Block (p, q) of dW; with the first block of each panel also db.
+    void weight_gradient(std::int64_t l, std::int64_t q, std::int64_t p) {
+        StageState<T>& s = network.stages[l];
+        const Panels<T> A = input(l), G = gradient(l);
+        const std::int64_t width = G.width(q);
+        alignas(vector_bytes) T scratch[panel_width<T> * panel_width<T>];
+        if (p == 0 && s.b.size > 0) {
+            const std::int64_t at = q * panel_width<T>;
+            T* const db = room(s.b, at, scratch);
+            column_sums<T>(G.panel(q), nullptr, n_, width, db, nullptr);
+            finish(s.b, q, at, db, width);
+        }
+        const std::int64_t offset = s.weights.row(q, p * panel_width<T>) - s.weights.data;
+        T* const dW = room(s.W, offset, scratch);
+        if (s.W.gradient == nullptr) prefetch<T>(s.W, offset, A.used(p) * width);
+        multiply_transposed<T>(A, p, G, q, dW);
+        finish(s.W, q * A.count() + p, offset, dW, A.used(p) * width);
+    }
+
+    void norm_backward(std::int64_t l, std::int64_t task) {
+        StageState<T>& s = network.stages[l];
+        const Panels<T> dZ{network.gradients[1 - s.gradient_buffer], n_, s.plan.inputs};
+        for (std::int64_t i = task * norm_chunk; i < std::min(n_, (task + 1) * norm_chunk); ++i)
+            layer_norm_backward<T>(gradient(l), s.normalised(n_), i, s.norm, s.row_deviation[i], dZ);
+    }
+
+    void norm_gradient(std::int64_t l, std::int64_t q) {
+        StageState<T>& s = network.stages[l];
+        alignas(vector_bytes) T scratch[2][panel_width<T>];
+        const Panels<T> G = gradient(l);
+        const std::int64_t at = q * panel_width<T>, width = G.width(q);
+        T* const dbeta = room(s.beta, at, scratch[0]);
+        T* const dgamma = room(s.gamma, at, scratch[1]);
+        column_sums<T>(G.panel(q), s.normalised(n_).panel(q), n_, width, dbeta, dgamma);
+        finish(s.beta, q, at, dbeta, width);
+        finish(s.gamma, q, at, dgamma, width);
+        if (l > 0) derive(l - 1, q, 0, n_);
+    }
+
+    std::int64_t update_tasks() const {
+        std::int64_t count = 0;
+        for (const Slot<T>& slot : network.slots) count += ceiling(slot.size, update_chunk);
+        return count;
+    }
+
+    void apply_update(std::int64_t task) {
+        const double limit = settings.clip_limit;
+        const T scale = static_cast<T>(limit / (norm > limit || std::isnan(norm) ? norm : limit));
+        for (const Slot<T>& slot : network.slots) {
+            const std::int64_t count = ceiling(slot.size, update_chunk);
+            if (task < count) {
+                const std::int64_t offset = task * update_chunk, size = std::min(update_chunk, slot.size - offset);
+                pass_over<T, Pass::update>(rule, slot, offset, slot.gradient + offset, size, scale);
+                return;
+            }
+            task -= count;
+        }
+    }
+
+    Rows source_;
+    Stream dropout_;
+    const std::uint32_t* order_ = nullptr;
+    std::int64_t n_ = 0;
+    std::int64_t members_ = 1;
+};
+
+}  // namespace chainrule::CHAINRULE_ISA

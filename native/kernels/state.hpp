@@ -1,0 +1,188 @@
+// Why: all numbers of a training in one block: parameters and moments in one flat vector of panels, and a batch's buffers.
+// In: the plan. Out: each stage's views; the state read and written in the layout that Python knows.
+#pragma once
+#include <vector>
+
+#include "../arena.hpp"
+#include "../trainer.hpp"
+#include "norms.hpp"
+#include "optimizers.hpp"
+#include "tail.hpp"
+
+namespace chainrule::CHAINRULE_ISA {
+
+/// A stage's parameters, statistics and buffers. Y: output; S: factor of the backward pass; Zhat: normalised rows.
+template <class T>
+struct StageState {
+    Stage plan;
+    Slot<T> W{}, b{}, gamma{}, beta{};
+    Panels<T> weights{}, transposed{};
+    T *Y = nullptr, *S = nullptr, *Zhat = nullptr, *row_deviation = nullptr;
+    NormVectors<T> norm{};
+    Stream mask{};  // of the running step
+    int gradient_buffer = 0;
+
+    Panels<T> output(std::int64_t n) const { return {Y, n, plan.outputs}; }
+    Panels<T> factor(std::int64_t n) const { return {S, n, plan.outputs}; }
+    Panels<T> normalised(std::int64_t n) const { return {Zhat, n, plan.outputs}; }
+    const T* bias() const { return b.size > 0 ? b.w : nullptr; }
+    bool batch_norm() const { return plan.norm == Norm::batch; }
+    bool layer_norm() const { return plan.norm == Norm::layer; }
+};
+
+template <class T>
+class Network {
+  public:
+    std::vector<StageState<T>> stages;
+    std::vector<Slot<T>> slots;  // all parameters, in order
+    Panels<T> X;                 // the batch
+    Targets<T> targets;
+    T* gradients[2] = {nullptr, nullptr};  // of the loss with respect to a stage's rows, two in turn
+    double* partials = nullptr;            // Σ g² block by block
+    std::int64_t partial_count = 0;
+    Measured* measured = nullptr;  // loss and score, chunk by chunk
+    std::int64_t batch = 0;
+    int moments = 0;
+
+    Network(const Problem& problem, std::int64_t loss_chunk) {
+        const Settings& s = problem.settings;
+        batch = std::min(s.batch_size, problem.rows.count);
+        moments = s.optimizer == Optimizer::gradient_descent ? 0 : s.optimizer >= Optimizer::adam ? 2 : 1;
+        for (const Stage& stage : problem.stages) stages.push_back(StageState<T>{.plan = stage});
+        place(s, loss_chunk);
+        arena_.commit();
+        place(s, loss_chunk);
+    }
+
+    std::size_t bytes() const { return arena_.bytes(); }
+
+    /// The running statistics of stage i lie at (mean, variance); f gets the offset in Python's vector and the array.
+    template <class F>
+    void each_statistic(F&& f) const {
+        for (const StageState<T>& stage : stages)
+            if (stage.batch_norm()) {
+                f(stage.plan.mean, stage.norm.mean, stage.plan.outputs);
+                f(stage.plan.variance, stage.norm.variance, stage.plan.outputs);
+            }
+    }
+
+    /// f gets each parameter's offset in Python's vector, its offset here, and its shape.
+    template <class F>
+    void each_parameter(F&& f) const {
+        for (const StageState<T>& s : stages) {
+            if (s.W.size > 0) f(s.plan.W, s.W.w - parameters_, s.plan.inputs, s.plan.outputs);
+            if (s.b.size > 0) f(s.plan.b, s.b.w - parameters_, std::int64_t{1}, s.plan.outputs);
+            if (s.gamma.size > 0) f(s.plan.gamma, s.gamma.w - parameters_, std::int64_t{1}, s.plan.outputs);
+            if (s.beta.size > 0) f(s.plan.beta, s.beta.w - parameters_, std::int64_t{1}, s.plan.outputs);
+        }
+    }
+
+    void read(const Vectors& to) const {
+        each_parameter([&](std::int64_t theirs, std::int64_t ours, std::int64_t rows, std::int64_t columns) {
+            const auto copy = [&](T* from, void* vector) {
+                if (vector != nullptr) from_panels<T>({from + ours, rows, columns}, static_cast<T*>(vector) + theirs);
+            };
+            copy(parameters_, to.w);
+            copy(first_, to.first);
+            copy(second_, to.second);
+        });
+        each_statistic([&](std::int64_t at, const T* from, std::int64_t size) {
+            std::copy(from, from + size, static_cast<T*>(to.statistics) + at);
+        });
+    }
+
+    void write(const Vectors& from) {
+        each_parameter([&](std::int64_t theirs, std::int64_t ours, std::int64_t rows, std::int64_t columns) {
+            const auto copy = [&](const void* vector, T* to) {
+                if (vector != nullptr) to_panels<T>(static_cast<const T*>(vector) + theirs, {to + ours, rows, columns});
+            };
+            copy(from.w, parameters_);
+            copy(from.first, first_);
+            copy(from.second, second_);
+        });
+        each_statistic([&](std::int64_t at, T* to, std::int64_t size) {
+            const T* source = static_cast<const T*>(from.statistics) + at;
+            std::copy(source, source + size, to);
+        });
+    }
+
+  private:
+    /// Runs twice: first to measure the block, then to place everything in it.
+    void place(const Settings& s, std::int64_t loss_chunk) {
+        const bool keeps_gradient = s.clip == Clip::norm;
+        std::int64_t total = 0;
+        for (const StageState<T>& stage : stages) total += size_of(stage.plan);
+        parameters_ = arena_.place<T>(total);
+        first_ = moments > 0 ? arena_.place<T>(total) : nullptr;
+        second_ = moments > 1 ? arena_.place<T>(total) : nullptr;
+        gradient_ = keeps_gradient ? arena_.place<T>(total) : nullptr;
+        slots.clear();
+        placed_ = partial_count = 0;
+        std::int64_t widest = 0;
+        for (StageState<T>& stage : stages) {
+            place_parameters(stage);
+            place_buffers(stage, &stage == &stages.front());
+            widest = std::max(widest, Panels<T>::padded(stage.plan.outputs));
+        }
+        const std::int64_t outputs = stages.back().plan.outputs;
+        X = {arena_.place<T>(batch * Panels<T>::padded(stages.front().plan.inputs)), batch, stages.front().plan.inputs};
+        targets.Y = {s.loss == Loss::softmax ? nullptr : arena_.place<T>(batch * Panels<T>::padded(outputs)), batch, outputs};
+        targets.classes = s.loss == Loss::softmax ? arena_.place<Class<T>>(batch) : nullptr;
+        targets.c = arena_.place<T>(batch);
+        for (T*& gradient : gradients) gradient = arena_.place<T>(batch * widest);
+        partials = arena_.place<double>(partial_count);
+        measured = arena_.place<Measured>((batch + loss_chunk - 1) / loss_chunk);
+        int buffer = 0;
+        for (auto stage = stages.rbegin(); stage != stages.rend(); ++stage) {
+            stage->gradient_buffer = buffer;
+            if (stage->plan.dense || stage->layer_norm()) buffer = 1 - buffer;
+        }
+    }
+
+    static std::int64_t size_of(const Stage& s) {
+        const std::int64_t k = Panels<T>::padded(s.outputs);
+        return (s.dense ? s.inputs * k : 0) + (s.has_bias() ? k : 0) + (s.norm != Norm::none ? 2 * k : 0);
+    }
+
+    void place_parameters(StageState<T>& s) {
+        const std::int64_t k = Panels<T>::padded(s.plan.outputs), q = Panels<T>{nullptr, 1, s.plan.outputs}.count();
+        const std::int64_t p = Panels<T>{nullptr, 1, s.plan.inputs}.count();
+        if (s.plan.dense) s.W = slot(s.plan.inputs * k, s.plan.rate_W, true, p * q);
+        if (s.plan.has_bias()) s.b = slot(k, s.plan.rate_b, false, q);
+        if (s.plan.norm != Norm::none) {
+            s.gamma = slot(k, s.plan.rate_gamma, false, q);
+            s.beta = slot(k, s.plan.rate_beta, false, q);
+        }
+        s.weights = {s.W.w, s.plan.inputs, s.plan.outputs};
+    }
+
+    Slot<T> slot(std::int64_t size, double multiplier, bool decays, std::int64_t blocks) {
+        const auto at = [&](T* vector) { return vector == nullptr ? nullptr : vector + placed_; };
+        slots.push_back({at(parameters_), at(first_), at(second_), at(gradient_), size, T(multiplier), decays, partial_count});
+        placed_ += size;
+        partial_count += blocks;
+        return slots.back();
+    }
+
+    void place_buffers(StageState<T>& s, bool first) {
+        const std::int64_t k = Panels<T>::padded(s.plan.outputs), rows = batch * k;
+        const bool transposes = s.plan.dense && !first;
+        s.transposed = {
+            transposes ? arena_.place<T>(s.plan.outputs * Panels<T>::padded(s.plan.inputs)) : nullptr, s.plan.outputs, s.plan.inputs
+        };
+        s.Y = arena_.place<T>(rows);
+        s.S = s.plan.slope == Slope::kept ? arena_.place<T>(rows) : nullptr;
+        s.Zhat = s.plan.norm != Norm::none ? arena_.place<T>(rows) : nullptr;
+        s.row_deviation = s.layer_norm() ? arena_.place<T>(batch) : nullptr;
+        s.norm.gamma = s.gamma.w;
+        s.norm.beta = s.beta.w;
+        for (T** vector : {&s.norm.mean, &s.norm.variance, &s.norm.deviation})
+            *vector = s.batch_norm() ? arena_.place<T>(k) : nullptr;
+    }
+
+    Arena arena_;
+    T *parameters_ = nullptr, *first_ = nullptr, *second_ = nullptr, *gradient_ = nullptr;
+    std::int64_t placed_ = 0;
+};
+
+}  // namespace chainrule::CHAINRULE_ISA

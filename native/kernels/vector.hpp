@@ -1,0 +1,203 @@
+// Why: one spelling of vector arithmetic for every instruction set; the compiler's own vector types do the rest.
+// In: CHAINRULE_ISA, the name of the instruction set; the compiler's target flags. Out: Vec<T> and a few operations.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+namespace chainrule::CHAINRULE_ISA {
+
+#if defined(__AVX512F__)
+inline constexpr int vector_bytes = 64;
+inline constexpr int max_tile_rows = 12;  // 24 sums of 32 registers
+#elif defined(__AVX2__)
+inline constexpr int vector_bytes = 32;
+inline constexpr int max_tile_rows = 6;  // 12 sums of 16 registers
+#elif defined(__aarch64__)
+inline constexpr int vector_bytes = 16;
+inline constexpr int max_tile_rows = 8;  // 16 sums of 32 registers
+#else
+inline constexpr int vector_bytes = 16;
+inline constexpr int max_tile_rows = 4;  // 8 sums of 16 registers; no fused multiply-add
+#endif
+
+template <class T>
+inline constexpr int lanes = vector_bytes / static_cast<int>(sizeof(T));
+
+/// Columns of a panel: two vectors.
+template <class T>
+inline constexpr int panel_width = 2 * lanes<T>;
+
+template <class T>
+struct Number;
+
+template <>
+struct Number<float> {
+    using Int = std::int32_t;
+    static constexpr int mantissa_bits = 23;
+    static constexpr Int exponent_bias = 127;
+    static constexpr float to_integer = 12582912.0f;  // 1.5 · 2^23: adding it rounds to a whole number
+    static constexpr float tiny = 1.17549435e-38f;
+};
+
+template <>
+struct Number<double> {
+    using Int = std::int64_t;
+    static constexpr int mantissa_bits = 52;
+    static constexpr Int exponent_bias = 1023;
+    static constexpr double to_integer = 6755399441055744.0;  // 1.5 · 2^52
+    static constexpr double tiny = 2.2250738585072014e-308;
+};
+
+template <class T>
+struct VectorOf {
+    typedef T type __attribute__((vector_size(vector_bytes), may_alias));
+    typedef T loose __attribute__((vector_size(vector_bytes), may_alias, aligned(sizeof(T))));
+    typedef typename Number<T>::Int integers __attribute__((vector_size(vector_bytes), may_alias));
+    typedef std::uint32_t words __attribute__((vector_size(4 * lanes<T>)));
+    typedef std::int32_t halves __attribute__((vector_size(4 * lanes<T>)));
+};
+
+template <class T>
+using Vec = typename VectorOf<T>::type;
+template <class T>
+using Ints = typename VectorOf<T>::integers;
+/// One 32-bit word per lane.
+template <class T>
+using Words = typename VectorOf<T>::words;
+
+template <class T>
+inline Vec<T> load(const T* at) {
+    return *reinterpret_cast<const Vec<T>*>(at);
+}
+
+template <class T>
+inline Vec<T> load_loose(const T* at) {
+    return *reinterpret_cast<const typename VectorOf<T>::loose*>(at);
+}
+
+template <class T>
+inline void store(T* at, Vec<T> x) {
+    *reinterpret_cast<Vec<T>*>(at) = x;
+}
+
+template <class T>
+inline Vec<T> all(T x) {
+    return x - Vec<T>{};
+}
+
+template <class T>
+inline Ints<T> bits(Vec<T> x) {
+    return reinterpret_cast<Ints<T>>(x);
+}
+
+template <class T>
+inline Vec<T> from_bits(Ints<T> x) {
+    return reinterpret_cast<Vec<T>>(x);
+}
+
+/// 0, 1, 2, ... in the lanes.
+template <class V, int N>
+inline V iota() {
+    V x{};
+    for (int i = 0; i < N; ++i) x[i] = static_cast<std::uint32_t>(i);
+    return x;
+}
+
+template <class T>
+inline Vec<T> sqrt(Vec<T> x) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4) return (Vec<T>)_mm512_sqrt_ps((__m512)x);
+    else return (Vec<T>)_mm512_sqrt_pd((__m512d)x);
+#elif defined(__AVX2__)
+    if constexpr (sizeof(T) == 4) return (Vec<T>)_mm256_sqrt_ps((__m256)x);
+    else return (Vec<T>)_mm256_sqrt_pd((__m256d)x);
+#elif defined(__x86_64__)
+    if constexpr (sizeof(T) == 4) return (Vec<T>)_mm_sqrt_ps((__m128)x);
+    else return (Vec<T>)_mm_sqrt_pd((__m128d)x);
+#else
+    if constexpr (sizeof(T) == 4) return (Vec<T>)vsqrtq_f32((float32x4_t)x);
+    else return (Vec<T>)vsqrtq_f64((float64x2_t)x);
+#endif
+}
+
+/// x / (√y + ε), for y >= 0. In float32 with AVX-512 the division is the processor's estimate and one Newton step (2 ulp),
+/// which keeps the slow divider free for the root.
+template <class T>
+inline Vec<T> over_root(Vec<T> x, Vec<T> y, T epsilon) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4) {
+        const Vec<T> divisor = sqrt<T>(y) + epsilon;
+        Vec<T> quotient = (Vec<T>)_mm512_rcp14_ps((__m512)divisor);
+        quotient = quotient * (T(2) - divisor * quotient);
+        return x * quotient;
+    }
+#endif
+    return x / (sqrt<T>(y) + epsilon);
+}
+
+template <class T>
+inline T sum(Vec<T> x) {
+    T total = 0;
+    for (int i = 0; i < lanes<T>; ++i) total += x[i];
+    return total;
+}
+
+template <class T>
+inline double wide_sum(Vec<T> x) {
+    double total = 0;
+    for (int i = 0; i < lanes<T>; ++i) total += static_cast<double>(x[i]);
+    return total;
+}
+
+/// The larger of two, x's where either is not a number.
+template <class T>
+inline Vec<T> larger(Vec<T> x, Vec<T> y) {
+    return y > x ? y : x;
+}
+
+template <class T>
+inline Vec<T> smaller(Vec<T> x, Vec<T> y) {
+    return y < x ? y : x;
+}
+
+template <class T>
+inline Vec<T> absolute(Vec<T> x) {
+    return from_bits<T>(bits<T>(x) & ~bits<T>(-Vec<T>{}));
+}
+
+/// Transpose a block of lanes x lanes numbers in registers.
+template <class T>
+inline void transpose(const T* from, std::int64_t from_stride, T* to, std::int64_t to_stride) {
+    constexpr int n = lanes<T>;
+    Vec<T> rows[n];
+#pragma GCC unroll 16
+    for (int i = 0; i < n; ++i) rows[i] = load_loose(from + i * from_stride);
+    // log2(n) rounds; each interleaves row i of the first half with row i of the second.
+    Ints<T> low{}, high{};
+#pragma GCC unroll 16
+    for (int i = 0; i < n; ++i) {
+        low[i] = (i % 2) * n + i / 2;
+        high[i] = (i % 2) * n + n / 2 + i / 2;
+    }
+#pragma GCC unroll 4
+    for (int round = 1; round < n; round *= 2) {
+        Vec<T> next[n];
+#pragma GCC unroll 16
+        for (int i = 0; i < n / 2; ++i) {
+            next[2 * i] = __builtin_shuffle(rows[i], rows[i + n / 2], low);
+            next[2 * i + 1] = __builtin_shuffle(rows[i], rows[i + n / 2], high);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < n; ++i) rows[i] = next[i];
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < n; ++i) *reinterpret_cast<typename VectorOf<T>::loose*>(to + i * to_stride) = rows[i];
+}
+
+}  // namespace chainrule::CHAINRULE_ISA

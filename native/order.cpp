@@ -1,0 +1,49 @@
+// Why: a shuffle is the order that sorts n different words; a radix sort finds it in time proportional to n.
+// In: words of the counter stream. Out: the permutation.
+#include "order.hpp"
+
+#include <array>
+#include <cstddef>
+
+namespace chainrule {
+
+namespace {
+constexpr int digit_bits = 11;
+constexpr std::uint32_t digits = 1u << digit_bits;
+constexpr int passes = 3;
+}  // namespace
+
+EpochOrder::EpochOrder(std::uint64_t seed, std::int64_t rows, bool shuffles)
+    : stream_(Stream::from_seed(seed).fold(Purpose::shuffle)), shuffles_(shuffles), order_(static_cast<std::size_t>(rows)) {
+    for (std::size_t i = 0; i < order_.size(); ++i) order_[i] = static_cast<std::uint32_t>(i);
+    if (shuffles_) {
+        entries_.resize(order_.size());
+        scratch_.resize(order_.size());
+    }
+}
+
+const std::uint32_t* EpochOrder::of(std::int64_t epoch) {
+    if (shuffles_ && epoch != epoch_) {
+        sort_by_word(stream_.fold(static_cast<std::uint32_t>(epoch)));
+        epoch_ = epoch;
+    }
+    return order_.data();
+}
+
+void EpochOrder::sort_by_word(Stream stream) {
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+        const auto row = static_cast<std::uint32_t>(i);
+        entries_[i] = {stream.word(row), row};
+    }
+    for (int pass = 0; pass < passes; ++pass) {
+        const int shift = pass * digit_bits;
+        std::array<std::uint32_t, digits + 1> first{};
+        for (const Entry& entry : entries_) ++first[((entry.word >> shift) & (digits - 1)) + 1];
+        for (std::uint32_t digit = 0; digit < digits; ++digit) first[digit + 1] += first[digit];
+        for (const Entry& entry : entries_) scratch_[first[(entry.word >> shift) & (digits - 1)]++] = entry;
+        entries_.swap(scratch_);
+    }
+    for (std::size_t i = 0; i < entries_.size(); ++i) order_[i] = entries_[i].row;
+}
+
+}  // namespace chainrule

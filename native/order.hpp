@@ -1,0 +1,35 @@
+// Why: the order of the rows in an epoch, equal to the reference engine's.
+// In: the recipe's seed, batch size, number of rows and epoch. Out: row numbers.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "stream.hpp"
+
+namespace chainrule {
+
+/// Keeps the order of the latest epoch; all memory is taken by the constructor.
+class EpochOrder {
+  public:
+    EpochOrder(std::uint64_t seed, std::int64_t rows, bool shuffles);
+
+    /// Row numbers of the epoch; valid until the next call.
+    const std::uint32_t* of(std::int64_t epoch);
+
+    bool shuffles() const { return shuffles_; }
+
+  private:
+    struct Entry {
+        std::uint32_t word, row;
+    };
+
+    void sort_by_word(Stream stream);
+
+    Stream stream_;
+    bool shuffles_;
+    std::int64_t epoch_ = -1;
+    std::vector<Entry> entries_, scratch_;
+    std::vector<std::uint32_t> order_;
+};
+
+}  // namespace chainrule

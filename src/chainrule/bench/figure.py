@@ -1,0 +1,48 @@
+"""Why: which peer is how many times slower is seen at a glance on a logarithmic scale.
+
+In: results. Out: a matplotlib figure: one row per training workload, one mark per peer, ours at 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from chainrule.bench.measure import Result
+from chainrule.bench.peers import PEERS
+from chainrule.report.figures import HELD_OUT, MARK, TRAIN
+
+_COLOURS = (HELD_OUT, "#8c3b1f", "#2a9d8f", "#0b5351", "#b58900", MARK, "#7b4ea3", "#c06c9a", "#4c78a8", "#9a9a9a")
+_SHAPES = "osD^vPX<>p"
+
+
+def ratios(results: Sequence[Result]) -> Any:
+    """Times ours, with quartiles as bars; a `Figure`."""
+    from matplotlib.figure import Figure
+
+    rows = [r for r in results if r.workload.kind == "training" and r.of(r.ours)] or [
+        r for r in results if r.of(r.ours)
+    ]
+    figure = Figure(figsize=(9.0, 1.6 + 0.5 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    axes.axvline(1.0, color=TRAIN, linewidth=2.0, label="chainrule")
+    shown = [key for key in PEERS if any(key != r.ours and r.of(key) for r in rows)]
+    for i, key in enumerate(shown):
+        found = [(y, ratio) for y, r in enumerate(rows) if key != r.ours and (ratio := r.ratio(key)) is not None]
+        x = [ratio.median for _, ratio in found]
+        ends = [[ratio.median - ratio.low for _, ratio in found], [ratio.high - ratio.median for _, ratio in found]]
+        axes.errorbar(
+            x,
+            [y for y, _ in found],
+            xerr=ends,
+            label=PEERS[key].title,
+            color=_COLOURS[i % len(_COLOURS)],
+            fmt=_SHAPES[i % len(_SHAPES)],
+            linewidth=1.2,
+        )
+    axes.set(xscale="log", xlabel="time of a step, times chainrule's (logarithmic; right of the line is slower)")
+    axes.set_yticks(range(len(rows)), [r.workload.name for r in rows])
+    axes.invert_yaxis()
+    axes.grid(alpha=0.25, which="both")
+    figure.legend(loc="outside right upper", frameon=False, fontsize=9)
+    return figure

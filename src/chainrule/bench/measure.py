@@ -1,0 +1,174 @@
+"""Why: a timing means something beside another one taken in the same minute; repeats take turns, and spread is shown.
+
+In: peers set up for one workload. Out: seconds per step, one figure per repeat; medians, spreads and ratios.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from chainrule.bench.peers import Peer, Skipped
+from chainrule.bench.workers import Timed, Worker
+from chainrule.bench.workloads import Workload
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Median and quartiles of the repeats."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """Of at least one figure; quartiles between the neighbours, and the ends where there are fewer than four.
+
+        >>> Spread.of([4.0, 1.0, 3.0, 2.0, 5.0])
+        Spread(median=3.0, low=2.0, high=4.0)
+        """
+        if len(values) < 4:
+            return cls(statistics.median(values), min(values), max(values))
+        low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+        return cls(median, low, high)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One peer on one workload: seconds per step (or call, or program) of each repeat, or why it was skipped."""
+
+    peer: str
+    seconds: tuple[float, ...] = ()
+    threads: int | None = None
+    skipped: str = ""
+
+    @property
+    def spread(self) -> Spread:
+        """Median and quartiles of its repeats."""
+        return Spread.of(self.seconds)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One workload: every peer's timing, in the order of the table of peers, and which of them is ours."""
+
+    workload: Workload
+    ours: str
+    timings: tuple[Timing, ...]
+
+    def of(self, peer: str) -> Timing | None:
+        """The timing of a peer that took part."""
+        return next((t for t in self.timings if t.peer == peer and t.seconds), None)
+
+    def ratio(self, peer: str) -> Spread | None:
+        """A peer's time over ours, each repeat against the same repeat of ours; above 1 ours is faster."""
+        ours, theirs = self.of(self.ours), self.of(peer)
+        if ours is None or theirs is None:
+            return None
+        return Spread.of([b / a for a, b in zip(ours.seconds, theirs.seconds, strict=True)])
+
+    def best(self, peers: Sequence[str]) -> str | None:
+        """The fastest of some peers."""
+        present = [timing for peer in peers if (timing := self.of(peer)) is not None]
+        return min(present, key=lambda timing: timing.spread.median).peer if present else None
+
+    def rate(self, peer: str) -> float:
+        """Floating-point operations per second in matrix products; NaN where there are none to count."""
+        timing = self.of(peer)
+        done = self.workload.operations
+        return done / timing.spread.median if timing is not None and done else math.nan
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long is measured: repeats, and the least seconds of each."""
+
+    repeats: int = 7
+    seconds: float = 0.2
+
+
+def calibrate(run: Callable[[int], float], seconds: float) -> tuple[int, float]:
+    """Units that take at least so many seconds, and seconds per unit; the units grow at most tenfold at a time."""
+    units = 1
+    while (took := run(units)) < seconds:
+        wanted = 1.2 * seconds / max(took, seconds / 1e4)
+        units = max(units + 1, math.ceil(units * min(10.0, wanted)))
+    return units, took / units
+
+
+def settle(timed: Timed, seconds: float) -> tuple[int, int | None]:
+    """The number of threads that is fastest, where there is a choice, and the units of a repeat with it."""
+    if not timed.threads:
+        return calibrate(timed.run, seconds)[0], None
+    found = {}
+    for n in timed.threads:
+        timed.limit(n)
+        found[n] = calibrate(timed.run, seconds)
+    best = min(found, key=lambda n: found[n][1])
+    timed.limit(best)
+    return found[best][0], best
+
+
+def interleave(runs: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, list[float]]:
+    """Every peer once per repeat, the first one another each time; what a peer costs its neighbour evens out.
+
+    A peer that fails in the middle drops out with no figures.
+    """
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    for repeat in range(repeats):
+        names = list(taken)
+        turn = repeat % max(len(names), 1)
+        for name in names[turn:] + names[:turn]:
+            try:
+                taken[name].append(runs[name]())
+            except Skipped:
+                del taken[name]
+    return taken
+
+
+def measure(workload: Workload, ready: Mapping[str, Timed], settings: Settings) -> list[Timing]:
+    """Timings of peers that are set up."""
+    settled = {name: settle(timed, settings.seconds) for name, timed in ready.items()}
+
+    def once(name: str) -> Callable[[], float]:
+        units = settled[name][0]
+        return lambda: ready[name].run(units) / (units * workload.per_unit)
+
+    taken = interleave({name: once(name) for name in ready}, settings.repeats)
+    lost = [Timing(name, skipped="failed in the middle of the repeats") for name in ready if name not in taken]
+    return [Timing(name, tuple(seconds), settled[name][1]) for name, seconds in taken.items()] + lost
+
+
+def side_by_side(
+    workloads: Sequence[Workload],
+    taking_part: Sequence[Peer],
+    ours: str,
+    settings: Settings,
+    processors: int,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Iterator[Result]:
+    """One result after another; each peer keeps its process from the first workload to the last."""
+    kinds = {workload.kind for workload in workloads}
+    with ExitStack() as stack:
+        workers = {p.key: stack.enter_context(Worker(p, processors)) for p in taking_part if kinds & set(p.kinds)}
+        for workload in workloads:
+            tell(workload.name)
+            part = {p.key: workers[p.key] for p in taking_part if workload.kind in p.kinds}
+            timings = {timing.peer: timing for timing in _one(workload, part, settings)}
+            yield Result(workload, ours, tuple(timings[key] for key in part))
+
+
+def _one(workload: Workload, part: Mapping[str, Worker], settings: Settings) -> list[Timing]:
+    ready: dict[str, Timed] = {}
+    out: list[Timing] = []
+    for key, worker in part.items():
+        try:
+            worker.prepare(workload)
+            ready[key] = worker
+        except Skipped as reason:
+            out.append(Timing(key, skipped=str(reason)))
+    return measure(workload, ready, settings) + out

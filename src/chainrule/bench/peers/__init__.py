@@ -1,0 +1,136 @@
+"""Why: each peer is set up as its users would at its best, and one that is not installed is skipped with its reason.
+
+In: a peer's key and a workload. Out: a `Runner`, or `Skipped`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from chainrule.bench.workloads import Workload
+from chainrule.errors import did_you_mean, must_be, raise_all
+
+
+class Skipped(Exception):  # noqa: N818  (no error: a peer that does not take part)
+    """Why a peer does not take part in a workload."""
+
+
+@dataclass(frozen=True)
+class Runner:
+    """A workload set up and warm.
+
+    `run(units)` does so many units and returns when the last has ended. `threads` are the numbers of threads worth a trial
+    (none where the library chooses for itself), and `limit(n)` sets one.
+    """
+
+    run: Callable[[int], None]
+    threads: tuple[int, ...] = ()
+    limit: Callable[[int], None] = lambda n: None
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One library used in one way; `variant` is what its module knows the way by, `family` what goals speak of."""
+
+    key: str
+    title: str
+    family: str
+    module: str
+    variant: str
+    kinds: tuple[str, ...] = ("training", "prediction")
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is this package."""
+        return self.family == "chainrule"
+
+
+_EVERY = ("training", "prediction", "program")
+
+_ALL = (
+    Peer("native", "chainrule, native", "chainrule", "ours", "native", _EVERY),
+    Peer("reference", "chainrule, reference", "chainrule", "ours", "reference", _EVERY),
+    Peer("chainrule-jax", "chainrule, JAX engine", "chainrule", "ours", "jax"),
+    Peer("estimator", "chainrule, estimator", "chainrule", "ours", "estimator", ("prediction",)),
+    Peer("scikit-learn", "scikit-learn", "scikit-learn", "scikit", "", _EVERY),
+    Peer("torch", "PyTorch eager", "pytorch", "pytorch", "eager", _EVERY),
+    Peer("torch-compile", "PyTorch compiled", "pytorch compiled", "pytorch", "compiled"),
+    Peer("jax-step", "JAX, jit per step", "jax", "jax_user", "step", _EVERY),
+    Peer("jax-scan", "JAX, scanned epoch", "jax", "jax_user", "scan", ("training",)),
+    Peer("jax-epochs", "JAX, scanned epochs", "jax without a record per epoch", "jax_user", "epochs", ("training",)),
+    Peer("keras", "Keras on JAX", "keras", "keras_user", "", environment={"KERAS_BACKEND": "jax"}),
+    Peer("lecture", "the lecture's network", "lecture", "lecture", ""),
+)
+
+PEERS: Mapping[str, Peer] = {peer.key: peer for peer in _ALL}
+"""Every peer by key, this package's engines first."""
+
+
+def chosen(keys: Sequence[str], ours: str) -> tuple[Peer, ...]:
+    """The peers of these keys (all without keys), with the engine `ours` always among them.
+
+    Raises `InvalidValueError` for a key that is none.
+    """
+    raise_all(
+        must_be("bench", "--peers", "known peers", key, did_you_mean(key, PEERS)) for key in keys if key not in PEERS
+    )
+    return tuple(peer for peer in PEERS.values() if not keys or peer.key in keys or peer.key == ours)
+
+
+def prepare(key: str, workload: Workload, threads: int) -> Runner:
+    """The peer set up for a workload, with so many processors to use, everything compiled and warm.
+
+    Raises `Skipped` where the peer cannot or need not run it.
+    """
+    peer = PEERS[key]
+    if workload.kind not in peer.kinds:
+        raise Skipped(f"does not take part in {workload.kind}")
+    if workload.kind == "program":
+        runner: Runner = import_module("chainrule.bench.peers.programs").prepare(workload, peer)
+    else:
+        runner = import_module(f"chainrule.bench.peers.{peer.module}").prepare(workload, peer.variant, threads)
+    runner.run(1)
+    return runner
+
+
+def need(module: str) -> Any:
+    """An optional package.
+
+    Raises `Skipped` where it is not installed or cannot be loaded.
+    """
+    try:
+        return import_module(module)
+    except Exception as error:
+        raise Skipped(f"{module} cannot be imported ({error}); pip install 'chainrule[bench]'") from error
+
+
+def numpy_threads(threads: int) -> tuple[tuple[int, ...], Callable[[int], None]]:
+    """The choice between one thread and all for whoever multiplies with NumPy's BLAS."""
+    limits: list[Any] = []
+
+    def limit(n: int) -> None:
+        from threadpoolctl import threadpool_limits
+
+        limits.append(threadpool_limits(n))
+
+    return one_or_all(threads), limit
+
+
+def one_or_all(threads: int) -> tuple[int, ...]:
+    """Small networks are often faster on one thread: both are tried.
+
+    >>> one_or_all(1), one_or_all(8)
+    ((1,), (1, 8))
+    """
+    return tuple(sorted({1, threads}))
+
+
+def quietly(action: Callable[[], Any]) -> None:
+    """Do it if it can be done: settings that only some versions of a library have."""
+    with suppress(Exception):
+        action()

@@ -1,0 +1,201 @@
+"""Why: who wants a step faster asks first where its time goes, and how far each part is from what the machine can do.
+
+In: a recipe, an engine, peaks. Out: lines with seconds, operations, bytes, and the least time that those allow.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array, Layout, Named
+from chainrule.bench.machine import Peak
+from chainrule.bench.workloads import LEARNING_RATE
+from chainrule.engines import Rows, choose
+from chainrule.errors import InvalidValueError, must_be
+from chainrule.nn.layers import Context
+from chainrule.nn.losses import mean_loss
+from chainrule.nn.step import Recipe, State
+from chainrule.random import Purpose, Stream
+from chainrule.report.explain import COSTS
+
+_CACHED = 2**20
+"""A line that touches fewer bytes than this is counted against the caches, else against memory."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One part of a step: seconds per step, floating-point operations, bytes read or written at least."""
+
+    text: str
+    shape: str
+    seconds: float
+    operations: int
+    nbytes: int
+
+    def floor(self, peak: Peak) -> float:
+        """The least seconds by the roofline of Williams, Waterman and Patterson (2009).
+
+        That is by the peak of products or by the bytes, whichever is longer.
+        """
+        rate = peak.cache if self.nbytes < _CACHED else peak.memory
+        return max(self.operations / peak.product, self.nbytes / rate)
+
+    def bound(self, peak: Peak) -> str:
+        """What the floor comes from."""
+        by_products = self.operations / peak.product
+        rate, name = (peak.cache, "cache") if self.nbytes < _CACHED else (peak.memory, "memory")
+        return "products" if by_products >= self.nbytes / rate else name
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A step's lines in order, the seconds of a step measured without looking into it, and what ran it."""
+
+    engine: str
+    threads: int | None
+    step: float
+    lines: tuple[Line, ...]
+
+
+@dataclass
+class Clock:
+    """Adds up seconds by name, in the order in which names first come."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        """Count what happens inside."""
+        began = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+
+
+def profile(recipe: Recipe, rows: Rows, engine: str, seconds: float = 1.0) -> Profile:
+    """Time a step's parts for about so many seconds.
+
+    Raises `InvalidValueError` for an engine that compiles the step into one program, which has no parts to time.
+    """
+    chosen, _ = choose(engine, recipe)
+    if chosen.name not in ("native", "reference"):
+        hint = "Its step is one compiled program; JAX's own profiler looks into it."
+        raise InvalidValueError(must_be("profile", "--engine", "auto, native or reference", engine, hint))
+    session: Any = chosen.compile(recipe, rows)
+    steps = len(recipe.batches(len(rows)))
+    session.run(0, 0, np.full(steps, LEARNING_RATE))
+    began, epochs = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        epochs += 1
+        session.run(epochs, 0, np.full(steps, LEARNING_RATE))
+    step = (time.perf_counter() - began) / (epochs * steps)
+    if chosen.name == "native":
+        return Profile(chosen.name, session.threads, step, tuple(_native(session, epochs, steps)))
+    return Profile(chosen.name, None, step, tuple(_reference(recipe, rows, min(epochs * steps, 1000))))
+
+
+def _native(session: Any, epochs: int, steps: int) -> Iterator[Line]:
+    """The plan's own lines, timed by the thread that leads."""
+    session.profile()
+    before = session.seconds
+    for epoch in range(epochs):
+        session.run(epoch, 0, np.full(steps, LEARNING_RATE))
+    took = [(after - first) / (epochs * steps) for after, first in zip(session.seconds, before, strict=True)]
+    for line, each in zip(session.plan.lines, took, strict=True):
+        yield Line(line.text, line.shape, each, line.flops, line.nbytes)
+
+
+def _reference(recipe: Recipe, rows: Rows, steps: int) -> Iterator[Line]:
+    """The step's equations one layer at a time, each timed, for so many steps."""
+    clock, state = Clock(), recipe.start()
+    bounds = recipe.batches(len(rows))
+    order = recipe.order(np, len(rows), 0)
+    for i in range(steps):
+        start, end = bounds[i % len(bounds)]
+        with clock.of("gather rows"):
+            take = order[start:end]
+            batch = rows.X[take], rows.Y[take], rows.c[take]
+        state = _timed_step(recipe, state, batch, clock)
+    costs = dict(_costs(recipe))
+    for name, total in clock.seconds.items():
+        yield Line(name, costs[name][0], total / steps, *costs[name][1:])
+
+
+def _timed_step(recipe: Recipe, state: State, batch: Sequence[Array], clock: Clock) -> State:
+    """`train_step`, opened up; penalties and clipping count with the update."""
+    net, (X, Y, c) = recipe.net, batch
+    ctx = Context(np, training=True, stream=Stream.from_seed(recipe.seed).fold(Purpose.DROPOUT, int(state.step)))
+    p, b = by_layer(net.parameters, state.w, len(net.layers)), by_layer(net.buffers, state.buffers, len(net.layers))
+    A, saved, new = X, [], {}
+    for i, layer in enumerate(net.layers):
+        with clock.of(f"{i} {type(layer).__name__} forward"):
+            within = Context(np, True, None if ctx.stream is None else ctx.stream.fold(i))
+            A, kept, after = layer.forward(p[i], b[i], A, within)
+        saved.append(kept)
+        new.update({f"{i}.{letter}": array for letter, array in after.items()})
+    with clock.of(f"{type(recipe.loss).__name__} and its gradient"):
+        dA = mean_loss(recipe.loss, np, A, Y, c)[1]
+    grads: dict[str, Array] = {}
+    for i in reversed(range(len(net.layers))):
+        with clock.of(f"{i} {type(net.layers[i]).__name__} backward"):
+            dA, g = net.layers[i].backward(p[i], saved[i], dA, ctx)
+        grads.update({f"{i}.{letter}": array for letter, array in g.items()})
+    with clock.of(f"{type(recipe.optimizer).__name__}"):
+        flat = net.parameters.pack(np, grads, state.w)
+        flat = flat + recipe.penalty.gradient(np, state.w, recipe.decay) if recipe.penalty.active else flat
+        flat = flat if recipe.clip is None else recipe.clip.apply(np, flat, np.sqrt((flat * flat).sum()))
+        t, lr = np.asarray(state.step + 1, recipe.dtype), np.asarray(LEARNING_RATE, recipe.dtype)
+        w, memory = recipe.optimizer.update(np, state.w, flat, state.memory, t, lr, recipe.decay)
+    return State(w, net.buffers.pack(np, new, state.buffers), memory, state.step + 1)
+
+
+def by_layer(layout: Layout, flat: Array, count: int) -> list[Named]:
+    """Views of a flat vector, one dictionary of letters per layer."""
+    found: list[dict[str, Array]] = [{} for _ in range(count)]
+    for name, view in layout.views(flat).items():
+        i, letter = name.split(".")
+        found[int(i)][letter] = view
+    return list(found)
+
+
+def _costs(recipe: Recipe) -> Iterator[tuple[str, tuple[str, int, int]]]:
+    """Shape, operations and bytes of every line of the reference engine; temporaries are not counted."""
+    net, n, size = recipe.net, recipe.batch_size, np.dtype(recipe.dtype).itemsize
+    yield "gather rows", (f"({n}, {net.inputs})", 0, 2 * n * net.inputs * size)
+    for i, layer in enumerate(net.layers):
+        kind, d, k = type(layer).__name__, net.widths[i], net.widths[i + 1]
+        forward, backward = COSTS[kind](n, d, k)
+        weights = d * k if kind == "Dense" else 0
+        yield f"{i} {kind} forward", (f"({n}, {d}) -> ({n}, {k})", forward, size * (n * d + n * k + weights))
+        yield f"{i} {kind} backward", (f"({n}, {k}) -> ({n}, {d})", backward, size * (2 * n * d + n * k + 2 * weights))
+    k, P, vectors = net.outputs, net.size, 3 + 2 * len(recipe.optimizer.memory)
+    yield f"{type(recipe.loss).__name__} and its gradient", (f"({n}, {k})", 9 * n * k, 3 * n * k * size)
+    yield f"{type(recipe.optimizer).__name__}", (f"({P})", 12 * P, vectors * P * size)
+
+
+def table(found: Profile, peak: Peak) -> Any:
+    """A rich table: share of the time, speed, and how much of what the roofline allows is reached."""
+    from rich import box
+    from rich.table import Table
+
+    total = sum(line.seconds for line in found.lines)
+    view = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("", "µs", "share", "GFLOP/s", "GB/s", "reached", "bound by"):
+        view.add_column(name, justify="left" if name in ("", "bound by") else "right", no_wrap=bool(name))
+    for line in found.lines:
+        took = max(line.seconds, 1e-12)
+        figures = (f"{1e6 * took:.2f}", f"{100 * took / total:.0f} %", f"{line.operations / took / 1e9:.1f}")
+        reached = f"{100 * line.floor(peak) / took:.0f} %"
+        view.add_row(line.text, *figures, f"{line.nbytes / took / 1e9:.1f}", reached, line.bound(peak))
+    return view
+
+
+def plain(found: Profile, peak: Peak) -> dict[str, Any]:
+    """Dictionaries, lists, strings and numbers."""
+    lines = [vars(line) | {"least": line.floor(peak), "bound": line.bound(peak)} for line in found.lines]
+    return {"engine": found.engine, "threads": found.threads, "step": found.step, "lines": lines, "peak": vars(peak)}

@@ -1,0 +1,142 @@
+"""Why: what is measured is fixed data, so that two runs, on two machines, are about the same work.
+
+In: nothing. Out: the workloads by name, each with its network, its rows and the floating-point operations it cannot avoid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.errors import did_you_mean, must_be, raise_all
+from chainrule.nn.losses import SoftmaxCrossEntropy
+from chainrule.nn.net import Net, stack
+from chainrule.nn.step import Recipe
+
+LEARNING_RATE = 1e-6
+"""So small that the network stays what it is: a unit that died would leave numbers below float32's normal range in
+Adam's vectors, which some processors add a hundred times slower, and the speed would drift."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One thing to time.
+
+    `kind` is "training" (a step: gather a shuffled batch, forward, backward, Adam), "prediction" (a call with `batch`
+    rows) or "program" (a whole process). `epochs` make up one unit of a run, so that a full-batch workload has as
+    many steps to a unit as the others. `goals` are the least ratios wanted, of the best figure of a family of peers to ours.
+    """
+
+    name: str
+    kind: str
+    widths: tuple[int, ...]
+    batch: int
+    rows: int
+    batch_norm: bool = False
+    dropout: float = 0.0
+    epochs: int = 1
+    goals: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def per_epoch(self) -> int:
+        """Steps in an epoch."""
+        return self.rows // self.batch
+
+    @property
+    def per_unit(self) -> int:
+        """Steps in a unit of a run; calls and programs are units of their own."""
+        return self.per_epoch * self.epochs if self.kind == "training" else 1
+
+    @property
+    def net(self) -> Net:
+        """The network in our own terms: relu, softmax cross-entropy on its logits."""
+        inputs, *hidden, outputs = self.widths
+        return stack(inputs, hidden, outputs, norm="batch" if self.batch_norm else None, dropout=self.dropout)
+
+    @property
+    def recipe(self) -> Recipe:
+        """How it is trained: Adam, float32."""
+        return Recipe(self.net, SoftmaxCrossEntropy(), batch_size=self.batch)
+
+    @property
+    def operations(self) -> int:
+        """Floating-point operations of the matrix products that a step, or a call, cannot do without.
+
+        Six per weight and row in training (forward, dW, dA), but four in the first layer, whose dA nobody reads.
+
+        >>> Workload("one", "training", (3, 2, 1), 10, 10).operations
+        360
+        """
+        products = [self.batch * d * k for d, k in pairwise(self.widths)]
+        if self.kind == "prediction":
+            return 2 * sum(products)
+        return 6 * sum(products) - 2 * products[0] if self.kind == "training" else 0
+
+    def data(self) -> tuple[Array, Array]:
+        """X (rows, d) standard normal, float32, and classes y (rows), the same on every call.
+
+        The second half repeats the first with other classes, so that no network can learn it by heart.
+        """
+        generator = np.random.default_rng(0)
+        half = (self.rows + 1) // 2
+        X = generator.standard_normal((half, self.widths[0]), np.float32)
+        y = generator.integers(self.widths[-1], size=half)
+        other = (y + 1) % self.widths[-1]
+        return np.concatenate([X, X])[: self.rows], np.concatenate([y, other])[: self.rows]
+
+
+def _training(
+    widths: Sequence[int], batch: int, rows: int, goals: Mapping[str, float], epochs: int = 1
+) -> tuple[Workload, Workload]:
+    """A workload without and with batch norm and dropout."""
+    name = "-".join(map(str, widths))
+    plain = Workload(name, "training", tuple(widths), batch, rows, epochs=epochs, goals=goals)
+    return plain, Workload(f"{name}-bn-dropout", "training", tuple(widths), batch, rows, True, 0.2, epochs, goals)
+
+
+def _prediction(widths: Sequence[int], rows: int) -> Workload:
+    name = f"predict-{rows}-" + "-".join(map(str, widths))
+    return Workload(name, "prediction", tuple(widths), rows, max(rows, 64))
+
+
+_ALL = (
+    *_training((64, 32, 16, 2), 288, 288, {"pytorch": 12.0, "jax": 6.0}, epochs=50),
+    *_training((64, 128, 10), 32, 1408, {"pytorch": 12.0, "jax": 6.0}),
+    *_training((784, 256, 128, 10), 128, 12800, {"pytorch": 4.0, "jax": 2.1}),
+    _training((784, 512, 512, 10), 128, 6400, {"pytorch": 3.4, "jax": 2.4})[0],
+    _training((50, 64, 64, 2), 256, 10240, {"pytorch": 6.0, "jax": 4.0})[0],
+    _training((1024, 2048, 2048, 1000), 512, 2048, {"pytorch": 2.3, "jax": 1.5})[0],
+    _prediction((64, 128, 10), 1),
+    _prediction((784, 256, 128, 10), 1),
+    _prediction((784, 256, 128, 10), 10_000),
+    Workload("train-digits", "program", (64, 100, 10), 32, 1437, epochs=30),
+    Workload("import", "program", (), 0, 0),
+)
+
+WORKLOADS: Mapping[str, Workload] = {workload.name: workload for workload in _ALL}
+"""Every workload by name: nine of training, three of prediction, two whole programs."""
+
+WIDE = Workload("1024-4096-4096-1000", "training", (1024, 4096, 4096, 1000), 8192, 32768)
+"""For a GPU only: a step that fills it."""
+
+SMALL_STEP = 10**9
+"""Operations of a step up to which a workload belongs to a quick run."""
+
+
+def chosen(names: Sequence[str], quick: bool) -> tuple[Workload, ...]:
+    """The workloads of these names; without names all, or in a quick run those with small steps.
+
+    Raises `InvalidValueError` for a name that is none.
+    """
+    raise_all(
+        must_be("bench", "--workload", "a workload's name", name, did_you_mean(name, WORKLOADS))
+        for name in names
+        if name not in WORKLOADS
+    )
+    if names:
+        return tuple(WORKLOADS[name] for name in names)
+    return tuple(w for w in WORKLOADS.values() if not quick or (w.operations <= SMALL_STEP and w.kind != "program"))
