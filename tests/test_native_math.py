@@ -1,4 +1,4 @@
-"""Why: the compiled engine has its own exp, tanh and logarithm; their error is stated in units in the last place and held here.
+"""Why: the compiled engine has its own exp, tanh and logarithm; their stated error, in ulp, is held here.
 
 In: every number range that a network may meet. Out: values against NumPy in a wider type, under every instruction set.
 """

@@ -20,8 +20,8 @@ from chainrule.nn.penalties import ClipNorm, ClipValue, Penalty
 from chainrule.nn.step import Recipe
 
 
-def plan_of(*layers, inputs=4, loss=MeanSquared(), **settings) -> Plan:
-    return lower(Recipe(Net(inputs, layers), loss, **settings))
+def plan_of(*layers, **settings) -> Plan:
+    return lower(Recipe(Net(4, layers), **{"loss": MeanSquared(), **settings}))
 
 
 def test_usual_layers_fuse_into_one_stage_per_dense():

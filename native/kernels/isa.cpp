@@ -189,7 +189,9 @@ class TrainerOf final : public Trainer {
     static void infer_stage(const StageState<T>& s, Panels<T> A, Panels<T> Y) {
         const T epsilon = static_cast<T>(s.plan.epsilon);
         for (std::int64_t q = 0; q < Y.count(); ++q) {
-            if (s.plan.dense) multiply<T>(A, s.weights, s.bias() ? s.bias() + q * panel_width<T> : nullptr, Y, q, 0, A.rows);
+            const T* const bias = s.bias() ? s.bias() + q * panel_width<T> : nullptr;
+            if (s.plan.dense && A.rows == 1) multiply_row<T>(A.data, s.weights, bias, Y.data, q);
+            else if (s.plan.dense) multiply<T>(A, s.weights, bias, Y, q, 0, A.rows);
             else std::copy(A.panel(q), A.panel(q) + A.rows * A.width(q), Y.panel(q));
             if (s.batch_norm()) batch_norm_infer<T>(Y, q, 0, A.rows, s.norm, epsilon);
         }

@@ -122,6 +122,11 @@ class Phases {
         return {network.gradients[s.gradient_buffer], n_, s.plan.outputs};
     }
 
+    static void prefetch_row(const T* row, std::int64_t d) {
+        for (std::int64_t j = 0; j < d; j += 64 / static_cast<std::int64_t>(sizeof(T))) __builtin_prefetch(row + j);
+    }
+
+    /// Rows come in random order from a matrix that no cache holds, so the next ones are asked for early.
     void gather(std::int64_t task) {
         const std::int64_t d = network.X.columns, k = network.targets.Y.columns;
         const T* const X = static_cast<const T*>(source_.X);
@@ -129,6 +134,7 @@ class Phases {
         const Panels<T> to = input(0), Y{network.targets.Y.data, n_, k};
         for (std::int64_t i = task * gather_chunk; i < std::min(n_, (task + 1) * gather_chunk); ++i) {
             const std::int64_t row = order_[i];
+            if (i + 2 < n_) prefetch_row(X + static_cast<std::int64_t>(order_[i + 2]) * d, d);
             gather_row<T>(X + row * d, to, i);
             network.targets.c[i] = c[row];
             if (Y.data == nullptr) network.targets.classes[i] = static_cast<Class<T>>(static_cast<const std::int64_t*>(source_.Y)[row]);

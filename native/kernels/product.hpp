@@ -124,6 +124,23 @@ inline void multiply(Panels<T> A, Panels<T> B, const T* bias, Panels<T> C, std::
     }
 }
 
+/// Panel q of one row c = a B (+ bias) in four interleaved sums, which hide the latency of addition: a row alone has no
+/// other rows to do so. For prediction only, since the order of its sums is another than `multiply`'s.
+template <class T>
+inline void multiply_row(const T* a, Panels<T> B, const T* bias, T* c, std::int64_t q) {
+    constexpr int n = lanes<T>, chains = 4;
+    const std::int64_t width = B.width(q), whole = B.rows / chains * chains;
+    const T* const b = B.panel(q);
+    for (std::int64_t j = 0; j < width; j += n) {
+        Vec<T> sums[chains] = {bias == nullptr ? Vec<T>{} : load(bias + j)};
+        for (std::int64_t k = 0; k < whole; k += chains)
+#pragma GCC unroll 4
+            for (int i = 0; i < chains; ++i) sums[i] += a[k + i] * load(b + (k + i) * width + j);
+        for (std::int64_t k = whole; k < B.rows; ++k) sums[0] += a[k] * load(b + k * width + j);
+        store(c + q * Panels<T>::wide + j, (sums[0] + sums[1]) + (sums[2] + sums[3]));
+    }
+}
+
 /// Block (p, q) of C = Aᵀ B over the first n rows, stored row by row at `block`: A.used(p) rows of B.width(q) columns.
 template <class T>
 inline void multiply_transposed(Panels<T> A, std::int64_t p, Panels<T> B, std::int64_t q, T* block) {

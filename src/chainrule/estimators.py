@@ -7,12 +7,13 @@ scikit-learn's do.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
@@ -54,7 +55,7 @@ def _settings(estimator: Any, extra: Sequence[str]) -> Settings:
     if isinstance(values["hidden_layer_sizes"], int | np.integer):
         values["hidden_layer_sizes"] = (int(values["hidden_layer_sizes"]),)
     settings = Settings(**values, seed=_seed(estimator.random_state))
-    settings.check(type(estimator).__name__)
+    settings.check(type(estimator).__name__, lambda name: "random_state" if name == "seed" else name)
     return settings
 
 
@@ -62,14 +63,18 @@ def _seed(random_state: Any) -> int:
     """A seed from what scikit-learn allows: a whole number, a `RandomState`, or None for a fresh one."""
     if random_state is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
-    return int(random_state) if isinstance(random_state, int | np.integer) else int(random_state.randint(2**31))
+    if isinstance(random_state, int | np.integer):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31))
 
 
-def _fit(estimator: Any, X: Array, y: Array, target: Target, settings: Settings, weights: Array) -> None:
-    """Hold out validation rows where asked, train, and set the fitted attributes."""
+def _fit(
+    estimator: Any, X: Array, y: Array, settings: Settings, weights: Array, target: Callable[[Array], Target]
+) -> None:
+    """Hold out validation rows where asked, train, and set the fitted attributes; `target` is asked for training rows."""
     rest, held_out, validation = np.arange(len(X)), None, None
     if settings.early_stopping:
-        classes = target.classes is not None
+        classes = isinstance(estimator, ClassifierMixin)
         rest, held_out = split(y if classes else len(X), settings.validation_fraction, settings.seed, stratify=classes)
         validation = (X[held_out], y[held_out], weights[held_out])
     monitors: list[Monitor] = [stopping(settings, validation is not None), *estimator.callbacks]
@@ -78,7 +83,7 @@ def _fit(estimator: Any, X: Array, y: Array, target: Target, settings: Settings,
     estimator.model_, estimator.run_ = train_model(
         X[rest],
         y[rest],
-        target,
+        target(rest),
         settings,
         weights=weights[rest],
         validation=validation,
@@ -186,7 +191,7 @@ class NetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         target = classification(y, settings)
         self.classes_ = target.classes
         weights = weights * class_weights(self.classes_, y, self.class_weight)
-        _fit(self, X, y, target, settings, weights)
+        _fit(self, X, y, settings, weights, lambda rows: target)
         return self
 
     def predict_proba(self, X: Any) -> Array:
@@ -198,7 +203,7 @@ class NetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return _model(self).predict(_rows(self, X))
 
 
-class NetRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class NetRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """A dense network that predicts amounts, one or several.
 
     Inputs are standardised as in `NetClassifier`, whose parameters it shares; targets are too, except for the Poisson
@@ -274,7 +279,7 @@ class NetRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         settings = _settings(self, ("loss",))
         X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), multi_output=True, y_numeric=True)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
-        _fit(self, X, y, regression(y, settings), settings, weights)
+        _fit(self, X, y, settings, weights, lambda rows: regression(y[rows], settings, weights[rows]))
         return self
 
     def predict(self, X: Any) -> Array:

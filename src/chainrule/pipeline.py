@@ -188,10 +188,12 @@ class Target:
     def encode(self, y: Array) -> Array:
         """Targets as the loss takes them: class numbers, 0/1 in one column, or scaled amounts (n, k).
 
-        Raises `InvalidValueError` for a label that the training rows did not have.
+        Raises `InvalidValueError` for a label that the training rows did not have, and for counts below 0.
         """
         if self.classes is None:
             amounts = np.asarray(y, np.float64).reshape(len(y), -1)
+            if isinstance(self.loss, Poisson) and (amounts < 0).any():
+                raise_all([must_be("y", "targets", "counts >= 0 for the Poisson loss", float(amounts.min()))])
             return amounts if self.scaling is None else self.scaling.apply(amounts)
         unknown = sorted(set(np.unique(y).tolist()) - set(self.classes.tolist()))
         raise_all([must_be("y", "labels", f"among {self.classes.tolist()}", unknown)] if unknown else [])
@@ -209,14 +211,12 @@ def classification(y: Array, settings: Settings) -> Target:
     return Target(classes, SoftmaxCrossEntropy(settings.label_smoothing), len(classes), None)
 
 
-def regression(y: Array, settings: Settings) -> Target:
-    """One output per column of y; targets are standardised where the link is the identity."""
+def regression(y: Array, settings: Settings, weights: Array | None = None) -> Target:
+    """One output per column of y; targets are standardised where the link is the identity, weighted as inputs are."""
     loss = REGRESSION_LOSSES[settings.loss]
     amounts = np.asarray(y, np.float64).reshape(len(y), -1)
-    if isinstance(loss, Poisson) and (amounts < 0).any():
-        raise_all([must_be("y", "targets", "counts >= 0 for the Poisson loss", float(amounts.min()))])
     scaled = getattr(loss, "link", "") == "identity"
-    return Target(None, loss, amounts.shape[1], Standardizer.fit(amounts) if scaled else None)
+    return Target(None, loss, amounts.shape[1], Standardizer.fit(amounts, weights=weights) if scaled else None)
 
 
 def class_weights(classes: Array, y: Array, weight: Mapping[Any, float] | str | None) -> Array:
@@ -244,9 +244,11 @@ def class_weights(classes: Array, y: Array, weight: Mapping[Any, float] | str | 
     return np.array([float(weight.get(label, 1.0)) for label in classes.tolist()])[codes]
 
 
-def scaler(X: Array, scaling: str) -> Standardizer:
-    """The scaling of inputs, from training rows only."""
-    return Standardizer.identity(X.shape[1]) if scaling == "none" else Standardizer.fit(X, shared=scaling == "shared")
+def scaler(X: Array, scaling: str, weights: Array | None = None) -> Standardizer:
+    """The scaling of inputs, from training rows only; a row of weight 2 counts as two rows."""
+    if scaling == "none":
+        return Standardizer.identity(X.shape[1])
+    return Standardizer.fit(X, shared=scaling == "shared", weights=weights)
 
 
 def train_model(
@@ -265,7 +267,7 @@ def train_model(
 
     `validation` is (X, y) or (X, y, weights) in the user's units; with it, the best epoch's weights are kept.
     """
-    inputs = scaler(X, settings.scaling)
+    inputs = scaler(X, settings.scaling, weights)
     net = settings.network(X.shape[1], target.outputs)
     recipe = settings.recipe(net, target.loss, len(X))
     rows = Rows.of(recipe, inputs.apply(X, settings.dtype), target.encode(y), weights)

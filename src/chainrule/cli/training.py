@@ -253,7 +253,7 @@ def _show(parts: Parts, model: Model, run: Run, summary: Mapping[str, Any], fold
 
 def _range_test(job: Job, settings: RangeTest) -> RangeResult:
     data = job.parts.train
-    inputs = scaler(data.X, job.settings.scaling)
+    inputs = scaler(data.X, job.settings.scaling, job.weights)
     net = job.settings.network(data.X.shape[1], job.target.outputs)
     recipe = job.settings.recipe(net, job.target.loss, len(data.X))
     rows = Rows.of(recipe, inputs.apply(data.X, job.settings.dtype), job.target.encode(data.y), job.weights)

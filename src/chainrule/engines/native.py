@@ -6,7 +6,7 @@ In: a recipe and rows. Out: a session that holds all numbers in the extension's 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -89,8 +89,9 @@ class NativeSession:
         return tuple(1e-9 * each for each in self._run.nanoseconds)
 
 
-def _pair(vectors: Any) -> tuple[Array | None, Array | None]:
-    first, second, *_ = (*vectors, None, None)
+def _pair(vectors: Iterable[Array]) -> tuple[Array | None, Array | None]:
+    """The optimiser's first and second vector, None where it has fewer."""
+    first, second, *_ = [*vectors, None, None]
     return first, second
 
 

@@ -1,4 +1,4 @@
-"""Why: an engine without Python inside needs the network as a flat table: which operations, on which numbers, in which order.
+"""Why: an engine without Python inside needs the network as a flat table: which operations, on which numbers, when.
 
 In: a recipe. Out: a `Plan`: stages (layers fused into one), lines (phases of a step) with what each costs, and the memory
 that a session takes.
@@ -6,7 +6,6 @@ that a session takes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from enum import IntEnum
@@ -23,10 +22,11 @@ from chainrule.nn.optimizers import OPTIMIZERS
 from chainrule.nn.penalties import ClipNorm, ClipValue
 from chainrule.nn.step import Recipe
 
-# Codes as the enumerations of native/plan.hpp number them.
-_ACTIVATIONS = "identity sigmoid tanh relu leaky_relu elu selu gelu silu softplus mish exp".split()
-_LOSSES = "BinaryCrossEntropy SoftmaxCrossEntropy MeanSquared MeanAbsolute Huber Poisson".split()
-_OPTIMIZERS = "GradientDescent Momentum ClassicalMomentum Nesterov RMSProp AdaGrad Adam AdamW".split()
+# Codes: the places in these lists, as the enumerations of native/plan.hpp number them.
+_ACTIVATIONS = ["identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu"]
+_ACTIVATIONS += ["selu", "gelu", "silu", "softplus", "mish", "exp"]
+_LOSSES = ["BinaryCrossEntropy", "SoftmaxCrossEntropy", "MeanSquared", "MeanAbsolute", "Huber", "Poisson"]
+_OPTIMIZERS = ["GradientDescent", "Momentum", "ClassicalMomentum", "Nesterov", "RMSProp", "AdaGrad", "Adam", "AdamW"]
 _FUNCTION_CODE = {type(ACTIVATIONS[name]): code for code, name in enumerate(_ACTIVATIONS)}
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.nn.activations import activation
+from chainrule.nn.activations import Function, activation
 from chainrule.nn.layers import Activation, Context, Dense, Layer
 from chainrule.nn.losses import Loss, SoftmaxCrossEntropy
 from chainrule.nn.net import Net
@@ -126,7 +126,7 @@ def _stage(net: Net, i: int, rows: int, cached: int) -> Stage:
     forward, backward = _operations(layer, rows, d, k)
     equations, shapes = read_docstring(layer)
     if isinstance(layer, Activation):
-        equations = _with_function(equations, layer)
+        equations = _with_function(equations, layer.function, "g")
     if isinstance(layer, Dense) and not layer.bias:
         equations, shapes = _without_bias(equations), {k: v for k, v in shapes.items() if k != "b"}
     return Stage(
@@ -153,6 +153,8 @@ def _operations(layer: Layer, n: int, d: int, k: int) -> tuple[int, int]:
 
 def _loss_stage(loss: Loss, number: int, rows: int, k: int) -> Stage:
     equations, shapes = read_docstring(loss)
+    if hasattr(loss, "link"):
+        equations = _with_function(equations, loss.link, "f")
     per_entry = 6 if isinstance(loss, SoftmaxCrossEntropy) else 4
     return Stage(
         number=number,
@@ -180,12 +182,11 @@ def _summary(piece: Any) -> str:
     return (inspect.getdoc(type(piece)) or "").split("\n\n")[0].replace("\n", " ")
 
 
-def _with_function(equations: tuple[Equation, ...], layer: Activation) -> tuple[Equation, ...]:
-    """The layer's equations followed by the definition of its function g."""
-    function = activation(layer.function)
-    inner, _ = read_docstring(function)
+def _with_function(equations: tuple[Equation, ...], function: str | Function, letter: str) -> tuple[Equation, ...]:
+    """The piece's equations followed by the definition of its function under the letter that they use."""
+    inner, _ = read_docstring(activation(function))
     start = len(equations)
-    named = (Equation(start + e.number, e.direction, e.text) for e in inner)
+    named = (Equation(start + e.number, e.direction, e.text.replace("g'", f"{letter}'")) for e in inner)
     return (*equations, *named)
 
 
