@@ -108,15 +108,14 @@ def read() -> Digits:
 def until(epochs: Iterator[Callable[[], float]], goal: float) -> Reached:
     """Trains by taking the next epoch and measures by calling what it gives, to the goal or to the last epoch."""
     training = measuring = accuracy = 0.0
-    for number in range(1, EPOCHS + 1):
+    done = 0
+    while accuracy < goal and done < EPOCHS:
         began = time.perf_counter()
         measure = next(epochs)
         trained = time.perf_counter()
-        accuracy = measure()
+        accuracy, done = measure(), done + 1
         training, measuring = training + trained - began, measuring + time.perf_counter() - trained
-        if accuracy >= goal:
-            break
-    return Reached(number, training, measuring, accuracy)
+    return Reached(done, training, measuring, accuracy)
 
 
 def ours(digits: Digits, seed: int, engine: str) -> Iterator[Callable[[], float]]:

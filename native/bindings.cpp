@@ -29,19 +29,49 @@ using Target = nb::ndarray<nb::c_contig, nb::device::cpu>;
 
 Stage stage_of(const std::int64_t* n, const double* x) {
     return {
-        .inputs = n[0], .outputs = n[1], .dense = n[2], .norm = Norm(n[3]), .activation = Activation(n[4]),
-        .slope = Slope(n[5]), .W = n[6], .b = n[7], .gamma = n[8], .beta = n[9], .mean = n[10], .variance = n[11],
-        .drops = n[12], .threshold = n[13], .mask_layer = n[14],
-        .a = x[0], .keep_scale = x[1], .momentum = x[2], .epsilon = x[3],
-        .rate_W = x[4], .rate_b = x[5], .rate_gamma = x[6], .rate_beta = x[7],
+        .inputs = n[0],
+        .outputs = n[1],
+        .dense = n[2],
+        .norm = Norm(n[3]),
+        .activation = Activation(n[4]),
+        .slope = Slope(n[5]),
+        .W = n[6],
+        .b = n[7],
+        .gamma = n[8],
+        .beta = n[9],
+        .mean = n[10],
+        .variance = n[11],
+        .drops = n[12],
+        .threshold = n[13],
+        .mask_layer = n[14],
+        .a = x[0],
+        .keep_scale = x[1],
+        .momentum = x[2],
+        .epsilon = x[3],
+        .rate_W = x[4],
+        .rate_b = x[5],
+        .rate_gamma = x[6],
+        .rate_beta = x[7],
     };
 }
 
 Settings settings_of(const std::vector<std::int64_t>& n, const std::vector<double>& x, std::uint64_t seed) {
     return {
-        .loss = Loss(n.at(0)), .link = Activation(n.at(1)), .label_smoothing = x.at(0), .delta = x.at(1),
-        .optimizer = Optimizer(n.at(2)), .beta1 = x.at(2), .beta2 = x.at(3), .epsilon = x.at(4), .weight_decay = x.at(5),
-        .l1 = x.at(6), .l2 = x.at(7), .clip = Clip(n.at(3)), .clip_limit = x.at(8), .seed = seed, .batch_size = n.at(4),
+        .loss = Loss(n.at(0)),
+        .link = Activation(n.at(1)),
+        .label_smoothing = x.at(0),
+        .delta = x.at(1),
+        .optimizer = Optimizer(n.at(2)),
+        .beta1 = x.at(2),
+        .beta2 = x.at(3),
+        .epsilon = x.at(4),
+        .weight_decay = x.at(5),
+        .l1 = x.at(6),
+        .l2 = x.at(7),
+        .clip = Clip(n.at(3)),
+        .clip_limit = x.at(8),
+        .seed = seed,
+        .batch_size = n.at(4),
     };
 }
 
@@ -59,10 +89,14 @@ class Session {
         for (std::size_t i = 0; i < stages.shape(0); ++i)
             rows.push_back(stage_of(stages.data() + i * stage_integers, stage_reals.data() + i * stage_reals_count));
         std::vector<Line> phases;
-        for (std::size_t i = 0; i < lines.shape(0); ++i) phases.push_back({Op(lines.data()[2 * i]), lines.data()[2 * i + 1]});
+        for (std::size_t i = 0; i < lines.shape(0); ++i)
+            phases.push_back({Op(lines.data()[2 * i]), lines.data()[2 * i + 1]});
         const Problem problem{
-            rows, phases, settings_of(settings, setting_reals, seed),
-            {X.data(), Y.data(), c.data(), static_cast<std::int64_t>(X.shape(0))}, threads
+            rows,
+            phases,
+            settings_of(settings, setting_reals, seed),
+            {X.data(), Y.data(), c.data(), static_cast<std::int64_t>(X.shape(0))},
+            threads
         };
         const Isa isa = chosen_isa();
         isa_ = isa.name;
@@ -72,14 +106,18 @@ class Session {
         trainer_.reset(number_bytes_ == 4 ? isa.make_float32(problem) : isa.make_float64(problem));
     }
 
-    void read(Target w, Target statistics, std::optional<Target> first, std::optional<Target> second) {
+    /// Copies all numbers out; gives the number of steps done so far.
+    std::int64_t read(Target w, Target statistics, std::optional<Target> first, std::optional<Target> second) {
         const Vectors to = vectors(w, statistics, first, second);
         nb::gil_scoped_release released;
         const std::scoped_lock lock(mutex_);
         trainer_->read(to);
+        return trainer_->step();
     }
 
-    void write(Matrix w, Matrix statistics, std::optional<Matrix> first, std::optional<Matrix> second, std::int64_t step) {
+    void write(
+        Matrix w, Matrix statistics, std::optional<Matrix> first, std::optional<Matrix> second, std::int64_t step
+    ) {
         const auto data = [](const Matrix& m) { return const_cast<void*>(m.data()); };
         const Vectors from{data(w), data(statistics), first ? data(*first) : nullptr, second ? data(*second) : nullptr};
         nb::gil_scoped_release released;
@@ -100,9 +138,11 @@ class Session {
     }
 
     void logits(Matrix X, Target Z) {
-        if (X.ndim() != 2 || Z.ndim() != 2 || X.shape(1) != inputs_ || Z.shape(1) != outputs_ || X.shape(0) != Z.shape(0)
-            || X.itemsize() != number_bytes_ || Z.itemsize() != number_bytes_)
-            throw std::invalid_argument("Session: X and Z must be (n, inputs) and (n, outputs) in the session's dtype.");
+        if (X.ndim() != 2 || Z.ndim() != 2 || X.shape(1) != inputs_ || Z.shape(1) != outputs_
+            || X.shape(0) != Z.shape(0) || X.itemsize() != number_bytes_ || Z.itemsize() != number_bytes_)
+            throw std::invalid_argument(
+                "Session: X and Z must be (n, inputs) and (n, outputs) in the session's dtype."
+            );
         const auto n = static_cast<std::int64_t>(X.shape(0));
         if (n == 0) return;
         if (n > 4) {
@@ -121,7 +161,6 @@ class Session {
         trainer_->logits(X.data(), n, Z.data());
     }
 
-    std::int64_t step() const { return trainer_->step(); }
     void profile() { trainer_->profile(); }
     std::vector<double> nanoseconds() const { return {trainer_->nanoseconds().begin(), trainer_->nanoseconds().end()}; }
     std::size_t bytes() const { return trainer_->bytes(); }
@@ -168,20 +207,22 @@ NB_MODULE(_native, module) {
     nb::class_<Session>(module, "Session")
         .def(
             nb::init<
-                Table, Reals, Table, const std::vector<std::int64_t>&, const std::vector<double>&, std::uint64_t, Matrix,
-                Matrix, Matrix, int>(),
+                Table, Reals, Table, const std::vector<std::int64_t>&, const std::vector<double>&, std::uint64_t,
+                Matrix, Matrix, Matrix, int>(),
             nb::arg("stages"), nb::arg("stage_reals"), nb::arg("lines"), nb::arg("settings"), nb::arg("setting_reals"),
             nb::arg("seed"), nb::arg("X"), nb::arg("Y"), nb::arg("c"), nb::arg("threads")
         )
-        .def("read", &Session::read, nb::arg("w"), nb::arg("statistics"), nb::arg("first").none(), nb::arg("second").none())
         .def(
-            "write", &Session::write, nb::arg("w"), nb::arg("statistics"), nb::arg("first").none(), nb::arg("second").none(),
-            nb::arg("step")
+            "read", &Session::read, nb::arg("w"), nb::arg("statistics"), nb::arg("first").none(),
+            nb::arg("second").none()
+        )
+        .def(
+            "write", &Session::write, nb::arg("w"), nb::arg("statistics"), nb::arg("first").none(),
+            nb::arg("second").none(), nb::arg("step")
         )
         .def("run", &Session::run, nb::arg("epoch"), nb::arg("first"), nb::arg("rates"), nb::arg("stop"))
         .def("logits", &Session::logits, nb::arg("X"), nb::arg("Z"))
         .def("profile", &Session::profile)
-        .def_prop_ro("step", &Session::step)
         .def_prop_ro("nanoseconds", &Session::nanoseconds)
         .def_prop_ro("nbytes", &Session::bytes)
         .def_prop_ro("threads", &Session::threads)

@@ -7,10 +7,10 @@
 
 namespace chainrule {
 
-#define CHAINRULE_DECLARE(isa)                 \
-    namespace isa {                            \
-    Trainer* make_float32(const Problem&);     \
-    Trainer* make_float64(const Problem&);     \
+#define CHAINRULE_DECLARE(isa)             \
+    namespace isa {                        \
+    Trainer* make_float32(const Problem&); \
+    Trainer* make_float64(const Problem&); \
     }
 #if defined(__x86_64__)
 CHAINRULE_DECLARE(v2)
@@ -27,8 +27,9 @@ namespace {
 const Isa isas[] = {
     {"v4",
      [] {
-         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd")
-                && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi2");
+         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
+                && __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq")
+                && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi2");
      },
      v4::make_float32, v4::make_float64},
     {"v3",
@@ -51,7 +52,8 @@ std::vector<Isa> available_isas() {
 
 Isa chosen_isa() {
     const std::vector<Isa> found = available_isas();
-    if (found.empty()) throw std::invalid_argument("CHAINRULE_ISA: this processor has none of the instruction sets built in.");
+    if (found.empty())
+        throw std::invalid_argument("CHAINRULE_ISA: this processor has none of the instruction sets built in.");
     const char* wanted = std::getenv("CHAINRULE_ISA");
     if (wanted == nullptr || *wanted == '\0') return found.front();
     std::string names;

@@ -14,7 +14,9 @@ constexpr int passes = 3;
 }  // namespace
 
 EpochOrder::EpochOrder(std::uint64_t seed, std::int64_t rows, bool shuffles)
-    : stream_(Stream::from_seed(seed).fold(Purpose::shuffle)), shuffles_(shuffles), order_(static_cast<std::size_t>(rows)) {
+    : stream_(Stream::from_seed(seed).fold(Purpose::shuffle)),
+      shuffles_(shuffles),
+      order_(static_cast<std::size_t>(rows)) {
     for (std::size_t i = 0; i < order_.size(); ++i) order_[i] = static_cast<std::uint32_t>(i);
     if (shuffles_) {
         entries_.resize(order_.size());

@@ -8,7 +8,18 @@ namespace chainrule {
 enum class Norm : std::int64_t { none, batch, layer };
 
 enum class Activation : std::int64_t {
-    identity, sigmoid, tanh, relu, leaky_relu, elu, selu, gelu, silu, softplus, mish, exp
+    identity,
+    sigmoid,
+    tanh,
+    relu,
+    leaky_relu,
+    elu,
+    selu,
+    gelu,
+    silu,
+    softplus,
+    mish,
+    exp
 };
 
 /// What the backward pass multiplies by: nothing, g' computed from the output Y, or the factor S kept by the forward pass.
@@ -17,7 +28,14 @@ enum class Slope : std::int64_t { none, from_output, kept };
 enum class Loss : std::int64_t { binary, softmax, squared, absolute, huber, poisson };
 
 enum class Optimizer : std::int64_t {
-    gradient_descent, momentum, classical_momentum, nesterov, rmsprop, adagrad, adam, adamw
+    gradient_descent,
+    momentum,
+    classical_momentum,
+    nesterov,
+    rmsprop,
+    adagrad,
+    adam,
+    adamw
 };
 
 enum class Clip : std::int64_t { none, norm, value };

@@ -67,5 +67,4 @@ struct Problem {
     int threads;  // 0: chosen from the work of a step
 };
 
-
 }  // namespace chainrule

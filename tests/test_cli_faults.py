@@ -203,7 +203,10 @@ WRONG_ROWS = {
     "another width": (["predict", "MODEL", "digits"], "X must be of shape (n, 2), one column per feature of the model"),
     "missing rows": (["predict", "MODEL", "nothere.csv"], "'nothere.csv'"),
     "answers nowhere": (["predict", "MODEL", "good.csv", "--out", "nowhere/answers.csv"], "'nowhere' must exist"),
-    "folder as answers": (["predict", "MODEL", "good.csv", "--out", "."], "write: path must be a file's, got '.'. It is a folder."),
+    "folder as answers": (
+        ["predict", "MODEL", "good.csv", "--out", "."],
+        "write: path must be a file's, got '.'. It is a folder.",
+    ),
     "unseen label": (["evaluate", "MODEL", "new.csv"], "labels must be among ['x', 'y'], got ['z']."),
     "unknown target": (["evaluate", "MODEL", "good.csv", "--target", "kin"], "got 'kin'. Did you mean 'kind'?"),
     "columns of built-in data": (["evaluate", "MODEL", "digits"], "digits: columns must be 2, as in training, got 64."),

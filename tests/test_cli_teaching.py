@@ -1,6 +1,6 @@
 """Why: who studies or teaches asks for derivations, gradient checks and learning rates from the command line.
 
-In: `explain`, `gradcheck`, `lr-find`, `info`. Out: text, Markdown, JSON, pictures, and an exit code that a check can rest on.
+In: `explain`, `gradcheck`, `lr-find`, `info`. Out: text, Markdown, JSON, pictures, an exit code that a check can rest on.
 """
 
 import json
@@ -89,7 +89,7 @@ def test_gradcheck_of_sources_and_models_as_json(chainrule, run_folder):
 def test_gradcheck_fails_on_a_wrong_backward_and_names_it(chainrule, monkeypatch):
     right = Dense.backward
 
-    def without_rows(self, p, saved, dZ, ctx):  # noqa: N803
+    def without_rows(self, p, saved, dZ, ctx):
         dA, grads = right(self, p, saved, dZ, ctx)
         return dA, grads | {"W": grads["W"] / len(dZ)}
 

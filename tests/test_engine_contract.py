@@ -47,7 +47,7 @@ from chainrule.random import Purpose, Stream
 
 STEPS = 20
 DRAWS = 5
-EXAMPLES = {"reference": 10, "native": 60, "jax": 8}
+EXAMPLES = {"reference": 10, "native": 40, "jax": 8}
 """Trainings drawn for each engine; JAX compiles every one, which takes seconds."""
 
 UNIT = float(np.finfo(np.float32).eps)
@@ -187,8 +187,9 @@ def holds(engine: Any, case: Case, dtype: str) -> bool:
     recipe, rows = case.rows(dtype)
     if engine.supports(recipe):
         return False
-    expected = outcome(ReferenceEngine(), case, "float64")[0]
-    allowed = bounds(case, dtype, expected)
+    with np.errstate(over="ignore", invalid="ignore"):
+        expected = outcome(ReferenceEngine(), case, "float64")[0]
+        allowed = bounds(case, dtype, expected)
     if allowed is None:
         return False
     found, session = outcome(engine, case, dtype)
@@ -324,7 +325,7 @@ def test_every_loss_activation_and_optimizer_follows_the_float64_reference(quick
     ]
     optimizer, rate = OPTIMIZERS[i % len(OPTIMIZERS)]
     net = Net(7, [*hidden, Dropout(0.2), Dense(3)])
-    recipe = Recipe(net, LOSSES[i], optimizer, Penalty(1e-4, 1e-3), ClipNorm(0.5), {"0.*": 0.5}, 8, seed=i)
+    recipe = Recipe(net, LOSSES[i], optimizer, Penalty(1e-4, 1e-3), ClipNorm(0.5), {"0.*": 0.5}, 16, seed=i)
     assert not quick.supports(replace(recipe, dtype="float64"))
     assert holds(quick, fill(recipe, 16, rate / 4, i % 2 == 1, i), "float64")
 

@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score, train_test_split
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -80,7 +80,6 @@ def test_regressor_gives_amounts_in_their_unit():
         [10, -3, 7],
         [0.0, 1.0, 2.5e9],
         np.array(["x", "y", "z"], object),
-        [b"\xc3", 2, 3][1:] + [5],
     ],
     ids=str,
 )
@@ -228,7 +227,8 @@ def test_grid_search_and_cross_validation():
     search = GridSearchCV(make_pipeline(StandardScaler(), classifier()), grid, cv=2).fit(X, y)
     assert search.best_params_["netclassifier__learning_rate_init"] == 0.05
     assert search.best_score_ > 0.9
-    assert cross_val_score(regressor((8,)), X[:, :3], X[:, 3], cv=3).mean() > 0.3
+    shuffled = KFold(3, shuffle=True, random_state=0)
+    assert cross_val_score(regressor(learning_rate_init=0.01), X[:, :3], X[:, 3], cv=shuffled).mean() > 0.8
 
 
 def test_frames_survive_a_pipeline():
@@ -406,11 +406,12 @@ def test_poisson_predicts_rates_of_counts():
     rng = np.random.default_rng(0)
     X = rng.uniform(-1, 1, size=(2000, 1))
     rate = np.exp(0.5 + 1.5 * X[:, 0])
-    network = regressor((16,), loss="poisson", max_iter=60, learning_rate_init=0.01).fit(X, rng.poisson(rate))
+    options = {"max_iter": 60, "n_iter_no_change": 60, "learning_rate_init": 0.01, "schedule": "cosine"}
+    network = regressor((16,), loss="poisson", **options).fit(X, rng.poisson(rate))
     predicted = network.predict(X)
     assert (predicted > 0).all()
-    # 2000 counts around rates of 0.4 to 7: the mean relative error of a fit is a few percent
-    assert np.abs(predicted / rate - 1).mean() < 0.1
+    # 2000 counts of mean 2.3 give a smooth curve with ten effective numbers an error of about √(10 / 4600) = 0.05
+    assert np.abs(predicted / rate - 1).mean() < 0.05
     with pytest.raises(InvalidValueError, match=re.escape("counts >= 0 for the Poisson loss, got -1.0.")):
         network.fit(X, np.where(np.arange(2000) == 7, -1.0, 1.0))
 
@@ -433,12 +434,12 @@ def test_label_smoothing_holds_probabilities_back(classes):
     rng = np.random.default_rng(0)
     y = np.arange(90) % classes
     X = 10.0 * np.eye(classes)[y] + rng.normal(size=(90, classes))
-    options = {"max_iter": 300, "learning_rate_init": 0.02, "batch_size": None, "dtype": "float64"}
+    options = {"max_iter": 1000, "n_iter_no_change": 1000, "learning_rate_init": 0.02, "batch_size": None}
     sharp = classifier((8,), **options).fit(X, y)
     smooth = classifier((8,), label_smoothing=0.2, **options).fit(X, y)
     assert sharp.predict_proba(X).max(axis=1).min() > 0.98
     # the loss is least where every probability is the smoothed target: 1 - ε + ε/K
-    np.testing.assert_allclose(smooth.predict_proba(X).max(axis=1).mean(), 1 - 0.2 + 0.2 / classes, atol=0.01)
+    np.testing.assert_allclose(smooth.predict_proba(X).max(axis=1).mean(), 1 - 0.2 + 0.2 / classes, atol=0.005)
     assert smooth.score(X, y) == 1.0
 
 

@@ -64,8 +64,7 @@ def loaded(path, data):
     path.write_bytes(data)
     try:
         return parts(load_model(path))
-    except FormatError as error:
-        assert str(error).startswith("model.safetensors: ")
+    except FormatError:
         return None
 
 
@@ -310,7 +309,7 @@ def test_amounts_take_no_classes(path):
 
 def test_wrong_checksum_is_named(path):
     forge(path, put("target_name", value="other"), digest=False)
-    with pytest.raises(FormatError, match="the checksum does not match. The file is damaged; use a copy"):
+    with pytest.raises(FormatError, match=r"the checksum does not match\. The file is damaged; use a copy"):
         load_model(path)
 
 

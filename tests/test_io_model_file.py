@@ -203,7 +203,7 @@ def test_file_is_plain_safetensors_that_others_can_read(tmp_path):
 
 
 def test_missing_file_and_missing_folder(tmp_path):
-    with pytest.raises(MissingError, match="must exist. Train one with `chainrule train`"):
+    with pytest.raises(MissingError, match=r"must exist\. Train one with `chainrule train`"):
         load_model(tmp_path / "none.safetensors")
     with pytest.raises(MissingError, match="Create it first"):
         save_model(model_of([Dense(1)], MeanSquared()), tmp_path / "none" / "model.safetensors")

@@ -16,7 +16,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr auto poll_interval = std::chrono::milliseconds(20);
-constexpr double flops_per_thread = 5e6;         // work of a step that is worth one more thread
+constexpr double flops_per_thread = 5e6;        // work of a step that is worth one more thread
 constexpr double infer_flops_per_thread = 1e8;  // and of a prediction, which starts its threads each time
 constexpr std::int64_t infer_chunk = 192;
 
@@ -24,9 +24,12 @@ template <class T>
 class TrainerOf final : public Trainer {
   public:
     explicit TrainerOf(const Problem& problem)
-        : phases_(problem), lines_(problem.lines.begin(), problem.lines.end()), nanoseconds_(lines_.size()),
+        : phases_(problem),
+          lines_(problem.lines.begin(), problem.lines.end()),
+          nanoseconds_(lines_.size()),
           order_(problem.settings.seed, problem.rows.count, problem.settings.batch_size < problem.rows.count),
-          rows_(problem.rows.count), threads_(problem.threads) {}
+          rows_(problem.rows.count),
+          threads_(problem.threads) {}
 
     void read(const Vectors& to) const override { phases_.network.read(to); }
 
@@ -44,7 +47,8 @@ class TrainerOf final : public Trainer {
         if (threads_ > 0) return threads_;
         double flops = 0;
         for (const StageState<T>& s : phases_.network.stages)
-            if (s.plan.dense) flops += 6.0 * static_cast<double>(phases_.network.batch * s.plan.inputs * s.plan.outputs);
+            if (s.plan.dense)
+                flops += 6.0 * static_cast<double>(phases_.network.batch * s.plan.inputs * s.plan.outputs);
         return std::max(1, static_cast<int>(std::min<double>(allowed_threads(), flops / flops_per_thread)));
     }
 
@@ -58,7 +62,9 @@ class TrainerOf final : public Trainer {
         stopping_ = false;
         next_task_.store(0, std::memory_order_relaxed);
         last_poll_ = Clock::now();
-        in_team(threads(), [](void* self, int id, int members) { static_cast<TrainerOf*>(self)->work(id, members); }, this);
+        in_team(
+            threads(), [](void* self, int id, int members) { static_cast<TrainerOf*>(self)->work(id, members); }, this
+        );
         return sums_;
     }
 
@@ -71,7 +77,9 @@ class TrainerOf final : public Trainer {
             widest = std::max(widest, Panels<T>::padded(s.plan.outputs));
         }
         const std::int64_t rows = std::min(n, infer_chunk);
-        const int wanted = static_cast<int>(std::min<double>(flops / infer_flops_per_thread, static_cast<double>(ceiling(n, infer_chunk))));
+        const int wanted = static_cast<int>(
+            std::min<double>(flops / infer_flops_per_thread, static_cast<double>(ceiling(n, infer_chunk)))
+        );
         const int members = threads_ > 0 ? threads_ : std::max(1, std::min(allowed_threads(), wanted));
         reserve(rows, widest, members);
         next_task_.store(0, std::memory_order_relaxed);
@@ -110,7 +118,8 @@ class TrainerOf final : public Trainer {
             for (std::int64_t task = 0; task < count; ++task) phases_.run(line, task);
             return;
         }
-        for (std::int64_t task; (task = next_task_.fetch_add(1, std::memory_order_relaxed)) < count;) phases_.run(line, task);
+        for (std::int64_t task; (task = next_task_.fetch_add(1, std::memory_order_relaxed)) < count;)
+            phases_.run(line, task);
     }
 
     /// Runs once between two phases, while all members wait.
@@ -165,7 +174,8 @@ class TrainerOf final : public Trainer {
 
     void infer(int id) {
         const std::int64_t rows = std::min(infer_.n, infer_chunk), room = rows * infer_width();
-        for (std::int64_t task; (task = next_task_.fetch_add(1, std::memory_order_relaxed)) < ceiling(infer_.n, infer_chunk);) {
+        for (std::int64_t task;
+             (task = next_task_.fetch_add(1, std::memory_order_relaxed)) < ceiling(infer_.n, infer_chunk);) {
             const std::int64_t first = task * infer_chunk, n = std::min(infer_chunk, infer_.n - first);
             const std::int64_t d = phases_.network.X.columns;
             T *from = infer_buffers_[0] + id * room, *to = infer_buffers_[1] + id * room;
@@ -182,7 +192,8 @@ class TrainerOf final : public Trainer {
 
     std::int64_t infer_width() const {
         std::int64_t widest = Panels<T>::padded(phases_.network.X.columns);
-        for (const StageState<T>& s : phases_.network.stages) widest = std::max(widest, Panels<T>::padded(s.plan.outputs));
+        for (const StageState<T>& s : phases_.network.stages)
+            widest = std::max(widest, Panels<T>::padded(s.plan.outputs));
         return widest;
     }
 
@@ -190,9 +201,10 @@ class TrainerOf final : public Trainer {
         const T epsilon = static_cast<T>(s.plan.epsilon);
         for (std::int64_t q = 0; q < Y.count(); ++q) {
             const T* const bias = s.bias() ? s.bias() + q * panel_width<T> : nullptr;
-            if (s.plan.dense && A.rows == 1) multiply_row<T>(A.data, s.weights, bias, Y.data, q);
-            else if (s.plan.dense) multiply<T>(A, s.weights, bias, Y, q, 0, A.rows);
-            else std::copy(A.panel(q), A.panel(q) + A.rows * A.width(q), Y.panel(q));
+            if (s.plan.dense)
+                multiply<T>(A, s.weights, bias, Y, q, 0, A.rows);
+            else
+                std::copy(A.panel(q), A.panel(q) + A.rows * A.width(q), Y.panel(q));
             if (s.batch_norm()) batch_norm_infer<T>(Y, q, 0, A.rows, s.norm, epsilon);
         }
         if (s.layer_norm())

@@ -1,5 +1,5 @@
 // Why: loss, score and gradient of a row come from the same few numbers, so they are computed together.
-// In: logits in panels, targets, weights. Out: G = c/C dL/dZ, zero where columns only fill up a panel; Σ c L and Σ c score.
+// In: logits in panels, targets, weights. Out: G = c/C dL/dZ, zero where columns only fill up a panel; Σ c L, Σ c score.
 #pragma once
 #include "activations.hpp"
 #include "norms.hpp"
@@ -51,7 +51,9 @@ inline Entry<T> entry(Vec<T> Z, Vec<T> A, Vec<T> Y, T delta) {
 
 /// Rows [first, last) of a loss that is a mean over columns.
 template <class T, Loss kind, class Link>
-inline Measured columnwise(Panels<T> Z, const Targets<T>& targets, Panels<T> G, std::int64_t first, std::int64_t last, T delta) {
+inline Measured columnwise(
+    Panels<T> Z, const Targets<T>& targets, Panels<T> G, std::int64_t first, std::int64_t last, T delta
+) {
     Measured measured;
     const T k = static_cast<T>(Z.columns);
     for (std::int64_t p = 0; p < Z.count(); ++p)
@@ -88,7 +90,9 @@ inline double all_right(Panels<T> Z, const Targets<T>& targets, std::int64_t fir
 
 /// Softmax cross-entropy of rows [first, last), each on its own: any number of classes.
 template <class T>
-inline Measured softmax_rows(Panels<T> Z, const Targets<T>& targets, Panels<T> G, std::int64_t first, std::int64_t last, T smoothing) {
+inline Measured softmax_rows(
+    Panels<T> Z, const Targets<T>& targets, Panels<T> G, std::int64_t first, std::int64_t last, T smoothing
+) {
     constexpr int n = lanes<T>;
     Measured measured;
     const std::int64_t k = Z.columns;
@@ -126,7 +130,9 @@ inline Measured softmax_rows(Panels<T> Z, const Targets<T>& targets, Panels<T> G
 
 /// The same where one vector holds a row: as many rows at once as a vector has lanes, column by column.
 template <class T>
-inline Measured softmax_narrow(Panels<T> Z, const Targets<T>& targets, Panels<T> G, std::int64_t first, std::int64_t last, T smoothing) {
+inline Measured softmax_narrow(
+    Panels<T> Z, const Targets<T>& targets, Panels<T> G, std::int64_t first, std::int64_t last, T smoothing
+) {
     constexpr int n = lanes<T>;
     const int k = static_cast<int>(Z.columns);
     const T even = smoothing / static_cast<T>(k);
@@ -181,10 +187,14 @@ inline Measured through_link(
 ) {
     const T delta = static_cast<T>(s.delta);
     switch (s.link) {
-        case Activation::sigmoid: return columnwise<T, kind, Function<T, Activation::sigmoid>>(Z, targets, G, first, last, delta);
-        case Activation::tanh: return columnwise<T, kind, Function<T, Activation::tanh>>(Z, targets, G, first, last, delta);
-        case Activation::relu: return columnwise<T, kind, Function<T, Activation::relu>>(Z, targets, G, first, last, delta);
-        case Activation::exp: return columnwise<T, kind, Function<T, Activation::exp>>(Z, targets, G, first, last, delta);
+        case Activation::sigmoid:
+            return columnwise<T, kind, Function<T, Activation::sigmoid>>(Z, targets, G, first, last, delta);
+        case Activation::tanh:
+            return columnwise<T, kind, Function<T, Activation::tanh>>(Z, targets, G, first, last, delta);
+        case Activation::relu:
+            return columnwise<T, kind, Function<T, Activation::relu>>(Z, targets, G, first, last, delta);
+        case Activation::exp:
+            return columnwise<T, kind, Function<T, Activation::exp>>(Z, targets, G, first, last, delta);
         default: return columnwise<T, kind, Function<T, Activation::identity>>(Z, targets, G, first, last, delta);
     }
 }

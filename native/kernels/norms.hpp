@@ -40,7 +40,9 @@ struct NormVectors {
 /// Batch norm in training over panel p: Ẑ (where kept), Y in place of Z, running statistics
 /// of which `share` stays.
 template <class T>
-inline void batch_norm_forward(Panels<T> Z, Panels<T> Zhat, std::int64_t p, const NormVectors<T>& v, double share, T epsilon) {
+inline void batch_norm_forward(
+    Panels<T> Z, Panels<T> Zhat, std::int64_t p, const NormVectors<T>& v, double share, T epsilon
+) {
     constexpr int n = lanes<T>;
     const std::int64_t width = Z.width(p), at = p * Panels<T>::wide, rows = Z.rows;
     const T count = static_cast<T>(rows), old = static_cast<T>(share), fresh = static_cast<T>(1 - share);
@@ -75,7 +77,9 @@ inline void batch_norm_forward(Panels<T> Z, Panels<T> Zhat, std::int64_t p, cons
 
 /// Batch norm in inference over rows [first, last) of panel p.
 template <class T>
-inline void batch_norm_infer(Panels<T> Z, std::int64_t p, std::int64_t first, std::int64_t last, const NormVectors<T>& v, T epsilon) {
+inline void batch_norm_infer(
+    Panels<T> Z, std::int64_t p, std::int64_t first, std::int64_t last, const NormVectors<T>& v, T epsilon
+) {
     constexpr int n = lanes<T>;
     const std::int64_t width = Z.width(p), at = p * Panels<T>::wide;
     for (std::int64_t j = 0; j < width; j += n) {
@@ -127,14 +131,20 @@ inline T row_sum(Panels<T> Z, F&& f) {
 
 /// Layer norm of row i: Y in place of Z, Ẑ where it has room, s into `deviation`.
 template <class T>
-inline void layer_norm_forward(Panels<T> Z, Panels<T> Zhat, std::int64_t i, const NormVectors<T>& v, T epsilon, T* deviation) {
+inline void layer_norm_forward(
+    Panels<T> Z, Panels<T> Zhat, std::int64_t i, const NormVectors<T>& v, T epsilon, T* deviation
+) {
     constexpr int n = lanes<T>;
     const T d = static_cast<T>(Z.columns);
     const T mean = row_sum(Z, [&](auto p, auto j) { return load(Z.row(p, i) + j); }) / d;
-    const T variance = row_sum(Z, [&](auto p, auto j) {
-        const Vec<T> centred = load(Z.row(p, i) + j) - mean;
-        return centred * centred;
-    }) / d;
+    const T variance = row_sum(
+                           Z,
+                           [&](auto p, auto j) {
+                               const Vec<T> centred = load(Z.row(p, i) + j) - mean;
+                               return centred * centred;
+                           }
+                       )
+                       / d;
     const T s = std::sqrt(variance + epsilon);
     if (deviation != nullptr) deviation[i] = s;
     for (std::int64_t p = 0; p < Z.count(); ++p)
@@ -148,7 +158,9 @@ inline void layer_norm_forward(Panels<T> Z, Panels<T> Zhat, std::int64_t i, cons
 
 /// Row i of dZ from dY = G.
 template <class T>
-inline void layer_norm_backward(Panels<T> G, Panels<T> Zhat, std::int64_t i, const NormVectors<T>& v, T s, Panels<T> dZ) {
+inline void layer_norm_backward(
+    Panels<T> G, Panels<T> Zhat, std::int64_t i, const NormVectors<T>& v, T s, Panels<T> dZ
+) {
     constexpr int n = lanes<T>;
     const T d = static_cast<T>(G.columns);
     const auto dZhat = [&](auto p, auto j) { return load(G.row(p, i) + j) * load(v.gamma + p * Panels<T>::wide + j); };

@@ -12,15 +12,26 @@ namespace chainrule::CHAINRULE_ISA {
 template <class T>
 struct Rule {
     Optimizer kind;
-    T beta1, beta2, rest1, rest2, epsilon, weight_decay, rate, l1, l2;  // rest: 1 - β, not rounded before it is subtracted
+    T beta1, beta2, rest1, rest2, epsilon, weight_decay, rate, l1,
+        l2;                                         // rest: 1 - β, not rounded before it is subtracted
     T first_correction = 1, second_correction = 1;  // 1 / (1 - βᵗ)
     bool penalised, clips_value;
     T limit;
 
     Rule() = default;
     explicit Rule(const Settings& s)
-        : kind(s.optimizer), beta1(T(s.beta1)), beta2(T(s.beta2)), rest1(T(1 - s.beta1)), rest2(T(1 - s.beta2)),
-          epsilon(T(s.epsilon)), weight_decay(T(s.weight_decay)), rate(0), l1(T(s.l1)), l2(T(s.l2)), penalised(s.l1 > 0 || s.l2 > 0), clips_value(s.clip == Clip::value),
+        : kind(s.optimizer),
+          beta1(T(s.beta1)),
+          beta2(T(s.beta2)),
+          rest1(T(1 - s.beta1)),
+          rest2(T(1 - s.beta2)),
+          epsilon(T(s.epsilon)),
+          weight_decay(T(s.weight_decay)),
+          rate(0),
+          l1(T(s.l1)),
+          l2(T(s.l2)),
+          penalised(s.l1 > 0 || s.l2 > 0),
+          clips_value(s.clip == Clip::value),
           limit(T(s.clip_limit)) {}
 
     void at(const Settings& s, double step_rate, std::int64_t t) {
@@ -94,7 +105,9 @@ inline Vec<T> updated(Vec<T> w, Vec<T> g, T* first, T* second, const Rule<T>& ru
 enum class Pass { whole, measure, update };
 
 template <class T, Optimizer kind, Pass pass>
-inline double pass_over(const Rule<T>& shared, const Slot<T>& slot, std::int64_t offset, T* g, std::int64_t size, T scale) {
+inline double pass_over(
+    const Rule<T>& shared, const Slot<T>& slot, std::int64_t offset, T* g, std::int64_t size, T scale
+) {
     constexpr int n = lanes<T>, part = 64 * n;
     const Rule<T> rule = shared;  // a copy that no store below can touch
     T* const w = slot.w + offset;
@@ -130,7 +143,9 @@ inline double pass_over(const Rule<T>& shared, const Slot<T>& slot, std::int64_t
 }
 
 template <class T, Pass pass>
-inline double pass_over(const Rule<T>& rule, const Slot<T>& slot, std::int64_t offset, T* g, std::int64_t size, T scale = 1) {
+inline double pass_over(
+    const Rule<T>& rule, const Slot<T>& slot, std::int64_t offset, T* g, std::int64_t size, T scale = 1
+) {
     switch (rule.kind) {
         using enum Optimizer;
         case gradient_descent: return pass_over<T, gradient_descent, pass>(rule, slot, offset, g, size, scale);

@@ -16,7 +16,9 @@ struct Panels {
 
     static constexpr std::int64_t wide = panel_width<T>;
 
-    static constexpr std::int64_t padded(std::int64_t columns) { return (columns + lanes<T> - 1) / lanes<T> * lanes<T>; }
+    static constexpr std::int64_t padded(std::int64_t columns) {
+        return (columns + lanes<T> - 1) / lanes<T> * lanes<T>;
+    }
 
     std::int64_t count() const { return (columns + wide - 1) / wide; }
     std::int64_t width(std::int64_t p) const { return (p + 1) * wide <= padded(columns) ? wide : lanes<T>; }
@@ -67,7 +69,8 @@ inline void transpose_panel(Panels<T> W, std::int64_t q, Panels<T> WT) {
     for (std::int64_t d = 0; d < W.rows; d += n)
         for (std::int64_t j = 0; j < width; j += n) {
             const std::int64_t p = d / Panels<T>::wide, column = d % Panels<T>::wide;
-            const std::int64_t high = std::min<std::int64_t>(n, W.rows - d), wide = std::min<std::int64_t>(n, W.columns - first - j);
+            const std::int64_t high = std::min<std::int64_t>(n, W.rows - d),
+                               wide = std::min<std::int64_t>(n, W.columns - first - j);
             if (wide <= 0) continue;
             const T* from = W.row(q, d) + j;
             T* to = WT.row(p, first + j) + column;

@@ -8,10 +8,10 @@
 
 namespace chainrule::CHAINRULE_ISA {
 
-inline constexpr std::int64_t loss_chunk = 64;     // rows per partial sum of the loss
-inline constexpr std::int64_t gather_chunk = 32;   // rows
-inline constexpr std::int64_t norm_chunk = 16;     // rows of layer norm
-inline constexpr std::int64_t update_chunk = 8192; // parameters
+inline constexpr std::int64_t loss_chunk = 64;                  // rows per partial sum of the loss
+inline constexpr std::int64_t gather_chunk = 32;                // rows
+inline constexpr std::int64_t norm_chunk = 16;                  // rows of layer norm
+inline constexpr std::int64_t update_chunk = 8192;              // parameters
 inline constexpr std::int64_t cached_rows = 8 * max_tile_rows;  // rows of a product before its tail runs over them
 
 inline std::int64_t ceiling(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
@@ -20,7 +20,10 @@ template <class T>
 class Phases {
   public:
     Phases(const Problem& problem)
-        : network(problem, loss_chunk), settings(problem.settings), rule(problem.settings), source_(problem.rows),
+        : network(problem, loss_chunk),
+          settings(problem.settings),
+          rule(problem.settings),
+          source_(problem.rows),
           dropout_(Stream::from_seed(problem.settings.seed).fold(Purpose::dropout)) {}
 
     Network<T> network;
@@ -34,7 +37,8 @@ class Phases {
         members_ = members;
         rule.at(settings, rate, step + 1);
         const Stream stream = dropout_.fold(static_cast<std::uint32_t>(step));
-        for (StageState<T>& stage : network.stages) stage.mask = stream.fold(static_cast<std::uint32_t>(stage.plan.mask_layer));
+        for (StageState<T>& stage : network.stages)
+            stage.mask = stream.fold(static_cast<std::uint32_t>(stage.plan.mask_layer));
     }
 
     std::int64_t tasks(Line line) const {
@@ -122,11 +126,6 @@ class Phases {
         return {network.gradients[s.gradient_buffer], n_, s.plan.outputs};
     }
 
-    static void prefetch_row(const T* row, std::int64_t d) {
-        for (std::int64_t j = 0; j < d; j += 64 / static_cast<std::int64_t>(sizeof(T))) __builtin_prefetch(row + j);
-    }
-
-    /// Rows come in random order from a matrix that no cache holds, so the next ones are asked for early.
     void gather(std::int64_t task) {
         const std::int64_t d = network.X.columns, k = network.targets.Y.columns;
         const T* const X = static_cast<const T*>(source_.X);
@@ -134,11 +133,12 @@ class Phases {
         const Panels<T> to = input(0), Y{network.targets.Y.data, n_, k};
         for (std::int64_t i = task * gather_chunk; i < std::min(n_, (task + 1) * gather_chunk); ++i) {
             const std::int64_t row = order_[i];
-            if (i + 2 < n_) prefetch_row(X + static_cast<std::int64_t>(order_[i + 2]) * d, d);
             gather_row<T>(X + row * d, to, i);
             network.targets.c[i] = c[row];
-            if (Y.data == nullptr) network.targets.classes[i] = static_cast<Class<T>>(static_cast<const std::int64_t*>(source_.Y)[row]);
-            else gather_row<T>(static_cast<const T*>(source_.Y) + row * k, Y, i);
+            if (Y.data == nullptr)
+                network.targets.classes[i] = static_cast<Class<T>>(static_cast<const std::int64_t*>(source_.Y)[row]);
+            else
+                gather_row<T>(static_cast<const T*>(source_.Y) + row * k, Y, i);
         }
     }
 
@@ -151,9 +151,11 @@ class Phases {
         const T a = static_cast<T>(s.plan.a), epsilon = static_cast<T>(s.plan.epsilon);
         if (s.layer_norm()) {
             for (std::int64_t i = task * norm_chunk; i < std::min(n_, (task + 1) * norm_chunk); ++i) {
-                for (std::int64_t q = 0; q < Y.count(); ++q) std::copy(A.row(q, i), A.row(q, i) + A.width(q), Y.row(q, i));
+                for (std::int64_t q = 0; q < Y.count(); ++q)
+                    std::copy(A.row(q, i), A.row(q, i) + A.width(q), Y.row(q, i));
                 layer_norm_forward<T>(Y, s.normalised(n_), i, s.norm, epsilon, s.row_deviation);
-                for (std::int64_t q = 0; q < Y.count(); ++q) forward_tail<T>(Y, S, q, i, i + 1, s.plan.activation, a, mask);
+                for (std::int64_t q = 0; q < Y.count(); ++q)
+                    forward_tail<T>(Y, S, q, i, i + 1, s.plan.activation, a, mask);
             }
             return;
         }
@@ -162,8 +164,10 @@ class Phases {
         if (part == 0 && s.transposed.data != nullptr) transpose_panel<T>(s.weights, q, s.transposed);
         for (std::int64_t i = first; i < last; i += cached_rows) {
             const std::int64_t stop = std::min(last, i + cached_rows);
-            if (s.plan.dense) multiply<T>(A, s.weights, s.bias() ? s.bias() + q * panel_width<T> : nullptr, Y, q, i, stop);
-            else std::copy(A.row(q, i), A.row(q, i) + (stop - i) * A.width(q), Y.row(q, i));
+            if (s.plan.dense)
+                multiply<T>(A, s.weights, s.bias() ? s.bias() + q * panel_width<T> : nullptr, Y, q, i, stop);
+            else
+                std::copy(A.row(q, i), A.row(q, i) + (stop - i) * A.width(q), Y.row(q, i));
             if (!s.batch_norm()) forward_tail<T>(Y, S, q, i, stop, s.plan.activation, a, mask);
         }
         if (!s.batch_norm()) return;
@@ -176,7 +180,8 @@ class Phases {
         Targets<T> targets = network.targets;
         targets.Y.rows = n_;
         const std::int64_t first = task * loss_chunk, last = std::min(n_, first + loss_chunk);
-        network.measured[task] = apply_loss<T>(network.stages[l].output(n_), targets, gradient(l), first, last, settings);
+        network.measured[task] =
+            apply_loss<T>(network.stages[l].output(n_), targets, gradient(l), first, last, settings);
     }
 
     /// A gradient is complete: penalty, Σ g², and, unless the whole gradient's length is to be known first, the update.

@@ -25,7 +25,8 @@ template <class T, int R, int V>
     for (int i = 0; i < R; ++i)
 #pragma GCC unroll 2
         for (int v = 0; v < V; ++v)
-            sums[i][v] = start == Start::zero ? Vec<T>{} : load(start == Start::bias ? bias + v * n : C + (i * V + v) * n);
+            sums[i][v] =
+                start == Start::zero ? Vec<T>{} : load(start == Start::bias ? bias + v * n : C + (i * V + v) * n);
 }
 
 template <class T, int R, int V>
@@ -59,14 +60,18 @@ template <class T, int R, int V>
 
 /// Rows i .. i+R-1 of one panel of C = A B, over panels [from, to) of A.
 template <class T, int R, int V>
-void forward_tile(Panels<T> A, std::int64_t i, std::int64_t from, std::int64_t to, const T* B, Start start, const T* bias, T* C) {
+void forward_tile(
+    Panels<T> A, std::int64_t i, std::int64_t from, std::int64_t to, const T* B, Start start, const T* bias, T* C
+) {
     constexpr std::int64_t wide = Panels<T>::wide, n = lanes<T>;
     Accumulators<T, R, V> sums;
     begin<T, R, V>(sums, start, bias, C);
     for (std::int64_t p = from; p < to; ++p) {
         const std::int64_t terms = A.used(p);
-        if (A.width(p) == wide) add_terms<T, R, V>(sums, A.panel(p) + i * wide, wide, 1, B, terms);
-        else add_terms<T, R, V>(sums, A.panel(p) + i * n, n, 1, B, terms);
+        if (A.width(p) == wide)
+            add_terms<T, R, V>(sums, A.panel(p) + i * wide, wide, 1, B, terms);
+        else
+            add_terms<T, R, V>(sums, A.panel(p) + i * n, n, 1, B, terms);
         B += terms * V * n;
     }
     finish<T, R, V>(sums, C);
@@ -78,8 +83,10 @@ void gradient_tile(const T* A, std::int64_t width, const T* B, std::int64_t term
     constexpr std::int64_t wide = Panels<T>::wide, n = lanes<T>;
     Accumulators<T, R, V> sums;
     begin<T, R, V>(sums, start, C, C);
-    if (width == wide) add_terms<T, R, V>(sums, A, 1, wide, B, terms);
-    else add_terms<T, R, V>(sums, A, 1, n, B, terms);
+    if (width == wide)
+        add_terms<T, R, V>(sums, A, 1, wide, B, terms);
+    else
+        add_terms<T, R, V>(sums, A, 1, n, B, terms);
     finish<T, R, V>(sums, C);
 }
 
@@ -110,7 +117,9 @@ inline std::int64_t tile_rows(std::int64_t left) {
 
 /// Rows [first, last) of panel q of C = A B (+ bias).
 template <class T>
-inline void multiply(Panels<T> A, Panels<T> B, const T* bias, Panels<T> C, std::int64_t q, std::int64_t first, std::int64_t last) {
+inline void multiply(
+    Panels<T> A, Panels<T> B, const T* bias, Panels<T> C, std::int64_t q, std::int64_t first, std::int64_t last
+) {
     const std::int64_t width = C.width(q), V = width / lanes<T>;
     for (std::int64_t from = 0; from < A.count(); from += panels_per_part) {
         const std::int64_t to = std::min(from + panels_per_part, A.count());
@@ -121,23 +130,6 @@ inline void multiply(Panels<T> A, Panels<T> B, const T* bias, Panels<T> C, std::
             tiles<T>.forward[rows][V](A, i, from, to, terms, start, bias, C.panel(q) + i * width);
             i += rows;
         }
-    }
-}
-
-/// Panel q of one row c = a B (+ bias) in four interleaved sums, which hide the latency of addition: a row alone has no
-/// other rows to do so. For prediction only, since the order of its sums is another than `multiply`'s.
-template <class T>
-inline void multiply_row(const T* a, Panels<T> B, const T* bias, T* c, std::int64_t q) {
-    constexpr int n = lanes<T>, chains = 4;
-    const std::int64_t width = B.width(q), whole = B.rows / chains * chains;
-    const T* const b = B.panel(q);
-    for (std::int64_t j = 0; j < width; j += n) {
-        Vec<T> sums[chains] = {bias == nullptr ? Vec<T>{} : load(bias + j)};
-        for (std::int64_t k = 0; k < whole; k += chains)
-#pragma GCC unroll 4
-            for (int i = 0; i < chains; ++i) sums[i] += a[k + i] * load(b + (k + i) * width + j);
-        for (std::int64_t k = whole; k < B.rows; ++k) sums[0] += a[k] * load(b + k * width + j);
-        store(c + q * Panels<T>::wide + j, (sums[0] + sums[1]) + (sums[2] + sums[3]));
     }
 }
 

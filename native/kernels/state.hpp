@@ -126,7 +126,9 @@ class Network {
         }
         const std::int64_t outputs = stages.back().plan.outputs;
         X = {arena_.place<T>(batch * Panels<T>::padded(stages.front().plan.inputs)), batch, stages.front().plan.inputs};
-        targets.Y = {s.loss == Loss::softmax ? nullptr : arena_.place<T>(batch * Panels<T>::padded(outputs)), batch, outputs};
+        targets.Y = {
+            s.loss == Loss::softmax ? nullptr : arena_.place<T>(batch * Panels<T>::padded(outputs)), batch, outputs
+        };
         targets.classes = s.loss == Loss::softmax ? arena_.place<Class<T>>(batch) : nullptr;
         targets.c = arena_.place<T>(batch);
         for (T*& gradient : gradients) gradient = arena_.place<T>(batch * widest);
@@ -158,7 +160,9 @@ class Network {
 
     Slot<T> slot(std::int64_t size, double multiplier, bool decays, std::int64_t blocks) {
         const auto at = [&](T* vector) { return vector == nullptr ? nullptr : vector + placed_; };
-        slots.push_back({at(parameters_), at(first_), at(second_), at(gradient_), size, T(multiplier), decays, partial_count});
+        slots.push_back(
+            {at(parameters_), at(first_), at(second_), at(gradient_), size, T(multiplier), decays, partial_count}
+        );
         placed_ += size;
         partial_count += blocks;
         return slots.back();
@@ -168,7 +172,8 @@ class Network {
         const std::int64_t k = Panels<T>::padded(s.plan.outputs), rows = batch * k;
         const bool transposes = s.plan.dense && !first;
         s.transposed = {
-            transposes ? arena_.place<T>(s.plan.outputs * Panels<T>::padded(s.plan.inputs)) : nullptr, s.plan.outputs, s.plan.inputs
+            transposes ? arena_.place<T>(s.plan.outputs * Panels<T>::padded(s.plan.inputs)) : nullptr, s.plan.outputs,
+            s.plan.inputs
         };
         s.Y = arena_.place<T>(rows);
         s.S = s.plan.slope == Slope::kept ? arena_.place<T>(rows) : nullptr;

@@ -19,15 +19,18 @@ struct Mask {
     Vec<T> factor(std::uint32_t index) const {
         const Words<T> words = stream.word(iota<Words<T>, lanes<T>>() + index);
         const auto kept = words >= threshold;
-        if constexpr (sizeof(T) == 4) return kept ? all(scale) : Vec<T>{};
-        else return __builtin_convertvector(kept, Ints<T>) ? all(scale) : Vec<T>{};
+        if constexpr (sizeof(T) == 4)
+            return kept ? all(scale) : Vec<T>{};
+        else
+            return __builtin_convertvector(kept, Ints<T>) ? all(scale) : Vec<T>{};
     }
 };
 
 /// Y = g(Z) ⊙ mask in place over rows [first, last) of panel p; S = dY/dZ where `S` has room for it.
 template <class T>
 inline void forward_tail(
-    Panels<T> Z, Panels<T> S, std::int64_t p, std::int64_t first, std::int64_t last, Activation g, T a, const Mask<T>& mask
+    Panels<T> Z, Panels<T> S, std::int64_t p, std::int64_t first, std::int64_t last, Activation g, T a,
+    const Mask<T>& mask
 ) {
     constexpr int n = lanes<T>;
     const std::int64_t width = Z.width(p);
@@ -50,7 +53,8 @@ inline void forward_tail(
                 const Vec<T> factor = mask.active ? mask.factor(index) : all(T(1));
                 // Selected, not multiplied: 0 x infinity is not 0.
                 store(z + i, factor > T(0) ? value * factor : Vec<T>{});
-                if (s != nullptr) store(s + i, factor > T(0) ? F::slope(F::reads_Z ? in : value, a) * factor : Vec<T>{});
+                if (s != nullptr)
+                    store(s + i, factor > T(0) ? F::slope(F::reads_Z ? in : value, a) * factor : Vec<T>{});
             }
     });
 }

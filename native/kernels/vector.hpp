@@ -3,6 +3,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -112,17 +113,25 @@ inline V iota() {
 template <class T>
 inline Vec<T> sqrt(Vec<T> x) {
 #if defined(__AVX512F__)
-    if constexpr (sizeof(T) == 4) return (Vec<T>)_mm512_sqrt_ps((__m512)x);
-    else return (Vec<T>)_mm512_sqrt_pd((__m512d)x);
+    if constexpr (sizeof(T) == 4)
+        return (Vec<T>)_mm512_sqrt_ps((__m512)x);
+    else
+        return (Vec<T>)_mm512_sqrt_pd((__m512d)x);
 #elif defined(__AVX2__)
-    if constexpr (sizeof(T) == 4) return (Vec<T>)_mm256_sqrt_ps((__m256)x);
-    else return (Vec<T>)_mm256_sqrt_pd((__m256d)x);
+    if constexpr (sizeof(T) == 4)
+        return (Vec<T>)_mm256_sqrt_ps((__m256)x);
+    else
+        return (Vec<T>)_mm256_sqrt_pd((__m256d)x);
 #elif defined(__x86_64__)
-    if constexpr (sizeof(T) == 4) return (Vec<T>)_mm_sqrt_ps((__m128)x);
-    else return (Vec<T>)_mm_sqrt_pd((__m128d)x);
+    if constexpr (sizeof(T) == 4)
+        return (Vec<T>)_mm_sqrt_ps((__m128)x);
+    else
+        return (Vec<T>)_mm_sqrt_pd((__m128d)x);
 #else
-    if constexpr (sizeof(T) == 4) return (Vec<T>)vsqrtq_f32((float32x4_t)x);
-    else return (Vec<T>)vsqrtq_f64((float64x2_t)x);
+    if constexpr (sizeof(T) == 4)
+        return (Vec<T>)vsqrtq_f32((float32x4_t)x);
+    else
+        return (Vec<T>)vsqrtq_f64((float64x2_t)x);
 #endif
 }
 
@@ -171,27 +180,29 @@ inline Vec<T> absolute(Vec<T> x) {
     return from_bits<T>(bits<T>(x) & ~bits<T>(-Vec<T>{}));
 }
 
-/// Transpose a block of lanes x lanes numbers in registers.
+/// The first (half = 0) or second halves of two vectors, lane by lane in turn.
+template <class T, int half, int... lane>
+inline Vec<T> interleave(Vec<T> x, Vec<T> y, std::integer_sequence<int, lane...>) {
+    constexpr int n = lanes<T>;
+    return __builtin_shufflevector(x, y, (lane % 2 * n + half * n / 2 + lane / 2)...);
+}
+
+/// Transpose a block of lanes x lanes numbers in registers: log2(lanes) rounds, each of which interleaves row i with the
+/// row half a block further down.
 template <class T>
 inline void transpose(const T* from, std::int64_t from_stride, T* to, std::int64_t to_stride) {
     constexpr int n = lanes<T>;
+    constexpr auto all_lanes = std::make_integer_sequence<int, n>{};
     Vec<T> rows[n];
 #pragma GCC unroll 16
     for (int i = 0; i < n; ++i) rows[i] = load_loose(from + i * from_stride);
-    // log2(n) rounds; each interleaves row i of the first half with row i of the second.
-    Ints<T> low{}, high{};
-#pragma GCC unroll 16
-    for (int i = 0; i < n; ++i) {
-        low[i] = (i % 2) * n + i / 2;
-        high[i] = (i % 2) * n + n / 2 + i / 2;
-    }
 #pragma GCC unroll 4
     for (int round = 1; round < n; round *= 2) {
         Vec<T> next[n];
 #pragma GCC unroll 16
         for (int i = 0; i < n / 2; ++i) {
-            next[2 * i] = __builtin_shuffle(rows[i], rows[i + n / 2], low);
-            next[2 * i + 1] = __builtin_shuffle(rows[i], rows[i + n / 2], high);
+            next[2 * i] = interleave<T, 0>(rows[i], rows[i + n / 2], all_lanes);
+            next[2 * i + 1] = interleave<T, 1>(rows[i], rows[i + n / 2], all_lanes);
         }
 #pragma GCC unroll 16
         for (int i = 0; i < n; ++i) rows[i] = next[i];

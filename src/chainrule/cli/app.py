@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from chainrule.cli import facts, teaching, training, using
+from chainrule.cli import benchmarks, facts, teaching, training, using
 
 app = typer.Typer(
     name="chainrule",
@@ -22,4 +22,6 @@ app.command("evaluate")(using.evaluate)
 app.command("predict")(using.predict)
 app.command("explain")(teaching.explain)
 app.command("gradcheck")(teaching.gradcheck)
+app.command("bench")(benchmarks.bench)
+app.command("profile")(benchmarks.profile)
 app.command("info")(facts.info)

@@ -6,7 +6,7 @@ In: a model, a source, or an architecture such as 64-32-10. Out: its derivation;
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -17,11 +17,13 @@ from chainrule.arrays import Array
 from chainrule.cli import options as o
 from chainrule.cli.using import read_model
 from chainrule.data import load
+from chainrule.engines import plan as plans
 from chainrule.errors import InvalidValueError, did_you_mean, must_be
 from chainrule.nn import gradcheck as checker
 from chainrule.nn.layers import BatchNorm
 from chainrule.nn.losses import LOSSES, BinaryCrossEntropy, Loss, Poisson, SoftmaxCrossEntropy
 from chainrule.nn.net import Net
+from chainrule.nn.step import Recipe
 from chainrule.pipeline import Settings, classification, regression, scaler
 from chainrule.random import Purpose, Stream
 from chainrule.report import explain as derivations
@@ -61,16 +63,34 @@ def explain(
     head: HeadName = None,
     rows: Rows = 32,
     markdown: Annotated[bool, typer.Option("--markdown", help="Markdown with LaTeX.")] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="What the native engine runs, line by line, and its memory.")
+    ] = False,
     as_json: o.Json = False,
 ) -> None:
     """Print the derivation of a network: equations forward and backward, shapes, parameters, operations, bytes cached."""
     settings = _network_settings("explain", hidden, activation, batch_norm, layer_norm, dropout)
     case = _case("explain", subject, target, settings, head, rows)
+    if plan:
+        _show_plan(plans.lower(Recipe(case.net, case.loss, batch_size=rows)), as_json)
+        return
     derivation = derivations.explain(case.net, case.loss, rows)
     if as_json:
         o.print_json(derivation.plain())
     else:
         typer.echo(derivations.to_markdown(derivation) if markdown else derivations.to_text(derivation))
+
+
+def _show_plan(plan: plans.Plan, as_json: bool) -> None:
+    """The plan with Adam and float32, which is what `train` takes unless told otherwise."""
+    memory = asdict(plans.memory(plan))
+    if as_json:
+        lines = [asdict(line) | {"op": line.op.name.lower()} for line in plan.lines]
+        o.print_json({"lines": lines, "memory": memory})
+        return
+    typer.echo(plan)
+    parts = ", ".join(f"{name} {size / 1e3:,.1f}" for name, size in memory.items())
+    typer.echo(f"\nmemory in kB, with Adam in float32: {parts}; in all {sum(memory.values()) / 1e3:,.1f}")
 
 
 def gradcheck(

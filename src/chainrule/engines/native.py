@@ -42,8 +42,8 @@ class NativeSession:
         recipe = self._recipe
         w, statistics = np.empty(recipe.net.size, recipe.dtype), np.empty(recipe.net.buffers.size, recipe.dtype)
         memory = {letter: np.empty_like(w) for letter in recipe.optimizer.memory}
-        self._run.read(w, statistics, *_pair(memory.values()))
-        return State(w, statistics, memory, self._run.step)
+        step = self._run.read(w, statistics, *_pair(memory.values()))
+        return State(w, statistics, memory, step)
 
     def load(self, state: State) -> None:
         """Continue from a state."""

@@ -6,6 +6,7 @@ In: a recipe and rows. Out: a session; float32, or float64 where asked.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 
 import numpy as np
 
@@ -46,7 +47,7 @@ class ReferenceSession:
             take = self._order[1][start:end]
             X, Y, c = self._rows.X[take], self._rows.Y[take], self._rows.c[take]
             self.state, measured = train_step(self._recipe, np, self.state, X, Y, c, rate)
-            sums = sums + measured
+            sums = sums + Sums(*(float(getattr(measured, f.name)) for f in fields(Sums)))
             if stop():
                 break
         return sums

@@ -174,7 +174,7 @@ def _loss_stage(loss: Loss, number: int, rows: int, k: int) -> Stage:
 def _name(piece: Any) -> str:
     """The piece with its settings: `Dense(units=32)`; defaults that are None or True are left out."""
     settings = {f.name: getattr(piece, f.name) for f in fields(piece)}
-    shown = ", ".join(f"{name}={value}" for name, value in settings.items() if value not in (None, True))
+    shown = ", ".join(f"{name}={value}" for name, value in settings.items() if value is not None and value is not True)
     return f"{type(piece).__name__}({shown})"
 
 

@@ -1,0 +1,93 @@
+"""Why: what each parameter of scikit-learn's perceptron may be is data, checked at once and with a hint, before work begins.
+
+In: the parameters that an estimator stored. Out: `Arguments`, typed and checked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from chainrule.constraints import COUNT, NOT_NEGATIVE, POSITIVE, SHARE, Constraint, Interval, OneOf, faults, limited
+from chainrule.errors import must_be, raise_all
+
+
+@dataclass(frozen=True)
+class Either:
+    """What one of two constraints allows.
+
+    >>> print(Either(OneOf(("auto",)), COUNT))
+    one of 'auto' or a whole number in [1, inf)
+    """
+
+    first: Constraint
+    second: Constraint
+
+    def allows(self, value: Any) -> bool:
+        """Whether one of the two allows it."""
+        return self.first.allows(value) or self.second.allows(value)
+
+    def hint(self, value: Any) -> str:
+        """The hint of the words, where a word came."""
+        return self.first.hint(value) if isinstance(value, str) else ""
+
+    def __str__(self) -> str:
+        return f"{self.first} or {self.second}"
+
+
+_FLAG = OneOf((False, True))
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The parameters of both perceptrons, with scikit-learn's names and limits; sizes of hidden layers as a tuple."""
+
+    hidden_layer_sizes: tuple[int, ...]
+    activation: str = limited(OneOf(("identity", "logistic", "tanh", "relu")))
+    solver: str = limited(OneOf(("lbfgs", "sgd", "adam")))
+    alpha: float = limited(NOT_NEGATIVE)
+    batch_size: int | str = limited(Either(OneOf(("auto",)), COUNT))
+    learning_rate: str = limited(OneOf(("constant", "invscaling", "adaptive")))
+    learning_rate_init: float = limited(POSITIVE)
+    power_t: float = limited(NOT_NEGATIVE)
+    max_iter: int = limited(COUNT)
+    shuffle: bool = limited(_FLAG)
+    random_state: Any
+    tol: float = limited(NOT_NEGATIVE)
+    verbose: int = limited(Either(_FLAG, Interval(0, math.inf, "[)", whole=True)))
+    warm_start: bool = limited(_FLAG)
+    momentum: float = limited(Interval(0, 1))
+    nesterovs_momentum: bool = limited(_FLAG)
+    early_stopping: bool = limited(_FLAG)
+    validation_fraction: float = limited(SHARE)
+    beta_1: float = limited(SHARE)
+    beta_2: float = limited(SHARE)
+    epsilon: float = limited(POSITIVE)
+    n_iter_no_change: float = limited(Either(COUNT, OneOf((math.inf,))))
+    max_fun: int = limited(COUNT)
+    loss: str = limited(OneOf(("squared_error", "poisson")), "squared_error")
+
+    @classmethod
+    def of(cls, owner: str, stored: Mapping[str, Any]) -> Arguments:
+        """Check what an estimator stored; `owner` is its name in the message.
+
+        Raises `InvalidValueError` naming every parameter outside what it may be.
+        """
+        values = {name: value.item() if isinstance(value, np.generic) else value for name, value in stored.items()}
+        allowed = {f.name: f.metadata["constraint"] for f in fields(cls) if f.name in values and f.metadata}
+        sizes = np.atleast_1d(np.asarray(values["hidden_layer_sizes"], dtype=object)).tolist()
+        raise_all([*_size_faults(owner, sizes), *faults(owner, values, allowed)])
+        return cls(**{**values, "hidden_layer_sizes": tuple(map(int, sizes))})
+
+    def rows_per_batch(self, n: int) -> int:
+        """Rows of a batch, of n rows in all: 200 by default, never more than there are."""
+        return min(200 if self.batch_size == "auto" else int(self.batch_size), n)
+
+
+def _size_faults(owner: str, sizes: list[Any]) -> Iterator[str]:
+    if not all(COUNT.allows(size) for size in sizes):
+        yield must_be(owner, "hidden_layer_sizes", "whole numbers >= 1", sizes, "Each is the width of a hidden layer.")

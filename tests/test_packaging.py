@@ -1,0 +1,97 @@
+"""Why: the core must work where only the core is installed.
+
+In: interpreters in which optional or heavy packages cannot be imported. Out: the modules that need none of them.
+"""
+
+import os
+import pkgutil
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import chainrule
+
+ROOT = Path(__file__).parent.parent
+OPTIONAL = ("jax", "jaxlib", "optax", "pandas", "hypothesis", "pytest", "pyarrow", "torch", "onnx", "ray", "optuna")
+
+BLOCKED = f"""
+import sys
+
+
+class Hiding:
+    def __init__(self, finder):
+        self.finder = finder
+
+    def find_spec(self, name, path=None, target=None):
+        return None if name.split(".")[0] in {OPTIONAL!r} else self.finder.find_spec(name, path, target)
+
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+
+
+sys.meta_path[:] = [Hiding(finder) for finder in sys.meta_path]
+"""
+
+
+def interpreter(program, cwd):
+    environment = os.environ | {"PYTHONPATH": str(Path(chainrule.__file__).parent.parent)}
+    command = [sys.executable, "-W", "error", "-c", program]
+    return subprocess.run(command, cwd=cwd, env=environment, text=True, capture_output=True, timeout=300, check=False)
+
+
+def test_every_module_imports_without_the_optional_packages(tmp_path):
+    names = [
+        name
+        for _, name, _ in pkgutil.walk_packages(chainrule.__path__, "chainrule.")
+        if not name.rsplit(".", 1)[-1].startswith("_")
+    ]
+    assert "chainrule.engines.jax" in names
+    done = interpreter(BLOCKED + "import pandas", tmp_path)
+    assert "No module named 'pandas'" in done.stderr, "the guard works"
+    program = BLOCKED + f"import importlib\nfor name in {names!r}:\n    importlib.import_module(name)\nprint('all')"
+    done = interpreter(program, tmp_path)
+    assert done.stdout == "all\n", done.stderr
+
+
+def test_main_job_runs_without_the_optional_packages(tmp_path):
+    program = BLOCKED + (
+        "from chainrule.cli import run\n"
+        "assert run(['train', 'iris', '--epochs', '2', '--engine', 'reference', '--json']) == 0\n"
+        "assert run(['predict', 'runs/iris-1', 'iris', '--out', 'answers.csv']) == 0\n"
+        "assert run(['gradcheck', '3-2-1', '--json']) == 0\n"
+    )
+    done = interpreter(program, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "answers.csv").read_text().count("\n") == 151
+
+
+def test_jax_engine_that_is_not_there_is_named(tmp_path):
+    program = BLOCKED + "from chainrule.cli import run\nraise SystemExit(run(['train', 'iris', '--engine', 'jax']))"
+    done = interpreter(program, tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "not installed (chainrule[jax])" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_types_are_shipped():
+    assert (Path(chainrule.__file__).parent / "py.typed").is_file()
+
+
+def test_public_names_are_there():
+    for name in chainrule.__all__:
+        assert getattr(chainrule, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'NetClasifier'"):
+        chainrule.NetClasifier  # noqa: B018
+
+
+def test_metadata_agree_with_the_code():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == chainrule.__version__
+    assert project["scripts"] == {"chainrule": "chainrule.cli:main"}
+    for requirement in project["dependencies"]:
+        assert metadata.version(requirement.split(">=")[0])
