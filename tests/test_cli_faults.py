@@ -112,7 +112,7 @@ WRONG_USE = {
         ["train", "digits", "--hidden", 10**20],
         "--hidden must be whole numbers from 1 to 10 million",
     ),
-    "more memory than there is": (["train", "digits", "--hidden", "9000000,9000000"], "error: memory: "),
+    "more memory than there is": (["train", "digits", "--hidden", "1,9000000,9000000"], "error: memory: "),
     "batch in words": (
         ["train", "digits", "--batch-size", "half"],
         "--batch-size must be a whole number, 'auto' or 'full'",

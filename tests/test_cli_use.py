@@ -164,3 +164,15 @@ def test_amounts_come_back_in_their_unit(chainrule, tmp_path, monkeypatch):
     predicted = json.loads(chainrule("predict", "run", "prices.csv", "--json")[1])["predictions"]
     assert np.abs(np.array(predicted) - (1000.0 + 500.0 * x)).max() < 100
     assert not Path("runs").exists()
+
+
+def test_evaluate_needs_neither_other_columns_nor_all_classes(tmp_path, capsys):
+    rows = [f"{i % 7},{(i * 5) % 11},{'yes' if i % 2 else 'no'}" for i in range(60)]
+    (tmp_path / "train.csv").write_text("a,b,c\n" + "\n".join(rows) + "\n")
+    assert (
+        run(["train", str(tmp_path / "train.csv"), "--target", "c", "--epochs", "2", "--out", str(tmp_path / "r")]) == 0
+    )
+    (tmp_path / "test.csv").write_text("note,b,a,c\nfirst,1,2,yes\nsecond,3,4,yes\n")
+    capsys.readouterr()
+    assert cli.run(["evaluate", str(tmp_path / "r"), str(tmp_path / "test.csv"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 2

@@ -286,7 +286,7 @@ def train_model(
 def stopping(settings: Settings, validated: bool) -> EarlyStopping:
     """The rule that ends a run of these settings: by validation loss where there are validation rows."""
     watched = "validation_loss" if validated else "train_loss"
-    return EarlyStopping(settings.n_iter_no_change, settings.tol, watched)
+    return EarlyStopping(settings.n_iter_no_change, settings.tol, watched, keep=validated)
 
 
 def target_of(model: Model) -> Target:

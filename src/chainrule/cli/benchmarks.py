@@ -6,6 +6,7 @@ In: workloads and peers, or an architecture. Out: timings side by side; a step's
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,9 +40,13 @@ def bench(
     taking_part: Annotated[
         str, typer.Option("--peers", help=f"Keys, as torch,jax-scan; all if not given: {', '.join(peers.PEERS)}.")
     ] = "",
-    repeats: Annotated[int, typer.Option(help="Repeats of every peer, which take turns.")] = 7,
+    repeats: Annotated[
+        int | None, typer.Option(help="Repeats of every peer, which take turns; 7, or 3 in a quick run.")
+    ] = None,
     threads: Threads = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Small workloads, three short repeats.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Small workloads and short repeats: a look, not a result.")
+    ] = False,
     as_json: o.Json = False,
     markdown: Annotated[
         Path | None, typer.Option(help="Write tables to this page, between its marks if it has them.")
@@ -49,13 +54,14 @@ def bench(
     figure: Annotated[Path | None, typer.Option(help="Write the ratios' picture to this .png file.")] = None,
 ) -> None:
     """Time this package and its peers side by side: µs per step, ratios, share of the machine's peak."""
-    if repeats < 1:
+    if repeats is not None and repeats < 1:
         raise InvalidValueError(must_be("bench", "--repeats", "at least 1", repeats))
     ours = our_key(engine)
     work = workloads.chosen(workload or (), quick)
     part = peers.chosen([key for key in taking_part.split(",") if key], ours)
     count = processors(threads)
-    settings = _QUICK if quick else measure.Settings(repeats=repeats)
+    settings = _QUICK if quick else measure.Settings()
+    settings = settings if repeats is None else replace(settings, repeats=repeats)
     talk = o.console(stderr=True)
     with workers.restricted(count):
         peak = machine.peak(count, 0.1 if quick else 1.0)

@@ -15,7 +15,7 @@ import typer
 
 from chainrule.arrays import Array
 from chainrule.cli import options as o
-from chainrule.data import Dataset, features_of, load
+from chainrule.data import features_of, load
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.io import load_model, write_atomically
 from chainrule.model import Model
@@ -40,9 +40,17 @@ def evaluate(
 ) -> None:
     """Measure MODEL on the labelled rows of SOURCE (all of them; a source's own test rows if it brings some)."""
     trained = read_model(model)
-    dataset = load(source, target or _default_target(trained, source), task=trained.task, seed=seed)
+    dataset = load(
+        source,
+        target or _default_target(trained, source),
+        task=trained.task,
+        seed=seed,
+        features=trained.feature_names,
+    )
     dataset = dataset.test or dataset
-    X, y = _columns(trained, source, dataset), _labels(trained, dataset.y)
+    if dataset.X.shape[1] != trained.net.inputs:
+        raise InvalidValueError(must_be(source, "columns", f"{trained.net.inputs}, as in training", dataset.X.shape[1]))
+    X, y = dataset.X, _labels(trained, dataset.y)
     scores = evaluate_model(trained, X, y)
     if as_json:
         o.print_json({"rows": len(X), **scores})
@@ -55,15 +63,6 @@ def evaluate(
 
 def _default_target(model: Model, source: str) -> str | None:
     return model.target_name if Path(source).suffix in (".csv", ".parquet") else None
-
-
-def _columns(model: Model, source: str, dataset: Dataset) -> Array:
-    """The rows' features in the order that the model was trained in."""
-    if Path(source).suffix in (".csv", ".parquet"):
-        return features_of(source, model.feature_names)
-    if dataset.X.shape[1] != model.net.inputs:
-        raise InvalidValueError(must_be(source, "columns", f"{model.net.inputs}, as in training", dataset.X.shape[1]))
-    return dataset.X
 
 
 def _labels(model: Model, y: Array) -> Array:

@@ -33,7 +33,14 @@ BUILTIN: Mapping[str, Callable[[int], Dataset]] = {
 TABLES = (".csv", ".parquet")
 
 
-def load(source: str | Path, target: str | None = None, *, task: str | None = None, seed: int = 0) -> Dataset:
+def load(
+    source: str | Path,
+    target: str | None = None,
+    *,
+    task: str | None = None,
+    seed: int = 0,
+    features: Sequence[str] | None = None,
+) -> Dataset:
     """The data set that `source` names: a built-in name, a .csv, .parquet or .npz file, an IDX folder.
 
     A built-in name comes before a file of that name: write ./mnist for a folder called mnist.
@@ -41,6 +48,7 @@ def load(source: str | Path, target: str | None = None, *, task: str | None = No
     target  the column to learn, for .csv and .parquet, which need it; the other sources know theirs
     task    "classification" or "regression", where the target alone would suggest the other
     seed    for the sets that are drawn: circles, moons, blobs, spirals
+    features  of .csv and .parquet: only these columns, to measure a model on; one class is enough then
 
     Errors  `MissingError` for a path that is not there; `InvalidValueError` for an unknown name, and for data
             that cannot be learnt from; `FormatError` for a damaged file or one of another kind
@@ -57,7 +65,7 @@ def load(source: str | Path, target: str | None = None, *, task: str | None = No
     if path.suffix.lower() in TABLES:
         from chainrule.data.tables import load_table
 
-        return load_table(path, target, task)
+        return load_table(path, target, task, features)
     _refuse_target(path.name, target)
     return npz.load_npz(path, task) if path.suffix.lower() == ".npz" else _with_task(_folder(path), task)
 

@@ -21,21 +21,26 @@ from chainrule.errors import FormatError, InvalidValueError, did_you_mean, must_
 _TEXT = (pl.String, pl.Categorical, pl.Enum)
 
 
-def load_table(path: Path, target: str | None, task: str | None = None) -> Dataset:
+def load_table(
+    path: Path, target: str | None, task: str | None = None, features: Sequence[str] | None = None
+) -> Dataset:
     """The rows of a .csv or .parquet file; every column but `target` is a feature.
+
+    With `features`, those columns alone, in that order: rows to measure a model on, which may be of a single class.
 
     Errors  `InvalidValueError` that lists every faulty column; `FormatError` for a file that cannot be read
     """
     table, owner = read_table(path), path.name
     target = _known_target(owner, table, target)
-    names = tuple(name for name in table.columns if name != target)
-    features = {name: _as_float(table[name]) for name in names}
+    names = tuple(name for name in table.columns if name != target) if features is None else tuple(features)
+    raise_all(_missing(owner, table, names))
+    columns = {name: _as_float(table[name]) for name in names}
     raise_all(
         [*_cell_faults(owner, table[target], table[target])]
-        + [fault for name in names for fault in _cell_faults(owner, table[name], features[name])]
+        + [fault for name in names for fault in _cell_faults(owner, table[name], columns[name])]
     )
-    y, settled = settle_target(owner, _to_numpy(table[target]), task)
-    return Dataset(owner, _matrix(features.values()), y, settled, names, target)
+    y, settled = settle_target(owner, _to_numpy(table[target]), task, learnt=features is None)
+    return Dataset(owner, _matrix(columns.values()), y, settled, names, target)
 
 
 def features_of(path: Path, feature_names: Sequence[str]) -> Array:
@@ -45,11 +50,16 @@ def features_of(path: Path, feature_names: Sequence[str]) -> Array:
     Errors  `InvalidValueError` that lists every missing or faulty column
     """
     table, owner = read_table(path), path.name
-    absent = [name for name in feature_names if name not in table.columns]
-    raise_all(f"{owner}: column {name!r} is missing. {did_you_mean(name, table.columns)}" for name in absent)
+    raise_all(_missing(owner, table, feature_names))
     features = {name: _as_float(table[name]) for name in feature_names}
     raise_all(fault for name in feature_names for fault in _cell_faults(owner, table[name], features[name]))
     return _matrix(features.values())
+
+
+def _missing(owner: str, table: pl.DataFrame, names: Sequence[str]) -> Iterator[str]:
+    for name in names:
+        if name not in table.columns:
+            yield f"{owner}: column {name!r} is missing. {did_you_mean(name, table.columns)}"
 
 
 def read_table(path: Path) -> pl.DataFrame:

@@ -58,8 +58,10 @@ def check_classes(y: Array, owner: str = "y") -> Array:
     return classes
 
 
-def settle_target(owner: str, values: Array, task: str | None = None) -> tuple[Array, Task]:
+def settle_target(owner: str, values: Array, task: str | None = None, learnt: bool = True) -> tuple[Array, Task]:
     """The target as it is learnt, with its task; a given `task` overrules `infer_task`.
+
+    A target that is not learnt but only compared with may be of a single class.
 
     Shapes  values (n,) -> (n,): float64 for regression; int64, bool or text for classification
     Errors  `InvalidValueError` for an unknown task, NaN or infinity, text as an amount, fractions as classes,
@@ -71,7 +73,7 @@ def settle_target(owner: str, values: Array, task: str | None = None) -> tuple[A
     chosen = check_task(owner, task) or infer_task(values)
     if values.dtype.kind == "f":
         check_finite(owner, "target", values)
-    settled = _amounts(owner, values) if chosen == "regression" else _labels(owner, values)
+    settled = _amounts(owner, values) if chosen == "regression" else _labels(owner, values, learnt)
     return settled, chosen
 
 
@@ -82,7 +84,7 @@ def _amounts(owner: str, values: Array) -> Array:
     return values.astype(np.float64)
 
 
-def _labels(owner: str, values: Array) -> Array:
+def _labels(owner: str, values: Array, learnt: bool) -> Array:
     kind = values.dtype.kind
     if kind not in "biufUS":
         raise InvalidValueError(must_be(owner, "target", "numbers, booleans or text", str(values.dtype)))
@@ -91,5 +93,6 @@ def _labels(owner: str, values: Array) -> Array:
         allowed, hint = "whole numbers or text for classification", "Use task='regression' for amounts."
         raise InvalidValueError(must_be(owner, "target", allowed, fraction, hint))
     labels = values.astype({"S": np.str_, "U": np.str_, "b": np.bool_}.get(kind, np.int64))
-    check_classes(labels, owner)
+    if learnt:
+        check_classes(labels, owner)
     return labels

@@ -57,7 +57,8 @@ class EarlyStopping(Checked):
     """Keeps the weights of the best epoch; stops after `patience` epochs without an improvement of more than `tolerance`.
 
     `tolerance` is in the unit of the watched figure. Every new best is kept, however small the gain, but only a gain above
-    the tolerance restarts the patience.
+    the tolerance restarts the patience. With `keep=False` it only stops: a training loss is measured while the weights
+    move, and its lowest value is not a reason to go back.
 
     Reference  [prechelt1998]
     """
@@ -65,6 +66,7 @@ class EarlyStopping(Checked):
     patience: int = limited(COUNT, 10)
     tolerance: float = limited(NOT_NEGATIVE, 1e-4)
     watched: str = limited(_WATCHED, "validation_loss")
+    keep: bool = limited(OneOf((True, False)), True)
 
     def start(self, epochs: int) -> tuple[Best, Best]:
         """Nothing seen yet: the best at all, and the best that counted."""
@@ -78,7 +80,7 @@ class EarlyStopping(Checked):
         kept = Best(figure) if keep else kept
         counted = Best(figure) if figure < counted.figure - self.tolerance else Best(counted.figure, counted.waited + 1)
         stop = f"no better {self.watched.replace('_', ' ')} for {self.patience} epochs"
-        return (kept, counted), Decision(keep, stop if counted.waited >= self.patience else "")
+        return (kept, counted), Decision(keep and self.keep, stop if counted.waited >= self.patience else "")
 
     def end(self, memory: tuple[Best, Best]) -> None:
         """Nothing to close."""
