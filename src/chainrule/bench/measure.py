@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from chainrule.bench.peers import Peer, Skipped
@@ -132,14 +132,17 @@ def interleave(runs: Mapping[str, Callable[[], float]], repeats: int) -> dict[st
 
 def measure(workload: Workload, ready: Mapping[str, Timed], settings: Settings) -> list[Timing]:
     """Timings of peers that are set up."""
-    settled = {name: settle(timed, settings.seconds) for name, timed in ready.items()}
+    settled: dict[str, tuple[int, int | None]] = {}
+    for name, timed in ready.items():
+        with suppress(Skipped):
+            settled[name] = settle(timed, settings.seconds)
 
     def once(name: str) -> Callable[[], float]:
         units = settled[name][0]
         return lambda: ready[name].run(units) / (units * workload.per_unit)
 
-    taken = interleave({name: once(name) for name in ready}, settings.repeats)
-    lost = [Timing(name, skipped="failed in the middle of the repeats") for name in ready if name not in taken]
+    taken = interleave({name: once(name) for name in settled}, settings.repeats)
+    lost = [Timing(name, skipped="failed while it was timed") for name in ready if name not in taken]
     return [Timing(name, tuple(seconds), settled[name][1]) for name, seconds in taken.items()] + lost
 
 

@@ -90,9 +90,8 @@ def terminal(result: Result, peak: Peak) -> Any:
             "" if timing.threads is None else str(timing.threads),
             share(result, timing.peer, peak),
         )
-    for timing in result.timings:
-        if timing.skipped:
-            table.add_row(PEERS[timing.peer].title, "-", timing.skipped)
+    skipped = [f"{PEERS[timing.peer].title}: {timing.skipped}" for timing in result.timings if timing.skipped]
+    table.caption, table.caption_justify = "\n".join(skipped) or None, "left"
     return table
 
 

@@ -47,6 +47,7 @@ class Arguments:
     """The parameters of both perceptrons, with scikit-learn's names and limits; sizes of hidden layers as a tuple."""
 
     hidden_layer_sizes: tuple[int, ...]
+    random_state: Any
     activation: str = limited(OneOf(("identity", "logistic", "tanh", "relu")))
     solver: str = limited(OneOf(("lbfgs", "sgd", "adam")))
     alpha: float = limited(NOT_NEGATIVE)
@@ -56,7 +57,6 @@ class Arguments:
     power_t: float = limited(NOT_NEGATIVE)
     max_iter: int = limited(COUNT)
     shuffle: bool = limited(_FLAG)
-    random_state: Any
     tol: float = limited(NOT_NEGATIVE)
     verbose: int = limited(Either(_FLAG, Interval(0, math.inf, "[)", whole=True)))
     warm_start: bool = limited(_FLAG)

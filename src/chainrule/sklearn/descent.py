@@ -142,7 +142,7 @@ class Descent:
                 part.session.load(self._session.state)
                 self._session = part.session
             sums = part.session.run(0, part.first, self._rates(part.count), stop)
-            total += part.rows * sums.mean_loss
+            total += part.rows * (sums.mean_loss if sums.weight else 0.0)
             self.motion = replace(self.motion, step=self.motion.step + int(sums.steps))
             if stop():
                 break

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.metrics import r2_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
@@ -151,13 +150,13 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
             self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
             self.classes_ = unique_labels(classes)
         elif classes is not None and not np.array_equal(known, unique_labels(classes)):
-            raise InvalidValueError(must_be("partial_fit", "classes", f"the same as on the last call, {known}", classes))
+            raise InvalidValueError(
+                must_be("partial_fit", "classes", f"the same as on the last call, {known}", classes)
+            )
 
     def _rows(self, X: Any, y: Any, fresh: bool, incremental: bool) -> tuple[Any, Array]:
         """X, and y as 0 and 1 in one column per output."""
-        X, y = validate_data(
-            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, dtype=_FLOATS, reset=fresh
-        )
+        X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], multi_output=True, dtype=_FLOATS, reset=fresh)
         y = column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             self._label_binarizer = LabelBinarizer().fit(y)
@@ -265,4 +264,15 @@ class MLPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]
     def _validation_score(self, objective: Objective, Z: Array, data: Data) -> float:
         """R², or NaN where a prediction is no number."""
         P = objective.loss.predict(np, Z)
-        return float(r2_score(data.Y, P, sample_weight=data.c)) if np.isfinite(P).all() else np.nan
+        return _r2(data.Y, P, data.c) if np.isfinite(P).all() else np.nan
+
+
+def _r2(Y: Array, P: Array, c: Array) -> float:
+    """The mean over the outputs of R² = 1 - u / v; where Y does not vary, 1 if it is met and 0 if not.
+
+    Equations  (1) u = Σᵢ cᵢ (Yᵢ - Pᵢ)²    (2) v = Σᵢ cᵢ (Yᵢ - Ȳ)²
+    Shapes     Y, P (n, k)   c (n)
+    """
+    u = c @ (Y - P) ** 2  # (1)
+    v = c @ (Y - np.average(Y, axis=0, weights=c)) ** 2  # (2)
+    return float(np.where(v > 0, 1.0 - u / np.where(v > 0, v, 1.0), np.where(u > 0, 0.0, 1.0)).mean())

@@ -153,6 +153,9 @@ def _split(estimator: Any, arguments: Arguments, data: Data) -> tuple[Data, Data
     if len(held_out) < 2:
         hint = "Increase 'validation_fraction' or the size of your dataset."
         raise InvalidValueError(f"The validation set is too small. {hint}")
+    if not data.c[rest].any() or not data.c[held_out].any():
+        hint = "Another random_state splits otherwise."
+        raise InvalidValueError(f"fit: sample_weight must be above zero for some row of both splits, got zeros. {hint}")
     return data.take(rest), data.take(held_out)
 
 
@@ -166,9 +169,7 @@ def _record(estimator: Any, arguments: Arguments, descent: Descent, loss: float,
         print(f"Iteration {estimator.n_iter_}, loss = {loss:.8f}")
 
 
-def _watch(
-    estimator: Any, arguments: Arguments, objective: Objective, descent: Descent, held_out: Data | None
-) -> None:
+def _watch(estimator: Any, arguments: Arguments, objective: Objective, descent: Descent, held_out: Data | None) -> None:
     """Count epochs without a gain of `tol`, by the validation score where there is one, and remember the best."""
     if held_out is None:
         best = np.inf if estimator.best_loss_ is None else estimator.best_loss_

@@ -16,6 +16,7 @@ from chainrule.arrays import Array
 from chainrule.nn.losses import BinaryCrossEntropy, Loss, MeanSquared, Poisson, SoftmaxCrossEntropy
 from chainrule.nn.net import Net, stack
 
+
 @dataclass(frozen=True)
 class Link:
     """An output activation's loss, and how many times ours scikit-learn's gradient and reported loss are, for k outputs.
@@ -76,7 +77,9 @@ class Objective:
     def of(cls, widths: Sequence[int], activation: str, output: str) -> Objective:
         """From the widths of all layers, inputs first, and scikit-learn's names of the activations."""
         function = "sigmoid" if activation == "logistic" else activation
-        net, link = stack(widths[0], widths[1:-1], widths[-1], activation=function), LINKS[output]
+        # `draw` replaces the zeros
+        net = stack(widths[0], widths[1:-1], widths[-1], activation=function, initializer="zeros")
+        link = LINKS[output]
         return cls(net, link.loss, link.gradient(widths[-1]), link.reported(widths[-1]))
 
     def penalty(self, alpha: float, C: float) -> float:

@@ -6,7 +6,6 @@ In: a peer's key and a workload. Out: a `Runner`, or `Skipped`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -128,9 +127,3 @@ def one_or_all(threads: int) -> tuple[int, ...]:
     ((1,), (1, 8))
     """
     return tuple(sorted({1, threads}))
-
-
-def quietly(action: Callable[[], Any]) -> None:
-    """Do it if it can be done: settings that only some versions of a library have."""
-    with suppress(Exception):
-        action()
