@@ -5,13 +5,16 @@ In: rows as the user has them (unscaled, labels as text). Out: predictions in th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.data import Standardizer, Task
-from chainrule.engines.reference import logits
+from chainrule.engines import predictor
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.nn.losses import Loss, SoftmaxCrossEntropy
 from chainrule.nn.net import Net
@@ -40,6 +43,14 @@ class Model:
         """What it predicts: a class or an amount."""
         return "regression" if self.classes is None else "classification"
 
+    @cached_property
+    def _forward(self) -> Callable[[Array], Array]:
+        return predictor(self.net, self.w, self.buffers)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields alone: what predicts is made again where it is needed."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
     def logits(self, X: Array) -> Array:
         """What the last layer says (n, k) for rows X (n, d), which must be finite.
 
@@ -47,7 +58,7 @@ class Model:
         """
         if X.ndim != 2 or X.shape[1] != self.net.inputs:
             raise InvalidValueError(must_be("Model", "X", f"of shape (n, {self.net.inputs})", X.shape))
-        return logits(self.net, self.w, self.buffers, self.inputs.apply(X, self.w.dtype))
+        return self._forward(self.inputs.apply(X, self.w.dtype))
 
     def probabilities(self, X: Array) -> Array:
         """Probability of each class (n, K); rows sum to 1.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.engines.base import Rows, Session, never
 from chainrule.engines.plan import lower, obstacles
+from chainrule.nn.losses import MeanSquared
+from chainrule.nn.net import Net
 from chainrule.nn.step import Recipe, State, Sums
 
 
@@ -87,6 +90,17 @@ class NativeSession:
     def seconds(self) -> tuple[float, ...]:
         """Seconds spent in each line of the plan since `profile`."""
         return tuple(1e-9 * each for each in self._run.nanoseconds)
+
+
+def predictor(net: Net, w: Array, buffers: Array) -> Callable[[Array], Array] | None:
+    """Logits of any rows by compiled kernels, or None where the network or the installation does not allow it."""
+    recipe = Recipe(net, MeanSquared(), batch_size=1, dtype=str(w.dtype))
+    if NativeEngine().supports(recipe):
+        return None
+    rows = Rows(np.zeros((1, net.inputs), w.dtype), np.zeros((1, net.outputs), w.dtype), np.ones(1, w.dtype))
+    session = NativeSession(recipe, rows)
+    session.load(replace(recipe.start(), w=w, buffers=buffers))
+    return session.logits
 
 
 def _pair(vectors: Iterable[Array]) -> tuple[Array | None, Array | None]:
