@@ -121,6 +121,7 @@ def fork_and_kill(folder, engine, delay):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:os.fork")  # JAX may have been used in this process; the child does not use it
 def test_killed_at_random_moments_every_run_goes_on_to_the_same_bits(tmp_path):
     draw, whole = random.Random(0), undisturbed()
     length, kills, rounds = whole.seconds * 3, 0, 0

@@ -162,6 +162,7 @@ def _in_child(results) -> None:
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork on this system")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:os.fork")  # JAX may have been used in this process; the child does not use it
 def test_a_forked_child_trains_on_one_thread():
     session, rates = training(threads=2)
     session.run(0, 0, rates)
