@@ -170,7 +170,8 @@ def test_evaluate_needs_neither_other_columns_nor_all_classes(tmp_path, capsys):
     rows = [f"{i % 7},{(i * 5) % 11},{'yes' if i % 2 else 'no'}" for i in range(60)]
     (tmp_path / "train.csv").write_text("a,b,c\n" + "\n".join(rows) + "\n")
     assert (
-        cli.run(["train", str(tmp_path / "train.csv"), "--target", "c", "--epochs", "2", "--out", str(tmp_path / "r")]) == 0
+        cli.run(["train", str(tmp_path / "train.csv"), "--target", "c", "--epochs", "2", "--out", str(tmp_path / "r")])
+        == 0
     )
     (tmp_path / "test.csv").write_text("note,b,a,c\nfirst,1,2,yes\nsecond,3,4,yes\n")
     capsys.readouterr()
