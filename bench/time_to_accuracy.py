@@ -109,6 +109,7 @@ def until(epochs: Iterator[Callable[[], float]], goal: float) -> Reached:
     """Trains by taking the next epoch and measures by calling what it gives, to the goal or to the last epoch."""
     training = measuring = accuracy = 0.0
     done = 0
+    next(epochs)  # sets up, compiles, and trains nothing
     while accuracy < goal and done < EPOCHS:
         began = time.perf_counter()
         measure = next(epochs)
@@ -123,6 +124,7 @@ def ours(digits: Digits, seed: int, engine: str) -> Iterator[Callable[[], float]
     recipe = Recipe(WORK.net, SoftmaxCrossEntropy(), batch_size=WORK.batch, seed=seed)
     rows = Rows.of(recipe, digits.X, digits.y)
     session = choose(engine, recipe)[0].compile(recipe, rows)
+    yield lambda: 0.0
     for _ in iterate(session, recipe, rows, Course(EPOCHS, RATE)):
         yield lambda: float((session.logits(digits.test).argmax(axis=1) == digits.wanted).mean())
 
@@ -147,6 +149,7 @@ def pytorch(digits: Digits, seed: int, variant: str) -> Iterator[Callable[[], fl
     if variant == "compiled":
         for size in (WORK.batch, len(X) % WORK.batch):
             forward(X[:size], y[:size]).backward()
+    yield measure
     while True:
         model.train()
         for take in torch.randperm(len(X)).split(WORK.batch):

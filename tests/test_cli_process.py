@@ -4,8 +4,10 @@ In: `python -m chainrule` as a process of its own. Out: what arrives on each str
 """
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import chainrule
@@ -60,3 +62,22 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path):
     )
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""
+
+
+def test_a_run_that_is_kept_goes_on_after_ctrl_c(tmp_path):
+    line = [sys.executable, "-m", "chainrule", "train", "digits", "--engine", "reference", "--epochs", "60"]
+    line += ["--patience", "0", "--checkpoint", str(tmp_path / "kept"), "--out", str(tmp_path / "run"), "--json"]
+    child = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "kept" / "lock").exists():
+        time.sleep(0.01)
+    time.sleep(0.3)
+    child.send_signal(signal.SIGINT)
+    _, talk = child.communicate(timeout=30)
+    assert (child.returncode, "the same line goes on" in talk) == (130, True), talk
+    assert not (tmp_path / "run").exists()
+    again = subprocess.run(line, capture_output=True, text=True, check=True)
+    whole = subprocess.run(
+        [*line[:-5], "--out", str(tmp_path / "other"), "--json"], capture_output=True, text=True, check=True
+    )
+    first, second = json.loads(again.stdout), json.loads(whole.stdout)
+    assert (first["test"], first["epochs"], first["best_epoch"]) == (second["test"], 60, second["best_epoch"])

@@ -6,12 +6,15 @@ In: rows X, targets y as the user has them, `Settings`. Out: a `Model` and the `
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.checkpoint import fingerprint, kept_in
 from chainrule.constraints import COUNT, NOT_NEGATIVE, POSITIVE, SHARE, Interval, OneOf, faults, limited
 from chainrule.data import Standardizer, check_classes
 from chainrule.engines import ENGINES, Rows
@@ -33,6 +36,7 @@ from chainrule.nn.net import Net, stack
 from chainrule.nn.penalties import ClipNorm, Penalty
 from chainrule.nn.step import Recipe
 from chainrule.train import Course, EarlyStopping, Monitor, Run, train
+from chainrule.train.keeping import Forgetful, Keeper
 
 OPTIMIZERS: Mapping[str, optimizers.Optimizer] = {
     "sgd": optimizers.GradientDescent(),
@@ -262,10 +266,12 @@ def train_model(
     monitors: Sequence[Monitor] = (),
     feature_names: Sequence[str] = (),
     target_name: str = "target",
+    checkpoint: str | Path | None = None,
 ) -> tuple[Model, Run]:
     """Scale, train, and put what is needed to predict together.
 
-    `validation` is (X, y) or (X, y, weights) in the user's units; with it, the best epoch's weights are kept.
+    `validation` is (X, y) or (X, y, weights) in the user's units; with it, the best epoch's weights are kept. With a folder
+    `checkpoint` the run is kept there, and the same call goes on where an earlier one was ended.
     """
     inputs = scaler(X, settings.scaling, weights)
     net = settings.network(X.shape[1], target.outputs)
@@ -276,11 +282,21 @@ def train_model(
         held_out = Rows.of(
             recipe, inputs.apply(validation[0], settings.dtype), target.encode(validation[1]), *validation[2:]
         )
-    run = train(recipe, rows, settings.course(), validation=held_out, monitors=monitors, engine=settings.engine)
+    course = settings.course()
+    with (
+        nullcontext(Forgetful()) if checkpoint is None else _kept(checkpoint, recipe, course, rows, held_out) as keeper
+    ):
+        run = train(recipe, rows, course, validation=held_out, monitors=monitors, engine=settings.engine, keeper=keeper)
     names = tuple(feature_names) or tuple(f"x{i}" for i in range(X.shape[1]))
     state = run.state
     model = Model(net, target.loss, state.w, state.buffers, inputs, target.scaling, target.classes, names, target_name)
     return model, run
+
+
+def _kept(
+    folder: str | Path, recipe: Recipe, course: Course, rows: Rows, held_out: Rows | None
+) -> AbstractContextManager[Keeper]:
+    return kept_in(folder, fingerprint(recipe, course, rows, held_out))
 
 
 def stopping(settings: Settings, validated: bool) -> EarlyStopping:

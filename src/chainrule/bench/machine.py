@@ -57,6 +57,11 @@ def facts() -> dict[str, str]:
     return found | {name: metadata.version(name) for name in PACKAGES if _installed(name)}
 
 
+def load() -> str:
+    """Mean number of processes that ran or waited in the last minute; a bench wants it near 0."""
+    return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+
+
 def _installed(distribution: str) -> bool:
     return util.find_spec({"scikit-learn": "sklearn"}.get(distribution, distribution)) is not None
 

@@ -63,6 +63,7 @@ def bench(
     settings = _QUICK if quick else measure.Settings()
     settings = settings if repeats is None else replace(settings, repeats=repeats)
     talk = o.console(stderr=True)
+    head = machine_facts(count)
     with workers.restricted(count):
         peak = machine.peak(count, 0.1 if quick else 1.0)
         results = []
@@ -70,7 +71,7 @@ def bench(
             results.append(result)
             if not as_json:
                 o.console().print(tables.terminal(result, peak))
-    report = tables.Report(machine_facts(count), peak, settings, tuple(results))
+    report = tables.Report(head, peak, settings, tuple(results))
     _write(report, markdown, figure)
     if as_json:
         o.print_json(tables.plain(report))
@@ -103,10 +104,10 @@ def processors(threads: int | None) -> int:
 
 
 def machine_facts(count: int) -> dict[str, Any]:
-    """What the machine is and what is installed, for the head of a report."""
+    """What the machine is, what is installed and how busy it was before, for the head of a report."""
     known = facts.gather()
     wanted = {name: known[name] for name in ("chainrule", "python", "instructions", "blas")}
-    return {**machine.facts(), **wanted, "processors used": count}
+    return {**machine.facts(), **wanted, "processors used": count, "processes running before": machine.load()}
 
 
 def _write(report: tables.Report, page: Path | None, picture: Path | None) -> None:

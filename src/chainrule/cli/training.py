@@ -102,6 +102,9 @@ def train(
     dtype: o.Dtype = "float32",
     seed: o.Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/NAME-1, -2, ... if not given.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Keep the run in this folder; the same line again goes on from there.")
+    ] = None,
     as_json: o.Json = False,
 ) -> None:
     """Train a network on SOURCE, show how good it is, and leave a run folder."""
@@ -131,7 +134,10 @@ def train(
     _check_place(out or Path("runs") / "run", empty=out is not None)
     job = prepare(source, target, task, settings, test_fraction, validation_fraction, class_weight)
     job = replace(job, settings=_settle(job, scaling, o.learning_rate(lr) is None, quiet=as_json))
-    model, run = _run(job, patience, quiet=as_json)
+    model, run = _run(job, patience, checkpoint, quiet=as_json)
+    if run.interrupted and checkpoint is not None:
+        o.console(stderr=True).print(f"{run.stopped}; the same line goes on from {checkpoint}")
+        raise typer.Exit(130)
     summary = _summary(job.parts, model, run)
     folder = _claim(source, out)
     with _whole(folder):
@@ -156,7 +162,7 @@ def _settle(job: Job, scaling: str | None, find: bool, quiet: bool) -> Settings:
     return replace(settings, learning_rate_init=found)
 
 
-def _run(job: Job, patience: int, quiet: bool) -> tuple[Model, Run]:
+def _run(job: Job, patience: int, checkpoint: Path | None, quiet: bool) -> tuple[Model, Run]:
     data, held_out, settings = job.parts.train, job.parts.validation, job.settings
     monitors: list[Monitor] = [] if quiet else [Progress()]
     if held_out is not None:
@@ -172,6 +178,7 @@ def _run(job: Job, patience: int, quiet: bool) -> tuple[Model, Run]:
         monitors=monitors,
         feature_names=data.feature_names,
         target_name=data.target_name,
+        checkpoint=checkpoint,
     )
 
 

@@ -71,9 +71,10 @@ def correction(arguments: Arguments, t: Array) -> Array:
 class Descent:
     """A run of sgd or adam in progress.
 
-    A session takes its rows in an order of its own, so the rows are laid out before each epoch such that it meets them in
-    the order that the caller drew. Batches of another length need another penalty λ = α / rows, hence a session of their
-    own; with weights a batch counts by its rows, hence one call for each.
+    A session reads its rows anew in every epoch, in an order of its own. So the rows are laid out before each epoch such
+    that it meets them in the order that the caller drew; one batch of all rows stays as it is. Batches of another length
+    need another penalty λ = α / rows, hence a session of their own; with weights a batch counts by its rows, hence one
+    call for each.
     """
 
     def __init__(

@@ -70,9 +70,11 @@ def raw(estimator: Any, X: Any) -> Array:
 
 def _data(X: Any, Y: Any, sample_weight: Any) -> Data:
     X, Y = (part.toarray() if issparse(part) else part for part in (X, Y))
-    c = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
     X, Y = np.ascontiguousarray(X), np.ascontiguousarray(Y, X.dtype)
-    return Data(X, Y, c, sample_weight is not None)
+    if sample_weight is None:
+        return Data(X, Y, np.ones(len(X), X.dtype), weighted=False)
+    c = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
+    return Data(X, Y, c, weighted=True)
 
 
 def _begin(estimator: Any, arguments: Arguments, widths: tuple[int, ...], dtype: Any) -> None:

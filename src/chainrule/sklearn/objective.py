@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -64,7 +65,7 @@ class Objective:
     Backward   (2) dJ/dw = s (dL/dw + λ W), with λ = α / (s C)
     Shapes     W: all weight matrices, without intercepts   w (P)
 
-    >>> Objective.of([4, 8, 3], "logistic", "softmax").net.size
+    >>> Objective.of((4, 8, 3), "logistic", "softmax").net.size
     67
     """
 
@@ -74,7 +75,8 @@ class Objective:
     reported: float
 
     @classmethod
-    def of(cls, widths: Sequence[int], activation: str, output: str) -> Objective:
+    @lru_cache(maxsize=64)
+    def of(cls, widths: tuple[int, ...], activation: str, output: str) -> Objective:
         """From the widths of all layers, inputs first, and scikit-learn's names of the activations."""
         function = "sigmoid" if activation == "logistic" else activation
         # `draw` replaces the zeros

@@ -73,6 +73,11 @@ class Run:
         """Whether it ended because the loss was no longer a finite number."""
         return self.stopped.startswith("diverged")
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal ended it."""
+        return self.stopped.startswith("interrupted")
+
 
 @dataclass(frozen=True)
 class Snapshot:

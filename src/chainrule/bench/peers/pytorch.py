@@ -20,6 +20,7 @@ def prepare(workload: Workload, variant: str, threads: int, device: str = "cpu")
     torch = need("torch")
     if device == "cuda" and not torch.cuda.is_available():
         raise Skipped("this PyTorch sees no GPU")
+    torch.compiler.reset()  # what it compiled for the workload before counts against a limit, beyond which it runs eagerly
     make = _training if workload.kind == "training" else _prediction
     run = make(torch, workload, variant, device)
     return Runner(run, one_or_all(threads), torch.set_num_threads) if device == "cpu" else Runner(run)
