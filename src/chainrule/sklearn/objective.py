@@ -90,7 +90,7 @@ class Objective:
 
     def squares(self, w: Array) -> float:
         """‖W‖²."""
-        return float((w * w) @ self.net.decay)
+        return float((w * w * self.net.decay).sum())
 
     def value(self, L: float, w: Array, alpha: float, C: float) -> float:
         """J from L."""
