@@ -176,3 +176,9 @@ def test_warm_up_longer_than_the_run():
 def test_wrong_settings(make, message):
     with pytest.raises(InvalidValueError, match=message):
         make()
+
+
+def test_a_loss_that_is_no_number_neither_counts_nor_spoils_the_best():
+    rule = ReduceOnPlateau(drop=0.5, patience=1)
+    assert rule.observe(Plateau(), math.nan) == Plateau()
+    assert rule.observe(Plateau(1.0, 0, 1.0), math.nan) == Plateau(1.0, 0, 1.0)
