@@ -123,14 +123,15 @@ def checked(command: str, **values: Any) -> Settings:
 
 def print_json(value: Any) -> None:
     """One JSON object, on one line, last on standard output; figures that are no numbers become null."""
-    typer.echo(json.dumps(_finite(value), allow_nan=False))
+    typer.echo(json.dumps(finite(value), allow_nan=False))
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Plain data in which figures that are no numbers are None."""
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float):
         return value if abs(value) < float("inf") else None
     return value

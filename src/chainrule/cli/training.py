@@ -240,7 +240,7 @@ def _write(folder: Path, job: Job, model: Model, run: Run, summary: Mapping[str,
     curve = figures.learning_curve(run.epochs, run.best_epoch, f"{source}: {model.net.size:,} parameters")
     write_atomically(folder / "learning-curve.png", figures.png(curve))
     settings = {**asdict(job.settings), "source": source, "target": job.parts.train.target_name}
-    config = json.dumps({"settings": settings, "result": o._finite(dict(summary))}, indent=2)
+    config = json.dumps({"settings": settings, "result": o.finite(dict(summary))}, indent=2)
     write_atomically(folder / "config.json", config.encode())
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.errors import InvalidValueError, must_be, raise_all
+from chainrule.nn.losses import SoftmaxCrossEntropy
 from chainrule.nn.step import Recipe, State, Sums
 
 
@@ -37,7 +38,7 @@ class Rows:
         X, Y = np.atleast_1d(X), np.atleast_1d(Y)
         c = np.ones(len(X)) if c is None else np.asarray(c)
         raise_all(_not_numbers(X=X, y=Y, sample_weight=c))
-        exclusive = type(recipe.loss).__name__ == "SoftmaxCrossEntropy"
+        exclusive = isinstance(recipe.loss, SoftmaxCrossEntropy)
         with np.errstate(over="ignore"):
             X, c = np.ascontiguousarray(X, recipe.dtype), c.astype(recipe.dtype)
             Y = Y if exclusive else np.ascontiguousarray(Y[:, None] if Y.ndim == 1 else Y, recipe.dtype)
