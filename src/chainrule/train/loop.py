@@ -290,10 +290,10 @@ def _follow(
     keeper: Keeper,
 ) -> Snapshot:
     """From one snapshot to the one at the end of the run; its state is the last with finite losses."""
-    now = replace(kept, sums=Sums())
+    now, epochs = replace(kept, sums=Sums()), list(kept.epochs)
 
     def pause(sums: Sums) -> None:
-        keeper.save(replace(now, state=session.state, sums=sums))
+        keeper.save(replace(now, state=session.state, sums=sums, epochs=tuple(epochs)))
 
     for epoch in iterate(
         session,
@@ -308,20 +308,20 @@ def _follow(
         pause=pause,
     ):
         decision = observe(epoch)
-        now = replace(now, epochs=(*now.epochs, replace(epoch, state=spent)))
+        epochs.append(replace(epoch, state=spent))
         if not epoch.finite:
             now = replace(now, stopped=f"diverged: the loss in epoch {epoch.number} is not a finite number")
             break
         now = replace(now, state=epoch.state())
         now = replace(now, best=(epoch.number, now.state)) if decision.keep else now
         if interrupted():
-            return _interrupted(now, epoch, keeper)
+            return _interrupted(replace(now, epochs=tuple(epochs)), epoch, keeper)
         if decision.stop:
             now = replace(now, stopped=decision.stop)
             break
         if keeper.due():
-            keeper.save(now)
-    now = replace(now, stopped=now.stopped or "")
+            keeper.save(replace(now, epochs=tuple(epochs)))
+    now = replace(now, epochs=tuple(epochs), stopped=now.stopped or "")
     keeper.save(now)
     return now
 
