@@ -1,0 +1,96 @@
+"""Why: "dropout regularises" is a claim about small training sets; the experiment varies their size.
+
+In: rows of one seed. Out: training and test error by dropout rate and number of training rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from chainrule.nn.net import stack
+from chainrule.studies import drawing
+from chainrule.studies.common import limited, rows, trained, with_train
+from chainrule.studies.statistics import difference
+from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
+
+_RATES = (0.0, 0.2, 0.5, 0.8)
+
+
+def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
+    sizes = (100, 300, 1000) if setting.data == "digits" or setting.quick else (300, 1000, 3000, 10000)
+    return {f"dropout {rate:g}, {n} rows": {"rate": rate, "rows": n} for n in sizes for rate in _RATES}
+
+
+def _run(cell: Cell) -> dict[str, Any]:
+    split = with_train(rows(cell.setting, cell.seed), cell.options["rows"])
+    net = stack(split.inputs, (256, 256), split.classes, dropout=cell.options["rate"])
+    steps = limited(cell.setting, 800, 3000)
+    epochs = max(1, round(steps * 32 / len(split.train.y)))
+    record, state = trained(split, net, seed=cell.seed, epochs=epochs, batch_size=32)
+    assert state is not None
+    Z = net(state.w, state.buffers, split.train.X)
+    return {
+        "rate": cell.options["rate"],
+        "rows": len(split.train.y),
+        "test_error": record["test_error"],
+        "train_error": float((Z.argmax(axis=1) != split.train.y).mean()),
+    }
+
+
+def _by_size(results: Results, figure: str) -> dict[int, dict[float, Any]]:
+    table: dict[int, dict[float, Any]] = {}
+    for arm in results.arms:
+        first = results.of_arm(arm)[0]
+        table.setdefault(int(first["rows"]), {})[float(first["rate"])] = results.values(arm, figure)
+    return table
+
+
+def _conclude(results: Results) -> Conclusion:
+    table = _by_size(results, "test_error")
+    gains = {n: {rate: difference(errors[rate], errors[0.0]) for rate in errors if rate} for n, errors in table.items()}
+    best = {n: min(found, key=lambda rate: found[rate].mean) for n, found in gains.items()}
+    small, large = min(table), max(table)
+    at_small, at_large = gains[small][best[small]], gains[large][best[large]]
+    holds = at_small.sure and at_small.mean < 0 and at_small.mean <= at_large.mean
+    helped = "lowers" if at_small.mean < 0 else "raises"
+    certainty = "" if at_small.sure else ", which these seeds cannot tell from nothing"
+    trend = (
+        "helps most where rows are few" if at_small.mean < at_large.mean else "does not help more where rows are few"
+    )
+    worst = max(_RATES[1:], key=lambda rate: gains[small][rate].mean)
+    sentence = (
+        f"With {small} training rows the best dropout ({best[small]:g}) {helped} the test error by "
+        f"{abs(at_small.mean) * 100:.2g} ± {at_small.half * 100:.2g} points{certainty}; with {large} rows its change is "
+        f"{at_large.text(2, 100)} points, so dropout {trend}; the worst rate of {worst:g} changes it by "
+        f"{gains[small][worst].text(2, 100)} points."
+    )
+    header = ("training rows", *(f"dropout {rate:g}" for rate in _RATES))
+    shown = [(str(n), *(f"{100 * table[n][rate].mean():.2f} %" for rate in _RATES)) for n in sorted(table)]
+    return Conclusion(sentence, holds, header, tuple(shown))
+
+
+def _draw(results: Results) -> Mapping[str, Any]:
+    figure, axes = drawing.figure(9.6, 4.0, columns=2)
+    for ax, kind in zip(axes, ("test_error", "train_error"), strict=True):
+        table = _by_size(results, kind)
+        sizes = sorted(table)
+        arms = {f"dropout {rate:g}": np.array([table[n][rate] for n in sizes]).T * 100 for rate in _RATES}
+        name = "test error, %" if kind == "test_error" else "training error, %"
+        drawing.curves(ax, arms, np.array(sizes), xscale="log", xlabel="training rows", ylabel=name)
+    return {"Error by size of the training set": figure}
+
+
+STUDY = Study(
+    name="dropout",
+    title="Dropout against over-fitting",
+    claim="Dropout regularises: it lowers the test error, most where rows are few, and too much of it harms.",
+    source="lecture 12, 7.5; [srivastava2014]",
+    arms=_arms,
+    run=_run,
+    conclude=_conclude,
+    draw=_draw,
+    reading="Left: lower is better. Right: without dropout the training error is zero: that is over-fitting.",
+)

@@ -1,0 +1,103 @@
+"""Why: studies share the machine's cores by processes, each engine on one thread, and lose nothing when they are ended.
+
+In: studies, a setting, a folder. Out: one line of records.jsonl for every cell, as they are done; results by study.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from chainrule.studies.study import Cell, Record, Results, Setting, Study
+
+Told = Callable[[Cell, int, int], None]
+"""What is told of a cell that is done: the cell, how many are done, of how many."""
+
+
+def run(
+    studies: Sequence[Study],
+    setting: Setting,
+    folder: Path,
+    workers: int | None = None,
+    told: Told = lambda cell, done, of: None,
+) -> dict[str, Results]:
+    """Do every cell that the folder has no record of; results by the name of the study.
+
+    A cell that raises ends the whole with its error; what was done before is kept, and the same call goes on from there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    journal = folder / "records.jsonl"
+    known = dict(_read(journal))
+    cells = [cell for study in studies for cell in study.cells(setting)]
+    missing = [cell for cell in cells if cell.key not in known]
+    with journal.open("a") as log:
+        for done, (cell, record) in enumerate(_work(missing, workers or os.cpu_count() or 1), 1):
+            known[cell.key] = record
+            log.write(json.dumps({"key": cell.key, "record": record}) + "\n")
+            log.flush()
+            told(cell, done, len(missing))
+    return {
+        study.name: Results.of([(cell, known[cell.key]) for cell in cells if cell.study == study.name])
+        for study in studies
+    }
+
+
+def _read(journal: Path) -> Iterator[tuple[str, Record]]:
+    """Whole lines of a journal; a last line cut off by a crash is not one, and is taken out."""
+    if not journal.exists():
+        return
+    whole = journal.read_bytes()
+    end = whole.rfind(b"\n") + 1
+    if end < len(whole):
+        os.truncate(journal, end)
+    for line in whole[:end].decode().splitlines():
+        entry = json.loads(line)
+        yield entry["key"], entry["record"]
+
+
+def _work(cells: Sequence[Cell], workers: int) -> Iterator[tuple[Cell, Record]]:
+    if workers == 1 or len(cells) < 2:
+        yield from ((cell, run_cell(cell)) for cell in cells)
+        return
+    with _one_thread_each(), ProcessPoolExecutor(min(workers, len(cells)), get_context("spawn")) as pool:
+        futures: dict[Future[Record], Cell] = {pool.submit(run_cell, cell): cell for cell in cells}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes started within have one thread for mathematics; this process keeps what it has."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def run_cell(cell: Cell) -> dict[str, Any]:
+    """One cell, with the seconds that it took."""
+    from chainrule.studies import STUDIES
+
+    began = time.perf_counter()
+    record = STUDIES[cell.study].run(cell)
+    return {**record, "wall_seconds": round(time.perf_counter() - began, 3)}
