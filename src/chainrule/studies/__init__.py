@@ -5,11 +5,53 @@ In: a study's name and a setting. Out: records, a conclusion made from them, pic
 
 from collections.abc import Mapping
 
-from chainrule.studies import dropout
+from chainrule.studies import (
+    activations,
+    basic_advanced,
+    batch_norm,
+    batch_size,
+    caching,
+    clipping,
+    depth,
+    dropout,
+    initialization,
+    input_scaling,
+    linear_collapse,
+    momentum,
+    optimizers,
+    random_search,
+    rate_test,
+    schedules,
+    softmax,
+    symmetry,
+    transfer,
+)
 from chainrule.studies.runner import run
 from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
 
-STUDIES: Mapping[str, Study] = {module.STUDY.name: module.STUDY for module in (dropout,)}
-"""Every study by name, in the order of the lecture."""
+_MODULES = (
+    batch_norm,
+    optimizers,
+    dropout,
+    rate_test,
+    depth,
+    transfer,
+    schedules,
+    clipping,
+    softmax,
+    random_search,
+    initialization,
+    activations,
+    input_scaling,
+    batch_size,
+    momentum,
+    basic_advanced,
+    linear_collapse,
+    symmetry,
+    caching,
+)
+
+STUDIES: Mapping[str, Study] = {module.STUDY.name: module.STUDY for module in _MODULES}
+"""Every study by name: the lecture's ten exercises in its order, then its other claims."""
 
 __all__ = ["STUDIES", "Cell", "Conclusion", "Results", "Setting", "Study", "run"]

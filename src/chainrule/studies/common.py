@@ -6,7 +6,7 @@ In: a cell's setting and seed, a network, how it is trained. Out: rows as the ne
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -56,6 +56,11 @@ class Split:
     def inputs(self) -> int:
         """Width of a row."""
         return int(self.train.X.shape[1])
+
+    def each(self, change: Callable[[Part], Part], classes: int | None = None) -> Split:
+        """The split with every part changed."""
+        train, validation, test = change(self.train), change(self.validation), change(self.test)
+        return Split(train, validation, test, classes or self.classes, self.image_shape)
 
 
 @lru_cache(maxsize=2)

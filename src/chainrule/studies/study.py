@@ -5,6 +5,8 @@ In: a setting (data, seeds, size). Out: cells to run, each on its own; a conclus
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.studies.statistics import estimate
 
 Record = Mapping[str, Any]
 """What one cell measured: plain data, as it is written to a file."""
@@ -37,12 +40,13 @@ class Cell:
     seed: int
     setting: Setting
     options: Mapping[str, Any] = field(default_factory=dict)
+    code: str = ""
 
     @property
     def key(self) -> str:
-        """What a record is found by: the same cell of the same data and size."""
+        """What a record is found by: the same cell of the same data and size, done by the same code."""
         setting = [self.setting.data, self.setting.target, self.setting.quick]
-        return json.dumps([self.study, self.arm, self.seed, *setting, dict(self.options)])
+        return json.dumps([self.study, self.arm, self.seed, *setting, dict(self.options), self.code])
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,18 @@ class Results:
         kept = {a: {s: r for s, r in by.items() if not dropped(r)} for a, by in self.records.items()}
         return Results({arm: by_seed for arm, by_seed in kept.items() if by_seed})
 
+    def table(self, **columns: tuple[str, float, str]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+        """Header and rows, one an arm: mean and 95 % interval of figures, each as (name, factor, unit) under its title.
+
+        Underscores of a title are shown as spaces.
+        """
+        header = ("", *(title.replace("_", " ") for title in columns))
+        rows = [
+            (arm, *(estimate(self.values(arm, name)).text(3, factor, unit) for name, factor, unit in columns.values()))
+            for arm in self.arms
+        ]
+        return header, tuple(rows)
+
 
 @dataclass(frozen=True)
 class Conclusion:
@@ -113,4 +129,5 @@ class Study:
     def cells(self, setting: Setting) -> list[Cell]:
         """Every cell of the study: all arms with the first seed, then all with the next."""
         arms = self.arms(setting)
-        return [Cell(self.name, arm, seed, setting, arms[arm]) for seed in range(setting.seeds) for arm in arms]
+        code = hashlib.sha256(inspect.getsource(inspect.getmodule(self.run) or type(self)).encode()).hexdigest()[:12]
+        return [Cell(self.name, arm, seed, setting, arms[arm], code) for seed in range(setting.seeds) for arm in arms]

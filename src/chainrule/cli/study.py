@@ -1,0 +1,102 @@
+"""Why: `chainrule study` runs any claim of the lecture on this machine, and says what came out.
+
+In: a study's name, or all, or list; the data and how much of it. Out: sentences, tables, a folder with a page.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from chainrule.cli import options as o
+from chainrule.errors import did_you_mean, must_be, raise_all
+
+
+def study(
+    name: Annotated[str, typer.Argument(help="A study's name, several with commas, 'all', or 'list'.")],
+    data: Annotated[str, typer.Option(help="digits, mnist, or any source of classes that `train` takes.")] = "digits",
+    target: o.Target = None,
+    seeds: Annotated[int, typer.Option(help="Runs of every arm, each with its own split and first weights.")] = 5,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer rows and epochs: minutes for all studies.")] = False,
+    workers: Annotated[int | None, typer.Option(help="Processes at once; as many as cores if not given.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of records, pictures and page; studies/DATA if not given.")
+    ] = None,
+    as_json: o.Json = False,
+) -> None:
+    """Run the lecture's claims as experiments; the same line again goes on from what is done."""
+    from chainrule.studies import STUDIES, Setting, run
+    from chainrule.studies.presenting import plain, write
+
+    if name == "list":
+        _list(as_json)
+        return
+    names = list(STUDIES) if name == "all" else name.split(",")
+    raise_all(_faults(names, STUDIES, seeds, workers))
+    studies, setting = [STUDIES[each] for each in names], Setting(data, target, seeds, quick)
+    folder = out or Path("studies") / f"{Path(data).stem}{'-quick' if quick else ''}"
+    began = time.perf_counter()
+    with _progress(quiet=as_json) as told:
+        results = run(studies, setting, folder, workers, told)
+    path = write(studies, results, setting, folder)
+    seconds = time.perf_counter() - began
+    if as_json:
+        found = {each.name: plain(each, results[each.name]) for each in studies}
+        o.print_json({"studies": found, "page": str(path), "seconds": seconds})
+        return
+    for each in studies:
+        _show(each, results[each.name])
+    o.console().print(f"{len(studies)} {'study' if len(studies) == 1 else 'studies'} in {seconds:.0f} s: {path}")
+
+
+def _faults(names: list[str], known: Any, seeds: int, workers: int | None) -> list[str]:
+    faults = [
+        must_be("study", "name", "a study's name, 'all' or 'list'", each, did_you_mean(each, (*known, "all", "list")))
+        for each in names
+        if each not in known
+    ]
+    faults += [must_be("study", "--seeds", "a whole number >= 1", seeds)] if seeds < 1 else []
+    return faults + ([must_be("study", "--workers", "a whole number >= 1", workers)] if (workers or 1) < 1 else [])
+
+
+def _list(as_json: bool) -> None:
+    from chainrule.studies import STUDIES
+
+    if as_json:
+        o.print_json({name: {"title": s.title, "claim": s.claim, "source": s.source} for name, s in STUDIES.items()})
+        return
+    out = o.console()
+    for name, each in STUDIES.items():
+        out.print(f"[bold]{name:16}[/bold] {each.claim}")
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[Any, int, int], None]]:
+    """A bar on standard error that moves with every cell; nothing where JSON is wanted."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=o.console(stderr=True), disable=quiet, transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def told(cell: Any, done: int, of: int) -> None:
+            bar.update(task, completed=done, total=of, description=f"{cell.study}: {cell.arm}"[:32])
+
+        yield told
+
+
+def _show(each: Any, results: Any) -> None:
+    from rich.table import Table
+
+    found, out = each.conclude(results), o.console()
+    out.print(f"\n[bold]{each.title}[/bold]")
+    out.print(found.sentence)
+    table = Table(*found.header, box=None, header_style="dim")
+    for row in found.rows:
+        table.add_row(*row)
+    out.print(table)

@@ -1,0 +1,96 @@
+"""Why: clipping is said to stabilise training; it is tried on a network that explodes.
+
+In: rows of one seed, a deep network with too large first weights. Out: which runs diverge, losses, gradient norms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from chainrule.nn.initializers import Normal
+from chainrule.nn.layers import Activation, Dense, Layer
+from chainrule.nn.net import Net
+from chainrule.nn.optimizers import GradientDescent
+from chainrule.nn.penalties import ClipNorm
+from chainrule.studies import drawing
+from chainrule.studies.common import limited, rows, trained
+from chainrule.studies.statistics import estimate
+from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
+
+_LIMITS: Mapping[str, float | None] = {"no clipping": None, "norm 100": 100.0, "norm 10": 10.0, "norm 1": 1.0}
+
+
+def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
+    return {name: {"limit": limit} for name, limit in _LIMITS.items()}
+
+
+def _run(cell: Cell) -> dict[str, Any]:
+    split = rows(cell.setting, cell.seed)
+    layers: list[Layer] = []
+    for _ in range(8):
+        layers += [Dense(64, initializer=Normal(0.3)), Activation("relu")]
+    net = Net(split.inputs, [*layers, Dense(split.classes)])
+    limit = cell.options["limit"]
+    record, _ = trained(
+        split,
+        net,
+        seed=cell.seed,
+        epochs=limited(cell.setting, 15, 20),
+        optimizer=GradientDescent(),
+        rate=0.1,
+        clip=None if limit is None else ClipNorm(limit),
+    )
+    record["train_loss"] = [min(loss, 1e6) for loss in record["train_loss"]]
+    return {
+        **record,
+        "first_norm": record["gradient_norm"][0],
+        "failed": float(record["diverged"] or record["test_error"] > 0.8),
+    }
+
+
+def _conclude(results: Results) -> Conclusion:
+    failed = {arm: int(results.values(arm, "failed").sum()) for arm in results.arms}
+    seeds = len(results.of_arm("no clipping"))
+    clipped = {arm: estimate(results.values(arm, "test_error")).mean for arm in results.arms if arm != "no clipping"}
+    best = min(clipped, key=lambda arm: clipped[arm])
+    saved = failed["no clipping"] - failed[best]
+    plain = estimate(results.values("no clipping", "test_error")).mean
+    verb = "saves" if saved > 0 else "saves none of"
+    sentence = (
+        f"Without clipping {failed['no clipping']} of {seeds} runs fail (mean test error {100 * plain:.3g} %); clipping "
+        f"at {best} {verb} {f'{saved} of them' if saved > 0 else 'them'} and ends at a test error "
+        f"of {100 * clipped[best]:.3g} %."
+    )
+    header, table = results.table(
+        failed=("failed", 100, "%"), test_error=("test_error", 100, "%"), first_gradient_norm=("first_norm", 1, "")
+    )
+    return Conclusion(sentence, saved > 0, header, table)
+
+
+def _draw(results: Results) -> Mapping[str, Any]:
+    figure, axes = drawing.figure(10.0, 4.2, columns=2)
+    drawing.curves(
+        axes[0],
+        {arm: results.values(arm, "train_loss") for arm in results.arms},
+        yscale="log",
+        xlabel="epoch",
+        ylabel="training loss",
+    )
+    drawing.bars(
+        axes[1], {arm: 100 * results.values(arm, "test_error") for arm in results.arms}, ylabel="test error, %"
+    )
+    return {"A network that explodes, and the same with its gradient clipped": figure}
+
+
+STUDY = Study(
+    name="clipping",
+    title="Gradient clipping on a network that explodes",
+    claim="Clipping the gradient's norm stabilises a training that fails without it.",
+    source="lecture 12, exercise 8; [pascanu2013]",
+    arms=_arms,
+    run=_run,
+    conclude=_conclude,
+    draw=_draw,
+    reading="Eight hidden layers whose first weights are nearly twice He's; failed runs diverged or learned nothing.",
+)

@@ -1,0 +1,124 @@
+"""Why: first weights decide whether signal and gradient pass through a deep network; both are measured layer by layer.
+
+In: rows of one seed, a rule for first weights. Out: variance of activations and size of gradients by layer, test error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.nn.initializers import Constant, Initializer, Normal, Zeros
+from chainrule.nn.layers import Activation, Context, Dense, Layer
+from chainrule.nn.losses import SoftmaxCrossEntropy, mean_loss
+from chainrule.nn.net import Net
+from chainrule.nn.optimizers import GradientDescent
+from chainrule.random import Stream
+from chainrule.studies import drawing
+from chainrule.studies.common import Part, limited, rows, trained
+from chainrule.studies.statistics import difference, estimate
+from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
+
+_RULES: Mapping[str, str | Initializer] = {
+    "zeros": Zeros(),
+    "constant 0.1": Constant(0.1),
+    "normal 0.01": Normal(0.01),
+    "normal 1": Normal(1.0),
+    "Xavier": "xavier",
+    "Glorot": "glorot",
+    "He": "he",
+}
+_DEPTH, _WIDTH = 8, 64
+
+
+def by_layer(net: Net, part: Part, seed: int) -> tuple[list[float], list[float]]:
+    """Root mean square of every activation layer's output, and of the gradient with respect to every Dense layer's W."""
+    w, buffers = net.init(seed)
+    X, y = part.X[:256].astype(np.float64), part.y[:256]
+    ctx = Context(np, training=True, stream=Stream.from_seed(seed))
+    with np.errstate(all="ignore"):
+        Z, tape, _ = net.forward(w, buffers, X, ctx)
+        _, dZ = mean_loss(SoftmaxCrossEntropy(), np, Z, y, np.ones(len(y)))
+        g = net.parameters.views(net.backward(w, tape, dZ, ctx)[1])
+        outputs, A = [], X
+        p, b = net.parameters.views(w), net.buffers.views(buffers)
+        for i, layer in enumerate(net.layers):
+            own = {k.split(".")[1]: v for k, v in p.items() if k.split(".")[0] == str(i)}
+            kept = {k.split(".")[1]: v for k, v in b.items() if k.split(".")[0] == str(i)}
+            A = layer.forward(own, kept, A, ctx)[0]
+            if isinstance(layer, Activation):
+                outputs.append(_rms(A))
+    return outputs, [_rms(view) for name, view in g.items() if name.endswith(".W")]
+
+
+def _rms(A: Array) -> float:
+    return float(f"{np.sqrt(np.mean(np.square(A))):.6g}")
+
+
+def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
+    return {name: {"rule": name} for name in _RULES}
+
+
+def _run(cell: Cell) -> dict[str, Any]:
+    split = rows(cell.setting, cell.seed)
+    layers: list[Layer] = []
+    for _ in range(_DEPTH):
+        layers += [Dense(_WIDTH, initializer=_RULES[cell.options["rule"]]), Activation("relu")]
+    net = Net(split.inputs, [*layers, Dense(split.classes, initializer=_RULES[cell.options["rule"]])])
+    outputs, gradients = by_layer(net, split.train, cell.seed)
+    runs = [
+        trained(
+            split, net, seed=cell.seed, epochs=limited(cell.setting, 8, 15), optimizer=GradientDescent(), rate=rate
+        )[0]
+        for rate in (0.01, 0.1)
+    ]
+    best = min(runs, key=lambda run: float(run["test_error"]))
+    return {
+        "outputs": outputs,
+        "gradients": gradients,
+        "test_error": best["test_error"],
+        "passed": outputs[-1] / max(outputs[0], 1e-300),
+    }
+
+
+def _conclude(results: Results) -> Conclusion:
+    errors = {arm: estimate(results.values(arm, "test_error")).mean for arm in results.arms}
+    best = min(errors, key=lambda arm: errors[arm])
+    against = difference(results.values("He", "test_error"), results.values("normal 0.01", "test_error"))
+    passed = {arm: float(np.median(results.values(arm, "passed"))) for arm in results.arms}
+    lost = [arm for arm in results.arms if not 0.01 < passed[arm] < 100]
+    kept = "keeps" if "He" not in lost else "does not keep"
+    effect = "below" if against.mean < 0 else "above"
+    sentence = (
+        f"He's rule {kept} the signal through {_DEPTH} relu layers (last over first layer {passed['He']:.2g}); "
+        f"lost or exploded: {', '.join(lost) or 'none'}. The lowest test error is {best}'s ({100 * errors[best]:.3g} %), "
+        f"and He's is {abs(100 * against.mean):.3g} ± {100 * against.half:.2g} points {effect} that of normal 0.01."
+    )
+    holds = "He" not in lost and against.sure and against.mean < 0 and errors["zeros"] > 0.5
+    header, table = results.table(last_over_first=("passed", 1, ""), test_error=("test_error", 100, "%"))
+    return Conclusion(sentence, holds, header, table)
+
+
+def _draw(results: Results) -> Mapping[str, Any]:
+    figure, axes = drawing.figure(10.0, 4.4, columns=2)
+    for ax, kind, label in ((axes[0], "outputs", "rms of activations"), (axes[1], "gradients", "rms of dW")):
+        found = {arm: np.maximum(results.values(arm, kind), 1e-30) for arm in results.arms}
+        shown = {arm: values for arm, values in found.items() if values.max() > 1e-29}
+        drawing.curves(ax, shown, yscale="log", xlabel="layer", ylabel=label)
+    return {"Signal forward and gradient backward, before the first step": figure}
+
+
+STUDY = Study(
+    name="initialization",
+    title="First weights: does the signal pass?",
+    claim="Weights scaled by their layer's width pass signal and gradient through; zeros, tiny and large ones do not.",
+    source="lecture 12, 7.4; [glorot2010], [he2015]",
+    arms=_arms,
+    run=_run,
+    conclude=_conclude,
+    draw=_draw,
+    reading="Rules that are missing in a picture have zero there. Test error: plain descent, the better of two rates.",
+)

@@ -1,0 +1,77 @@
+"""Why: without a bend between them, layers are one affine map however many there are; this can be measured exactly.
+
+In: rows of one seed. Out: how far a trained deep linear network is from one matrix, and the test errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from chainrule.nn.net import stack
+from chainrule.studies import drawing
+from chainrule.studies.common import limited, rows, trained
+from chainrule.studies.statistics import difference, estimate
+from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
+
+_ARMS: Mapping[str, Mapping[str, Any]] = {
+    "no hidden layer": {"hidden": (), "activation": "identity"},
+    "3 linear layers": {"hidden": (64, 64), "activation": "identity"},
+    "6 linear layers": {"hidden": (64,) * 5, "activation": "identity"},
+    "3 relu layers": {"hidden": (64, 64), "activation": "relu"},
+}
+
+
+def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
+    return _ARMS
+
+
+def _run(cell: Cell) -> dict[str, Any]:
+    split = rows(cell.setting, cell.seed)
+    net = stack(split.inputs, cell.options["hidden"], split.classes, activation=cell.options["activation"])
+    record, state = trained(split, net, seed=cell.seed, epochs=limited(cell.setting, 20, 15))
+    assert state is not None
+    w = state.w.astype(np.float64)
+    views = net.parameters.views(w)
+    W, b = np.eye(split.inputs), np.zeros(split.inputs)
+    for name in [name for name in net.parameters.names if name.endswith(".W")]:
+        W, b = W @ views[name], b @ views[name] + views[name.replace(".W", ".b")]
+    X = split.test.X.astype(np.float64)
+    Z, one = net(w, state.buffers.astype(np.float64), X), X @ W + b
+    return {"test_error": record["test_error"], "distance": float(np.abs(Z - one).max() / np.abs(Z).max())}
+
+
+def _conclude(results: Results) -> Conclusion:
+    far = {arm: float(results.values(arm, "distance").max()) for arm in results.arms}
+    deep = difference(results.values("6 linear layers", "test_error"), results.values("no hidden layer", "test_error"))
+    bent = difference(results.values("3 relu layers", "test_error"), results.values("3 linear layers", "test_error"))
+    collapses = "is one matrix to rounding" if far["6 linear layers"] < 1e-9 else "is NOT one matrix"
+    direction = "more" if deep.mean > 0 else "less"
+    level = f"{abs(100 * deep.mean):.2g} ± {100 * deep.half:.2g} points {direction} test error than no hidden layer"
+    sentence = (
+        f"A trained network of six linear layers {collapses} (largest difference {far['6 linear layers']:.1e} of the "
+        f"largest output) with {level} after as many epochs; relu between the layers changes "
+        f"the error by {bent.text(2, 100)} points (from {estimate(results.values('3 linear layers', 'test_error')).text(2, 100, '%')})."
+    )
+    holds = far["6 linear layers"] < 1e-9 and far["3 relu layers"] > 1e-3 and bent.sure and bent.mean < 0
+    header, table = results.table(distance_from_one_matrix=("distance", 1, ""), test_error=("test_error", 100, "%"))
+    return Conclusion(sentence, holds, header, table)
+
+
+def _draw(results: Results) -> Mapping[str, Any]:
+    errors = {arm: 100 * results.values(arm, "test_error") for arm in results.arms}
+    return {"Test error": drawing.one(lambda ax: drawing.bars(ax, errors, ylabel="test error, %"))}
+
+
+STUDY = Study(
+    name="linear-collapse",
+    title="Linear layers collapse into one",
+    claim="Without a non-linear activation a network of any depth is one affine map; a bend between the layers does better.",
+    source="lecture 12, 7.2",
+    arms=_arms,
+    run=_run,
+    conclude=_conclude,
+    draw=_draw,
+)

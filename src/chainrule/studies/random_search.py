@@ -1,0 +1,120 @@
+"""Why: with an equal number of trials random points are said to beat a grid, since few hyper-parameters matter.
+
+In: rows of one seed, a trial's hyper-parameters. Out: its validation error; the best by number of trials; what mattered.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.nn.net import stack
+from chainrule.studies import drawing
+from chainrule.studies.common import limited, rows, trained
+from chainrule.studies.statistics import difference, estimate
+from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
+
+_NAMES = ("rate", "width", "dropout", "batch norm")
+_GRID = tuple(itertools.product((1e-4, 1e-1), (16, 128), (0.1, 0.4), (False, True)))
+_TRIALS = len(_GRID)
+
+
+def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
+    return {"grid": {"random": False}, "random": {"random": True}}
+
+
+def _points(random: bool, seed: int) -> list[tuple[float, int, float, bool]]:
+    """Trials of one search: the corners of a grid in a drawn order, or as many random points of the same box."""
+    draw = np.random.default_rng(seed)
+    if not random:
+        return [_GRID[i] for i in draw.permutation(_TRIALS)]
+    return [
+        (10 ** draw.uniform(-4, -1), int(2 ** draw.uniform(4, 7)), draw.uniform(0, 0.5), bool(draw.integers(2)))
+        for _ in range(_TRIALS)
+    ]
+
+
+def _run(cell: Cell) -> dict[str, Any]:
+    split = rows(cell.setting, cell.seed)
+    points = _points(cell.options["random"], cell.seed)
+    found = []
+    for rate, width, dropout, norm in points:
+        net = stack(split.inputs, (width, width), split.classes, dropout=dropout, norm="batch" if norm else None)
+        record, _ = trained(split, net, seed=cell.seed, epochs=limited(cell.setting, 6, 8), rate=rate)
+        found.append((record["validation_loss"][-1], record["test_error"]))
+    losses = np.minimum(np.array([loss for loss, _ in found]), 10.0)
+    best = int(losses.argmin())
+    return {
+        "losses": losses.tolist(),
+        "best_so_far": np.minimum.accumulate(losses).tolist(),
+        "best_loss": float(losses[best]),
+        "test_error": found[best][1],
+        "points": [[float(value) for value in point] for point in points],
+        "best_rate": points[best][0],
+    }
+
+
+def _importance(results: Results) -> Array:
+    """Share of the rank variance of the losses that each hyper-parameter's rank goes with, over all random trials."""
+    X = np.concatenate([np.array(record["points"]) for record in results.of_arm("random")])
+    y = np.concatenate([np.array(record["losses"]) for record in results.of_arm("random")])
+
+    def ranks(values: Array) -> Array:
+        r = np.argsort(np.argsort(values)).astype(float)
+        return r - r.mean()
+
+    columns = np.stack([ranks(X[:, j]) for j in range(X.shape[1])] + [ranks(X[:, 0]) ** 2], axis=1)
+    columns = (columns - columns.mean(axis=0)) / columns.std(axis=0)
+    b, *_ = np.linalg.lstsq(columns, ranks(y) / ranks(y).std(), rcond=None)
+    shares = np.abs(b)
+    return np.array([shares[0] + shares[-1], *shares[1:-1]]) / shares.sum()
+
+
+def _conclude(results: Results) -> Conclusion:
+    gain = difference(results.values("random", "best_loss"), results.values("grid", "best_loss"))
+    importance = dict(zip(_NAMES, _importance(results), strict=True))
+    most = max(importance, key=lambda name: importance[name])
+    losses = {arm: estimate(results.values(arm, "best_loss")).mean for arm in results.arms}
+    better = "better" if gain.mean < 0 else "worse"
+    told = "" if gain.sure else ", within the seeds' noise"
+    sentence = (
+        f"With {_TRIALS} trials each, random search ends {better} than a grid of the same box: best validation loss "
+        f"{losses['random']:.3g} against {losses['grid']:.3g} (difference {gain.text(2)}{told}). What mattered most is the "
+        f"{most} ({100 * importance[most]:.2g} % of the ranks explained)."
+    )
+    header, table = results.table(
+        best_validation_loss=("best_loss", 1, ""),
+        its_test_error=("test_error", 100, "%"),
+        its_rate=("best_rate", 1, ""),
+    )
+    return Conclusion(sentence, gain.sure and gain.mean < 0, header, table)
+
+
+def _draw(results: Results) -> Mapping[str, Any]:
+    figure, axes = drawing.figure(10.0, 4.2, columns=2)
+    best = {arm: results.values(arm, "best_so_far") for arm in results.arms}
+    drawing.curves(axes[0], best, yscale="log", xlabel="trials", ylabel="best validation loss so far")
+    X = np.concatenate([np.array(record["points"]) for record in results.of_arm("random")])
+    y = np.concatenate([np.array(record["losses"]) for record in results.of_arm("random")])
+    for norm, colour, label in ((0.0, drawing.COLOURS[1], "plain"), (1.0, drawing.COLOURS[0], "batch norm")):
+        chosen = X[:, 3] == norm
+        axes[1].scatter(X[chosen, 0], y[chosen], s=X[chosen, 1] / 2, color=colour, alpha=0.5, label=label)
+    drawing.finish(axes[1], xscale="log", yscale="log", xlabel="learning rate", ylabel="validation loss")
+    return {"The best by number of trials; every random trial, the dot's size its width": figure}
+
+
+STUDY = Study(
+    name="random-search",
+    title="Random search over rate, width, dropout and batch norm",
+    claim="With equally many trials random search finds a better configuration than a grid.",
+    source="lecture 12, exercise 10; [bergstra2012]",
+    arms=_arms,
+    run=_run,
+    conclude=_conclude,
+    draw=_draw,
+    reading="A grid of sixteen trials over four hyper-parameters has two values of each; random points have sixteen.",
+)

@@ -1,0 +1,107 @@
+"""Why: a falling learning rate is said to beat a constant one; each schedule gets the base rate that suits it.
+
+In: rows of one seed. Out: validation and test error by schedule, each at the best of four base rates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from chainrule.nn.net import stack
+from chainrule.nn.optimizers import Nesterov
+from chainrule.nn.schedules import Cosine, Exponential, Flat, InverseTime, OneCycle, Schedule, Step
+from chainrule.studies import drawing
+from chainrule.studies.common import limited, rows, trained
+from chainrule.studies.statistics import difference, estimate
+from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
+
+_RATES = (0.003, 0.01, 0.03, 0.1)
+
+
+def _schedules(epochs: int) -> Mapping[str, Schedule]:
+    """Every decay ends at a few hundredths of the base rate or below."""
+    return {
+        "constant": Flat(),
+        "step": Step(drop=0.3, every=max(epochs // 4, 1)),
+        "exponential": Exponential(k=4.0 / epochs),
+        "inverse time": InverseTime(k=20.0 / epochs),
+        "cosine": Cosine(),
+        "one cycle": OneCycle(),
+    }
+
+
+def _epochs(setting: Setting) -> int:
+    return limited(setting, 12, 20)
+
+
+def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
+    return {name: {"schedule": name} for name in _schedules(1)}
+
+
+def _run(cell: Cell) -> dict[str, Any]:
+    split, epochs = rows(cell.setting, cell.seed), _epochs(cell.setting)
+    schedule = _schedules(epochs)[cell.options["schedule"]]
+    net = stack(split.inputs, (64, 64), split.classes)
+    runs = [
+        trained(split, net, seed=cell.seed, epochs=epochs, optimizer=Nesterov(), rate=rate, schedule=schedule)[0]
+        for rate in _RATES
+    ]
+    best = min(range(len(_RATES)), key=lambda i: runs[i]["validation_loss"][-1])
+    factors = [schedule.factor(float(e), epochs) for e in np.linspace(0, epochs, 60, endpoint=False)]
+    return {
+        **runs[best],
+        "rate": _RATES[best],
+        "last_validation_loss": runs[best]["validation_loss"][-1],
+        "last_train_loss": runs[best]["train_loss"][-1],
+        "factors": factors,
+    }
+
+
+def _conclude(results: Results) -> Conclusion:
+    gains = {
+        arm: difference(results.values(arm, "last_validation_loss"), results.values("constant", "last_validation_loss"))
+        for arm in results.arms
+        if arm != "constant"
+    }
+    best = min(gains, key=lambda arm: gains[arm].mean)
+    base = estimate(results.values("constant", "last_validation_loss")).mean
+    sure = [arm for arm, gain in gains.items() if gain.sure and gain.mean < 0]
+    pace = "below" if gains[best].mean < 0 else "above"
+    sentence = (
+        f"With {best}, the best of the schedules, the last validation loss is {pace} the constant rate's "
+        f"({base + gains[best].mean:.3g} against {base:.3g}, difference {gains[best].text(2)}); surely better than a "
+        f"constant rate at its own best: {', '.join(sure) or 'none'}."
+    )
+    header, table = results.table(
+        best_base_rate=("rate", 1, ""),
+        validation_loss=("last_validation_loss", 1, ""),
+        training_loss=("last_train_loss", 1, ""),
+        test_error=("test_error", 100, "%"),
+    )
+    return Conclusion(sentence, bool(sure), header, table)
+
+
+def _draw(results: Results) -> Mapping[str, Any]:
+    figure, axes = drawing.figure(10.0, 4.2, columns=2)
+    factors = {arm: results.values(arm, "factors")[:1] for arm in results.arms}
+    at = np.linspace(0, results.values("constant", "validation_loss").shape[1], 60, endpoint=False)
+    drawing.curves(axes[0], factors, at, xlabel="epoch", ylabel="rate / base rate")
+    losses = {arm: results.values(arm, "validation_loss") for arm in results.arms}
+    drawing.curves(axes[1], losses, yscale="log", xlabel="epoch", ylabel="validation loss")
+    return {"Schedules, and the validation loss under each": figure}
+
+
+STUDY = Study(
+    name="schedules",
+    title="Learning-rate schedules",
+    claim="A rate that falls ends at a lower loss than a constant one.",
+    source="lecture 12, 7.6, exercise 7; [loshchilov2017], [smith2019]",
+    arms=_arms,
+    run=_run,
+    conclude=_conclude,
+    draw=_draw,
+    reading="Nesterov momentum; every schedule at the best of four base rates by validation loss.",
+)

@@ -1,0 +1,98 @@
+"""Why: ten classes need one distribution; softmax is held against ten yes/no questions, and against no hidden layer.
+
+In: rows of one seed. Out: test error, error by class, and how well the probabilities are calibrated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from chainrule.nn.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
+from chainrule.nn.net import stack
+from chainrule.studies import drawing
+from chainrule.studies.common import Part, Split, limited, rows, trained
+from chainrule.studies.statistics import difference, estimate
+from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
+
+_ARMS: Mapping[str, Mapping[str, Any]] = {
+    "softmax, no hidden layer": {"hidden": (), "softmax": True},
+    "softmax, 128 units": {"hidden": (128,), "softmax": True},
+    "yes/no per class, 128 units": {"hidden": (128,), "softmax": False},
+}
+
+
+def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
+    return _ARMS
+
+
+def _run(cell: Cell) -> dict[str, Any]:
+    split = rows(cell.setting, cell.seed)
+    net = stack(split.inputs, cell.options["hidden"], split.classes)
+    softmax = cell.options["softmax"]
+    loss: Loss = SoftmaxCrossEntropy() if softmax else BinaryCrossEntropy()
+    data = (
+        split if softmax else replace(split, train=_hot(split, split.train), validation=_hot(split, split.validation))
+    )
+    _, state = trained(data, net, seed=cell.seed, epochs=limited(cell.setting, 20, 15), loss=loss)
+    assert state is not None
+    P = loss.predict(np, net(state.w, state.buffers, split.test.X))
+    wrong = P.argmax(axis=1) != split.test.y
+    P = P / P.sum(axis=1, keepdims=True)
+    return {
+        "test_error": float(wrong.mean()),
+        "log_loss": float(-np.log(np.maximum(P[np.arange(len(wrong)), split.test.y], 1e-12)).mean()),
+        "by_class": [float(wrong[split.test.y == k].mean()) for k in range(split.classes)],
+    }
+
+
+def _hot(split: Split, part: Part) -> Part:
+    return Part(part.X, np.eye(split.classes, dtype=np.float32)[part.y])
+
+
+def _conclude(results: Results) -> Conclusion:
+    error = {arm: estimate(results.values(arm, "test_error")).mean for arm in results.arms}
+    hidden = difference(
+        results.values("softmax, 128 units", "test_error"), results.values("softmax, no hidden layer", "test_error")
+    )
+    joint = difference(
+        results.values("softmax, 128 units", "log_loss"), results.values("yes/no per class, 128 units", "log_loss")
+    )
+    by_class = results.values("softmax, 128 units", "by_class").mean(axis=0)
+    reaches = "passes" if error["softmax, 128 units"] <= 0.05 else "does not pass"
+    words = "no difference that these seeds can show" if not joint.sure else f"a difference of {joint.text(2)}"
+    sentence = (
+        f"One hidden layer and softmax {reaches} 95 % ({100 - 100 * error['softmax, 128 units']:.4g} % of test rows right); "
+        f"the hidden layer changes the error by {hidden.text(2, 100)} points; between softmax and one yes/no question "
+        f"a class there is {words} in log loss. The hardest class is "
+        f"number {int(by_class.argmax())} ({100 * by_class.max():.2g} % wrong)."
+    )
+    header, table = results.table(test_error=("test_error", 100, "%"), log_loss=("log_loss", 1, ""))
+    return Conclusion(sentence, error["softmax, 128 units"] <= 0.05 and hidden.mean < 0, header, table)
+
+
+def _draw(results: Results) -> Mapping[str, Any]:
+    figure, axes = drawing.figure(10.0, 4.2, columns=2)
+    drawing.bars(
+        axes[0],
+        {arm.replace(", ", ",\n"): 100 * results.values(arm, "test_error") for arm in results.arms},
+        ylabel="test error, %",
+    )
+    by_class = 100 * results.values("softmax, 128 units", "by_class")
+    drawing.bars(axes[1], {str(k): by_class[:, k] for k in range(by_class.shape[1])}, xlabel="class", ylabel="error, %")
+    return {"Test error, and softmax's by class": figure}
+
+
+STUDY = Study(
+    name="softmax",
+    title="Ten classes with softmax",
+    claim="Softmax and one hidden layer tell ten digits apart in at least 95 of 100 cases.",
+    source="lecture 12, exercise 9; [bridle1990]",
+    arms=_arms,
+    run=_run,
+    conclude=_conclude,
+    draw=_draw,
+)

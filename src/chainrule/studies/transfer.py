@@ -1,0 +1,135 @@
+"""Why: features learned on much data are said to help where data is little; half of the classes lend to the other half.
+
+In: rows of one seed. Out: test error on the second half of the classes, by number of rows and way to start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.nn.net import Net, stack
+from chainrule.nn.step import State
+from chainrule.studies import drawing
+from chainrule.studies.common import Part, Split, first_state, limited, rows, trained
+from chainrule.studies.statistics import difference, estimate
+from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
+
+_ROWS = (20, 50, 100, 300)
+
+
+def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
+    return {f"{way}, {n} rows": {"way": way, "rows": n} for way in ("scratch", "fine-tuned", "frozen") for n in _ROWS}
+
+
+def _half(split: Split, classes: Array) -> Split:
+    return split.each(lambda part: part.of_classes(classes), len(classes))
+
+
+def _inherit(net: Net, seed: int, source: Net, state: State) -> State:
+    """First numbers of the network, its body from the source: all that has the same name and shape."""
+    fresh = first_state(net, seed)
+    w, given = fresh.w.copy(), source.parameters.views(state.w)
+    last = f"{len(net.layers) - 1}."
+    for name, view in net.parameters.views(w).items():
+        if not name.startswith(last):
+            view[...] = given[name]
+    memory = {letter: np.zeros_like(w) for letter in ("m", "v")}
+    return State(w, fresh.buffers, memory, 0)
+
+
+def _run(cell: Cell) -> dict[str, Any]:
+    split, way = rows(cell.setting, cell.seed), cell.options["way"]
+    classes = np.random.default_rng(cell.seed).permutation(split.classes)
+    first, second = (np.sort(part) for part in np.array_split(classes, 2))
+    lender, small = _half(split, first), _half(split, second)
+    n = min(cell.options["rows"], len(small.train.y))
+    small = Split(_balanced(small.train, n), small.validation, small.test, small.classes, split.image_shape)
+    net = stack(split.inputs, (128, 64), len(second))
+    start, groups = None, None
+    if way != "scratch":
+        body = stack(split.inputs, (128, 64), len(first))
+        learned = trained(lender, body, seed=cell.seed, epochs=limited(cell.setting, 15, 10))[1]
+        assert learned is not None
+        start = _inherit(net, cell.seed, body, learned)
+        groups = (
+            {f"{i}.*": 0.0 for i, layer in enumerate(net.layers[:-1]) if net.frames[i].parameters}
+            if way == "frozen"
+            else None
+        )
+    record, _ = trained(small, net, seed=cell.seed, epochs=60, batch_size=10, start=start, groups=groups)
+    return {"rows": n, "test_error": record["test_error"], "validation_error": record["validation_error"]}
+
+
+def _balanced(part: Part, n: int) -> Part:
+    """n rows, as many of each class as there are."""
+    places = np.zeros(len(part.y), dtype=int)
+    for k in np.unique(part.y):
+        places[part.y == k] = np.arange((part.y == k).sum())
+    i = np.sort(np.argsort(places, kind="stable")[:n])
+    return Part(part.X[i], part.y[i])
+
+
+def _conclude(results: Results) -> Conclusion:
+    gains = {
+        n: difference(
+            results.values(f"fine-tuned, {n} rows", "test_error"), results.values(f"scratch, {n} rows", "test_error")
+        )
+        for n in _ROWS
+    }
+    frozen = difference(
+        results.values("frozen, 100 rows", "test_error"), results.values("scratch, 100 rows", "test_error")
+    )
+    few, hundred = gains[_ROWS[0]], gains[100]
+    helps = "helps" if hundred.sure and hundred.mean < 0 else "does not surely help"
+    more = "more" if few.mean < gains[_ROWS[-1]].mean else "no more"
+    scratch = estimate(results.values("scratch, 100 rows", "test_error")).mean
+    last = gains[_ROWS[-1]]
+    sentence = (
+        f"With 100 rows of the new classes fine-tuning {helps}: test error {100 * (scratch + hundred.mean):.3g} % against "
+        f"{100 * scratch:.3g} % from scratch (difference {hundred.text(2, 100)} points); it helps {more} with "
+        f"{_ROWS[0]} rows ({few.text(2, 100)}) than with {_ROWS[-1]} ({last.text(2, 100)}); a frozen body changes the error "
+        f"at 100 rows by {frozen.text(2, 100)} points."
+    )
+    header = ("rows", "from scratch", "fine-tuned", "frozen body")
+    table = tuple(
+        (
+            str(n),
+            *(
+                estimate(results.values(f"{way}, {n} rows", "test_error")).text(3, 100, "%")
+                for way in ("scratch", "fine-tuned", "frozen")
+            ),
+        )
+        for n in _ROWS
+    )
+    return Conclusion(sentence, hundred.sure and hundred.mean < 0, header, table)
+
+
+def _draw(results: Results) -> Mapping[str, Any]:
+    arms = {
+        way: 100 * np.array([results.values(f"{way}, {n} rows", "test_error") for n in _ROWS]).T
+        for way in ("scratch", "fine-tuned", "frozen")
+    }
+    return {
+        "Error on the new classes by number of rows": drawing.one(
+            lambda ax: drawing.curves(
+                ax, arms, np.array(_ROWS), xscale="log", xlabel="rows of the new classes", ylabel="test error, %"
+            )
+        )
+    }
+
+
+STUDY = Study(
+    name="transfer",
+    title="Transfer: half of the classes lend to the other half",
+    claim="A network that starts from features learned on other classes needs fewer rows than one from scratch.",
+    source="lecture 12, exercise 6",
+    arms=_arms,
+    run=_run,
+    conclude=_conclude,
+    draw=_draw,
+    reading="Which classes lend and which borrow is drawn anew with every seed.",
+)
