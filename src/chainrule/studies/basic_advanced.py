@@ -33,7 +33,8 @@ def _task(cell: Cell) -> Split:
     if task == "circles":
         parts = three_way(load("circles", seed=cell.seed), 0.25, 0.15, cell.seed)
         scaling = Standardizer.fit(parts.train.X)
-        assert parts.validation is not None and parts.test is not None
+        assert parts.validation is not None
+        assert parts.test is not None
 
         def part(data: Dataset) -> Part:
             return Part(scaling.apply(data.X, "float32"), data.y.astype(int))

@@ -50,10 +50,11 @@ def _conclude(results: Results) -> Conclusion:
     collapses = "is one matrix to rounding" if far["6 linear layers"] < 1e-9 else "is NOT one matrix"
     direction = "more" if deep.mean > 0 else "less"
     level = f"{abs(100 * deep.mean):.2g} ± {100 * deep.half:.2g} points {direction} test error than no hidden layer"
+    straight = estimate(results.values("3 linear layers", "test_error")).text(2, 100, "%")
     sentence = (
         f"A trained network of six linear layers {collapses} (largest difference {far['6 linear layers']:.1e} of the "
-        f"largest output) with {level} after as many epochs; relu between the layers changes "
-        f"the error by {bent.text(2, 100)} points (from {estimate(results.values('3 linear layers', 'test_error')).text(2, 100, '%')})."
+        f"largest output) with {level} after as many epochs; relu between the layers changes the error by "
+        f"{bent.text(2, 100)} points (from {straight})."
     )
     holds = far["6 linear layers"] < 1e-9 and far["3 relu layers"] > 1e-3 and bent.sure and bent.mean < 0
     header, table = results.table(distance_from_one_matrix=("distance", 1, ""), test_error=("test_error", 100, "%"))
