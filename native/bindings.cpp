@@ -26,6 +26,8 @@ using Table = nb::ndarray<const std::int64_t, nb::ndim<2>, nb::c_contig, nb::dev
 using Reals = nb::ndarray<const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Rates = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Target = nb::ndarray<nb::c_contig, nb::device::cpu>;
+using MaybeMatrix = std::optional<Matrix>;
+using MaybeTarget = std::optional<Target>;
 
 Stage stage_of(const std::int64_t* n, const double* x) {
     return {
@@ -72,6 +74,11 @@ Settings settings_of(const std::vector<std::int64_t>& n, const std::vector<doubl
         .clip_limit = x.at(8),
         .seed = seed,
         .batch_size = n.at(4),
+        .accumulate = n.at(5),
+        .max_norm = x.at(9),
+        .average = x.at(10),
+        .heads = {n.begin() + 6, n.end()},
+        .levels = {x.begin() + 11, x.end()},
     };
 }
 
@@ -107,8 +114,11 @@ class Session {
     }
 
     /// Copies all numbers out; gives the number of steps done so far.
-    std::int64_t read(Target w, Target statistics, std::optional<Target> first, std::optional<Target> second) {
-        const Vectors to = vectors(w, statistics, first, second);
+    std::int64_t read(
+        Target w, Target statistics, MaybeTarget first, MaybeTarget second, MaybeTarget sum, MaybeTarget average
+    ) {
+        const auto data = [](MaybeTarget& vector) { return vector ? vector->data() : nullptr; };
+        const Vectors to{w.data(), statistics.data(), data(first), data(second), data(sum), data(average)};
         nb::gil_scoped_release released;
         const std::scoped_lock lock(mutex_);
         trainer_->read(to);
@@ -116,10 +126,13 @@ class Session {
     }
 
     void write(
-        Matrix w, Matrix statistics, std::optional<Matrix> first, std::optional<Matrix> second, std::int64_t step
+        Matrix w, Matrix statistics, MaybeMatrix first, MaybeMatrix second, MaybeMatrix sum,
+        MaybeMatrix average, std::int64_t step
     ) {
-        const auto data = [](const Matrix& m) { return const_cast<void*>(m.data()); };
-        const Vectors from{data(w), data(statistics), first ? data(*first) : nullptr, second ? data(*second) : nullptr};
+        const auto data = [](const MaybeMatrix& m) { return m ? const_cast<void*>(m->data()) : nullptr; };
+        const Vectors from{
+            data(MaybeMatrix(w)), data(MaybeMatrix(statistics)), data(first), data(second), data(sum), data(average)
+        };
         nb::gil_scoped_release released;
         const std::scoped_lock lock(mutex_);
         trainer_->write(from, step);
@@ -175,10 +188,6 @@ class Session {
         std::exception_ptr error;
     };
 
-    static Vectors vectors(Target& w, Target& statistics, std::optional<Target>& first, std::optional<Target>& second) {
-        return {w.data(), statistics.data(), first ? first->data() : nullptr, second ? second->data() : nullptr};
-    }
-
     /// Lets Python handle signals and asks its `stop`; what it raises ends the run and is raised again at its end.
     static bool ask(void* context) {
         auto* question = static_cast<Question*>(context);
@@ -214,11 +223,11 @@ NB_MODULE(_native, module) {
         )
         .def(
             "read", &Session::read, nb::arg("w"), nb::arg("statistics"), nb::arg("first").none(),
-            nb::arg("second").none()
+            nb::arg("second").none(), nb::arg("sum").none(), nb::arg("average").none()
         )
         .def(
             "write", &Session::write, nb::arg("w"), nb::arg("statistics"), nb::arg("first").none(),
-            nb::arg("second").none(), nb::arg("step")
+            nb::arg("second").none(), nb::arg("sum").none(), nb::arg("average").none(), nb::arg("step")
         )
         .def("run", &Session::run, nb::arg("epoch"), nb::arg("first"), nb::arg("rates"), nb::arg("stop"))
         .def("logits", &Session::logits, nb::arg("X"), nb::arg("Z"))

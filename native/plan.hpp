@@ -2,6 +2,7 @@
 // In: rows of whole numbers and of reals, in the field order of plan.py. Out: stages, lines and settings.
 #pragma once
 #include <cstdint>
+#include <vector>
 
 namespace chainrule {
 
@@ -25,7 +26,7 @@ enum class Activation : std::int64_t {
 /// What the backward pass multiplies by: nothing, g' computed from the output Y, or the factor S kept by the forward pass.
 enum class Slope : std::int64_t { none, from_output, kept };
 
-enum class Loss : std::int64_t { binary, softmax, squared, absolute, huber, poisson };
+enum class Loss : std::int64_t { binary, softmax, squared, absolute, huber, poisson, quantile, heads };
 
 enum class Optimizer : std::int64_t {
     gradient_descent,
@@ -40,7 +41,19 @@ enum class Optimizer : std::int64_t {
 
 enum class Clip : std::int64_t { none, norm, value };
 
-enum class Op : std::int64_t { gather, forward, loss, derive, backward, pass, norm_backward, norm_gradient, update };
+enum class Op : std::int64_t {
+    gather,
+    forward,
+    loss,
+    derive,
+    backward,
+    pass,
+    norm_backward,
+    norm_gradient,
+    update,
+    constrain,
+    average
+};
 
 /// Layers run as one: [Dense] [BatchNorm] or [LayerNorm], then [Activation] [Dropout]. Offsets are -1 where absent.
 struct Stage {
@@ -77,6 +90,11 @@ struct Settings {
     double clip_limit;
     std::uint64_t seed;
     std::int64_t batch_size;
+    std::int64_t accumulate;  // batches per update; 0 where the rule is not accumulated
+    double max_norm;
+    double average;  // share that the running mean of the weights keeps; below 0 where there is none
+    std::vector<std::int64_t> heads;  // classes of each head
+    std::vector<double> levels;       // of quantiles
 };
 
 }  // namespace chainrule

@@ -29,12 +29,15 @@ struct Poll {
     void* context;
 };
 
-/// The vectors of a state: parameters, running statistics, and the optimiser's (null where it has none).
+/// The vectors of a state: parameters, running statistics, and what is remembered (null where it is not): the optimiser's
+/// two, the sum of gradients, the running mean of the weights.
 struct Vectors {
     void* w;
     void* statistics;
     void* first;
     void* second;
+    void* sum;
+    void* average;
 };
 
 class Trainer {

@@ -35,9 +35,12 @@ from chainrule.nn.losses import (
     MeanAbsolute,
     MeanSquared,
     Poisson,
+    Quantile,
     SoftmaxCrossEntropy,
+    SoftmaxHeads,
 )
 from chainrule.nn.optimizers import (
+    Accumulated,
     AdaGrad,
     Adam,
     AdamW,
@@ -97,6 +100,15 @@ def counts(rng: np.random.Generator, n: int, k: int) -> np.ndarray:
     return rng.poisson(2.0, (n, k)).astype(float)
 
 
+def blocks(*sizes: int) -> Targets:
+    """Exclusive classes in several heads, as blocks of 0 and 1."""
+
+    def hot(rng: np.random.Generator, n: int, k: int) -> np.ndarray:
+        return np.hstack([np.eye(size)[rng.integers(0, size, n)] for size in sizes])
+
+    return hot
+
+
 def _linked(build: Callable[[str], Any]) -> tuple[LossSample, ...]:
     """One sample per link; exp overflows far out, as it must."""
     return tuple(LossSample(build(link), reals, bounded=link != "exp") for link in LINKS)
@@ -150,6 +162,11 @@ LOSS_SAMPLES: Mapping[str, tuple[LossSample, ...]] = {
     "MeanAbsolute": _linked(MeanAbsolute),
     "Huber": _linked(lambda link: Huber(delta=0.4, link=link)),
     "Poisson": (LossSample(Poisson(), counts, bounded=False),),
+    "Quantile": _linked(lambda link: Quantile(link=link)),
+    "SoftmaxHeads": (
+        LossSample(SoftmaxHeads((3,)), blocks(3)),
+        LossSample(SoftmaxHeads((2, 1), label_smoothing=0.1), blocks(2, 1)),
+    ),
 }
 
 OPTIMIZER_SAMPLES: Mapping[str, tuple[Any, ...]] = {
@@ -161,6 +178,7 @@ OPTIMIZER_SAMPLES: Mapping[str, tuple[Any, ...]] = {
     "AdaGrad": (AdaGrad(),),
     "Adam": (Adam(), Adam(beta1=0.0, beta2=0.0)),
     "AdamW": (AdamW(), AdamW(weight_decay=0.0)),
+    "Accumulated": (Accumulated(Adam(), 2), Accumulated(GradientDescent(), 1)),
 }
 
 CLIP_SAMPLES: Mapping[str, tuple[Any, ...]] = {

@@ -28,10 +28,13 @@ from chainrule.nn.losses import (
     MeanAbsolute,
     MeanSquared,
     Poisson,
+    Quantile,
     SoftmaxCrossEntropy,
+    SoftmaxHeads,
 )
 from chainrule.nn.net import Net, stack
 from chainrule.nn.optimizers import (
+    Accumulated,
     AdaGrad,
     Adam,
     AdamW,
@@ -62,6 +65,8 @@ OPTIMIZERS: list[tuple[Any, float]] = [
     (AdaGrad(1e-7), 0.02),
     (Adam(), 0.01),
     (AdamW(weight_decay=0.1), 0.01),
+    (Accumulated(Adam(), 3), 0.02),
+    (Accumulated(ClassicalMomentum(0.8), 2), 0.02),
 ]
 LOSSES: list[Any] = [
     SoftmaxCrossEntropy(),
@@ -71,6 +76,9 @@ LOSSES: list[Any] = [
     *[MeanSquared(link) for link in LINKS],
     *[MeanAbsolute(link) for link in LINKS],
     *[Huber(0.7, link) for link in LINKS],
+    *[Quantile((0.1, 0.5, 0.8), link) for link in LINKS],
+    SoftmaxHeads((2, 1)),
+    SoftmaxHeads((3,), 0.1),
 ]
 FUNCTIONS: list[Any] = [*ACTIVATIONS, LeakyReLU(0.2), ELU(0.5)]
 
@@ -128,7 +136,7 @@ def jittered(array: Any, jitter: int) -> Any:
 def start(recipe: Recipe) -> State:
     """The first state, rounded to float32 whatever the recipe's dtype, so that all dtypes start from the same point."""
     first = replace(recipe, dtype="float32").start()
-    memory = {letter: np.zeros(recipe.net.size, recipe.dtype) for letter in recipe.optimizer.memory}
+    memory = {letter: np.zeros(recipe.net.size, recipe.dtype) for letter in recipe.memory}
     return State(first.w.astype(recipe.dtype), first.buffers.astype(recipe.dtype), memory, 0)
 
 
@@ -204,11 +212,12 @@ def holds(engine: Any, case: Case, dtype: str) -> bool:
 def check_logits(session: Any, recipe: Recipe, rows: Rows) -> None:
     """Inference from the session's own state, all rows and one; the bound as in `bounds`."""
     state, X = session.state, rows.X
-    Z = recipe.net(state.w.astype(np.float64), state.buffers.astype(np.float64), X.astype(np.float64))
+    w = recipe.weights(state)
+    Z = recipe.net(w.astype(np.float64), state.buffers.astype(np.float64), X.astype(np.float64))
     terms = max(largest(Z), 1.0)  # logits may cancel; what is summed is of order one
     allowed = 1e-9 * terms
     if recipe.dtype == "float32":
-        draws = [recipe.net(state.w, state.buffers, jittered(X, jitter)) for jitter in range(DRAWS)]
+        draws = [recipe.net(w, state.buffers, jittered(X, jitter)) for jitter in range(DRAWS)]
         allowed = 16 * max(largest(draw - Z) for draw in draws) + 64 * UNIT * terms
     for X, expected in ((rows.X, Z), (rows.X[:1], Z[:1])):
         found = session.logits(X)
@@ -223,6 +232,8 @@ def targets(loss: Any, random: np.random.Generator, n: int, k: int) -> Any:
         return random.integers(0, k, n)
     if isinstance(loss, BinaryCrossEntropy):
         return random.integers(0, 2, (n, k)).astype(float)
+    if isinstance(loss, SoftmaxHeads):
+        return np.hstack([np.eye(size)[random.integers(0, size, n)] for size in loss.sizes])
     if isinstance(loss, Poisson):
         return random.poisson(2.0, (n, k)).astype(float)
     low, high = {"sigmoid": (0.05, 0.95), "tanh": (-0.9, 0.9), "identity": (-2.0, 2.0)}.get(loss.link, (0.1, 3.0))
@@ -265,7 +276,12 @@ def cases(draw: Any) -> Case:
     """
     loss, (optimizer, rate) = draw(st.sampled_from(LOSSES)), draw(st.sampled_from(OPTIMIZERS))
     outputs = draw(st.integers(2, 10) if isinstance(loss, SoftmaxCrossEntropy) else st.integers(1, 5))
-    adaptive = isinstance(optimizer, RMSProp | AdaGrad | Adam | AdamW)
+    if isinstance(loss, Quantile):
+        outputs *= len(loss.levels)
+    if isinstance(loss, SoftmaxHeads):
+        loss = SoftmaxHeads(draw(st.lists(st.integers(1, 12), min_size=1, max_size=4)), loss.label_smoothing)
+        outputs = sum(loss.sizes)
+    adaptive = isinstance(optimizer, RMSProp | AdaGrad | Adam | AdamW | Accumulated)
     net = Net(draw(st.integers(1, 30)), draw(layers(outputs, (None, BatchNorm(), LayerNorm()), adaptive)))
     joint = any(isinstance(layer, BatchNorm) for layer in net.layers)
     least = 6 if joint else 1
@@ -282,6 +298,8 @@ def cases(draw: Any) -> Case:
         batch_size,
         draw(st.integers(0, 2**64 - 1)),
         cache_every=draw(st.sampled_from([1, 1, 1, 1, 2, 3])),
+        max_norm=draw(st.sampled_from([None, None, 0.8])),
+        average=draw(st.sampled_from([None, None, 0.9, 0.0])),
     )
     return fill(recipe, n, rate, draw(st.booleans()), draw(st.integers(0, 2**32 - 1)))
 
@@ -326,7 +344,8 @@ def test_every_loss_activation_and_optimizer_follows_the_float64_reference(quick
     ]
     optimizer, rate = OPTIMIZERS[i % len(OPTIMIZERS)]
     net = Net(7, [*hidden, Dropout(0.2), Dense(3)])
-    recipe = Recipe(net, LOSSES[i], optimizer, Penalty(1e-4, 1e-3), ClipNorm(0.5), {"0.*": 0.5}, 16, seed=i)
+    extras: dict[str, Any] = {"max_norm": 1.0 if i % 3 == 0 else None, "average": 0.8 if i % 3 == 1 else None}
+    recipe = Recipe(net, LOSSES[i], optimizer, Penalty(1e-4, 1e-3), ClipNorm(0.5), {"0.*": 0.5}, 16, seed=i, **extras)
     assert not quick.supports(replace(recipe, dtype="float64"))
     assert holds(quick, fill(recipe, 16, rate / 4, i % 2 == 1, i), "float64")
 
@@ -382,7 +401,9 @@ def test_shuffles_are_the_stream_s_order(engine, n, batch_size):
 def training(engine: Any, dtype: str = "float32") -> tuple[Recipe, Rows, Any]:
     """A network with everything that carries numbers from step to step, and a session on 29 rows in batches of 8."""
     net = stack(6, [11, 7], 3, norm="batch", dropout=0.3)
-    recipe = Recipe(net, SoftmaxCrossEntropy(), Adam(), batch_size=8, seed=4, dtype=dtype)
+    extras: dict[str, Any] = {"max_norm": 1.5, "average": 0.9}
+    rule = Accumulated(Adam(), 2)
+    recipe = Recipe(net, SoftmaxCrossEntropy(), rule, batch_size=8, seed=4, dtype=dtype, **extras)
     random = np.random.default_rng(1)
     rows = Rows.of(recipe, random.normal(size=(29, 6)), random.integers(0, 3, 29))
     return recipe, rows, engine.compile(recipe, rows)
@@ -457,10 +478,18 @@ def test_stop_ends_an_epoch_between_two_batches(engine):
 
 
 @pytest.mark.parametrize("engine", NATIVE, indirect=True)
-def test_native_gives_the_same_bits_on_any_number_of_threads(engine):
+@pytest.mark.parametrize(
+    ("loss", "extras"),
+    [
+        (SoftmaxCrossEntropy(), {}),
+        (SoftmaxHeads((3, 7)), {"max_norm": 0.9, "average": 0.9}),
+        (Quantile((0.1, 0.5)), {"optimizer": Accumulated(Adam(), 2), "max_norm": 0.9, "clip": ClipNorm(0.5)}),
+    ],
+)
+def test_native_gives_the_same_bits_on_any_number_of_threads(engine, loss, extras):
     net = stack(300, [256, 130], 10, norm="batch", dropout=0.2)
-    recipe, random = Recipe(net, SoftmaxCrossEntropy(), Adam(), batch_size=250), np.random.default_rng(3)
-    rows = Rows.of(recipe, random.normal(size=(610, 300)), random.integers(0, 10, 610))
+    recipe, random = Recipe(net, loss, batch_size=250, **extras), np.random.default_rng(3)
+    rows = Rows.of(recipe, random.normal(size=(610, 300)), targets(loss, random, 610, 10))
     found = []
     for threads in (1, 2, 3):
         with threadpool_limits(threads):
@@ -478,3 +507,33 @@ def test_native_runs_the_instruction_set_that_the_environment_names(engine):
     recipe = Recipe(stack(2, [3], 2), SoftmaxCrossEntropy())
     session = engine.compile(recipe, Rows.of(recipe, np.eye(2), np.arange(2)))
     assert session.isa == os.environ["CHAINRULE_ISA"]
+
+
+def test_inference_uses_the_running_mean_once_there_is_one(engine):
+    net = stack(4, [6], 2, norm="layer")
+    recipe = Recipe(net, MeanSquared(), Adam(), batch_size=5, average=0.9, dtype="float64")
+    random = np.random.default_rng(5)
+    rows = Rows.of(recipe, random.normal(size=(15, 4)), random.normal(size=(15, 2)))
+    session = engine.compile(recipe, rows)
+    tolerance = {"rtol": 1e-10, "atol": 1e-12}
+    np.testing.assert_allclose(session.logits(rows.X), net(recipe.start().w, np.zeros(0), rows.X), **tolerance)
+    weights = []
+    for i in range(3):
+        session.run(0, i, np.full(1, 0.05))
+        weights.append(session.state.w)
+    # by hand: shares .1, .09, .081 of the latest, the one before, the first; divided by their sum, 1 - .9³
+    mean = (0.1 * weights[2] + 0.09 * weights[1] + 0.081 * weights[0]) / 0.271
+    np.testing.assert_allclose(session.logits(rows.X), net(mean, np.zeros(0), rows.X), **tolerance)
+    assert largest(net(mean, np.zeros(0), rows.X) - net(weights[2], np.zeros(0), rows.X)) > 1e-3
+
+
+def test_every_column_stays_within_max_norm_but_for_frozen_ones(engine):
+    net = stack(20, [40], 3)
+    recipe = Recipe(net, MeanSquared(), Adam(), batch_size=5, max_norm=0.4, groups={"0.*": 0.0}, dtype="float64")
+    random = np.random.default_rng(6)
+    session = engine.compile(recipe, Rows.of(recipe, random.normal(size=(15, 20)), random.normal(size=(15, 3))))
+    advance(session, recipe, 15, np.full(9, 0.05))
+    first, last = (net.parameters.views(session.state.w)[name] for name in ("0.W", "2.W"))
+    np.testing.assert_array_equal(first, net.parameters.views(recipe.start().w)["0.W"])
+    assert np.linalg.norm(first, axis=0).max() > 0.4
+    assert np.linalg.norm(last, axis=0).max() == pytest.approx(0.4, rel=1e-12)

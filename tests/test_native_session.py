@@ -21,6 +21,7 @@ from chainrule.engines.reference import ReferenceEngine
 from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm
 from chainrule.nn.losses import MeanSquared, SoftmaxCrossEntropy
 from chainrule.nn.net import Net, stack
+from chainrule.nn.optimizers import Accumulated, Adam
 from chainrule.nn.penalties import ClipNorm, Penalty
 from chainrule.nn.step import Recipe
 
@@ -36,6 +37,9 @@ DEEP = Net(
         *(Dense(40), Activation("tanh"), Dense(45)),
     ],
 )
+
+
+EXTRAS = {"optimizer": Accumulated(Adam(), 2), "max_norm": 0.8, "average": 0.9}
 
 
 def training(net: Net = DEEP, n: int = 331, threads: int = 0, **settings):
@@ -55,12 +59,11 @@ def bits(session, rates, epochs: int = 3) -> bytes:
 
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("clip", [None, ClipNorm(0.3)])
-def test_bits_do_not_depend_on_the_number_of_threads(isa, dtype, clip, monkeypatch):
+@pytest.mark.parametrize("extras", [{}, {"clip": ClipNorm(0.3)}, EXTRAS])
+def test_bits_do_not_depend_on_the_number_of_threads(isa, dtype, extras, monkeypatch):
     monkeypatch.setenv("CHAINRULE_ISA", isa)
     found = {
-        bits(*training(threads=threads, dtype=dtype, clip=clip, penalty=Penalty(1e-4, 1e-3)))
-        for threads in (1, 2, 3, 5)
+        bits(*training(threads=threads, dtype=dtype, penalty=Penalty(1e-4, 1e-3), **extras)) for threads in (1, 2, 3, 5)
     }
     assert len(found) == 1
 
@@ -69,8 +72,9 @@ def test_bits_are_the_same_at_every_repeat():
     assert len({bits(*training(threads=2)) for _ in range(4)}) == 1
 
 
-def test_a_step_takes_no_memory():
-    session, rates = training(threads=2)
+@pytest.mark.parametrize("extras", [{}, EXTRAS])
+def test_a_step_takes_no_memory(extras):
+    session, rates = training(threads=2, **extras)
     session.run(0, 0, rates)
     before = built.allocations()
     session.run(1, 0, rates)
@@ -254,3 +258,15 @@ def test_rows_of_another_width_are_refused():
     session, _ = training()
     with pytest.raises(ValueError, match="X and Z must be"):
         session.logits(np.ones((3, 36)))
+
+
+def test_rows_of_another_type_are_converted():
+    """The extension reads bytes: float32 rows under a float64 recipe once trained on what they are not."""
+    recipe = Recipe(stack(4, [3], 2), MeanSquared(), batch_size=8, dtype="float64")
+    draw = np.random.default_rng(0)
+    X, Y = draw.standard_normal((20, 4)).astype("float32"), draw.standard_normal((20, 2)).astype("float32")
+    losses = [
+        engine.compile(recipe, Rows(X, Y, np.ones(20, "float32"))).run(0, 0, np.full(3, 0.1)).mean_loss
+        for engine in (NativeEngine(), ReferenceEngine())
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-9)

@@ -12,18 +12,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from registry import ACTIVATION_SAMPLES, LAYER_SAMPLES, LOSS_SAMPLES, PENALTIES, flat, name
+from registry import ACTIVATION_SAMPLES, LAYER_SAMPLES, LOSS_SAMPLES, PENALTIES, blocks, flat, name
 
 from chainrule import Activation, BatchNorm, Dense, Dropout, LayerNorm, Net
 from chainrule.nn.gradcheck import gradcheck
 from chainrule.nn.layers import Context
-from chainrule.nn.losses import LOSSES, MeanSquared, SoftmaxCrossEntropy, mean_loss
+from chainrule.nn.losses import LOSSES, MeanSquared, Quantile, SoftmaxCrossEntropy, SoftmaxHeads, mean_loss
 from chainrule.nn.penalties import Penalty
 from chainrule.random import Purpose, Stream
 
 ROWS, INPUTS, OUTPUTS = 5, 3, 3
 WEIGHTINGS = {"uniform": np.ones(ROWS), "weights": np.array([1.3, 0.0, 0.4, 2.0, 0.0])}
 LOSSES_FLAT = flat(LOSS_SAMPLES)
+SEVERAL = SoftmaxCrossEntropy | SoftmaxHeads
 FIRST_LAYERS = [samples[0] for samples in LAYER_SAMPLES.values()]
 OTHER_LAYERS = [sample for samples in LAYER_SAMPLES.values() for sample in samples[1:]]
 PAIRS = [
@@ -131,6 +132,22 @@ def test_backward_equals_central_differences(layer, function):
         assert report.passed(1e-6), (name(sample), penalty, str(report.worst))
 
 
+@pytest.mark.parametrize(
+    "loss", [SoftmaxHeads((2, 4)), SoftmaxHeads((3, 1, 2), 0.2), Quantile((0.2, 0.9), "exp")], ids=str
+)
+@pytest.mark.usefixtures("x64")
+def test_losses_of_several_targets(loss):
+    net = Net(INPUTS, [Dense(4), Activation("tanh"), Dense(6)])
+    w, buffers = parameters(net)
+    rng = np.random.default_rng(0)
+    X, c = rng.normal(size=(ROWS, INPUTS)), WEIGHTINGS["weights"]
+    Y = blocks(*loss.sizes)(rng, ROWS, 6) if loss.classes else rng.normal(size=(ROWS, 3)).repeat(2, axis=1)
+    assert gradcheck(net, loss, X, Y, c=c, w=w).passed(1e-6)
+    Z = net(w, buffers, X)
+    dZ = mean_loss(loss, np, Z, Y, c)[1]
+    np.testing.assert_allclose(dZ, loss_gradient(loss)(Z, Y, c), rtol=1e-11, atol=1e-15)
+
+
 @pytest.mark.parametrize("sample", LOSSES_FLAT, ids=name)
 @pytest.mark.usefixtures("x64")
 def test_whole_objective_equals_jax_grad_and_every_difference(sample):
@@ -167,7 +184,7 @@ def test_gradient_in_inference(layer):
     assert gradcheck(net, MeanSquared(), X, Y, w=w, buffers=buffers, training=False).passed(1e-6)
 
 
-@pytest.mark.parametrize("sample", [s for s in LOSSES_FLAT if not isinstance(s.loss, SoftmaxCrossEntropy)], ids=name)
+@pytest.mark.parametrize("sample", [s for s in LOSSES_FLAT if not isinstance(s.loss, SEVERAL)], ids=name)
 def test_one_output(sample):
     rng = np.random.default_rng(1)
     net = Net(2, [Dense(3), Activation("tanh"), Dense(1)])

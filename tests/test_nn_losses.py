@@ -18,7 +18,9 @@ from chainrule.nn.losses import (
     MeanAbsolute,
     MeanSquared,
     Poisson,
+    Quantile,
     SoftmaxCrossEntropy,
+    SoftmaxHeads,
     mean_loss,
 )
 
@@ -116,7 +118,7 @@ def test_finite_far_out(sample, dtype, rng):
 
 def test_unbounded_losses_are_those_with_the_exponential_link():
     unbounded = {s.loss for s in LOSSES_FLAT if not s.bounded}
-    assert unbounded == {Poisson(), MeanSquared("exp"), MeanAbsolute("exp"), Huber(0.4, "exp")}
+    assert unbounded == {Poisson(), MeanSquared("exp"), MeanAbsolute("exp"), Huber(0.4, "exp"), Quantile(link="exp")}
 
 
 @pytest.mark.parametrize("k", [1, 4])
@@ -221,9 +223,70 @@ def test_multilabel_score_asks_for_every_label():
     np.testing.assert_array_equal(BinaryCrossEntropy().score(np, Z, np.array([[1, 0], [1, 0]])), [True, False])
 
 
+@pytest.mark.parametrize("link", LINKS)
+def test_quantile_is_the_mean_pinball_loss_of_its_columns(link, rng):
+    levels = (0.1, 0.5, 0.8)
+    Z, Y, c = rng.normal(size=(N, 6)), rng.normal(size=(N, 2)).repeat(3, axis=1), rng.random(N)
+    A = LINKED[link](Z)
+    each = [metrics.mean_pinball_loss(Y[:, j], A[:, j], sample_weight=c, alpha=levels[j % 3]) for j in range(6)]
+    assert mean(Quantile(levels, link), Z, Y, c) == pytest.approx(np.mean(each), rel=1e-12)
+    np.testing.assert_allclose(Quantile(levels, link).predict(np, Z), A, rtol=1e-14)
+    # the columns of level ½ are 1 and 4
+    np.testing.assert_allclose(
+        Quantile(levels, link).score(np, Z, Y), ((A - Y)[:, [1, 4]] ** 2).mean(axis=1), rtol=1e-13
+    )
+
+
+def test_quantile_by_hand():
+    # errors Y - Z = 2, -2, 0: loss .1·2, .5·2, 0; slopes -.1, .5, 0; all thirds
+    Z, Y = np.array([[1.0, 3.0, 4.0]]), np.array([[3.0, 1.0, 4.0]])
+    loss = Quantile((0.1, 0.5, 0.9))
+    assert mean(loss, Z, Y) == pytest.approx(1.2 / 3, rel=1e-15)
+    np.testing.assert_allclose(loss.gradient(np, Z, Y), [[-0.1 / 3, 0.5 / 3, 0.0]], rtol=1e-15)
+
+
+@pytest.mark.parametrize(("levels", "central"), [((0.5,), 0), ((0.1, 0.2, 0.6), 2), ((0.25, 0.75), 0)])
+def test_the_central_level_is_the_one_nearest_to_a_half(levels, central):
+    assert Quantile(levels).central == central
+
+
+@pytest.mark.parametrize("level", [0.1, 0.5, 0.93])
+def test_the_best_constant_for_quantile_is_the_quantile(level, rng):
+    y = rng.normal(size=101)  # level · 101 is no whole number, so the best constant is one of y
+    loss = [mean(Quantile((level,)), np.full((101, 1), z), y[:, None]) for z in y]
+    assert y[np.argmin(loss)] == np.quantile(y, level, method="inverted_cdf")
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_heads_are_softmax_cross_entropies_side_by_side(smoothing, rng):
+    sizes = (2, 4, 3)
+    Z, codes = rng.normal(size=(N, 9)), np.stack([rng.integers(0, size, N) for size in sizes], axis=1)
+    hot = np.hstack([np.eye(size)[codes[:, h]] for h, size in enumerate(sizes)])
+    heads, one = SoftmaxHeads(sizes, smoothing), SoftmaxCrossEntropy(smoothing)
+    blocks = [Z[:, :2], Z[:, 2:6], Z[:, 6:]]
+    each = [(block, codes[:, h]) for h, block in enumerate(blocks)]
+    np.testing.assert_allclose(heads.rows(np, Z, hot), np.mean([one.rows(np, *pair) for pair in each], 0), rtol=1e-12)
+    gradient = np.hstack([one.gradient(np, *pair) for pair in each]) / 3
+    np.testing.assert_allclose(heads.gradient(np, Z, hot), gradient, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(heads.predict(np, Z), np.hstack([softmax(b, axis=1) for b in blocks]), rtol=1e-13)
+    right = np.all([one.score(np, *pair) for pair in each], axis=0)
+    np.testing.assert_array_equal(heads.score(np, Z, hot), right)
+    assert 0 < right.sum() < N
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: Quantile(()), r"Quantile: levels must be rising numbers in \(0, 1\), got \(\)\."),
+        (lambda: Quantile(0.5), r"Quantile: levels must be rising"),
+        (lambda: Quantile((0.5, 0.5)), r"Quantile: levels must be rising"),
+        (lambda: Quantile((0.5, 1.0)), r"Quantile: levels must be rising"),
+        (lambda: Quantile(link="square"), r"Quantile: link must be one of"),
+        (lambda: SoftmaxHeads(()), r"SoftmaxHeads: sizes must be whole numbers >= 1, one per head, got \(\)\."),
+        (lambda: SoftmaxHeads(3), r"SoftmaxHeads: sizes must be"),
+        (lambda: SoftmaxHeads("32"), r"SoftmaxHeads: sizes must be"),
+        (lambda: SoftmaxHeads((2, 0)), r"SoftmaxHeads: sizes must be"),
+        (lambda: SoftmaxHeads((2,), 1.0), r"SoftmaxHeads: label_smoothing must be in \[0, 1\), got 1\.0\."),
         (lambda: SoftmaxCrossEntropy(1.0), r"SoftmaxCrossEntropy: label_smoothing must be in \[0, 1\), got 1\.0\."),
         (lambda: MeanSquared("logistic"), r"MeanSquared: link must be one of 'identity', .*, got 'logistic'\."),
         (lambda: MeanAbsolute("expo"), r"MeanAbsolute: link must be .*, got 'expo'\. Did you mean 'exp'\?"),

@@ -151,3 +151,69 @@ def test_stack_passes_its_settings_on():
     assert net.layers[1:3] == (Activation("selu"), Dropout(0.25))
     assert [net.layers[i].initializer for i in (0, 3)] == ["orthogonal", "orthogonal"]
     assert stack(4, [], 3).layers == Net(4, [Dense(3)]).layers
+
+
+def test_stack_takes_one_activation_and_one_rate_for_each_layer():
+    net = stack(4, [8, 6], 3, activation=["relu", "tanh"], dropout=(0.0, 0.2))
+    assert net == Net(
+        4, [Dense(8), Activation("relu"), Dense(6), Activation("tanh"), Dropout(0.2), Dense(3, initializer="xavier")]
+    )
+    assert stack(4, [], 3, activation=[], dropout=()) == stack(4, [], 3)
+    assert stack(4, [2, 2], 1, activation="tanh", dropout=0.5) == stack(
+        4, [2, 2], 1, activation=["tanh"] * 2, dropout=[0.5] * 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("argument", "given"), [("activation", ["relu"]), ("dropout", (0.1, 0.2, 0.3)), ("activation", [])]
+)
+def test_stack_wants_as_many_as_there_are_hidden_layers(argument, given):
+    message = rf"stack: {argument} must be one for all or one for each, got .*\. There are 2 hidden layers\."
+    with pytest.raises(InvalidValueError, match=message):
+        stack(4, [8, 6], 3, **{argument: given})
+
+
+def test_a_new_head_keeps_the_body():
+    net = Net(3, [Dense(4), BatchNorm(), Dense(2, bias=False), Activation("tanh")])
+    changed = net.replace_head(7)
+    assert changed == Net(3, [Dense(4), BatchNorm(), Dense(7, bias=False), Activation("tanh")])
+    assert (net.head, changed.outputs) == (2, 7)
+
+
+def test_inherit_takes_the_body_and_draws_the_head():
+    source = Net(3, [Dense(4), BatchNorm(), Activation("tanh"), Dropout(0.5), Dense(2)])
+    net = Net(3, [Dense(4), BatchNorm(), Activation("tanh"), Dropout(0.1), Dense(5)])
+    theirs, running = source.init(1)
+    w, buffers = net.inherit(2, source, theirs + 1.0, running + 2.0)
+    found, fresh, old = (n.parameters.views(v) for n, v in ((net, w), (net, net.init(2)[0]), (source, theirs + 1.0)))
+    for letter in ("0.W", "0.b", "1.gamma", "1.beta"):
+        np.testing.assert_array_equal(found[letter], old[letter])
+    for letter in ("4.W", "4.b"):
+        np.testing.assert_array_equal(found[letter], fresh[letter])
+    np.testing.assert_array_equal(buffers, running + 2.0)
+    np.testing.assert_array_equal(net.inherit(2, net, *net.init(3))[0][:12], net.init(3)[0][:12])
+
+
+@pytest.mark.parametrize(
+    ("layers", "inputs", "place", "got"),
+    [
+        ([Dense(5), Activation("tanh"), Dense(1)], 3, 0, "Dense(units=5, .*on 3 columns"),
+        ([Dense(4), Activation("tanh"), Dense(1)], 2, 0, "Dense(units=4, .*on 2 columns"),
+        ([Dense(4), Activation("relu"), Dense(1)], 3, 1, "Activation(function='relu'"),
+        ([Dense(4), BatchNorm(), Dense(1)], 3, 1, "BatchNorm"),
+        ([Dense(4), Activation("tanh"), Dropout(0.1), Dense(1)], 3, 2, "Dropout"),
+        ([Dense(4), Dense(1)], 3, 1, "the head"),
+    ],
+)
+def test_inherit_names_the_first_layer_that_differs(layers, inputs, place, got):
+    net, source = Net(3, [Dense(4), Activation("tanh"), Dense(2)]), Net(inputs, layers)
+    message = (
+        rf"Net: source\.layers\[{place}\] must be .*, got .{got.replace('(', '[(]')}.*\. Body layers must be alike"
+    )
+    with pytest.raises(InvalidValueError, match=message):
+        net.inherit(0, source, *source.init(0))
+
+
+def test_a_net_without_dense_has_no_head():
+    with pytest.raises(InvalidValueError, match=r"Net: layers must be with a Dense layer at least, got"):
+        Net(3, [Activation("tanh")]).replace_head(2)

@@ -13,6 +13,7 @@ from registry import CLIP_SAMPLES, OPTIMIZER_SAMPLES, PENALTIES, flat, name
 
 from chainrule.errors import InvalidValueError
 from chainrule.nn.optimizers import (
+    Accumulated,
     AdaGrad,
     Adam,
     AdamW,
@@ -21,8 +22,9 @@ from chainrule.nn.optimizers import (
     Momentum,
     Nesterov,
     RMSProp,
+    running_average,
 )
-from chainrule.nn.penalties import ClipNorm, ClipValue, Penalty
+from chainrule.nn.penalties import ClipNorm, ClipValue, Penalty, bounded
 
 every_rule = pytest.mark.parametrize("rule", flat(OPTIMIZER_SAMPLES), ids=name)
 P, STEPS, LR = 7, 20, 0.05
@@ -191,6 +193,58 @@ def test_weight_decay_alone_shrinks_by_the_rate():
     rule = AdamW(weight_decay=0.5)
     w = rule.update(np, np.ones(2), np.zeros(2), zeros(rule, 2), np.float64(1), 0.1, np.array([1.0, 0.0]))[0]
     np.testing.assert_allclose(w, [0.95, 1.0], rtol=1e-15)
+
+
+INNER = [samples[0] for key, samples in OPTIMIZER_SAMPLES.items() if key != "Accumulated"]
+
+
+@pytest.mark.parametrize("inner", INNER, ids=name)
+def test_accumulating_is_the_inner_rule_on_means(inner, rng):
+    w, gradients = rng.normal(size=P), rng.normal(size=(12, P))
+    path = trajectory(Accumulated(inner, 3), gradients, w)
+    expected = trajectory(inner, gradients.reshape(4, 3, P).mean(axis=1), w)
+    # w stands still for two batches of three; a mean summed in another order is off by a rounding or two
+    np.testing.assert_allclose(path, np.vstack([[w] * 2, expected.repeat(3, axis=0)])[:12], rtol=1e-12, atol=1e-13)
+    np.testing.assert_array_equal(path[2], path[4])
+
+
+def test_accumulating_by_hand():
+    # means of (2, 4) and (-2, 1): 3 and -1/2; the last gradient waits
+    path = table(Accumulated(GradientDescent(), 2), [2.0, 4.0, -2.0, 1.0, 9.0], 10.0, 0.1)
+    assert path == pytest.approx([10.0, 9.7, 9.7, 9.75, 9.75], rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Accumulated(Adam(), 0), r"Accumulated: steps must be a whole number in \[1, inf\), got 0\."),
+        (lambda: Accumulated("adam", 2), r"Accumulated: optimizer must be a plain optimiser, got 'adam'\. Optimisers"),
+        (lambda: Accumulated(Adam, 2), r"Accumulated: optimizer must be a plain optimiser, got <class"),
+        (lambda: Accumulated(Accumulated(Adam(), 2), 2), r"Accumulated: optimizer must be .*\. Multiply the steps\."),
+    ],
+)
+def test_what_cannot_be_accumulated(make, message):
+    with pytest.raises(InvalidValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.6, 0.99])
+def test_the_running_average_is_the_weighted_mean_of_all_so_far(rho, rng):
+    w, a = rng.normal(size=(30, P)), np.full(P, 1e3)
+    for t in range(1, 31):
+        a = running_average(np, a, w[t - 1], rho, np.float64(t))
+        mean = np.average(w[:t], axis=0, weights=rho ** np.arange(t - 1, -1, -1.0))
+        # what a was before the first step has no part in it but for one rounding of its 1e3
+        np.testing.assert_allclose(a, mean, rtol=1e-11, atol=1e-12)
+
+
+def test_bounded_columns(rng):
+    W = rng.normal(size=(6, 4)) * [0.01, 1.0, 5.0, 0.0]
+    shrunk = bounded(np, W, 1.5)
+    lengths = np.linalg.norm(W, axis=0)
+    np.testing.assert_allclose(np.linalg.norm(shrunk, axis=0), np.minimum(lengths, 1.5), rtol=1e-14)
+    np.testing.assert_array_equal(shrunk[:, lengths < 1.5], W[:, lengths < 1.5])
+    np.testing.assert_allclose(shrunk[:, 2] / 1.5, W[:, 2] / lengths[2], rtol=1e-14)
 
 
 def test_clip_norm(rng):

@@ -22,6 +22,7 @@ from chainrule import Activation, Dense, Net, stack
 from chainrule.errors import FormatError
 from chainrule.nn.activations import LeakyReLU
 from chainrule.nn.initializers import Normal
+from chainrule.nn.optimizers import Accumulated, AdamW
 from chainrule.nn.schedules import Cosine, WarmUp
 from chainrule.nn.spec import PIECES, decode, encode
 
@@ -44,6 +45,16 @@ def test_round_trip_through_json(piece):
 
 def test_every_piece_in_the_vocabulary_is_sampled():
     assert {type(piece).__name__ for piece in [*PIECE_SAMPLES, *NETS]} == set(PIECES)
+
+
+def test_a_rule_within_a_rule_and_lists_of_numbers():
+    plain = {"type": "Accumulated", "optimizer": encode(AdamW(weight_decay=0.1)), "steps": 3}
+    assert encode(Accumulated(AdamW(weight_decay=0.1), 3)) == plain
+    assert decode(plain) == Accumulated(AdamW(weight_decay=0.1), 3)
+    assert decode({"type": "Quantile", "levels": [0.1, 0.9]}).levels == (0.1, 0.9)
+    assert encode(decode({"type": "SoftmaxHeads", "sizes": [2, 3]}))["sizes"] == [2, 3]
+    with pytest.raises(FormatError, match=r"^spec: Accumulated cannot be built\. .* a plain optimiser"):
+        decode({"type": "Accumulated", "optimizer": {"type": "Dropout"}, "steps": 2})
 
 
 def test_class_settings_are_not_written():

@@ -11,8 +11,8 @@ from registry import LOSS_SAMPLES, OPTIMIZER_SAMPLES, flat, name
 
 from chainrule import Activation, BatchNorm, Dense, Dropout, Net, stack
 from chainrule.errors import InvalidValueError
-from chainrule.nn.losses import MeanSquared, SoftmaxCrossEntropy
-from chainrule.nn.optimizers import Adam, AdamW, GradientDescent
+from chainrule.nn.losses import MeanSquared, Quantile, SoftmaxCrossEntropy, SoftmaxHeads
+from chainrule.nn.optimizers import Accumulated, Adam, AdamW, GradientDescent, Momentum
 from chainrule.nn.penalties import ClipNorm, ClipValue, Penalty
 from chainrule.nn.step import Recipe, State, Sums, measure, train_step
 
@@ -54,6 +54,63 @@ def test_penalty_clip_and_groups_by_hand():
     np.testing.assert_allclose(step(replace(recipe, clip=ClipValue(3.5)), [1.0, 1.0])[0].w, [1.35, 1.3], rtol=1e-14)
     state, _ = step(replace(recipe, groups={"*.W": 0.0, "*.b": 2.0}), [1.0, 1.0])
     np.testing.assert_allclose(state.w, [1.0, 1.6], rtol=1e-14)
+
+
+def test_max_norm_by_hand():
+    # without the bound W = 1.5, b = 1.3; the column (1.5) is cut to 1.2, the bias is free
+    np.testing.assert_allclose(step(replace(LINE, max_norm=1.2), [1.0, 1.0])[0].w, [1.2, 1.3], rtol=1e-14)
+    np.testing.assert_allclose(step(replace(LINE, max_norm=1.6), [1.0, 1.0])[0].w, [1.5, 1.3], rtol=1e-14)
+    still = replace(LINE, max_norm=0.5, groups={"*.W": 0.0})
+    np.testing.assert_allclose(step(still, [1.0, 1.0])[0].w, [1.0, 1.3], rtol=1e-14)
+
+
+def test_average_by_hand():
+    recipe = replace(LINE, average=0.5, max_norm=1.4)
+    first, _ = train_step(recipe, np, replace(recipe.start(), w=np.ones(2)), X, Y, np.ones(2), 0.1)
+    np.testing.assert_allclose(first.memory["average"], first.w, rtol=1e-14)
+    second, _ = train_step(recipe, np, first, X, Y, np.ones(2), 0.1)
+    # shares 1/2 and 1/4 of the later and the earlier, divided by their sum: 2/3 and 1/3; after the bound
+    np.testing.assert_allclose(second.memory["average"], (2 * second.w + first.w) / 3, rtol=1e-14)
+    assert second.w[0] == pytest.approx(1.4)
+    assert second.w[1] != first.w[1]
+
+
+def test_weights_for_inference_are_the_average_once_there_is_one():
+    recipe = replace(LINE, average=0.5, optimizer=Momentum())
+    start = recipe.start()
+    assert set(start.memory) == set(recipe.memory) == {"V", "average"}
+    assert recipe.weights(start) is start.w
+    after, _ = train_step(recipe, np, start, X, Y, np.ones(2), 0.1)
+    assert set(after.memory) == {"V", "average"}
+    assert recipe.weights(after) is after.memory["average"]
+    assert replace(recipe, average=None).weights(after) is after.w
+
+
+@pytest.mark.parametrize("rule", [GradientDescent(), AdamW()], ids=name)
+def test_accumulated_batches_are_the_large_batch(rule, rng):
+    net = Net(4, [Dense(8), Activation("tanh"), Dense(3)])
+    large = Recipe(net, SoftmaxCrossEntropy(), rule, Penalty(1e-3, 1e-2), dtype="float64", average=0.9)
+    small = replace(large, optimizer=Accumulated(rule, 4))
+    features, targets, c = rng.normal(size=(3, 16, 4)), rng.integers(0, 3, (3, 16)), np.ones(16)
+    one = other = large.start()
+    other = small.start()
+    for A, y in zip(features, targets, strict=True):
+        one, _ = train_step(large, np, one, A, y, c, 0.1)
+        for part in np.split(np.arange(16), 4):
+            other, _ = train_step(small, np, other, A[part], y[part], c[part], 0.1)
+        np.testing.assert_allclose(other.w, one.w, rtol=1e-11, atol=1e-13)
+    assert (one.step, other.step) == (3, 12)
+    assert not other.memory["sum"].any()
+
+
+def test_adopting_a_state_of_another_recipe():
+    average, plain = replace(LINE, average=0.9, optimizer=Adam()), replace(LINE, optimizer=Momentum())
+    state = State(np.array([1.0, 2.0]), np.zeros(0), {"V": np.array([3.0, 4.0])}, 7)
+    adopted = average.adopt(state)
+    assert {letter: v.tolist() for letter, v in adopted.memory.items()} == {"m": [0, 0], "v": [0, 0], "average": [1, 2]}
+    assert (adopted.step, adopted.w.tolist()) == (7, [1, 2])
+    assert plain.adopt(adopted).memory["V"].tolist() == [0, 0]
+    np.testing.assert_array_equal(plain.adopt(state).memory["V"], [3.0, 4.0])
 
 
 def test_the_first_step_is_number_one():
@@ -215,6 +272,10 @@ def test_order():
         ({"seed": 2**64}, r"Recipe: seed must be"),
         ({"dtype": "float16"}, r"Recipe: dtype must be one of 'float32', 'float64', got 'float16'"),
         ({"cache_every": 0}, r"Recipe: cache_every must be a whole number"),
+        ({"max_norm": 0.0}, r"Recipe: max_norm must be in \(0, inf\) or None, got 0\.0"),
+        ({"average": 1.0}, r"Recipe: average must be in \[0, 1\) or None, got 1\.0\. It is the share kept\."),
+        ({"loss": Quantile((0.1, 0.9))}, r"Recipe: net must be of a multiple of 2 outputs, got 1\. Each target takes"),
+        ({"loss": SoftmaxHeads((2, 3))}, r"Recipe: net must be of 5 outputs, the sum of \(2, 3\), got 1\."),
     ],
 )
 def test_wrong_recipes(change, message):

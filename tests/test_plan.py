@@ -13,9 +13,9 @@ import pytest
 
 from chainrule.engines.plan import Memory, Norm, Op, Plan, Slope, lower, memory, obstacles
 from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm
-from chainrule.nn.losses import MeanSquared, Poisson, SoftmaxCrossEntropy
+from chainrule.nn.losses import MeanSquared, Poisson, Quantile, SoftmaxCrossEntropy, SoftmaxHeads
 from chainrule.nn.net import Net, stack
-from chainrule.nn.optimizers import Adam, AdamW, ClassicalMomentum, GradientDescent, RMSProp
+from chainrule.nn.optimizers import Accumulated, Adam, AdamW, ClassicalMomentum, GradientDescent, RMSProp
 from chainrule.nn.penalties import ClipNorm, ClipValue, Penalty
 from chainrule.nn.step import Recipe
 
@@ -135,8 +135,32 @@ def test_settings_carry_the_optimizer_s_numbers(optimizer, expected):
 def test_settings_carry_loss_penalty_and_clip():
     plan = plan_of(Dense(1), loss=Poisson(), penalty=Penalty(0.1, 0.2), clip=ClipValue(3.0), batch_size=7)
     codes, reals = plan.settings()
-    assert codes == [5, 11, 6, 2, 7]
-    assert reals[6:] == [0.1, 0.2, 3.0]
+    assert codes == [5, 11, 6, 2, 7, 0]
+    assert reals[6:] == [0.1, 0.2, 3.0, 0.0, -1.0]
+
+
+def test_settings_carry_heads_levels_bounds_and_the_inner_rule():
+    extras = {"max_norm": 2.0, "average": 0.9, "optimizer": Accumulated(AdamW(0.5, 0.6, 0.1, 0.2), 4)}
+    codes, reals = plan_of(Dense(5), loss=SoftmaxHeads((2, 3), 0.1), **extras).settings()
+    assert codes == [7, 0, 7, 0, 32, 4, 2, 3]
+    assert reals == [0.1, 1.0, 0.5, 0.6, 0.1, 0.2, 0.0, 0.0, 1.0, 2.0, 0.9]
+    codes, reals = plan_of(Dense(4), loss=Quantile((0.2, 0.7), "exp")).settings()
+    assert codes == [6, 11, 6, 0, 32, 0]
+    assert reals[9:] == [0.0, -1.0, 0.2, 0.7]
+
+
+def test_max_norm_and_average_are_the_last_lines_of_a_step():
+    extras = {"max_norm": 2.0, "average": 0.9, "groups": {"3.W": 0.0}, "optimizer": Accumulated(Adam(), 4)}
+    plan = plan_of(Dense(5), LayerNorm(), Activation("relu"), Dense(3), Dense(2), clip=ClipNorm(), **extras)
+    # layer norm has a stage of its own, number 1; the second Dense, stage 2, is frozen
+    assert [(line.op, line.stage) for line in plan.lines[-4:]] == [
+        *[(Op.UPDATE, 0), (Op.CONSTRAIN, 0), (Op.CONSTRAIN, 3), (Op.AVERAGE, 0)]
+    ]
+    assert plan.lines[-4].text == "clip by norm, Adam every 4 batches"
+    P = plan.recipe.net.size
+    assert [line.flops for line in plan.lines[-3:]] == [3 * 20, 3 * 6, 3 * P]
+    # m, v, the sum of gradients and the mean of weights; the gradient apart
+    assert (memory(plan).optimizer, memory(plan).gradient) == (4 * 4 * P, 4 * P)
 
 
 def test_memory_is_parameters_times_vectors_plus_buffers():
@@ -172,6 +196,10 @@ class Cube:
         return 3 * Z**2
 
 
+class OwnDense(Dense):
+    pass
+
+
 class OwnLoss(MeanSquared):
     pass
 
@@ -188,9 +216,11 @@ class OwnClip:
 @pytest.mark.parametrize(
     ("layers", "settings", "said"),
     [
+        ([OwnDense(1)], {}, "Layer 0 is one of its own"),
         ([Activation(Cube())], {}, "Layer 0 has an activation"),
         ([Dense(1)], {"loss": OwnLoss()}, "The loss"),
         ([Dense(1)], {"optimizer": OwnOptimizer()}, "The optimiser"),
+        ([Dense(1)], {"optimizer": Accumulated(OwnOptimizer(), 2)}, "The optimiser is one of its own: OwnOptimizer()"),
         ([Dense(1)], {"clip": OwnClip()}, "The clipping rule"),
         ([Dense(1)], {"cache_every": 2}, "cache_every"),
     ],

@@ -11,7 +11,7 @@ from registry import ACTIVATION_SAMPLES, LAYER_SAMPLES, LOSS_SAMPLES, flat, name
 
 from chainrule import Activation, BatchNorm, Dense, Dropout, LayerNorm, Net, stack
 from chainrule.nn.layers import LAYERS, Context
-from chainrule.nn.losses import LOSSES, BinaryCrossEntropy, Huber, MeanSquared, SoftmaxCrossEntropy
+from chainrule.nn.losses import LOSSES, BinaryCrossEntropy, Huber, MeanSquared, SoftmaxCrossEntropy, SoftmaxHeads
 from chainrule.random import Stream
 from chainrule.report.explain import COSTS, explain, read_docstring, to_latex, to_markdown, to_text
 
@@ -193,7 +193,7 @@ def test_latex_of_nested_roots_and_words():
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_ends_a_derivation_in_every_form(loss):
-    derivation = explain(stack(4, [3], 2), LOSSES[loss](), rows=5)
+    derivation = explain(stack(4, [3], 3), SoftmaxHeads((1, 2)) if loss == "SoftmaxHeads" else LOSSES[loss](), rows=5)
     assert derivation.stages[-1].name.startswith(loss)
     assert derivation.plain()["stages"][-1]["forward_operations"] > 0
     assert loss in to_text(derivation)

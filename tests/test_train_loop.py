@@ -12,16 +12,18 @@ import pytest
 
 import chainrule
 from chainrule import Activation, BatchNorm, Dense, Dropout, Net, stack
+from chainrule.checkpoint import kept_in
 from chainrule.engines import Rows
 from chainrule.engines.reference import ReferenceEngine
 from chainrule.errors import InvalidValueError
 from chainrule.nn.losses import MeanSquared, SoftmaxCrossEntropy
-from chainrule.nn.optimizers import Adam, AdamW, GradientDescent
+from chainrule.nn.optimizers import Accumulated, Adam, AdamW, GradientDescent
 from chainrule.nn.penalties import ClipNorm, ClipValue, Penalty
 from chainrule.nn.schedules import Cosine, Exponential, Plateau, ReduceOnPlateau, Step, WarmUp
-from chainrule.nn.step import Recipe
+from chainrule.nn.step import Recipe, Sums
 from chainrule.train import Course
 from chainrule.train.loop import iterate, train
+from chainrule.train.records import Snapshot
 
 fit = functools.partial(chainrule.fit, engine="reference")
 train = functools.partial(train, engine="reference")
@@ -377,3 +379,38 @@ def test_plateau_follows_the_validation_loss_where_there_is_one():
         assert epochs[-1].train_loss < epochs[0].train_loss
         rates[name] = epochs[-1].learning_rate
     assert rates == pytest.approx({"like": 0.1, "opposite": 0.01})
+
+
+def test_max_norm_and_average_reach_the_step_and_the_validation():
+    X, Y = regression()
+    net, settings = stack(3, [5], 2), {"loss": MeanSquared(), "epochs": 3, "learning_rate": 0.05, **EXACT}
+    epochs = fit(net, X, Y, validation=(X, Y), max_norm=0.7, average=0.5, **settings)
+    weights = []
+    for epoch in epochs:
+        state = epoch.state()
+        W = net.parameters.views(state.w)["0.W"]
+        assert np.linalg.norm(W, axis=0).max() <= 0.7 * (1 + 1e-12)
+        weights.append(state.w)
+        shares = 0.5 ** np.arange(len(weights), 0, -1.0)
+        mean = np.average(weights, axis=0, weights=shares)
+        np.testing.assert_allclose(state.memory["average"], mean, rtol=1e-12, atol=1e-14)
+        error = ((net(mean, np.zeros(0), X) - Y) ** 2).mean()
+        assert epoch.validation_loss == pytest.approx(error, rel=1e-12)
+    assert abs(epoch.validation_loss - ((net(state.w, np.zeros(0), X) - Y) ** 2).mean()) > 1e-6
+
+
+def test_a_kept_run_goes_on_with_its_average_and_its_half_done_sum(tmp_path):
+    X, Y = regression(22)
+    extras = {"max_norm": 1.0, "average": 0.9}
+    recipe = Recipe(everything(), MeanSquared(), Accumulated(Adam(), 4), batch_size=5, dtype="float64", **extras)
+    rows = Rows.of(recipe, X, Y)
+    whole = train(recipe, rows, Course(4, 0.01))
+    course = Course(2, 0.01)
+    # five batches an epoch, four an update: after two epochs two gradients wait
+    half = train(recipe, rows, course)
+    assert half.state.memory["sum"].any()
+    with kept_in(tmp_path, "run") as keeper:
+        keeper.save(Snapshot(half.state, Sums(), half.epochs, None))
+    with kept_in(tmp_path, "run") as keeper:
+        on = train(recipe, rows, Course(4, 0.01), keeper=keeper)
+    assert_same_state(on.state, whole.state)

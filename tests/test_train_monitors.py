@@ -18,12 +18,14 @@ import pytest
 from rich.console import Console
 
 from chainrule import Dense, Net, stack
+from chainrule.checkpoint import FolderKeeper
 from chainrule.engines import Rows
 from chainrule.errors import InvalidValueError
 from chainrule.nn.losses import MeanSquared
 from chainrule.nn.optimizers import GradientDescent
 from chainrule.nn.step import Recipe
 from chainrule.train import BestWeights, Course, Decision, EarlyStopping, Epoch, Progress
+from chainrule.train.keeping import Forgetful
 from chainrule.train.loop import train
 
 train = functools.partial(train, engine="reference")
@@ -245,6 +247,31 @@ def test_ctrl_c_within_an_epoch_ends_it_between_two_batches():
     assert int(run.state.step) == 6
     whole, rest = train(recipe, rows, Course(5, 0.05)), train(recipe, rows, Course(5, 0.05), start=run.state)
     np.testing.assert_array_equal(rest.state.w, whole.state.w)
+
+
+class OnUser(Forgetful):
+    """Keeps nothing, and has a signal of its own."""
+
+    signals = (signal.SIGUSR1,)
+
+
+def test_the_keeper_says_which_signals_end_a_run():
+    recipe, rows, _ = problem(batch_size=5)
+    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGUSR1)}
+
+    def press(seen):
+        assert signal.getsignal(signal.SIGINT) is usual[signal.SIGINT]
+        if seen.number == 3:
+            signal.raise_signal(signal.SIGUSR1)
+
+    run = train(recipe, rows, Course(50, 0.05), monitors=(Do(press, []),), keeper=OnUser())
+    assert (run.stopped, len(run.epochs)) == ("interrupted in epoch 3", 3)
+    assert {number: signal.getsignal(number) for number in usual} == usual
+
+
+def test_sigterm_ends_only_runs_that_are_kept():
+    assert Forgetful().signals == (signal.SIGINT,)
+    assert FolderKeeper.signals == (signal.SIGINT, signal.SIGTERM)
 
 
 def test_a_second_ctrl_c_interrupts():

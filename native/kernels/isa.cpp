@@ -180,9 +180,11 @@ class TrainerOf final : public Trainer {
             const std::int64_t d = phases_.network.X.columns;
             T *from = infer_buffers_[0] + id * room, *to = infer_buffers_[1] + id * room;
             const Panels<T> X{from, n, d};
+            const bool averaged = phases_.settings.average >= 0 && step_ > 0;
+            const std::ptrdiff_t shift = averaged ? phases_.network.to_average() : 0;
             for (std::int64_t i = 0; i < n; ++i) gather_row<T>(infer_.X + (first + i) * d, X, i);
             for (const StageState<T>& s : phases_.network.stages) {
-                infer_stage(s, {from, n, s.plan.inputs}, {to, n, s.plan.outputs});
+                infer_stage(s, shift, {from, n, s.plan.inputs}, {to, n, s.plan.outputs});
                 std::swap(from, to);
             }
             const std::int64_t k = phases_.network.stages.back().plan.outputs;
@@ -197,18 +199,24 @@ class TrainerOf final : public Trainer {
         return widest;
     }
 
-    static void infer_stage(const StageState<T>& s, Panels<T> A, Panels<T> Y) {
+    /// `shift` leads from a parameter to the number that stands for it in inference.
+    static void infer_stage(const StageState<T>& s, std::ptrdiff_t shift, Panels<T> A, Panels<T> Y) {
         const T epsilon = static_cast<T>(s.plan.epsilon);
+        Panels<T> weights = s.weights;
+        NormVectors<T> norm = s.norm;
+        if (s.plan.dense) weights.data += shift;
+        for (T** vector : {&norm.gamma, &norm.beta})
+            if (*vector != nullptr) *vector += shift;
         for (std::int64_t q = 0; q < Y.count(); ++q) {
-            const T* const bias = s.bias() ? s.bias() + q * panel_width<T> : nullptr;
+            const T* const bias = s.bias() ? s.bias() + shift + q * panel_width<T> : nullptr;
             if (s.plan.dense)
-                multiply<T>(A, s.weights, bias, Y, q, 0, A.rows);
+                multiply<T>(A, weights, bias, Y, q, 0, A.rows);
             else
                 std::copy(A.panel(q), A.panel(q) + A.rows * A.width(q), Y.panel(q));
-            if (s.batch_norm()) batch_norm_infer<T>(Y, q, 0, A.rows, s.norm, epsilon);
+            if (s.batch_norm()) batch_norm_infer<T>(Y, q, 0, A.rows, norm, epsilon);
         }
         if (s.layer_norm())
-            for (std::int64_t i = 0; i < A.rows; ++i) layer_norm_forward<T>(Y, {}, i, s.norm, epsilon, nullptr);
+            for (std::int64_t i = 0; i < A.rows; ++i) layer_norm_forward<T>(Y, {}, i, norm, epsilon, nullptr);
         for (std::int64_t q = 0; q < Y.count(); ++q)
             forward_tail<T>(Y, {}, q, 0, A.rows, s.plan.activation, static_cast<T>(s.plan.a), {});
     }

@@ -16,6 +16,7 @@ struct Targets {
     Panels<T> Y;
     T* c = nullptr;
     T total = 0;  // C = Σ c, or 1 where it is 0
+    T *levels = nullptr, *scored = nullptr;  // of quantiles, column by column: q; the share of the score, times k
 };
 
 struct Measured {
@@ -29,14 +30,17 @@ struct Entry {
 };
 
 template <class T, Loss kind, class Link>
-inline Entry<T> entry(Vec<T> Z, Vec<T> A, Vec<T> Y, T delta) {
+inline Entry<T> entry(Vec<T> Z, Vec<T> A, Vec<T> Y, T delta, Vec<T> level) {
     if constexpr (kind == Loss::binary) {
         return {softplus<T>(Z) - Y * Z, A - Y};
     } else if constexpr (kind == Loss::poisson) {
         return {A - Y * Z, A - Y};
     } else {
         const Vec<T> r = A - Y, slope = Link::slope(A, T(0));
-        if constexpr (kind == Loss::squared) {
+        if constexpr (kind == Loss::quantile) {
+            const Vec<T> side = r < T(0) ? -level : r > T(0) ? T(1) - level : r;
+            return {r < T(0) ? -level * r : (T(1) - level) * r, side * slope};
+        } else if constexpr (kind == Loss::squared) {
             return {r * r, T(2) * r * slope};
         } else if constexpr (kind == Loss::absolute) {
             const Vec<T> sign = r > T(0) ? all(T(1)) : r < T(0) ? all(T(-1)) : r;
@@ -59,13 +63,20 @@ inline Measured columnwise(
     for (std::int64_t p = 0; p < Z.count(); ++p)
         for (std::int64_t j = 0; j < Z.width(p); j += lanes<T>) {
             const Ints<T> mask = real(Z, p, j);
-            Vec<T> loss{}, error{};
+            Vec<T> loss{}, error{}, level{}, scored{};
+            if constexpr (kind == Loss::quantile) {
+                level = load(targets.levels + p * Panels<T>::wide + j);
+                scored = load(targets.scored + p * Panels<T>::wide + j);
+            }
             for (std::int64_t i = first; i < last; ++i) {
                 const Vec<T> z = load(Z.row(p, i) + j), y = load(targets.Y.row(p, i) + j), A = Link::value(z, T(0));
-                const Entry<T> at = entry<T, kind, Link>(z, A, y, delta);
+                const Entry<T> at = entry<T, kind, Link>(z, A, y, delta, level);
                 const T c = targets.c[i];
                 loss += mask ? at.loss * c : Vec<T>{};
-                error += mask ? (A - y) * (A - y) * c : Vec<T>{};
+                if constexpr (kind == Loss::quantile)
+                    error += scored > T(0) ? (A - y) * (A - y) * (c * scored) : Vec<T>{};
+                else
+                    error += mask ? (A - y) * (A - y) * c : Vec<T>{};
                 store(G.row(p, i) + j, mask ? at.gradient * (c / targets.total / k) : Vec<T>{});
             }
             measured.loss += wide_sum<T>(loss) / static_cast<double>(Z.columns);
@@ -181,6 +192,56 @@ inline Measured softmax_narrow(
     return {wide_sum<T>(loss), wide_sum<T>(score)};
 }
 
+/// Softmax cross-entropy of several heads, block by block of each row of [first, last).
+template <class T>
+inline Measured softmax_heads(
+    Panels<T> Z, const Targets<T>& targets, Panels<T> G, std::int64_t first, std::int64_t last, const Settings& s
+) {
+    Measured measured;
+    const T smoothing = static_cast<T>(s.label_smoothing), heads = static_cast<T>(s.heads.size());
+    for (std::int64_t i = first; i < last; ++i) {
+        const auto at = [&](Panels<T> M, std::int64_t j) -> T& {
+            return M.row(j / Panels<T>::wide, i)[j % Panels<T>::wide];
+        };
+        const T c = targets.c[i], share = c / targets.total / heads;
+        T loss = 0;
+        bool right = true;
+        std::int64_t start = 0;
+        for (const std::int64_t size : s.heads) {
+            std::int64_t top = start, own = start;
+            for (std::int64_t j = start + 1; j < start + size; ++j) {
+                if (at(Z, j) > at(Z, top)) top = j;
+                if (at(targets.Y, j) > at(targets.Y, own)) own = j;
+            }
+            right = right && top == own;
+            for (std::int64_t j = start; j < start + size; ++j) {
+                const T target = (T(1) - smoothing) * at(targets.Y, j) + smoothing / static_cast<T>(size);
+                const T shifted = at(Z, j) - at(Z, top);
+                at(G, j) = shifted;
+                loss -= target * shifted;
+            }
+            start += size;
+        }
+        for (std::int64_t p = 0; p < Z.count(); ++p)
+            for (std::int64_t j = 0; j < Z.width(p); j += lanes<T>)
+                store(G.row(p, i) + j, real(Z, p, j) ? exp_negative<T>(load(G.row(p, i) + j)) : Vec<T>{});
+        start = 0;
+        for (const std::int64_t size : s.heads) {
+            T total = 0;
+            for (std::int64_t j = start; j < start + size; ++j) total += at(G, j);
+            for (std::int64_t j = start; j < start + size; ++j) {
+                const T target = (T(1) - smoothing) * at(targets.Y, j) + smoothing / static_cast<T>(size);
+                at(G, j) = share * (at(G, j) / total - target);
+            }
+            loss += std::log(total);
+            start += size;
+        }
+        measured.loss += static_cast<double>(c) * static_cast<double>(loss / heads);
+        measured.score += right ? static_cast<double>(c) : 0.0;
+    }
+    return measured;
+}
+
 template <class T, Loss kind>
 inline Measured through_link(
     Panels<T> Z, const Targets<T>& targets, Panels<T> G, std::int64_t first, std::int64_t last, const Settings& s
@@ -220,6 +281,8 @@ inline Measured apply_loss(
         case Loss::squared: return through_link<T, Loss::squared>(Z, targets, G, first, last, s);
         case Loss::absolute: return through_link<T, Loss::absolute>(Z, targets, G, first, last, s);
         case Loss::huber: return through_link<T, Loss::huber>(Z, targets, G, first, last, s);
+        case Loss::quantile: return through_link<T, Loss::quantile>(Z, targets, G, first, last, s);
+        case Loss::heads: return softmax_heads<T>(Z, targets, G, first, last, s);
     }
     return {};
 }

@@ -31,6 +31,20 @@ inline void column_sums(const T* G, const T* H, std::int64_t rows, std::int64_t 
     }
 }
 
+/// Columns of panel p of W, shrunk to a length of at most `limit`.
+template <class T>
+inline void bound_columns(Panels<T> W, std::int64_t p, T limit) {
+    constexpr int n = lanes<T>;
+    alignas(vector_bytes) T sums[panel_width<T>], squares[panel_width<T>];
+    const std::int64_t width = W.width(p);
+    T* const w = W.panel(p);
+    column_sums<T>(w, w, W.rows, width, sums, squares);
+    for (std::int64_t j = 0; j < width; j += n) {
+        const Vec<T> factor = limit / larger<T>(sqrt<T>(load(squares + j)), all(limit));
+        for (std::int64_t i = 0; i < W.rows; ++i) store(w + i * width + j, load(w + i * width + j) * factor);
+    }
+}
+
 /// Vectors of a normalisation, each with one entry per column (padded).
 template <class T>
 struct NormVectors {

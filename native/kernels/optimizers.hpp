@@ -53,6 +53,7 @@ struct Slot {
     T multiplier = 1;
     bool decays = false;
     std::int64_t partial = 0;  // where its first block's Σ g² stands
+    T* sum = nullptr;          // of gradients, where an update waits for several batches
 };
 
 /// Bring a block's weights and moments near while its gradient is still being computed.
@@ -158,6 +159,47 @@ inline double pass_over(
         case adamw: return pass_over<T, adamw, pass>(rule, slot, offset, g, size, scale);
     }
     return 0;
+}
+
+/// S ← S + g of an accumulated rule; g with penalty, or, where that is already in it, times `scale`; clipped. Gives Σ g².
+/// With the last of `batches` g becomes the mean and S zero; before that `batches` is 0.
+template <class T, Pass pass>
+inline double sum_up(
+    const Rule<T>& rule, const Slot<T>& slot, std::int64_t offset, T* g, std::int64_t size, T scale, T batches
+) {
+    constexpr int n = lanes<T>, part = 64 * n;
+    const bool adds = rule.penalised && slot.decays;
+    double total = 0;
+    for (std::int64_t start = 0; start < size; start += part) {
+        const std::int64_t stop = start + part < size ? start + part : size;
+        Vec<T> squares{};
+        for (std::int64_t i = start; i < stop; i += n) {
+            Vec<T> x = load(g + i);
+            if constexpr (pass == Pass::update)
+                x *= scale;
+            else if (adds)
+                x = penalised<T>(x, load(slot.w + offset + i), rule.l1, rule.l2);
+            squares += x * x;
+            if (rule.clips_value) {
+                x = x > rule.limit ? all(rule.limit) : x;
+                x = x < -rule.limit ? all(-rule.limit) : x;
+            }
+            x += load(slot.sum + offset + i);
+            store(slot.sum + offset + i, batches > T(0) ? Vec<T>{} : x);
+            if (batches > T(0)) store(g + i, x / batches);
+        }
+        total += wide_sum<T>(squares);
+    }
+    return total;
+}
+
+/// a ← a + share (w - a).
+template <class T>
+inline void follow(T* a, const T* w, std::int64_t size, T share) {
+    for (std::int64_t i = 0; i < size; i += lanes<T>) {
+        const Vec<T> old = load(a + i);
+        store(a + i, old + share * (load(w + i) - old));
+    }
 }
 
 }  // namespace chainrule::CHAINRULE_ISA

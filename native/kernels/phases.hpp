@@ -35,7 +35,10 @@ class Phases {
         order_ = order;
         n_ = n;
         members_ = members;
-        rule.at(settings, rate, step + 1);
+        const std::int64_t batches = std::max<std::int64_t>(settings.accumulate, 1);
+        rule.at(settings, rate, ceiling(step + 1, batches));
+        due_ = (step + 1) % batches == 0;
+        share_ = static_cast<T>((1 - settings.average) / Rule<T>::correction(settings.average, step + 1));
         const Stream stream = dropout_.fold(static_cast<std::uint32_t>(step));
         for (StageState<T>& stage : network.stages)
             stage.mask = stream.fold(static_cast<std::uint32_t>(stage.plan.mask_layer));
@@ -56,6 +59,8 @@ class Phases {
             case Op::norm_backward: return ceiling(n_, norm_chunk);
             case Op::norm_gradient: return q;
             case Op::update: return update_tasks();
+            case Op::constrain: return q;
+            case Op::average: return ceiling(network.padded_size(), update_chunk);
         }
         return 0;
     }
@@ -72,6 +77,9 @@ class Phases {
             case Op::norm_backward: return norm_backward(l, task);
             case Op::norm_gradient: return norm_gradient(l, task);
             case Op::update: return apply_update(task);
+            case Op::constrain:
+                return bound_columns<T>(network.stages[l].weights, task, static_cast<T>(settings.max_norm));
+            case Op::average: return average(task);
         }
     }
 
@@ -186,9 +194,30 @@ class Phases {
 
     /// A gradient is complete: penalty, Σ g², and, unless the whole gradient's length is to be known first, the update.
     void finish(const Slot<T>& slot, std::int64_t block, std::int64_t offset, T* g, std::int64_t size) {
-        network.partials[slot.partial + block] = slot.gradient == nullptr
-                                                     ? pass_over<T, Pass::whole>(rule, slot, offset, g, size)
-                                                     : pass_over<T, Pass::measure>(rule, slot, offset, g, size);
+        double& partial = network.partials[slot.partial + block];
+        if (slot.gradient != nullptr)
+            partial = pass_over<T, Pass::measure>(rule, slot, offset, g, size);
+        else if (slot.sum == nullptr)
+            partial = pass_over<T, Pass::whole>(rule, slot, offset, g, size);
+        else
+            partial = accumulate<Pass::whole>(slot, offset, g, size, T(1));
+    }
+
+    /// One batch more in the sum of gradients; when the last one is in, the update with their mean, not clipped again.
+    template <Pass pass>
+    double accumulate(const Slot<T>& slot, std::int64_t offset, T* g, std::int64_t size, T scale) {
+        const T batches = due_ ? static_cast<T>(settings.accumulate) : T(0);
+        const double total = sum_up<T, pass>(rule, slot, offset, g, size, scale, batches);
+        if (!due_) return total;
+        Rule<T> inner = rule;
+        inner.clips_value = false;
+        pass_over<T, Pass::update>(inner, slot, offset, g, size, T(1));
+        return total;
+    }
+
+    void average(std::int64_t task) {
+        const std::int64_t first = task * update_chunk;
+        network.follow_weights(first, std::min(first + update_chunk, network.padded_size()), share_);
     }
 
     T* room(const Slot<T>& slot, std::int64_t offset, T* scratch) const {
@@ -277,7 +306,11 @@ class Phases {
             const std::int64_t count = ceiling(slot.size, update_chunk);
             if (task < count) {
                 const std::int64_t offset = task * update_chunk, size = std::min(update_chunk, slot.size - offset);
-                pass_over<T, Pass::update>(rule, slot, offset, slot.gradient + offset, size, scale);
+                T* const g = slot.gradient + offset;
+                if (slot.sum == nullptr)
+                    pass_over<T, Pass::update>(rule, slot, offset, g, size, scale);
+                else
+                    accumulate<Pass::update>(slot, offset, g, size, scale);
                 return;
             }
             task -= count;
@@ -289,6 +322,8 @@ class Phases {
     const std::uint32_t* order_ = nullptr;
     std::int64_t n_ = 0;
     std::int64_t members_ = 1;
+    bool due_ = true;  // the update of an accumulated rule
+    T share_ = 1;      // of the new weights in their running mean
 };
 
 }  // namespace chainrule::CHAINRULE_ISA

@@ -52,7 +52,19 @@ class Network {
         place(s, loss_chunk);
         arena_.commit();
         place(s, loss_chunk);
+        if (s.loss == Loss::quantile) place_levels(s.levels);
     }
+
+    /// The running mean of the weights follows them: one part of the flat vectors.
+    void follow_weights(std::int64_t first, std::int64_t last, T share) {
+        follow<T>(average_ + first, parameters_ + first, last - first, share);
+    }
+
+    /// Number of parameters, with those that only fill panels up.
+    std::int64_t padded_size() const { return placed_; }
+
+    /// From a parameter to its running mean.
+    std::ptrdiff_t to_average() const { return average_ - parameters_; }
 
     std::size_t bytes() const { return arena_.bytes(); }
 
@@ -85,6 +97,8 @@ class Network {
             copy(parameters_, to.w);
             copy(first_, to.first);
             copy(second_, to.second);
+            copy(sum_, to.sum);
+            copy(average_, to.average);
         });
         each_statistic([&](std::int64_t at, const T* from, std::int64_t size) {
             std::copy(from, from + size, static_cast<T*>(to.statistics) + at);
@@ -99,6 +113,8 @@ class Network {
             copy(from.w, parameters_);
             copy(from.first, first_);
             copy(from.second, second_);
+            copy(from.sum, sum_);
+            copy(from.average, average_);
         });
         each_statistic([&](std::int64_t at, T* to, std::int64_t size) {
             const T* source = static_cast<const T*>(from.statistics) + at;
@@ -116,6 +132,8 @@ class Network {
         first_ = moments > 0 ? arena_.place<T>(total) : nullptr;
         second_ = moments > 1 ? arena_.place<T>(total) : nullptr;
         gradient_ = keeps_gradient ? arena_.place<T>(total) : nullptr;
+        sum_ = s.accumulate > 0 ? arena_.place<T>(total) : nullptr;
+        average_ = s.average >= 0 ? arena_.place<T>(total) : nullptr;
         slots.clear();
         placed_ = partial_count = 0;
         std::int64_t widest = 0;
@@ -131,6 +149,8 @@ class Network {
         };
         targets.classes = s.loss == Loss::softmax ? arena_.place<Class<T>>(batch) : nullptr;
         targets.c = arena_.place<T>(batch);
+        for (T** vector : {&targets.levels, &targets.scored})
+            *vector = s.loss == Loss::quantile ? arena_.place<T>(Panels<T>::padded(outputs)) : nullptr;
         for (T*& gradient : gradients) gradient = arena_.place<T>(batch * widest);
         partials = arena_.place<double>(partial_count);
         measured = arena_.place<Measured>((batch + loss_chunk - 1) / loss_chunk);
@@ -138,6 +158,19 @@ class Network {
         for (auto stage = stages.rbegin(); stage != stages.rend(); ++stage) {
             stage->gradient_buffer = buffer;
             if (stage->plan.dense || stage->layer_norm()) buffer = 1 - buffer;
+        }
+    }
+
+    /// Each column's level, and its share of the score, which is that of the level nearest to a half.
+    void place_levels(const std::vector<double>& levels) {
+        const std::size_t count = levels.size();
+        std::size_t central = 0;
+        for (std::size_t i = 1; i < count; ++i)
+            if (std::abs(levels[i] - 0.5) < std::abs(levels[central] - 0.5)) central = i;
+        for (std::int64_t j = 0; j < stages.back().plan.outputs; ++j) {
+            const std::size_t place = static_cast<std::size_t>(j) % count;
+            targets.levels[j] = static_cast<T>(levels[place]);
+            targets.scored[j] = place == central ? static_cast<T>(count) : T(0);
         }
     }
 
@@ -161,7 +194,8 @@ class Network {
     Slot<T> slot(std::int64_t size, double multiplier, bool decays, std::int64_t blocks) {
         const auto at = [&](T* vector) { return vector == nullptr ? nullptr : vector + placed_; };
         slots.push_back(
-            {at(parameters_), at(first_), at(second_), at(gradient_), size, T(multiplier), decays, partial_count}
+            {at(parameters_), at(first_), at(second_), at(gradient_), size, T(multiplier), decays, partial_count,
+             at(sum_)}
         );
         placed_ += size;
         partial_count += blocks;
@@ -186,7 +220,8 @@ class Network {
     }
 
     Arena arena_;
-    T *parameters_ = nullptr, *first_ = nullptr, *second_ = nullptr, *gradient_ = nullptr;
+    T *parameters_ = nullptr, *first_ = nullptr, *second_ = nullptr, *gradient_ = nullptr, *sum_ = nullptr,
+      *average_ = nullptr;
     std::int64_t placed_ = 0;
 };
 

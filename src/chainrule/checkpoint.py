@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -79,6 +80,8 @@ def _locked(folder: Path) -> Iterator[None]:
 
 class FolderKeeper:
     """Keeps the snapshots of one run as files: tensors, then a manifest with their checksum, each written atomically."""
+
+    signals: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self, folder: Path, run: str, every: float) -> None:
         self._folder, self._run, self._every = folder, run, every

@@ -145,7 +145,8 @@ class JaxSession:
         X = np.asarray(X, self._recipe.dtype)
         chunks = [self._padded(X[start : start + _CHUNK]) for start in range(0, max(len(X), 1), _CHUNK)]
         with self._numerics():
-            Z = [self._logits(self._state.w, self._state.buffers, chunk) for chunk in chunks]
+            w = self._recipe.weights(self._state)
+            Z = [self._logits(w, self._state.buffers, chunk) for chunk in chunks]
         return np.concatenate([np.asarray(part) for part in Z])[: len(X)]
 
     def _padded(self, X: Array) -> Array:

@@ -6,13 +6,13 @@ In: a recipe and rows. Out: a session that holds all numbers in the extension's 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Array
+from chainrule.arrays import Array, Named
 from chainrule.engines.base import Rows, Session, never
 from chainrule.engines.plan import lower, obstacles
 from chainrule.nn.losses import MeanSquared
@@ -35,26 +35,29 @@ class NativeSession:
         self._recipe, self.plan = recipe, lower(recipe)
         stages, reals, lines = self.plan.tables()
         settings, setting_reals = self.plan.settings()
-        build = extension().Session
-        self._run = build(stages, reals, lines, settings, setting_reals, recipe.seed, rows.X, rows.Y, rows.c, threads)
+        build, (X, Y, c) = extension().Session, (self._typed(array) for array in (rows.X, rows.Y, rows.c))
+        self._run = build(stages, reals, lines, settings, setting_reals, recipe.seed, X, Y, c, threads)
         self.load(recipe.start())
+
+    def _typed(self, array: Array) -> Array:
+        """Class numbers as they are, amounts in the recipe's type: the extension takes bytes on trust."""
+        return array if array.dtype.kind == "i" else np.ascontiguousarray(array, self._recipe.dtype)
 
     @property
     def state(self) -> State:
         """All numbers now, as copies."""
         recipe = self._recipe
         w, statistics = np.empty(recipe.net.size, recipe.dtype), np.empty(recipe.net.buffers.size, recipe.dtype)
-        memory = {letter: np.empty_like(w) for letter in recipe.optimizer.memory}
-        step = self._run.read(w, statistics, *_pair(memory.values()))
+        memory = {letter: np.empty_like(w) for letter in recipe.memory}
+        step = self._run.read(w, statistics, *_places(memory))
         return State(w, statistics, memory, step)
 
     def load(self, state: State) -> None:
         """Continue from a state."""
-        w, statistics, *memory = (
-            np.ascontiguousarray(vector, self._recipe.dtype)
-            for vector in (state.w, state.buffers, *(state.memory[x] for x in self._recipe.optimizer.memory))
-        )
-        self._run.write(w, statistics, *_pair(memory), int(state.step))
+        dtype = self._recipe.dtype
+        w, statistics = (np.ascontiguousarray(vector, dtype) for vector in (state.w, state.buffers))
+        memory = {letter: np.ascontiguousarray(state.memory[letter], dtype) for letter in self._recipe.memory}
+        self._run.write(w, statistics, *_places(memory), int(state.step))
 
     def run(self, epoch: int, first: int, rates: Array, stop: Callable[[], bool] = never) -> Sums:
         """Batches of an epoch without Python in between; `stop` is asked after the first and then every 20 ms."""
@@ -103,10 +106,10 @@ def predictor(net: Net, w: Array, buffers: Array) -> Callable[[Array], Array] | 
     return session.logits
 
 
-def _pair(vectors: Iterable[Array]) -> tuple[Array | None, Array | None]:
-    """The optimiser's first and second vector, None where it has fewer."""
-    first, second, *_ = [*vectors, None, None]
-    return first, second
+def _places(memory: Named) -> tuple[Array | None, ...]:
+    """The rule's first and second vector, the sum of gradients, the mean of weights; None for what is not remembered."""
+    first, second, *_ = [*(vector for letter, vector in memory.items() if letter not in ("sum", "average")), None, None]
+    return first, second, memory.get("sum"), memory.get("average")
 
 
 class NativeEngine:

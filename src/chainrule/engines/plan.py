@@ -18,7 +18,7 @@ from chainrule.arrays import Array
 from chainrule.nn.activations import ACTIVATIONS, ELU, Function, LeakyReLU, activation
 from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, Layer, LayerNorm
 from chainrule.nn.losses import LOSSES, Poisson, SoftmaxCrossEntropy
-from chainrule.nn.optimizers import OPTIMIZERS
+from chainrule.nn.optimizers import OPTIMIZERS, Accumulated, Optimizer
 from chainrule.nn.penalties import ClipNorm, ClipValue
 from chainrule.nn.step import Recipe
 
@@ -26,6 +26,7 @@ from chainrule.nn.step import Recipe
 _ACTIVATIONS = ["identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu"]
 _ACTIVATIONS += ["selu", "gelu", "silu", "softplus", "mish", "exp"]
 _LOSSES = ["BinaryCrossEntropy", "SoftmaxCrossEntropy", "MeanSquared", "MeanAbsolute", "Huber", "Poisson"]
+_LOSSES += ["Quantile", "SoftmaxHeads"]
 _OPTIMIZERS = ["GradientDescent", "Momentum", "ClassicalMomentum", "Nesterov", "RMSProp", "AdaGrad", "Adam", "AdamW"]
 _FUNCTION_CODE = {type(ACTIVATIONS[name]): code for code, name in enumerate(_ACTIVATIONS)}
 
@@ -58,6 +59,8 @@ class Op(IntEnum):
     NORM_BACKWARD = 6
     NORM_GRADIENT = 7
     UPDATE = 8
+    CONSTRAIN = 9
+    AVERAGE = 10
 
 
 @dataclass(frozen=True)
@@ -174,13 +177,13 @@ class Plan:
         return sum(line.flops for line in self.lines)
 
     def settings(self) -> tuple[list[int], list[float]]:
-        """Loss, optimiser, penalty and clipping as the native engine reads them."""
+        """Loss, optimiser, penalty, clipping, max-norm and average as the native engine reads them, lists last."""
         recipe = self.recipe
-        loss, optimizer, clip = recipe.loss, recipe.optimizer, recipe.clip
+        loss, clip, (optimizer, batches) = recipe.loss, recipe.clip, _inner(recipe.optimizer)
         kind, rule = _LOSSES.index(type(loss).__name__), _OPTIMIZERS.index(type(optimizer).__name__)
         link = _ACTIVATIONS.index("exp" if isinstance(loss, Poisson) else getattr(loss, "link", "identity"))
         cut = {type(None): 0, ClipNorm: 1, ClipValue: 2}[type(clip)]
-        return [kind, link, rule, cut, recipe.batch_size], [
+        return [kind, link, rule, cut, recipe.batch_size, batches, *getattr(loss, "sizes", ())], [
             getattr(loss, "label_smoothing", 0.0),
             getattr(loss, "delta", 1.0),
             _first(optimizer, "beta1", "beta", "mu", "rho"),
@@ -190,6 +193,9 @@ class Plan:
             recipe.penalty.l1,
             recipe.penalty.l2,
             getattr(clip, "limit", 1.0),
+            recipe.max_norm or 0.0,
+            -1.0 if recipe.average is None else recipe.average,
+            *getattr(loss, "levels", ()),
         ]
 
     def tables(self) -> tuple[Array, Array, Array]:
@@ -216,6 +222,16 @@ def _first(piece: Any, *names: str) -> float:
     return next((float(getattr(piece, name)) for name in names if hasattr(piece, name)), 0.0)
 
 
+def _inner(optimizer: Optimizer) -> tuple[Optimizer, int]:
+    """The rule that updates, and the batches that it waits for; 0 where it is not an accumulated one."""
+    return (optimizer.optimizer, optimizer.steps) if isinstance(optimizer, Accumulated) else (optimizer, 0)
+
+
+def _rule(optimizer: Optimizer) -> str:
+    inner, batches = _inner(optimizer)
+    return f"{type(inner).__name__} every {batches} batches" if batches else type(inner).__name__
+
+
 def lower(recipe: Recipe) -> Plan:
     """The plan of a recipe whose pieces are all the package's own (see `obstacles`)."""
     return Plan(recipe, tuple(_stages(recipe)))
@@ -226,9 +242,12 @@ def obstacles(recipe: Recipe) -> Iterator[str]:
     if recipe.cache_every > 1:
         yield "It keeps every activation, so cache_every must be 1."
     for i, layer in enumerate(recipe.net.layers):
-        if isinstance(layer, Activation) and type(activation(layer.function)) not in _FUNCTION_CODE:
+        if type(layer) not in _RANK:
+            yield f"Layer {i} is one of its own: {layer!r}."
+        elif isinstance(layer, Activation) and type(activation(layer.function)) not in _FUNCTION_CODE:
             yield f"Layer {i} has an activation of its own: {layer.function!r}."
-    for name, piece, known in (("loss", recipe.loss, LOSSES), ("optimiser", recipe.optimizer, OPTIMIZERS)):
+    rule = _inner(recipe.optimizer)[0]
+    for name, piece, known in (("loss", recipe.loss, LOSSES), ("optimiser", rule, OPTIMIZERS)):
         if type(piece) not in known.values():
             yield f"The {name} is one of its own: {piece!r}."
     if recipe.clip is not None and not isinstance(recipe.clip, ClipNorm | ClipValue):
@@ -302,8 +321,20 @@ def _lines(plan: Plan) -> Iterator[Line]:
         yield from _backward_lines(plan, i, n, size)
     if isinstance(recipe.clip, ClipNorm):
         vectors = 3 + 2 * len(recipe.optimizer.memory)
-        text = f"clip by norm, {type(recipe.optimizer).__name__}"
+        text = f"clip by norm, {_rule(recipe.optimizer)}"
         yield Line(Op.UPDATE, 0, text, f"({recipe.net.size})", 12 * recipe.net.size, vectors * recipe.net.size * size)
+    if recipe.max_norm is not None:
+        yield from _constraint_lines(plan, size)
+    if recipe.average is not None:
+        text, P = "running mean of the weights", recipe.net.size
+        yield Line(Op.AVERAGE, 0, text, f"({P})", 3 * P, 3 * P * size)
+
+
+def _constraint_lines(plan: Plan, size: int) -> Iterator[Line]:
+    for i, stage in enumerate(plan.stages):
+        if stage.dense and stage.rates[0] > 0:
+            d, k = stage.inputs, stage.outputs
+            yield Line(Op.CONSTRAIN, i, "max-norm of W", f"({d}, {k})", 3 * d * k, 3 * d * k * size)
 
 
 def _forward_line(stage: Stage, i: int, n: int, size: int) -> Line:
@@ -324,7 +355,7 @@ def _forward_line(stage: Stage, i: int, n: int, size: int) -> Line:
 def _backward_lines(plan: Plan, i: int, n: int, size: int) -> Iterator[Line]:
     stage, below = plan.stages[i], plan.stages[i - 1] if i > 0 else None
     d, k = stage.inputs, stage.outputs
-    rule = "" if isinstance(plan.recipe.clip, ClipNorm) else f", {type(plan.recipe.optimizer).__name__}"
+    rule = "" if isinstance(plan.recipe.clip, ClipNorm) else f", {_rule(plan.recipe.optimizer)}"
     through = (
         f", dA through {below.text.removeprefix('dense').removeprefix(' + bias').removeprefix(' + ')}" if below else ""
     )
@@ -364,7 +395,7 @@ def memory(plan: Plan, n: int | None = None) -> Memory:
     transposed = sum(stage.inputs * stage.outputs for stage in plan.stages[1:] if stage.dense)
     return Memory(
         parameters=P * size,
-        optimizer=P * len(recipe.optimizer.memory) * size,
+        optimizer=P * len(recipe.memory) * size,
         gradient=P * size if isinstance(recipe.clip, ClipNorm) else 0,
         transposed=transposed * size,
         buffers=batch * per_row * size,

@@ -54,7 +54,7 @@ class ReferenceSession:
 
     def logits(self, X: Array) -> Array:
         """Z in inference."""
-        return logits(self._recipe.net, self.state.w, self.state.buffers, X)
+        return logits(self._recipe.net, self._recipe.weights(self.state), self.state.buffers, X)
 
 
 def logits(net: Net, w: Array, buffers: Array, X: Array) -> Array:

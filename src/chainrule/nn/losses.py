@@ -6,12 +6,16 @@ row; `mean_loss` weights the rows and divides by their number, the only place in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any, ClassVar, Protocol
 
+import numpy as np
+
 from chainrule.arrays import Array, Namespace
-from chainrule.constraints import POSITIVE, SHARE, Checked, OneOf, limited
+from chainrule.constraints import COUNT, POSITIVE, SHARE, Checked, Interval, OneOf, limited, validate
+from chainrule.errors import InvalidValueError, must_be
 from chainrule.nn.activations import Sigmoid, Softplus, activation
 
 LINKS = ("identity", "sigmoid", "tanh", "relu", "exp")
@@ -125,6 +129,66 @@ class SoftmaxCrossEntropy(Checked):
     def score(self, xp: Namespace, Z: Array, Y: Array) -> Array:
         """1 where the largest logit is the target's."""
         return xp.argmax(Z, axis=1) == Y
+
+
+@dataclass(frozen=True)
+class SoftmaxHeads:
+    """Several questions at once, each with exclusive classes of its own: a softmax over each block of logits.
+
+    `sizes` are the numbers of classes, `Y` the classes as 0 and 1, block behind block; shares that sum to 1 within a block
+    will do too. The heads weigh alike. Label smoothing as in `SoftmaxCrossEntropy`, within each block.
+
+    Forward    (1) P = exp(Z - max Z) / Σⱼ exp(Zⱼ - max Z)    (2) T = (1 - ε) Y + ε / s
+               (3) D = log Σⱼ exp(Zⱼ - max Z) - Σⱼ Tⱼ (Zⱼ - max Z)    (4) L = Σᵢ Dᵢ / H
+    Backward   (5) dL/dZ = (P - T) / H
+    Shapes     Z, Y, P, T (n, s), block by block of H; D (n) of one head, i counts heads   L (n)
+    Reference  [bridle1990], [caruana1997]; smoothing [szegedy2016]
+
+    >>> SoftmaxHeads([2, 3]).predict(np, np.zeros((1, 5))).round(2).tolist()
+    [[0.5, 0.5, 0.33, 0.33, 0.33]]
+    """
+
+    sizes: Sequence[int]
+    label_smoothing: float = limited(SHARE, 0.0)
+    classes: ClassVar[bool] = True
+    metric: ClassVar[str] = "accuracy"
+
+    def __post_init__(self) -> None:
+        validate(self)
+        sizes = tuple(self.sizes) if isinstance(self.sizes, Iterable) else ()
+        if not sizes or not all(COUNT.allows(size) for size in sizes):
+            raise InvalidValueError(must_be("SoftmaxHeads", "sizes", "whole numbers >= 1, one per head", self.sizes))
+        object.__setattr__(self, "sizes", tuple(int(size) for size in sizes))
+
+    def _blocks(self, Z: Array) -> list[Array]:
+        ends = list(accumulate(self.sizes))
+        return [Z[:, end - size : end] for size, end in zip(self.sizes, ends, strict=True)]
+
+    def _target(self, Y: Array) -> Array:
+        return (1.0 - self.label_smoothing) * Y + self.label_smoothing / Y.shape[1]  # (2)
+
+    def rows(self, xp: Namespace, Z: Array, Y: Array) -> Array:
+        """The heads' mean."""
+        total = 0.0
+        for block, hot in zip(self._blocks(Z), self._blocks(Y), strict=True):
+            shifted = block - block.max(axis=1, keepdims=True)
+            total += xp.log(xp.exp(shifted).sum(axis=1)) - (self._target(hot) * shifted).sum(axis=1)  # (3)
+        return total / len(self.sizes)  # (4)
+
+    def gradient(self, xp: Namespace, Z: Array, Y: Array) -> Array:
+        """Prediction minus target."""
+        T = xp.concatenate([self._target(hot) for hot in self._blocks(Y)], axis=1)
+        return (self.predict(xp, Z) - T) / len(self.sizes)  # (5)
+
+    def predict(self, xp: Namespace, Z: Array) -> Array:
+        """Probability of each class; every block sums to 1."""
+        return xp.concatenate([SoftmaxCrossEntropy().predict(xp, block) for block in self._blocks(Z)], axis=1)  # (1)
+
+    def score(self, xp: Namespace, Z: Array, Y: Array) -> Array:
+        """1 where every head's largest logit is the target's."""
+        pairs = zip(self._blocks(Z), self._blocks(Y), strict=True)
+        right = [xp.argmax(block, axis=1) == xp.argmax(hot, axis=1) for block, hot in pairs]
+        return xp.stack(right, axis=1).all(axis=1)
 
 
 def _squared_error(loss: Loss, xp: Namespace, Z: Array, Y: Array) -> Array:
@@ -261,6 +325,68 @@ class Poisson:
         return _squared_error(self, xp, Z, Y)
 
 
+_LEVEL = Interval(0, 1, "()")
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """Pinball loss, the mean over k outputs: column j fits the quantile of level q at place j of `levels`.
+
+    Several targets take a column for each level, target by target, with Y repeated likewise. The slope at zero error is
+    taken as 0. Columns may cross. The score is the squared error of the level nearest to ½ (of two, the first).
+
+    Forward    (1) A = f(Z)    (2) r = Y - A    (3) L = Σⱼ max(qⱼ rⱼ, (qⱼ - 1) rⱼ) / k
+    Backward   (4) dA = -q where r > 0, 1 - q where r < 0, 0 where r = 0    (5) dL/dZ = dA ⊙ f'(Z) / k
+    Shapes     Z, A, Y, r (n, k)   q (k)   L (n)
+    Reference  [koenker1978]
+
+    >>> Quantile((0.9,)).rows(np, np.zeros((2, 1)), np.array([[1.0], [-1.0]])).round(2).tolist()
+    [0.9, 0.1]
+    """
+
+    levels: Sequence[float] = (0.05, 0.5, 0.95)
+    link: str = limited(_LINK, "identity")
+    classes: ClassVar[bool] = False
+    metric: ClassVar[str] = "rmse"
+
+    def __post_init__(self) -> None:
+        validate(self)
+        levels = tuple(self.levels) if isinstance(self.levels, Iterable) else ()
+        inside = levels and all(_LEVEL.allows(level) for level in levels)
+        if not inside or any(high <= low for low, high in pairwise(levels)):
+            raise InvalidValueError(must_be("Quantile", "levels", "rising numbers in (0, 1)", self.levels))
+        object.__setattr__(self, "levels", tuple(float(level) for level in levels))
+
+    @property
+    def central(self) -> int:
+        """Place of the level nearest to ½."""
+        return min(range(len(self.levels)), key=lambda place: abs(self.levels[place] - 0.5))
+
+    def _q(self, xp: Namespace, Z: Array) -> Array:
+        return xp.asarray(np.resize(self.levels, Z.shape[1]), dtype=Z.dtype)
+
+    def rows(self, xp: Namespace, Z: Array, Y: Array) -> Array:
+        """Errors weighed by the side they fall on."""
+        q, r = self._q(xp, Z), Y - self.predict(xp, Z)  # (2)
+        return xp.maximum(q * r, (q - 1.0) * r).mean(axis=1)  # (3)
+
+    def gradient(self, xp: Namespace, Z: Array, Y: Array) -> Array:
+        """The side of the error through the link."""
+        q, A = self._q(xp, Z), self.predict(xp, Z)
+        r = Y - A
+        dA = xp.where(r > 0, -q, xp.where(r < 0, 1.0 - q, r))  # (4)
+        return dA * activation(self.link).slope(xp, Z, A) / Z.shape[1]  # (5)
+
+    def predict(self, xp: Namespace, Z: Array) -> Array:
+        """The link."""
+        return activation(self.link).value(xp, Z)  # (1)
+
+    def score(self, xp: Namespace, Z: Array, Y: Array) -> Array:
+        """Squared error of the central level."""
+        place = slice(self.central, None, len(self.levels))
+        return ((self.predict(xp, Z) - Y)[:, place] ** 2).mean(axis=1)
+
+
 LOSSES: Mapping[str, type[Any]] = {
     "BinaryCrossEntropy": BinaryCrossEntropy,
     "SoftmaxCrossEntropy": SoftmaxCrossEntropy,
@@ -268,5 +394,7 @@ LOSSES: Mapping[str, type[Any]] = {
     "MeanAbsolute": MeanAbsolute,
     "Huber": Huber,
     "Poisson": Poisson,
+    "Quantile": Quantile,
+    "SoftmaxHeads": SoftmaxHeads,
 }
 """Every loss by name."""

@@ -6,7 +6,7 @@ will read, new running statistics; then the gradient, flat, and the gradient wit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Array, Layout, Named
+from chainrule.arrays import Array, Layout, Named, Namespace
 from chainrule.constraints import COUNT, NOT_NEGATIVE, OneOf, faults
 from chainrule.errors import did_you_mean, must_be, raise_all
+from chainrule.nn.activations import activation as function_of
 from chainrule.nn.initializers import default_for
 from chainrule.nn.layers import LAYERS, Activation, BatchNorm, Context, Dense, Dropout, Frame, Layer, LayerNorm
+from chainrule.nn.penalties import bounded
 from chainrule.random import Purpose, Stream
 
 
@@ -143,6 +145,61 @@ class Net:
             if not NOT_NEGATIVE.allows(value):
                 yield must_be("Net", f"groups[{pattern!r}]", "a number >= 0", value, "0 freezes.")
 
+    def bounded(self, xp: Namespace, w: Array, limit: float, still: Collection[str] = ()) -> Array:
+        """w with every column of every W, those named in `still` excepted, at most `limit` long (max-norm)."""
+        named = self.parameters.views(w)
+        chosen = {name for name in named if name.endswith(".W") and name not in still}
+        return self.parameters.pack(
+            xp, {name: bounded(xp, W, limit) if name in chosen else W for name, W in named.items()}, w
+        )
+
+    @property
+    def head(self) -> int:
+        """Position of the last `Dense`, which makes the logits; what stands before it is the body.
+
+        Raises `InvalidValueError` for a network without one.
+        """
+        dense = [i for i, layer in enumerate(self.layers) if isinstance(layer, Dense)]
+        raise_all([] if dense else [must_be("Net", "layers", "with a Dense layer at least", self.layers)])
+        return dense[-1]
+
+    def replace_head(self, units: int) -> Net:
+        """The same network with so many units in its last `Dense`: the body goes on to another question.
+
+        >>> Net(4, [Dense(8), Activation("relu"), Dense(3)]).replace_head(2).widths
+        (4, 8, 8, 2)
+        """
+        head = self.head
+        resized = (
+            replace(x, units=units) if i == head and isinstance(x, Dense) else x for i, x in enumerate(self.layers)
+        )
+        return Net(self.inputs, resized)
+
+    def inherit(self, seed: int, source: Net, w: Array, buffers: Array) -> tuple[Array, Array]:
+        """First numbers by the seed, with every parameter and running statistic of the body from a trained network.
+
+        Body layers must be of the same kind, shapes and function; rates of dropout and the like may differ.
+
+        Raises `InvalidValueError` naming the first layer that differs.
+        """
+        self._check_body(source)
+        own = self.init(seed)
+        pairs = zip(
+            (self.parameters, self.buffers), own, (source.parameters, source.buffers), (w, buffers), strict=True
+        )
+        return tuple(self._with_body(*pair) for pair in pairs)
+
+    def _with_body(self, layout: Layout, own: Array, other: Layout, theirs: Array) -> Array:
+        taken = {name: V for name, V in other.views(theirs).items() if int(name.split(".")[0]) < self.head}
+        return layout.pack(np, {**layout.views(own), **taken}, own)
+
+    def _check_body(self, source: Net) -> None:
+        for i in range(max(self.head, source.head)):
+            if _form(self, i) != _form(source, i):
+                wanted, got = (_told(net, i) for net in (self, source))
+                hint = "Body layers must be alike in kind, shapes and function."
+                raise_all([must_be("Net", f"source.layers[{i}]", wanted, got, hint)])
+
     def init(self, seed: int) -> tuple[Array, Array]:
         """First w and running statistics, float64, from a seed."""
         stream = Stream.from_seed(seed).fold(Purpose.INIT)
@@ -223,6 +280,18 @@ def _faults(inputs: int, layers: Sequence[Any]) -> Iterable[str]:
             yield must_be("Net", f"layers[{i}]", "a layer", layer, hint)
 
 
+def _form(net: Net, i: int) -> tuple[Any, ...]:
+    """What makes numbers of layer i fit another network's layer: kind, function, shapes; nothing for the head."""
+    if i >= net.head:
+        return ()
+    layer = net.layers[i]
+    return type(layer), function_of(layer.function) if isinstance(layer, Activation) else None, net.frames[i]
+
+
+def _told(net: Net, i: int) -> str:
+    return f"{net.layers[i]} on {net.widths[i]} columns" if i < net.head else "the head"
+
+
 def _with_initializer(layers: Sequence[Layer], i: int) -> Layer:
     """Layer i, with the initialiser that suits the activation behind it (Xavier where none follows)."""
     layer = layers[i]
@@ -236,27 +305,39 @@ def _with_initializer(layers: Sequence[Layer], i: int) -> Layer:
     return replace(layer, initializer="xavier")
 
 
+def _each(argument: str, given: Any, count: int) -> list[Any]:
+    """One setting for each hidden layer."""
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        return [given] * count
+    values = list(given)
+    hint = f"There are {count} hidden layers."
+    raise_all([] if len(values) == count else [must_be("stack", argument, "one for all or one for each", given, hint)])
+    return values
+
+
 def stack(
     inputs: int,
     hidden: Sequence[int],
     outputs: int,
     *,
-    activation: str = "relu",
+    activation: str | Sequence[str] = "relu",
     norm: str | None = None,
-    dropout: float = 0.0,
+    dropout: float | Sequence[float] = 0.0,
     initializer: str | None = None,
 ) -> Net:
     """The usual network: per hidden width Dense, then "batch" or "layer" norm, activation, dropout; last a bare Dense.
 
-    A Dense right before batch norm has no bias, since β takes its place.
+    `activation` and `dropout` are one for all hidden layers, or a sequence with one for each. A Dense right before batch
+    norm has no bias, since β takes its place.
 
     >>> [type(layer).__name__ for layer in stack(4, [8], 3, norm="batch").layers]
     ['Dense', 'BatchNorm', 'Activation', 'Dense']
     """
     norms: Mapping[str | None, tuple[Layer, ...]] = {None: (), "batch": (BatchNorm(),), "layer": (LayerNorm(),)}
     raise_all(faults("stack", {"norm": norm}, {"norm": OneOf(tuple(norms))}))
+    functions, rates = _each("activation", activation, len(hidden)), _each("dropout", dropout, len(hidden))
     layers: list[Layer] = []
-    for units in hidden:
-        layers += [Dense(units, bias=norm != "batch", initializer=initializer), *norms[norm], Activation(activation)]
-        layers += [Dropout(dropout)] if dropout else []
+    for units, function, rate in zip(hidden, functions, rates, strict=True):
+        layers += [Dense(units, bias=norm != "batch", initializer=initializer), *norms[norm], Activation(function)]
+        layers += [Dropout(rate)] if rate else []
     return Net(inputs, [*layers, Dense(outputs, initializer=initializer)])

@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from chainrule.arrays import Array, Named, Namespace
-from chainrule.constraints import NOT_NEGATIVE, POSITIVE, SHARE, Checked, limited
+from chainrule.constraints import COUNT, NOT_NEGATIVE, POSITIVE, SHARE, Checked, limited, validate
+from chainrule.errors import InvalidValueError, must_be
 
 
 class Optimizer(Protocol):
     """A pure update rule; `memory` names the vectors (P) that it carries from step to step, all zero at first."""
 
-    memory: ClassVar[tuple[str, ...]]
+    @property
+    def memory(self) -> tuple[str, ...]:
+        """Names of its vectors."""
 
     def update(self, xp: Namespace, w: Array, g: Array, s: Named, t: Array, lr: Array, d: Array) -> tuple[Array, Named]:
         """New w and memory. `d` (P) marks what weight decay may touch (1 for W, 0 for b, γ, β)."""
@@ -181,6 +184,61 @@ class AdamW(Checked):
         return Adam(self.beta1, self.beta2, self.epsilon).update(xp, w, g, s, t, lr, d)  # (2)
 
 
+def running_average(xp: Namespace, a: Array, w: Array, rho: float, t: Array) -> Array:
+    """The exponentially weighted mean of w₁ .. wₜ, corrected for its start at every step.
+
+    It is what Adam's m̂ is to m, written for the corrected mean itself: the first weights have no part in it, which after
+    t steps would still weigh ρᵗ, and a may be used as it stands.
+
+    Forward    (1) s = (1 - ρ) / (1 - ρᵗ)    (2) a ← a + s (w - a)
+    Reference  [kingma2015] 7.2; [polyak1992]
+
+    >>> import numpy as np
+    >>> a = running_average(np, np.zeros(1), np.array([4.0]), 0.5, np.float64(1))
+    >>> running_average(np, a, np.array([1.0]), 0.5, np.float64(2)).tolist()
+    [2.0]
+    """
+    s = (1.0 - rho) / _one_minus_power(xp, rho, t)  # (1)
+    return a + s * (w - a)  # (2)
+
+
+@dataclass(frozen=True)
+class Accumulated:
+    """Another rule, taken once in `steps` batches with the mean of their gradients: a large batch in little memory.
+
+    Between its updates w stands still. The inner rule counts updates in its t and takes the learning rate of the batch
+    that completes the mean. Batches of equal weight sum up to the large batch exactly; batch norm still normalises over
+    the small ones, and clipping bounds each batch's gradient. The count of steps is exact in float32 up to 2²⁴.
+
+    Forward    (1) S ← S + g    (2) after every `steps` batches: inner update with g = S / steps, t / steps
+               (3) then S ← 0
+    Reference  [goyal2017]
+    """
+
+    optimizer: Optimizer
+    steps: int = limited(COUNT)
+
+    def __post_init__(self) -> None:
+        validate(self)
+        if not hasattr(self.optimizer, "update") or isinstance(self.optimizer, Accumulated | type):
+            hint = "Multiply the steps." if isinstance(self.optimizer, Accumulated) else "Optimisers bring `update`."
+            raise InvalidValueError(must_be("Accumulated", "optimizer", "a plain optimiser", self.optimizer, hint))
+
+    @property
+    def memory(self) -> tuple[str, ...]:
+        """The sum of gradients, and what the inner rule remembers."""
+        return ("sum", *self.optimizer.memory)
+
+    def update(self, xp: Namespace, w: Array, g: Array, s: Named, t: Array, lr: Array, d: Array) -> tuple[Array, Named]:
+        """One batch."""
+        S = s["sum"] + g  # (1)
+        inner = {letter: s[letter] for letter in self.optimizer.memory}
+        due = t % self.steps == 0
+        after, moved = self.optimizer.update(xp, w, S / self.steps, inner, xp.ceil(t / self.steps), lr, d)  # (2)
+        memory = {letter: xp.where(due, moved[letter], old) for letter, old in inner.items()}
+        return xp.where(due, after, w), {"sum": xp.where(due, xp.zeros_like(S), S), **memory}  # (3)
+
+
 OPTIMIZERS: Mapping[str, type[Any]] = {
     "GradientDescent": GradientDescent,
     "Momentum": Momentum,
@@ -190,5 +248,6 @@ OPTIMIZERS: Mapping[str, type[Any]] = {
     "AdaGrad": AdaGrad,
     "Adam": Adam,
     "AdamW": AdamW,
+    "Accumulated": Accumulated,
 }
 """Every optimiser by name."""

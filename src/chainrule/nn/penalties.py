@@ -1,6 +1,7 @@
 """Why: what is added to the loss to keep weights small, and what cuts a gradient that grew too large.
 
-In: the flat vectors of parameters and gradient. Out: penalty and its gradient; the gradient, clipped.
+In: the flat vectors of parameters and gradient, a matrix W. Out: penalty and its gradient; the gradient, clipped; W with
+bounded columns.
 """
 
 from __future__ import annotations
@@ -38,6 +39,21 @@ class Penalty(Checked):
     def gradient(self, xp: Namespace, w: Array, d: Array) -> Array:
         """dR/dw; the slope of |w| at 0 is taken as 0."""
         return d * (self.l1 * xp.sign(w) + self.l2 * w)  # (2)
+
+
+def bounded(xp: Namespace, W: Array, limit: float) -> Array:
+    """Max-norm: every unit's incoming weights, shrunk where they are longer than the limit.
+
+    Forward    (1) ‖Wⱼ‖ = √Σᵢ Wᵢⱼ²    (2) Wⱼ ← Wⱼ limit / max(‖Wⱼ‖, limit)
+    Shapes     W (d, k), column j the weights into unit j
+    Reference  [srivastava2014] 5.1
+
+    >>> import numpy as np
+    >>> bounded(np, np.array([[3.0, 0.3], [4.0, 0.4]]), 1.0).round(12).tolist()
+    [[0.6, 0.3], [0.8, 0.4]]
+    """
+    length = xp.sqrt((W * W).sum(axis=0))  # (1)
+    return W * (limit / xp.maximum(length, limit))  # (2)
 
 
 class Clip(Protocol):

@@ -5,6 +5,7 @@ In: snapshots at moments when a run can go on from them. Out: the last snapshot 
 
 from __future__ import annotations
 
+import signal
 from typing import Protocol
 
 from chainrule.train.records import Snapshot
@@ -12,6 +13,10 @@ from chainrule.train.records import Snapshot
 
 class Keeper(Protocol):
     """Keeps snapshots of one run."""
+
+    @property
+    def signals(self) -> tuple[signal.Signals, ...]:
+        """What ends the run between two batches, its numbers kept; the main thread's handlers are replaced meanwhile."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -31,6 +36,7 @@ class Forgetful:
     """Keeps nothing."""
 
     notes: tuple[str, ...] = ()
+    signals: tuple[signal.Signals, ...] = (signal.SIGINT,)
 
     def load(self) -> Snapshot | None:
         """Nothing."""

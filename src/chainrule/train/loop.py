@@ -68,6 +68,8 @@ def fit(
     start: State | None = None,
     past: Sequence[Epoch] = (),
     cache_every: int = 1,
+    max_norm: float | None = None,
+    average: float | None = None,
     dtype: str = "float32",
     engine: str = "auto",
     seed: int = 0,
@@ -77,7 +79,8 @@ def fit(
     X (n, d); y (n) classes as whole numbers for softmax cross-entropy, else (n) or (n, k) numbers. `batch_size` in rows:
     None is full batch, 1 stochastic. `validation` is (X, y) or (X, y, weights). `start` continues from a state, at the
     epoch that its step number falls in; a schedule that follows the losses also needs the epochs `past`. Inputs are taken
-    as they are: standardise them first.
+    as they are: standardise them first. With `average` an epoch's state carries the running mean of the weights under
+    that name; validation uses it.
 
     Raises `InvalidValueError`, at the first iteration, with all faults of the arguments.
 
@@ -103,6 +106,8 @@ def fit(
         seed,
         dtype,
         cache_every,
+        max_norm,
+        average,
     )
     rows = Rows.of(recipe, X, y, sample_weight)
     held_out = None if validation is None else Rows.of(recipe, *validation)
@@ -255,8 +260,9 @@ def train(
 ) -> Run:
     """Train under monitors to a `Run`.
 
-    It ends with the weights of the best epoch where a monitor kept one, else with the last. Ctrl-C (and, where a keeper
-    keeps the run, SIGTERM) ends it between two batches and keeps what was learned; a second one interrupts at once. A
+    It ends with the weights of the best epoch where a monitor kept one, else with the last; `recipe.weights(run.state)`
+    are those for inference. Ctrl-C (or another of the keeper's signals: SIGTERM where a run is kept) ends it between two
+    batches and keeps what was learned; a second one interrupts at once. A
     loss that is not a finite number ends it, and the last epoch with finite losses is what remains. With a keeper that
     has a snapshot, the run goes on from there, bit for bit as if it had never stopped.
     """
@@ -267,8 +273,7 @@ def train(
     began = time.perf_counter()
     kept = keeper.load() or Snapshot(session.state, Sums(), (), None)
     session.load(kept.state)
-    signals = (signal.SIGINT,) if isinstance(keeper, Forgetful) else (signal.SIGINT, signal.SIGTERM)
-    with _watching(monitors, course.epochs) as observe, interruptible(*signals) as interrupted:
+    with _watching(monitors, course.epochs) as observe, interruptible(*keeper.signals) as interrupted:
         for epoch in kept.epochs:
             observe(epoch)
         if kept.stopped is None:
