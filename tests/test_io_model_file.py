@@ -6,20 +6,24 @@ In: models of every layer, loss, activation, kind of label and type. Out: equal 
 import itertools
 import json
 import os
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from registry import ACTIVATION_SAMPLES, INITIALIZER_SAMPLES, LAYER_SAMPLES, LOSS_SAMPLES, flat, name
+from safetensors import safe_open
+from safetensors.numpy import load_file, save
 from sklearn.datasets import load_iris
 
 from chainrule import Activation, BatchNorm, Dense, Dropout, LayerNorm, Net, NetClassifier, NetRegressor
 from chainrule.data import Standardizer
-from chainrule.errors import ChainruleError, InvalidValueError, MissingError
-from chainrule.io import files, load_model, save_model, write_atomically
+from chainrule.errors import ChainruleError, FormatError, InvalidValueError, MissingError
+from chainrule.io import files, load_model, model_file, save_model, write_atomically
 from chainrule.model import Model
-from chainrule.nn.losses import BinaryCrossEntropy, MeanSquared, SoftmaxCrossEntropy
+from chainrule.nn.losses import BinaryCrossEntropy, MeanSquared, SoftmaxCrossEntropy, SoftmaxHeads
 
 
 def model_of(layers, loss, dtype="float32", labels=None, inputs=3, scaled=False, names=None, target="kind"):
@@ -30,7 +34,9 @@ def model_of(layers, loss, dtype="float32", labels=None, inputs=3, scaled=False,
     scaler = Standardizer(rng.normal(size=inputs), rng.random(inputs) + 0.5)
     targets = Standardizer(rng.normal(size=net.outputs), rng.random(net.outputs) + 0.5) if scaled else None
     classes = None
-    if loss.classes:
+    if isinstance(loss, SoftmaxHeads):
+        classes = tuple(np.arange(size) for size in loss.sizes)
+    elif loss.classes:
         classes = np.arange(max(net.outputs, 2)) if labels is None else np.array(labels)
     w = rng.normal(size=net.size).astype(dtype)
     return Model(net, loss, w, buffers, scaler, targets, classes, tuple(names or "abcdefgh"[:inputs]), target)
@@ -53,7 +59,8 @@ def assert_same(model, other, rows=7):
     pairs += [(model.logits(X), other.logits(X)), (model.predict(X), other.predict(X))]
     assert (model.classes is None) == (other.classes is None)
     if model.classes is not None:
-        pairs += [(model.classes, other.classes), (model.probabilities(X), other.probabilities(X))]
+        known = [classes if isinstance(classes, tuple) else (classes,) for classes in (model.classes, other.classes)]
+        pairs += [*zip(*known, strict=True), (model.probabilities(X), other.probabilities(X))]
     for a, b in pairs:
         assert a.dtype == b.dtype
         np.testing.assert_array_equal(a, b)
@@ -179,6 +186,45 @@ def test_trained_estimators_answer_alike_after_a_round_trip(tmp_path, dtype):
         assert again.feature_names == ("x0", "x1", "x2", "x3")
 
 
+def test_temperature_and_further_networks(tmp_path):
+    model = model_of([Dense(4), BatchNorm(), Activation("tanh"), Dense(3)], SoftmaxCrossEntropy())
+    model = replace(model, temperature=1.75, others=((2.0 * model.w, model.buffers), (-model.w, 2.0 * model.buffers)))
+    again = round_trip(model, tmp_path)
+    assert_same(model, again)
+    assert again.temperature == 1.75
+    assert len(again.members) == 3
+    np.testing.assert_array_equal(again.others[1][0], -model.w)
+
+
+EDITS = {
+    "temperature of nothing": ({"temperature": 0.0}, "temperature must be a number above 0, got 0.0."),
+    "temperature in words": ({"temperature": "1"}, "temperature must be a number above 0, got '1'."),
+    "no network": ({"networks": 0}, "networks must be a whole number from 1 to 10000, got 0."),
+    "too many networks": ({"networks": 10**9}, "networks must be a whole number from 1 to 10000, got 1000000000."),
+    "networks that are not there": ({"networks": 2}, re.escape("got missing ['buffers.1', 'w.1'], unknown [].")),
+    "classes of one target": ({"classes": None}, "classes must be 2 lists of labels with 5 in all."),
+    "too few classes": (
+        {"classes": [{"kind": "int64", "values": [0, 1]}, {"kind": "int64", "values": [0, 1]}]},
+        "classes must be 3 labels, got 2.",
+    ),
+    "a target without classes": ({"classes": [None, None]}, "classes must be a kind and values."),
+}
+
+
+@pytest.mark.parametrize(("edit", "sentence"), EDITS.values(), ids=EDITS)
+def test_what_only_some_models_have_is_checked_too(tmp_path, edit, sentence):
+    path, tensors = tmp_path / "model.safetensors", {}
+    save_model(model_of([Dense(5)], SoftmaxHeads((2, 3))), path)
+    with safe_open(path, "np") as file:
+        header = json.loads(file.metadata()["chainrule"]) | edit
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
+    del header["sha256"]
+    header["sha256"] = model_file._digest(header, tensors)
+    path.write_bytes(save(tensors, metadata={"chainrule": json.dumps(header)}))
+    with pytest.raises(FormatError, match=sentence):
+        load_model(path)
+
+
 def test_two_writes_are_equal_byte_for_byte(tmp_path):
     model = model_of([Dense(2), BatchNorm(), Dense(3)], SoftmaxCrossEntropy())
     for file in ("a", "b"):
@@ -187,9 +233,6 @@ def test_two_writes_are_equal_byte_for_byte(tmp_path):
 
 
 def test_file_is_plain_safetensors_that_others_can_read(tmp_path):
-    from safetensors import safe_open
-    from safetensors.numpy import load_file
-
     model = model_of([Dense(4), Dense(3)], SoftmaxCrossEntropy(), labels=["a", "b", "c"])
     save_model(model, tmp_path / "model.safetensors")
     np.testing.assert_array_equal(load_file(tmp_path / "model.safetensors")["w"], model.w)

@@ -18,9 +18,9 @@ from chainrule.arrays import Array
 from chainrule.data import Standardizer
 from chainrule.errors import FormatError, InvalidValueError, MissingError, did_you_mean, must_be
 from chainrule.io.files import write_atomically
-from chainrule.model import Model
+from chainrule.model import Classes, Model
 from chainrule.nn import spec
-from chainrule.nn.losses import LOSSES
+from chainrule.nn.losses import LOSSES, Loss, SoftmaxHeads
 from chainrule.nn.net import Net
 
 FORMAT = 1
@@ -31,8 +31,11 @@ _HEADER_LIMIT = 100_000_000
 """Bytes that safetensors itself allows."""
 
 _FIELDS = {"format", "version", "net", "loss", "classes", "feature_names", "target_name", "sha256"}
+_EXTRA = {"temperature", "networks"}
+"""Keys that only models with something unusual to say have."""
 _TENSORS = {"w", "buffers", "inputs.mean", "inputs.scale"}
 _OPTIONAL = {"targets.mean", "targets.scale"}
+_MOST_NETWORKS = 10_000
 _CLASS_KINDS = {"i": "int64", "f": "float64", "b": "bool", "U": "str"}
 _PLAIN: Mapping[str, type[Any]] = {"int64": int, "float64": float, "bool": bool, "str": str}
 """What a label of each kind is in JSON."""
@@ -42,7 +45,9 @@ def save_model(model: Model, path: str | Path) -> None:
     """Write a model, atomically.
 
     The file is safetensors; its one metadata entry "chainrule" is JSON: format, version, net and loss as specs,
-    classes, names, and the sha256 of all that and of every tensor's name, type, shape and bytes.
+    classes (a list of them for several targets), names, and the sha256 of all that and of every tensor's name, type, shape
+    and bytes. A temperature other than 1 and a number of networks above 1 are in it too; the numbers of the second
+    network are the tensors "w.1" and "buffers.1", and so on.
 
     Raises `InvalidValueError` for labels other than text, booleans and numbers; `MissingError` for a missing folder.
     """
@@ -59,6 +64,8 @@ def save_model(model: Model, path: str | Path) -> None:
         "classes": _classes_to_plain(model.classes),
         "feature_names": list(model.feature_names),
         "target_name": model.target_name,
+        **({} if model.temperature == 1.0 else {"temperature": float(model.temperature)}),
+        **({} if not model.others else {"networks": 1 + len(model.others)}),
     }
     text = json.dumps({**header, "sha256": _digest(header, tensors)}, allow_nan=False)
     write_atomically(Path(path), save(tensors, metadata={_KEY: text}))
@@ -92,6 +99,8 @@ def _tensors(model: Model) -> dict[str, Array]:
     }
     if model.targets is not None:
         tensors |= {"targets.mean": model.targets.mean, "targets.scale": model.targets.scale}
+    for i, (w, buffers) in enumerate(model.others, start=1):
+        tensors |= {f"w.{i}": w, f"buffers.{i}": buffers}
     return {name: np.ascontiguousarray(array) for name, array in tensors.items()}
 
 
@@ -133,12 +142,14 @@ def _check(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
     version = header.get("format")
     if type(version) is int and version > FORMAT:
         raise FormatError(f"format must be at most {FORMAT}, got {version}. The file is from a newer chainrule.")
-    unknown = [key for key in header if key not in _FIELDS]
+    known = _FIELDS | _EXTRA
+    unknown = [key for key in header if key not in known]
     if unknown:
-        raise FormatError(f"the header has an unknown key {unknown[0]!r}. {did_you_mean(unknown[0], _FIELDS)}")
+        raise FormatError(f"the header has an unknown key {unknown[0]!r}. {did_you_mean(unknown[0], known)}")
     scaled = _OPTIONAL if set(tensors) & _OPTIONAL else set()
-    absent = (_FIELDS - set(header)) | ((_TENSORS | scaled) - set(tensors))
-    strange = set(tensors) - _TENSORS - _OPTIONAL
+    further = {f"{part}.{i}" for i in range(1, _networks(header)) for part in ("w", "buffers")}
+    absent = (_FIELDS - set(header)) | ((_TENSORS | scaled | further) - set(tensors))
+    strange = set(tensors) - _TENSORS - _OPTIONAL - further
     if absent or strange:
         raise FormatError(
             f"the file must hold all parts of a model, got missing {sorted(absent)}, unknown {sorted(strange)}."
@@ -150,10 +161,25 @@ def _check(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
         raise FormatError(f"format must be a whole number from 1 to {FORMAT}, got {version!r}.")
 
 
+def _networks(header: Mapping[str, Any]) -> int:
+    """How many networks the file holds."""
+    count = header.get("networks", 1)
+    if type(count) is not int or not 1 <= count <= _MOST_NETWORKS:
+        raise FormatError(f"networks must be a whole number from 1 to {_MOST_NETWORKS}, got {count!r}.")
+    return count
+
+
+def _temperature(header: Mapping[str, Any]) -> float:
+    value = header.get("temperature", 1.0)
+    if type(value) is not float or not value > 0:
+        raise FormatError(f"temperature must be a number above 0, got {value!r}.")
+    return value
+
+
 def _build(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> Model:
     net, loss = _piece(header, "net", Net), _piece(header, "loss", *LOSSES.values())
-    _check_tensors(net, tensors)
-    classes, names = _classes_from_plain(header["classes"], net.outputs), header["feature_names"]
+    _check_tensors(net, tensors, _networks(header))
+    classes, names = _target_classes(header["classes"], loss, net.outputs), header["feature_names"]
     if (classes is not None) != loss.classes:
         raise FormatError(f"classes must be {'given' if loss.classes else 'null'} with {type(loss).__name__}.")
     if not isinstance(names, list) or len(names) != net.inputs or not all(isinstance(name, str) for name in names):
@@ -173,17 +199,22 @@ def _build(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> Model:
         classes,
         tuple(names),
         header["target_name"],
+        _temperature(header),
+        tuple((tensors[f"w.{i}"], tensors[f"buffers.{i}"]) for i in range(1, _networks(header))),
     )
 
 
-def _check_tensors(net: Net, tensors: Mapping[str, Array]) -> None:
-    """Shapes, types and values of the numbers; scales above 0."""
+def _check_tensors(net: Net, tensors: Mapping[str, Array], networks: int) -> None:
+    """Shapes, types and values of the numbers; scales above 0; one type for all weights and statistics."""
     shapes = {"w": (net.size,), "buffers": (net.buffers.size,)}
+    for i in range(1, networks):
+        shapes |= {f"w.{i}": (net.size,), f"buffers.{i}": (net.buffers.size,)}
+    trained = tuple(shapes)
     shapes |= {f"inputs.{part}": (net.inputs,) for part in ("mean", "scale")}
     shapes |= {f"targets.{part}": (net.outputs,) for part in ("mean", "scale")}
     for name in (name for name in shapes if name in tensors):
         array = tensors[name]
-        allowed = ("float32", "float64") if name in ("w", "buffers") else ("float64",)
+        allowed = ("float32", "float64") if name in trained else ("float64",)
         if array.shape != shapes[name] or array.dtype.name not in allowed or not np.isfinite(array).all():
             raise FormatError(
                 f"tensor {name!r} must be {shapes[name]} finite {' or '.join(allowed)} numbers, "
@@ -191,8 +222,9 @@ def _check_tensors(net: Net, tensors: Mapping[str, Array]) -> None:
             )
         if name.endswith(".scale") and not (array > 0).all():
             raise FormatError(f"tensor {name!r} must be above 0, got {array.min()}.")
-    if tensors["w"].dtype != tensors["buffers"].dtype:
-        raise FormatError(f"tensor 'buffers' must be {tensors['w'].dtype} as w is, got {tensors['buffers'].dtype}.")
+    for name in trained:
+        if tensors[name].dtype != tensors["w"].dtype:
+            raise FormatError(f"tensor {name!r} must be {tensors['w'].dtype} as w is, got {tensors[name].dtype}.")
 
 
 def _piece(header: Mapping[str, Any], key: str, *kinds: type[Any]) -> Any:
@@ -203,10 +235,24 @@ def _piece(header: Mapping[str, Any], key: str, *kinds: type[Any]) -> Any:
     return piece
 
 
-def _classes_to_plain(classes: Array | None) -> dict[str, Any] | None:
-    """Labels as JSON; an array of objects counts as what it holds."""
+def _target_classes(plain: Any, loss: Loss, outputs: int) -> Classes:
+    """The labels of one target, or of each of several as their loss lays them out."""
+    if not isinstance(loss, SoftmaxHeads):
+        return _classes_from_plain(plain, max(outputs, 2))
+    if not isinstance(plain, list) or len(plain) != len(loss.sizes) or sum(loss.sizes) != outputs:
+        raise FormatError(f"classes must be {len(loss.sizes)} lists of labels with {outputs} in all.")
+    each = [_classes_from_plain(labels, size) for labels, size in zip(plain, loss.sizes, strict=True)]
+    if any(labels is None for labels in each):
+        raise FormatError("classes must be a kind and values.")
+    return tuple(each)
+
+
+def _classes_to_plain(classes: Classes) -> Any:
+    """Labels as JSON, a list of them for several targets; an array of objects counts as what it holds."""
     if classes is None:
         return None
+    if isinstance(classes, tuple):
+        return [_classes_to_plain(labels) for labels in classes]
     values, kind = classes.tolist(), classes.dtype.kind
     if kind in "OT":
         kind = np.array(values).dtype.kind
@@ -217,8 +263,8 @@ def _classes_to_plain(classes: Array | None) -> dict[str, Any] | None:
     return {"kind": _CLASS_KINDS[kind], "values": values}
 
 
-def _classes_from_plain(plain: Any, outputs: int) -> Array | None:
-    """The labels, distinct and in order."""
+def _classes_from_plain(plain: Any, count: int) -> Array | None:
+    """The labels, so many, distinct and in order."""
     if plain is None:
         return None
     if not isinstance(plain, dict) or set(plain) != {"kind", "values"} or plain["kind"] not in tuple(_PLAIN):
@@ -226,8 +272,8 @@ def _classes_from_plain(plain: Any, outputs: int) -> Array | None:
     values, kind = plain["values"], plain["kind"]
     if not isinstance(values, list) or not all(type(value) is _PLAIN[kind] for value in values):
         raise FormatError(f"classes must be a list of labels of kind {kind}.")
-    if len(values) != max(outputs, 2):
-        raise FormatError(f"classes must be {max(outputs, 2)} labels, got {len(values)}.")
+    if len(values) != count:
+        raise FormatError(f"classes must be {count} labels, got {len(values)}.")
     if any(not first < second for first, second in pairwise(values)):
         raise FormatError("classes must be distinct and in order.")
     try:

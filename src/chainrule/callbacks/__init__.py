@@ -1,0 +1,11 @@
+"""Why: who logs elsewhere, or has a rule of its own, plugs it into a run as a monitor, without a line in the loop.
+
+In: a folder, a tracking server, a function, scikit-learn's callbacks. Out: monitors for `train` and for `callbacks=` of the
+estimators.
+"""
+
+from chainrule.callbacks.function import Function, function
+from chainrule.callbacks.mlflow import MLflowLogger
+from chainrule.callbacks.tensorboard import TensorBoardLogger
+
+__all__ = ["Function", "MLflowLogger", "TensorBoardLogger", "function"]

@@ -1,0 +1,166 @@
+"""Why: several networks answer better than one, and side by side on the machine's cores they cost little more than one.
+
+In: calls that each train one network. Out: what they return, in order; the mean and the spread of their answers.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from chainrule.arrays import Array
+from chainrule.constraints import COUNT
+from chainrule.engines.native import extension
+from chainrule.errors import InvalidValueError, must_be
+
+T = TypeVar("T")
+
+_LOOK, _SOON = 0.05, 0.0002
+"""Seconds between two looks: at threads that work, so that Ctrl-C is noticed on every system; at threads about to end."""
+
+
+def train_together(calls: Sequence[Callable[[], T]], workers: int | None = None) -> list[T]:
+    """Run calls at the same time on threads; what they return, in their order.
+
+    `workers` None takes as many threads as the machine's cores and OpenMP's limit allow, at most one for each call; each
+    call then computes with its share of the cores, mostly one. The compiled engine holds no lock while it computes; the
+    reference engine, which is Python, gains less.
+
+    An error of a call ends the others and is raised as it is, with a note that tells the call's number. Ctrl-C ends all
+    calls and is raised: signals reach the main thread only, so that a run on another thread cannot keep what it
+    learned by itself.
+
+    Raises     `InvalidValueError` for fewer than one worker
+    Reference  [hansen1990], [lakshminarayanan2017] for what several networks are good for
+
+    >>> train_together([lambda: "first", lambda: "second"])
+    ['first', 'second']
+    """
+    if workers is not None and not COUNT.allows(workers):
+        raise InvalidValueError(must_be("train_together", "workers", f"{COUNT} or None", workers))
+    allowed = cores()
+    count = min(len(calls), workers or allowed)
+    if count <= 1:
+        return [_numbered(i, call) for i, call in enumerate(calls)]
+    work = _Work(iter(enumerate(calls)))
+    threads = [threading.Thread(target=work.take, args=(max(1, allowed // count),), daemon=True) for _ in range(count)]
+    with threadpool_limits(1, user_api="blas"):
+        _watch(work, threads)
+    if work.failed:
+        raise work.failed[0]
+    return [work.done[i] for i in range(len(calls))]
+
+
+def cores() -> int:
+    """Threads that may compute at the same time: cores that this process may use, within OpenMP's limit.
+
+    >>> cores() >= 1
+    True
+    """
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    module = extension()
+    return usable if module is None else max(1, min(usable, int(module.allowed_threads())))
+
+
+@dataclass(frozen=True)
+class _Work(Generic[T]):
+    """Calls that threads take one after the other, and what came of them."""
+
+    calls: Iterator[tuple[int, Callable[[], T]]]
+    done: dict[int, T] = field(default_factory=dict)
+    failed: list[BaseException] = field(default_factory=list)
+    taking: threading.Lock = field(default_factory=threading.Lock)
+    ended: SimpleQueue[int] = field(default_factory=SimpleQueue)
+
+    def take(self, threads: int) -> None:
+        """Run calls until there are none, or one failed; OpenMP's limit is one of each thread."""
+        threadpool_limits(threads, user_api="openmp")
+        try:
+            while not self.failed and (taken := self._next()):
+                self.done[taken[0]] = _numbered(*taken)
+        except BaseException as error:
+            self.failed.append(error)
+        finally:
+            self.ended.put(threads)
+
+    def _next(self) -> tuple[int, Callable[[], T]] | None:
+        with self.taking:
+            return next(self.calls, None)
+
+
+def _numbered(number: int, call: Callable[[], T]) -> T:
+    """The call's answer; an error gets a note of its number."""
+    try:
+        return call()
+    except Exception as error:
+        error.add_note(f"Raised by network {number}.")
+        raise
+
+
+def _watch(work: _Work[Any], threads: Sequence[threading.Thread]) -> None:
+    """Wait for all threads; end all when one failed, or when this thread is interrupted."""
+    running = len(threads)
+    try:
+        for thread in threads:
+            thread.start()
+        while running and not work.failed:
+            with suppress(Empty):
+                work.ended.get(timeout=_LOOK)
+                running -= 1
+    except BaseException as error:
+        work.failed.insert(0, error)
+    if work.failed:
+        _end(threads)
+    while any(thread.is_alive() for thread in threads):  # in 3.11 an interrupted join takes a thread for dead
+        time.sleep(_SOON)
+
+
+def _end(threads: Sequence[threading.Thread]) -> None:
+    """Raise KeyboardInterrupt in the threads that still run, at their next line of Python."""
+    for thread in threads:
+        if thread.is_alive() and thread.ident is not None:
+            identity = ctypes.c_ulong(thread.ident)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(identity, ctypes.py_object(KeyboardInterrupt))
+
+
+def average(answers: Sequence[Array], weights: Sequence[float] | None = None) -> Array:
+    """Mean of the networks' answers, of the shape of one: probabilities stay probabilities, amounts amounts.
+
+    Equations  (1) ā = Σᵢ wᵢ aᵢ / Σᵢ wᵢ
+    Raises     `InvalidValueError` for no answers, or answers of different shapes
+    Reference  [hansen1990]
+
+    >>> average([np.array([0.2, 0.8]), np.array([0.6, 0.4])]).tolist()
+    [0.4, 0.6000000000000001]
+    """
+    mean: Array = np.average(_stacked(answers), axis=0, weights=weights)  # (1)
+    return mean
+
+
+def spread(answers: Sequence[Array]) -> Array:
+    """Standard deviation of the networks' answers, of the shape of one: where they disagree, they do not know.
+
+    Reference  [lakshminarayanan2017]
+
+    >>> spread([np.array([1.0, 5.0]), np.array([3.0, 5.0])]).tolist()
+    [1.0, 0.0]
+    """
+    deviation: Array = np.std(_stacked(answers), axis=0)
+    return deviation
+
+
+def _stacked(answers: Sequence[Array]) -> Array:
+    shapes = {np.shape(answer) for answer in answers}
+    if len(shapes) != 1:
+        raise InvalidValueError(must_be("average", "answers", "arrays of one shape, at least one", sorted(shapes)))
+    return np.stack(answers)

@@ -1,0 +1,10 @@
+"""Why: whoever has a table and scikit-learn habits trains with `fit` and `predict`, and nothing else to learn.
+
+In: X and y as numpy, pandas, polars or sparse. Out: fitted estimators whose attributes end in an underscore, as
+scikit-learn's do.
+"""
+
+from chainrule.estimators.classifier import NetClassifier
+from chainrule.estimators.regressor import NetRegressor
+
+__all__ = ["NetClassifier", "NetRegressor"]

@@ -1,0 +1,280 @@
+"""Why: what a trained network makes of its inputs, and how each input moves its answer, is in the network already.
+
+In: a `Model` and rows in the user's units. Out: activations of a hidden layer, slopes of an answer in each input, the share
+of each column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.constraints import Interval
+from chainrule.engines import predictor
+from chainrule.errors import InvalidValueError, must_be
+from chainrule.model import Model
+from chainrule.nn.activations import activation
+from chainrule.nn.layers import Context, Dense
+from chainrule.nn.losses import BinaryCrossEntropy, Loss, Poisson, Quantile, SoftmaxHeads
+from chainrule.nn.net import Net
+
+_BLOCK = 4096
+"""Rows at one time, so that what the backward pass reads stays small for any number of rows."""
+
+
+def hidden(model: Model, X: Array, layer: int = -1) -> Array:
+    """What a hidden layer makes of rows X (n, d) in inference: (n, units), behind its norm and activation.
+
+    `layer` counts hidden layers, as in `hidden_layer_sizes`: 0 is the first, -1 the last. Of several networks, their
+    units side by side.
+
+    Raises `InvalidValueError` for a layer that there is not.
+
+    >>> from chainrule import Activation
+    >>> from chainrule.data import Standardizer
+    >>> from chainrule.nn.losses import MeanSquared
+    >>> net = Net(1, [Dense(2), Activation("relu"), Dense(1)])
+    >>> w = np.array([1.0, -1.0, 0.0, 0.5, 1.0, 1.0, 0.0])
+    >>> one = Standardizer.identity(1)
+    >>> hidden(Model(net, MeanSquared(), w, np.zeros(0), one, None, None, ("x",), "y"), np.array([[2.0], [-1.0]]))
+    array([[2. , 0. ],
+           [0. , 1.5]])
+    """
+    _check_rows(model, X)
+    front = Net(model.net.inputs, model.net.layers[: _end(model.net, layer)])
+    A = model.inputs.apply(X, model.w.dtype)
+    return np.hstack([_front(member, front)(A) for member in model.members])
+
+
+def _front(model: Model, front: Net) -> Callable[[Array], Array]:
+    """The first layers of a model's network, which lie first in its vectors."""
+    return predictor(front, model.w[: front.size], model.buffers[: front.buffers.size])
+
+
+def _end(net: Net, layer: int) -> int:
+    """The position behind a hidden layer: that of the dense layer after it."""
+    ends = [i for i, piece in enumerate(net.layers) if isinstance(piece, Dense)][1:]
+    if not ends:
+        raise InvalidValueError(must_be("hidden", "model", "a network with hidden layers", "one that has none"))
+    allowed = Interval(-len(ends), len(ends) - 1, "[]", whole=True)
+    if not allowed.allows(layer):
+        raise InvalidValueError(must_be("hidden", "layer", str(allowed), layer, "0 is the first, -1 the last."))
+    return ends[layer]
+
+
+def input_gradients(model: Model, X: Array, output: int | None = None) -> Array:
+    """Slope of an answer in each input, row by row: (n, d), per unit of the input as the user has it.
+
+    For amounts, the answer is output number `output` in the targets' unit. For classes it is the logarithm of the odds of
+    class number `output`; for labels that of label number `output`; for several targets of classes the columns of their
+    probabilities are numbered through. `output=None` is what `predict` answers: the predicted class of each row, the one
+    amount, the quantile nearest to the median.
+
+    Of a class one could take the probability or the logit. The probability's slope is p (1 - p) times that of the log
+    odds and vanishes where the network is sure, as if no input mattered there. Logits of a softmax are fixed only up to
+    what is added to all of them, and so are their slopes. Log odds have neither fault, and for a network without hidden
+    layers of two classes their slope is the coefficient of logistic regression.
+
+    Equations are with the functions below; slopes are taken with the temperature, and of several networks it is the slope
+    of the answer that they give together.
+
+    Raises `InvalidValueError` for an output that there is not, and for None where the model gives several answers.
+
+    Reference  [simonyan2014] for slopes in the inputs, of scores before the softmax
+
+    >>> from chainrule.data import Standardizer
+    >>> from chainrule.nn.losses import MeanSquared
+    >>> inputs, targets = (Standardizer(np.zeros(k), np.full(k, s)) for k, s in ((2, 10.0), (1, 5.0)))
+    >>> w = np.array([2.0, -4.0, 0.0])
+    >>> model = Model(Net(2, [Dense(1)]), MeanSquared(), w, np.zeros(0), inputs, targets, None, ("a", "b"), "y")
+    >>> input_gradients(model, np.ones((1, 2)))
+    array([[ 1., -2.]])
+    """
+    _check_rows(model, X)
+    return np.vstack([_slopes(model, part, _chosen(model, part, output)) for part in _parts(X)])
+
+
+def importances(model: Model, X: Array, sample_weight: Array | None = None) -> Array:
+    """How much each column moves the answer over rows X (n, d): (d,), not negative, of sum 1.
+
+    Equations  (1) Iⱼ = Σᵢ cᵢ |∂o/∂xᵢⱼ| / Σᵢ cᵢ · σⱼ    (2) share of column j: Iⱼ / Σₖ Iₖ
+
+    with σⱼ the standard deviation of column j over these rows: by how much the answer moves, to first order, when the
+    column moves as it usually does. No row is permuted, so that the network is asked only about rows that occur; columns
+    that say the same share their importance as the network does. For a network without hidden layers they are its
+    standardised coefficients. The answer is that of `input_gradients`; of several answers the mean of their shares. All
+    shares are 0 where no column moves any answer.
+
+    Raises `InvalidValueError` for weights that are not n numbers >= 0, some above 0.
+
+    Reference  [dimopoulos1995], [gevrey2003]: the partial-derivatives method
+
+    >>> from chainrule.data import Standardizer
+    >>> from chainrule.nn.losses import MeanSquared
+    >>> one, w = Standardizer.identity(2), np.array([3.0, -1.0, 0.0])
+    >>> model = Model(Net(2, [Dense(1)]), MeanSquared(), w, np.zeros(0), one, None, None, ("a", "b"), "y")
+    >>> importances(model, np.array([[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]]))
+    array([0.75, 0.25])
+    """
+    _check_rows(model, X)
+    c = _checked_weights(sample_weight, len(X))
+    moved = np.zeros_like(X[0], np.float64)
+    for part, weights in zip(_parts(X), _parts(c), strict=True):
+        moved = moved + [weights @ np.abs(_slopes(model, part, chosen)) for chosen in _predicted(model, part)]
+    center = c @ X
+    moved = np.atleast_2d(moved) * np.sqrt(c @ (X - center) ** 2)  # (1)
+    total = _shares(moved).sum(axis=0)
+    return _shares(total)  # (2)
+
+
+def _shares(moved: Array) -> Array:
+    """Each row divided by its sum; a row of zeros stays."""
+    total = moved.sum(axis=-1, keepdims=True)
+    return moved / np.where(total > 0, total, 1.0)
+
+
+def _parts(rows: Array) -> list[Array]:
+    return [rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK)]
+
+
+def _check_rows(model: Model, X: Array) -> None:
+    if X.ndim != 2 or X.shape[1] != model.net.inputs or not len(X):
+        raise InvalidValueError(must_be("Model", "X", f"of shape (n, {model.net.inputs}) with n > 0", X.shape))
+
+
+def _checked_weights(sample_weight: Array | None, n: int) -> Array:
+    """Weights as shares of 1, float64."""
+    c = np.ones(n) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    if c.shape != (n,) or not (np.isfinite(c).all() and (c >= 0).all() and c.any()):
+        allowed = f"{n} finite numbers >= 0, some above 0"
+        raise InvalidValueError(must_be("importances", "sample_weight", allowed, sample_weight))
+    return c / c.sum()
+
+
+def _chosen(model: Model, X: Array, output: int | None) -> Array:
+    """The number of the output that is asked about, for each row (n)."""
+    outputs = 2 if _binary(model) else model.net.outputs
+    if output is not None:
+        allowed = Interval(0, outputs - 1, "[]", whole=True)
+        if not allowed.allows(output):
+            raise InvalidValueError(must_be("input_gradients", "output", f"{allowed} or None", output))
+        return np.full(len(X), output)
+    predicted = _predicted(model, X)
+    if len(predicted) > 1:
+        hint = f"The model gives {len(predicted)} answers for each row."
+        raise InvalidValueError(must_be("input_gradients", "output", f"a number in 0..{outputs - 1}", None, hint))
+    return predicted[0]
+
+
+def _binary(model: Model) -> bool:
+    return isinstance(model.loss, BinaryCrossEntropy) and model.net.outputs == 1
+
+
+def _blocks(model: Model) -> list[slice]:
+    """The columns of logits that stand for exclusive classes."""
+    sizes = model.loss.sizes if isinstance(model.loss, SoftmaxHeads) else (model.net.outputs,)
+    ends = np.cumsum(sizes).tolist()
+    return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _predicted(model: Model, X: Array) -> list[Array]:
+    """For each answer of `predict`, the number of its output in each row (n)."""
+    Z = model.logits(X)
+    if _binary(model):
+        return [(Z[:, 0] > 0).astype(int)]
+    if model.classes is not None and not isinstance(model.loss, BinaryCrossEntropy):
+        return [block.start + Z[:, block].argmax(axis=1) for block in _blocks(model)]
+    levels = np.array(model.loss.levels if isinstance(model.loss, Quantile) else [0.5])
+    nearest, q = int(np.abs(levels - 0.5).argmin()), len(levels)
+    starts = range(0, Z.shape[1], q)
+    return [start + Z[:, start : start + q].argsort(axis=1)[:, nearest] for start in starts]
+
+
+def _slopes(model: Model, X: Array, chosen: Array) -> Array:
+    """Slope of the chosen output in each input, (n, d), float64.
+
+    Equations  (1) a = (x - m) / s    (2) do/da by the backward pass, from do/dZ    (3) do/dx = (do/da) / s
+    """
+    ctx, A = Context(np), model.inputs.apply(X, model.w.dtype)  # (1)
+    members = model.members
+    passes = [member.net.forward(member.w, member.buffers, A, ctx) for member in members]
+    directions = _directions(model, [Z.astype(np.float64) for Z, _, _ in passes], chosen)
+    dA = np.zeros(X.shape)
+    for member, (_, tape, _), dZ in zip(members, passes, directions, strict=True):
+        dA += member.net.backward(member.w, tape, dZ.astype(A.dtype), ctx)[0]  # (2)
+    return dA / model.inputs.scale  # (3)
+
+
+def _directions(model: Model, logits: Sequence[Array], chosen: Array) -> list[Array]:
+    """Gradient of the answer with respect to the logits (n, k) of each network."""
+    if model.classes is None:
+        return [_amount(model, Z, chosen) / len(logits) for Z in logits]
+    if isinstance(model.loss, BinaryCrossEntropy):
+        sign = 2.0 * chosen[:, None] - 1.0 if _binary(model) else chosen[:, None] == np.arange(model.net.outputs)
+        return [sign / model.temperature * share for share in _sigmoid_shares(logits)]
+    block = next(block for block in _blocks(model) if block.start <= chosen[0] < block.stop)
+    inside = _of_classes([Z[:, block] for Z in logits], chosen - block.start, model.temperature)
+    directions = [np.zeros_like(Z) for Z in logits]
+    for dZ, part in zip(directions, inside, strict=True):
+        dZ[:, block] = part
+    return directions
+
+
+def _amount(model: Model, Z: Array, chosen: Array) -> Array:
+    """The slope of the link, in the targets' unit."""
+    A = model.loss.predict(np, Z)
+    slope = activation(_link(model.loss, Z, A)).slope(np, Z, A)
+    scale = np.ones(Z.shape[1]) if model.targets is None else model.targets.scale
+    asked = chosen[:, None] == np.arange(Z.shape[1])
+    return np.where(asked, slope * scale, 0.0)
+
+
+def _link(loss: Loss, Z: Array, A: Array) -> str:
+    if isinstance(loss, Poisson):
+        return "exp"
+    link: str = getattr(loss, "link", "identity")
+    if link == "identity" and not np.array_equal(A, Z):
+        raise InvalidValueError(must_be("input_gradients", "loss", "one that names its link", loss))
+    return link
+
+
+def _sigmoid_shares(logits: Sequence[Array]) -> list[Array]:
+    """How the logit of the mean probability moves with each network's logit: pᵢ (1 - pᵢ) / (m p (1 - p)), (n, k).
+
+    In logarithms, since a sure network's 1 - p is too small for a number.
+    """
+    log_p, log_q = ([-np.logaddexp(0.0, sign * Z) for Z in logits] for sign in (-1.0, 1.0))
+    joint, m = _log_mean(log_p) + _log_mean(log_q), len(logits)
+    return [np.exp(p + q - joint) / m for p, q in zip(log_p, log_q, strict=True)]
+
+
+def _log_mean(logarithms: Sequence[Array]) -> Array:
+    mean: Array = np.logaddexp.reduce(logarithms) - np.log(len(logarithms))
+    return mean
+
+
+def _of_classes(logits: Sequence[Array], own: Array, temperature: float) -> list[Array]:
+    """Gradient of the log odds of class `own` with respect to the logits (n, K) of each network.
+
+    The joint logits are the logarithms z of the mean probabilities; dz_c/dzᵢⱼ = rᵢ_c ([c = j] - pᵢⱼ), where rᵢ is network
+    i's share of the mean.
+    """
+    logs = [Z - np.logaddexp.reduce(Z, axis=1, keepdims=True) for Z in logits]
+    joint = _log_mean(logs)
+    d = _log_odds(joint / temperature, own) / temperature
+    parts = [d * np.exp(log_p - joint) / len(logs) for log_p in logs]
+    return [part - np.exp(log_p) * part.sum(axis=1, keepdims=True) for part, log_p in zip(parts, logs, strict=True)]
+
+
+def _log_odds(Z: Array, own: Array) -> Array:
+    """Gradient of the log odds of class c = `own`: 1 for itself, minus its share of the rest for each other class.
+
+    Equations  (1) o = log p_c - log(1 - p_c) = z_c - log Σⱼ exp(zⱼ), over j ≠ c
+               (2) do/dzⱼ = -exp(zⱼ) / Σᵢ exp(zᵢ), over i ≠ c, for j ≠ c    (3) do/dz_c = 1
+    """
+    chosen = own[:, None] == np.arange(Z.shape[1])
+    rest = np.where(chosen, -np.inf, Z)  # (1)
+    share = np.exp(rest - np.logaddexp.reduce(rest, axis=1, keepdims=True))  # (2)
+    return np.where(chosen, 1.0, -share)  # (3)

@@ -1,0 +1,65 @@
+"""Why: some settings take one of several kinds of value, or one for each hidden layer; that too is data beside the setting.
+
+In: constraints. Out: constraints made of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chainrule.constraints import Constraint
+from chainrule.errors import did_you_mean
+
+
+@dataclass(frozen=True)
+class Each:
+    """One value for all hidden layers, or a sequence with one for each.
+
+    >>> from chainrule.constraints import SHARE
+    >>> print(Each(SHARE)), Each(SHARE).allows([0.1, 0.2]), Each(SHARE).allows([0.1, 2.0])
+    in [0, 1)
+    (None, True, False)
+    """
+
+    one: Constraint
+
+    def allows(self, value: Any) -> bool:
+        """Whether it is allowed, or all of its members are."""
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            return self.one.allows(value)
+        return all(self.one.allows(item) for item in value)
+
+    def hint(self, value: Any) -> str:
+        """The hint for the value, or for the first member that is not allowed."""
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            return self.one.hint(value)
+        return next((self.one.hint(item) for item in value if not self.one.allows(item)), "")
+
+    def __str__(self) -> str:
+        return str(self.one)
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """The name of a known piece, or a piece: an object that has the method by which pieces of its kind are used."""
+
+    kind: str
+    known: Mapping[str, Any]
+    method: str
+
+    def allows(self, value: Any) -> bool:
+        """Whether the name is known, or the object (not its class) has the method."""
+        if isinstance(value, str):
+            return value in self.known
+        return hasattr(value, self.method) and not isinstance(value, type)
+
+    def hint(self, value: Any) -> str:
+        """The nearest name, or that brackets are missing."""
+        if isinstance(value, str):
+            return did_you_mean(value, self.known)
+        return f"Write {value.__name__}(), with brackets." if isinstance(value, type) else ""
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(repr(name) for name in self.known)} or a {self.kind}"

@@ -1,0 +1,211 @@
+"""Why: everything that a user may choose about a network and its training stands in one place, with its limits as data.
+
+In: names and numbers. Out: `Settings`, which builds the network, the recipe and the course.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+
+from chainrule.constraints import COUNT, NOT_NEGATIVE, POSITIVE, SHARE, Interval, OneOf, faults, limited
+from chainrule.engines import ENGINES
+from chainrule.errors import did_you_mean, must_be, raise_all
+from chainrule.nn import optimizers, schedules
+from chainrule.nn.activations import ACTIVATIONS
+from chainrule.nn.initializers import INITIALIZERS
+from chainrule.nn.losses import Huber, Loss, MeanAbsolute, MeanSquared, Poisson, Quantile
+from chainrule.nn.net import Net, stack
+from chainrule.nn.penalties import ClipNorm, Penalty
+from chainrule.nn.step import Recipe
+from chainrule.pipeline.allowed import Each, Piece
+from chainrule.train import Course
+
+OPTIMIZERS: Mapping[str, optimizers.Optimizer] = {
+    "sgd": optimizers.GradientDescent(),
+    "momentum": optimizers.Momentum(),
+    "classical_momentum": optimizers.ClassicalMomentum(),
+    "nesterov": optimizers.Nesterov(),
+    "rmsprop": optimizers.RMSProp(),
+    "adagrad": optimizers.AdaGrad(),
+    "adam": optimizers.Adam(),
+    "adamw": optimizers.AdamW(),
+}
+"""Optimisers by the name that users write."""
+
+SCHEDULES: Mapping[str, schedules.Schedule] = {
+    "constant": schedules.Flat(),
+    "step": schedules.Step(),
+    "exponential": schedules.Exponential(),
+    "inverse_time": schedules.InverseTime(),
+    "cosine": schedules.Cosine(),
+    "cosine_restarts": schedules.CosineRestarts(),
+    "warmup_cosine": schedules.WarmUp(after=schedules.Cosine()),
+    "one_cycle": schedules.OneCycle(),
+    "plateau": schedules.ReduceOnPlateau(),
+}
+"""Schedules by the name that users write."""
+
+QUANTILES = (0.05, 0.5, 0.95)
+"""The median, and the limits between which nine values of ten lie."""
+
+REGRESSION_LOSSES: Mapping[str, Loss] = {
+    "squared_error": MeanSquared(),
+    "absolute_error": MeanAbsolute(),
+    "huber": Huber(),
+    "poisson": Poisson(),
+    "quantile": Quantile(QUANTILES),
+}
+"""Losses for amounts by the name that users write; for classes the loss follows from their number."""
+
+_FLAG = OneOf((False, True))
+_WIDTH = Interval(1, 10**7, "[]", whole=True)
+_LEVEL = Interval(0, 1, "()")
+_OPTIONAL_SIZE = Interval(0, float("inf"), "()", optional=True)
+_NORMS = {(False, False): None, (True, False): "batch", (False, True): "layer"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a user may choose about a network and its training, with constraints as data.
+
+    `activation` and `dropout` are one value, or a sequence with one for each hidden layer. `batch_size` in rows: "auto"
+    takes the power of two nearest to a fiftieth of the rows, between 32 and 256, so that an epoch has some fifty steps;
+    None is full batch. `max_iter` counts epochs. `alpha` is the factor of the L2 penalty α/2 ‖W‖², `l1_alpha` that of
+    α ‖W‖₁. `loss` is a name for a regression, with `quantiles` as the levels of "quantile", or any loss. `groups` maps
+    patterns of parameter names ("0.*": all of layer 0) to multipliers of the learning rate; 0 freezes. `clip_norm` limits
+    the length of the gradient, `max_norm` that of each unit's incoming weights. `average` is the share that a running
+    mean of the weights keeps at each step; the mean is what predicts. `accumulate` gradients make one step. `scaling`
+    standardises inputs by column, or with one mean and scale for all columns ("shared": pixels), or not at all.
+    `tol` and `n_iter_no_change` end the run: by the validation loss with `early_stopping`, else by the training loss.
+    """
+
+    hidden_layer_sizes: tuple[int, ...] = (100,)
+    activation: str | Sequence[str] = limited(Each(OneOf(tuple(ACTIVATIONS))), "relu")
+    initializer: str | None = limited(OneOf((None, *INITIALIZERS)), None)
+    batch_norm: bool = limited(_FLAG, False)
+    layer_norm: bool = limited(_FLAG, False)
+    dropout: float | Sequence[float] = limited(Each(Interval(0, 1, "[)", why="It is the fraction dropped.")), 0.0)
+    loss: str | Loss = limited(Piece("loss", REGRESSION_LOSSES, "gradient"), "squared_error")
+    quantiles: tuple[float, ...] = QUANTILES
+    optimizer: str | optimizers.Optimizer = limited(Piece("optimizer", OPTIMIZERS, "update"), "adam")
+    learning_rate_init: float = limited(POSITIVE, 1e-3)
+    schedule: str | schedules.Schedule = limited(Piece("schedule", SCHEDULES, "factor"), "constant")
+    groups: Mapping[str, float] = field(default_factory=dict)
+    batch_size: int | str | None = "auto"
+    accumulate: int = limited(COUNT, 1)
+    max_iter: int = limited(COUNT, 100)
+    alpha: float = limited(NOT_NEGATIVE, 0.0)
+    l1_alpha: float = limited(NOT_NEGATIVE, 0.0)
+    clip_norm: float | None = limited(_OPTIONAL_SIZE, None)
+    max_norm: float | None = limited(_OPTIONAL_SIZE, None)
+    average: float | None = limited(Interval(0, 1, "[)", why="It is the share kept.", optional=True), None)
+    early_stopping: bool = limited(_FLAG, False)
+    validation_fraction: float = limited(Interval(0, 1, "()"), 0.1)
+    n_iter_no_change: int = limited(COUNT, 10)
+    tol: float = limited(NOT_NEGATIVE, 1e-4)
+    label_smoothing: float = limited(SHARE, 0.0)
+    scaling: str = limited(OneOf(("columns", "shared", "none")), "columns")
+    engine: str = "auto"
+    dtype: str = limited(OneOf(("float32", "float64")), "float32")
+    seed: int = limited(Interval(0, 2**64, "[)", whole=True), 0)
+
+    def check(self, owner: str, shown: Callable[[str], str] = str) -> None:
+        """Raise one `InvalidValueError` that names every setting outside what it may be.
+
+        `shown` gives the name by which the user knows a setting.
+        """
+        raise_all(self.faults(owner, shown))
+
+    def faults(self, owner: str, shown: Callable[[str], str] = str) -> Iterator[str]:
+        """A sentence for every setting outside what it may be."""
+        allowed = {shown(f.name): f.metadata["constraint"] for f in fields(self) if "constraint" in f.metadata}
+        yield from faults(owner, {shown(name): value for name, value in vars(self).items()}, allowed)
+        yield from self._shape_faults(owner, shown)
+        yield from self._other_faults(owner, shown)
+
+    def _shape_faults(self, owner: str, shown: Callable[[str], str]) -> Iterator[str]:
+        sizes = self.hidden_layer_sizes
+        if not isinstance(sizes, Sequence) or not all(_WIDTH.allows(size) for size in sizes):
+            yield must_be(owner, shown("hidden_layer_sizes"), "whole numbers from 1 to 10 million", sizes)
+            return
+        for name in ("activation", "dropout"):
+            value = getattr(self, name)
+            if not isinstance(value, str) and isinstance(value, Sequence) and len(value) != len(sizes):
+                yield must_be(owner, shown(name), f"one, or one for each of the {len(sizes)} hidden layers", value)
+
+    def _other_faults(self, owner: str, shown: Callable[[str], str]) -> Iterator[str]:
+        rows, known, levels = self.batch_size, ("auto", *ENGINES), self.quantiles
+        if rows not in ("auto", None) and not COUNT.allows(rows):
+            yield must_be(owner, shown("batch_size"), "a whole number >= 1, 'auto' or None (full batch)", rows)
+        if self.batch_norm and self.layer_norm:
+            yield must_be(
+                owner, shown("layer_norm"), f"False beside {shown('batch_norm')}", True, "Take one of the two."
+            )
+        if self.engine not in known:
+            hint = did_you_mean(self.engine, known)
+            yield must_be(owner, shown("engine"), "'auto' or an engine's name", self.engine, hint)
+        ascending = isinstance(levels, Sequence) and len(levels) > 0 and all(map(_LEVEL.allows, levels))
+        if not ascending or list(levels) != sorted(set(levels)):
+            yield must_be(owner, shown("quantiles"), "ascending numbers in (0, 1)", levels)
+        if not isinstance(self.groups, Mapping):
+            hint = "As {'0.*': 0.1}; 0 freezes."
+            yield must_be(owner, shown("groups"), "a mapping of patterns to multipliers", self.groups, hint)
+
+    def network(self, inputs: int, outputs: int) -> Net:
+        """The network of these settings."""
+        norm = _NORMS[self.batch_norm, self.layer_norm]
+        return stack(
+            inputs,
+            self.hidden_layer_sizes,
+            outputs,
+            activation=self.activation,
+            norm=norm,
+            dropout=self.dropout,
+            initializer=self.initializer,
+        )
+
+    def regression_loss(self) -> Loss:
+        """The loss for amounts, by name or as given.
+
+        >>> Settings(loss="quantile", quantiles=(0.1, 0.9)).regression_loss().levels
+        (0.1, 0.9)
+        """
+        if not isinstance(self.loss, str):
+            return self.loss
+        return Quantile(tuple(self.quantiles)) if self.loss == "quantile" else REGRESSION_LOSSES[self.loss]
+
+    def rows_per_batch(self, n: int) -> int:
+        """Batch size for n rows; raises `InvalidValueError` when a batch is larger than that."""
+        if self.batch_size is None:
+            return n
+        if not isinstance(self.batch_size, str):
+            hint = "Take fewer, or None for full batch."
+            few = must_be("fit", "batch_size", f"at most the number of training rows ({n})", self.batch_size, hint)
+            raise_all([few] if self.batch_size > n else [])
+            return self.batch_size
+        return int(np.clip(2 ** round(np.log2(max(n / 50, 1))), 32, 256))
+
+    def recipe(self, net: Net, loss: Loss, n: int) -> Recipe:
+        """How the network is trained on n rows."""
+        optimizer = OPTIMIZERS[self.optimizer] if isinstance(self.optimizer, str) else self.optimizer
+        return Recipe(
+            net,
+            loss,
+            optimizer if self.accumulate == 1 else optimizers.Accumulated(optimizer, self.accumulate),
+            Penalty(self.l1_alpha, self.alpha),
+            None if self.clip_norm is None else ClipNorm(self.clip_norm),
+            dict(self.groups),
+            self.rows_per_batch(n),
+            self.seed,
+            self.dtype,
+            max_norm=self.max_norm,
+            average=self.average,
+        )
+
+    def course(self) -> Course:
+        """Epochs, base rate, schedule."""
+        schedule = SCHEDULES[self.schedule] if isinstance(self.schedule, str) else self.schedule
+        return Course(self.max_iter, self.learning_rate_init, schedule)
