@@ -26,6 +26,7 @@ from chainrule.studies import (
     symmetry,
     transfer,
 )
+from chainrule.studies.papers import PAPERS
 from chainrule.studies.runner import run
 from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
 
@@ -54,4 +55,4 @@ _MODULES = (
 STUDIES: Mapping[str, Study] = {module.STUDY.name: module.STUDY for module in _MODULES}
 """Every study by name: the lecture's ten exercises in its order, then its other claims."""
 
-__all__ = ["STUDIES", "Cell", "Conclusion", "Results", "Setting", "Study", "run"]
+__all__ = ["PAPERS", "STUDIES", "Cell", "Conclusion", "Results", "Setting", "Study", "run"]

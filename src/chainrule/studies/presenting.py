@@ -30,12 +30,12 @@ def write(studies: Sequence[Study], results: Mapping[str, Results], setting: Set
     """Write every figure as PNG and SVG into the folder, and index.html with all of it; the page's path."""
     sections = []
     for study in studies:
-        drawn = study.draw(results[study.name])
-        for i, figure in enumerate(drawn.values(), 1):
-            name = study.name if len(drawn) == 1 else f"{study.name}-{i}"
-            for kind in ("png", "svg"):
-                write_atomically(folder / f"{name}.{kind}", _bytes(figure, kind))
-        sections.append(_section(study, study.conclude(results[study.name]), drawn))
+        pictures = {caption: _pictures(figure) for caption, figure in study.draw(results[study.name]).items()}
+        for i, kinds in enumerate(pictures.values(), 1):
+            name = study.name if len(pictures) == 1 else f"{study.name}-{i}"
+            for kind, data in kinds.items():
+                write_atomically(folder / f"{name}.{kind}", data)
+        sections.append(_section(study, study.conclude(results[study.name]), pictures))
     seeds = f"{setting.seeds} seeds" if setting.seeds > 1 else "one seed"
     foot = f"{setting.data}{', quick' if setting.quick else ''}, {seeds}. ± is Student's 95 % interval over the seeds."
     title = studies[0].title if len(studies) == 1 else "The lecture's claims as experiments"
@@ -53,24 +53,12 @@ def _overview(studies: Sequence[Study], results: Mapping[str, Results]) -> Html 
     return _table(("study", "its claim"), rows)
 
 
-def _section(study: Study, found: Conclusion, drawn: Mapping[str, Any]) -> Section:
+def _section(study: Study, found: Conclusion, pictures: Mapping[str, Mapping[str, bytes]]) -> Section:
     body = tag(
         "div",
         tag("p", tag("strong", f"Claim ({study.source}): "), study.claim),
         tag("p", tag("strong", f"Found ({_VERDICTS[found.holds]}): "), found.sentence),
-        *(
-            tag(
-                "figure",
-                tag(
-                    "img",
-                    src=f"data:image/svg+xml;base64,{_text(figure)}",
-                    alt=caption,
-                    style="max-width:100%;background:#fff",
-                ),
-                tag("figcaption", caption),
-            )
-            for caption, figure in drawn.items()
-        ),
+        *(_figure(caption, kinds["svg"]) for caption, kinds in pictures.items()),
         _table(found.header, found.rows),
     )
     return Section(study.title, body, study.reading)
@@ -87,15 +75,18 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
     )
 
 
-def _bytes(figure: Any, kind: str) -> bytes:
-    """The figure as a file of this kind; an SVG has the same bytes for the same figures."""
+def _figure(caption: str, svg: bytes) -> Html:
+    source = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+    picture = tag("img", src=source, alt=caption, style="max-width:100%;background:#fff")
+    return tag("figure", picture, tag("figcaption", caption))
+
+
+def _pictures(figure: Any) -> Mapping[str, bytes]:
+    """The figure as the bytes of a PNG and of an SVG file; the same figure has the same bytes."""
     import matplotlib as mpl
 
-    buffer = io.BytesIO()
+    kinds = {"png": io.BytesIO(), "svg": io.BytesIO()}
     with mpl.rc_context({"svg.hashsalt": "chainrule"}):
-        figure.savefig(buffer, format=kind, dpi=130, metadata={"Date": None} if kind == "svg" else None)
-    return buffer.getvalue()
-
-
-def _text(figure: Any) -> str:
-    return base64.b64encode(_bytes(figure, "svg")).decode()
+        for kind, buffer in kinds.items():
+            figure.savefig(buffer, format=kind, dpi=130, metadata={"Date": None} if kind == "svg" else None)
+    return {kind: buffer.getvalue() for kind, buffer in kinds.items()}

@@ -96,8 +96,8 @@ def _one_thread_each() -> Iterator[None]:
 
 def run_cell(cell: Cell) -> dict[str, Any]:
     """One cell, with the seconds that it took."""
-    from chainrule.studies import STUDIES
+    from chainrule.studies import PAPERS, STUDIES
 
     began = time.perf_counter()
-    record = STUDIES[cell.study].run(cell)
+    record = {**STUDIES, **PAPERS}[cell.study].run(cell)
     return {**record, "wall_seconds": round(time.perf_counter() - began, 3)}

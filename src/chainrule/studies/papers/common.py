@@ -1,0 +1,102 @@
+"""Why: papers on MNIST train on pixels from 0 to 1 and report errors on its own test rows; here all of them do.
+
+In: a setting and a seed; a recipe and a course. Out: rows; losses and errors by epoch, with the seconds they cost.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.data import Dataset, load, three_way
+from chainrule.engines import Rows, Session, choose
+from chainrule.nn.step import Recipe
+from chainrule.studies.common import Part, Split
+from chainrule.studies.study import Setting
+from chainrule.train import Course
+from chainrule.train.loop import iterate
+
+QUICK_ROWS = 6000
+"""Training rows of a quick setting, at most."""
+
+
+@lru_cache(maxsize=1)
+def images(setting: Setting, seed: int, held_out: float = 0.0) -> Split:
+    """Rows divided by the largest number in the training rows, and no more: pixels from 0 to 1.
+
+    `held_out` is the share of the training rows to choose by; with 0 there are no validation rows, and of MNIST all
+    60,000 are learned from.
+
+    >>> part = images(Setting(), 0).train
+    >>> float(part.X.min()), float(part.X.max()), part.X.shape
+    (0.0, 1.0, (1348, 64))
+    """
+    dataset = load(setting.data, setting.target, task="classification" if setting.target else None)
+    parts, classes = three_way(dataset, 0.25, held_out, seed), np.unique(dataset.y)
+    scale, order = float(np.abs(parts.train.X).max()), np.random.default_rng(seed)
+
+    def part(data: Dataset | None) -> Part:
+        if data is None:
+            return Part(np.zeros((0, dataset.X.shape[1]), np.float32), np.zeros(0, np.int64))
+        i = order.permutation(len(data.y))
+        return Part((data.X[i] / scale).astype(np.float32), np.searchsorted(classes, data.y[i]))
+
+    train, validation, test = part(parts.train), part(parts.validation), part(parts.test)
+    train = train.first(QUICK_ROWS) if setting.quick else train
+    return Split(train, validation, test, len(classes), dataset.image_shape)
+
+
+def followed(split: Split, recipe: Recipe, course: Course) -> dict[str, Any]:
+    """Train on the training rows to the end of the course, with no choice made on the way.
+
+    By epoch: training loss (as trained, with dropout), errors on validation rows (if any) and test rows, shares from 0 to
+    1, and steps done. `cpu_seconds` are those of training in all threads, which another program on the machine hardly
+    changes. A loss that is not finite ends the run as `diverged`, with errors of 1.
+    """
+    rows = Rows.of(recipe, split.train.X, split.train.y)
+    session = choose("auto", recipe)[0].compile(recipe, rows)
+    curves: dict[str, list[float]] = {"train_loss": [], "validation_errors": [], "test_errors": [], "steps": []}
+    began, spent, diverged = time.process_time(), 0.0, False
+    with np.errstate(all="ignore"):
+        for epoch in iterate(session, recipe, rows, course):
+            spent += time.process_time() - began
+            diverged = not epoch.finite
+            figures = (epoch.train_loss, _error(session, split.validation), _error(session, split.test), epoch.steps)
+            for curve, figure in zip(curves.values(), figures, strict=True):
+                curve.append(figure if math.isfinite(figure) else 1.0)
+            began = time.process_time()
+    curves["steps"] = np.cumsum(curves["steps"]).tolist()
+    if not len(split.validation.y):
+        del curves["validation_errors"]
+    ends = {f"{of}_error": 1.0 if diverged else curves[f"{of}_errors"][-1] for of in ("validation", "test")
+            if f"{of}_errors" in curves}  # fmt: skip
+    return {**curves, **ends, "diverged": diverged, "cpu_seconds": round(spent, 2), "parameters": recipe.net.size}
+
+
+def _error(session: Session, part: Part) -> float:
+    return float((session.logits(part.X).argmax(axis=1) != part.y).mean()) if len(part.y) else math.nan
+
+
+def best_rate(split: Split, recipe: Callable[[], Recipe], rates: Sequence[float], n: int, epochs: int = 1) -> float:
+    """The rate with the lowest training loss after a short run on the first n training rows.
+
+    The loss is that of the last epoch; a rate that diverges is not taken.
+    """
+    short = replace(split, train=split.train.first(n), validation=split.validation.first(0), test=split.test.first(1))
+    return min(rates, key=lambda rate: _last_loss(followed(short, recipe(), Course(epochs, rate))))
+
+
+def _last_loss(record: dict[str, Any]) -> float:
+    return math.inf if record["diverged"] else float(record["train_loss"][-1])
+
+
+def ratio(values: Array) -> float:
+    """Last over first."""
+    return float(values[-1] / max(values[0], 1e-300))

@@ -1,0 +1,153 @@
+"""Why: Glorot and Bengio showed layer by layer why deep tanh networks were hard to train, and what rule mends it.
+
+In: pixels, two rules for first weights. Out: spread of activations and of gradients by layer at start, singular values of
+a layer's Jacobian, test error after training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.nn.initializers import Glorot, Initializer, spread
+from chainrule.nn.layers import Activation, Context, Dense
+from chainrule.nn.losses import SoftmaxCrossEntropy, mean_loss
+from chainrule.nn.net import Net, stack
+from chainrule.nn.optimizers import GradientDescent
+from chainrule.nn.step import Recipe
+from chainrule.random import Stream
+from chainrule.studies import drawing
+from chainrule.studies.common import Part, limited
+from chainrule.studies.papers.common import best_rate, followed, images, ratio
+from chainrule.studies.statistics import estimate
+from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
+from chainrule.train import Course
+
+
+@dataclass(frozen=True)
+class Customary:
+    """The rule that was usual before: it keeps a third of the variance.
+
+    Forward    (1) W uniform in ±1 / √n_in, so σ = 1 / √(3 n_in)
+    Reference  [glorot2010] eq. 1
+    """
+
+    def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
+        """W with variance 1 / (3 n_in)."""
+        return spread(stream, "uniform", float(1.0 / np.sqrt(3.0 * n_in)), n_in, n_out)  # (1)
+
+
+_RULES: Mapping[str, Initializer] = {"customary": Customary(), "normalised": Glorot("uniform")}
+_DEPTH = 5
+_RATES = (0.01, 0.03, 0.1)
+
+
+def network(rule: Initializer, inputs: int, width: int, classes: int) -> Net:
+    """Five hidden tanh layers, every weight by the rule."""
+    plain = stack(inputs, (width,) * _DEPTH, classes, activation="tanh").layers
+    return Net(
+        inputs, [Dense(layer.units, initializer=rule) if isinstance(layer, Dense) else layer for layer in plain]
+    )
+
+
+def signals(net: Net, part: Part, seed: int) -> dict[str, list[float]]:
+    """Before the first step: spread of activations and of dJ/dZ by hidden layer, and a Jacobian's mean singular value.
+
+    The Jacobian is that of a hidden layer's output with respect to the layer's before, at the first row, for the second
+    hidden layer on.
+    """
+    w, buffers = net.init(seed)
+    views, ctx = net.parameters.views(w), Context(np, training=True, stream=Stream.from_seed(seed))
+    own = [{k.split(".")[1]: v for k, v in views.items() if k.split(".")[0] == str(i)} for i in range(len(net.layers))]
+    A, outputs, saved = part.X[:300].astype(np.float64), [], []
+    for p, layer in zip(own, net.layers, strict=True):
+        A, kept, _ = layer.forward(p, {}, A, ctx)
+        outputs.append(A)
+        saved.append(kept)
+    _, dA = mean_loss(SoftmaxCrossEntropy(), np, A, part.y[:300], np.ones(len(A)))
+    gradients: dict[int, Array] = {}
+    for i in reversed(range(len(net.layers))):
+        dA, _ = net.layers[i].backward(own[i], saved[i], dA, ctx)
+        gradients[i] = dA * len(A)
+    hidden = [i for i, layer in enumerate(net.layers) if isinstance(layer, Activation)]
+    return {
+        "activations": [_spread(outputs[i]) for i in hidden],
+        "gradients": [_spread(gradients[i]) for i in hidden],
+        "singular": [_singular(own[i - 1]["W"], outputs[i][0]) for i in hidden[1:]],
+    }
+
+
+def _spread(A: Array) -> float:
+    return float(f"{np.std(A):.6g}")
+
+
+def _singular(W: Array, A: Array) -> float:
+    """The mean singular value of W diag(1 - A²), the Jacobian of a tanh layer."""
+    return float(f"{np.linalg.svd(W * (1.0 - A * A), compute_uv=False).mean():.6g}")
+
+
+def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
+    size = {"width": limited(setting, 200, 1000), "batch": 10, "epochs": limited(setting, 2, 5)}
+    return {name: {"rule": name, **size} for name in _RULES}
+
+
+def _run(cell: Cell) -> dict[str, Any]:
+    options, split = cell.options, images(cell.setting, cell.seed)
+    net = network(_RULES[options["rule"]], split.inputs, options["width"], split.classes)
+    recipe = Recipe(net, SoftmaxCrossEntropy(), GradientDescent(), batch_size=options["batch"], seed=cell.seed)
+    rate = best_rate(split, lambda: recipe, _RATES, limited(cell.setting, 2000, 5000))
+    record = followed(split, recipe, Course(options["epochs"], rate))
+    return {**signals(net, split.train, cell.seed), "rate": rate, **record}
+
+
+def _last_over_first(results: Results, arm: str, figure: str) -> float:
+    return ratio(results.values(arm, figure).mean(axis=0))
+
+
+def _conclude(results: Results) -> Conclusion:
+    kept = {arm: _last_over_first(results, arm, "activations") for arm in results.arms}
+    back = {arm: 1.0 / _last_over_first(results, arm, "gradients") for arm in results.arms}
+    errors = {arm: estimate(results.values(arm, "test_error")) for arm in results.arms}
+    singular = {arm: float(results.values(arm, "singular").mean()) for arm in results.arms}
+    after = "lower" if errors["normalised"].mean < errors["customary"].mean else "not lower"
+    sentence = (
+        f"From the first to the fifth hidden layer the activations keep {kept['normalised']:.2g} of their spread under the "
+        f"normalised rule and {kept['customary']:.2g} under the customary one; the gradients, on their way back, keep "
+        f"{back['normalised']:.2g} and {back['customary']:.2g}; a layer's Jacobian has singular values of "
+        f"{singular['normalised']:.2g} and {singular['customary']:.2g} in the mean. The test error is {after} with the "
+        f"normalised rule: {errors['normalised'].text(3, 100, '%')} against {errors['customary'].text(3, 100, '%')}."
+    )
+    holds = kept["normalised"] > 2 * kept["customary"] and back["normalised"] > 2 * back["customary"]
+    header, table = results.table(rate=("rate", 1, ""), test_error=("test_error", 100, "%"))
+    rows = tuple(
+        (*row, f"{kept[row[0]]:.3g}", f"{back[row[0]]:.3g}", f"{singular[row[0]]:.3g}") for row in table
+    )
+    return Conclusion(sentence, holds, (*header, "activations kept", "gradients kept", "mean singular value"), rows)
+
+
+def _draw(results: Results) -> Mapping[str, Any]:
+    figure, axes = drawing.figure(9.6, 4.0, columns=2)
+    for ax, kind, label in (
+        (axes[0], "activations", "spread of activations"),
+        (axes[1], "gradients", "spread of dJ/dZ, a row"),
+    ):
+        found = {arm: results.values(arm, kind) for arm in results.arms}
+        drawing.curves(ax, found, yscale="log", xlabel="hidden layer", ylabel=label)
+    return {"Signal forward and gradient backward, before the first step": figure}
+
+
+STUDY = Study(
+    name="glorot2010",
+    title="Glorot and Bengio 2010: first weights of deep tanh networks",
+    claim="The normalised rule keeps the spread of activations and gradients from layer to layer; ±1/√n loses it.",
+    source="[glorot2010] figures 6 and 7, table 1",
+    arms=_arms,
+    run=_run,
+    conclude=_conclude,
+    draw=_draw,
+    reading="Level curves pass the signal. Each rule trains by plain descent at the best of three rates.",
+)
