@@ -1,0 +1,98 @@
+"""Why: every fault is the same kind of thing: a name, levels, a change of a healthy subject, and the names it may be called.
+
+In: a healthy `Subject`, a level, a generator. Out: the broken subject, or why there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import InvalidValueError
+from chainrule.nn.layers import Layer
+from chainrule.nn.net import Net
+from doctor.hosts import Subject
+
+
+@dataclass(frozen=True)
+class Impossible:
+    """This host has no place for the fault."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Prevented:
+    """The library refuses the fault, or makes it right, by construction: with what words."""
+
+    message: str
+
+
+Outcome = Subject | Impossible | Prevented
+Change = Callable[[Subject, Any, np.random.Generator], Outcome]
+
+METRIC = "metric"
+EVIDENCE = "evidence"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault operator.
+
+    `levels` are its strengths by label. `preferred` is the diagnosis that names the cause; `accepted` are all that name it
+    or name a mechanism whose usual remedy repairs it. `harm` says how it is shown to hurt: "metric" by the kill test on
+    the test score, "evidence" by construction, since it spoils what is known of a network and not the network.
+    """
+
+    number: int
+    text: str
+    levels: Sequence[tuple[str, Any]]
+    change: Change
+    preferred: str
+    accepted: frozenset[str]
+    harm: str = METRIC
+
+    @property
+    def id(self) -> str:
+        """As "F12"."""
+        return f"F{self.number}"
+
+    def inject(self, subject: Subject, level: str) -> Outcome:
+        """The broken subject; its randomness depends on host, seed and fault alone."""
+        rng = np.random.default_rng([subject.seed, int(subject.host[1]), self.number])
+        try:
+            return self.change(subject, dict(self.levels)[level], rng)
+        except InvalidValueError as error:
+            return Prevented(str(error).splitlines()[0])
+
+
+def fault(
+    number: int,
+    text: str,
+    levels: Sequence[tuple[str, Any]],
+    change: Change,
+    preferred: str,
+    also: str = "",
+    harm: str = METRIC,
+) -> Fault:
+    """A fault whose further accepted diagnoses are words of one string."""
+    return Fault(number, text, tuple(levels), change, preferred, frozenset([preferred, *also.split()]), harm)
+
+
+def with_recipe(subject: Subject, **changes: Any) -> Subject:
+    """The same with settings of its recipe replaced."""
+    return replace(subject, recipe=replace(subject.recipe, **changes))
+
+
+def with_course(subject: Subject, **changes: Any) -> Subject:
+    """The same with settings of its course replaced."""
+    return replace(subject, course=replace(subject.course, **changes))
+
+
+def with_layers(subject: Subject, layers: Sequence[Layer], own: bool = False) -> Subject:
+    """The same with other layers; `own` ones are run by the reference engine."""
+    changed = with_recipe(subject, net=Net(subject.recipe.net.inputs, layers))
+    return replace(changed, engine="reference") if own else changed

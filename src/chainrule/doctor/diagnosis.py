@@ -1,0 +1,325 @@
+"""Why: symptoms come in crowds; what is wanted is the one cause, borne out by an experiment, and silence on sound networks.
+
+In: suspicions, and a laboratory to try remedies in. Out: findings, the primary one first, with what each explains.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from chainrule.doctor.changes import REMOVES
+from chainrule.doctor.dynamics.looks import hurting
+from chainrule.doctor.found import found, repair
+from chainrule.doctor.judging import error_of_mean
+from chainrule.doctor.records import SEVERITIES, SYMPTOMS, Case, Finding, Fix, Trace, Trial
+from chainrule.doctor.thresholds import USUAL
+from chainrule.doctor.trials import Laboratory
+from chainrule.nn.losses import LOSSES
+
+REMEDIES: Mapping[str, tuple[str, ...]] = {
+    "constant-feature": (),
+    "unnormalised-inputs": ("standardise-inputs",),
+    "tiny-inputs": ("standardise-inputs",),
+    "target-scale": ("standardise-targets",),
+    "class-imbalance": ("class-weights",),
+    "label-noise": ("drop-bad-rows",),
+    "output-loss-mismatch": ("matching-loss", "no-output-activation"),
+    "output-range": ("no-output-activation", "matching-loss", "standardise-targets"),
+    "wrong-loss": ("matching-loss",),
+    "hidden-softmax": ("no-hidden-softmax",),
+    "linear-collapse": ("add-nonlinearity",),
+    "doubled-activation": ("one-activation",),
+    "dropout-before-norm": ("no-dropout",),
+    "dropout-too-high": ("no-dropout",),
+    "symmetric-weights": ("he-init",),
+    "init-scale": ("he-init",),
+    "wrong-initial-loss": ("he-init", "standardise-inputs", "standardise-targets"),
+    "frozen-layer": ("unfreeze", "library-layers"),
+    "learning-rate-too-high": ("rate/10", "rate/100", "rate/1000"),
+    "learning-rate-too-low": ("rate*10", "rate*100", "rate*1000", "usual-rate"),
+    "optimizer-settings": ("usual-settings", "adam"),
+    "oscillating-loss": ("larger-batch", "rate/10"),
+    "clipping-too-tight": ("no-clip",),
+    "batch-too-small": ("larger-batch",),
+    "batch-too-large": ("smaller-batch",),
+    "over-regularised": ("no-penalty",),
+    "schedule-too-early": ("constant-schedule",),
+    "vanishing-gradient": ("relu", "batch-norm", "fewer-layers"),
+    "exploding-gradient": ("clip", "batch-norm", "relu", "tanh"),
+    "dead-units": ("leaky-relu", "batch-norm"),
+    "saturated-units": ("relu", "batch-norm"),
+    "activation-drift": ("batch-norm",),
+    "batch-norm-tiny-batch": ("larger-batch",),
+    "batch-norm-statistics": ("fresh-statistics",),
+    "train-eval-gap": ("library-layers", "no-dropout"),
+    "undertrained": ("longer",),
+    "underfitting": ("add-bias", "larger-network"),
+    "loss-metric-disagreement": ("matching-loss",),
+    "overfitting": ("shorter", "stronger-penalty", "smaller-network"),
+}
+"""What is tried on a suspicion, in turn."""
+
+SCREEN: Mapping[str, str] = {
+    "rate/10": "learning-rate-too-high",
+    "rate*10": "learning-rate-too-low",
+    "usual-settings": "optimizer-settings",
+    "no-clip": "clipping-too-tight",
+    "smaller-batch": "batch-too-large",
+    "no-penalty": "over-regularised",
+    "constant-schedule": "schedule-too-early",
+    "relu": "saturated-units",
+    "batch-norm": "activation-drift",
+    "no-dropout": "dropout-too-high",
+    "longer": "undertrained",
+    "larger-network": "underfitting",
+}
+"""What is tried where a training went badly and no suspicion was borne out, and what it is called when it helps."""
+
+DATA = SYMPTOMS[: SYMPTOMS.index("output-loss-mismatch")]
+"""Symptoms of the rows."""
+
+FACTS = frozenset({
+    "nan-input", "label-conflict", "duplicate-rows-across-split", "statistics-leakage", "label-noise", "misaligned-labels",
+    "noisy-inputs", "too-little-data", "constant-output", "wrong-gradient", "not-a-descent-direction", "input-ignored",
+    "sample-mixing", "cannot-overfit-batch", "nan-loss", "not-decreasing", "suspicious-validation", "no-validation",
+    "stopped-too-early",
+})  # fmt: skip
+"""Findings that are their own evidence: a measurement or a count, where no remedy could be tried."""
+
+EVIDENCE = frozenset({
+    "duplicate-rows-across-split", "statistics-leakage", "suspicious-validation", "no-validation", "stopped-too-early",
+})  # fmt: skip
+"""Findings that spoil what is known of a network, not the network: they explain no other, and no other explains them."""
+
+WEAK = frozenset({"too-little-data", "constant-feature", "duplicate-feature"})
+"""Facts about rows that do not keep a network from fitting them."""
+
+ALWAYS = frozenset({"class-imbalance"})
+"""Tried even as information; and kept, whatever the trial says, where a recall shows harm: weights cannot replace rows."""
+
+OUTCOMES = frozenset({"nan-loss", "not-decreasing"})
+"""Findings that say how it ended; any cause that a trial confirms comes before them."""
+
+_RANK = {symptom: number for number, symptom in enumerate(SYMPTOMS)}
+
+
+def rank(finding: Finding) -> tuple[int, int]:
+    """The place in the order of root causes; how a training ended comes last but for what spoils evidence."""
+    last = 2 if finding.symptom in EVIDENCE else 1 if finding.symptom in OUTCOMES else 0
+    return last, _RANK.get(finding.symptom, len(_RANK))
+
+
+def merged(suspicions: Iterable[Finding]) -> list[Finding]:
+    """One finding for each symptom, the most severe, in the order of root causes."""
+    by_symptom: dict[str, Finding] = {}
+    for finding in suspicions:
+        held = by_symptom.get(finding.symptom)
+        if held is None or SEVERITIES.index(finding.severity) > SEVERITIES.index(held.severity):
+            by_symptom[finding.symptom] = finding
+    return sorted(by_symptom.values(), key=rank)
+
+
+@dataclass
+class Bench:
+    """Tries remedies while there is money left."""
+
+    lab: Laboratory | None
+    money: float = USUAL.trial_budget
+
+    def try_all(self, finding: Finding) -> Finding:
+        """The finding with the trials of its remedies, and whether one of them helped."""
+        names = (finding.fix.change, *REMEDIES.get(finding.symptom, ())) if finding.symptom not in FACTS else ()
+        trials = [trial for name in dict.fromkeys(names) if name and (trial := self.trial(name, True)) is not None]
+        if not trials:
+            return finding
+        best = max(trials, key=lambda trial: (trial.helped, trial.gain))
+        return replace(finding, confirmed=best.helped, trials=_best_first(trials, best))
+
+    def trial(self, change: str, suspected: bool = False) -> Trial | None:
+        """One trial, if it is affordable or already made."""
+        if self.lab is None:
+            return None
+        if not self.lab.made(change):
+            if self.money <= 0:
+                return None
+            self.money -= self.lab.cost
+        return self.lab.trial(change, suspected)
+
+
+def _best_first(trials: Sequence[Trial], best: Trial) -> tuple[Trial, ...]:
+    return (best, *(trial for trial in trials if trial is not best))
+
+
+def diagnose(case: Case, trace: Trace, suspicions: Iterable[Finding], lab: Laboratory | None) -> tuple[Finding, ...]:
+    """Findings, the primary one first.
+
+    A suspicion that a trial bears out stays; one that it does not is information at most. Without trials the gate alone
+    decides: suspicions count where training has not worked. Among confirmed causes whose remedies take away about as
+    much, the one earliest in the order of root causes is the primary; it explains the others.
+    """
+    bench = Bench(lab)
+    harmed = _harmed(case, trace, lab)
+    suspicions = [_by_recall(finding, lab) for finding in suspicions]
+    known = merged([*suspicions, *_own_loss(case, harmed)])
+    tried = [bench.try_all(f) if f.severity != "info" or f.symptom in ALWAYS else f for f in known]
+    judged = [_gated(f, harmed, lab is not None) for f in tried]
+    confirmed = [f for f in judged if f.confirmed]
+    if lab is not None and _poor(lab) and not any(_gain(f) >= USUAL.comparable and _early(f) for f in confirmed):
+        judged = merged([*_screened(bench, harmed, judged), *judged])
+    if not any(f.severity != "info" and f.symptom not in EVIDENCE | OUTCOMES for f in judged):
+        judged = _at_a_loss(judged, harmed)
+    return tuple(_ordered(judged))
+
+
+def _own_loss(case: Case, harmed: bool) -> list[Finding]:
+    """A loss of the user's own, where training has not worked, is compared with the library's."""
+    if type(case.recipe.loss) in LOSSES.values() or not harmed:
+        return []
+    name = type(case.recipe.loss).__name__
+    suspicion = found(
+        "output-loss-mismatch",
+        "warning",
+        f"The loss {name} does not go with this output",
+        meaning="A loss and the function before it belong together: cross-entropy here takes logits.",
+        measured=f"{name} is not one of this library's losses",
+        usual="SoftmaxCrossEntropy, BinaryCrossEntropy or MeanSquared on bare logits",
+        fix=repair("Use the library's loss for these targets.", change="matching-loss"),
+    )
+    return [suspicion]
+
+
+def _at_a_loss(findings: Sequence[Finding], harmed: bool) -> list[Finding]:
+    """No remedy helps. Where training has not worked, what is known of its rows comes forward, else that it underfits.
+
+    Where it has worked on its own rows only, by far, that comes forward: too few rows, or overfitting.
+    """
+    there: dict[str, Finding] = {f.symptom: f for f in findings}
+    if harmed:
+        of_rows = [f.symptom for f in findings if f.symptom in DATA and f.symptom not in WEAK and not f.trials]
+        forward = [*of_rows, *(symptom for symptom in there if symptom == "underfitting")][:1]
+    else:
+        over = there.get("overfitting")
+        validation = 0.0 if over is None else over.figures["validation"]
+        wide = over is not None and validation > max(USUAL.gap, USUAL.gap_ratio * over.figures["train"])
+        closest = [symptom for symptom in there if symptom in ("too-little-data", "overfitting")]
+        forward = sorted(closest, reverse=True)[:1] if wide else []
+    return [replace(f, severity="warning", confirmed=None) if f.symptom in forward else f for f in findings]
+
+
+def _harmed(case: Case, trace: Trace, lab: Laboratory | None) -> bool:
+    """Whether training has not worked on its own rows: by its loss, and by its mistakes where those can be counted.
+
+    A loss may stay high while every answer is right, as behind a squashed output.
+    """
+    if lab is None or trace.stopped:
+        return hurting(case, trace)
+    mistakes = lab.actual.trained.mistake
+    return mistakes > USUAL.hurting or (mistakes > 0.6 * USUAL.hurting and hurting(case, trace))
+
+
+def _by_recall(finding: Finding, lab: Laboratory | None) -> Finding:
+    """Class imbalance is a warning where rare classes, taken together, are found much less often than frequent ones."""
+    if finding.symptom != "class-imbalance" or finding.severity != "info" or lab is None:
+        return finding
+    rare, frequent = lab.recalls()
+    gap = float(frequent.mean() - rare.mean()) if len(rare) and len(frequent) else 0.0
+    if gap < USUAL.recall_gap or gap < 1.5 * math.hypot(error_of_mean(rare), error_of_mean(frequent)):
+        return finding
+    measured = (
+        f"{finding.measured}; held-out rows found: {rare.mean():.0%} of rare, {frequent.mean():.0%} of frequent classes"
+    )
+    return replace(finding, severity="warning", measured=measured)
+
+
+def _early(finding: Finding) -> bool:
+    """Whether it is a cause, and not one of the ways in which a cause shows."""
+    return _RANK.get(finding.symptom, 0) < _RANK["vanishing-gradient"] or _peculiar(finding)
+
+
+def _poor(lab: Laboratory) -> bool:
+    """Whether there is anything to be gained."""
+    return lab.actual.diverged or lab.actual.held_out.mistake > USUAL.good_enough
+
+
+def _gain(finding: Finding) -> float:
+    return max((trial.gain for trial in finding.trials if trial.helped), default=0.0)
+
+
+def _gated(finding: Finding, harmed: bool, tried: bool) -> Finding:
+    """Its severity, by what the trials or the gate say."""
+    if finding.symptom in EVIDENCE | OUTCOMES:
+        return finding
+    if finding.confirmed:
+        return replace(finding, severity="critical" if harmed else "warning")
+    if finding.severity == "info":
+        share = finding.figures.get("count", 0.0) / max(finding.figures.get("columns", 1.0), 1.0)
+        empty = finding.symptom == "constant-feature" and share >= USUAL.constant_columns
+        return replace(finding, severity="warning") if empty else finding
+    if finding.confirmed is False and finding.symptom not in ALWAYS:
+        return replace(finding, severity="info")
+    if finding.symptom in FACTS | ALWAYS:
+        return replace(finding, confirmed=None)
+    return finding if harmed and not tried else replace(finding, severity="info")
+
+
+def _screened(bench: Bench, harmed: bool, known: Sequence[Finding]) -> list[Finding]:
+    """Causes that only a trial shows: everything usual is tried once; what helps most gives its name."""
+    assert bench.lab is not None
+    bench.money = max(bench.money, USUAL.trial_budget / 3)
+    helpful = [(name, trial) for name in SCREEN if (trial := bench.trial(name)) is not None and trial.helped]
+    new = []
+    for name, trial in helpful:
+        if any(name == t.change for f in known for t in f.trials if f.confirmed):
+            continue
+        new.append(
+            found(
+                SCREEN[name],
+                "critical" if harmed else "warning",
+                f"The change {name!r} makes this training much better",
+                meaning="No single measurement stands out, but the same training from the same seeds does better with it.",
+                measured=f"it takes away {100 * trial.gain:.0f} % of what was wrong on held-out rows, from two seeds",
+                usual="nothing usual helps a sound training by that much",
+                fix=repair(f"Make the change {name!r}.", change=name),
+                gain=trial.gain,
+            )
+        )
+        new[-1] = replace(new[-1], confirmed=True, trials=(trial,))
+    return new
+
+
+def _ordered(findings: Sequence[Finding]) -> list[Finding]:
+    """The primary finding, what it does not explain, and information; each in the order of root causes."""
+    ill = [f for f in findings if f.severity != "info"]
+    infos = [f for f in findings if f.severity == "info"]
+    causes = [f for f in ill if f.symptom not in EVIDENCE | OUTCOMES]
+    if not ill:
+        return sorted(infos, key=rank)
+    most = max((_gain(f) for f in causes), default=0.0)
+    strong = [f for f in causes if f.confirmed is None or _gain(f) >= USUAL.comparable * most]
+    primary = min(strong or ill, key=lambda f: (not _peculiar(f), rank(f)))
+    if primary.symptom in EVIDENCE:
+        return [*sorted(ill, key=rank), *sorted(infos, key=rank)]
+    follows = [f for f in ill if f is not primary and f.symptom not in EVIDENCE]
+    named = tuple(f.symptom for f in sorted(follows, key=rank))
+    ruled = tuple(f.symptom for f in infos if f.confirmed is False)
+    primary = replace(primary, explains=named, ruled_out=ruled, fix=_proven(primary))
+    apart = [f for f in ill if f.symptom in EVIDENCE]
+    return [primary, *sorted(apart, key=rank), *sorted(infos, key=rank)]
+
+
+def _peculiar(finding: Finding) -> bool:
+    """Whether it needs no trial, or the change that helped takes away something peculiar to the case."""
+    if finding.confirmed is None:
+        return finding.symptom not in OUTCOMES
+    tiny = finding.symptom == "batch-norm-tiny-batch"
+    return tiny or any(trial.helped and trial.change in REMOVES for trial in finding.trials)
+
+
+def _proven(finding: Finding) -> Fix:
+    """The fix, with the change that helped most."""
+    helped = [trial for trial in finding.trials if trial.helped]
+    if not helped or helped[0].change == finding.fix.change:
+        return finding.fix
+    return replace(finding.fix, change=helped[0].change)

@@ -1,0 +1,200 @@
+"""Why: most broken networks that people ask about end in the wrong layer or the wrong loss; both can be read off.
+
+In: the recipe and the targets. Out: findings about the last layer, its range, and the loss.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.doctor.found import found, head, is_softmax, name_of, repair, span
+from chainrule.doctor.quick import nominal_evidence
+from chainrule.doctor.records import Case, Finding, Trace
+from chainrule.nn.layers import Activation
+from chainrule.nn.losses import BinaryCrossEntropy, Huber, MeanAbsolute, MeanSquared, Poisson, SoftmaxCrossEntropy
+
+_AMOUNTS = (MeanSquared, MeanAbsolute, Huber)
+
+
+def output_loss_mismatch(case: Case, trace: Trace | None) -> Finding | None:
+    """A non-linear last layer although the loss takes logits and brings the link itself.
+
+    For a regression whose loss has no link of its own, a last activation is a choice; `output_range` looks at that.
+    """
+    end = head(case.recipe.net)
+    link = _link(case.recipe.loss)
+    if end is None or link == "identity":
+        return None
+    number, layer = end
+    low, high = span(layer)
+    if link == "softmax" and low == -np.inf and high == np.inf:
+        return None
+    one_sided = isinstance(case.recipe.loss, BinaryCrossEntropy) and low >= 0
+    return found(
+        "output-loss-mismatch",
+        "critical" if one_sided else "warning",
+        f"The last layer applies {name_of(layer)}, and the loss applies {link} again",
+        meaning="The loss takes logits and owns the output function, so a function in front of it narrows what the "
+        + ("network can say: it can only ever answer yes." if one_sided else "network can say."),
+        measured=f"layer {number} hands on values in [{low:g}, {high:g}] to {type(case.recipe.loss).__name__}",
+        usual="a Dense layer last",
+        fix=repair(
+            "Let the network end in a Dense layer.",
+            f"Net(net.inputs, net.layers[:{number}] + net.layers[{number + 1}:])",
+            change="no-output-activation",
+        ),
+        layer=number,
+        low=low,
+        high=high,
+    )
+
+
+def output_range(case: Case, trace: Trace | None) -> Finding | None:
+    """Targets that the network cannot reach: the range of its last function against the range of y.
+
+    Named when more than 1 % of the targets lie outside by more than 1e-3 of the targets' spread; a last function in front of
+    a loss that has one of its own is left to `output_loss_mismatch`.
+    """
+    Y = _finite(case.rows.Y)
+    if isinstance(case.recipe.loss, SoftmaxCrossEntropy) or not Y.size or _binary_with_amounts(case):
+        return None
+    if head(case.recipe.net) is not None and _link(case.recipe.loss) != "identity":
+        return None
+    low, high, source = _reach(case)
+    room = 1e-3 * max(float(Y.std()), 1e-12)
+    outside = float((~((low - room <= Y) & (high + room >= Y))).mean())
+    if outside <= 0.01:
+        return None
+    probabilities = isinstance(case.recipe.loss, BinaryCrossEntropy)
+    text = "Write the labels as 0 and 1." if probabilities else "Choose a last function whose range holds the targets."
+    return found(
+        "output-range",
+        "critical" if outside > 0.1 else "warning",
+        f"{outside:.0%} of the targets lie outside what the network can say",
+        meaning="No training can reach a target beyond the range of the last function.",
+        measured=f"targets in [{Y.min():.4g}, {Y.max():.4g}], {source} gives [{low:.4g}, {high:.4g}]",
+        usual="every target inside the range",
+        fix=repair(text, change="" if probabilities else "no-output-activation"),
+        layer=end[0] if (end := head(case.recipe.net)) else None,
+        outside=outside,
+        low=low,
+        high=high,
+        target_low=float(Y.min()),
+        target_high=float(Y.max()),
+    )
+
+
+def wrong_loss(case: Case, trace: Trace | None) -> Finding | None:
+    """A loss for amounts on what are visibly classes, or the other way round.
+
+    Classes under a squared, absolute or Huber error are recognised as rows with one 1 among zeros; as two values; as
+    a few evenly spaced values of which a linear classifier guesses held-out rows far better (by 20 points) than a
+    linear regression rounded to the nearest value does: then their order means nothing. With a link that keeps answers
+    in range (squared error behind a sigmoid) that is information only. Amounts under a cross-entropy: many different
+    values outside [0, 1], or more than 50 classes with at most two rows each.
+    """
+    if isinstance(case.recipe.loss, _AMOUNTS):
+        return _classes_as_amounts(case)
+    if isinstance(case.recipe.loss, BinaryCrossEntropy) and _binary_with_amounts(case):
+        return _amounts_as_classes(case, len(np.unique(_finite(case.rows.Y)[:5000])))
+    if isinstance(case.recipe.loss, SoftmaxCrossEntropy):
+        counts = np.bincount(case.rows.Y)
+        counts = counts[counts > 0]
+        if len(counts) >= 50 and np.median(counts) <= 2:
+            return _amounts_as_classes(case, len(counts))
+    return None
+
+
+def constant_output(case: Case, trace: Trace | None) -> Finding | None:
+    """A softmax over one single logit: the answer is 1 whatever comes in."""
+    net, end = case.recipe.net, head(case.recipe.net)
+    by_layer = end is not None and is_softmax(end[1])
+    if net.outputs > 1 or not (by_layer or isinstance(case.recipe.loss, SoftmaxCrossEntropy)):
+        return None
+    return found(
+        "constant-output",
+        "critical",
+        "A softmax over one single output is always 1",
+        meaning="One logit alone has nothing to be compared with, so every prediction is the same and no gradient flows.",
+        measured="1 output behind a softmax",
+        usual="one output per class, or one output with BinaryCrossEntropy",
+        fix=repair("Use BinaryCrossEntropy for two classes.", "loss=BinaryCrossEntropy()", change="matching-loss"),
+        layer=end[0] if end else None,
+        outputs=1,
+    )
+
+
+def _link(loss: object) -> str:
+    if isinstance(loss, SoftmaxCrossEntropy):
+        return "softmax"
+    if isinstance(loss, BinaryCrossEntropy):
+        return "sigmoid"
+    return "exp" if isinstance(loss, Poisson) else str(getattr(loss, "link", "identity"))
+
+
+def _reach(case: Case) -> tuple[float, float, str]:
+    """Lowest and highest prediction, and what sets them: the last layer, or the loss's link."""
+    link, end = _link(case.recipe.loss), head(case.recipe.net)
+    if end is not None:
+        return (*span(end[1]), f"layer {end[0]} ({name_of(end[1])})")
+    return (*span(Activation(link)), f"the loss's {link}")
+
+
+def _finite(Y: Array) -> Array:
+    return Y[np.isfinite(Y)]
+
+
+def _binary_with_amounts(case: Case) -> bool:
+    """Whether a logistic loss got many different values beyond 0 and 1."""
+    Y = _finite(case.rows.Y)
+    if not isinstance(case.recipe.loss, BinaryCrossEntropy) or not Y.size:
+        return False
+    beyond = ((Y < -1e-3) | (Y > 1 + 1e-3)).mean() > 0.01
+    return bool(beyond and len(np.unique(Y[:5000])) > 10)
+
+
+def _amounts_as_classes(case: Case, values: int) -> Finding:
+    return found(
+        "wrong-loss",
+        "critical",
+        "The targets are amounts, the loss is for classes",
+        meaning="A loss for classes knows no near miss: it cannot learn that 3.1 is close to 3.",
+        measured=f"{values} different target values under {type(case.recipe.loss).__name__}",
+        usual="a few classes, each with many rows",
+        fix=repair("Use a loss for amounts.", "loss=MeanSquared()", "--task regression", change="matching-loss"),
+        values=values,
+    )
+
+
+def _classes_as_amounts(case: Case) -> Finding | None:
+    Y = case.rows.Y
+    if case.classes is not None:
+        return _classes(case, f"{len(case.classes)} classes", len(case.classes))
+    if Y.shape[1] > 1:
+        hot = np.isin(Y, (0, 1)).all() and (Y.sum(axis=1) == 1).all()
+        return _classes(case, f"each row marks one of {Y.shape[1]} columns with 1", Y.shape[1]) if hot else None
+    values = np.unique(_finite(Y)[:5000])
+    if len(values) == 2 and len(Y) >= 10:
+        return _classes(case, f"two values only, {values[0]:g} and {values[1]:g}", 2)
+    evidence = nominal_evidence(case.rows.X, Y[:, 0], values)
+    if evidence is None:
+        return None
+    by_class, by_amount = evidence
+    text = f"{len(values)} values; a linear classifier guesses {by_class:.0%} of held-out rows, a regression {by_amount:.0%}"
+    return _classes(case, text, len(values))
+
+
+def _classes(case: Case, measured: str, K: int) -> Finding:
+    linked = _link(case.recipe.loss) != "identity"
+    loss = "BinaryCrossEntropy()" if K == 2 else "SoftmaxCrossEntropy()"
+    return found(
+        "wrong-loss",
+        "info" if linked else "warning",
+        "The targets look like classes, the loss is for amounts",
+        meaning="Numbers that stand for classes have no distances between them, but such a loss learns distances.",
+        measured=measured,
+        usual="a cross-entropy for classes",
+        fix=repair("Use a cross-entropy.", f"loss={loss}", "--task classification", change="matching-loss"),
+        values=K,
+    )

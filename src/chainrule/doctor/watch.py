@@ -1,0 +1,144 @@
+"""Why: the doctor sees a training that is the user's own, epoch by epoch, and keeps what rules will ask for.
+
+In: a case. Out: its `Trace`: epochs, readings at a few moments, single steps at the start and the end, snapshots.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.doctor.judging import baseline
+from chainrule.doctor.probe import Probe, walk
+from chainrule.doctor.records import Case, Reading, Trace
+from chainrule.doctor.thresholds import USUAL
+from chainrule.engines import Session, choose
+from chainrule.nn.schedules import Plateau
+from chainrule.nn.step import State
+from chainrule.train.loop import iterate
+from chainrule.train.records import Epoch, spent
+
+
+@dataclass
+class Notebook:
+    """Readings and snapshots of one training, and the time they took; reads less often when reading costs too much."""
+
+    probe: Probe
+    share: float
+    readings: list[Reading] = field(default_factory=list)
+    snapshots: dict[int, State] = field(default_factory=dict)
+    seconds: float = 0.0
+    interval: float = 1.0
+    due: float = 1.0
+
+    def look(self, state: State, epoch: int, rate: float) -> None:
+        """Take a reading now."""
+        began = time.perf_counter()
+        self.readings.append(self.probe.read(state, epoch, rate))
+        self.snapshots[int(state.step)] = state
+        self.seconds += time.perf_counter() - began
+
+    def epoch_ends(self, state: State, epoch: int, rate: float, trained: float) -> None:
+        """Read when an epoch is due: at 1, 2, 4, 8 ... at first, later at even intervals that double over the budget."""
+        if epoch < self.due:
+            return
+        cost = self.seconds / max(len(self.readings), 1)
+        if self.seconds + 2.0 * cost > self.share * trained:
+            self.interval *= 2.0
+        else:
+            self.look(state, epoch, rate)
+        self.due = epoch + max(self.interval, min(epoch, 16) if len(self.readings) < 5 else self.interval)
+
+
+def follow(case: Case, thorough: bool = True) -> Trace:
+    """Train a case to its end, as `train` would without monitors, and look on.
+
+    `thorough` takes up to `Thresholds.thorough` of the training's time, and single steps at the start and the end; else
+    it is `Thresholds.overhead`, fewer rows, and readings at the start and the end only where a training is that short.
+
+    A loss that is not a finite number ends it; then the state is the last finite one, and the last reading names the
+    tensor in which it broke.
+    """
+    began = time.perf_counter()
+    recipe, course = case.recipe, case.course
+    session = choose(case.engine, recipe)[0].compile(recipe, case.rows)
+    if case.start is not None:
+        session.load(case.start)
+    first = session.state
+    share = USUAL.thorough if thorough else USUAL.overhead
+    notes = Notebook(Probe(case, USUAL.probed_rows if thorough else USUAL.glanced_rows), share)
+    notes.look(first, int(first.step) // _per_epoch(case), course.learning_rate)
+    epochs, state, stopped = _run(case, session, notes)
+    if notes.readings[-1].step != int(state.step):
+        notes.look(state, len(epochs), epochs[-1].learning_rate)
+    trained = time.perf_counter()
+    windows = [single_steps(case, session, at) for at in ((first, state) if thorough else ())]
+    broken = (breaking_step(case, session, state),) if stopped else ()
+    notes.seconds += time.perf_counter() - trained
+    return Trace(
+        epochs,
+        (*notes.readings, *broken),
+        np.concatenate([np.zeros(0), *(losses for losses, _, _ in windows)]),
+        np.concatenate([np.zeros(0), *(norms for _, norms, _ in windows)]),
+        notes.snapshots,
+        baseline(recipe, case.rows),
+        state,
+        stopped,
+        time.perf_counter() - began,
+        notes.seconds,
+    )
+
+
+def _run(case: Case, session: Session, notes: Notebook) -> tuple[tuple[Epoch, ...], State, str]:
+    """The epochs, the last finite state, and why it ended early."""
+    epochs: list[Epoch] = []
+    began, state = time.perf_counter(), session.state
+    for epoch in iterate(session, case.recipe, case.rows, case.course, case.validation):
+        epochs.append(replace(epoch, state=spent))
+        now = session.state
+        if not epoch.finite or not np.isfinite(now.w).all():
+            what = "the loss in" if not epoch.finite else "a weight after"
+            return tuple(epochs), state, f"diverged: {what} epoch {epoch.number} is not a finite number"
+        state = now
+        notes.epoch_ends(state, epoch.number, epoch.learning_rate, time.perf_counter() - began - notes.seconds)
+    return tuple(epochs), state, ""
+
+
+def single_steps(case: Case, session: Session, state: State, count: int = 0) -> tuple[Array, Array, State]:
+    """Losses and gradient norms of single steps from a state on, and the last finite state; the session stays there.
+
+    Without a number, `Thresholds.window_steps`. It ends with the first step that is not finite.
+    """
+    session.load(state)
+    losses, norms = [], []
+    for _ in range(count or USUAL.window_steps):
+        epoch, position = divmod(int(state.step), _per_epoch(case))
+        rates = case.course.rates(int(state.step), 1, _per_epoch(case), Plateau())
+        sums = session.run(epoch, position, rates)
+        losses.append(sums.mean_loss)
+        norms.append(sums.mean_norm)
+        after = session.state
+        if not (math.isfinite(losses[-1]) and math.isfinite(norms[-1]) and np.isfinite(after.w).all()):
+            break
+        state = after
+    return np.array(losses), np.array(norms), state
+
+
+def breaking_step(case: Case, session: Session, state: State) -> Reading:
+    """The step at which a training breaks, from the last finite state before: which tensor is first not finite."""
+    recipe, count = case.recipe, _per_epoch(case) + 1
+    losses, _, last = single_steps(case, session, state, count)
+    epoch, position = divmod(int(last.step), _per_epoch(case))
+    start, end = recipe.batches(len(case.rows))[position]
+    take = recipe.order(np, len(case.rows), epoch)[start:end]
+    seen = walk(recipe, last, case.rows.X[take], case.rows.Y[take], case.rows.c[take])
+    name = seen.broken or "the weights after this step"
+    return Reading(epoch, int(last.step), float(losses[-1]), seen.loss, (), nonfinite=name)
+
+
+def _per_epoch(case: Case) -> int:
+    return len(case.recipe.batches(len(case.rows)))

@@ -1,0 +1,70 @@
+"""Why: the doctor's tests share healthy cases and ways to break them. In: names, seeds. Out: cases, findings."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+
+from chainrule.data import Standardizer, load, three_way
+from chainrule.doctor.records import CannotLook, Case
+from chainrule.engines import Rows
+from chainrule.nn.net import Net
+from chainrule.pipeline import Settings, classification, regression
+
+
+@cache
+def healthy(name, seed=0, **settings):
+    """A built-in data set, split, scaled on training rows, with the default network and settings."""
+    parts = three_way(load(name, seed=seed), 0.2, 0.25, seed)
+    chosen = Settings(seed=seed, **settings)
+    train = parts.train
+    target = (classification if train.task == "classification" else regression)(train.y, chosen)
+    inputs = Standardizer.fit(train.X, shared=train.shared_unit)
+    recipe = chosen.recipe(chosen.network(train.X.shape[1], target.outputs), target.loss, len(train.X))
+
+    def rows(part):
+        return Rows.of(recipe, inputs.apply(part.X, chosen.dtype), target.encode(part.y))
+
+    return Case(
+        recipe,
+        rows(train),
+        chosen.course(),
+        rows(parts.validation),
+        feature_names=train.feature_names,
+        classes=target.classes,
+        test=rows(parts.test),
+    )
+
+
+def with_layers(case, *layers, **recipe):
+    """The case with another network, and other pieces of the recipe."""
+    return replace(case, recipe=replace(case.recipe, net=Net(case.recipe.net.inputs, layers), **recipe))
+
+
+def with_recipe(case, **pieces):
+    return replace(case, recipe=replace(case.recipe, **pieces))
+
+
+def with_rows(case, X=None, Y=None, take=slice(None)):
+    """The case with other training rows; held-out rows stay."""
+    X, Y = case.rows.X if X is None else X, case.rows.Y if Y is None else Y
+    rows = Rows(np.asarray(X, np.float32)[take], Y[take], np.ones(len(X), np.float32)[take])
+    return replace(case, rows=rows)
+
+
+def alarms(case, rules, trace=None):
+    """Warnings and critical findings by symptom; rules that cannot look are passed over."""
+    found = {}
+    for rule in rules:
+        try:
+            finding = rule.call(case, trace)
+        except CannotLook:
+            continue
+        if finding is not None:
+            assert finding.symptom == rule.symptom or rule.symptom.startswith("learning-rate")
+            if finding.severity != "info":
+                found[finding.symptom] = finding
+    return found
+
+
+HEALTHY = ("circles", "blobs", "digits", "breast_cancer", "wine", "diabetes")

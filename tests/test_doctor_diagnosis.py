@@ -1,0 +1,158 @@
+"""Why: one cause is named, the earliest that a trial bears out; what it explains is folded under it; doubt is information.
+
+In: hand-made findings and trials; tiny runs. Out: ordered findings.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_doctor_trials import ILL, laboratory, plane
+
+from chainrule.doctor.diagnosis import EVIDENCE, FACTS, OUTCOMES, Bench, diagnose, merged, rank
+from chainrule.doctor.judging import Verdict
+from chainrule.doctor.records import SYMPTOMS, Finding, Fix, Trial
+from chainrule.doctor.trials import Laboratory, Outcome
+from chainrule.doctor.watch import follow
+from chainrule.train import Course
+
+
+def finding(symptom, severity="warning", change="", **fields):
+    return Finding(symptom, severity, symptom, "", "", "", fix=Fix("", change=change), **fields)
+
+
+class Stub(Laboratory):
+    """A laboratory whose trials end as told."""
+
+    def __init__(self, gains, mistake=0.8):
+        self.gains, self.asked, self.cost = gains, [], 0.0
+        verdict = Verdict(np.full(100, mistake), np.full(100, mistake))
+        self._actual = Outcome(verdict, verdict, (), 1)
+
+    @property
+    def actual(self):
+        return self._actual
+
+    def made(self, change):
+        return change in self.asked
+
+    def trial(self, change, suspected=False):
+        self.asked.append(change)
+        gain = self.gains.get(change)
+        return None if gain is None else Trial(change, 10, (1.0,), (1.0 - gain,), gain > 0.15, gain)
+
+
+CASE = plane(course=Course(30, 0.02))
+TRACE = follow(CASE)
+
+
+def judged(suspicions, gains, mistake=0.8):
+    lab = Stub(gains, mistake)
+    return diagnose(CASE, TRACE, suspicions, lab), lab
+
+
+def test_what_a_trial_bears_out_is_confirmed_and_the_rest_is_information():
+    found, _ = judged(
+        [finding("learning-rate-too-high"), finding("over-regularised")], {"no-penalty": 0.9, "rate/10": -0.2}
+    )
+    assert [(f.symptom, f.severity, f.confirmed) for f in found] == [
+        ("over-regularised", "critical", True),
+        ("learning-rate-too-high", "info", False),
+    ]
+    assert found[0].ruled_out == ("learning-rate-too-high",)
+
+
+def test_the_earliest_root_cause_wins_among_equals():
+    suspicions = [finding("saturated-units"), finding("unnormalised-inputs"), finding("learning-rate-too-high")]
+    found, _ = judged(suspicions, {"standardise-inputs": 0.8, "rate/10": 0.9, "relu": 0.85})
+    assert found[0].symptom == "unnormalised-inputs"
+    assert found[0].explains == ("learning-rate-too-high", "saturated-units")
+    assert len(found) == 1
+
+
+def test_a_remedy_that_recovers_far_more_wins_over_an_earlier_cause():
+    found, _ = judged([finding("init-scale"), finding("over-regularised")], {"he-init": 0.2, "no-penalty": 0.9})
+    assert found[0].symptom == "over-regularised"
+
+
+def test_a_peculiarity_wins_over_a_helping_hand():
+    """A higher rate makes up for a schedule that decays too early; the schedule is the cause all the same."""
+    found, _ = judged(
+        [finding("learning-rate-too-low"), finding("schedule-too-early")], {"rate*10": 0.85, "constant-schedule": 0.8}
+    )
+    assert found[0].symptom == "schedule-too-early"
+    assert found[0].explains == ("learning-rate-too-low",)
+
+
+def test_the_fix_is_the_change_that_helped():
+    found, _ = judged([finding("learning-rate-too-low", change="rate*10")], {"rate*10": 0.1, "rate*100": 0.9})
+    assert found[0].fix.change == "rate*100"
+    assert found[0].trials[0].change == "rate*100"
+
+
+def test_information_is_not_tried():
+    found, lab = judged([finding("over-regularised", "info")], {"no-penalty": 0.9}, mistake=0.0)
+    assert found[0].confirmed is None
+    assert lab.asked == []
+
+
+def test_facts_need_no_trial():
+    found, lab = judged([finding("duplicate-rows-across-split"), finding("nan-loss", "critical")], {}, mistake=0.0)
+    assert [f.symptom for f in found] == ["nan-loss", "duplicate-rows-across-split"]
+    assert lab.asked == []
+
+
+def test_a_confirmed_cause_explains_how_it_ended_and_leaves_evidence_apart():
+    suspicions = [finding("nan-loss", "critical"), finding("learning-rate-too-high"), finding("no-validation")]
+    found, _ = judged(suspicions, {"rate/10": 0.9})
+    assert [f.symptom for f in found] == ["learning-rate-too-high", "no-validation"]
+    assert found[0].explains == ("nan-loss",)
+
+
+def test_a_bad_training_without_suspicions_is_screened():
+    found, lab = judged([], {"no-dropout": 0.7})
+    assert (found[0].symptom, found[0].confirmed) == ("dropout-too-high", True)
+    assert "rate/10" in lab.asked
+    assert judged([], {"no-dropout": 0.7}, mistake=0.01)[0] == ()
+
+
+def test_where_nothing_helps_it_underfits():
+    found, _ = judged([finding("underfitting", "info")], {})
+    assert (found[0].symptom, found[0].severity) == ("underfitting", "warning")
+    found, _ = judged([finding("underfitting", "info"), finding("noisy-inputs", "info")], {})
+    assert found[0].symptom == "noisy-inputs"
+    assert judged([finding("underfitting", "info")], {}, mistake=0.1)[0][0].severity == "info"
+
+
+def test_one_finding_for_each_symptom_the_most_severe():
+    both = [finding("dead-units", "info"), finding("dead-units", "critical"), finding("nan-input")]
+    assert [(f.symptom, f.severity) for f in merged(both)] == [("nan-input", "warning"), ("dead-units", "critical")]
+
+
+def test_outcomes_and_evidence_come_last():
+    order = sorted(map(finding, ("no-validation", "nan-loss", "overfitting", "nan-input")), key=rank)
+    assert [f.symptom for f in order] == ["nan-input", "overfitting", "nan-loss", "no-validation"]
+    assert set(SYMPTOMS) >= FACTS | EVIDENCE | OUTCOMES
+
+
+def test_money_runs_out():
+    lab = Stub({"no-penalty": 0.9})
+    lab.cost = 100.0
+    bench = Bench(lab, 1.0)
+    assert bench.trial("no-penalty").helped
+    assert bench.trial("no-clip") is None
+    assert bench.trial("no-penalty").helped  # made before, so it costs nothing
+
+
+def test_without_trials_the_gate_decides():
+    suspicion = [finding("dead-units")]
+    assert diagnose(CASE, TRACE, suspicion, None)[0].severity == "info"
+    ruined = replace(TRACE, stopped="diverged: the loss")
+    assert diagnose(CASE, ruined, suspicion, None)[0].severity == "warning"
+
+
+@pytest.mark.parametrize(("name", "symptom"), [("no-penalty", "over-regularised"), ("he-init", "symmetric-weights")])
+def test_on_real_trainings(name, symptom):
+    lab = laboratory(ILL[name])
+    found = diagnose(ILL[name], lab.trace, [finding("learning-rate-too-high"), finding(symptom)], lab)
+    assert (found[0].symptom, found[0].confirmed, found[0].severity) == (symptom, True, "critical")

@@ -1,0 +1,256 @@
+"""Why: a trial must change one thing, be repeatable, and help exactly where the thing was wrong.
+
+In: cases with one known fault, and sound ones. Out: changed cases, trials.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from chainrule import Activation, Dense, Net
+from chainrule.doctor.changes import CHANGES, REMOVES
+from chainrule.doctor.diagnosis import REMEDIES, SCREEN
+from chainrule.doctor.judging import Verdict
+from chainrule.doctor.neighbours import suspicious
+from chainrule.doctor.records import SYMPTOMS, Case
+from chainrule.doctor.trials import Laboratory, held_out, ruined, train_and_judge, unseen
+from chainrule.doctor.watch import follow
+from chainrule.engines import Rows
+from chainrule.nn.initializers import Constant
+from chainrule.nn.layers import BatchNorm, Dropout, LayerNorm
+from chainrule.nn.losses import BinaryCrossEntropy, MeanSquared, SoftmaxCrossEntropy
+from chainrule.nn.optimizers import Adam, AdamW, ClassicalMomentum, GradientDescent
+from chainrule.nn.penalties import ClipNorm, Penalty
+from chainrule.nn.schedules import Cosine, Flat
+from chainrule.nn.step import Recipe
+from chainrule.train import Course
+
+
+def plane(layers=None, n=300, loss=None, task="xor", course=None, seed=0, **settings):
+    """Four quadrants of a square, two classes, as simple as a task can be that no linear network does."""
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(-1, 1, (n + 200, 2))
+    y = (X[:, 0] * X[:, 1] > 0) * 1.0 if task == "xor" else X.sum(axis=1)
+    loss = loss or (BinaryCrossEntropy() if task == "xor" else MeanSquared())
+    net = Net(2, layers or [Dense(16), Activation("relu"), Dense(1)])
+    recipe = Recipe(net, loss, settings.pop("optimizer", Adam()), batch_size=settings.pop("batch_size", 16), **settings)
+    rows, validation = Rows.of(recipe, X[:n], y[:n]), Rows.of(recipe, X[n:], y[n:])
+    return Case(recipe, rows, course or Course(40, 0.01), validation)
+
+
+def laboratory(case):
+    return Laboratory(case, follow(case))
+
+
+def test_names_are_known_wherever_they_stand():
+    assert set(SCREEN) | set(REMOVES) | {c for changes in REMEDIES.values() for c in changes} <= set(CHANGES)
+    assert set(REMEDIES) | set(SCREEN.values()) <= set(SYMPTOMS)
+
+
+SETTINGS = {
+    "rate/10": lambda c: c.course.learning_rate == pytest.approx(0.001),
+    "rate*100": lambda c: c.course.learning_rate == pytest.approx(1.0),
+    "usual-rate": lambda c: c.course.learning_rate == pytest.approx(0.001),
+    "clip": lambda c: c.recipe.clip == ClipNorm(1.0),
+    "larger-batch": lambda c: c.recipe.batch_size == 64,
+    "longer": lambda c: c.course.epochs == 120,
+    "shorter": lambda c: c.course.epochs == 20,
+    "stronger-penalty": lambda c: c.recipe.penalty == Penalty(l2=0.01),
+    "larger-network": lambda c: c.recipe.net.widths == (2, 64, 64, 1),
+    "smaller-network": lambda c: c.recipe.net.widths == (2, 4, 4, 1),
+    "tanh": lambda c: c.recipe.net.layers[:2] == (Dense(16, initializer="xavier"), Activation("tanh")),
+    "batch-norm": lambda c: isinstance(c.recipe.net.layers[1], BatchNorm),
+    "standardise-inputs": lambda c: np.allclose(c.rows.X.std(axis=0), 1, atol=1e-3),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_change_changes_one_thing(name):
+    case = plane()
+    changed = CHANGES[name](case)
+    assert SETTINGS[name](changed)
+    assert (changed.recipe.loss, changed.recipe.seed, len(changed.rows)) == (case.recipe.loss, 0, 300)
+
+
+NOTHING_TO_DO = [
+    "no-clip",
+    "no-penalty",
+    "no-dropout",
+    "unfreeze",
+    "constant-schedule",
+    "matching-loss",
+    "no-output-activation",
+    "no-hidden-softmax",
+    "add-bias",
+    "one-activation",
+    "add-nonlinearity",
+    "he-init",
+    "library-layers",
+    "usual-settings",
+    "adam",
+    "smaller-batch",
+    "fresh-statistics",
+    "layer-norm",
+    "relu",
+    "class-weights",
+    "standardise-targets",
+    "fewer-layers",
+]
+
+
+@pytest.mark.parametrize("name", NOTHING_TO_DO)
+def test_a_change_with_nothing_to_change_says_so(name):
+    assert CHANGES[name](plane()) is None
+
+
+def test_changes_that_take_something_away():
+    odd = plane(
+        [
+            Dense(8, initializer=Constant(0.1)),
+            BatchNorm(momentum=0.999),
+            Activation("tanh"),
+            Dropout(0.5),
+            Dense(1, bias=False),
+        ],
+        optimizer=AdamW(weight_decay=0.5),
+        penalty=Penalty(l1=1.0),
+        clip=ClipNorm(1e-3),
+        groups={"0.*": 0.0},
+        batch_size=128,
+        course=Course(40, 0.01, Cosine()),
+    )
+    net = {
+        name: CHANGES[name](odd).recipe.net.layers for name in ("he-init", "no-dropout", "fresh-statistics", "add-bias")
+    }
+    assert net["he-init"][0] == Dense(8, initializer="xavier")
+    assert not any(isinstance(layer, Dropout) for layer in net["no-dropout"])
+    assert net["fresh-statistics"][1] == BatchNorm()
+    assert net["add-bias"][-1].bias
+    assert isinstance(CHANGES["layer-norm"](odd).recipe.net.layers[1], LayerNorm)
+    assert CHANGES["unfreeze"](odd).recipe.groups == {}
+    assert CHANGES["no-clip"](odd).recipe.clip is None
+    assert CHANGES["smaller-batch"](odd).recipe.batch_size == 32
+    assert CHANGES["constant-schedule"](odd).course.schedule == Flat()
+    bare = CHANGES["no-penalty"](odd).recipe
+    assert (bare.penalty, bare.optimizer) == (Penalty(), AdamW(weight_decay=0.0))
+    assert CHANGES["usual-settings"](odd).recipe.optimizer == AdamW()
+
+
+def test_changes_of_the_output():
+    squashed = plane([Dense(8), Activation("relu"), Dense(1), Activation("sigmoid")])
+    assert CHANGES["no-output-activation"](squashed).recipe.net.layers[-1] == Dense(1, initializer="xavier")
+    rng = np.random.default_rng(0)
+    recipe = Recipe(Net(2, [Dense(3)]), MeanSquared())
+    hot = Rows.of(recipe, rng.normal(size=(30, 2)), np.eye(3)[np.arange(30) % 3])
+    matched = CHANGES["matching-loss"](Case(recipe, hot, Course(), hot))
+    assert matched.recipe.loss == SoftmaxCrossEntropy()
+    assert matched.rows.Y.tolist() == matched.validation.Y.tolist() == [0, 1, 2] * 10
+
+
+def test_targets_are_standardised_on_training_rows_alone():
+    case = plane(task="sum")
+    case = replace(case, rows=replace(case.rows, Y=case.rows.Y * 100 + 7), validation=replace(case.validation))
+    changed = CHANGES["standardise-targets"](case)
+    assert (changed.rows.Y.mean(), changed.rows.Y.std()) == (pytest.approx(0, abs=1e-5), pytest.approx(1, abs=1e-5))
+    expected = (case.validation.Y - case.rows.Y.mean()) / case.rows.Y.std()
+    np.testing.assert_allclose(changed.validation.Y, expected, atol=1e-5)
+
+
+def test_linear_stacks_get_activations():
+    layers = CHANGES["add-nonlinearity"](
+        plane([Dense(4), Dense(4), Activation("identity"), Dense(1)])
+    ).recipe.net.layers
+    assert [type(layer).__name__ for layer in layers] == ["Dense", "Activation", "Dense", "Activation", "Dense"]
+
+
+def test_rows_that_contradict_their_neighbours_are_found():
+    case = plane()
+    flipped = np.zeros(300, bool)
+    inside = np.abs(case.rows.X).min(axis=1) > 0.25
+    flipped[np.flatnonzero(inside)[:20]] = True
+    Y = np.where(flipped[:, None], 1 - case.rows.Y, case.rows.Y)
+    found = suspicious(replace(case.rows, Y=Y))
+    assert (found & flipped).sum() >= 17
+    assert (found & ~flipped & inside).sum() <= 3
+    assert len(CHANGES["drop-bad-rows"](replace(case, rows=replace(case.rows, Y=Y))).rows) == 300 - found.sum()
+
+
+ILL = {
+    "rate*100": plane(course=Course(40, 1e-5)),
+    "rate/100": plane(optimizer=GradientDescent(), course=Course(40, 100.0)),
+    "usual-settings": plane(optimizer=Adam(epsilon=30.0)),
+    "no-clip": plane(optimizer=ClassicalMomentum(), clip=ClipNorm(1e-4)),
+    "no-penalty": plane(penalty=Penalty(l2=1.0)),
+    "unfreeze": plane(
+        [Dense(2), Activation("relu"), Dense(16), Activation("relu"), Dense(1)], groups={"*": 0.0, "4.b": 1.0}
+    ),
+    "he-init": plane([Dense(16, initializer="zeros"), Activation("relu"), Dense(1, initializer="zeros")]),
+    "add-nonlinearity": plane([Dense(16), Dense(1)]),
+    "longer": plane(course=Course(2, 0.01)),
+    "no-dropout": plane([Dense(16), Activation("relu"), Dropout(0.9), Dense(1)]),
+    "larger-network": plane([Dense(2), Activation("relu"), Dense(1)]),
+    "smaller-batch": plane(batch_size=300),
+}
+
+
+@pytest.mark.parametrize("name", ILL)
+def test_the_remedy_helps_the_ill_and_not_the_healthy(name):
+    trial = laboratory(ILL[name]).trial(name, suspected=True)
+    assert trial.helped
+    assert trial.gain > 0.3
+    assert trial.changed[-1] < trial.unchanged[-1] or not np.isfinite(trial.unchanged[-1])
+
+
+@pytest.mark.parametrize("name", ["rate/10", "rate*10", "clip", "longer", "batch-norm", "larger-network", "tanh"])
+def test_no_remedy_helps_a_healthy_training(name):
+    trial = laboratory(plane(course=Course(100, 0.01))).trial(name)
+    assert not trial.helped
+
+
+def test_trials_repeat_bit_for_bit():
+    case = ILL["longer"]
+    first, second = (laboratory(case).trial("rate*10") for _ in range(2))
+    assert first == second
+
+
+def test_without_validation_rows_a_fifth_is_held_out():
+    case = replace(plane(), validation=None)
+    split = held_out(case)
+    assert (len(split.rows), len(split.validation)) == (240, 60)
+    together = np.concatenate([split.rows.X, split.validation.X])
+    np.testing.assert_array_equal(np.sort(together, axis=0), np.sort(case.rows.X, axis=0))
+    assert held_out(plane()).rows is not None
+
+
+def test_the_actual_training_stands_for_the_unchanged_one():
+    case = plane()
+    lab = laboratory(case)
+    ran = train_and_judge(case)
+    np.testing.assert_array_equal(lab.outcome().held_out.mistakes, ran.held_out.mistakes)
+    assert lab.outcome() is lab.actual
+
+
+def test_a_training_that_ended_in_nan_counts_as_a_constant():
+    verdict = Verdict(np.array([0.1, 3.0]), np.array([0.0, 2.0]))
+    assert ruined(verdict).losses.tolist() == [1.0, 3.0]
+    case = plane(optimizer=GradientDescent(), task="sum", course=Course(30, 1e4))
+    outcome = train_and_judge(case)
+    assert outcome.diverged
+    assert outcome.held_out.mistake >= 1.0
+
+
+def test_a_change_that_cannot_be_made_is_no_trial():
+    assert laboratory(plane(course=Course(2, 0.01))).trial("no-clip") is None
+
+
+def test_validation_rows_seen_in_training_are_left_out():
+    case = plane()
+    mixed = Rows(*(np.concatenate([a, b[:50]]) for a, b in zip(parts(case.validation), parts(case.rows), strict=True)))
+    assert len(unseen(replace(case, validation=mixed))) == 200
+    assert unseen(replace(case, validation=case.rows)) is None
+    assert unseen(case) is case.validation
+
+
+def parts(rows):
+    return rows.X, rows.Y, rows.c
