@@ -33,6 +33,9 @@ class Stub(Laboratory):
     def actual(self):
         return self._actual
 
+    def adds(self, first, second):
+        return (first, second) in self.gains
+
     def made(self, change):
         return change in self.asked
 
@@ -82,6 +85,15 @@ def test_a_peculiarity_wins_over_a_helping_hand():
     )
     assert found[0].symptom == "schedule-too-early"
     assert found[0].explains == ("learning-rate-too-low",)
+
+
+def test_a_second_cause_is_one_that_still_costs_when_the_first_is_mended():
+    gains = {"standardise-inputs": 0.8, "no-penalty": 0.7, ("standardise-inputs", "no-penalty"): True}
+    suspicions = [finding("over-regularised"), finding("unnormalised-inputs")]
+    found, _ = judged(suspicions, gains)
+    assert [(f.symptom, f.explains) for f in found] == [("unnormalised-inputs", ()), ("over-regularised", ())]
+    del gains["standardise-inputs", "no-penalty"]
+    assert judged(suspicions, gains)[0][0].explains == ("over-regularised",)
 
 
 def test_the_fix_is_the_change_that_helped():

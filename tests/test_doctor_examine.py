@@ -15,6 +15,7 @@ from chainrule import Activation, Dense, stack
 from chainrule.doctor import Report, Watch, case_of, examine, examine_case
 from chainrule.doctor.records import CannotLook, Rule
 from chainrule.errors import InvalidValueError
+from chainrule.nn.layers import Dropout
 from chainrule.nn.losses import BinaryCrossEntropy
 from chainrule.nn.optimizers import GradientDescent
 from chainrule.nn.penalties import Penalty
@@ -77,6 +78,14 @@ def test_a_broken_training_is_called_by_its_fault(symptom):
     assert report.verdict == "ill"
     assert symptom in (report.primary.symptom, *report.primary.explains), str(report)
     assert report.primary.symptom == symptom or symptom == "nan-loss"
+
+
+def test_two_faults_are_two_findings():
+    case = plane([Dense(16), Activation("relu"), Dropout(0.9), Dense(1)], penalty=Penalty(l2=0.3))
+    report = examine_case(case)
+    ill = [finding.symptom for finding in report.findings if finding.severity != "info"]
+    assert {"over-regularised", "dropout-too-high"} <= {*ill, *report.primary.explains}
+    assert report.primary.symptom in ("over-regularised", "dropout-too-high")
 
 
 def test_twins_of_training_rows_do_not_judge():

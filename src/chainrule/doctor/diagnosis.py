@@ -137,6 +137,24 @@ class Bench:
         best = max(trials, key=lambda trial: (trial.helped, trial.gain))
         return replace(finding, confirmed=best.helped, trials=_best_first(trials, best))
 
+    def second(self, first: Finding, finding: Finding) -> Finding | None:
+        """The finding as a second cause, where its remedy helps on top of the first one's; else None.
+
+        A second peculiarity may show only when the first is out of the way, so those that no trial bore out are asked too.
+        """
+        base = next((trial.change for trial in first.trials if trial.helped), "")
+        own = [trial for trial in finding.trials if trial.change in REMOVES and trial.change != base]
+        if self.lab is None or not base or not own:
+            return None
+        for trial in own:
+            if self.money <= 0:
+                return None
+            self.money -= self.lab.cost
+            if self.lab.adds(base, trial.change):
+                severity = "warning" if finding.severity == "info" else finding.severity
+                return replace(finding, severity=severity, confirmed=True, trials=_best_first(finding.trials, trial))
+        return None
+
     def trial(self, change: str, suspected: bool = False) -> Trial | None:
         """One trial, if it is affordable or already made."""
         if self.lab is None:
@@ -170,7 +188,7 @@ def diagnose(case: Case, trace: Trace, suspicions: Iterable[Finding], lab: Labor
         judged = merged([*_screened(bench, harmed, judged), *judged])
     if not any(f.severity != "info" and f.symptom not in EVIDENCE | OUTCOMES for f in judged):
         judged = _at_a_loss(judged, harmed)
-    return tuple(_ordered(judged))
+    return tuple(_ordered(judged, bench))
 
 
 def _own_loss(case: Case, harmed: bool) -> list[Finding]:
@@ -289,8 +307,11 @@ def _screened(bench: Bench, harmed: bool, known: Sequence[Finding]) -> list[Find
     return new
 
 
-def _ordered(findings: Sequence[Finding]) -> list[Finding]:
-    """The primary finding, what it does not explain, and information; each in the order of root causes."""
+def _ordered(findings: Sequence[Finding], bench: Bench) -> list[Finding]:
+    """The primary finding, what it does not explain, and information; each in the order of root causes.
+
+    A second cause is one whose remedy still helps when that of the primary is already made.
+    """
     ill = [f for f in findings if f.severity != "info"]
     infos = [f for f in findings if f.severity == "info"]
     causes = [f for f in ill if f.symptom not in EVIDENCE | OUTCOMES]
@@ -301,11 +322,15 @@ def _ordered(findings: Sequence[Finding]) -> list[Finding]:
     primary = min(strong or ill, key=lambda f: (not _peculiar(f), rank(f)))
     if primary.symptom in EVIDENCE:
         return [*sorted(ill, key=rank), *sorted(infos, key=rank)]
-    follows = [f for f in ill if f is not primary and f.symptom not in EVIDENCE]
-    named = tuple(f.symptom for f in sorted(follows, key=rank))
+    others = {f.symptom: bench.second(primary, f) for f in sorted(findings, key=rank) if f is not primary}
+    apart = [f for f in ill if f is not primary and f.symptom in EVIDENCE] + [
+        f for f in others.values() if f is not None
+    ]
+    kept = {f.symptom for f in apart}
+    follows = tuple(f.symptom for f in sorted(ill, key=rank) if f is not primary and f.symptom not in kept)
+    infos = [f for f in infos if f.symptom not in kept]
     ruled = tuple(f.symptom for f in infos if f.confirmed is False)
-    primary = replace(primary, explains=named, ruled_out=ruled, fix=_proven(primary))
-    apart = [f for f in ill if f.symptom in EVIDENCE]
+    primary = replace(primary, explains=follows, ruled_out=ruled, fix=_proven(primary))
     return [primary, *sorted(apart, key=rank), *sorted(infos, key=rank)]
 
 
@@ -314,7 +339,8 @@ def _peculiar(finding: Finding) -> bool:
     if finding.confirmed is None:
         return finding.symptom not in OUTCOMES
     tiny = finding.symptom == "batch-norm-tiny-batch"
-    return tiny or any(trial.helped and trial.change in REMOVES for trial in finding.trials)
+    short = finding.symptom == "undertrained" and finding.figures.get("steps", math.inf) < USUAL.few_steps
+    return tiny or short or any(trial.helped and trial.change in REMOVES for trial in finding.trials)
 
 
 def _proven(finding: Finding) -> Fix:

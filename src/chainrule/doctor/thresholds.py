@@ -29,7 +29,7 @@ class Thresholds:
     gain: float = 0.03
     """Mistakes that a change must take away, as a share of a constant's."""
 
-    relative_gain: float = 0.15
+    relative_gain: float = 0.2
     """Mistakes that a change must take away, as a share of those there were."""
 
     suspected_gain: float = 0.02
@@ -123,6 +123,9 @@ class Thresholds:
 
     still_improving: float = 0.05
     """Share by which the last tenth of the epochs lowers the loss."""
+
+    few_steps: int = 300
+    """Steps below which a training was short, whatever its loss did."""
 
     no_progress: float = 0.01
     """Share of the loss that a whole run must take away (S, T)."""

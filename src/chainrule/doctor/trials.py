@@ -106,7 +106,9 @@ class Laboratory:
         if not change and not again and self.whole and limit >= case.course.epochs:
             return self.actual
         try:
-            changed = CHANGES[change](case) if change else case
+            changed: Case | None = case
+            for name in change.split(" + ") if change else ():
+                changed = None if changed is None else CHANGES[name](changed)
             if changed is None:
                 return None
             own = max(1, min(changed.course.epochs, _scaled(limit, change)))
@@ -152,6 +154,14 @@ class Laboratory:
         if (change, suspected) not in self.trials:
             self.trials[change, suspected] = self._trial(change, suspected)
         return self.trials[change, suspected]
+
+    def adds(self, first: str, second: str) -> bool:
+        """Whether a second change helps where the first is already made, from both seeds."""
+        for again in (0, 1):
+            old, new = self.outcome(first, again), self.outcome(f"{first} + {second}", again)
+            if old is None or new is None or not self._better(second, old, new, False)[0]:
+                return False
+        return True
 
     def made(self, change: str) -> bool:
         """Whether the change was tried before."""
@@ -222,7 +232,7 @@ class Laboratory:
 
 def _scaled(limit: int, change: str) -> int:
     """A longer course may cost as many times more."""
-    return limit * 3 if change == "longer" else limit
+    return limit * 3 if "longer" in change else limit
 
 
 def train_and_judge(case: Case) -> Outcome:

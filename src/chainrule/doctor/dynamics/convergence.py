@@ -71,7 +71,7 @@ def undertrained(case: Case, trace: Trace | None) -> Finding | None:
     if trace.stopped or not np.isfinite(losses).all():
         return None
     steps = sum(epoch.steps for epoch in trace.epochs)
-    few = steps < 300
+    few = steps < USUAL.few_steps
     width = max(1, len(losses) // 10)
     curve = smooth(losses, width)
     fall = 0.0 if len(curve) <= width else (curve[-1 - width] - curve[-1]) / max(abs(curve[-1 - width]), 1e-12)
