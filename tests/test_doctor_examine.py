@@ -210,3 +210,14 @@ def test_a_job_is_a_case():
     assert (case.recipe, case.course.epochs, len(case.rows), len(case.validation)) == (job.recipe, 3, 100, 20)
     assert case.feature_names == ("x0", "x1")
     assert case.classes.tolist() == [0.0, 1.0]
+
+
+def test_scaling_before_the_doctor_holds_rows_out_is_no_leakage():
+    """It holds rows out itself where none are given; scaled inputs are what it asks for."""
+    draw = np.random.default_rng(0)
+    X = draw.normal(size=(300, 3))
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    y = (X[:, 0] > 0) * 1.0
+    report = examine(stack(3, [8], 1), X, y, loss=BinaryCrossEntropy(), learning_rate=0.01, epochs=20, trials=False)
+    assert "statistics-leakage" not in {finding.symptom for finding in report.findings}
+    assert "held rows out" in report.silenced["statistics-leakage"]

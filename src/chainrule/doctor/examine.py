@@ -85,6 +85,7 @@ def examine(
     if given is None and len(rows) >= 10:
         case = held_out(case)
         notes = (f"{len(case.validation or ())} of {len(rows)} rows were held out to judge by.",)
+        silence = {"statistics-leakage": "the doctor held rows out itself, after the scaling", **(silence or {})}
     report = replace_notes(examine_case(case, silence=silence, trials=trials, before=before), notes)
     if fix and report.primary is not None:
         from chainrule.doctor.repair import repair
