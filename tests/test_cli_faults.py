@@ -132,6 +132,16 @@ WRONG_USE = {
     "patience below zero": (["train", "digits", "--patience", -1], "--patience"),
     "clip of zero": (["train", "digits", "--clip-norm", 0], "--clip-norm must be in (0, inf) or None, got 0.0."),
     "smoothing of all": (["train", "digits", "--label-smoothing", 1], "--label-smoothing must be in [0, 1), got 1.0."),
+    "doctor's level": (["train", "digits", "--doctor", "wacth"], "Did you mean 'watch'?"),
+    "symptom to silence": (
+        ["doctor", "digits", "--silence", "overfiting=known"],
+        "doctor: --silence must be SYMPTOM=REASON with a symptom that the doctor knows, got 'overfiting=known'. Did you",
+    ),
+    "silence without a reason": (["train", "iris", "--silence", "overfitting="], "Give a reason."),
+    "doctor of nothing": (["doctor", "digitz"], "Did you mean 'digits'?"),
+    "doctor's own page nowhere": (["doctor", "iris", "--out", "nowhere/page.html"], "'nowhere' must exist"),
+    "one run to compare": (["compare", "run"], "RUN must be two run folders or more, got 1."),
+    "no runs to compare": (["compare", "one", "two"], "RUN must be a run folder, got 'one'. It has no config.json."),
     "target of built-in data": (["train", "digits", "--target", "digit"], "target must be left out"),
     "rows of none": (["explain", "4-2", "--rows", 0], "--rows"),
     "width of none": (["explain", "4-0-2"], "units must be a whole number in [1, inf), got 0."),
@@ -279,8 +289,8 @@ def test_disk_that_fills_up_leaves_no_run_folder(capsys, place, monkeypatch, fai
 
 
 def test_run_folder_that_cannot_be_written_is_refused_before_the_training(capsys, place, monkeypatch):
-    monkeypatch.setattr("chainrule.cli.training.os.access", lambda folder, mode: False)
-    monkeypatch.setattr("chainrule.cli.training.train_model", None)
+    monkeypatch.setattr("chainrule.cli.folders.os.access", lambda folder, mode: False)
+    monkeypatch.setattr("chainrule.cli.training.run_job", None)
     for out in ([], ["--out", "new"]):
         lines = refused(capsys, place, ["train", "iris", *out])
         assert len(lines) == 1
@@ -291,7 +301,7 @@ def test_interruption_has_its_own_exit_code(capsys, place, monkeypatch):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("chainrule.cli.training.load", interrupted)
+    monkeypatch.setattr("chainrule.cli.jobs.load", interrupted)
     assert cli.run(["train", "iris"]) == 130
     assert capsys.readouterr().err == "error: interrupted\n"
 
@@ -300,7 +310,7 @@ def test_fault_of_the_program_itself_is_not_hidden(monkeypatch):
     def broken(*arguments, **options):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("chainrule.cli.training.load", broken)
+    monkeypatch.setattr("chainrule.cli.jobs.load", broken)
     with pytest.raises(ZeroDivisionError):
         cli.run(["train", "iris"])
 

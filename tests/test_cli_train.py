@@ -14,7 +14,7 @@ import pytest
 from chainrule import cli
 from chainrule.io import load_model
 
-FILES = {"model.safetensors", "run.jsonl", "learning-curve.png", "config.json"}
+FILES = {"model.safetensors", "run.jsonl", "learning-curve.png", "config.json", "report.html", "doctor.json"}
 
 
 @pytest.fixture(autouse=True)

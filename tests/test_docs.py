@@ -30,7 +30,7 @@ def test_examples_in_docstrings(name):
 
 def test_python_blocks_of_the_readme_run_as_one_program():
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 5
     exec(compile("\n".join(blocks), "README.md", "exec"), {})
 
 

@@ -6,14 +6,16 @@ In: epochs, range tests, scores, confusion counts. Out: the data that the figure
 import io
 import math
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from page_records import case, finding, reading, report
 from rich.console import Console
 
-from chainrule.report import figures, terminal
-from chainrule.train import Epoch
+from chainrule.report import figures, notebook, terminal
+from chainrule.train import Epoch, Run
 from chainrule.train.range_test import RangeResult
 
 
@@ -98,3 +100,120 @@ def test_labels_are_text_and_not_markup():
     text = printed(terminal.confusion_table(np.eye(2, dtype=int), ["[red]a[/red]", "[/]"]))
     assert "[red]a[/red]" in text
     assert "[/]" in text
+
+
+def readings():
+    net = case().recipe.net
+    return [reading(net, i) for i in range(4)]
+
+
+def test_gradient_flow_draws_the_first_and_the_last_reading():
+    ax = figures.gradient_flow(Figure().subplots(), readings())
+    first, last = (line.get_ydata().tolist() for line in ax.lines)
+    assert first == last == [1e-3, 1e-2, 1e-1]
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["0 Dense", "1 relu", "2 Dense"]
+    assert ax.get_yscale() == "log"
+
+
+def test_update_ratios_are_logarithms_beside_the_line_at_minus_three():
+    ax = figures.update_ratios(Figure().subplots(), readings())
+    *layers, mark = ax.lines
+    assert [np.round(line.get_ydata(), 9).tolist() for line in layers] == [[-2, -3, -4, -5]] * 2
+    assert mark.get_ydata() == [-3, -3]
+
+
+def test_activation_bands_are_a_standard_deviation_wide():
+    ax = figures.activation_bands(Figure().subplots(), readings(), 1)
+    (mean,) = ax.lines
+    assert mean.get_ydata().tolist() == [0.5] * 4
+    (band,) = ax.collections
+    # rms² = mean² + deviation²; the last reading's rms is 4
+    top = max(y for _, y in band.get_paths()[0].vertices)
+    assert top == pytest.approx(0.5 + math.sqrt(16 - 0.25))
+    assert ax.get_title() == "1 relu"
+
+
+def test_a_last_reading_of_a_broken_training_is_left_out():
+    broken = replace(readings()[-1], layers=(), nonfinite="output of layer 0")
+    ax = figures.update_ratios(Figure().subplots(), [*readings(), broken])
+    assert len(ax.lines[0].get_xdata()) == 4
+
+
+def test_confusion_shows_counts_and_any_label():
+    ax = figures.confusion(Figure().subplots(), np.array([[3, 1], [0, 2]]), ["a$b$", "<b>"])
+    assert sorted(text.get_text() for text in ax.texts) == ["1", "2", "3"]
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["a$b$", "<b>"]
+    assert ax.images[0].get_array().tolist() == [[0.75, 0.25], [0, 1]]
+    assert figures.png(ax.figure).startswith(b"\x89PNG")
+
+
+def test_calibration_draws_shares_right_by_confidence():
+    P = np.array([[0.9, 0.1], [0.9, 0.1], [0.3, 0.7]])
+    ax = figures.calibration(Figure().subplots(), P, np.array([0, 1, 1]))
+    np.testing.assert_allclose(ax.lines[1].get_xydata(), [[0.7, 1.0], [0.9, 0.5]])
+
+
+def test_curves_on_given_axes():
+    ax = figures.curves(Figure().subplots(), [epoch(1, 2.0, 3.0), epoch(2, 1.0, 2.0)], "score")
+    assert ax.get_ylabel() == "accuracy"
+    assert [line.get_ydata().tolist() for line in ax.lines] == [[0.5, 0.5], [0.25, 0.25]]
+
+
+def test_a_card_in_the_terminal_tells_everything():
+    text = printed(terminal.card(finding()), 100)
+    told = (
+        "critical",
+        "The rate is too high",
+        "Steps overshoot.",
+        "loss 2.9",
+        "below 2.3",
+        "rate/10: helps",
+        "dead-units",
+    )
+    assert [words for words in (*told, "oscillating-loss", "Take a tenth.", "--lr 0.001") if words not in text] == []
+    assert "[red]" in printed(terminal.card(finding(title="[red]x")), 100)
+
+
+def test_the_verdict_is_one_line():
+    assert printed(terminal.verdict_line(report()), 100).strip() == "doctor: ill: The rate is too high (3 looks, 0 ms)"
+    assert printed(terminal.verdict_line(report(findings=[])), 100).startswith("doctor: healthy (")
+
+
+def test_any_table_in_the_terminal():
+    text = printed(terminal.plain_table(["setting", "[a]"], [["alpha", 0.123456], ["none"], ["x", None]]))
+    assert [line.split() for line in text.splitlines() if line.strip(" ─")] == [
+        ["setting", "[a]"],
+        ["alpha", "0.1235"],
+        ["none"],
+        ["x", "–"],
+    ]
+
+
+class Shell:
+    """What the notebook's shell is to `enable`."""
+
+    def __init__(self):
+        self.kinds = {}
+        self.display_formatter = self
+        self.formatters = {"text/html": self}
+
+    def for_type(self, kind, show):
+        self.kinds[kind] = show
+
+
+def test_notebooks_show_networks_runs_and_diagnoses_in_frames():
+    shell = Shell()
+    assert notebook.enable(shell)
+    of = report()
+    run = Run(of.trace.epochs, of.trace.final, 2, "", "reference", (), 1.0)
+    shown = {type(value): shell.kinds[type(value)](value) for value in (of, of.findings[0], of.case.recipe.net, run)}
+    assert len(shown) == 4
+    for text in shown.values():
+        assert text.startswith('<iframe srcdoc="&lt;!DOCTYPE html&gt;')
+        assert 'sandbox=""' in text
+        assert text.count("<") == 2
+
+
+def test_without_a_notebook_nothing_is_enabled(monkeypatch):
+    monkeypatch.setitem(sys.modules, "IPython", None)
+    assert notebook.enable() is False

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from chainrule.cli import benchmarks, facts, teaching, training, using
+from chainrule.cli import benchmarks, compare, doctor, facts, search, study, teaching, training, using
 
 app = typer.Typer(
     name="chainrule",
@@ -17,7 +17,11 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("train")(training.train)
+app.command("doctor")(doctor.doctor)
+app.command("compare")(compare.compare)
 app.command("lr-find")(training.lr_find)
+app.command("search")(search.search)
+app.command("study")(study.study)
 app.command("evaluate")(using.evaluate)
 app.command("predict")(using.predict)
 app.command("explain")(teaching.explain)

@@ -5,12 +5,17 @@ In: what the user typed. Out: typed options, settings, a place to print.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
-from typing import Annotated, Any
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from chainrule.errors import InvalidValueError, must_be
+from chainrule.doctor.records import SYMPTOMS
+from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
 from chainrule.pipeline import Settings
 
 _NETWORK = "Network"
@@ -57,6 +62,10 @@ Scaling = Annotated[str | None, typer.Option(help="columns, shared or none; pixe
 EngineName = Annotated[str, typer.Option("--engine", help="auto, or an engine's name (see chainrule info).")]
 Dtype = Annotated[str, typer.Option(help="float32 or float64.")]
 Seed = Annotated[int, typer.Option(help="Fixes the split, first weights, shuffles and masks.")]
+Silence = Annotated[
+    list[str] | None,
+    typer.Option(metavar="SYMPTOM=REASON", help="A finding not to be told, and why; may be given several times."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
 
@@ -142,3 +151,98 @@ def console(stderr: bool = False) -> Any:
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the user asks of a training: the options that `train` and `doctor` share, as they were typed."""
+
+    target: Target = None
+    task: TaskName = None
+    hidden: Hidden = "100"
+    activation: ActivationName = "relu"
+    initializer: Initializer = None
+    batch_norm: BatchNorm = False
+    layer_norm: LayerNorm = False
+    dropout: Dropout = 0.0
+    loss: LossName = "squared_error"
+    optimizer: Optimizer = "adam"
+    lr: Rate = "0.001"
+    schedule: ScheduleName = "constant"
+    epochs: Epochs = 100
+    batch_size: BatchSize = "auto"
+    alpha: Alpha = 0.0
+    clip_norm: ClipNorm = None
+    label_smoothing: LabelSmoothing = 0.0
+    class_weight: ClassWeight = None
+    patience: Patience = 20
+    test_fraction: TestFraction = 0.2
+    validation_fraction: ValidationFraction = 0.1
+    scaling: Scaling = None
+    engine: EngineName = "auto"
+    dtype: Dtype = "float32"
+    seed: Seed = 0
+
+    def settings(self, command: str) -> Settings:
+        """Checked settings; every fault in one error. A rate and a scaling that depend on the data come later."""
+        return checked(
+            command,
+            hidden_layer_sizes=hidden_sizes(self.hidden),
+            activation=self.activation,
+            initializer=self.initializer,
+            batch_norm=self.batch_norm,
+            layer_norm=self.layer_norm,
+            dropout=self.dropout,
+            loss=self.loss,
+            optimizer=self.optimizer,
+            learning_rate_init=learning_rate(self.lr) or Settings.learning_rate_init,
+            schedule=self.schedule,
+            batch_size=batch_size(self.batch_size),
+            max_iter=self.epochs,
+            alpha=self.alpha,
+            clip_norm=self.clip_norm,
+            label_smoothing=self.label_smoothing,
+            scaling=self.scaling or "columns",
+            engine=self.engine,
+            dtype=self.dtype,
+            seed=self.seed,
+            n_iter_no_change=max(self.patience, 1),
+        )
+
+
+def spread(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose parameter `wanted` is given on the command line as the options of `Wanted`."""
+    hints = get_type_hints(Wanted, include_extras=True)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    asked = [inspect.Parameter(f.name, keyword, default=f.default, annotation=hints[f.name]) for f in fields(Wanted)]
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        parameters += asked if parameter.name == "wanted" else [parameter.replace(kind=keyword)]
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        wanted = Wanted(**{f.name: given.pop(f.name) for f in fields(Wanted)})
+        command(wanted=wanted, **given)
+
+    signature = inspect.Signature(parameters)
+    run.__dict__["__signature__"] = signature
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    return run
+
+
+def silenced(command: str, texts: list[str] | None) -> dict[str, str]:
+    """Symptoms and reasons from `SYMPTOM=REASON`.
+
+    >>> silenced("doctor", ["no-validation=a demonstration"])
+    {'no-validation': 'a demonstration'}
+
+    Raises `InvalidValueError` for a symptom that does not exist, and where no reason is given.
+    """
+    pairs = [(text, *text.partition("=")[::2]) for text in texts or ()]
+    raise_all(_silence_fault(command, *pair) for pair in pairs if pair[1] not in SYMPTOMS or not pair[2].strip())
+    return {symptom: reason.strip() for _, symptom, reason in pairs}
+
+
+def _silence_fault(command: str, text: str, symptom: str, reason: str) -> str:
+    hint = "Give a reason." if symptom in SYMPTOMS else did_you_mean(symptom, SYMPTOMS)
+    return must_be(command, "--silence", "SYMPTOM=REASON with a symptom that the doctor knows", text, hint)

@@ -18,7 +18,7 @@ from chainrule.errors import did_you_mean, must_be, raise_all
 
 
 def study(
-    name: Annotated[str, typer.Argument(help="A study's name, several with commas, 'all', or 'list'.")],
+    name: Annotated[str, typer.Argument(help="A study's name, several with commas, 'all', 'papers', or 'list'.")],
     data: Annotated[str, typer.Option(help="digits, mnist, or any source of classes that `train` takes.")] = "digits",
     target: o.Target = None,
     seeds: Annotated[int, typer.Option(help="Runs of every arm, each with its own split and first weights.")] = 5,
@@ -30,15 +30,16 @@ def study(
     as_json: o.Json = False,
 ) -> None:
     """Run the lecture's claims as experiments; the same line again goes on from what is done."""
-    from chainrule.studies import STUDIES, Setting, run
+    from chainrule.studies import PAPERS, STUDIES, Setting, run
     from chainrule.studies.presenting import plain, write
 
     if name == "list":
         _list(as_json)
         return
-    names = list(STUDIES) if name == "all" else name.split(",")
-    raise_all(_faults(names, STUDIES, seeds, workers))
-    studies, setting = [STUDIES[each] for each in names], Setting(data, target, seeds, quick)
+    known = {**STUDIES, **PAPERS}
+    names = list({"all": STUDIES, "papers": PAPERS}.get(name, name.split(",")))
+    raise_all(_faults(names, known, seeds, workers))
+    studies, setting = [known[each] for each in names], Setting(data, target, seeds, quick)
     folder = out or Path("studies") / f"{Path(data).stem}{'-quick' if quick else ''}"
     began = time.perf_counter()
     with _progress(quiet=as_json) as told:
@@ -54,9 +55,12 @@ def study(
     o.console().print(f"{len(studies)} {'study' if len(studies) == 1 else 'studies'} in {seconds:.0f} s: {path}")
 
 
+_NAMES = "a study's name, 'all', 'papers' or 'list'"
+
+
 def _faults(names: list[str], known: Any, seeds: int, workers: int | None) -> list[str]:
     faults = [
-        must_be("study", "name", "a study's name, 'all' or 'list'", each, did_you_mean(each, (*known, "all", "list")))
+        must_be("study", "name", _NAMES, each, did_you_mean(each, (*known, "all", "papers", "list")))
         for each in names
         if each not in known
     ]
@@ -65,13 +69,14 @@ def _faults(names: list[str], known: Any, seeds: int, workers: int | None) -> li
 
 
 def _list(as_json: bool) -> None:
-    from chainrule.studies import STUDIES
+    from chainrule.studies import PAPERS, STUDIES
 
+    known = {**STUDIES, **PAPERS}
     if as_json:
-        o.print_json({name: {"title": s.title, "claim": s.claim, "source": s.source} for name, s in STUDIES.items()})
+        o.print_json({name: {"title": s.title, "claim": s.claim, "source": s.source} for name, s in known.items()})
         return
     out = o.console()
-    for name, each in STUDIES.items():
+    for name, each in known.items():
         out.print(f"[bold]{name:16}[/bold] {each.claim}")
 
 

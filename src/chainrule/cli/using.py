@@ -57,7 +57,7 @@ def evaluate(
         return
     out = o.console()
     out.print(terminal.scores_table({f"{len(X)} rows": scores}))
-    if trained.classes is not None and len(trained.classes) <= terminal.MOST_CLASSES:
+    if isinstance(trained.classes, np.ndarray) and len(trained.classes) <= terminal.MOST_CLASSES:
         out.print(terminal.confusion_table(confusion(trained, X, y), trained.classes.tolist()))
 
 
@@ -67,7 +67,7 @@ def _default_target(model: Model, source: str) -> str | None:
 
 def _labels(model: Model, y: Array) -> Array:
     """Labels as text where the model's are: a file in which every label happens to be a number is read as numbers."""
-    text = model.classes is not None and model.classes.dtype.kind in "OTU"
+    text = isinstance(model.classes, np.ndarray) and model.classes.dtype.kind in "OTU"
     return y.astype(np.str_) if text and y.dtype.kind in "iu" else y
 
 

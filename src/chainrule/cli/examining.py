@@ -1,0 +1,125 @@
+"""Why: a training that the command line made is examined with the same rows and settings, and mended in the same words.
+
+In: a job, its report. Out: the doctor's report; options that are better; what is printed of both.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from chainrule.cli import options as o
+from chainrule.cli.jobs import Job, case_of
+from chainrule.doctor import examine_case
+from chainrule.doctor.records import Case, Report
+from chainrule.doctor.repair import repair
+from chainrule.nn.penalties import ClipNorm
+from chainrule.nn.schedules import Flat
+from chainrule.report import terminal
+
+MOST_CARDS = 3
+"""Cards shown at once; the page has them all."""
+
+_IN_WORDS: Mapping[str, Mapping[str, Any]] = {
+    "standardise-inputs": {"scaling": "columns"},
+    "class-weights": {"class_weight": "balanced"},
+    "he-init": {"initializer": None},
+    "relu": {"activation": "relu"},
+    "tanh": {"activation": "tanh"},
+    "leaky-relu": {"activation": "leaky_relu"},
+    "batch-norm": {"batch_norm": True, "layer_norm": False},
+    "layer-norm": {"batch_norm": False, "layer_norm": True},
+    "no-dropout": {"dropout": 0.0},
+    "adam": {"optimizer": "adam"},
+    "usual-settings": {},
+    "usual-rate": {},
+    "add-nonlinearity": {"activation": "relu"},
+    "no-hidden-softmax": {"activation": "relu"},
+}
+"""Changes of the network and its rows as options; those of rate, length, batch and penalty are read off the mended case."""
+
+_READ_OFF = frozenset({
+    "rate/1000", "rate/100", "rate/10", "rate*10", "rate*100", "rate*1000", "usual-rate", "clip", "no-clip", "longer",
+    "shorter", "larger-batch", "smaller-batch", "no-penalty", "penalty/10", "stronger-penalty", "constant-schedule",
+    "usual-settings", "adam",
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cure:
+    """Options that are better, and everything that was tried for them."""
+
+    wanted: o.Wanted
+    log: tuple[str, ...]
+
+
+def examined(job: Job, epochs: int | None, silenced: Mapping[str, str], before: bool = False) -> Report:
+    """The report on a job, trained for so many epochs where an early stop kept those."""
+    follows = isinstance(job.ready().course().schedule, Flat)
+    case = case_of(job, job.ready(), epochs if follows else None)
+    return examine_case(case, silence=silenced, before=before)
+
+
+def cured(job: Job, wanted: o.Wanted, report: Report) -> Cure:
+    """What proves itself of the remedies for a report, as options; what has no option is named."""
+    mended = repair(report.case, report)
+    better = wanted
+    for change in mended.kept:
+        better = replace(better, **_IN_WORDS.get(change, {}))
+    if any(change in _READ_OFF for change in mended.kept):
+        better = replace(better, **_read_off(report.case, mended.case))
+    log = list(mended.log)
+    log += [f"{name} has no option of the command line" for name in mended.kept if name not in {*_IN_WORDS, *_READ_OFF}]
+    return Cure(better, tuple(log))
+
+
+def _read_off(old: Case, new: Case) -> dict[str, Any]:
+    """Options whose value in the mended case is another than before."""
+    found: dict[str, Any] = {}
+    if new.course.learning_rate != old.course.learning_rate:
+        found["lr"] = f"{new.course.learning_rate:g}"
+    if new.course.epochs != old.course.epochs:
+        found["epochs"] = new.course.epochs
+    if new.course.schedule != old.course.schedule and isinstance(new.course.schedule, Flat):
+        found["schedule"] = "constant"
+    if new.recipe.batch_size != old.recipe.batch_size:
+        found["batch_size"] = str(new.recipe.batch_size)
+    if new.recipe.penalty != old.recipe.penalty:
+        found["alpha"] = float(new.recipe.penalty.l2)
+    if new.recipe.clip != old.recipe.clip:
+        found["clip_norm"] = float(new.recipe.clip.limit) if isinstance(new.recipe.clip, ClipNorm) else None
+    return found
+
+
+def command_line(source: str, wanted: o.Wanted) -> str:
+    """The line that trains so.
+
+    >>> command_line("digits", o.Wanted(lr="0.01", batch_norm=True))
+    'chainrule train digits --batch-norm --lr 0.01'
+    """
+    words = ["chainrule", "train", source]
+    for f in fields(wanted):
+        value = getattr(wanted, f.name)
+        if value == f.default or value is None:
+            continue
+        name = {"lr": "--lr"}.get(f.name, "--" + f.name.replace("_", "-"))
+        words += [name] if value is True else [name, str(value)]
+    return shlex.join(words)
+
+
+def tell(out: Any, report: Report, folder: Path | None = None) -> None:
+    """The verdict in a line, and the first cards of what is wrong."""
+    out.print(terminal.verdict_line(report))
+    if report.healthy:
+        return
+    ill = [finding for finding in report.findings if finding.severity != "info"]
+    for finding in ill[:MOST_CARDS]:
+        out.print(terminal.card(finding))
+    more = len(report.findings) - min(len(ill), MOST_CARDS)
+    if more > 0:
+        out.print(f"{more} more in the report")
+    if folder is not None and any("Watched only" in note for note in report.notes):
+        out.print(f"chainrule doctor {shlex.quote(str(folder))} tries remedies", markup=False)
