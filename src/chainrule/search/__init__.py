@@ -1,0 +1,39 @@
+"""Why: the right learning rate, width and regularisation are found by trying, and trying is a machine's work.
+
+In: data and a space of settings. Out: the best configuration, how sure that is, and what mattered.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from chainrule.search.results import Final, Interval, RungScore, SearchResult, Trial
+from chainrule.search.space import Dimension, Space, default_space
+
+if TYPE_CHECKING:
+    from chainrule.search.driver import Board, search
+    from chainrule.search.question import Plan
+
+__all__ = [
+    "Board",
+    "Dimension",
+    "Final",
+    "Interval",
+    "Plan",
+    "RungScore",
+    "SearchResult",
+    "Space",
+    "Trial",
+    "default_space",
+    "search",
+]
+
+_PLACES = {"Board": "driver", "Plan": "question", "search": "driver"}
+"""Names that bring all of the package with them, imported on first use: a worker needs none of them."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PLACES:
+        return getattr(import_module(f"chainrule.search.{_PLACES[name]}"), name)
+    raise AttributeError(f"module 'chainrule.search' has no attribute {name!r}")

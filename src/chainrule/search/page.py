@@ -1,0 +1,181 @@
+"""Why: which values were good, and how sure that is, is seen sooner than it is read.
+
+In: a `SearchResult`. Out: the text of one page: best configuration, importance, parallel coordinates, slices, curves, table.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from chainrule.report.page.charts import Line, bars, framed, grid, lines, scatter, svg
+from chainrule.report.page.html import Section, code, facts, page, pairs, table
+from chainrule.report.page.markup import Html, joined, tag
+from chainrule.search.results import SearchResult, Trial, signed
+from chainrule.search.space import Dimension, shown
+
+_CURVES = 8
+_LINES = 200
+"""Trials drawn in parallel coordinates at most: the best."""
+
+
+def search_page(found: SearchResult, title: str, line: str) -> str:
+    """One self-contained page; `line` is the command that trains the best configuration."""
+    best = found.best
+    told = {"method": found.method, "trials": len(found.trials), "seconds": found.seconds}
+    if best is not None:
+        told[f"best validation {found.metric}"] = best.score
+    sections = (
+        _best(found, line),
+        _importance(found),
+        _coordinates(found),
+        _slices(found),
+        _curves(found),
+        _trials(found),
+    )
+    return page(title, sections, facts(told))
+
+
+def _best(found: SearchResult, line: str) -> Section | None:
+    if found.best is None:
+        return None
+    header = ("seed", f"validation {found.metric}", f"test {found.metric}", "epochs", "seconds")
+    rows = [
+        (
+            final.seed,
+            final.validation[found.metric],
+            (final.test or {}).get(found.metric, math.nan),
+            final.epochs,
+            final.seconds,
+        )
+        for final in found.finals
+    ]
+    values = {name: shown(value) for name, value in found.best.values.items()}
+    lead = (
+        f"Trial {found.best.number}, trained once more with {len(rows)} seeds: test {found.metric} {found.interval()} "
+        "(mean and 95 % interval). No test row was looked at before."
+    )
+    return Section(
+        "The best configuration", joined(pairs(values), code(line), table(header, rows) if rows else None), lead
+    )
+
+
+def _importance(found: SearchResult) -> Section | None:
+    if not found.importance:
+        return None
+    chart = bars("Share of the scores' variance", list(found.importance), list(found.importance.values()))
+    lead = "How much of the differences between trials each setting explains, alone or together with others."
+    return Section("What mattered", grid(chart, _progress(found)), lead)
+
+
+def _progress(found: SearchResult) -> Html:
+    """The best score so far, trial by trial."""
+    best, reached = math.nan, []
+    for trial in found.trials:
+        better = math.isnan(best) or signed(trial.score, found.metric) < signed(best, found.metric)
+        best = trial.score if better and not math.isnan(trial.score) else best
+        reached.append(best)
+    numbers = [float(trial.number) for trial in found.trials]
+    return lines("Best so far", [Line("best so far", numbers, reached)], x="trial", y=f"validation {found.metric}")
+
+
+def _coordinates(found: SearchResult) -> Section | None:
+    """One line a trial, through its values; the better, the more ink."""
+    trials, dimensions = found.ranked[:_LINES], found.space.dimensions
+    if len(trials) < 2 or not dimensions:
+        return None
+    width, height, top, bottom = 860.0, 280.0, 26.0, 40.0
+    gap = (width - 120.0) / len(dimensions)
+    at = [60.0 + gap * i for i in range(len(dimensions) + 1)]
+    heights = _heights(trials, found)
+    drawn = [
+        axis
+        for x, d in zip(at, [*dimensions, None], strict=True)
+        for axis in _axis(x, d, found, trials, top, height - bottom)
+    ]
+    for place, (trial, ups) in reversed(list(enumerate(zip(trials, heights, strict=True)))):
+        points = " ".join(
+            f"{x:.1f},{height - bottom - up * (height - top - bottom):.1f}" for x, up in zip(at, ups, strict=True)
+        )
+        ink = 0.15 + 0.85 * (1.0 - place / len(trials)) ** 3
+        name = tag("title", f"trial {trial.number}: {trial.score:.4f}")
+        drawn.append(
+            tag("g", name, tag("polyline", points=points, class_=f"line s{0 if place < 3 else 1}", stroke_opacity=ink))
+        )
+    picture = svg("Parallel coordinates", f"{len(trials)} trials over {len(dimensions)} settings", drawn, width, height)
+    lead = "Each line is a trial, through its values to its score; the three best have the first colour."
+    return Section("All values at once", framed("Parallel coordinates", picture, wide=True), lead)
+
+
+def _heights(trials: Sequence[Trial], found: SearchResult) -> list[list[float]]:
+    """Where each trial's line crosses each axis, from 0 to 1; the last axis is the score."""
+    scores = [trial.score for trial in trials]
+    low, span = min(scores), (max(scores) - min(scores)) or 1.0
+    return [[*(d.place(t.values[d.name]) for d in found.space.dimensions), (t.score - low) / span] for t in trials]
+
+
+def _axis(
+    x: float, dimension: Dimension | None, found: SearchResult, trials: Sequence[Trial], top: float, bottom: float
+) -> list[Html]:
+    """A vertical axis with its ends and its name; of the score where there is no dimension."""
+    scores = [trial.score for trial in trials]
+    ends = (min(scores), max(scores)) if dimension is None else (dimension.ends[0], dimension.ends[-1])
+    name = found.metric if dimension is None else dimension.name
+    return [
+        tag("line", x1=x, x2=x, y1=top, y2=bottom, class_="level"),
+        tag("text", shown(ends[1]), class_="mid", x=x, y=top - 6),
+        tag("text", shown(ends[0]), class_="mid", x=x, y=bottom + 14),
+        tag("text", name, class_="mid strong", x=x, y=bottom + 30),
+    ]
+
+
+def _slices(found: SearchResult) -> Section | None:
+    trials = found.ranked
+    if len(trials) < 2:
+        return None
+    charts = []
+    for d in found.space.dimensions:
+        x = [_across(d, trial) for trial in trials]
+        choices = ", ".join(f"{i} {shown(c)}" for i, c in enumerate(d.choices))
+        name = f"log10 {d.name}" if d.log else d.name
+        y = [trial.score for trial in trials]
+        charts.append(scatter(d.name, x, y, x_name=name, y_name=f"validation {found.metric}", note=choices))
+    return Section("One value at a time", grid(*charts), "Each point is a trial.")
+
+
+def _across(dimension: Dimension, trial: Trial) -> float:
+    value = trial.values[dimension.name]
+    if dimension.choices:
+        return float(dimension.choices.index(value))
+    return math.log10(value) if dimension.log else float(value)
+
+
+def _curves(found: SearchResult) -> Section | None:
+    drawn = [
+        Line(f"trial {t.number}", [float(e) for e, _ in t.curve], [s for _, s in t.curve])
+        for t in found.ranked[:_CURVES]
+    ]
+    if not drawn:
+        return None
+    chart = lines(f"Validation {found.metric} of the best", drawn, y=found.metric)
+    return Section("How they learned", grid(chart, _looks(found)), "Scores after each epoch, on the validation rows.")
+
+
+def _looks(found: SearchResult) -> Html | None:
+    """Where the rungs of a halving search cut: scores of all trials at the epochs they reached."""
+    points = [(float(r.epochs), r.score) for t in found.trials for r in t.rungs if math.isfinite(r.score)]
+    if all(len(trial.rungs) < 2 for trial in found.trials):
+        return None
+    x, y = [e for e, _ in points], [s for _, s in points]
+    return scatter("Scores at the rungs", x, y, x_name="epoch", y_name=f"validation {found.metric}")
+
+
+def _trials(found: SearchResult) -> Section:
+    names = [d.name for d in found.space.dimensions]
+    rows = [
+        (t.number, t.score, t.loss, t.epochs, t.seconds, t.state, *(shown(t.values[n]) for n in names), t.reason)
+        for t in (*found.ranked, *(t for t in found.trials if math.isnan(t.score)))
+    ]
+    return Section(
+        "Every trial", table(("trial", found.metric, "loss", "epochs", "seconds", "state", *names, "why"), rows)
+    )
