@@ -40,7 +40,8 @@ def test_golden_words(key, golden):
 
 
 def test_purposes_are_frozen():
-    assert {purpose.name: int(purpose) for purpose in Purpose} == {"INIT": 1, "SHUFFLE": 2, "DROPOUT": 3, "SPLIT": 4}
+    names = ("INIT", "SHUFFLE", "DROPOUT", "SPLIT", "SEARCH", "FOREST")
+    assert {purpose.name: int(purpose) for purpose in Purpose} == {name: i for i, name in enumerate(names, 1)}
 
 
 def test_golden_draws():

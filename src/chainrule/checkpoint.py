@@ -21,7 +21,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.engines import Rows
 from chainrule.errors import FormatError, InvalidValueError
-from chainrule.io.files import write_atomically
+from chainrule.io.files import locked, write_atomically
 from chainrule.nn import spec
 from chainrule.nn.step import Recipe, State, Sums
 from chainrule.train.loop import Course
@@ -55,27 +55,10 @@ def kept_in(folder: str | Path, run: str, every: float = 30.0) -> Iterator[Folde
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
+    hint = "Wait for it, or give this run a folder of its own."
+    taken = f"Checkpoint: folder {str(folder)!r} must be free, got one in use by another process. {hint}"
+    with locked(folder, taken):
         yield FolderKeeper(folder, run, every)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; the system lets go of it when the process ends, however it ends."""
-    try:
-        import fcntl
-    except ImportError:  # pragma: no cover  (no such locks on this system)
-        yield
-        return
-    with open(folder / "lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            hint = "Wait for it, or give this run a folder of its own."
-            raise InvalidValueError(
-                f"Checkpoint: folder {str(folder)!r} must be free, got one in use by another process. {hint}"
-            ) from None
-        yield
 
 
 class FolderKeeper:

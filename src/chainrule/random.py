@@ -26,6 +26,8 @@ class Purpose(IntEnum):
     SHUFFLE = 2
     DROPOUT = 3
     SPLIT = 4
+    SEARCH = 5
+    FOREST = 6
 
 
 def _word(value: Any) -> Array:

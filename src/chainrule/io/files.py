@@ -1,13 +1,14 @@
 """Why: a file is either whole or not there, whatever happens while it is written.
 
-In: a path and bytes. Out: the file, in place.
+In: a path and bytes, or a folder. Out: the file, in place; the folder, held by one process.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from chainrule.errors import InvalidValueError, MissingError, must_be
@@ -45,3 +46,22 @@ def _flush_folder(folder: Path) -> None:
                 os.fsync(handle)
             finally:
                 os.close(handle)
+
+
+@contextmanager
+def locked(folder: Path, refusal: str) -> Iterator[None]:
+    """Hold a folder's lock; the system lets go of it when the process ends, however it ends.
+
+    Raises `InvalidValueError` with the text `refusal` where another process holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # pragma: no cover  (no such locks on this system)
+        yield
+        return
+    with open(folder / "lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InvalidValueError(refusal) from None
+        yield

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from chainrule.errors import MissingError
-from chainrule.random import Stream
+from chainrule.random import Purpose, Stream
 from chainrule.search.results import Trial, signed
 from chainrule.search.space import Dimension, Space
 
@@ -27,9 +27,6 @@ STARTUP = 10
 
 _MOST_ANALYSED = 400
 """The time of the analysis grows with the square of the trials."""
-
-_FOREST = 6
-"""Number of the streams that seed Optuna's samplers."""
 
 
 class Sampler(Protocol):
@@ -111,7 +108,7 @@ class TreeSampler:
             self._study = optuna.create_study()
             for trial in self._known:
                 self._adopt(trial)
-        seed = int(Stream.from_seed(self._seed).fold(_FOREST, number).words(np, 1)[0])
+        seed = int(Stream.from_seed(self._seed).fold(Purpose.FOREST, number).words(np, 1)[0])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP)

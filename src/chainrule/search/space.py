@@ -19,7 +19,7 @@ from chainrule.arrays import Array
 from chainrule.constraints import Interval
 from chainrule.errors import FormatError, MissingError, did_you_mean, must_be, raise_all
 from chainrule.pipeline import Settings
-from chainrule.random import Stream
+from chainrule.random import Purpose, Stream
 
 _NOT_SEARCHED = {"seed", "engine", "early_stopping", "validation_fraction", "quantiles", "groups"}
 """Settings that say how a run is measured or where it is run, not how good it can be."""
@@ -32,8 +32,6 @@ NAMES = (*(f.name for f in fields(Settings) if f.name not in _NOT_SEARCHED), *_S
 
 _WHOLE = {"width", "depth", "batch_size", "accumulate", "max_iter", "n_iter_no_change"}
 _KEYS = {"low", "high", "log", "step", "choices"}
-_DRAW = 5
-"""Streams of the search, apart from those of `chainrule.random.Purpose`."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +144,7 @@ class Space:
 
     def draw(self, seed: int, number: int) -> dict[str, Any]:
         """The values of trial `number` of a random search: they follow from seed and number alone."""
-        return self.at(Stream.from_seed(seed).fold(_DRAW, number).uniform(len(self.dimensions)))
+        return self.at(Stream.from_seed(seed).fold(Purpose.SEARCH, number).uniform(len(self.dimensions)))
 
     def at(self, u: Array | Sequence[float]) -> dict[str, Any]:
         """Values from one share in (0, 1) for each dimension."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from chainrule.errors import FormatError, InvalidValueError, must_be
+from chainrule.io.files import locked
 from chainrule.search.results import RungScore, Trial
 
 FORMAT = 1
@@ -36,7 +37,8 @@ def opened(folder: Path, fingerprint: str, plain: Mapping[str, Any]) -> Iterator
     damaged database.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder), closing(sqlite3.connect(folder / "search.db", isolation_level=None)) as database:
+    taken = must_be("search", "out", "a free folder", str(folder), "Another process searches in it.")
+    with locked(folder, taken), closing(sqlite3.connect(folder / "search.db", isolation_level=None)) as database:
         try:
             # A kill loses nothing that was committed; a power cut may lose the last events, whose rungs are done again.
             database.execute("PRAGMA journal_mode = WAL")
@@ -47,23 +49,6 @@ def opened(folder: Path, fingerprint: str, plain: Mapping[str, Any]) -> Iterator
         except sqlite3.DatabaseError as error:
             raise FormatError(f"{folder / 'search.db'}: the search's database cannot be read. {error}.") from None
         yield store
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; the system lets go of it when the process ends, however it ends."""
-    try:
-        import fcntl
-    except ImportError:  # pragma: no cover  (no such locks on this system)
-        yield
-        return
-    with open(folder / "lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            hint = "Another process searches in it."
-            raise InvalidValueError(must_be("search", "out", "a free folder", str(folder), hint)) from None
-        yield
 
 
 class Store:

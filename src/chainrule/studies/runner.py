@@ -15,6 +15,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from chainrule.errors import must_be
+from chainrule.io.files import locked
 from chainrule.studies.study import Cell, Record, Results, Setting, Study
 
 Told = Callable[[Cell, int, int], None]
@@ -31,22 +33,32 @@ def run(
     """Do every cell that the folder has no record of; results by the name of the study.
 
     A cell that raises ends the whole with its error; what was done before is kept, and the same call goes on from there.
+
+    Raises `InvalidValueError` where another process works in the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    journal = folder / "records.jsonl"
-    known = dict(_read(journal))
+    with locked(folder, must_be("study", "out", "a free folder", str(folder), "Another process works in it.")):
+        known = _do(folder / "records.jsonl", studies, setting, workers, told)
     cells = [cell for study in studies for cell in study.cells(setting)]
-    missing = [cell for cell in cells if cell.key not in known]
+    return {
+        study.name: Results.of([(cell, known[cell.key]) for cell in cells if cell.study == study.name])
+        for study in studies
+    }
+
+
+def _do(
+    journal: Path, studies: Sequence[Study], setting: Setting, workers: int | None, told: Told
+) -> dict[str, Record]:
+    """Every record by its cell's key: those of the journal, and those that are missing there."""
+    known = dict(_read(journal))
+    missing = [cell for study in studies for cell in study.cells(setting) if cell.key not in known]
     with journal.open("a") as log:
         for done, (cell, record) in enumerate(_work(missing, workers or os.cpu_count() or 1), 1):
             known[cell.key] = record
             log.write(json.dumps({"key": cell.key, "record": record}) + "\n")
             log.flush()
             told(cell, done, len(missing))
-    return {
-        study.name: Results.of([(cell, known[cell.key]) for cell in cells if cell.study == study.name])
-        for study in studies
-    }
+    return known
 
 
 def _read(journal: Path) -> Iterator[tuple[str, Record]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -58,43 +58,49 @@ def followed(split: Split, recipe: Recipe, course: Course) -> dict[str, Any]:
 
     By epoch: training loss (as trained, with dropout), errors on validation rows (if any) and test rows, shares from 0 to
     1, and steps done. `cpu_seconds` are those of training in all threads, which another program on the machine hardly
-    changes. A loss that is not finite ends the run as `diverged`, with errors of 1.
+    changes. A loss that is not finite ends the run as `diverged`: its loss is infinite, its errors are 1.
     """
     rows = Rows.of(recipe, split.train.X, split.train.y)
     session = choose("auto", recipe)[0].compile(recipe, rows)
-    curves: dict[str, list[float]] = {"train_loss": [], "validation_errors": [], "test_errors": [], "steps": []}
+    held_out = {"validation": split.validation} if len(split.validation.y) else {}
+    parts = {**held_out, "test": split.test}
+    losses: list[float] = []
+    steps: list[int] = []
+    errors: dict[str, list[float]] = {of: [] for of in parts}
     began, spent, diverged = time.process_time(), 0.0, False
     with np.errstate(all="ignore"):
         for epoch in iterate(session, recipe, rows, course):
             spent += time.process_time() - began
             diverged = not epoch.finite
-            figures = (epoch.train_loss, _error(session, split.validation), _error(session, split.test), epoch.steps)
-            for curve, figure in zip(curves.values(), figures, strict=True):
-                curve.append(figure if math.isfinite(figure) else 1.0)
+            losses.append(math.inf if diverged else epoch.train_loss)
+            steps.append(epoch.steps)
+            for of, part in parts.items():
+                errors[of].append(1.0 if diverged else _error(session, part))
             began = time.process_time()
-    curves["steps"] = np.cumsum(curves["steps"]).tolist()
-    if not len(split.validation.y):
-        del curves["validation_errors"]
-    ends = {f"{of}_error": 1.0 if diverged else curves[f"{of}_errors"][-1] for of in ("validation", "test")
-            if f"{of}_errors" in curves}  # fmt: skip
-    return {**curves, **ends, "diverged": diverged, "cpu_seconds": round(spent, 2), "parameters": recipe.net.size}
+    return {
+        "train_loss": losses,
+        "steps": np.cumsum(steps).tolist(),
+        **{f"{of}_errors": curve for of, curve in errors.items()},
+        **{f"{of}_error": curve[-1] for of, curve in errors.items()},
+        "diverged": diverged,
+        "cpu_seconds": round(spent, 2),
+        "parameters": recipe.net.size,
+    }
 
 
 def _error(session: Session, part: Part) -> float:
-    return float((session.logits(part.X).argmax(axis=1) != part.y).mean()) if len(part.y) else math.nan
+    """Share of rows whose largest logit is another class's."""
+    return float((session.logits(part.X).argmax(axis=1) != part.y).mean())
 
 
-def best_rate(split: Split, recipe: Callable[[], Recipe], rates: Sequence[float], n: int, epochs: int = 1) -> float:
+def best_rate(split: Split, recipe: Recipe, rates: Sequence[float], n: int, epochs: int = 1) -> float:
     """The rate with the lowest training loss after a short run on the first n training rows.
 
     The loss is that of the last epoch; a rate that diverges is not taken.
     """
     short = replace(split, train=split.train.first(n), validation=split.validation.first(0), test=split.test.first(1))
-    return min(rates, key=lambda rate: _last_loss(followed(short, recipe(), Course(epochs, rate))))
-
-
-def _last_loss(record: dict[str, Any]) -> float:
-    return math.inf if record["diverged"] else float(record["train_loss"][-1])
+    ends = {rate: followed(short, recipe, Course(epochs, rate))["train_loss"][-1] for rate in rates}
+    return min(ends, key=lambda rate: float(ends[rate]))
 
 
 def ratio(values: Array) -> float:

@@ -49,9 +49,7 @@ _RATES = (0.01, 0.03, 0.1)
 def network(rule: Initializer, inputs: int, width: int, classes: int) -> Net:
     """Five hidden tanh layers, every weight by the rule."""
     plain = stack(inputs, (width,) * _DEPTH, classes, activation="tanh").layers
-    return Net(
-        inputs, [Dense(layer.units, initializer=rule) if isinstance(layer, Dense) else layer for layer in plain]
-    )
+    return Net(inputs, [Dense(layer.units, initializer=rule) if isinstance(layer, Dense) else layer for layer in plain])
 
 
 def signals(net: Net, part: Part, seed: int) -> dict[str, list[float]]:
@@ -60,7 +58,7 @@ def signals(net: Net, part: Part, seed: int) -> dict[str, list[float]]:
     The Jacobian is that of a hidden layer's output with respect to the layer's before, at the first row, for the second
     hidden layer on.
     """
-    w, buffers = net.init(seed)
+    w, _ = net.init(seed)
     views, ctx = net.parameters.views(w), Context(np, training=True, stream=Stream.from_seed(seed))
     own = [{k.split(".")[1]: v for k, v in views.items() if k.split(".")[0] == str(i)} for i in range(len(net.layers))]
     A, outputs, saved = part.X[:300].astype(np.float64), [], []
@@ -91,7 +89,7 @@ def _singular(W: Array, A: Array) -> float:
 
 
 def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
-    size = {"width": limited(setting, 200, 1000), "batch": 10, "epochs": limited(setting, 2, 5)}
+    size = {"width": limited(setting, 200, 1000), "batch": 10, "epochs": limited(setting, 2, 2)}
     return {name: {"rule": name, **size} for name in _RULES}
 
 
@@ -99,7 +97,7 @@ def _run(cell: Cell) -> dict[str, Any]:
     options, split = cell.options, images(cell.setting, cell.seed)
     net = network(_RULES[options["rule"]], split.inputs, options["width"], split.classes)
     recipe = Recipe(net, SoftmaxCrossEntropy(), GradientDescent(), batch_size=options["batch"], seed=cell.seed)
-    rate = best_rate(split, lambda: recipe, _RATES, limited(cell.setting, 2000, 5000))
+    rate = best_rate(split, recipe, _RATES, limited(cell.setting, 2000, 5000))
     record = followed(split, recipe, Course(options["epochs"], rate))
     return {**signals(net, split.train, cell.seed), "rate": rate, **record}
 
@@ -123,9 +121,7 @@ def _conclude(results: Results) -> Conclusion:
     )
     holds = kept["normalised"] > 2 * kept["customary"] and back["normalised"] > 2 * back["customary"]
     header, table = results.table(rate=("rate", 1, ""), test_error=("test_error", 100, "%"))
-    rows = tuple(
-        (*row, f"{kept[row[0]]:.3g}", f"{back[row[0]]:.3g}", f"{singular[row[0]]:.3g}") for row in table
-    )
+    rows = tuple((*row, f"{kept[row[0]]:.3g}", f"{back[row[0]]:.3g}", f"{singular[row[0]]:.3g}") for row in table)
     return Conclusion(sentence, holds, (*header, "activations kept", "gradients kept", "mean singular value"), rows)
 
 

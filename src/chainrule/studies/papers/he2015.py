@@ -9,6 +9,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from chainrule.nn.losses import SoftmaxCrossEntropy
 from chainrule.nn.net import stack
 from chainrule.nn.optimizers import ClassicalMomentum
@@ -35,34 +37,41 @@ def _run(cell: Cell) -> dict[str, Any]:
     net = stack(split.inputs, (options["width"],) * options["depth"], split.classes, initializer=options["rule"])
     recipe = Recipe(net, SoftmaxCrossEntropy(), ClassicalMomentum(0.9), batch_size=64, seed=cell.seed)
     runs = {rate: followed(split, recipe, Course(options["epochs"], rate)) for rate in _RATES}
-    rate = min(runs, key=lambda rate: math.inf if runs[rate]["diverged"] else runs[rate]["train_loss"][-1])
+    rate = min(runs, key=lambda rate: float(runs[rate]["train_loss"][-1]))
     return {"rate": rate, "classes": split.classes, **runs[rate]}
 
 
-def learned(results: Results, arm: str) -> bool:
-    """Whether the last training loss, mean over seeds, is below half of that of guessing, log of the classes."""
-    chance = math.log(results.of_arm(arm)[0]["classes"])
-    return bool(results.values(arm, "train_loss")[:, -1].mean() < 0.5 * chance)
+def awake(results: Results, arm: str) -> float:
+    """The first epoch whose training loss, mean over seeds, is below half of that of guessing; infinite without one.
+
+    Guessing among K classes costs log K.
+    """
+    below = results.values(arm, "train_loss").mean(axis=0) < 0.5 * math.log(results.of_arm(arm)[0]["classes"])
+    return float(np.argmax(below) + 1) if below.any() else math.inf
 
 
 def _conclude(results: Results) -> Conclusion:
-    told = []
-    for depth in _DEPTHS:
-        of = {rule: f"{rule}, {depth} layers" for rule in _RULES}
-        words = {rule: "learns" if learned(results, of[rule]) else "stalls" for rule in _RULES}
-        losses = {rule: results.values(of[rule], "train_loss")[:, -1].mean() for rule in _RULES}
-        told.append(
-            f"with {depth} hidden layers He's rule {words['He']} (training loss {losses['He']:.3g}) and Xavier's "
-            f"{words['Xavier']} ({losses['Xavier']:.3g})"
-        )
-    deepest = f"{_DEPTHS[-1]} layers"
-    holds = learned(results, f"He, {deepest}") and not learned(results, f"Xavier, {deepest}")
-    sentence = f"{'; '.join(told)}.".capitalize().replace("he's", "He's").replace("xavier", "Xavier")
+    epochs = {arm: awake(results, arm) for arm in results.arms}
+    losses = {arm: float(results.values(arm, "train_loss")[:, -1].mean()) for arm in results.arms}
+    told = {arm: f"{_learns(epochs[arm])} (training loss at the end {losses[arm]:.3g})" for arm in results.arms}
+    sentence = "; ".join(
+        f"With {d} hidden layers He's rule {told[f'He, {d} layers']} and Xavier's {told[f'Xavier, {d} layers']}"
+        for d in _DEPTHS
+    )
+    shallow, deep = (tuple(epochs[f"{rule}, {d} layers"] for rule in _RULES) for d in _DEPTHS)
+    holds = shallow[0] < shallow[1] < math.inf and deep[0] < math.inf == deep[1]
     header, table = results.table(rate=("rate", 1, ""), test_error=("test_error", 100, "%"))
-    first = {arm: estimate(results.values(arm, "train_loss")[:, 0]).text(3) for arm in results.arms}
     last = {arm: estimate(results.values(arm, "train_loss")[:, -1]).text(3) for arm in results.arms}
-    rows = tuple((*row, first[row[0]], last[row[0]]) for row in table)
-    return Conclusion(sentence, holds, (*header, "loss, first epoch", "loss, last epoch"), rows)
+    rows = tuple((*row, _epoch(epochs[row[0]]), last[row[0]]) for row in table)
+    return Conclusion(f"{sentence}.", holds, (*header, "epochs to half of guessing", "loss, last epoch"), rows)
+
+
+def _learns(epoch: float) -> str:
+    return f"learns from epoch {epoch:.0f} on" if math.isfinite(epoch) else "stalls"
+
+
+def _epoch(epoch: float) -> str:
+    return f"{epoch:.0f}" if math.isfinite(epoch) else "never"
 
 
 def _draw(results: Results) -> Mapping[str, Any]:

@@ -28,7 +28,7 @@ _OPTIMIZERS: Mapping[str, tuple[Optimizer, tuple[float, ...]]] = {
 
 
 def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
-    size = {"width": limited(setting, 200, 1000), "epochs": limited(setting, 5, 10)}
+    size = {"width": limited(setting, 200, 1000), "epochs": limited(setting, 5, 6)}
     return {name: {"optimizer": name, "rates": rates, **size} for name, (_, rates) in _OPTIMIZERS.items()}
 
 
@@ -37,7 +37,7 @@ def _run(cell: Cell) -> dict[str, Any]:
     net = stack(split.inputs, (options["width"],) * 2, split.classes, dropout=0.5)
     optimizer = _OPTIMIZERS[options["optimizer"]][0]
     recipe = Recipe(net, SoftmaxCrossEntropy(), optimizer, batch_size=128, seed=cell.seed)
-    rate = best_rate(split, lambda: recipe, options["rates"], limited(cell.setting, 6000, 20000), epochs=2)
+    rate = best_rate(split, recipe, options["rates"], limited(cell.setting, 6000, 20000), epochs=2)
     return {"rate": rate, **followed(split, recipe, Course(options["epochs"], rate))}
 
 

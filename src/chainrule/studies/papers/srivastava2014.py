@@ -22,15 +22,18 @@ from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
 from chainrule.train import Course
 
 _ARMS: Mapping[str, Mapping[str, Any]] = {
-    "no dropout": {"dropout": False, "max_norm": None, "rate": 0.003},
-    "dropout": {"dropout": True, "max_norm": None, "rate": 0.01},
-    "dropout, max-norm": {"dropout": True, "max_norm": 2.0, "rate": 0.01},
+    "no dropout": {"dropout": False, "max_norm": None, "rate": 0.01},
+    "dropout": {"dropout": True, "max_norm": None, "rate": 0.02},
+    "dropout, max-norm": {"dropout": True, "max_norm": 2.0, "rate": 0.04},
 }
 
 
 def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
-    size = {"width": limited(setting, 256, 1024), "epochs": limited(setting, 10, 25)}
-    return {name: {**options, **size} for name, options in _ARMS.items()}
+    size = {"width": limited(setting, 512, 1024), "epochs": limited(setting, 15, 16)}
+    return {
+        name: {**options, **size, "epochs": size["epochs"] // (1 if options["dropout"] else 2)}
+        for name, options in _ARMS.items()
+    }
 
 
 def network(inputs: int, classes: int, width: int, dropout: bool) -> Net:
