@@ -1,0 +1,55 @@
+"""Why: pages say where equations, references and notebooks belong; building the site puts them there.
+
+In: what mkdocs hands over at each stage. Out: pages with their equations drawn, notebooks beside the chapters.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import equations
+import notebooks
+import reference
+from mkdocs.structure.files import File
+
+_DRAWING = re.compile(r'<img alt="([^"]*)" src="([^"]*drawings/([\w-]+)\.svg)"[^>]*/?>')
+_DOCS = Path(__file__).parent.parent
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """A notebook beside each chapter."""
+    for chapter in sorted((_DOCS / "learn").glob("[0-9]*.md")):
+        text = _checked(notebooks.dumped(chapter, (config.site_url or "").rstrip("/")))
+        files.append(File.generated(config, f"learn/{chapter.stem}.ipynb", content=text))
+    return files
+
+
+def _checked(text: str) -> str:
+    """The notebook's text; raises where it is none."""
+    import nbformat
+
+    nbformat.validate(nbformat.reads(text, as_version=4))
+    return text
+
+
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
+    """Equations and references in place of their marks; a link to the notebook at a chapter's head."""
+    markdown = reference.expanded(equations.expanded(markdown))
+    path = Path(page.file.src_uri)
+    if path.parent.name == "learn" and path.name[0].isdigit():
+        title, rest = markdown.split("\n", 1)
+        markdown = f"{title}\n\n[This chapter as a notebook]({path.stem}.ipynb){{ .notebook }}\n{rest}"
+    return markdown
+
+
+def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
+    """LaTeX as MathML; drawings inside the page, so that they take its colours."""
+    return _DRAWING.sub(lambda image: _inside(image[3], image[1]), equations.mathml(html))
+
+
+def _inside(name: str, told: str) -> str:
+    source = (_DOCS / "drawings" / f"{name}.svg").read_text("utf-8")
+    labelled = source.replace("<svg ", f'<svg role="img" aria-label="{told}" ', 1)
+    return f'<span class="figure">{labelled}</span>'

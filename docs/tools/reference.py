@@ -1,0 +1,103 @@
+"""Why: the reference of public names is the docstrings, which the tests run; nothing is written twice.
+
+In: pages with marks such as `<!-- reference: chainrule.nn.losses -->`. Out: signatures and docstrings in their place.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import textwrap
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+MARK = re.compile(r"^<!-- reference: ([\w.]+)((?: \w+)*) -->$", re.MULTILINE)
+_BLOCK = re.compile(r"^(Forward|Backward|Shapes|Reference) {2,}")
+
+
+def expanded(markdown: str) -> str:
+    """A page with every module's public names in place of its mark; names behind the module limit them."""
+    return MARK.sub(lambda mark: "\n".join(_module(mark[1], mark[2].split())), markdown)
+
+
+def public(module: ModuleType) -> list[str]:
+    """`__all__`, or the classes and functions that the module defines without an underscore, in its order."""
+    if hasattr(module, "__all__"):
+        return list(module.__all__)
+    own = [name for name, thing in vars(module).items() if getattr(thing, "__module__", "") == module.__name__]
+    return [name for name in own if not name.startswith("_") and callable(getattr(module, name))]
+
+
+def _module(name: str, chosen: list[str]) -> Iterator[str]:
+    module = importlib.import_module(name)
+    for each in chosen or public(module):
+        yield from _thing(name, each, getattr(module, each))
+
+
+def _thing(module: str, name: str, thing: Any) -> Iterator[str]:
+    yield f"\n### {name} {{ #{module}.{name} }}\n"
+    yield f"```py\nfrom {module} import {name}\n{_signature(name, thing)}\n```\n"
+    yield described(inspect.getdoc(thing) or "")
+    if inspect.isclass(thing):
+        for method, inner in sorted(vars(thing).items(), key=lambda item: item[0]):
+            if not method.startswith("_") and (inspect.isfunction(inner) or isinstance(inner, property)):
+                yield from _method(name, method, inner)
+
+
+def _method(owner: str, name: str, inner: Any) -> Iterator[str]:
+    """A method or property, shorter than its class: no heading, indented text."""
+    call = name if isinstance(inner, property) else _signature(name, inner)
+    text = textwrap.indent(described(inspect.getdoc(inner) or ""), "    ")
+    yield f'\n??? method "`{owner}.{name}`"\n\n    ```py\n{textwrap.indent(call, "    ")}\n    ```\n\n{text}\n'
+
+
+def _signature(name: str, thing: Any) -> str:
+    """The call, one argument a line where it is long."""
+    try:
+        signature = inspect.signature(thing)
+    except (TypeError, ValueError):
+        return name
+    arguments = [_argument(each) for each in signature.parameters.values() if each.name != "self"]
+    kinds = [each.kind for each in signature.parameters.values() if each.name != "self"]
+    if inspect.Parameter.KEYWORD_ONLY in kinds and inspect.Parameter.VAR_POSITIONAL not in kinds:
+        arguments.insert(kinds.index(inspect.Parameter.KEYWORD_ONLY), "*")
+    given = signature.return_annotation
+    answer = "" if given in (inspect.Signature.empty, "None", None) else f" -> {_told(given)}"
+    line = f"{name}({', '.join(arguments)}){answer}"
+    return line if len(line) <= 88 else f"{name}(\n" + "".join(f"    {each},\n" for each in arguments) + f"){answer}"
+
+
+def _argument(parameter: inspect.Parameter) -> str:
+    """One argument: its name, type and default."""
+    stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+    kind = "" if parameter.annotation is inspect.Parameter.empty else f": {_told(parameter.annotation)}"
+    default = "" if parameter.default is inspect.Parameter.empty else f" = {parameter.default!r}"
+    return f"{stars}{parameter.name}{kind}{default}"
+
+
+def _told(annotation: Any) -> str:
+    return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+
+
+def described(doc: str) -> str:
+    """A docstring as Markdown: prose as it is, equations, shapes and sources as they stand, examples as code."""
+    return "\n\n".join(_paragraph(part) for part in re.split(r"\n\s*\n", doc) if part.strip())
+
+
+def _paragraph(part: str) -> str:
+    lines = part.splitlines()
+    if lines[0].lstrip().startswith(">>>"):
+        return "```pycon\n" + textwrap.dedent(part) + "\n```"
+    start = next((i for i, line in enumerate(lines) if _BLOCK.match(line)), None)
+    if start is None:
+        return _escaped(part)
+    prose = _escaped("\n".join(lines[:start])) + "\n\n" if start else ""
+    return f"{prose}```text\n" + "\n".join(lines[start:]) + "\n```"
+
+
+def _escaped(prose: str) -> str:
+    """What Markdown would read as marks, between backquotes left alone."""
+    parts = re.split(r"(`[^`]*`)", prose)
+    return "".join(part if part.startswith("`") else re.sub(r"([*_<\[\]#$])", r"\\\1", part) for part in parts)
