@@ -4,22 +4,26 @@ In: short runs. Out: files, calls and records held against the run's own epochs.
 """
 
 import math
+import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.callback import CallbackSupportMixin, ProgressBar, ScoringMonitor, with_callbacks
+from sklearn.base import clone
+from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from chainrule import Dense, Net
+from chainrule import Dense, Net, NetClassifier, NetRegressor
 from chainrule.callbacks import MLflowLogger, TensorBoardLogger, function
 from chainrule.callbacks.optional import optional
 from chainrule.callbacks.scikit_learn import ScikitLearnCallbacks
 from chainrule.callbacks.tensorboard import scalars
 from chainrule.engines import Rows
 from chainrule.errors import InvalidValueError, MissingError
-from chainrule.nn.losses import BinaryCrossEntropy, MeanSquared
+from chainrule.nn.losses import MeanSquared
 from chainrule.nn.step import Recipe
 from chainrule.train import Course, Monitor, train
 
@@ -147,29 +151,15 @@ def test_they_have_the_three_methods_of_a_monitor(monitor):
     assert {name for name in vars(Monitor) if not name.startswith("_")} <= set(dir(monitor))
 
 
-class Watched(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
-    """A classifier of two classes that trains with our loop under scikit-learn's callbacks."""
-
-    def __init__(self, epochs=3):
-        self.epochs = epochs
-
-    @with_callbacks
-    def fit(self, X, y):
-        self.classes_ = np.unique(y)
-        net = Net(X.shape[1], [Dense(1)])
-        recipe = Recipe(net, BinaryCrossEntropy(), batch_size=16)
-        watching = ScikitLearnCallbacks(
-            estimator=self, X=X, y=y, fitted=lambda epoch: {"net_": net, "w_": epoch.state().w.copy()}
-        )
-        rows = Rows.of(recipe, X, np.searchsorted(self.classes_, y).astype(float))
-        self.kept_ = []
-        keep = function(lambda epoch: self.kept_.append(epoch.state().w))
-        self.run_ = train(recipe, rows, Course(self.epochs, 0.3), monitors=[watching, keep], engine="reference")
-        self.net_, self.w_ = net, self.run_.state.w
-        return self
-
-    def predict(self, X):
-        return self.classes_[(self.net_(self.w_, np.zeros(0), X)[:, 0] > 0).astype(int)]
+def network(make=NetClassifier, **options):
+    usual = {
+        "hidden_layer_sizes": (),
+        "max_iter": 3,
+        "learning_rate_init": 0.3,
+        "random_state": 0,
+        "engine": "reference",
+    }
+    return make(**usual | options)
 
 
 @pytest.fixture
@@ -228,21 +218,103 @@ def test_one_monitor_serves_many_runs():
     assert recorder.told[first:] == recorder.told[:first]
 
 
-def test_scoring_monitor_scores_every_epochs_weights(two_classes):
+def test_an_estimators_callbacks_see_its_fit_and_no_other_call(two_classes):
+    recorder = Recorder(stop_after=2)
+    fitted = network().set_callbacks(recorder).fit(*two_classes)
+    assert recorder.told == ["setup", "begin fit 0", *EPOCH_BY_EPOCH, "end fit 0", "teardown"]
+    assert (fitted.n_iter_, fitted.run_.stopped) == (2, "a callback of scikit-learn asked to stop")
+    told = len(recorder.told)
+    fitted.partial_fit(*two_classes)
+    fitted.set_callbacks().fit(*two_classes)
+    assert len(recorder.told) == told
+
+
+def test_a_warm_start_is_a_fit_of_its_own(two_classes):
+    recorder = Recorder()
+    fitted = network(max_iter=2, warm_start=True, tol=0.0).set_callbacks(recorder).fit(*two_classes)
+    first = len(recorder.told)
+    fitted.fit(*two_classes)
+    assert (
+        recorder.told[first:]
+        == recorder.told[:first]
+        == ["setup", "begin fit 0", *EPOCH_BY_EPOCH, "end fit 0", "teardown"]
+    )
+
+
+def test_several_networks_are_tasks_of_their_own(two_classes):
+    recorder = Recorder()
+    network(n_networks=3, max_iter=2, tol=0.0).set_callbacks(recorder).fit(*two_classes)
+    assert recorder.told[:2] == ["setup", "begin fit 0"]
+    assert recorder.told[-2:] == ["end fit 0", "teardown"]
+    for number in range(3):
+        assert recorder.told.count(f"begin network {number}") == recorder.told.count(f"end network {number}") == 1
+    assert recorder.told.count("end epoch 1") == 3
+
+
+def test_callbacks_are_torn_down_when_a_fit_fails(two_classes):
+    recorder = Recorder()
+
+    def fails(epoch):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        network(callbacks=[function(fails)]).set_callbacks(recorder).fit(*two_classes)
+    assert recorder.told[-1] == "teardown"
+    with pytest.raises(InvalidValueError):
+        network(alpha=-1.0).set_callbacks(recorder).fit(*two_classes)
+
+
+@pytest.mark.parametrize(("make", "score"), [(NetClassifier, "accuracy"), (NetRegressor, "r2")])
+def test_scoring_monitor_scores_every_epochs_weights(two_classes, make, score):
     X, y = two_classes
-    monitor = ScoringMonitor(scoring="accuracy")
-    model = Watched(epochs=5).set_callbacks(monitor).fit(X, y)
-    scores = [row["accuracy"] for row in monitor.get_logs().data if row["task_name"] == "epoch"]
-    expected = [np.mean((model.net_(w, np.zeros(0), X)[:, 0] > 0) == (y == "yes")) for w in model.kept_]
+    y = y if make is NetClassifier else X[:, 0] - X[:, 1]
+    monitor, kept = ScoringMonitor(scoring=score), []
+    weights = np.linspace(0.0, 1.0, 60)
+    keep = function(lambda epoch: kept.append(epoch.state().w.copy()))
+    fitted = network(make, max_iter=5, callbacks=[keep]).set_callbacks(monitor).fit(X, y, sample_weight=weights)
+    rows = monitor.get_logs().data
+    scores = [row[score] for row in rows if row["task_name"] == "epoch"]
+    expected = []
+    for w in kept:
+        fitted.model_ = replace(fitted.model_, w=w)
+        expected.append(fitted.score(X, y, weights))
     assert scores == pytest.approx(expected)
     assert len(set(scores)) > 1
+    assert [row[score] for row in rows if row["task_name"] == "fit"] == scores[-1:]
 
 
-def test_scikit_learns_progress_bar_is_handed_down_by_a_search(two_classes, capsys):
+@pytest.mark.parametrize("n_networks", [1, 2])
+def test_scikit_learns_progress_bar_is_handed_down_by_a_search(two_classes, capsys, n_networks):
     X, y = two_classes
-    search = GridSearchCV(Watched(), {"epochs": [2, 3]}, cv=2).set_callbacks(ProgressBar(max_propagation_depth=None))
-    search.fit(X, y)
+    search = GridSearchCV(network(n_networks=n_networks), {"max_iter": [2, 3]}, cv=2)
+    search.set_callbacks(ProgressBar(max_propagation_depth=None)).fit(X, y)
     assert search.best_score_ > 0.6
     shown = capsys.readouterr().out
     assert "GridSearchCV" in shown
-    assert "Watched" in shown
+    assert "NetClassifier" in shown
+
+
+def test_a_pipeline_and_a_clone_hand_callbacks_on(two_classes):
+    recorder = Recorder()
+    original = network(max_iter=2).set_callbacks(recorder)
+    make_pipeline(StandardScaler(), clone(original)).fit(*two_classes)
+    assert recorder.told.count("end epoch 1") == 1
+
+
+def test_without_scikit_learns_interface_everything_else_works():
+    code = """
+import sklearn.callback
+del sklearn.callback.with_callbacks
+from chainrule import NetClassifier
+from chainrule.callbacks.scikit_learn import ScikitLearnCallbacks
+from chainrule.errors import MissingError
+network = NetClassifier((), max_iter=2).fit([[0.0], [1.0]], [0, 1])
+print(network.n_iter_, hasattr(network, "set_callbacks"))
+try:
+    network.set_params(callbacks=[ScikitLearnCallbacks()]).fit([[0.0], [1.0]], [0, 1])
+except MissingError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    told = "ScikitLearnCallbacks: scikit-learn must have callbacks, as version 1.9 does."
+    assert done.stdout.splitlines() == ["2 False", told]

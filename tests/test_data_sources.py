@@ -223,7 +223,7 @@ GOOD_IDX = idx_bytes(np.arange(6, dtype=np.uint8))
         (GOOD_IDX[:-1], "must be 14 bytes long, got 13"),
         (GOOD_IDX + b"1", "must be 14 bytes long, got 15"),
         (GOOD_IDX[:6], "bytes long, got 6"),
-        (gzip.compress(GOOD_IDX)[:-9], "intact gzip"),
+        (gzip.compress(GOOD_IDX, mtime=0)[:-9], "intact gzip"),
         (b"\x1f\x8b" + b"?" * 20, "intact gzip"),
     ],
 )
@@ -299,7 +299,7 @@ class Answer:
 
 
 def test_fetch_tries_the_next_mirror_and_keeps_only_whole_files(monkeypatch, tmp_path):
-    answers = {"https://a/f": Answer(b"damaged"), "https://b/f": Answer(gzip.compress(b"whole"))}
+    answers = {"https://a/f": Answer(b"damaged"), "https://b/f": Answer(gzip.compress(b"whole", mtime=0))}
     monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: answers[url])
     files = {"f": hashlib.sha256(b"whole").hexdigest()}
     faults = fetch(files, tmp_path / "x", ("https://a/",))

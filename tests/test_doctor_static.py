@@ -7,6 +7,7 @@ import math
 import re
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -25,10 +26,11 @@ from chainrule.nn.step import train_step
 from chainrule.train import Course
 
 
+@dataclass(frozen=True)
 class Softmax:
     """Over the columns, with the slope of an entry by itself, as someone might add it."""
 
-    needs = "A"
+    needs: ClassVar[str] = "A"
 
     def value(self, xp, Z):
         E = xp.exp(Z - Z.max(axis=-1, keepdims=True))
@@ -38,10 +40,11 @@ class Softmax:
         return A * (1.0 - A)
 
 
+@dataclass(frozen=True)
 class Half:
     """Linear although it has another name."""
 
-    needs = ""
+    needs: ClassVar[str] = ""
 
     def value(self, xp, Z):
         return 0.5 * Z

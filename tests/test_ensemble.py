@@ -15,6 +15,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from chainrule import Activation, Dense, Net
+from chainrule.callbacks import function
 from chainrule.engines import Rows, available
 from chainrule.ensemble import average, cores, spread, train_together
 from chainrule.errors import InvalidValueError
@@ -54,62 +55,103 @@ def test_networks_are_those_that_train_alone():
         np.testing.assert_array_equal(w, small(seed))
 
 
+def endless(begun=lambda: None, **options):
+    """A run that ends only when it is asked to; `begun` is called after its first epoch."""
+    X = np.linspace(-1, 1, 64)[:, None]
+    recipe = Recipe(Net(1, [Dense(1)]), MeanSquared(), **options)
+    telling = function(lambda epoch: begun() if epoch.number == 1 else None)
+    return train(recipe, Rows.of(recipe, X, X), Course(10**8), monitors=[telling], engine="reference")
+
+
 def test_the_first_error_surfaces_once_with_its_number_and_ends_the_others():
     begun, ended = threading.Event(), []
-
-    def endless():
-        begun.set()
-        try:
-            while True:
-                time.sleep(0.001)
-        finally:
-            ended.append(True)
 
     def fails():
         assert begun.wait(20)
         raise ZeroDivisionError("no such thing")
 
+    calls = [lambda: ended.append(endless(begun.set).stopped), fails, lambda: ended.append("never begun")]
     with pytest.raises(ZeroDivisionError, match="no such thing") as caught:
-        train_together([endless, fails, lambda: ended.append("never begun")], workers=2)
+        train_together(calls, workers=2)
     assert caught.value.__notes__ == ["Raised by network 1."]
-    assert ended == [True]
+    assert len(ended) == 1
+    assert ended[0].startswith("interrupted in epoch")
     with pytest.raises(ZeroDivisionError) as alone:
         train_together([lambda: 1 // 0])
     assert alone.value.__notes__ == ["Raised by network 0."]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="sends a signal")
-def test_ctrl_c_ends_all_of_them():
-    code = """
-import threading, time
-import numpy as np
-from chainrule import Dense, Net
-from chainrule.engines import Rows
+INTERRUPTED = """
+import signal, threading
+from test_ensemble import endless
 from chainrule.ensemble import train_together
-from chainrule.nn.losses import MeanSquared
-from chainrule.nn.step import Recipe
-from chainrule.train import Course, train
-recipe, X = Recipe(Net(4, [Dense(64), Dense(1)]), MeanSquared()), np.ones((256, 4))
-rows = Rows.of(recipe, X, X[:, :1])
-ready = threading.Barrier(3)
-def call():
-    ready.wait()
-    train(recipe, rows, Course(epochs=10**7))
+begun = threading.Semaphore(0)
 def tell():
-    ready.wait()
+    for _ in range({workers}):
+        begun.acquire()
     print("begun", flush=True)
+threading.Thread(target=tell, daemon=True).start()
+runs = train_together([lambda: endless(begun.release)] * 3, workers={workers})
+print([(run.stopped.split(" in ")[0], run.state.step > 0) for run in runs], threading.active_count(), flush=True)
+"""
+
+
+def child(code):
+    """A process that prints "begun" when it can be interrupted."""
+    path = os.pathsep.join([os.path.dirname(__file__), *sys.path])
+    ready = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": path},
+    )
+    assert ready.stdout.readline() == "begun\n", ready.stderr.read()
+    return ready
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends a signal")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_ends_those_that_began_and_keeps_what_they_learned(workers):
+    started = child(INTERRUPTED.format(workers=workers))
+    started.send_signal(signal.SIGINT)
+    out, error = started.communicate(timeout=60)
+    assert (out, error, started.returncode) == (f"{[('interrupted', True)] * workers} 1\n", "", 0)
+
+
+DEAF = """
+import signal, threading, time
+from chainrule.ensemble import train_together
+begun, release = threading.Barrier(3), threading.Event()
+def deaf():
+    begun.wait()
+    release.wait()
+    return 1
+def tell():
+    begun.wait()
+    print("begun", flush=True)
+    while signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        time.sleep(0.001)  # until the first one is taken in
+    print("asked", flush=True)
+    input()
+    release.set()
 threading.Thread(target=tell).start()
 try:
-    train_together([call, call], workers=2)
+    train_together([deaf, deaf, deaf], workers=2)
 except KeyboardInterrupt:
-    print("ended", threading.active_count(), flush=True)
+    print("raised", release.is_set(), flush=True)
 """
-    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert child.stdout.readline() == "begun\n"
-    time.sleep(0.3)
-    child.send_signal(signal.SIGINT)
-    out, error = child.communicate(timeout=60)
-    assert (out, error, child.returncode) == ("ended 1\n", "", 0)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends a signal")
+def test_a_second_ctrl_c_is_raised_when_the_threads_have_ended():
+    started = child(DEAF)
+    started.send_signal(signal.SIGINT)
+    assert started.stdout.readline() == "asked\n"
+    started.send_signal(signal.SIGINT)
+    out, error = started.communicate("release\n", timeout=60)
+    assert (out, error, started.returncode) == ("raised True\n", "", 0)
 
 
 def openmp_limits():

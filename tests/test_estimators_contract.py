@@ -162,6 +162,21 @@ def test_importances_and_slopes(make):
         np.testing.assert_allclose(gradients[:, 1], slope, rtol=1e-4, atol=1e-4)
 
 
+class Fixed(NetClassifier):
+    """A subclass with other arguments."""
+
+    def __init__(self, units=8, random_state=None):
+        super().__init__((units,), max_iter=5, engine="reference", random_state=random_state)
+        self.units = units
+
+
+def test_a_subclass_may_have_arguments_of_its_own(data):
+    fitted = clone(Fixed(units=5, random_state=0)).fit(*data)
+    assert fitted.get_params() == {"units": 5, "random_state": 0}
+    same = small(NetClassifier, hidden_layer_sizes=(5,)).fit(*data)
+    np.testing.assert_array_equal(fitted.predict_proba(data[0]), same.predict_proba(data[0]))
+
+
 @pytest.mark.parametrize("make", KINDS)
 def test_pickles_hold_no_data(make, tmp_path):
     sizes = []
@@ -177,6 +192,7 @@ def test_pickles_hold_no_data(make, tmp_path):
         joblib.dump(network, tmp_path / "network")
         np.testing.assert_array_equal(joblib.load(tmp_path / "network").predict(X), network.predict(X))
         sizes.append(len(pickle.dumps(network)))
+        np.testing.assert_array_equal(again.feature_importances_, network.feature_importances_)
     assert abs(sizes[1] - sizes[0]) < 100
 
 

@@ -3,12 +3,17 @@
 In: estimators with own validation rows, scores, starts, several networks. Out: equal numbers by another way.
 """
 
+import os
 import re
+import signal
+import subprocess
+import sys
+import warnings
 
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.datasets import load_breast_cancer, load_iris, make_multilabel_classification
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, make_multilabel_classification
 from sklearn.metrics import log_loss, make_scorer, roc_auc_score
 from sklearn.model_selection import cross_val_score, train_test_split
 
@@ -277,3 +282,89 @@ def test_groups_slow_layers_down(data):
     np.testing.assert_allclose(slow.intercepts_[1], start.intercepts_[1], atol=1e-9)
     with pytest.raises(InvalidValueError, match="groups must be patterns of parameter names"):
         network(groups={"9.*": 0.0}).fit(X, y)
+
+
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+def test_a_warning_points_at_the_line_that_asked(data, call):
+    wild = network(NetRegressor, optimizer="sgd", learning_rate_init=1e200, dtype="float32")
+    with np.errstate(all="ignore"), warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        getattr(wild, call)(*data)
+    assert [os.path.basename(each.filename) for each in told] == [os.path.basename(__file__)]
+
+
+INTERRUPTED = """
+import threading
+import numpy as np
+from sklearn.datasets import load_iris
+from chainrule import NetClassifier
+from chainrule.callbacks import function
+X, y = load_iris(return_X_y=True)
+begun = threading.Semaphore(0)
+def tell():
+    begun.acquire()
+    begun.acquire()
+    print("begun", flush=True)
+threading.Thread(target=tell, daemon=True).start()
+tenth = function(lambda epoch: begun.release() if epoch.number == 10 else None)
+network = NetClassifier((8,), n_networks=2, max_iter=10**8, tol=0.0, n_iter_no_change=10**8, callbacks=[tenth])
+network.set_params(random_state=0, learning_rate_init=0.01, engine="reference").fit(X, y, X_val=X[::3], y_val=y[::3])
+for run in network.runs_:
+    losses = [epoch.validation_loss for epoch in run.epochs if epoch.complete]
+    print(run.stopped.split(" in ")[0], len(losses) >= 10, run.best_epoch == 1 + int(np.argmin(losses)))
+print(network.score(X, y) > 0.7, len(network.model_.members), threading.active_count())
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends a signal")
+def test_ctrl_c_keeps_each_networks_best_epoch():
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
+    child = subprocess.Popen([sys.executable, "-c", INTERRUPTED], **pipes)
+    assert child.stdout.readline() == "begun\n", child.stderr.read()
+    child.send_signal(signal.SIGINT)
+    out, error = child.communicate(timeout=60)
+    assert (out.splitlines(), error) == (["interrupted True True", "interrupted True True", "True 2 1"], "")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return X[:500], y[:500]
+
+
+def test_a_sound_training_is_examined_as_healthy_and_the_estimator_stays_as_it_is(digits):
+    fitted = network(hidden_layer_sizes=(32,), scaling="shared", learning_rate_init=0.005)
+    before = dict(vars(fitted))
+    report = fitted.examine(*digits)
+    assert report.healthy
+    assert report.notes[0] == "100 of 500 rows were held out to judge by."
+    assert vars(fitted) == before
+
+
+@pytest.mark.parametrize("options", [{}, {"early_stopping": True, "validation_fraction": 0.2}])
+def test_a_rate_that_is_too_high_is_told(digits, options):
+    wild = network(scaling="shared", optimizer="sgd", learning_rate_init=30.0, **options)
+    report = wild.examine(*digits)
+    assert (report.verdict, report.primary.symptom) == ("ill", "learning-rate-too-high")
+
+
+def test_an_examination_is_of_what_fit_would_train(data):
+    X, y = data
+    own = {"X_val": X[::3], "y_val": y[::3], "sample_weight_val": np.linspace(0.5, 1.0, 50)}
+    options = {"class_weight": "balanced", "learning_rate_init": 0.05, "early_stopping": True, "max_iter": 60}
+    weights = np.linspace(0.1, 1.0, 150)
+    fitted = network(**options).fit(X, y, weights, **own)
+    report = network(**options).examine(X, y, weights, **own)
+    assert report.notes == ()
+    assert report.case.course.epochs == fitted.best_iteration_
+    np.testing.assert_allclose(report.trace.final.w, fitted.model_.w, rtol=1e-6)
+    with pytest.raises(InvalidValueError, match="scoring must be None without validation rows"):
+        network(scoring="accuracy").examine(X, y)
+
+
+def test_what_is_found_is_mended(digits):
+    X, y = (part[:200] for part in digits)
+    report = network(scaling="shared", learning_rate_init=1e-7).examine(X, y, fix=True)
+    assert report.healthy
+    assert any("kept" in note for note in report.notes)
