@@ -124,7 +124,7 @@ def _changed(case: Any, change: str) -> Any:
 
 def _mended_by_chance(case: Any, names: list[str], tries: int) -> Any:
     """As many changes as the doctor tried, drawn at random, each kept by the doctor's own proof on held-out rows."""
-    from chainrule.doctor import repair
+    from chainrule.doctor.repair import error, judged
 
     before: list[float] = []
     for change in names:
@@ -134,9 +134,9 @@ def _mended_by_chance(case: Any, names: list[str], tries: int) -> Any:
         if new is None:
             continue
         tries -= 1
-        before = before or [repair.error(case, i) for i in range(3)]
-        after = [repair.error(new, i) for i in range(3)]
-        if repair.judged(before, after, False)[0]:
+        before = before or [error(case, i) for i in range(3)]
+        after = [error(new, i) for i in range(3)]
+        if judged(before, after, False)[0]:
             case, before = new, after
     return case
 

@@ -37,9 +37,15 @@ _ARMS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+_AGAIN = ", every row"
+"""What an arm is called that learns from the validation rows too, once they have chosen; see `_conclude`."""
+
+
 def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
-    size = {"width": limited(setting, 256, 1024), "epochs": limited(setting, 10, 50)}
-    return {name: {**options, **size} for name, options in _ARMS.items()}
+    size = {"width": limited(setting, 256, 1024), "epochs": limited(setting, 10, 50), "held_out": 1 / 12}
+    arms = {name: {**options, **size} for name, options in _ARMS.items()}
+    more = {"held_out": 0.0, "epochs": limited(setting, 12, 60)}
+    return arms | {name + _AGAIN: {**options, **more} for name, options in arms.items()}
 
 
 def network(inputs: int, classes: int, width: int, norm: bool, dropout: float) -> Net:
@@ -51,7 +57,7 @@ def network(inputs: int, classes: int, width: int, norm: bool, dropout: float) -
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    options, split = cell.options, images(cell.setting, cell.seed, 1 / 12)
+    options, split = cell.options, images(cell.setting, cell.seed, options["held_out"])
     net = network(split.inputs, split.classes, options["width"], options["norm"], options["dropout"])
     recipe = Recipe(
         net,

@@ -55,7 +55,7 @@ def _conclude(results: Results) -> Conclusion:
     losses = {arm: float(results.values(arm, "train_loss")[:, -1].mean()) for arm in results.arms}
     told = {arm: f"{_learns(epochs[arm])} (training loss at the end {losses[arm]:.3g})" for arm in results.arms}
     sentence = "; ".join(
-        f"With {d} hidden layers He's rule {told[f'He, {d} layers']} and Xavier's {told[f'Xavier, {d} layers']}"
+        f"with {d} hidden layers He's rule {told[f'He, {d} layers']} and Xavier's {told[f'Xavier, {d} layers']}"
         for d in _DEPTHS
     )
     shallow, deep = (tuple(epochs[f"{rule}, {d} layers"] for rule in _RULES) for d in _DEPTHS)
@@ -63,7 +63,7 @@ def _conclude(results: Results) -> Conclusion:
     header, table = results.table(rate=("rate", 1, ""), test_error=("test_error", 100, "%"))
     last = {arm: estimate(results.values(arm, "train_loss")[:, -1]).text(3) for arm in results.arms}
     rows = tuple((*row, _epoch(epochs[row[0]]), last[row[0]]) for row in table)
-    return Conclusion(f"{sentence}.", holds, (*header, "epochs to half of guessing", "loss, last epoch"), rows)
+    return Conclusion(f"W{sentence[1:]}.", holds, (*header, "epochs to half of guessing", "loss, last epoch"), rows)
 
 
 def _learns(epoch: float) -> str:

@@ -50,8 +50,8 @@ def _conclude(results: Results) -> Conclusion:
     order = sorted(costs, key=lambda arm: costs[arm])
     epochs = results.values("Adam", "train_loss").shape[1]
     told = ", ".join(f"{arm} {costs[arm]:.3g}" for arm in order)
-    place = "lowest" if order[0] == "Adam" else f"number {order.index('Adam') + 1}"
-    sentence = f"After {epochs} epochs, each at its own best rate, Adam's training cost is the {place}: {told}."
+    place = "the lowest" if order[0] == "Adam" else f"number {order.index('Adam') + 1}"
+    sentence = f"After {epochs} epochs, each at its own best rate, Adam's training cost is {place}: {told}."
     header, table = results.table(rate=("rate", 1, ""), test_error=("test_error", 100, "%"))
     curves = {arm: estimate(results.values(arm, "train_loss")[:, 0]).text(3) for arm in results.arms}
     rows = tuple((*row, curves[row[0]], f"{costs[row[0]]:.3g}") for row in table)
