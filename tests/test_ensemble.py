@@ -90,8 +90,10 @@ def tell():
     for _ in range({workers}):
         begun.acquire()
     print("begun", flush=True)
-threading.Thread(target=tell, daemon=True).start()
+telling = threading.Thread(target=tell)
+telling.start()
 runs = train_together([lambda: endless(begun.release)] * 3, workers={workers})
+telling.join()
 print([(run.stopped.split(" in ")[0], run.state.step > 0) for run in runs], threading.active_count(), flush=True)
 """
 

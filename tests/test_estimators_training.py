@@ -305,10 +305,12 @@ def tell():
     begun.acquire()
     begun.acquire()
     print("begun", flush=True)
-threading.Thread(target=tell, daemon=True).start()
+telling = threading.Thread(target=tell)
+telling.start()
 tenth = function(lambda epoch: begun.release() if epoch.number == 10 else None)
 network = NetClassifier((8,), n_networks=2, max_iter=10**8, tol=0.0, n_iter_no_change=10**8, callbacks=[tenth])
 network.set_params(random_state=0, learning_rate_init=0.01, engine="reference").fit(X, y, X_val=X[::3], y_val=y[::3])
+telling.join()
 for run in network.runs_:
     losses = [epoch.validation_loss for epoch in run.epochs if epoch.complete]
     print(run.stopped.split(" in ")[0], len(losses) >= 10, run.best_epoch == 1 + int(np.argmin(losses)))

@@ -5,8 +5,8 @@ In: calls that each train one network. Out: what they return, in order; the mean
 
 from __future__ import annotations
 
-import ctypes
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +22,7 @@ from chainrule.arrays import Array
 from chainrule.constraints import COUNT
 from chainrule.engines.native import extension
 from chainrule.errors import InvalidValueError, must_be
+from chainrule.train.loop import interruptible, stopping_when
 
 T = TypeVar("T")
 
@@ -29,16 +30,21 @@ _LOOK, _SOON = 0.05, 0.0002
 """Seconds between two looks: at threads that work, so that Ctrl-C is noticed on every system; at threads about to end."""
 
 
-def train_together(calls: Sequence[Callable[[], T]], workers: int | None = None) -> list[T]:
+def train_together(
+    calls: Sequence[Callable[[], T]],
+    workers: int | None = None,
+    signals: Sequence[signal.Signals] = (signal.SIGINT,),
+) -> list[T]:
     """Run calls at the same time on threads; what they return, in their order.
 
     `workers` None takes as many threads as the machine's cores and OpenMP's limit allow, at most one for each call; each
     call then computes with its share of the cores, mostly one. The compiled engine holds no lock while it computes; the
     reference engine, which is Python, gains less.
 
-    An error of a call ends the others and is raised as it is, with a note that tells the call's number. Ctrl-C ends all
-    calls and is raised: signals reach the main thread only, so that a run on another thread cannot keep what it
-    learned by itself.
+    Ctrl-C, or another of the `signals`, ends every run of `chainrule.train` in the calls between two batches, and what was
+    learned is kept, as in a single run; no further call begins, so that only the first calls' answers come back. A second
+    one is raised once the threads have ended. An error of a call ends the runs of the others and is raised as it is, with
+    a note that tells the call's number.
 
     Raises     `InvalidValueError` for fewer than one worker
     Reference  [hansen1990], [lakshminarayanan2017] for what several networks are good for
@@ -48,17 +54,18 @@ def train_together(calls: Sequence[Callable[[], T]], workers: int | None = None)
     """
     if workers is not None and not COUNT.allows(workers):
         raise InvalidValueError(must_be("train_together", "workers", f"{COUNT} or None", workers))
-    allowed = cores()
-    count = min(len(calls), workers or allowed)
-    if count <= 1:
-        return [_numbered(i, call) for i, call in enumerate(calls)]
-    work = _Work(iter(enumerate(calls)))
-    threads = [threading.Thread(target=work.take, args=(max(1, allowed // count),), daemon=True) for _ in range(count)]
-    with threadpool_limits(1, user_api="blas"):
-        _watch(work, threads)
+    count = min(len(calls), workers or cores())
+    with interruptible(*signals) as asked:
+        work = _Work(iter(enumerate(calls)), asked)
+        if count <= 1:
+            work.take()
+        else:
+            _share(work, count)
     if work.failed:
         raise work.failed[0]
-    return [work.done[i] for i in range(len(calls))]
+    if calls and not work.done:
+        raise KeyboardInterrupt
+    return [work.done[i] for i in sorted(work.done)]
 
 
 def cores() -> int:
@@ -74,24 +81,26 @@ def cores() -> int:
 
 @dataclass(frozen=True)
 class _Work(Generic[T]):
-    """Calls that threads take one after the other, and what came of them."""
+    """Calls that threads take one after the other until `asked` says stop, and what came of them."""
 
     calls: Iterator[tuple[int, Callable[[], T]]]
+    asked: Callable[[], bool]
     done: dict[int, T] = field(default_factory=dict)
     failed: list[BaseException] = field(default_factory=list)
     taking: threading.Lock = field(default_factory=threading.Lock)
-    ended: SimpleQueue[int] = field(default_factory=SimpleQueue)
 
-    def take(self, threads: int) -> None:
-        """Run calls until there are none, or one failed; OpenMP's limit is one of each thread."""
-        threadpool_limits(threads, user_api="openmp")
+    def over(self) -> bool:
+        """Whether runs are to end and no call is to begin."""
+        return bool(self.failed) or self.asked()
+
+    def take(self) -> None:
+        """Run calls until there are none, or all is over."""
         try:
-            while not self.failed and (taken := self._next()):
-                self.done[taken[0]] = _numbered(*taken)
+            with stopping_when(self.over):
+                while not self.over() and (taken := self._next()):
+                    self.done[taken[0]] = _numbered(*taken)
         except BaseException as error:
             self.failed.append(error)
-        finally:
-            self.ended.put(threads)
 
     def _next(self) -> tuple[int, Callable[[], T]] | None:
         with self.taking:
@@ -107,30 +116,30 @@ def _numbered(number: int, call: Callable[[], T]) -> T:
         raise
 
 
-def _watch(work: _Work[Any], threads: Sequence[threading.Thread]) -> None:
-    """Wait for all threads; end all when one failed, or when this thread is interrupted."""
-    running = len(threads)
-    try:
-        for thread in threads:
-            thread.start()
-        while running and not work.failed:
-            with suppress(Empty):
-                work.ended.get(timeout=_LOOK)
-                running -= 1
-    except BaseException as error:
-        work.failed.insert(0, error)
-    if work.failed:
-        _end(threads)
-    while any(thread.is_alive() for thread in threads):  # in 3.11 an interrupted join takes a thread for dead
-        time.sleep(_SOON)
+def _share(work: _Work[Any], count: int) -> None:
+    """Let so many threads do the work, and wait for them; the second Ctrl-C is a failure, which ends them."""
+    ended, share = SimpleQueue[None](), max(1, cores() // count)
 
+    def take() -> None:
+        try:
+            threadpool_limits(share, user_api="openmp")  # OpenMP's limit is one of each thread
+            work.take()
+        finally:
+            ended.put(None)
 
-def _end(threads: Sequence[threading.Thread]) -> None:
-    """Raise KeyboardInterrupt in the threads that still run, at their next line of Python."""
-    for thread in threads:
-        if thread.is_alive() and thread.ident is not None:
-            identity = ctypes.c_ulong(thread.ident)
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(identity, ctypes.py_object(KeyboardInterrupt))
+    threads, running = [threading.Thread(target=take, daemon=True) for _ in range(count)], count
+    with threadpool_limits(1, user_api="blas"):
+        try:
+            for thread in threads:
+                thread.start()
+            while running:
+                with suppress(Empty):
+                    ended.get(timeout=_LOOK)
+                    running -= 1
+        except BaseException as error:
+            work.failed.insert(0, error)
+        while any(thread.is_alive() for thread in threads):  # in 3.11 an interrupted join takes a thread for dead
+            time.sleep(_SOON)
 
 
 def average(answers: Sequence[Array], weights: Sequence[float] | None = None) -> Array:

@@ -1,18 +1,109 @@
 """Why: scikit-learn 1.9 has callbacks of its own (progress bars, score logs); the same ones can watch a network's epochs.
 
-In: those callbacks, or an estimator that they were set on. Out: a monitor that calls them.
+In: those callbacks, or an estimator that they were set on. Out: monitors that call them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from sklearn.base import BaseEstimator
-from sklearn.callback import CallbackSupportMixin, with_callbacks
 
+from chainrule.errors import MissingError
 from chainrule.train import Decision, Epoch
+
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:  # scikit-learn calls this interface experimental: a release may do without it
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Adds nothing: this scikit-learn has no callbacks."""
+
+    def with_callbacks(method: Any) -> Any:
+        """The method as it is."""
+        return method
+
+
+__all__ = ["CallbackSupportMixin", "Epochs", "Fitted", "ScikitLearnCallbacks", "Task", "fit_task", "with_callbacks"]
+
+Fitted = Callable[[Epoch], Mapping[str, Any]]
+"""The attributes with which a copy of the estimator predicts with an epoch's weights."""
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A task of which an estimator's callbacks are told, with the rows that are trained on: `X`, `y`, `metadata`."""
+
+    estimator: Any
+    context: Any
+    rows: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def begin(self) -> None:
+        """Tell that it begins."""
+        self.context.call_on_fit_task_begin(estimator=self.estimator, **self.rows)
+
+    def end(self, fitted: Callable[[], Mapping[str, Any]] | None = None) -> bool:
+        """Tell that it ended; whether a callback asks to stop. The copy that predicts is made only if one asks for it."""
+        told = self.context.call_on_fit_task_end(
+            estimator=self.estimator, **self.rows, reconstruction_attributes=fitted
+        )
+        return bool(told)
+
+    def part(self, name: str, number: int | None = None, parts: int = 0) -> Task:
+        """A task within this one, of so many parts; numbered by itself unless the parts go on at the same time."""
+        return Task(self.estimator, self.context.subcontext(name, number, parts), self.rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Epochs:
+    """A monitor that makes every epoch of a run a part of a task; a callback that answers True stops the run.
+
+    The run begins and ends the task too, unless it is `opened` already.
+    """
+
+    task: Task
+    fitted: Fitted | None = None
+    opened: bool = False
+
+    def start(self, epochs: int) -> None:
+        """The task begins."""
+        if not self.opened:
+            self.task.begin()
+
+    def observe(self, memory: None, epoch: Epoch) -> tuple[None, Decision]:
+        """One part."""
+        part, fitted = self.task.part("epoch"), self.fitted
+        part.begin()
+        stop = part.end(None if fitted is None else lambda: fitted(epoch))
+        return None, Decision(stop="a callback of scikit-learn asked to stop" if stop else "")
+
+    def end(self, memory: None) -> None:
+        """The task ends."""
+        if not self.opened:
+            self.task.end()
+
+
+@contextmanager
+def fit_task(estimator: Any, epochs: int, networks: Sequence[Fitted], **rows: Any) -> Iterator[list[list[Epochs]]]:
+    """Tell the callbacks that were set on an estimator, or handed down to it, of its fit; gives each network's monitors.
+
+    The fit is a task whose parts are epochs, or of several networks a task for each of them, whose parts are epochs. The
+    estimator has `CallbackSupportMixin`, and its `fit` has `with_callbacks`. Where no callbacks are set there is nothing
+    to tell, and no monitor.
+    """
+    if not getattr(estimator, "_skl_callbacks", ()):
+        yield [[] for _ in networks]
+        return
+    alone = len(networks) == 1
+    parts = epochs if alone else len(networks)
+    whole = Task(estimator, estimator._init_callback_context(max_subtasks=parts, sequential_subtasks=alone), rows)
+    whole.begin()
+    tasks = [whole] if alone else [whole.part("network", i, epochs) for i in range(parts)]
+    yield [[Epochs(task, fitted, opened=alone)] for task, fitted in zip(tasks, networks, strict=True)]
+    whole.end(dict)
 
 
 class Network(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
@@ -25,14 +116,15 @@ class Network(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
 
 @dataclass(frozen=True, eq=False)
 class ScikitLearnCallbacks:
-    """Calls scikit-learn's callbacks before and after the run and every epoch; one that answers True stops the run.
+    """Calls scikit-learn's callbacks before and after a run and every epoch; one that answers True stops the run.
 
-    With `callbacks` alone it needs no estimator, which is enough for `ProgressBar`. An estimator whose class has
-    `CallbackSupportMixin`, and `with_callbacks` on the `fit` that makes this monitor, passes itself: then the callbacks
-    are those set on it or handed down from a search or pipeline around it. `ScoringMonitor` also needs the rows `X`, `y`,
-    and `fitted`, which gives the attributes that make a copy of the estimator predict with an epoch's weights.
+    For runs without an estimator: `NetClassifier` and `NetRegressor` have `set_callbacks` themselves, and take those that
+    a search or a pipeline hands down. Callbacks that need one that predicts, such as `ScoringMonitor`, do nothing here.
 
-    Scikit-learn calls this interface experimental and may change it in any release; nothing else here depends on it.
+    Scikit-learn calls this interface experimental and may change it in any release; nothing outside this module depends
+    on it.
+
+    Raises `MissingError` at the start of a run where scikit-learn has no callbacks.
 
     >>> from chainrule import NetRegressor
     >>> class Count:
@@ -49,37 +141,24 @@ class ScikitLearnCallbacks:
     """
 
     callbacks: Sequence[Any] = ()
-    estimator: Any = None
-    X: Any = field(default=None, repr=False)
-    y: Any = field(default=None, repr=False)
-    metadata: Mapping[str, Any] | None = field(default=None, repr=False)
-    fitted: Callable[[Epoch], Mapping[str, Any]] | None = field(default=None, repr=False)
 
-    def start(self, epochs: int) -> Any:
-        """The estimator and its context, whose subtasks are epochs."""
-        estimator = Network().set_callbacks(*self.callbacks) if self.estimator is None else self.estimator
-        context = estimator._init_callback_context(max_subtasks=epochs)
-        context.call_on_fit_task_begin(estimator=estimator, **self._rows())
-        return estimator, context
+    def start(self, epochs: int) -> Epochs:
+        """The open task, whose parts are epochs."""
+        network = Network()
+        if not hasattr(network, "set_callbacks"):
+            raise MissingError("ScikitLearnCallbacks: scikit-learn must have callbacks, as version 1.9 does.")
+        network.set_callbacks(*self.callbacks)
+        within = Epochs(Task(network, network._init_callback_context(max_subtasks=epochs)))
+        within.start(epochs)
+        return within
 
-    def observe(self, memory: Any, epoch: Epoch) -> tuple[Any, Decision]:
-        """One subtask; the copy that predicts is made only if a callback asks for it."""
-        estimator, context = memory
-        task = context.subcontext(task_name="epoch")
-        task.call_on_fit_task_begin(estimator=estimator, **self._rows())
-        fitted = self.fitted
-        attributes = None if fitted is None else (lambda: dict(fitted(epoch)))
-        stop = task.call_on_fit_task_end(estimator=estimator, **self._rows(), reconstruction_attributes=attributes)
-        return memory, Decision(stop="a callback of scikit-learn asked to stop" if stop else "")
+    def observe(self, memory: Epochs, epoch: Epoch) -> tuple[Epochs, Decision]:
+        """One part of the task."""
+        return memory, memory.observe(None, epoch)[1]
 
-    def end(self, memory: Any) -> None:
-        """The whole is done; a stand-in also tears its callbacks down, which `with_callbacks` does for an estimator."""
-        estimator, context = memory
+    def end(self, memory: Epochs) -> None:
+        """The task ends, and the callbacks are torn down, which `with_callbacks` does for an estimator."""
         try:
-            context.call_on_fit_task_end(estimator=estimator, **self._rows())
+            memory.end(None)
         finally:
-            if self.estimator is None:
-                estimator.close()
-
-    def _rows(self) -> dict[str, Any]:
-        return {"X": self.X, "y": self.y, "metadata": self.metadata}
+            memory.task.estimator.close()

@@ -40,7 +40,7 @@ def checked(estimator: Any) -> Settings:
 
     Raises `InvalidValueError` naming every argument outside what it may be.
     """
-    owner, given = type(estimator).__name__, estimator.get_params(deep=False)
+    owner, given = type(estimator).__name__, {name: x for name, x in vars(estimator).items() if not name.endswith("_")}
     settings = Settings(**_values(given), seed=seed(estimator.random_state))
     found = list(settings.faults(owner, lambda name: "random_state" if name == "seed" else name))
     raise_all([*found, *faults(owner, given, {k: c for k, c in _OWN.items() if k in given}), *_other(owner, given)])

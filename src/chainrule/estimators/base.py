@@ -7,8 +7,9 @@ scikit-learn's names.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -16,11 +17,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from chainrule import inspection
 from chainrule.arrays import Array
+from chainrule.callbacks.scikit_learn import CallbackSupportMixin, with_callbacks
 from chainrule.errors import InvalidValueError, must_be
-from chainrule.estimators.fitting import fit
+from chainrule.estimators.fitting import examine, fit
 from chainrule.estimators.rows import chunks, rows
 from chainrule.model import Model
 from chainrule.nn.losses import BinaryCrossEntropy, Poisson, SoftmaxCrossEntropy, SoftmaxHeads
+
+if TYPE_CHECKING:
+    from chainrule.doctor import Report
 
 _OUTPUTS: Mapping[type[Any], str] = {
     BinaryCrossEntropy: "logistic",
@@ -31,9 +36,10 @@ _OUTPUTS: Mapping[type[Any], str] = {
 
 
 def store(estimator: Any, arguments: Mapping[str, Any]) -> None:
-    """Keep a constructor's arguments under their names, untouched."""
-    for name in type(estimator)._get_param_names():
-        setattr(estimator, name, arguments[name])
+    """Keep a constructor's arguments, its local names, under their names, untouched."""
+    for name, value in arguments.items():
+        if name not in {"self", "__class__"}:
+            setattr(estimator, name, value)
 
 
 def fitted_model(estimator: Any) -> Model:
@@ -44,12 +50,15 @@ def fitted_model(estimator: Any) -> Model:
     return model
 
 
-class Network(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class Network(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """What both estimators have in common; not for use by itself."""
 
     _class_weight: Any = None
     _checks: ClassVar[dict[str, Any]] = {}
+    _looked_at: Any
+    """Rows and weights that importances are to be measured on, then the importances; None after `partial_fit`."""
 
+    @with_callbacks  # type: ignore[untyped-decorator]
     def fit(
         self,
         X: Any,
@@ -67,12 +76,42 @@ class Network(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         `sample_weight` (n) >= 0, where 2 is a row twice and 0 a row less. `X_val`, `y_val`, `sample_weight_val` are rows to
         choose the epoch by, in place of those that `early_stopping` holds out; whenever there are such rows, the best
         epoch's weights are kept. With a folder `checkpoint` the run is kept there, and the same call goes on where an
-        earlier one was ended.
+        earlier one was ended. Ctrl-C ends the training and keeps what was learned, of several networks by those that began;
+        `run_.stopped` tells. Callbacks of scikit-learn that `set_callbacks` was given are told of every epoch.
 
         Raises `InvalidValueError` naming every argument outside what it may be, and for data that cannot be learnt from.
         Warns with `ConvergenceWarning` when the loss is no longer a number; the weights of the epoch before are kept.
         """
         return fit(self, X, y, sample_weight, (X_val, y_val, sample_weight_val), checkpoint)
+
+    def examine(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+        fix: bool = False,
+    ) -> Report:
+        """What `chainrule.doctor` says of the training that `fit` would be with these rows: "healthy" or "ill", and why.
+
+        It trains the network (of several the first), looks at it on the way, and tries remedies on what it suspects; the
+        estimator stays as it is. Rows to judge by are those that `fit` would choose the epoch by, else a fifth is held out
+        and a note says so. `fix=True` keeps the remedies that prove themselves from three seeds, and reports on the
+        training that is mended so; `notes` tells what was tried.
+
+        Raises `InvalidValueError` as `fit` does.
+
+        >>> import numpy as np
+        >>> from chainrule import NetClassifier
+        >>> X = np.random.default_rng(0).normal(size=(300, 2))
+        >>> report = NetClassifier((8,), learning_rate_init=1e-6, random_state=0).examine(X, X.sum(axis=1) > 0)
+        >>> report.verdict, report.primary.symptom
+        ('ill', 'learning-rate-too-low')
+        """
+        return examine(self, X, y, sample_weight, (X_val, y_val, sample_weight_val), fix)
 
     def transform(self, X: Any, layer: int = -1) -> Array:
         """What a hidden layer makes of rows X (n, d): (n, units), of several networks side by side.
@@ -184,11 +223,27 @@ class Network(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def feature_importances_(self) -> Array:
         """How much each column moves the answer, (d), of sum 1, from up to 256 of the rows that `fit` trained on.
 
-        `chainrule.inspection.importances` has the equations; after `partial_fit`, call it with rows of your own.
+        `chainrule.inspection.importances` has the equations; after `partial_fit`, call it with rows of your own. They are
+        worked out when they are first asked for, or when the estimator is pickled: no pickle holds rows.
         """
-        if fitted_model(self) is not None and self._importances is None:
+        shares = self._importances() if fitted_model(self) is not None else None
+        if shares is None:
             raise AttributeError("feature_importances_ come with fit. Call chainrule.inspection.importances with rows.")
-        return self._importances
+        return shares
+
+    def _importances(self) -> Array | None:
+        """The importances, in the rows' place; None after `partial_fit`, or for a loss that does not name its link."""
+        if type(self._looked_at) is tuple:
+            (X, c), self._looked_at = self._looked_at, None
+            rows = self.model_.inputs.undo(X.astype(np.float64))
+            with suppress(InvalidValueError):
+                self._looked_at = inspection.importances(self.model_, rows, c if c.any() else None)
+        return self._looked_at
+
+    def __getstate__(self) -> Any:
+        if hasattr(self, "_looked_at"):
+            self._importances()
+        return super().__getstate__()
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")

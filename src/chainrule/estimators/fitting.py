@@ -1,223 +1,119 @@
-"""Why: whatever the estimator, a fit is the same: check, hold out, begin or go on, train, and say what came of it.
+"""Why: whatever the estimator, a fit is the same: make the jobs, train under monitors, and say what came of it.
 
-In: an estimator with its arguments, rows, targets, weights. Out: its fitted attributes.
+In: an estimator with its arguments, rows, targets, weights. Out: its fitted attributes, or the doctor's report.
 """
 
 from __future__ import annotations
 
+import copy
+import signal
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from chainrule.arrays import Array
 from chainrule.calibration import temperature
-from chainrule.data import split
+from chainrule.callbacks.scikit_learn import Fitted, fit_task
 from chainrule.ensemble import train_together
-from chainrule.errors import InvalidValueError, must_be
-from chainrule.estimators.arguments import checked, seeds, settled_dtype
-from chainrule.estimators.rows import training_rows, weights_of
+from chainrule.estimators.preparing import Call, Own, fit_call, partial_fit_call
 from chainrule.estimators.scoring import Score, Scoring, scorer
-from chainrule.inspection import importances
 from chainrule.model import Model
 from chainrule.nn.losses import SoftmaxCrossEntropy
-from chainrule.pipeline import (
-    Job,
-    Settings,
-    Target,
-    found_rate,
-    prepare,
-    row_weights,
-    run,
-    same_question,
-    seeded,
-    target_of,
-)
+from chainrule.nn.schedules import Flat
+from chainrule.pipeline import Job, run, target_of
 from chainrule.train import BestWeights, EarlyStopping, Monitor, Progress, Run
 
+if TYPE_CHECKING:
+    from chainrule.doctor import Case, Report
+
 _LOOKED_AT = 256
-"""Training rows, evenly spaced, from which the importance of columns is measured."""
+"""Training rows from which the importance of columns is measured when it is asked for."""
+
+_JUDGING = 0.2
+"""Share of rows that an examination holds out where `fit` would hold out none."""
 
 
 def fit(
-    estimator: Any,
-    X: Any,
-    y: Any,
-    sample_weight: Any,
-    own: tuple[Any, Any, Any] = (None, None, None),
-    checkpoint: str | Path | None = None,
+    estimator: Any, X: Any, y: Any, sample_weight: Any, own: Own = (None, None, None), folder: str | Path | None = None
 ) -> Any:
-    """Train on rows and targets, with the user's `own` validation rows (X, y, weights) if there are any."""
-    settings = checked(estimator)
-    warm = estimator.warm_start and hasattr(estimator, "model_")
-    X, y = training_rows(estimator, X, y, not warm, **estimator._checks)
-    y = estimator._targets(y)
-    weights = weights_of(sample_weight, X)
-    settings = replace(settings, dtype=_dtype(estimator, X, warm))
-    validation, rest = _own_rows(estimator, own), np.arange(len(X))
-    if validation is None and settings.early_stopping:
-        strata = estimator._strata(y)
-        rows, fraction = len(y) if strata is None else strata, settings.validation_fraction
-        rest, held_out = split(rows, fraction, settings.seed, stratify=strata is not None)
-        validation = (X[held_out], y[held_out], weights[held_out])
-    _need_validation(estimator, validation)
-    base = _base(estimator, warm)
-    target = _target(estimator, y, rest, weights, settings, base, warm)
-    weights, held = _weighted(estimator, target, y, weights, validation)
-    job = prepare(
-        X[rest],
-        y[rest],
-        target,
-        settings,
-        weights=weights[rest],
-        validation=held,
-        base=base,
-        feature_names=[str(name) for name in getattr(estimator, "feature_names_in_", ())],
-    )
-    return _train(estimator, job, base, validation, own[2] is not None or sample_weight is not None, checkpoint, warm)
+    """Train on rows and targets, with the user's `own` validation rows if there are any; the run is kept in the folder."""
+    call = fit_call(estimator, X, y, sample_weight, own)
+    estimator._announce(call.jobs[0].target)
+    score, folders = _score(estimator, call), _folders(folder, len(call.jobs))
+    metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+    models = [_predicting(job) for job in call.jobs]
+    with fit_task(estimator, call.jobs[0].settings.max_iter, models, X=X, y=y, metadata=metadata) as told:
+        monitors = [
+            [*_rules(job, score, place), *_watching(estimator, i), *told[i]]
+            for i, (job, place) in enumerate(zip(call.jobs, folders, strict=True))
+        ]
+        runs = _runs(call.jobs, monitors, folders)
+        _finish(estimator, call, runs)
+        scored = [monitor.scores for monitor in monitors[0] if isinstance(monitor, Scoring)]
+        _figures(estimator, scored[0] if scored else None, call.validation is not None)
+    estimator._looked_at = _some_rows(call.jobs[0])
+    _warn(runs, 5)
+    return estimator
 
 
 def partial_fit(estimator: Any, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Any:
     """One epoch over these rows, from where the last call ended."""
-    settings, known = checked(estimator), hasattr(estimator, "model_")
-    X, y = training_rows(estimator, X, y, not known, **estimator._checks)
-    y = estimator._targets(y)
-    weights = weights_of(sample_weight, X)
-    rows = settings.batch_size if isinstance(settings.batch_size, str | None) else min(settings.batch_size, len(X))
-    settings = replace(settings, dtype=_dtype(estimator, X, known), max_iter=1, schedule="constant", batch_size=rows)
-    base = _base(estimator, known)
-    target = _target(estimator, y, np.arange(len(X)), weights, settings, base, known, classes)
-    if estimator._class_weight == "balanced":
-        hint = "The rows of one call do not show how rare a class is; pass a mapping."
-        raise InvalidValueError(must_be("partial_fit", "class_weight", "a mapping or None", "balanced", hint))
-    weights, _ = _weighted(estimator, target, y, weights, None)
-    names = [str(name) for name in getattr(estimator, "feature_names_in_", ())]
-    job = prepare(X, y, target, settings, weights=weights, base=base, feature_names=names)
-    jobs = _jobs(estimator, _with_rate(estimator, job, known), base, known)
-    _finish(estimator, jobs, [run(each) for each in jobs], None, known)
-    estimator._importances = None
+    call = partial_fit_call(estimator, X, y, sample_weight, classes)
+    runs = _runs(call.jobs, [[]] * len(call.jobs), [None] * len(call.jobs))
+    _finish(estimator, call, runs)
     _figures(estimator, None, False)
+    estimator._looked_at = None
+    _warn(runs, 4)
     return estimator
 
 
-def _dtype(estimator: Any, X: Array, known: bool) -> str:
-    """What "auto" means for these rows; a network that goes on keeps its own."""
-    return str(estimator.model_.w.dtype) if known else settled_dtype(estimator.dtype, X)
+def examine(estimator: Any, X: Any, y: Any, sample_weight: Any, own: Own, fix: bool) -> Report:
+    """The doctor's report on what `fit` would train; the estimator stays as it is."""
+    from chainrule.doctor import examine_case, repair
+
+    twin = copy.copy(estimator)
+    chooses = estimator.early_stopping or own[0] is not None
+    call = fit_call(twin, X, y, sample_weight, own, None if chooses else _JUDGING)
+    twin._announce(call.jobs[0].target)
+    case = _case(twin, call, chooses)
+    count = len(case.validation or ())
+    notes = () if chooses else (f"{count} of {count + len(case.rows)} rows were held out to judge by.",)
+    report = examine_case(case)
+    if fix and report.primary is not None:
+        mended = repair(case, report)
+        report, notes = examine_case(mended.case), (*notes, *mended.log)
+    return replace(report, notes=(*notes, *report.notes))
 
 
-def _own_rows(estimator: Any, own: tuple[Any, Any, Any]) -> tuple[Array, ...] | None:
-    """The user's validation rows, checked as training rows are."""
-    X, y, sample_weight = own
-    if (X is None) != (y is None) or (X is None and sample_weight is not None):
-        missing = "X_val" if X is None else "y_val"
-        hint = "X_val and y_val come together; sample_weight_val goes with them."
-        raise InvalidValueError(must_be("fit", missing, "given", None, hint))
-    if X is None:
+def _case(estimator: Any, call: Call, chooses: bool) -> Case:
+    """The first network's training, as long as `fit` would train it where that does not change the schedule."""
+    from chainrule.doctor import case_of
+
+    job, score = call.jobs[0], _score(estimator, call)
+    case, alone = case_of(job), job if chooses else replace(job, held_out=None)
+    if not isinstance(case.course.schedule, Flat):
+        return case
+    ended = run(alone, _rules(alone, score, None))
+    if ended.diverged or not ended.epochs:
+        return case
+    return replace(case, course=replace(case.course, epochs=ended.best_epoch or ended.epochs[-1].number))
+
+
+def _score(estimator: Any, call: Call) -> Score | None:
+    """What chooses and stops by `scoring`; None where the loss does."""
+    if estimator.scoring is None or call.validation is None:
         return None
-    X, y = training_rows(estimator, X, y, False, **estimator._checks)
-    return X, estimator._targets(y), weights_of(sample_weight, X)
+    return scorer(estimator, call.validation, call.weighted)
 
 
-def _need_validation(estimator: Any, validation: tuple[Array, ...] | None) -> None:
-    """Refuse what is chosen by validation rows where there are none."""
-    for name, nothing in (("scoring", None), ("calibrate", False)):
-        value = getattr(estimator, name, nothing)
-        if validation is None and value is not nothing and value != nothing:
-            hint = "Set early_stopping=True, or pass X_val and y_val to fit."
-            raise InvalidValueError(
-                must_be(type(estimator).__name__, name, f"{nothing} without validation rows", value, hint)
-            )
-
-
-def _base(estimator: Any, known: bool) -> Model | None:
-    """The model that training begins from: its own, or that of `start`."""
-    if known:
-        return estimator.model_  # type: ignore[no-any-return]
-    start = estimator.start
-    return start if start is None or isinstance(start, Model) else start.model_
-
-
-def _target(
-    estimator: Any,
-    y: Array,
-    rest: Array,
-    weights: Array,
-    settings: Settings,
-    base: Model | None,
-    known: bool,
-    classes: Any = None,
-) -> Target:
-    """What the targets say; a network that goes on, or is taken over whole, keeps its scaling of them."""
-    if known and base is not None:
-        return replace(target_of(base), smoothing=settings.label_smoothing)
-    target: Target = estimator._target(y, rest, weights, settings, classes)
-    kept = base is not None and same_question(base, target)
-    return replace(target, scaling=base.targets) if kept and base is not None else target
-
-
-def _weighted(
-    estimator: Any, target: Target, y: Array, weights: Array, validation: tuple[Array, ...] | None
-) -> tuple[Array, tuple[Array, ...] | None]:
-    """Weights times those of the classes, which all rows together decide; the same for the validation rows."""
-    tables = estimator._tables(target, y)
-    if tables is None:
-        return weights, validation
-    weights = weights * row_weights(tables, y)
-    if validation is not None:
-        validation = (*validation[:2], validation[2] * row_weights(tables, validation[1]))
-    return weights, validation
-
-
-def _with_rate(estimator: Any, job: Job, known: bool) -> Job:
-    """The job with its learning rate settled; one that was found before stays."""
-    if not isinstance(estimator.learning_rate_init, str):
-        estimator.learning_rate_init_ = float(estimator.learning_rate_init)
-    elif not known or not hasattr(estimator, "learning_rate_init_"):
-        estimator.learning_rate_init_ = found_rate(job)
-    return replace(job, settings=replace(job.settings, learning_rate_init=estimator.learning_rate_init_))
-
-
-def _jobs(estimator: Any, job: Job, base: Model | None, known: bool) -> list[Job]:
-    """One job for each network: seeds of their own, and states of their own where they go on."""
-    members = (None,) if base is None else base.members
-    drawn = seeds(job.settings.seed, estimator.n_networks)
-    jobs = [seeded(job, drawn[i], members[i % len(members)]) for i in range(estimator.n_networks)]
-    if not known:
-        return jobs
-    return [each.after(estimator.runs_[i % len(estimator.runs_)].state) for i, each in enumerate(jobs)]
-
-
-def _train(
-    estimator: Any,
-    job: Job,
-    base: Model | None,
-    validation: tuple[Array, ...] | None,
-    weighted: bool,
-    checkpoint: str | Path | None,
-    warm: bool,
-) -> Any:
-    """Train every network and set the fitted attributes."""
-    estimator._announce(job.target)
-    jobs = _jobs(estimator, _with_rate(estimator, job, False), base, warm)
-    score = None
-    if estimator.scoring is not None and validation is not None:
-        score = scorer(estimator, validation, weighted)
-    folders = _folders(checkpoint, len(jobs))
-    monitors = [_monitors(estimator, each, i, score, folders[i]) for i, each in enumerate(jobs)]
-    calls = [
-        lambda each=each, watching=watching, folder=folder: run(each, watching, folder)
-        for each, watching, folder in zip(jobs, monitors, folders, strict=True)
-    ]
-    runs = [calls[0]()] if len(calls) == 1 else train_together(calls)
-    _finish(estimator, jobs, runs, validation, warm)
-    estimator._importances = _importances(estimator.model_, jobs[0])
-    scored = [monitor.scores for monitor in monitors[0] if isinstance(monitor, Scoring)]
-    _figures(estimator, scored[0] if scored else None, validation is not None)
-    return estimator
+def _predicting(job: Job) -> Fitted:
+    """What makes a copy of the estimator predict with an epoch's weights."""
+    return lambda epoch: {"model_": job.model(epoch.state())}
 
 
 def _folders(checkpoint: str | Path | None, count: int) -> list[Path | None]:
@@ -227,8 +123,8 @@ def _folders(checkpoint: str | Path | None, count: int) -> list[Path | None]:
     return [Path(checkpoint)] if count == 1 else [Path(checkpoint) / f"network-{i}" for i in range(count)]
 
 
-def _monitors(estimator: Any, job: Job, number: int, score: Score | None, folder: Path | None) -> list[Monitor]:
-    """What keeps the best epoch, what stops, what the user brought, and the bar for the first network."""
+def _rules(job: Job, score: Score | None, folder: Path | None) -> list[Monitor]:
+    """What keeps the best epoch, and what stops."""
     settings, rules = job.settings, list[Monitor]()
     patience, tolerance = settings.n_iter_no_change, settings.tol
     validated = job.held_out is not None
@@ -238,28 +134,47 @@ def _monitors(estimator: Any, job: Job, number: int, score: Score | None, folder
         rules.append(chosen if score is None else Scoring(job.model, score, chosen, file=file))
     if not (validated and settings.early_stopping):
         rules.append(EarlyStopping(patience, tolerance, "train_loss", keep=False))
-    return [*rules, *estimator.callbacks, *([Progress()] if estimator.verbose and number == 0 else [])]
+    return rules
 
 
-def _finish(
-    estimator: Any, jobs: Sequence[Job], runs: Sequence[Run], validation: tuple[Array, ...] | None, known: bool
-) -> None:
+def _watching(estimator: Any, number: int) -> list[Monitor]:
+    """What the user brought, and the bar for the first network."""
+    return [*estimator.callbacks, *([Progress()] if estimator.verbose and number == 0 else [])]
+
+
+def _runs(jobs: Sequence[Job], monitors: Sequence[Sequence[Monitor]], folders: Sequence[Path | None]) -> list[Run]:
+    """The run of each network; after Ctrl-C only of those that began."""
+    if len(jobs) == 1:
+        return [run(jobs[0], monitors[0], folders[0])]
+    calls = [
+        lambda job=job, watching=watching, folder=folder: run(job, watching, folder)
+        for job, watching, folder in zip(jobs, monitors, folders, strict=True)
+    ]
+    kept = folders[0] is not None
+    return train_together(calls, signals=(signal.SIGINT, signal.SIGTERM) if kept else (signal.SIGINT,))
+
+
+def _finish(estimator: Any, call: Call, runs: Sequence[Run]) -> None:
     """The fitted attributes that every way of training sets."""
+    known, jobs = call.known, call.jobs[: len(runs)]
     first, *others = (job.model(ended.state) for job, ended in zip(jobs, runs, strict=True))
     model: Model = replace(first, others=tuple((other.w, other.buffers) for other in others))
     if known:
         model = replace(model, temperature=estimator.model_.temperature)
-    if getattr(estimator, "calibrate", False) and validation is not None:
-        model = replace(model, temperature=_temperature(model, *validation))
+    if getattr(estimator, "calibrate", False) and call.validation is not None:
+        model = replace(model, temperature=_temperature(model, *call.validation))
     estimator._announce(jobs[0].target)
     estimator.model_, estimator.run_, estimator.runs_ = model, runs[0], tuple(runs)
     estimator.epochs_ = [*(estimator.epochs_ if known else ()), *runs[0].epochs]
-    rows = jobs[0].rows
-    estimator.t_ = (estimator.t_ if known else 0) + len(rows) * len(runs[0].epochs)
-    if any(ended.diverged for ended in runs):
-        told = next(ended.stopped for ended in runs if ended.diverged)
+    estimator.t_ = (estimator.t_ if known else 0) + len(jobs[0].rows) * len(runs[0].epochs)
+
+
+def _warn(runs: Sequence[Run], frames: int) -> None:
+    """Warn of a loss that is no longer a number, at the line so many frames up that called `fit`."""
+    told = next((ended.stopped for ended in runs if ended.diverged), None)
+    if told is not None:
         advice = "Lower learning_rate_init, or set clip_norm."
-        warnings.warn(f"{told}. {advice}", ConvergenceWarning, stacklevel=5)
+        warnings.warn(f"{told}. {advice}", ConvergenceWarning, stacklevel=frames)
 
 
 def _temperature(model: Model, X: Array, y: Array, weights: Array) -> float:
@@ -268,14 +183,10 @@ def _temperature(model: Model, X: Array, y: Array, weights: Array) -> float:
     return float(temperature(loss, model.logits(X), target_of(model).encode(y), weights))
 
 
-def _importances(model: Model, job: Job) -> Array | None:
-    """Importance of each column, from some of the training rows; None for a loss that does not name its link."""
+def _some_rows(job: Job) -> tuple[Array, Array]:
+    """Training rows on the network's scale, evenly spaced, with their weights."""
     take = np.linspace(0, len(job.rows) - 1, min(len(job.rows), _LOOKED_AT)).astype(int)
-    X, c = model.inputs.undo(job.rows.X[take].astype(np.float64)), job.rows.c[take]
-    try:
-        return importances(model, X, c if c.any() else None)
-    except InvalidValueError:
-        return None
+    return job.rows.X[take], job.rows.c[take]
 
 
 def _figures(estimator: Any, scores: dict[int, float] | None, validated: bool) -> None:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
@@ -359,15 +360,30 @@ def _watching(monitors: Sequence[Monitor], epochs: int) -> Iterator[Callable[[Ep
             monitor.end(memory)
 
 
+_ELSEWHERE: ContextVar[Callable[[], bool] | None] = ContextVar("elsewhere", default=None)
+"""Who answers "stop now?" for the runs of this thread, where it is not the main thread's signals."""
+
+
+@contextmanager
+def stopping_when(asked: Callable[[], bool]) -> Iterator[None]:
+    """Runs within it, on this thread, ask `asked` whether to stop, and leave signals to whoever answers there."""
+    token = _ELSEWHERE.set(asked)
+    try:
+        yield
+    finally:
+        _ELSEWHERE.reset(token)
+
+
 @contextmanager
 def interruptible(*signals: signal.Signals) -> Iterator[Callable[[], bool]]:
     """Turns the first of these signals into an answer to "stop now?"; the second one acts as usual.
 
-    Outside the main thread, where Python delivers no signals, the answer is always no.
+    Within `stopping_when` the answer is the one given there. Else, outside the main thread, where Python delivers no
+    signals, it is always no.
     """
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
+    elsewhere, asked = _ELSEWHERE.get(), threading.Event()
+    if elsewhere is not None or threading.current_thread() is not threading.main_thread():
+        yield elsewhere or never
         return
     usual = {number: signal.getsignal(number) or signal.SIG_DFL for number in signals}
 
