@@ -92,10 +92,10 @@ SUPPORTING: Mapping[str, Change] = {
         given([2.3, 2.3], "train_loss", "Xavier, 30 layers"),
     ),
     "accurate": each(
-        given(0.012, "validation_error"),
+        given(0.012, "validation_error", "dropout, max-norm"),
         given(0.011, "validation_error", "dropout, batch norm"),
-        given(0.010, "test_error", "dropout, batch norm"),
-        given(0.013, "test_error", "dropout, max-norm"),
+        given(0.012, "test_error"),
+        given(0.010, "test_error", "dropout, batch norm, every row"),
     ),
 }
 """What figures like the papers' own would be."""
@@ -139,7 +139,7 @@ def test_figures_as_in_the_paper_hold_and_contrary_ones_do_not(name: str) -> Non
 
 def test_the_validation_rows_choose_and_not_the_test_rows() -> None:
     like = SUPPORTING["accurate"](recorded("accurate"))
-    tempting = given(0.005, "test_error", "dropout, max-norm")(like)
+    tempting = given(0.005, "test_error", "dropout, max-norm", "dropout, max-norm, every row")(like)
     assert PAPERS["accurate"].conclude(tempting).sentence == PAPERS["accurate"].conclude(like).sentence
 
 

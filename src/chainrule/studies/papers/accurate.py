@@ -1,6 +1,6 @@
 """Why: how far a dense network gets on MNIST in ten minutes of two cores, with no picture changed and no shape used.
 
-In: pixels. Out: validation and test error of two recipes; the validation rows choose.
+In: pixels. Out: validation and test error of two recipes; the validation rows choose, then they are learned from too.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ def network(inputs: int, classes: int, width: int, norm: bool, dropout: float) -
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    options, split = cell.options, images(cell.setting, cell.seed, options["held_out"])
+    options = cell.options
+    split = images(cell.setting, cell.seed, options["held_out"])
     net = network(split.inputs, split.classes, options["width"], options["norm"], options["dropout"])
     recipe = Recipe(
         net,
@@ -71,27 +72,28 @@ def _run(cell: Cell) -> dict[str, Any]:
 
 
 def _conclude(results: Results) -> Conclusion:
-    validation = {arm: estimate(results.values(arm, "validation_error")).mean for arm in results.arms}
-    best = min(results.arms, key=lambda arm: validation[arm])
-    test = estimate(results.values(best, "test_error"))
-    seconds = float(results.values(best, "cpu_seconds").mean())
+    choosing = [arm for arm in results.arms if not arm.endswith(_AGAIN)]
+    validation = {arm: estimate(results.values(arm, "validation_error")).mean for arm in choosing}
+    best = min(choosing, key=lambda arm: validation[arm])
+    chosen = best + _AGAIN if best + _AGAIN in results.arms else best
+    test = estimate(results.values(chosen, "test_error"))
+    seconds = float(results.values(chosen, "cpu_seconds").mean())
     verdict = "reaches" if test.mean <= GOAL else "misses"
     sentence = (
-        f"The validation rows choose {best} ({100 * validation[best]:.3g} %), which {verdict} the goal of "
-        f"{100 * GOAL:g} % with a test error of {test.text(3, 100, '%')}, after {seconds:.0f} CPU seconds of training."
+        f"The validation rows choose {best} ({100 * validation[best]:.3g} %), which {verdict} the goal of {100 * GOAL:g} % "
+        f"with a test error of {test.text(3, 100, '%')} once it learns from every row, after {seconds:.0f} CPU seconds."
     )
-    header, rows = results.table(
-        validation_error=("validation_error", 100, "%"),
-        test_error=("test_error", 100, "%"),
-        CPU_seconds=("cpu_seconds", 1, ""),
-    )
-    return Conclusion(sentence, test.mean <= GOAL, header, rows)
+    shown = {arm: f"{100 * validation[arm]:.3g} %" if arm in validation else "-" for arm in results.arms}
+    header, rows = results.table(test_error=("test_error", 100, "%"), CPU_seconds=("cpu_seconds", 1, ""))
+    header = (header[0], "validation error", *header[1:])
+    return Conclusion(sentence, test.mean <= GOAL, header, tuple((arm, shown[arm], *rest) for arm, *rest in rows))
 
 
 def _draw(results: Results) -> Mapping[str, Any]:
     figure, axes = drawing.figure(9.6, 4.0, columns=2)
     for ax, kind in zip(axes, ("validation", "test"), strict=True):
-        found = {arm: 100 * results.values(arm, f"{kind}_errors") for arm in results.arms}
+        arms = [arm for arm in results.arms if kind == "test" or not arm.endswith(_AGAIN)]
+        found = {arm: 100 * results.values(arm, f"{kind}_errors") for arm in arms}
         drawing.curves(ax, found, yscale="log", xlabel="epoch", ylabel=f"{kind} error, %")
     return {"Error by epoch": figure}
 
@@ -105,5 +107,5 @@ STUDY = Study(
     run=_run,
     conclude=_conclude,
     draw=_draw,
-    reading="5,000 of the 60,000 rows choose between the recipes; the test rows only report.",
+    reading="5,000 of the 60,000 rows choose between the recipes, the choice learns from all; the test rows only report.",
 )
