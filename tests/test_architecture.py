@@ -249,3 +249,9 @@ def test_every_public_name_is_there():
         assert getattr(chainrule, name).__doc__
     with pytest.raises(AttributeError, match=r"^module 'chainrule' has no attribute 'Nett'$"):
         _ = chainrule.Nett
+
+
+def test_the_design_names_the_rooms_in_this_order():
+    line = next(line for line in (ROOT / "docs" / "design.md").read_text().splitlines() if line.startswith("`cli > "))
+    written = [frozenset(part.split(", ")) for part in line.split("`")[1].split(" > ")]
+    assert written == [frozenset(rooms) for rooms in reversed(LEVELS[:-1])]
