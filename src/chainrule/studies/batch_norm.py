@@ -63,7 +63,7 @@ def _conclude(results: Results) -> Conclusion:
     told = "" if deep.sure else ", within the seeds' noise"
     sentence = (
         f"Its gradient {checked} central differences (worst relative error {worst:.1e}); at {_DEPTHS[-1]} layers it "
-        f"{effect} the test error by {abs(deep.mean) * 100:.2g} ± {deep.half * 100:.2g} points{told}, "
+        f"{effect} the test error by {deep.size(2, 100)} points{told}, "
         f"at {_DEPTHS[0]} layers the change is {shallow.text(2, 100)} points."
     )
     header, table = results.table(

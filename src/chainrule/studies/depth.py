@@ -57,7 +57,7 @@ def _conclude(results: Results) -> Conclusion:
     sentence = (
         f"In a {deep}-layer sigmoid network the gradient {starved} the first layer ({plain:.2g} of the last layer's; relu: "
         f"{ratio[f'{deep} relu']:.2g}); batch norm {feeds} ({normed:.2g}) and {effect} the test error by "
-        f"{abs(100 * gain.mean):.3g} ± {100 * gain.half:.2g} points{told}."
+        f"{gain.size(3, 100)} points{told}."
     )
     holds = plain < 0.01 and normed > 30 * plain and gain.sure and gain.mean < 0
     header, table = results.table(first_layer_over_last=("first_over_last", 1, ""), test_error=("test_error", 100, "%"))

@@ -63,7 +63,7 @@ def _conclude(results: Results) -> Conclusion:
     worst = max(_RATES[1:], key=lambda rate: gains[small][rate].mean)
     sentence = (
         f"With {small} training rows the best dropout ({best[small]:g}) {helped} the test error by "
-        f"{abs(at_small.mean) * 100:.2g} ± {at_small.half * 100:.2g} points{certainty}; with {large} rows its change is "
+        f"{at_small.size(2, 100)} points{certainty}; with {large} rows its change is "
         f"{at_large.text(2, 100)} points, so dropout {trend}; the worst rate of {worst:g} changes it by "
         f"{gains[small][worst].text(2, 100)} points."
     )

@@ -95,7 +95,7 @@ def _conclude(results: Results) -> Conclusion:
     sentence = (
         f"He's rule {kept} the signal through {_DEPTH} relu layers (last over first layer {passed['He']:.2g}); "
         f"lost or exploded: {', '.join(lost) or 'none'}. The lowest test error is {best}'s ({100 * errors[best]:.3g} %), "
-        f"and He's is {abs(100 * against.mean):.3g} ± {100 * against.half:.2g} points {effect} that of normal 0.01."
+        f"and He's is {against.size(3, 100)} points {effect} that of normal 0.01."
     )
     holds = "He" not in lost and against.sure and against.mean < 0 and errors["zeros"] > 0.5
     header, table = results.table(last_over_first=("passed", 1, ""), test_error=("test_error", 100, "%"))

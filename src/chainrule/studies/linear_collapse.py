@@ -49,7 +49,7 @@ def _conclude(results: Results) -> Conclusion:
     bent = difference(results.values("3 relu layers", "test_error"), results.values("3 linear layers", "test_error"))
     collapses = "is one matrix to rounding" if far["6 linear layers"] < 1e-9 else "is NOT one matrix"
     direction = "more" if deep.mean > 0 else "less"
-    level = f"{abs(100 * deep.mean):.2g} ± {100 * deep.half:.2g} points {direction} test error than no hidden layer"
+    level = f"{deep.size(2, 100)} points {direction} test error than no hidden layer"
     straight = estimate(results.values("3 linear layers", "test_error")).text(2, 100, "%")
     sentence = (
         f"A trained network of six linear layers {collapses} (largest difference {far['6 linear layers']:.1e} of the "

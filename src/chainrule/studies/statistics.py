@@ -31,6 +31,10 @@ class Estimate:
         spread = "" if np.isnan(half) else f" ± {half:.{digits}g}"
         return f"{mean:.{digits}g}{spread}{unit and ' ' + unit}"
 
+    def size(self, digits: int = 2, factor: float = 1.0) -> str:
+        """Like `text`, of a change whose direction is told in words: without the mean's sign."""
+        return Estimate(abs(self.mean), self.half).text(digits, factor)
+
 
 def estimate(values: Array) -> Estimate:
     """Mean and Student's 95 % interval of values (n), those that are no numbers left out.
