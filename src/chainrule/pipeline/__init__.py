@@ -7,7 +7,6 @@ from chainrule.pipeline.figures import confusion, evaluate
 from chainrule.pipeline.settings import OPTIMIZERS, REGRESSION_LOSSES, SCHEDULES, Settings
 from chainrule.pipeline.targets import (
     Target,
-    class_table,
     class_weights,
     classification,
     regression,
@@ -34,7 +33,6 @@ __all__ = [
     "Job",
     "Settings",
     "Target",
-    "class_table",
     "class_weights",
     "classification",
     "confusion",
