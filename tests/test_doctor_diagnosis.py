@@ -24,14 +24,19 @@ def finding(symptom, severity="warning", change="", **fields):
 class Stub(Laboratory):
     """A laboratory whose trials end as told."""
 
+    rows = None
+
     def __init__(self, gains, mistake=0.8):
-        self.gains, self.asked, self.cost = gains, [], 0.0
+        self.gains, self.asked, self.cost, self.case = gains, [], 0.0, CASE
         verdict = Verdict(np.full(100, mistake), np.full(100, mistake))
         self._actual = Outcome(verdict, verdict, (), 1)
 
     @property
     def actual(self):
         return self._actual
+
+    def more_rows(self):
+        return self.rows
 
     def adds(self, first, second):
         return (first, second) in self.gains
@@ -168,3 +173,22 @@ def test_on_real_trainings(name, symptom):
     lab = laboratory(ILL[name])
     found = diagnose(ILL[name], lab.trace, [finding("learning-rate-too-high"), finding(symptom)], lab)
     assert (found[0].symptom, found[0].confirmed, found[0].severity) == (symptom, True, "critical")
+
+
+def test_where_nothing_is_wrong_rows_may_be_too_few():
+    few = Trial("twice the rows", 10, (1.0,), (0.5,), True, 0.5)
+    lab = Stub({}, mistake=0.1)
+    assert diagnose(CASE, TRACE, [], lab) == ()
+    lab.rows = few
+    (only,) = diagnose(CASE, TRACE, [], lab)
+    assert (only.symptom, only.severity, only.confirmed, only.trials) == ("too-little-data", "warning", True, (few,))
+    assert only.fix.change == "smaller-network"
+
+
+def test_rows_are_too_few_where_a_network_is_worth_nothing_on_others():
+    lab = Stub({}, mistake=0.9)
+    trained = Verdict(np.full(100, 0.3), np.full(100, 0.3))
+    lab._actual = replace(lab._actual, trained=trained)
+    (only,) = diagnose(CASE, TRACE, [], lab)
+    assert (only.symptom, only.severity, only.confirmed) == ("too-little-data", "warning", None)
+    assert only.measured == "30% of a constant's mistakes on the 300 rows it learnt from, 90% on others"

@@ -3,6 +3,7 @@
 In: ill and healthy cases with reports. Out: mended cases and the record of tries.
 """
 
+import sys
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,8 @@ from test_doctor_trials import ILL, plane
 
 from chainrule.doctor.examine import examine_case
 from chainrule.doctor.records import Finding, Fix, Report, Trial
-from chainrule.doctor.repair import error, judged, proposals, repair
+from chainrule.doctor.repair import Proof, judged, proposals, repair
+from chainrule.nn.losses import BinaryCrossEntropy
 from chainrule.nn.penalties import Penalty
 from chainrule.train import Course
 
@@ -29,8 +31,9 @@ def test_an_ill_training_is_mended(name):
     case = ILL[name]
     mended = repair(case, examine_case(case))
     assert mended.kept
-    assert error(mended.case, 7) < error(case, 7) - 0.05
-    assert all(len(each.before) == len(each.after) == 3 for each in mended.tries)
+    error = Proof().error
+    assert error(mended.case, 7, mended.case.course.epochs) < error(case, 7, case.course.epochs) - 0.05
+    assert all(len(each.before) == len(each.after) and len(each.before) in (3, 6) for each in mended.tries)
     assert any("kept" in line and "error" in line for line in mended.log)
 
 
@@ -81,3 +84,54 @@ def test_more_than_a_point_and_more_than_chance(before, after, kept):
 def test_a_safe_fix_is_kept_unless_it_harms():
     assert judged([0.1, 0.1, 0.1], [0.1, 0.1, 0.1], safe=True)[0]
     assert not judged([0.1, 0.1, 0.1], [0.2, 0.2, 0.2], safe=True)[0]
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    """Errors by case and seed, as told."""
+
+    def script(errors):
+        monkeypatch.setattr(Proof, "error", lambda self, case, again, epochs, weighted=False: errors[case][again])
+
+    return script
+
+
+def test_three_more_seeds_decide_where_the_gain_is_large_and_the_seeds_disagree(scripted):
+    old, new = plane(), plane()
+    scripted({old: [0.5] * 6, new: [0.1, 0.5, 0.1, 0.1, 0.1, 0.1]})
+    tried = Proof().try_out(old, new, "vanishing-gradient", "relu")
+    assert tried.kept
+    assert len(tried.after) == 6
+    scripted({old: [0.5] * 6, new: [0.1, 0.5, 0.1, 0.5, 0.5, 0.7]})
+    assert not Proof().try_out(old, new, "vanishing-gradient", "relu").kept
+
+
+def test_a_pair_too_costly_is_shortened_alike(monkeypatch):
+    old, new = plane(course=Course(40, 0.01)), plane(course=Course(120, 0.01))
+    proof = Proof()
+    assert [proof.epochs(old, new, case) for case in (old, new)] == [40, 120]
+    monkeypatch.setattr(sys.modules[Proof.__module__], "cost", lambda case: 0.5)
+    assert [proof.epochs(old, new, case) for case in (old, new)] == [7, 20]
+
+
+def test_class_weights_are_judged_by_classes():
+    rare = plane(n=400, task="sum")
+    y = (rare.rows.X[:, :1] + rare.rows.X[:, 1:] > 1.0) * 1.0
+    held = (rare.validation.X.sum(axis=1, keepdims=True) > 1.0) * 1.0
+    recipe = replace(rare.recipe, loss=BinaryCrossEntropy())
+    case = replace(
+        rare,
+        recipe=recipe,
+        rows=replace(rare.rows, Y=y.astype("float32")),
+        course=Course(4, 0.003),
+        validation=replace(rare.validation, Y=held.astype("float32")),
+    )
+    proof = Proof()
+    assert proof.error(case, 0, 4) < 0.2
+    assert proof.error(case, 0, 4, weighted=True) > 0.5
+
+
+def test_what_puts_a_network_right_need_not_prove_itself():
+    broken = ill("linear-collapse", "add-nonlinearity")
+    assert all(safe for _, change, safe in proposals(report(plane(), broken)) if change == "add-nonlinearity")
+    assert not any(safe for *_, safe in proposals(report(plane(), ill("undertrained", "longer"))))

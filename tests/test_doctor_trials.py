@@ -14,7 +14,7 @@ from chainrule.doctor.diagnosis import REMEDIES, SCREEN
 from chainrule.doctor.judging import Verdict
 from chainrule.doctor.neighbours import suspicious
 from chainrule.doctor.records import SYMPTOMS, Case
-from chainrule.doctor.trials import Laboratory, held_out, ruined, train_and_judge, unseen
+from chainrule.doctor.trials import Laboratory, Outcome, held_out, ruined, train_and_judge, unseen
 from chainrule.doctor.watch import follow
 from chainrule.engines import Rows
 from chainrule.nn.initializers import Constant
@@ -254,3 +254,77 @@ def test_validation_rows_seen_in_training_are_left_out():
 
 def parts(rows):
     return rows.X, rows.Y, rows.c
+
+
+def shares(wrong, rows=200, loss=None):
+    """A verdict with so many wrong rows, each as bad as a constant."""
+    mistakes = np.where(np.arange(rows) < wrong, 1.0, 0.0)
+    return Verdict(mistakes if loss is None else np.full(rows, loss), mistakes)
+
+
+def told(held, trained, losses):
+    """A laboratory in which the training without and with "longer" came to so many mistakes, from three seeds."""
+    lab = laboratory(plane())
+    for again in range(3):
+        for change, i in (("", 0), ("longer", 1)):
+            outcome = Outcome(shares(held[i][again]), shares(trained[i], loss=losses[i]), (), 1)
+            lab.outcomes[change, again, lab.limit] = outcome
+    lab.outcomes["actual", 0, 0] = lab.outcomes["", 0, lab.limit]
+    return lab
+
+
+def test_a_small_gain_counts_where_the_network_only_now_learns_its_own_rows():
+    held = ((7, 10, 9), (6, 6, 5))
+    learnt = told(held, (5, 0), (0.04, 0.004))
+    assert not learnt.trial("longer").helped  # anything lends a hand now and then, so it must have been suspected
+    trial = learnt.trial("longer", suspected=True)
+    assert trial.helped
+    assert trial.gain == pytest.approx(1 - 17 / 26)
+
+
+@pytest.mark.parametrize(
+    ("held", "trained", "losses"),
+    [
+        (((7, 10, 9), (6, 6, 5)), (1, 0), (0.04, 0.004)),
+        (((7, 10, 9), (6, 6, 5)), (5, 2), (0.04, 0.02)),
+        (((7, 10, 9), (7, 8, 7)), (5, 0), (0.04, 0.004)),
+    ],
+    ids=["it knew its rows", "it does not learn", "others gain nothing"],
+)
+def test_and_does_not_count_else(held, trained, losses):
+    assert not told(held, trained, losses).trial("longer", suspected=True).helped
+
+
+def test_class_weights_are_judged_by_classes_and_not_by_rows():
+    wrong = np.array([1.0] * 6 + [0.0] * 4 + [0.0] * 90)
+    freed = np.array([0.0] * 10 + [1.0] * 20 + [0.0] * 70)
+    y = np.repeat([1.0, 0.0], [10, 90])[:, None]
+    case = replace(
+        plane(n=100),
+        rows=Rows(np.zeros((100, 2)), y, np.ones(100)),
+        validation=Rows(np.zeros((100, 2)), y, np.ones(100)),
+    )
+    lab = laboratory(plane())
+    lab.case = case
+    for again in range(3):
+        for change, mistakes in (("", wrong), ("class-weights", freed)):
+            verdict = Verdict(mistakes, mistakes)
+            lab.outcomes[change, again, lab.limit] = Outcome(verdict, verdict, (), 1)
+    lab.outcomes["actual", 0, 0] = lab.outcomes["", 0, lab.limit]
+    trial = lab.trial("class-weights")
+    assert trial.helped
+    assert trial.gain == pytest.approx(1 - (20 / 90) / (6 / 10))
+
+
+def test_too_few_rows_show_when_half_of_them_do_much_worse():
+    few = plane(n=60, course=Course(200, 0.01))
+    trial = laboratory(few).more_rows()
+    assert trial is not None
+    assert trial.helped
+    assert 0.2 < trial.gain < 1.0
+
+
+def test_rows_are_not_too_few_where_half_of_them_do_as_well_or_all_of_them_do_badly():
+    enough = laboratory(plane(n=800)).more_rows()
+    assert enough is None or not enough.helped
+    assert laboratory(plane(n=60, course=Course(1, 1e-5))).more_rows() is None

@@ -44,7 +44,8 @@ class Fault:
 
     `levels` are its strengths by label. `preferred` is the diagnosis that names the cause; `accepted` are all that name it
     or name a mechanism whose usual remedy repairs it. `harm` says how it is shown to hurt: "metric" by the kill test on
-    the test score, "evidence" by construction, since it spoils what is known of a network and not the network.
+    the test score, "evidence" by construction, since it spoils what is known of a network and not the network. `lost` says
+    that it takes away rows, labels or columns, or drowns them in noise: no change of the training brings those back.
     """
 
     number: int
@@ -54,6 +55,7 @@ class Fault:
     preferred: str
     accepted: frozenset[str]
     harm: str = METRIC
+    lost: bool = False
 
     @property
     def id(self) -> str:
@@ -77,9 +79,10 @@ def fault(
     preferred: str,
     also: str = "",
     harm: str = METRIC,
+    lost: bool = False,
 ) -> Fault:
     """A fault whose further accepted diagnoses are words of one string."""
-    return Fault(number, text, tuple(levels), change, preferred, frozenset([preferred, *also.split()]), harm)
+    return Fault(number, text, tuple(levels), change, preferred, frozenset([preferred, *also.split()]), harm, lost)
 
 
 def with_recipe(subject: Subject, **changes: Any) -> Subject:

@@ -232,6 +232,7 @@ FAULTS: tuple[Fault, ...] = (
         _labels,
         "label-noise",
         "overfitting label-conflict",
+        lost=True,
     ),
     fault(
         2,
@@ -240,6 +241,7 @@ FAULTS: tuple[Fault, ...] = (
         target_noise,
         "label-noise",
         "overfitting underfitting",
+        lost=True,
     ),
     fault(
         3,
@@ -248,9 +250,10 @@ FAULTS: tuple[Fault, ...] = (
         misaligned,
         "misaligned-labels",
         "label-noise input-ignored",
+        lost=True,
     ),
-    fault(4, "rows missing", [("80 %", 80), ("97 %", 97)], too_little, "too-little-data", "overfitting"),
-    fault(5, "classes unequal", [("keep 10 %", 10), ("keep 2 %", 2)], imbalance, "class-imbalance"),
+    fault(4, "rows missing", [("80 %", 80), ("97 %", 97)], too_little, "too-little-data", "overfitting", lost=True),
+    fault(5, "classes unequal", [("keep 10 %", 10), ("keep 2 %", 2)], imbalance, "class-imbalance", lost=True),
     fault(
         6,
         "noise in inputs",
@@ -258,8 +261,9 @@ FAULTS: tuple[Fault, ...] = (
         input_noise,
         "noisy-inputs",
         "underfitting overfitting",
+        lost=True,
     ),
-    fault(7, "classes overlap", [("25 %", 25), ("75 %", 75)], overlap, "label-conflict", "label-noise"),
+    fault(7, "classes overlap", [("25 %", 25), ("75 %", 75)], overlap, "label-conflict", "label-noise", lost=True),
     fault(
         8,
         "inputs not scaled",
@@ -291,6 +295,7 @@ FAULTS: tuple[Fault, ...] = (
         bad_columns,
         "constant-feature",
         "nan-input",
+        lost=True,
     ),
     fault(27, "targets (n) against (n, 1)", [("flat", None)], flat_targets, "wrong-loss"),
     fault(38, "no validation rows", [("none", None)], no_validation, "no-validation", harm=EVIDENCE),

@@ -58,7 +58,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--half", choices=("tune", "test"), default="tune")
     parser.add_argument("--seeds", type=int, default=10, help="0 .. seeds-1; even ones tune, odd ones test")
-    parser.add_argument("--kill-seeds", type=int, default=10, help="seeds of the kill test, at least --seeds")
+    parser.add_argument("--kill-seeds", type=int, default=10, help="0 .. kill-seeds-1 are those of the kill test")
     parser.add_argument("--repair-seeds", type=int, default=1, help="seeds of the half that repairs are tried on")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
     parser.add_argument("--faults", nargs="+", default=[], help="only these, as F12")
@@ -117,7 +117,7 @@ def do_stage(
 def do_scores(
     stores: dict[str, Store],
     all_cases: list[tuple[str, str, str]],
-    judging: range,
+    judging: Iterable[int],
     options: argparse.Namespace,
     until: float,
 ) -> None:
@@ -138,7 +138,9 @@ def names_of(
     return [name for name in names if {"score", "evidence"} & set(scores.get(name, {}))]
 
 
-def write(summary: dict[str, Any], names: list[str], results: tables.Results, judging: range, options: Any) -> None:
+def write(
+    summary: dict[str, Any], names: list[str], results: tables.Results, judging: Iterable[int], options: Any
+) -> None:
     """The summary, the page, the list of failures, the screen."""
     options.results.mkdir(parents=True, exist_ok=True)
     (options.results / f"{options.half}.json").write_text(json.dumps(summary, indent=1) + "\n")
@@ -155,7 +157,7 @@ def main() -> int:
     options = parse()
     if options.quick:
         options.seeds = options.kill_seeds = min(options.seeds, 4)
-    judging = range(max(options.seeds, options.kill_seeds))
+    judging = range(options.kill_seeds)
     until = time.monotonic() + options.minutes * 60 if options.minutes else float("inf")
     raw = options.results / "raw"
     stores = {"scores": Store(raw / "scores.json")}
@@ -164,7 +166,7 @@ def main() -> int:
         stores[kind].results.clear()
     all_cases, seeds = chosen_cases(options), half_seeds(options.half, options.seeds)
     if "scores" in options.stages:
-        do_scores(stores, all_cases, judging, options, until)
+        do_scores(stores, all_cases, sorted({*judging, *seeds}), options, until)
     hosts = sorted({host for _, _, host in all_cases if options.half == "test" or host in TUNING})
     names = names_of(all_cases, hosts, seeds, stores["scores"].results)
     for kind in ("references", "doctor"):

@@ -169,10 +169,14 @@ def by_fault(sort: Mapping[str, str], results: Results) -> list[dict[str, Any]]:
 
 
 def repairs(sort: Mapping[str, str], results: Results) -> dict[str, Any]:
-    """Of networks called ill: how often one change wins back half of what was lost, and how often it harms."""
+    """Of networks called ill: how often a repair wins back half of what was lost, and how often it harms.
+
+    "mended" counts networks that the training alone spoilt; of those that lost rows, labels or columns nothing can bring
+    them back.
+    """
     figures = {}
     for who in WHO:
-        helped = harmed = n = spoilt = sound = 0
+        helped = harmed = n = mended = whole = spoilt = sound = 0
         for name, result in results["repairs"].items():
             if name not in sort or "before" not in result:
                 continue
@@ -180,12 +184,15 @@ def repairs(sort: Mapping[str, str], results: Results) -> dict[str, Any]:
             after = result[who]
             if sort[name] == "faulty" and FAULTS[fault].harm == METRIC:
                 gap = results["scores"][key(TWIN, "", host, seed)]["score"] - result["before"]
-                n, helped = n + 1, helped + (gap > 0 and after - result["before"] >= gap / 2)
+                won = gap > 0 and after - result["before"] >= gap / 2
+                n, helped = n + 1, helped + won
+                whole, mended = whole + (not FAULTS[fault].lost), mended + (won and not FAULTS[fault].lost)
                 harmed += after < result["before"] - HARMED
             elif sort[name] in SOUND:
                 sound, spoilt = sound + 1, spoilt + (after < result["before"] - HARMED)
         figures[WHO[who]] = {
             "repaired": share(helped, n),
+            "mended": share(mended, whole),
             "harmed": share(harmed, n),
             "healthy harmed": share(spoilt, sound),
         }
@@ -262,10 +269,12 @@ def markdown(summary: Mapping[str, Any]) -> str:
         ]
         parts.append(_table(head, rows))
     rows = [
-        [who, *(_percent(f[s]) for s in ("repaired", "harmed", "healthy harmed"))]
+        [who, *(_percent(f[s]) for s in ("mended", "repaired", "harmed", "healthy harmed"))]
         for who, f in summary["repairs"].items()
     ]
-    parts.append(_table(["repair", "wins back half", "harms", "harms healthy ones"], rows))
+    parts.append(
+        _table(["repair", "wins back half", "the same, lost rows and labels too", "harms", "harms healthy ones"], rows)
+    )
     parts.append(
         f"The doctor on healthy twins: {summary['seconds']} s a case; looking took {summary['overhead']} of the training's "
         f"time. Beside its messages it notes {summary['infos a run']} things a run as information, which count as neither "

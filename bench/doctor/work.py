@@ -124,9 +124,9 @@ def _changed(case: Any, change: str) -> Any:
 
 def _mended_by_chance(case: Any, names: list[str], tries: int) -> Any:
     """As many changes as the doctor tried, drawn at random, each kept by the doctor's own proof on held-out rows."""
-    from chainrule.doctor.repair import error, judged
+    from chainrule.doctor.repair import Proof
 
-    before: list[float] = []
+    proof = Proof()
     for change in names:
         new = _changed(case, change)
         if tries == 0:
@@ -134,10 +134,7 @@ def _mended_by_chance(case: Any, names: list[str], tries: int) -> Any:
         if new is None:
             continue
         tries -= 1
-        before = before or [error(case, i) for i in range(3)]
-        after = [error(new, i) for i in range(3)]
-        if judged(before, after, False)[0]:
-            case, before = new, after
+        case = new if proof.try_out(case, new, "", change).kept else case
     return case
 
 

@@ -9,9 +9,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from chainrule.doctor.changes import REMOVES
+import numpy as np
+
+from chainrule.doctor.changes import CHANGES, REMOVES
+from chainrule.doctor.data.labels import too_few
 from chainrule.doctor.dynamics.looks import hurting
 from chainrule.doctor.found import found, repair
+from chainrule.doctor.judging import codes as codes_of
 from chainrule.doctor.judging import error_of_mean
 from chainrule.doctor.records import SEVERITIES, SYMPTOMS, Case, Finding, Fix, Trace, Trial
 from chainrule.doctor.thresholds import USUAL
@@ -51,7 +55,7 @@ REMEDIES: Mapping[str, tuple[str, ...]] = {
     "dead-units": ("leaky-relu", "batch-norm"),
     "saturated-units": ("relu", "batch-norm"),
     "activation-drift": ("batch-norm",),
-    "batch-norm-tiny-batch": ("larger-batch",),
+    "batch-norm-tiny-batch": ("larger-batch", "layer-norm"),
     "batch-norm-statistics": ("fresh-statistics",),
     "train-eval-gap": ("library-layers", "no-dropout"),
     "undertrained": ("longer",),
@@ -188,6 +192,8 @@ def diagnose(case: Case, trace: Trace, suspicions: Iterable[Finding], lab: Labor
         judged = merged([*_screened(bench, harmed, judged), *judged])
     if not any(f.severity != "info" and f.symptom not in EVIDENCE | OUTCOMES for f in judged):
         judged = _at_a_loss(judged, harmed)
+    if lab is not None and not harmed and all(f.severity == "info" or f.symptom in EVIDENCE for f in judged):
+        judged = _hungry(lab, judged)
     return tuple(_ordered(judged, bench))
 
 
@@ -224,6 +230,29 @@ def _at_a_loss(findings: Sequence[Finding], harmed: bool) -> list[Finding]:
         closest = [symptom for symptom in there if symptom in ("too-little-data", "overfitting")]
         forward = sorted(closest, reverse=True)[:1] if wide else []
     return [replace(f, severity="warning", confirmed=None) if f.symptom in forward else f for f in findings]
+
+
+def _hungry(lab: Laboratory, findings: Sequence[Finding]) -> list[Finding]:
+    """Nothing is wrong with the training. Rows are too few where half of them do much worse, so that twice may do better.
+
+    They also are where a network is worth much on its own rows and next to nothing on others.
+    """
+    n, codes = len(lab.case.rows), codes_of(lab.case.rows)
+    typical = math.inf if codes is None else float(np.median(np.bincount(codes)[np.bincount(codes) > 0]))
+    held, trained = lab.actual.held_out.mistake, lab.actual.trained.mistake
+    if held - trained >= USUAL.chasm:
+        measured = f"{trained:.0%} of a constant's mistakes on the {n} rows it learnt from, {held:.0%} on others"
+        return merged(
+            [too_few(n, typical, "warning", measured), *(f for f in findings if f.symptom != "too-little-data")]
+        )
+    trial = lab.more_rows()
+    if trial is None or not trial.helped:
+        return list(findings)
+    measured = (
+        f"from half of the {n} rows to all, {trial.gain:.0%} of the mistakes on held-out rows go, from three seeds"
+    )
+    few = replace(too_few(n, typical, "warning", measured), confirmed=True, trials=(trial,))
+    return merged([few, *(f for f in findings if f.symptom != "too-little-data")])
 
 
 def _harmed(case: Case, trace: Trace, lab: Laboratory | None) -> bool:
@@ -346,6 +375,6 @@ def _peculiar(finding: Finding) -> bool:
 def _proven(finding: Finding) -> Fix:
     """The fix, with the change that helped most."""
     helped = [trial for trial in finding.trials if trial.helped]
-    if not helped or helped[0].change == finding.fix.change:
+    if not helped or helped[0].change == finding.fix.change or helped[0].change not in CHANGES:
         return finding.fix
     return replace(finding.fix, change=helped[0].change)

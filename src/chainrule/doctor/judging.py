@@ -189,12 +189,15 @@ def error_of_mean(differences: Array) -> float:
     return float(differences.std(ddof=1) / math.sqrt(len(differences))) if len(differences) > 1 else math.inf
 
 
-def better(old: Verdict, new: Verdict, by_loss: bool = True, suspected: bool = False) -> tuple[bool, float]:
+def better(
+    old: Verdict, new: Verdict, by_loss: bool = True, suspected: bool = False, weighted: bool = False
+) -> tuple[bool, float]:
     """Whether the second is better by more than chance and by enough to matter; the share of mistakes or loss it takes away.
 
     Enough is a share of the mistakes and of the baseline (`Thresholds`), beyond two standard errors of the paired
     differences; beyond 1.3 where the cause was `suspected` before the experiment. Where mistakes do not tell them apart, a
-    much lower loss counts, if mistakes are not more.
+    much lower loss counts, if mistakes are not more. Rows that come right are counted net of those that go wrong; where
+    they are `weighted`, in units of the heaviest.
     """
     errors = USUAL.suspected_errors if suspected else USUAL.errors
     fewer = old.mistakes - new.mistakes
@@ -202,7 +205,7 @@ def better(old: Verdict, new: Verdict, by_loss: bool = True, suspected: bool = F
     relative = max(gain / max(old.mistake, 1e-12), -USUAL.worst_share)
     enough = USUAL.suspected_gain if suspected else USUAL.gain
     share = USUAL.suspected_relative if suspected else USUAL.relative_gain
-    rows = int(np.sign(fewer).sum())
+    rows = fewer.sum() / max(np.abs(fewer).max(), 1e-300) if weighted else np.sign(fewer).sum()
     if gain >= enough and relative >= share and gain > errors * error and rows >= USUAL.fewest_rows:
         return True, relative
     lower = old.losses - new.losses

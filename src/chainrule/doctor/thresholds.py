@@ -41,6 +41,24 @@ class Thresholds:
     steady: float = 0.06
     """The same where three seeds of three agree."""
 
+    learnt: float = 0.0075
+    """Mistakes on training rows, as a share of a constant's, above which a network has not learnt its own rows."""
+
+    learnt_loss: float = 0.6
+    """Share of the training loss that a change must take away from each seed for a network to learn only now."""
+
+    learnt_gain: float = 0.25
+    """Mistakes on held-out rows that it must take away then, from three seeds together, as a share of those there were."""
+
+    chasm: float = 0.4
+    """Mistakes on held-out rows beyond those on training rows, as a share of a constant's, that too few rows leave."""
+
+    hungry_gain: float = 0.06
+    """Mistakes that twice the rows must take away, as a share of a constant's, for rows to be too few."""
+
+    hungry: float = 0.5
+    """The same as a share of those that are left."""
+
     fewest_rows: int = 3
     """Rows that must come right, where mistakes are counted: two may be chance whatever the formula says."""
 
@@ -153,6 +171,9 @@ class Thresholds:
 
     trial_seconds: float = 0.6
     """What one training of a trial may cost before it is shortened."""
+
+    repair_seconds: float = 10.0
+    """What one training of a repair's proof may cost before both of a pair are shortened."""
 
     repair_gain: float = 0.01
     """Held-out error that a repair must take away: one point."""

@@ -26,6 +26,9 @@ __all__ = ["CHANGES", "Change", "Laboratory", "Outcome", "cost", "held_out"]
 OTHER_UNITS = frozenset({"matching-loss", "no-output-activation", "class-weights", "standardise-targets"})
 """Changes after which losses mean something else: only mistakes are compared."""
 
+LEARNING = frozenset({"rate*10", "rate/10", "usual-settings", "no-clip", "smaller-batch", "constant-schedule", "relu"})
+"""Changes of how a network learns, which leave alone how much it can."""
+
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
@@ -146,11 +149,10 @@ class Laboratory:
     def trial(self, change: str, suspected: bool = False) -> Trial | None:
         """Try a change: against the same training without it, and against what the watched training came to.
 
-        One that seems to help is tried from a second seed as well, and must help there too. `suspected` says that a rule
-        pointed at its cause before, which counts for changes that take away something peculiar to the case. None where the
-        change cannot be made.
+        One that seems to help is tried from a second seed as well, and must help there too. `suspected` says that a
+        rule pointed at its cause before: then a smaller gain counts, if three seeds show it, or if the network only now
+        learns its own rows. None where the change cannot be made.
         """
-        suspected = suspected and (change in REMOVES or change.startswith("rate/") or self._tiny(change))
         if (change, suspected) not in self.trials:
             self.trials[change, suspected] = self._trial(change, suspected)
         return self.trials[change, suspected]
@@ -171,63 +173,124 @@ class Laboratory:
         new, old = self.outcome(change), self.outcome()
         if new is None or old is None:
             return None
-        helped, gain = self._better(change, old, new, suspected)
+        own = suspected and (change in REMOVES or change.startswith("rate/") or self._tiny(change))
+        helped, gain = self._better(change, old, new, own)
         if helped and self.whole and old is not self.actual:
-            helped = self._better(change, self.actual, new, suspected)[0]
+            helped = self._better(change, self.actual, new, own)[0]
         if helped:
-            again, twin = self.outcome(change, 1), self.outcome("", 1)
-            if again is not None and twin is not None:
-                repeated, other = self._better(change, twin, again, suspected)
-                helped, gain = (
-                    self._holds(twin, again, repeated),
-                    min(gain, other) if not repeated else 0.5 * (gain + other),
-                )
-        if not helped and suspected:
-            helped = self._steady(change)
+            helped, gain = self._repeated(change, own, gain)
+        if not helped:
+            small = self._steady(change) if own and change != "class-weights" else 0.0
+            small = small or (self._learns(change) if suspected or change in LEARNING else 0.0)
+            helped, gain = small > 0.0, small or gain
         return Trial(change, new.steps, old.curve, new.curve, helped, gain)
 
+    def _repeated(self, change: str, suspected: bool, gain: float) -> tuple[bool, float]:
+        """Whether a second seed agrees, and the gain of the two: clearly, or in its direction with half of the margin."""
+        new, old = self.outcome(change, 1), self.outcome("", 1)
+        if new is None or old is None:
+            return True, gain
+        again, other = self._better(change, old, new, suspected)
+        if again:
+            return True, 0.5 * (gain + other)
+        before, after = self._compared(change, old, new)
+        fewer = before.mistake - after.mistake
+        return fewer >= 0.5 * max(USUAL.suspected_gain, USUAL.relative_gain * before.mistake), min(gain, other)
+
     def _tiny(self, change: str) -> bool:
-        """Whether the change gives batch norm more than a handful of rows."""
+        """Whether the change gives batch norm more than a handful of rows, or takes its place where it has only that."""
         recipe = self.case.recipe
         normed = any(isinstance(layer, BatchNorm) for layer in recipe.net.layers)
-        return change == "larger-batch" and normed and recipe.batch_size < 8
+        return change in ("larger-batch", "layer-norm") and normed and recipe.batch_size < 8
 
-    def _steady(self, change: str) -> bool:
-        """Whether the change takes mistakes away from each of three seeds, a little at least.
+    def _steady(self, change: str) -> float:
+        """The share of mistakes that the change takes away from each of three seeds, a little at least; else 0.
 
         For causes that were suspected before: a small harm that shows every time is a harm. The gain must exceed
         `Thresholds.steady` as a share of the mistakes, and one standard error over the rows.
         """
-        fewer = []
-        for again in range(3):
-            new, old = self.outcome(change, again), self.outcome("", again)
-            if new is None or old is None or change == "class-weights":
-                return False
-            fewer.append(old.held_out.mistakes - new.held_out.mistakes)
-            if fewer[-1].mean() <= 0:
-                return False
-        mean, old = np.mean(fewer, axis=0), self.outcome()
-        enough = USUAL.steady * max(old.held_out.mistake if old else 1.0, USUAL.good_enough)
-        return float(mean.mean()) > max(enough, error_of_mean(mean))
+        pairs = self._pairs(change)
+        fewer = [old.held_out.mistakes - new.held_out.mistakes for old, new in pairs]
+        if not pairs or any(each.mean() <= 0 for each in fewer):
+            return 0.0
+        mean, first = np.mean(fewer, axis=0), max(pairs[0][0].held_out.mistake, USUAL.good_enough)
+        gain = float(mean.mean())
+        return gain / first if gain > max(USUAL.steady * first, error_of_mean(mean)) else 0.0
 
-    def _holds(self, old: Outcome, new: Outcome, repeated: bool) -> bool:
-        """A second seed agrees: clearly, or at least in its direction with half of the margin."""
-        fewer = old.held_out.mistake - new.held_out.mistake
-        return repeated or fewer >= 0.5 * max(USUAL.suspected_gain, USUAL.relative_gain * old.held_out.mistake)
+    def _learns(self, change: str) -> float:
+        """The share of mistakes that the change takes away from three seeds together, if it makes the network learn; else 0.
+
+        A network that has not learnt its own rows shows that on all of them, where few held-out rows leave much to chance:
+        from each seed most of the training loss must go. For causes that were suspected before, and for `LEARNING`.
+        """
+        if change in OTHER_UNITS or self.actual.trained.mistake < USUAL.learnt:
+            return 0.0
+        new, old = self.outcome(change), self.outcome()
+        if new is None or old is None or not _learnt(old, new):
+            return 0.0
+        pairs = self._pairs(change)
+        before, after = (float(np.mean([pair[i].held_out.mistake for pair in pairs])) for i in (0, 1))
+        share = (before - after) / max(before, 1e-12)
+        enough = share >= USUAL.learnt_gain and before - after >= USUAL.learnt
+        return share if enough and all(_learnt(*pair) for pair in pairs) else 0.0
+
+    def _pairs(self, change: str) -> list[tuple[Outcome, Outcome]]:
+        """The training without and with a change from three seeds; none where the change cannot be made."""
+        pairs = [(self.outcome("", again), self.outcome(change, again)) for again in range(3)]
+        return [(old, new) for old, new in pairs if old is not None and new is not None]
+
+    def more_rows(self) -> Trial | None:
+        """All rows beside half of them, in as many steps: whether twice the rows take many mistakes away, from three seeds.
+
+        None where there are too few to halve, or where the network is worth no more on its own rows than on others: then it
+        is not rows that it lacks.
+        """
+        held, trained = self.actual.held_out.mistake, self.actual.trained.mistake
+        if len(self.case.rows) < 40 or held < USUAL.hungry_gain / 2 or trained > held / 3:
+            return None
+        halves = [self._half(again) for again in range(3)]
+        wholes = [whole for again in range(3) if (whole := self.outcome("", again)) is not None]
+        fewer = [half.held_out.mistake - whole.held_out.mistake for half, whole in zip(halves, wholes, strict=True)]
+        mistake = float(np.mean([whole.held_out.mistake for whole in wholes]))
+        helped = min(fewer) > 0 and np.mean(fewer) >= max(USUAL.hungry_gain, USUAL.hungry * mistake)
+        gain = float(np.mean(fewer)) / max(float(np.mean([half.held_out.mistake for half in halves])), 1e-12)
+        return Trial("twice the rows", wholes[0].steps, halves[0].curve, wholes[0].curve, bool(helped), gain)
+
+    def _half(self, again: int) -> Outcome:
+        """The training on half of the rows, drawn at random, for twice the epochs."""
+        recipe, rows = replace(self.case.recipe, seed=self.case.recipe.seed + again), self.case.rows
+        take = Stream.from_seed(recipe.seed).fold(Purpose.SPLIT, *b"half").permutation(np, len(rows))[: len(rows) // 2]
+        course = replace(self.case.course, epochs=2 * min(self.limit, self.case.course.epochs))
+        return train_and_judge(
+            replace(
+                self.case, recipe=recipe, rows=Rows(rows.X[take], rows.Y[take], rows.c[take]), course=course, start=None
+            )
+        )
 
     def _better(self, change: str, old: Outcome, new: Outcome, suspected: bool) -> tuple[bool, float]:
-        if change == "class-weights":
-            return better(self._balanced(old), self._balanced(new), False, suspected)
-        return better(old.held_out, new.held_out, change not in OTHER_UNITS, suspected)
+        pair = self._compared(change, old, new)
+        return better(*pair, change not in OTHER_UNITS, suspected, weighted=change == "class-weights")
 
-    def _balanced(self, outcome: Outcome) -> Verdict:
-        """Training and held-out rows together, each class counting the same: rare classes have too few held-out rows."""
-        parts = [(self.case.validation, outcome.held_out), (self.case.rows, outcome.trained)]
-        y = np.concatenate([classes for rows, _ in parts if rows is not None and (classes := codes(rows)) is not None])
-        count = np.bincount(y)
-        weights = len(y) / (np.count_nonzero(count) * count[y])
-        wrong = np.concatenate([verdict.mistakes > 0 for _, verdict in parts]) * 2.0
-        return Verdict(wrong * weights, wrong * weights)
+    def _compared(self, change: str, old: Outcome, new: Outcome) -> tuple[Verdict, Verdict]:
+        """What is compared: held-out rows; with class weights all rows, each class counting the same."""
+        if change == "class-weights":
+            return balanced(self.case, old), balanced(self.case, new)
+        return old.held_out, new.held_out
+
+
+def balanced(case: Case, outcome: Outcome) -> Verdict:
+    """Training and held-out rows together, each class counting the same: rare classes have too few held-out rows."""
+    parts = [(case.validation, outcome.held_out), (case.rows, outcome.trained)]
+    y = np.concatenate([classes for rows, _ in parts if rows is not None and (classes := codes(rows)) is not None])
+    count = np.bincount(y)
+    weights = len(y) / (np.count_nonzero(count) * count[y])
+    wrong = np.concatenate([verdict.mistakes > 0 for _, verdict in parts]) * 2.0
+    return Verdict(wrong * weights, wrong * weights)
+
+
+def _learnt(old: Outcome, new: Outcome) -> bool:
+    """Whether most of the loss on the training rows is gone."""
+    return new.trained.loss <= (1.0 - USUAL.learnt_loss) * old.trained.loss
 
 
 def _scaled(limit: int, change: str) -> int:

@@ -217,7 +217,7 @@ def too_little_data(case: Case, trace: Trace | None) -> Finding | None:
     n, codes = len(case.rows), codes_of(case, case.rows)
     typical = float(np.median(np.bincount(codes)[np.bincount(codes) > 0])) if codes is not None else math.inf
     if n < 30 or typical < 5:
-        return _too_few(
+        return too_few(
             n, typical, "warning", f"{n} rows" + (f", {typical:.0f} of the median class" if codes is not None else "")
         )
     take = some(case.rows.X, _ROWS)
@@ -230,10 +230,11 @@ def too_little_data(case: Case, trace: Trace | None) -> Finding | None:
     if full.mean() < 0.25 * variance or drop.mean() < max(0.2 * full.mean(), 3.0 * error):
         return None
     measured = f"a quick model's error falls by {drop.mean() / full.mean():.0%} from half of the {n} rows to all"
-    return _too_few(n, typical, "info", measured)
+    return too_few(n, typical, "info", measured)
 
 
-def _too_few(n: int, typical: float, severity: str, measured: str) -> Finding:
+def too_few(n: int, typical: float, severity: str, measured: str) -> Finding:
+    """That there are too few rows (n of them, so many of the median class), by what was measured."""
     return found(
         "too-little-data",
         severity,
