@@ -52,6 +52,13 @@ def test_remedies_are_stacked_only_where_each_proves_itself():
     assert (mended.case.recipe.penalty == Penalty()) == ("no-penalty" in mended.kept)
 
 
+def test_a_symptom_that_was_cured_is_done_with():
+    case = plane(penalty=Penalty(l2=1.0), course=Course(30, 1e-2))
+    cause = replace(ill("over-regularised", "no-penalty", "penalty/10"), explains=("undertrained",))
+    mended = repair(case, report(case, cause))
+    assert [each.change for each in mended.tries] == ["no-penalty"]
+
+
 def test_the_case_keeps_its_rows():
     case = replace(ILL["no-penalty"], validation=None)
     mended = repair(case, report(case, ill("over-regularised", "no-penalty")))

@@ -52,6 +52,11 @@ class Try:
     kept: bool
     why: str
 
+    @property
+    def gain(self) -> float:
+        """Error that the remedy takes away, the mean over seeds."""
+        return float(np.mean(self.before) - np.mean(self.after))
+
     def __str__(self) -> str:
         def mean(errors: tuple[float, ...]) -> str:
             return f"{100 * float(np.mean(errors)):.1f} %" if errors else "-"
@@ -86,18 +91,22 @@ def repair(case: Case, report: Report, *, most: int = 6) -> Mended:
     A remedy is kept when the held-out error falls by more than one point (of accuracy, or of the targets' variance) and
     by more than two standard errors of the paired differences between seeds; else the case stays as it was. Three seeds
     decide, and three more where the gain is large but the seeds disagree. Fixes that are safe are kept unless the error
-    rises by as much.
+    rises by as much. A symptom against which something helped is done with, and so are those that it explains.
     """
     tries: list[Try] = []
+    done: set[str] = set()
+    explained = {finding.symptom: finding.explains for finding in report.findings}
     proof = Proof()
     for symptom, change, safe in proposals(report):
-        if len(tries) >= most or any(each.change == change for each in tries):
+        if len(tries) >= most or symptom in done or any(each.change == change for each in tries):
             continue
         new = _changed(case, change)
         if new is None:
             continue
         tries.append(proof.try_out(case, new, symptom, change, safe))
         case = new if tries[-1].kept else case
+        if tries[-1].kept and tries[-1].gain > USUAL.repair_gain:
+            done |= {symptom, *explained.get(symptom, ())}
     return Mended(case, tuple(tries))
 
 
