@@ -4,6 +4,7 @@ In: `chainrule doctor`, `chainrule train --doctor`, `chainrule compare`. Out: ex
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from chainrule import cli
 from chainrule.cli.examining import command_line
 from chainrule.cli.options import Wanted
 from chainrule.doctor.records import SYMPTOMS
+from chainrule.doctor.thresholds import USUAL
 
 
 @pytest.fixture(autouse=True)
@@ -133,6 +135,30 @@ def test_watching_shows_a_card_where_a_training_did_not_work(chainrule):
     assert "chainrule doctor run tries remedies" in out
     _, out, _ = chainrule("train", *small("iris", "--lr", 1e-7, "--epochs", 20, "--json"))
     assert json.loads(out)["doctor"]["verdict"] == "ill"
+
+
+def test_cards_come_during_the_run_once_and_never_with_json(chainrule, monkeypatch):
+    """With looks at every epoch a rate that moves nothing shows long before the end."""
+    monkeypatch.setattr("chainrule.doctor.monitor.USUAL", replace(USUAL, overhead=1e9))
+    arguments = ("train", *small("iris", "--lr", 1e-7, "--epochs", 20))
+    code, out, err = chainrule(*arguments)
+    assert code == 0
+    assert "doctor, epoch " in err
+    assert (out + err).count("  fix ") <= 3
+    told = [symptom for symptom in SYMPTOMS for line in err.splitlines() if line.endswith(f"  {symptom}")]
+    assert "learning-rate-too-low" in told
+    assert len(set(told)) == len(told)
+    assert not any(line.endswith(f"  {symptom}") for symptom in told for line in out.splitlines())
+    assert "doctor: ill: " in out
+    code, out, err = chainrule(*arguments, "--json")
+    assert (code, err, out.count("\n")) == (0, "", 1)
+
+
+def test_the_doctor_may_be_off(chainrule, monkeypatch):
+    monkeypatch.setattr("chainrule.cli.training.watched", lambda *_, **__: pytest.fail("it looked"))
+    code, out, _ = chainrule("train", *small("iris", "--epochs", 2, "--doctor", "off"))
+    assert code == 0
+    assert "doctor" not in out
 
 
 def test_advise_tries_remedies(chainrule):

@@ -273,7 +273,7 @@ def test_reading_gets_rarer_when_it_costs_too_much():
 
 def test_watching_alone_costs_little():
     """Two hundredths of the training's time by its own clock, and as much again for a busy machine."""
-    given = replace(healthy("digits"), course=Course(60, 1e-3))
+    given = replace(healthy("digits"), course=Course(240, 1e-3))
     shares = []
     for _ in range(4):
         trace = follow(given, thorough=False)

@@ -319,6 +319,8 @@ def test_suspicious_validation():
     assert convergence.suspicious_validation(given, seen) is None
     easy = replace(given.validation, Y=seen_by(given, seen))
     assert convergence.suspicious_validation(replace(given, validation=easy), seen) is not None
+    few = Rows(easy.X[:12], easy.Y[:12], easy.c[:12])
+    assert convergence.suspicious_validation(replace(given, validation=few), seen) is None
 
 
 def seen_by(given, trace):

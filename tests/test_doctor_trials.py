@@ -275,7 +275,7 @@ def told(held, trained, losses):
 
 def test_a_small_gain_counts_where_the_network_only_now_learns_its_own_rows():
     held = ((7, 10, 9), (6, 6, 5))
-    learnt = told(held, (5, 0), (0.04, 0.004))
+    learnt = told(held, (8, 0), (0.04, 0.004))
     assert not learnt.trial("longer").helped  # anything lends a hand now and then, so it must have been suspected
     trial = learnt.trial("longer", suspected=True)
     assert trial.helped
@@ -285,11 +285,12 @@ def test_a_small_gain_counts_where_the_network_only_now_learns_its_own_rows():
 @pytest.mark.parametrize(
     ("held", "trained", "losses"),
     [
-        (((7, 10, 9), (6, 6, 5)), (1, 0), (0.04, 0.004)),
-        (((7, 10, 9), (6, 6, 5)), (5, 2), (0.04, 0.02)),
-        (((7, 10, 9), (7, 8, 7)), (5, 0), (0.04, 0.004)),
+        (((7, 10, 9), (6, 6, 5)), (5, 0), (0.04, 0.004)),
+        (((7, 10, 9), (6, 6, 5)), (8, 4), (0.04, 0.02)),
+        (((7, 10, 9), (7, 8, 7)), (8, 0), (0.04, 0.004)),
+        (((2, 3, 2), (1, 1, 0)), (8, 0), (0.04, 0.004)),
     ],
-    ids=["it knew its rows", "it does not learn", "others gain nothing"],
+    ids=["it knew its rows", "it does not learn", "others gain nothing", "few rows say so"],
 )
 def test_and_does_not_count_else(held, trained, losses):
     assert not told(held, trained, losses).trial("longer", suspected=True).helped

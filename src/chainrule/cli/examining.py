@@ -6,15 +6,15 @@ In: a job, its report. Out: the doctor's report; options that are better; what i
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from chainrule.cli import options as o
 from chainrule.cli.jobs import Job, case_of
 from chainrule.doctor import examine_case
-from chainrule.doctor.records import Case, Report
+from chainrule.doctor.records import Case, Finding, Report
 from chainrule.doctor.repair import repair
 from chainrule.nn.penalties import ClipNorm
 from chainrule.nn.schedules import Flat
@@ -110,15 +110,31 @@ def command_line(source: str, wanted: o.Wanted) -> str:
     return shlex.join(words)
 
 
-def tell(out: Any, report: Report, folder: Path | None = None) -> None:
-    """The verdict in a line, and the first cards of what is wrong."""
+@dataclass(frozen=True)
+class Cards:
+    """The cards of one command, on the console that draws the progress: a few on the way, each symptom once."""
+
+    out: Any
+    told: list[str] = field(default_factory=list)
+
+    def on_the_way(self, finding: Finding, epoch: int) -> None:
+        """A card during a training, while there are cards left."""
+        if finding.symptom not in self.told and len(self.told) < MOST_CARDS:
+            self.told.append(finding.symptom)
+            self.out.print(f"doctor, epoch {epoch}:", terminal.card(finding), sep="\n")
+
+
+def tell(out: Any, report: Report, folder: Path | None = None, told: Sequence[str] = ()) -> None:
+    """The verdict in a line, and the first cards of what is wrong, but for the symptoms that were `told` before."""
     out.print(terminal.verdict_line(report))
     if report.healthy:
         return
     ill = [finding for finding in report.findings if finding.severity != "info"]
-    for finding in ill[:MOST_CARDS]:
+    shown = [finding for finding in ill if finding.symptom not in told][: MOST_CARDS - len(told)]
+    for finding in shown:
         out.print(terminal.card(finding))
-    more = len(report.findings) - min(len(ill), MOST_CARDS)
+    seen = {*told, *(finding.symptom for finding in shown)}
+    more = sum(finding.symptom not in seen for finding in report.findings)
     if more > 0:
         out.print(f"{more} more in the report")
     if folder is not None and any("Watched only" in note for note in report.notes):

@@ -13,10 +13,10 @@ from typing import Annotated, Any
 import typer
 
 from chainrule.cli import options as o
-from chainrule.cli.examining import cured, examined, tell
+from chainrule.cli.examining import Cards, cured, examined, tell
 from chainrule.cli.folders import Done, check_place, claim, present, whole, write
-from chainrule.cli.jobs import Job, case_of, prepare, settle, tried_rates, wanted_job
-from chainrule.cli.watching import Watch, watched
+from chainrule.cli.jobs import Job, prepare, settle, tried_rates, wanted_job
+from chainrule.doctor import case_of, watched
 from chainrule.errors import InvalidValueError, did_you_mean, must_be
 from chainrule.io import write_atomically
 from chainrule.model import Model
@@ -51,18 +51,19 @@ def train(
     settings = wanted.settings("train")
     check_place(out or Path("runs") / "run", empty=out is not None)
     job = wanted_job(source, wanted, settings, quiet=as_json)
-    done = _trained(source, wanted, job, doctor, silenced, checkpoint, quiet=as_json)
+    cards = None if as_json else Cards(o.console(stderr=True))
+    done = _trained(source, wanted, job, doctor, silenced, checkpoint, cards)
     if doctor in ("advise", "fix"):
         done = replace(done, report=examined(done.job, done.run.best_epoch, silenced))
     if doctor == "fix" and done.report is not None and not done.report.healthy:
-        done = _mended(done, silenced, quiet=as_json)
+        done = _mended(done, silenced, cards)
     folder = claim(source, out)
     with whole(folder):
         write(folder, done)
-    if as_json:
+    if cards is None:
         o.print_json(_said(done, folder))
     else:
-        _show(done, folder)
+        _show(done, folder, cards)
     if done.run.diverged:
         raise typer.Exit(1)
 
@@ -74,36 +75,41 @@ def _trained(
     doctor: str,
     silenced: Mapping[str, str],
     checkpoint: Path | None,
-    quiet: bool,
+    cards: Cards | None,
 ) -> Done:
-    """One training, watched unless the doctor is off."""
+    """One training, watched unless the doctor is off; without cards nothing is shown on the way."""
     ready = job.ready()
-    watch = None if doctor == "off" else Watch(case_of(job, ready))
-    monitors: list[Monitor] = [] if quiet else [Progress()]
-    monitors += [] if watch is None else [watch]
+    monitors: list[Monitor] = [] if cards is None else [Progress(cards.out)]
     if job.parts.validation is not None:
         stop = EarlyStopping(job.settings.n_iter_no_change, job.settings.tol)
         monitors.append(stop if wanted.patience else BestWeights())
-    run = run_job(ready, monitors, checkpoint)
+    if doctor == "off":
+        run, report = run_job(ready, monitors, checkpoint), None
+    else:
+        run, report = watched(
+            case_of(ready),
+            lambda watch: run_job(ready, [*monitors, watch], checkpoint),
+            on_change=None if cards is None else cards.on_the_way,
+            silence=silenced,
+        )
     if run.interrupted and checkpoint is not None:
         o.console(stderr=True).print(f"{run.stopped}; the same line goes on from {checkpoint}")
         raise typer.Exit(130)
     model = ready.model(run.state)
-    report = None if watch is None else watched(watch, run, silenced)
     return Done(source, wanted, job, model, run, _summary(job, model, run), report)
 
 
-def _mended(done: Done, silenced: Mapping[str, str], quiet: bool) -> Done:
+def _mended(done: Done, silenced: Mapping[str, str], cards: Cards | None) -> Done:
     """The training again with the remedies that proved themselves, where there are some."""
     assert done.report is not None
     cure = cured(done.job, done.wanted, done.report)
-    if not quiet:
+    if cards is not None:
         for line in cure.log:
-            o.console(stderr=True).print(line, markup=False)
+            cards.out.print(line, markup=False)
     if cure.wanted == done.wanted:
         return replace(done, report=replace(done.report, notes=(*done.report.notes, *cure.log)))
-    job = wanted_job(done.source, cure.wanted, cure.wanted.settings("train"), quiet)
-    again = _trained(done.source, cure.wanted, job, "fix", silenced, None, quiet)
+    job = wanted_job(done.source, cure.wanted, cure.wanted.settings("train"), quiet=cards is None)
+    again = _trained(done.source, cure.wanted, job, "fix", silenced, None, cards)
     report = examined(again.job, again.run.best_epoch, silenced)
     return replace(again, report=replace(report, notes=(*report.notes, *cure.log)))
 
@@ -129,7 +135,7 @@ def _said(done: Done, folder: Path) -> dict[str, Any]:
     return dict(done.summary) | told
 
 
-def _show(done: Done, folder: Path) -> None:
+def _show(done: Done, folder: Path, cards: Cards) -> None:
     out, model, run, parts = o.console(), done.model, done.run, done.job.parts
     out.print(terminal.scores_table({name: done.summary[name] for name in present(parts)}))
     shown = parts.test or parts.validation or parts.train
@@ -141,7 +147,7 @@ def _show(done: Done, folder: Path) -> None:
     for note in run.notes:
         out.print(note)
     if done.report is not None:
-        tell(out, done.report, folder)
+        tell(out, done.report, folder, cards.told)
     files = "model.safetensors, run.jsonl, learning-curve.png, config.json, report.html"
     out.print(f"{folder}: {files}" + ("" if done.report is None else ", doctor.json"))
 

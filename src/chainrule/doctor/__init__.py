@@ -3,9 +3,21 @@
 In: a recipe with rows, or arguments like `fit`'s. Out: a `Report` with findings, each with evidence and a fix.
 """
 
-from chainrule.doctor.examine import examine, examine_case
-from chainrule.doctor.monitor import Watch, case_of
+from chainrule.doctor.examine import examine, examine_and_repair, examine_case
+from chainrule.doctor.monitor import Watch, case_of, watched
 from chainrule.doctor.records import Case, Finding, Fix, Report
 from chainrule.doctor.repair import repair
 
-__all__ = ["Case", "Finding", "Fix", "Report", "Watch", "case_of", "examine", "examine_case", "repair"]
+__all__ = [
+    "Case",
+    "Finding",
+    "Fix",
+    "Report",
+    "Watch",
+    "case_of",
+    "examine",
+    "examine_and_repair",
+    "examine_case",
+    "repair",
+    "watched",
+]

@@ -240,7 +240,7 @@ def _hungry(lab: Laboratory, findings: Sequence[Finding]) -> list[Finding]:
     n, codes = len(lab.case.rows), codes_of(lab.case.rows)
     typical = math.inf if codes is None else float(np.median(np.bincount(codes)[np.bincount(codes) > 0]))
     held, trained = lab.actual.held_out.mistake, lab.actual.trained.mistake
-    if held - trained >= USUAL.chasm:
+    if held - trained >= max(USUAL.chasm, 3.0 * error_of_mean(lab.actual.held_out.mistakes)):
         measured = f"{trained:.0%} of a constant's mistakes on the {n} rows it learnt from, {held:.0%} on others"
         return merged(
             [too_few(n, typical, "warning", measured), *(f for f in findings if f.symptom != "too-little-data")]

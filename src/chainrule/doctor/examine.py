@@ -6,7 +6,7 @@ In: arguments like `fit`'s, or a `Case`. Out: a `Report`.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from chainrule.doctor import data, static, training
 from chainrule.doctor.diagnosis import diagnose
 from chainrule.doctor.dynamics.looks import window
 from chainrule.doctor.records import SYMPTOMS, CannotLook, Case, Finding, Report, Rule, Trace
+from chainrule.doctor.repair import repair
 from chainrule.doctor.trials import Laboratory, held_out
 from chainrule.doctor.watch import follow
 from chainrule.engines import Rows
@@ -86,18 +87,27 @@ def examine(
         case = held_out(case)
         notes = (f"{len(case.validation or ())} of {len(rows)} rows were held out to judge by.",)
         silence = {"statistics-leakage": "the doctor held rows out itself, after the scaling", **(silence or {})}
-    report = replace_notes(examine_case(case, silence=silence, trials=trials, before=before), notes)
+    return examine_and_repair(case, fix=fix, silence=silence, trials=trials, before=before, notes=notes)
+
+
+def examine_and_repair(
+    case: Case,
+    *,
+    fix: bool = True,
+    silence: Mapping[str, str] | None = None,
+    trials: bool = True,
+    before: bool = False,
+    notes: Sequence[str] = (),
+) -> Report:
+    """The report on a case; with `fix`, on the case with the remedies that proved themselves, where it was ill.
+
+    `notes` come first among the report's, then a line for each remedy that was tried.
+    """
+    report = examine_case(case, silence=silence, trials=trials, before=before)
     if fix and report.primary is not None:
-        from chainrule.doctor.repair import repair
-
         mended = repair(case, report)
-        after = examine_case(mended.case, silence=silence, trials=trials, before=before)
-        return replace_notes(after, (*notes, *mended.log))
-    return report
-
-
-def replace_notes(report: Report, notes: tuple[str, ...]) -> Report:
-    """The report with more notes in front."""
+        report = examine_case(mended.case, silence=silence, trials=trials, before=before)
+        notes = (*notes, *mended.log)
     return replace(report, notes=(*notes, *report.notes))
 
 
@@ -116,21 +126,35 @@ def report_on(
 ) -> Report:
     """The report on a training that was watched: rules, trials where wanted, diagnosis."""
     began = time.perf_counter()
-    silenced = _silenced(silence)
+    silenced = told_not(silence)
     unable: list[str] = []
     rules = [*static.RULES, *data.RULES, *training.RULES, *_checks(case, before)]
-    suspicions = list(_suspicions(rules, case, trace, silenced, unable))
+    suspected = list(suspicions((rule for rule in rules if rule.symptom not in silenced), case, trace, unable))
     lab = Laboratory(case, trace) if trials and _can_judge(case) else None
-    findings = tuple(f for f in diagnose(case, trace, suspicions, lab) if f.symptom not in silenced)
+    findings = diagnose(case, trace, suspected, lab)
+    return concluded(case, trace, findings, unable, silenced, seconds=time.perf_counter() - began)
+
+
+def concluded(
+    case: Case,
+    trace: Trace,
+    findings: Iterable[Finding],
+    unable: Sequence[str],
+    silenced: Mapping[str, str],
+    notes: Sequence[str] = (),
+    seconds: float = 0.0,
+) -> Report:
+    """The report that findings come to: ill where one of them, not silenced, is a warning or critical."""
+    told = tuple(finding for finding in findings if finding.symptom not in silenced)
     return Report(
-        "ill" if any(f.severity != "info" for f in findings) else "healthy",
-        findings,
+        "ill" if any(finding.severity != "info" for finding in told) else "healthy",
+        told,
         case,
         trace,
         tuple(unable),
         silenced,
-        (),
-        time.perf_counter() - began,
+        tuple(notes),
+        seconds,
         trace.probe_seconds / max(trace.seconds - trace.probe_seconds, 1e-9),
     )
 
@@ -140,7 +164,8 @@ def _can_judge(case: Case) -> bool:
     return len(case.rows) >= 20
 
 
-def _silenced(silence: Mapping[str, str] | None) -> dict[str, str]:
+def told_not(silence: Mapping[str, str] | None) -> dict[str, str]:
+    """Symptoms to be silent about, with reasons; raises `InvalidValueError` for one that does not exist."""
     for symptom in silence or {}:
         if symptom not in SYMPTOMS:
             hint = did_you_mean(symptom, SYMPTOMS)
@@ -157,13 +182,9 @@ def _checks(case: Case, wanted: bool) -> tuple[Rule, ...]:
     return () if library else tuple(rule for rule in before_training.CHECKS if rule.symptom in _OWN)
 
 
-def _suspicions(
-    rules: list[Rule], case: Case, trace: Trace, silenced: Mapping[str, str], unable: list[str]
-) -> Iterator[Finding]:
-    """What the rules find; why one cannot look goes into `unable`."""
+def suspicions(rules: Iterable[Rule], case: Case, trace: Trace | None, unable: list[str]) -> Iterator[Finding]:
+    """What rules find, one after the other; why one cannot look goes into `unable`."""
     for rule in rules:
-        if rule.symptom in silenced:
-            continue
         try:
             with np.errstate(all="ignore"):
                 finding = rule.call(case, trace)
@@ -171,7 +192,9 @@ def _suspicions(
             unable.append(f"{rule.symptom}: {reason}")
             continue
         if finding is not None:
-            yield finding if finding.seen or rule not in training.RULES else replace(finding, seen=_epochs(trace))
+            if trace is not None and rule.needs == "trace" and not finding.seen:
+                finding = replace(finding, seen=_epochs(trace))
+            yield finding
 
 
 def _epochs(trace: Trace) -> tuple[int, ...]:

@@ -1,27 +1,39 @@
-"""Why: a training that goes on anyway can be looked at on the way, without a second one.
+"""Why: every training can be watched, so cheaply that nobody turns it off: a few looks inside, rules at its end, no trials.
 
-In: a case, and the epochs of its training as `train` shows them to monitors. Out: a `Report` when it ends.
+In: a case, and the epochs of its training as `train` shows them to monitors. Out: a `Report` when it ends; on the way,
+what is wrong.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from chainrule.doctor.examine import report_on
+from chainrule.doctor.examine import told_not
+from chainrule.doctor.glance import broken, report_of, some, standing
 from chainrule.doctor.judging import baseline
 from chainrule.doctor.probe import Probe
-from chainrule.doctor.records import Case, Report, Trace
+from chainrule.doctor.records import Case, Finding, Reading, Report, Trace
+from chainrule.doctor.threads import ALONE, per_row
 from chainrule.doctor.thresholds import USUAL
-from chainrule.doctor.watch import Notebook, breaking_step
-from chainrule.engines import choose
+from chainrule.doctor.watch import Notebook, broken_reading
+from chainrule.errors import InvalidValueError
 from chainrule.nn.step import State
 from chainrule.pipeline import Job
-from chainrule.train.monitors import Decision
-from chainrule.train.records import Epoch, spent
+from chainrule.train.monitors import Decision, Monitor
+from chainrule.train.records import Epoch, Run, spent
+
+FEWEST = 32
+"""Rows that a look takes at least; more, up to `Thresholds.glanced_rows`, where that costs no second thread."""
+
+AGAIN = 0.5
+"""Seconds of training that may be gone through again to find the step at which a run broke."""
+
+Changed = Callable[[Finding, int], None]
+"""Is told a finding, and the epoch behind which it was made."""
 
 
 def case_of(job: Job) -> Case:
@@ -41,13 +53,22 @@ def case_of(job: Job) -> Case:
 
 @dataclass
 class Notes:
-    """What a watch remembers of one run."""
+    """What a watch remembers of one run: looks, epochs, the symptoms that stood at the last look and those told."""
 
     book: Notebook
+    first: State
+    base: float
     began: float
-    state: State
     epochs: list[Epoch] = field(default_factory=list)
-    stopped: str = ""
+    stood: frozenset[str] = frozenset()
+    told: set[str] = field(default_factory=set)
+    broke: Reading | None = None
+
+    @property
+    def stopped(self) -> str:
+        """Why the run ended in numbers that are not finite; nothing where it did not."""
+        last = None if self.broke is None else self.epochs[-1].number
+        return "" if last is None else f"diverged: the loss in epoch {last} is not a finite number"
 
 
 @dataclass(frozen=True)
@@ -57,6 +78,10 @@ class Watch:
     It needs the case beforehand, since an epoch's record carries numbers and not the network or its rows: make it with
     `case_of(job)`, or by hand for `train`. It never stops a run and keeps no weights, takes about
     `Thresholds.overhead` of the time, and tries no remedies; `examine_case` does.
+
+    `on_change` is told during the run what is wrong, with the epoch: a loss that is no number at once; else what stood at
+    two looks in a row while the loss did not get on, each symptom once. `silence` maps symptoms not to be told to the
+    reason why.
 
     >>> from chainrule.doctor import Watch
     >>> from chainrule.doctor.records import Case
@@ -75,43 +100,171 @@ class Watch:
 
     case: Case
     tell: Callable[[Report], None]
+    on_change: Changed | None = None
+    silence: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        told_not(self.silence)
 
     def start(self, epochs: int) -> Notes:
-        """A first reading."""
-        state = self.case.start or self.case.recipe.start()
-        book = Notebook(Probe(self.case, USUAL.glanced_rows), USUAL.overhead)
-        book.look(state, 0, self.case.course.learning_rate)
-        return Notes(book, time.perf_counter(), state)
+        """A first look, at the numbers that the run begins with."""
+        began = time.perf_counter()
+        case = self.case
+        first = case.recipe.start() if case.start is None else case.start
+        rows = min(max(FEWEST, ALONE // per_row(case.recipe.net)), USUAL.glanced_rows)
+        book = Notebook(Probe(case, rows), USUAL.overhead / 2)
+        book.look(first, self._epoch(first), case.course.learning_rate)
+        base = baseline(case.recipe, some(case.rows))
+        book.seconds = time.perf_counter() - began
+        return Notes(book, first, base, began)
 
     def observe(self, memory: Notes, epoch: Epoch) -> tuple[Notes, Decision]:
-        """Look, when it is time to."""
-        memory.epochs.append(replace(epoch, state=spent))
+        """Look, when it is time to. Epochs of an earlier process, whose numbers are gone, are passed over."""
+        memory.epochs.append(epoch)
         if not epoch.finite:
-            memory.stopped = f"diverged: the loss in epoch {epoch.number} is not a finite number"
-            return memory, Decision()
-        memory.state = epoch.state()
-        trained = time.perf_counter() - memory.began - memory.book.seconds
-        memory.book.epoch_ends(memory.state, epoch.number, epoch.learning_rate, trained)
+            self._breaks(memory, epoch)
+        elif epoch.complete and epoch.number >= memory.book.due:
+            self._may_look(memory, epoch)
         return memory, Decision()
 
     def end(self, memory: Notes) -> None:
-        """The last reading, and the report."""
-        book, state = memory.book, memory.state
-        if memory.epochs and book.readings[-1].step != int(state.step):
-            book.look(state, len(memory.epochs), memory.epochs[-1].learning_rate)
-        if memory.stopped:
-            session = choose(self.case.engine, self.case.recipe)[0].compile(self.case.recipe, self.case.rows)
-            book.readings.append(breaking_step(self.case, session, state))
-        trace = Trace(
-            tuple(memory.epochs),
-            tuple(book.readings),
-            np.zeros(0),
-            np.zeros(0),
-            book.snapshots,
-            baseline(self.case.recipe, self.case.rows),
+        """The last look, and the report."""
+        epochs = tuple(replace(epoch, state=spent) for epoch in memory.epochs)
+        self.tell(self.report(memory, _last(memory), epochs, time.perf_counter() - memory.began))
+
+    def report(self, notes: Notes, final: State, epochs: Sequence[Epoch], seconds: float) -> Report:
+        """The report on a run of so many seconds that ended with these numbers."""
+        began, case = time.perf_counter(), self.case
+        number = max(epochs[-1].number, 1) if epochs else 1
+        case = replace(case, course=replace(case.course, epochs=number))
+        readings = self._readings(notes, final, epochs)
+        looking = notes.book.seconds
+        trace = self._trace(notes, final, epochs, readings, seconds, looking)
+        left = USUAL.overhead * seconds - looking - (time.perf_counter() - began)
+        report = report_of(case, trace, notes.first, dict(self.silence), left)
+        took = looking + time.perf_counter() - began
+        return replace(report, seconds=took, overhead=took / max(seconds - looking, 1e-9))
+
+    def _readings(self, notes: Notes, final: State, epochs: Sequence[Epoch]) -> tuple[Reading, ...]:
+        """Looks up to the numbers that are kept, one at these, and the step that broke."""
+        readings = [reading for reading in notes.book.readings if reading.step <= int(final.step)]
+        if epochs and readings[-1:] and readings[-1].step != int(final.step):
+            number = self._epoch(final)
+            rates = [epoch.learning_rate for epoch in epochs if epoch.number <= max(number, 1)]
+            rate = rates[-1] if rates else self.case.course.learning_rate
+            readings.append(notes.book.read(final, number, rate))
+        return (*readings, *(() if notes.broke is None else (notes.broke,)))
+
+    def _trace(
+        self,
+        notes: Notes,
+        state: State,
+        epochs: Sequence[Epoch],
+        readings: Sequence[Reading],
+        seconds: float,
+        looking: float,
+    ) -> Trace:
+        nothing, snapshots = np.zeros(0), notes.book.snapshots
+        return Trace(
+            tuple(epochs),
+            tuple(readings),
+            nothing,
+            nothing,
+            snapshots,
+            notes.base,
             state,
-            memory.stopped,
-            time.perf_counter() - memory.began,
-            book.seconds,
+            notes.stopped,
+            seconds,
+            looking,
         )
-        self.tell(report_on(self.case, trace))
+
+    def _epoch(self, state: State) -> int:
+        """Epochs done at this state."""
+        return int(state.step) // len(self.case.recipe.batches(len(self.case.rows)))
+
+    def _may_look(self, notes: Notes, epoch: Epoch) -> None:
+        """A look if the time allows it, and whether what it shows is to be told."""
+        began, before = time.perf_counter(), len(notes.book.readings)
+        try:
+            state = epoch.state()
+        except InvalidValueError:
+            return
+        trained = began - notes.began - notes.book.seconds
+        notes.book.epoch_ends(state, epoch.number, epoch.learning_rate, trained)
+        looked = time.perf_counter()
+        if len(notes.book.readings) > before and self.on_change is not None:
+            self._compare(notes, state, epoch.number)
+            notes.book.seconds += time.perf_counter() - looked
+
+    def _compare(self, notes: Notes, state: State, number: int) -> None:
+        """Tell what stands now and stood at the look before."""
+        trace = self._trace(notes, state, notes.epochs, notes.book.readings, 0.0, 0.0)
+        found = standing(self.case, trace, self.silence)
+        stood, notes.stood = notes.stood, frozenset() if found is None else found[1]
+        if found is not None and found[0].symptom in stood:
+            self._say(notes, found[0], number)
+
+    def _say(self, notes: Notes, finding: Finding, number: int) -> None:
+        if self.on_change is not None and finding.symptom not in {*notes.told, *self.silence}:
+            notes.told.add(finding.symptom)
+            self.on_change(finding, number)
+
+    def _breaks(self, notes: Notes, epoch: Epoch) -> None:
+        """Where it broke, and word of it at once."""
+        began, state = time.perf_counter(), _sound(notes)
+        notes.broke = broken_reading(self.case, state, notes.epochs, AGAIN)
+        notes.book.seconds += time.perf_counter() - began
+        readings = (*notes.book.readings, notes.broke)
+        finding = broken(self.case, self._trace(notes, state, notes.epochs, readings, 0.0, 0.0))
+        if finding is not None:
+            self._say(notes, finding, epoch.number)
+
+
+def _sound(notes: Notes) -> State:
+    """The last finite numbers that were looked at."""
+    return notes.book.snapshots[max(notes.book.snapshots)]
+
+
+def _last(notes: Notes) -> State:
+    """The numbers that the run ended with; the last ones known where they are not finite, or gone."""
+    if not notes.epochs or notes.broke is not None:
+        return _sound(notes)
+    try:
+        return notes.epochs[-1].state()
+    except InvalidValueError:
+        return _sound(notes)
+
+
+def watched(
+    case: Case,
+    run: Callable[[Monitor], Run],
+    *,
+    on_change: Changed | None = None,
+    silence: Mapping[str, str] | None = None,
+) -> tuple[Run, Report]:
+    """What `run` trains under a monitor that it is given, and the report on the weights that it kept; like `Watch` else."""
+    watch = Watch(case, lambda report: None, on_change, told_not(silence))
+    left_open = _LeftOpen(watch, [])
+    ended = run(left_open)
+    notes = left_open.memories[-1]
+    return ended, watch.report(notes, ended.state, ended.epochs, ended.seconds)
+
+
+@dataclass(frozen=True)
+class _LeftOpen:
+    """A watch without its end: that comes when it is known which weights the run kept."""
+
+    watch: Watch
+    memories: list[Notes]
+
+    def start(self, epochs: int) -> Notes:
+        """The watch's own start, remembered."""
+        self.memories.append(self.watch.start(epochs))
+        return self.memories[-1]
+
+    def observe(self, memory: Notes, epoch: Epoch) -> tuple[Notes, Decision]:
+        """The watch's own."""
+        return self.watch.observe(memory, epoch)
+
+    def end(self, memory: Notes) -> None:
+        """Nothing yet."""

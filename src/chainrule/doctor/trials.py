@@ -26,7 +26,7 @@ __all__ = ["CHANGES", "Change", "Laboratory", "Outcome", "cost", "held_out"]
 OTHER_UNITS = frozenset({"matching-loss", "no-output-activation", "class-weights", "standardise-targets"})
 """Changes after which losses mean something else: only mistakes are compared."""
 
-LEARNING = frozenset({"rate*10", "rate/10", "usual-settings", "no-clip", "smaller-batch", "constant-schedule", "relu"})
+LEARNING = frozenset({"rate/10", "usual-settings", "no-clip", "smaller-batch", "constant-schedule", "relu"})
 """Changes of how a network learns, which leave alone how much it can."""
 
 
@@ -221,18 +221,21 @@ class Laboratory:
         """The share of mistakes that the change takes away from three seeds together, if it makes the network learn; else 0.
 
         A network that has not learnt its own rows shows that on all of them, where few held-out rows leave much to chance:
-        from each seed most of the training loss must go. For causes that were suspected before, and for `LEARNING`.
+        from each seed most of the training loss must go. For causes that were suspected before, and for `LEARNING`. Where
+        mistakes are counted, three seeds together must bring twice `Thresholds.fewest_rows` right.
         """
-        if change in OTHER_UNITS or self.actual.trained.mistake < USUAL.learnt:
+        known = self.actual.trained
+        if change in OTHER_UNITS or known.mistake < USUAL.learnt or (known.mistakes > 0).sum() < 2 * USUAL.fewest_rows:
             return 0.0
         new, old = self.outcome(change), self.outcome()
         if new is None or old is None or not _learnt(old, new):
             return 0.0
         pairs = self._pairs(change)
-        before, after = (float(np.mean([pair[i].held_out.mistake for pair in pairs])) for i in (0, 1))
-        share = (before - after) / max(before, 1e-12)
-        enough = share >= USUAL.learnt_gain and before - after >= USUAL.learnt
-        return share if enough and all(_learnt(*pair) for pair in pairs) else 0.0
+        fewer = np.array([old.held_out.mistakes - new.held_out.mistakes for old, new in pairs])
+        before, gain = float(np.mean([old.held_out.mistake for old, _ in pairs])), float(fewer.mean())
+        enough = gain >= max(USUAL.learnt_gain * before, USUAL.learnt, error_of_mean(fewer.mean(axis=0)))
+        rows = np.sign(fewer).sum() >= 2 * USUAL.fewest_rows
+        return gain / max(before, 1e-12) if enough and rows and all(_learnt(*pair) for pair in pairs) else 0.0
 
     def _pairs(self, change: str) -> list[tuple[Outcome, Outcome]]:
         """The training without and with a change from three seeds; none where the change cannot be made."""
@@ -240,7 +243,8 @@ class Laboratory:
         return [(old, new) for old, new in pairs if old is not None and new is not None]
 
     def more_rows(self) -> Trial | None:
-        """All rows beside half of them, in as many steps: whether twice the rows take many mistakes away, from three seeds.
+        """All rows beside half of them, in as many steps: whether twice the rows take many mistakes away, from three seeds,
+        by more than chance.
 
         None where there are too few to halve, or where the network is worth no more on its own rows than on others: then it
         is not rows that it lacks.
@@ -250,11 +254,13 @@ class Laboratory:
             return None
         halves = [self._half(again) for again in range(3)]
         wholes = [whole for again in range(3) if (whole := self.outcome("", again)) is not None]
-        fewer = [half.held_out.mistake - whole.held_out.mistake for half, whole in zip(halves, wholes, strict=True)]
-        mistake = float(np.mean([whole.held_out.mistake for whole in wholes]))
-        helped = min(fewer) > 0 and np.mean(fewer) >= max(USUAL.hungry_gain, USUAL.hungry * mistake)
-        gain = float(np.mean(fewer)) / max(float(np.mean([half.held_out.mistake for half in halves])), 1e-12)
-        return Trial("twice the rows", wholes[0].steps, halves[0].curve, wholes[0].curve, bool(helped), gain)
+        pairs = list(zip(halves, wholes, strict=True))
+        fewer = np.array([half.held_out.mistakes - whole.held_out.mistakes for half, whole in pairs])
+        mistake, gain = float(np.mean([whole.held_out.mistake for whole in wholes])), float(fewer.mean())
+        chance = 2.0 * error_of_mean(fewer.mean(axis=0))
+        helped = fewer.mean(axis=1).min() > 0 and gain >= max(USUAL.hungry_gain, USUAL.hungry * mistake, chance)
+        share = gain / max(mistake + gain, 1e-12)
+        return Trial("twice the rows", wholes[0].steps, halves[0].curve, wholes[0].curve, bool(helped), share)
 
     def _half(self, again: int) -> Outcome:
         """The training on half of the rows, drawn at random, for twice the epochs."""

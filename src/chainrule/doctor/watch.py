@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from chainrule.arrays import Array
 from chainrule.doctor.judging import baseline
 from chainrule.doctor.probe import Probe, walk
 from chainrule.doctor.records import Case, Reading, Trace
+from chainrule.doctor.threads import one_thread, per_row
 from chainrule.doctor.thresholds import USUAL
 from chainrule.engines import Session, choose
 from chainrule.nn.schedules import Plateau
@@ -25,29 +27,38 @@ from chainrule.train.records import Epoch, spent
 
 @dataclass
 class Notebook:
-    """Readings and snapshots of one training, and the time they took; reads less often when reading costs too much."""
+    """Readings and snapshots of one training, and the time they took; reads less often when reading costs too much.
+
+    `dear` is what the last reading cost, in seconds.
+    """
 
     probe: Probe
     share: float
     readings: list[Reading] = field(default_factory=list)
     snapshots: dict[int, State] = field(default_factory=dict)
     seconds: float = 0.0
+    dear: float = 0.0
     interval: float = 1.0
     due: float = 1.0
+
+    def read(self, state: State, epoch: int, rate: float) -> Reading:
+        """A reading that is not written down."""
+        with one_thread(len(self.probe.X) * per_row(self.probe.case.recipe.net)):
+            return self.probe.read(state, epoch, rate)
 
     def look(self, state: State, epoch: int, rate: float) -> None:
         """Take a reading now."""
         began = time.perf_counter()
-        self.readings.append(self.probe.read(state, epoch, rate))
+        self.readings.append(self.read(state, epoch, rate))
         self.snapshots[int(state.step)] = state
-        self.seconds += time.perf_counter() - began
+        self.dear = time.perf_counter() - began
+        self.seconds += self.dear
 
     def epoch_ends(self, state: State, epoch: int, rate: float, trained: float) -> None:
         """Read when an epoch is due: at 1, 2, 4, 8 ... at first, later at even intervals that double over the budget."""
         if epoch < self.due:
             return
-        cost = self.seconds / max(len(self.readings), 1)
-        if self.seconds + 2.0 * cost > self.share * trained:
+        if self.seconds + 2.0 * self.dear > self.share * trained:
             self.interval *= 2.0
         else:
             self.look(state, epoch, rate)
@@ -138,6 +149,25 @@ def breaking_step(case: Case, session: Session, state: State) -> Reading:
     seen = walk(recipe, last, case.rows.X[take], case.rows.Y[take], case.rows.c[take])
     name = seen.broken or "the weights after this step"
     return Reading(epoch, int(last.step), float(losses[-1]), seen.loss, (), nonfinite=name)
+
+
+def broken_reading(case: Case, state: State, epochs: Sequence[Epoch], most: float) -> Reading:
+    """The step at which a run broke whose last epoch is not finite, from the last state known.
+
+    The epochs from there on are trained again, where they took at most so many seconds; else only the last step of the
+    last epoch can be named.
+    """
+    done, last = int(state.step) // _per_epoch(case), epochs[-1].number
+    if sum(epoch.seconds for epoch in epochs if epoch.number > done) > most:
+        step = (last - 1) * _per_epoch(case) + epochs[-1].steps - 1
+        return Reading(last, step, math.nan, math.nan, (), nonfinite="the loss")
+    session = choose(case.engine, case.recipe)[0].compile(case.recipe, case.rows)
+    session.load(state)
+    if done < last - 1:
+        past = [epoch for epoch in epochs if epoch.number <= done]
+        again = iterate(session, case.recipe, case.rows, case.course, case.validation, past=past)
+        state = next((epoch.state() for epoch in again if epoch.number == last - 1), state)
+    return breaking_step(case, session, state)
 
 
 def _per_epoch(case: Case) -> int:

@@ -74,7 +74,7 @@ def partial_fit(estimator: Any, X: Any, y: Any, sample_weight: Any, classes: Any
 
 def examine(estimator: Any, X: Any, y: Any, sample_weight: Any, own: Own, fix: bool) -> Report:
     """The doctor's report on what `fit` would train; the estimator stays as it is."""
-    from chainrule.doctor import examine_case, repair
+    from chainrule.doctor import examine_and_repair
 
     twin = copy.copy(estimator)
     chooses = estimator.early_stopping or own[0] is not None
@@ -83,11 +83,7 @@ def examine(estimator: Any, X: Any, y: Any, sample_weight: Any, own: Own, fix: b
     case = _case(twin, call, chooses)
     count = len(case.validation or ())
     notes = () if chooses else (f"{count} of {count + len(case.rows)} rows were held out to judge by.",)
-    report = examine_case(case)
-    if fix and report.primary is not None:
-        mended = repair(case, report)
-        report, notes = examine_case(mended.case), (*notes, *mended.log)
-    return replace(report, notes=(*notes, *report.notes))
+    return examine_and_repair(case, fix=fix, notes=notes)
 
 
 def _case(estimator: Any, call: Call, chooses: bool) -> Case:

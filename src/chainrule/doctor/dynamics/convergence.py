@@ -172,12 +172,16 @@ def overfitting(case: Case, trace: Trace | None) -> Finding | None:
 
 
 def suspicious_validation(case: Case, trace: Trace | None) -> Finding | None:
-    """Validation rows do better than training rows, both in inference, by far more than chance."""
+    """Validation rows do better than training rows, both in inference, by far more than chance.
+
+    What chance does is told by the training rows' mistakes: few validation rows without any have no spread of their own.
+    """
     trace = seen(trace)
     train, validation = both(case, trace)
     if trace.stopped or (is_class(case) and train.mistake < 0.02):
         return None
-    error = math.hypot(error_of_mean(train.mistakes), error_of_mean(validation.mistakes))
+    spread = float(train.mistakes.std())
+    error = spread * math.sqrt(1.0 / len(train.mistakes) + 1.0 / len(validation.mistakes))
     gap = train.mistake - validation.mistake
     if not (gap > 0.1 and gap > 4.0 * error):
         return None
