@@ -314,6 +314,27 @@ def test_overfitting():
         convergence.overfitting(replace(given, validation=None), seen)
 
 
+def stopped(train, held, planned=100):
+    return replace(trace(case()), epochs=epochs(train, held), planned=planned)
+
+
+def test_stopped_too_early():
+    train, held = [0.6, 0.5, 0.45, 0.41, 0.38], [0.62, 0.55, 0.50, 0.48, 0.481]
+    found = convergence.stopped_too_early(case(), stopped(train, held))
+    assert found.figures["waited"] == 1
+    assert found.figures["fall"] == pytest.approx(1 - 0.38 / 0.41)
+    quiet = {
+        "nothing else could end it": stopped(train, held, planned=0),
+        "a third of the course": stopped(train, held, planned=15),
+        "it overfits": stopped(train, [0.62, 0.55, 0.45, 0.48, 0.52]),
+        "it stands still": stopped([0.6, 0.5, 0.41, 0.41, 0.409], held),
+        "it waited": stopped([0.9**i for i in range(9)], [0.6, 0.5, 0.48] + [0.481] * 6),
+        "it diverged": replace(stopped(train, held), stopped="diverged"),
+    }
+    for why, run in quiet.items():
+        assert convergence.stopped_too_early(case(), run) is None, why
+
+
 def test_suspicious_validation():
     given, seen = fitted(300, 200, noise=0.5, hidden=4)
     assert convergence.suspicious_validation(given, seen) is None

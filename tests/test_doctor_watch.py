@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 from doctor_cases import healthy
 from rich.console import Console
+from sklearn.base import clone
 from test_doctor_trials import ILL, plane
 from threadpoolctl import threadpool_info
 
-from chainrule import Activation, Dense
+from chainrule import Activation, Dense, NetClassifier
 from chainrule.cli.examining import MOST_CARDS, Cards, tell
-from chainrule.doctor import Watch, examine_and_repair, examine_case, watched
+from chainrule.data import load
+from chainrule.doctor import Watch, Watcher, examine_and_repair, examine_case, watched
 from chainrule.doctor.glance import SLOW, STALLED, standing
 from chainrule.doctor.records import CannotLook, Case, Finding, Rule
 from chainrule.doctor.threads import ALONE, one_thread
@@ -314,3 +316,20 @@ def test_a_card_during_a_run_leaves_the_progress_whole(all_the_time):
     assert card[0].rstrip().endswith(":")
     assert cards.told[0] in card[1]
     assert "epoch" not in card[1]
+
+
+def test_the_doctor_is_a_callback_of_every_network():
+    rows = load("circles")
+    reports = []
+    settings = {"max_iter": 40, "random_state": 0, "n_networks": 2, "callbacks": [Watcher(reports.append)]}
+    fitted = NetClassifier(**settings, learning_rate_init=1e-7).fit(rows.X, rows.y)
+    assert [report.verdict for report in reports] == ["ill", "ill"]
+    assert {report.primary.symptom for report in reports} == {"learning-rate-too-low"}
+    assert sorted(len(report.trace.epochs) for report in reports) == sorted(len(run.epochs) for run in fitted.runs_)
+    assert clone(fitted).fit(rows.X, rows.y)
+    assert len(reports) == 4
+
+
+def test_a_callback_must_be_one():
+    with pytest.raises(InvalidValueError, match="callbacks must be a sequence of monitors"):
+        NetClassifier(callbacks=[Watcher]).fit([[0.0], [1.0]], [0, 1])

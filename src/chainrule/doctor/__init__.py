@@ -4,7 +4,7 @@ In: a recipe with rows, or arguments like `fit`'s. Out: a `Report` with findings
 """
 
 from chainrule.doctor.examine import examine, examine_and_repair, examine_case
-from chainrule.doctor.monitor import Watch, case_of, watched
+from chainrule.doctor.monitor import Watch, Watcher, case_of, watched
 from chainrule.doctor.records import Case, Finding, Fix, Report
 from chainrule.doctor.repair import repair
 
@@ -14,6 +14,7 @@ __all__ = [
     "Fix",
     "Report",
     "Watch",
+    "Watcher",
     "case_of",
     "examine",
     "examine_and_repair",

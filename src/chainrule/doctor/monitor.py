@@ -176,6 +176,7 @@ class Watch:
             notes.stopped,
             seconds,
             looking,
+            self.case.course.epochs,
         )
 
     def _epoch(self, state: State) -> int:
@@ -218,6 +219,31 @@ class Watch:
         finding = broken(self.case, self._trace(notes, state, notes.epochs, readings, 0.0, 0.0))
         if finding is not None:
             self._say(notes, finding, epoch.number)
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """A callback of the estimators: a `Watch` on each network that `fit` trains, whose report goes to `tell`.
+
+    By default the report is printed. `on_change` and `silence` are those of `Watch`; rows that nobody holds out are passed
+    over in any case, since cross-validation holds them out around the estimator.
+
+    >>> from chainrule import NetClassifier
+    >>> from chainrule.data import load
+    >>> circles = load("circles")
+    >>> watcher = Watcher(lambda report: print(report.verdict))
+    >>> fitted = NetClassifier(random_state=0, callbacks=[watcher]).fit(circles.X, circles.y)
+    healthy
+    """
+
+    tell: Callable[[Report], None] = print
+    on_change: Changed | None = None
+    silence: Mapping[str, str] = field(default_factory=dict)
+
+    def for_job(self, job: Job) -> Watch:
+        """The monitor of one network."""
+        outside = {"no-validation": "rows are held out around the estimator"}
+        return Watch(case_of(job), self.tell, self.on_change, outside | dict(self.silence))
 
 
 def _sound(notes: Notes) -> State:

@@ -113,7 +113,8 @@ class Trace:
 
     `step_losses` and `step_norms` are those of single steps at the start, followed by some at the end. `snapshots` are
     states by step. `baseline` is the loss of the best constant prediction on the training rows. `stopped` says why it
-    ended before its time. `probe_seconds` of its `seconds` went into looking.
+    ended before its time in numbers that are not finite. `probe_seconds` of its `seconds` went into looking. `planned` is
+    the number of epochs that it had; 0 where nothing but such numbers could end it sooner.
     """
 
     epochs: tuple[Epoch, ...]
@@ -126,6 +127,7 @@ class Trace:
     stopped: str = ""
     seconds: float = 0.0
     probe_seconds: float = 0.0
+    planned: int = 0
 
 
 @dataclass(frozen=True)

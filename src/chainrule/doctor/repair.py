@@ -91,7 +91,8 @@ def repair(case: Case, report: Report, *, most: int = 6) -> Mended:
     A remedy is kept when the held-out error falls by more than one point (of accuracy, or of the targets' variance) and
     by more than two standard errors of the paired differences between seeds; else the case stays as it was. Three seeds
     decide, and three more where the gain is large but the seeds disagree. Fixes that are safe are kept unless the error
-    rises by as much. A symptom against which something helped is done with, and so are those that it explains.
+    rises by as much. A symptom is done with, and so are those that it explains, when something helped against it and less
+    than a tenth is still wrong.
     """
     tries: list[Try] = []
     done: set[str] = set()
@@ -105,7 +106,7 @@ def repair(case: Case, report: Report, *, most: int = 6) -> Mended:
             continue
         tries.append(proof.try_out(case, new, symptom, change, safe))
         case = new if tries[-1].kept else case
-        if tries[-1].kept and tries[-1].gain > USUAL.repair_gain:
+        if tries[-1].kept and tries[-1].gain > USUAL.repair_gain and np.mean(tries[-1].after) < USUAL.cured:
             done |= {symptom, *explained.get(symptom, ())}
     return Mended(case, tuple(tries))
 

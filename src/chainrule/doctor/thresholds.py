@@ -145,6 +145,9 @@ class Thresholds:
     few_steps: int = 300
     """Steps below which a training was short, whatever its loss did."""
 
+    patience: int = 5
+    """Epochs without a better validation loss after which it is right to stop."""
+
     no_progress: float = 0.01
     """Share of the loss that a whole run must take away (S, T)."""
 
@@ -174,6 +177,9 @@ class Thresholds:
 
     repair_seconds: float = 10.0
     """What one training of a repair's proof may cost before both of a pair are shortened."""
+
+    cured: float = 0.1
+    """Held-out error below which a symptom that was treated with success is not treated again."""
 
     repair_gain: float = 0.01
     """Held-out error that a repair must take away: one point."""

@@ -11,6 +11,7 @@ from chainrule.doctor.dynamics.convergence import (
     no_validation,
     not_decreasing,
     overfitting,
+    stopped_too_early,
     suspicious_validation,
     underfitting,
     undertrained,
@@ -64,5 +65,6 @@ RULES: tuple[Rule, ...] = (
     Rule("overfitting", overfitting),
     Rule("suspicious-validation", suspicious_validation),
     Rule("no-validation", no_validation),
+    Rule("stopped-too-early", stopped_too_early),
 )
 """Rules on the trace, in the order of root causes."""

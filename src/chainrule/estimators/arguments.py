@@ -67,8 +67,13 @@ def _other(owner: str, given: Mapping[str, Any]) -> Iterator[str]:
         yield must_be(owner, "scoring", "None, a scorer's name or a function of (estimator, X, y)", scoring)
     if not (start is None or isinstance(start, Model) or isinstance(getattr(start, "model_", None), Model)):
         yield must_be(owner, "start", "None, a fitted estimator or a Model", start, "Fit it first.")
-    if not isinstance(callbacks, Sequence) or not all(hasattr(each, "observe") for each in callbacks):
+    if not isinstance(callbacks, Sequence) or not all(map(_watches, callbacks)):
         yield must_be(owner, "callbacks", "a sequence of monitors", callbacks)
+
+
+def _watches(callback: Any) -> bool:
+    """Whether it is a monitor, or gives one for a job; a class is neither."""
+    return not isinstance(callback, type) and (hasattr(callback, "observe") or hasattr(callback, "for_job"))
 
 
 def seed(random_state: Any) -> int:

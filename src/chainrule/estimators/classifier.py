@@ -19,7 +19,7 @@ from chainrule.estimators.fitting import partial_fit
 from chainrule.nn.losses import Loss
 from chainrule.nn.optimizers import Optimizer
 from chainrule.nn.schedules import Schedule
-from chainrule.pipeline import Settings, Target, classification, target_tables
+from chainrule.pipeline import JobCallback, Settings, Target, classification, target_tables
 from chainrule.train import Monitor
 
 
@@ -53,9 +53,9 @@ class NetClassifier(ClassifierMixin, Network):  # type: ignore[misc]
     Whole: `n_networks` trained side by side from seeds of their own, their probabilities averaged; `start` a fitted
     estimator or a `Model` whose layers and input scaling are taken over, the last layer too if the classes are the same;
     the arguments of the network above are then not read; `warm_start` goes on at each `fit`, optimiser included, with a
-    course and schedule of its own; `callbacks` monitors of the run; `engine` "auto" or a name; `dtype` "float32",
-    "float64" or "auto": float64 for a float64 X of at most 32,768 numbers, which it does not slow down, else float32;
-    `random_state` a whole number makes it repeatable; `verbose` draws a bar.
+    course and schedule of its own; `callbacks` monitors of the run, `chainrule.doctor.Watcher()` for one; `engine` "auto"
+    or a name; `dtype` "float32", "float64" or "auto": float64 for a float64 X of at most 32,768 numbers, which it does not
+    slow down, else float32; `random_state` a whole number makes it repeatable; `verbose` draws a bar.
 
     Attributes: `classes_` (a list of them for several targets), `model_` (saves with `chainrule.io.save_model`), `run_`
     (`runs_` of several networks), `epochs_`, `learning_rate_init_`, `validation_scores_` (by `scoring`, else accuracy; of
@@ -112,7 +112,7 @@ class NetClassifier(ClassifierMixin, Network):  # type: ignore[misc]
         n_networks: int = 1,
         start: Any = None,
         warm_start: bool = False,
-        callbacks: Sequence[Monitor] = (),
+        callbacks: Sequence[Monitor | JobCallback] = (),
         engine: str = "auto",
         dtype: str = "auto",
         random_state: Any = None,

@@ -49,7 +49,7 @@ def fit(
     models = [_predicting(job) for job in call.jobs]
     with fit_task(estimator, call.jobs[0].settings.max_iter, models, X=X, y=y, metadata=metadata) as told:
         monitors = [
-            [*_rules(job, score, place), *_watching(estimator, i), *told[i]]
+            [*_rules(job, score, place), *_watching(estimator, job, i), *told[i]]
             for i, (job, place) in enumerate(zip(call.jobs, folders, strict=True))
         ]
         runs = _runs(call.jobs, monitors, folders)
@@ -133,9 +133,10 @@ def _rules(job: Job, score: Score | None, folder: Path | None) -> list[Monitor]:
     return rules
 
 
-def _watching(estimator: Any, number: int) -> list[Monitor]:
+def _watching(estimator: Any, job: Job, number: int) -> list[Monitor]:
     """What the user brought, and the bar for the first network."""
-    return [*estimator.callbacks, *([Progress()] if estimator.verbose and number == 0 else [])]
+    brought = [each.for_job(job) if hasattr(each, "for_job") else each for each in estimator.callbacks]
+    return [*brought, *([Progress()] if estimator.verbose and number == 0 else [])]
 
 
 def _runs(jobs: Sequence[Job], monitors: Sequence[Sequence[Monitor]], folders: Sequence[Path | None]) -> list[Run]:

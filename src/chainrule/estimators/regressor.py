@@ -18,7 +18,7 @@ from chainrule.estimators.fitting import partial_fit
 from chainrule.nn.losses import Loss
 from chainrule.nn.optimizers import Optimizer
 from chainrule.nn.schedules import Schedule
-from chainrule.pipeline import Settings, Target, regression
+from chainrule.pipeline import JobCallback, Settings, Target, regression
 from chainrule.train import Monitor
 
 
@@ -75,7 +75,7 @@ class NetRegressor(RegressorMixin, Network):  # type: ignore[misc]
         n_networks: int = 1,
         start: Any = None,
         warm_start: bool = False,
-        callbacks: Sequence[Monitor] = (),
+        callbacks: Sequence[Monitor | JobCallback] = (),
         engine: str = "auto",
         dtype: str = "auto",
         random_state: Any = None,

@@ -16,9 +16,11 @@ from chainrule.pipeline.targets import (
 )
 from chainrule.pipeline.training import (
     Job,
+    JobCallback,
     found_rate,
     prepare,
     run,
+    run_kept,
     same_question,
     scaler,
     seeded,
@@ -31,6 +33,7 @@ __all__ = [
     "REGRESSION_LOSSES",
     "SCHEDULES",
     "Job",
+    "JobCallback",
     "Settings",
     "Target",
     "class_weights",
@@ -42,6 +45,7 @@ __all__ = [
     "regression",
     "row_weights",
     "run",
+    "run_kept",
     "same_question",
     "scaler",
     "seeded",

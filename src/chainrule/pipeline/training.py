@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -167,25 +168,36 @@ def found_rate(job: Job) -> float:
     return range_test(session, job.recipe, job.rows, RangeTest()).suggestion
 
 
+class JobCallback(Protocol):
+    """Watches runs, and has to know what is trained before it can: asked for a monitor of each network."""
+
+    def for_job(self, job: Job) -> Monitor:
+        """The monitor of one network."""
+
+
 def run(job: Job, monitors: Sequence[Monitor] = (), checkpoint: str | Path | None = None) -> Run:
     """Train; with a folder `checkpoint` the run is kept there, and the same call goes on where an earlier one was ended."""
-    course = job.course()
-    with nullcontext(Forgetful()) if checkpoint is None else _kept(checkpoint, job, course) as keeper:
-        return train(
-            job.recipe,
-            job.rows,
-            course,
-            validation=job.held_out,
-            monitors=monitors,
-            engine=job.settings.engine,
-            start=job.start,
-            keeper=keeper,
-        )
+    with nullcontext(Forgetful()) if checkpoint is None else _kept(checkpoint, job) as keeper:
+        return run_kept(job, monitors, keeper)
 
 
-def _kept(folder: str | Path, job: Job, course: Course) -> AbstractContextManager[Keeper]:
+def run_kept(job: Job, monitors: Sequence[Monitor], keeper: Keeper) -> Run:
+    """Train, and leave to the keeper what is kept of the run, and where it goes on."""
+    return train(
+        job.recipe,
+        job.rows,
+        job.course(),
+        validation=job.held_out,
+        monitors=monitors,
+        engine=job.settings.engine,
+        start=job.start,
+        keeper=keeper,
+    )
+
+
+def _kept(folder: str | Path, job: Job) -> AbstractContextManager[Keeper]:
     """The keeper of this run; a run from another start is another run."""
-    name = fingerprint(job.recipe, course, job.rows, job.held_out)
+    name = fingerprint(job.recipe, job.course(), job.rows, job.held_out)
     if job.start is not None:
         digest = hashlib.sha256(name.encode())
         for vector in (job.start.w, job.start.buffers, *(job.start.memory[k] for k in sorted(job.start.memory))):

@@ -21,7 +21,7 @@ from chainrule.doctor.dynamics.looks import (
 )
 from chainrule.doctor.found import found, repair
 from chainrule.doctor.judging import Verdict, error_of_mean, judge_state
-from chainrule.doctor.records import CannotLook, Case, Finding, Trace
+from chainrule.doctor.records import CannotLook, Case, Finding, Fix, Trace
 from chainrule.doctor.thresholds import USUAL
 from chainrule.engines import Rows
 
@@ -84,12 +84,48 @@ def undertrained(case: Case, trace: Trace | None) -> Finding | None:
         meaning="The loss was on its way down when the training ended.",
         measured=f"the last {width} of {len(losses)} epochs lowered the loss by {percent(float(fall))}; {steps} steps",
         usual="below 1 % at the end",
-        fix=repair(
-            "Train longer.", f"epochs={3 * case.course.epochs}", f"--epochs {3 * case.course.epochs}", change="longer"
-        ),
+        fix=_patience("longer") if trace.planned > len(losses) else _longer(3 * case.course.epochs),
         fall=float(fall),
         steps=steps,
     )
+
+
+def stopped_too_early(case: Case, trace: Trace | None) -> Finding | None:
+    """A rule ended the training in the first third of its epochs, after a wait of two epochs or so, while all was well.
+
+    The training loss still fell by half a percent an epoch, and the validation loss stood within 5 % of its best: what
+    the rule took for the end was one epoch's noise. A wait of `Thresholds.patience` epochs, or of a twentieth of all,
+    rules that out.
+    """
+    trace = seen(trace)
+    losses, held = train_losses(trace), validation_losses(trace)
+    done, planned = len(losses), trace.planned
+    if trace.stopped or not done or 3 * done >= planned or not np.isfinite([*losses, *held]).all():
+        return None
+    waited = done - 1 - int(np.argmin(held))
+    last = max(1, min(waited, done - 1))
+    fall = 1.0 - (max(losses[-1], 1e-12) / max(losses[-1 - last], 1e-12)) ** (1.0 / last) if done > 1 else 0.0
+    if waited >= max(USUAL.patience, planned / 20) or fall < 0.005 or held[-1] > 1.05 * held.min():
+        return None
+    return found(
+        "stopped-too-early",
+        "warning",
+        f"Training was stopped after {done} of {planned} epochs while it got on",
+        meaning="Validation losses jump up and down; one bad epoch is no end.",
+        measured=f"{waited} epochs without a better validation loss; the training loss fell by {percent(fall)} an epoch",
+        usual="a patience of ten to twenty epochs",
+        fix=_patience(),
+        waited=waited,
+        fall=fall,
+    )
+
+
+def _longer(epochs: int) -> Fix:
+    return repair("Train longer.", f"epochs={epochs}", f"--epochs {epochs}", change="longer")
+
+
+def _patience(change: str = "") -> Fix:
+    return repair("Wait longer before stopping.", "n_iter_no_change=20", "--patience 20", change=change)
 
 
 def underfitting(case: Case, trace: Trace | None) -> Finding | None:
