@@ -1,5 +1,5 @@
-// Why: the plan as C++ sees it: the same table that engines/plan.py lowers a network to, as plain values.
-// In: rows of whole numbers and of reals, in the field order of plan.py. Out: stages, lines and settings.
+// Why: the plan as C++ sees it: the same table that engines/plan lowers a network to, as plain values.
+// In: rows of whole numbers and of reals, in the field order of engines/plan. Out: stages, lines and settings.
 #pragma once
 #include <cstdint>
 #include <vector>

@@ -1,4 +1,7 @@
-"""Why: fixtures that more than one test module needs. In: nothing. Out: a generator; JAX in 64 bits, for one test only."""
+"""Why: fixtures that more than one test module needs.
+
+In: nothing. Out: a generator; rows that estimators learn; JAX in 64 bits, for one test only.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,24 @@ import pytest
 def rng() -> np.random.Generator:
     """A generator with a fixed seed, new for every test."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def iris() -> tuple[np.ndarray, np.ndarray]:
+    """Rows (150, 4) and three classes."""
+    from sklearn.datasets import load_iris
+
+    return load_iris(return_X_y=True)
+
+
+@pytest.fixture
+def halves() -> list[np.ndarray]:
+    """Rows of six columns to learn from and to validate by, and their two classes: X, X_val, y, y_val."""
+    from sklearn.datasets import load_breast_cancer
+    from sklearn.model_selection import train_test_split
+
+    X, y = load_breast_cancer(return_X_y=True)
+    return train_test_split(X[:, :6], y, test_size=0.4, random_state=0)
 
 
 @pytest.fixture

@@ -42,6 +42,7 @@ def place(tmp_path, monkeypatch):
         "narrow.csv": "a,kind\n1,x\n2,y\n",
         "empty.csv": "",
         "header.csv": "a,b,kind\n",
+        "german.csv": "a;b;kind\n1,5;2;x\n2,5;3,5;y\n",
         "amounts.csv": "a,price\n1,0.5\n2,-1.5\n3,2.5\n4,0.25\n5,0.75\n6,0.1\n7,0.9\n8,0.3\n",
         "foreign.safetensors": "this is no model",
     }
@@ -76,6 +77,7 @@ WRONG_USE = {
         ["train", "digits", "--epoch", 3],
         "error: train: No such option: --epoch. Did you mean '--epochs'?",
     ),
+    "option misspelt": (["train", "digits", "--hiden", 3], "No such option: --hiden. Did you mean '--hidden'?"),
     "no source": (["train"], "error: train: Missing argument"),
     "word for a whole number": (["train", "digits", "--epochs", "many"], "--epochs"),
     "fraction for a whole number": (["train", "digits", "--epochs", 2.5], "--epochs"),
@@ -145,6 +147,12 @@ WRONG_USE = {
     "target of built-in data": (["train", "digits", "--target", "digit"], "target must be left out"),
     "rows of none": (["explain", "4-2", "--rows", 0], "--rows"),
     "width of none": (["explain", "4-0-2"], "units must be a whole number in [1, inf), got 0."),
+    "one width": (["explain", "64"], "explain: SUBJECT must be widths as 64-32-10, a source or a model, got '64'."),
+    "widths with a word": (["gradcheck", "64-x-10"], "gradcheck: SUBJECT must be widths as 64-32-10, a source or"),
+    "profile of no width": (
+        ["profile", "4-0-2"],
+        "profile: ARCHITECTURE must be widths as 784-256-128-10, got '4-0-2'.",
+    ),
     "head": (["explain", "4-2", "--head", "MeanSqared"], "Did you mean 'MeanSquared'?"),
     "head of a source": (["explain", "iris", "--head", "MeanSquared"], "explain: --head must be left out"),
     "gradcheck's dropout": (["gradcheck", "4-3-2", "--dropout", 1], "error: gradcheck: --dropout must be in [0, 1)"),
@@ -162,7 +170,7 @@ WRONG_DATA = {
     "missing file": (["train", "nothere.csv", "--target", "kind"], "'nothere.csv'. Nothing is there under this path."),
     "missing target": (
         ["train", "good.csv"],
-        "good.csv: target must be the name of a column, got None. Columns: a, b, kind.",
+        "good.csv: target must be the name of a column, got None. Name one, as --target kind. Columns: a, b, kind.",
     ),
     "unknown target": (
         ["train", "good.csv", "--target", "kinds"],
@@ -177,6 +185,7 @@ WRONG_DATA = {
         "at most the number of training rows (14), got 64.",
     ),
     "empty file": (["train", "empty.csv", "--target", "kind"], "empty.csv: the file must be a readable table"),
+    "decimal commas": (["train", "german.csv", "--target", "kind"], "columns must be separated by commas, got ';'."),
     "no rows": (["train", "header.csv", "--target", "kind"], "the table must have at least one row, got none."),
     "foreign file": (["train", "photo.jpg"], "source must be a .csv, .parquet or .npz file"),
     "counts below zero": (

@@ -108,12 +108,17 @@ def test_dates_are_not_silently_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("text", "target", "part"),
     [
-        (GOOD, None, "target must be the name of a column, got None. Columns: age, member, city, height."),
+        (
+            GOOD,
+            None,
+            "target must be the name of a column, got None. Name one, as --target height. Columns: age, member,",
+        ),
         (GOOD, "hieght", "got 'hieght'. Did you mean 'height'? Columns: age, member"),
         (GOOD, "zzz", "got 'zzz'. Columns: age, member, city, height."),
         ("a,b,a\n1,2,3\n", "b", "column names must be distinct, got 'a' 2 times"),
         (",a,b\n0,1,2\n", "b", "column 1 must have a name, got none"),
         ("a;b\n1;2\n", "b", "columns must be separated by commas, got ';'"),
+        ("a;b\n1,5;2,5\n", "b", "columns must be separated by commas, got ';'"),
         ("a,b\n", "b", "the table must have at least one row, got none"),
         ("y\n0\n1\n", "y", "must have a feature beside the target 'y'"),
         ("a,y\n1,0\n2,0\n", "y", "target must be of at least two classes, got [0]"),
@@ -123,9 +128,20 @@ def test_tables_that_cannot_be_learnt_from(csv, text, target, part):
     assert part in message(InvalidValueError, load, csv(text), target)
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n", b"a,b\n1,2,3\n", b"a,b\n1,\xff\n"])
-def test_unreadable_csv(csv, content):
-    assert "table.csv: the file must be a readable table" in message(FormatError, load, csv(content), "b")
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (b"", "got: empty CSV"),
+        (b"\n\n", "got: empty CSV"),
+        (b"a,b\n1,2,3\n", "A row has more cells than the first line has names."),
+        (b"a,b\n1,2\n1,2,3\n", "A row has more cells than the first line has names."),
+        (b"a,b\n1,\xff\n", "Save it as UTF-8."),
+    ],
+)
+def test_unreadable_csv(csv, content, part):
+    text = message(FormatError, load, csv(content), "b")
+    assert text.startswith("table.csv: the file must be a readable table, got: ")
+    assert part in text
 
 
 def test_damaged_parquet(csv):

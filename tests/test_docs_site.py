@@ -5,7 +5,6 @@ In: the pages under docs/ and the scripts beside them. Out: each page runs as on
 
 import ast
 import base64
-import doctest
 import inspect
 import json
 import re
@@ -138,24 +137,6 @@ def test_chapters_number_equations_as_the_code_does():
     for chapter, names in wanted.items():
         numbers = sorted(map(int, equations.TAG.findall((DOCS / "learn" / f"{chapter}.md").read_text("utf-8"))))
         assert numbers == sorted(e.number for name in names for e in equations.equations(name))
-
-
-@pytest.mark.parametrize(
-    ("text", "latex"),
-    [
-        ("v ← β₂ v + g²", r"v \leftarrow \beta _2 v + g^2"),
-        ("w ← w - α m̂ / (√v̂ + ε)", r"w \leftarrow w - \alpha \hat{m} / (\sqrt{\hat{v}} + \varepsilon )"),
-        ("A = Z where Z > 0, else a Z", r"A = Z \text{ where } Z > 0, \text{ else } a Z"),
-        ("after every `steps` batches", r"\text{after every steps batches}"),
-        ("σ = √(1 / n_in)", r"\sigma = \sqrt{1 / n_{\text{in}}}"),
-    ],
-)
-def test_docstring_equations_in_latex(text, latex):
-    assert equations.latex(text) == latex
-
-
-def test_examples_of_the_scripts():
-    assert doctest.testmod(equations) == (0, 1)
 
 
 def test_every_equation_is_drawn_without_anything_left_over():

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+from estimator_cases import KINDS, network
 from scipy.sparse import csc_array, csr_array, csr_matrix
 from sklearn.base import clone, is_classifier, is_regressor
-from sklearn.datasets import load_diabetes, load_iris
+from sklearn.datasets import load_diabetes
 from sklearn.feature_selection import SelectFromModel
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
@@ -24,8 +25,6 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from chainrule import NetClassifier, NetRegressor
 from chainrule.errors import InvalidValueError
 from chainrule.estimators import rows as rows_module
-
-KINDS = [NetClassifier, NetRegressor]
 
 
 @parametrize_with_checks([make() for make in KINDS])
@@ -39,13 +38,7 @@ def test_scikit_learns_checks_on_the_reference_engine(estimator, check):
 
 
 def small(make, **options):
-    usual = {"hidden_layer_sizes": (8,), "max_iter": 5, "random_state": 0, "engine": "reference"}
-    return make(**usual | options)
-
-
-@pytest.fixture
-def data():
-    return load_iris(return_X_y=True)
+    return network(make, **{"max_iter": 5} | options)
 
 
 def test_tags_say_what_is_possible():
@@ -60,8 +53,8 @@ def test_tags_say_what_is_possible():
 
 @pytest.mark.parametrize("make", KINDS)
 @pytest.mark.parametrize("kind", [csr_matrix, csr_array, csc_array])
-def test_sparse_rows_are_the_same_rows(data, make, kind):
-    X, y = data
+def test_sparse_rows_are_the_same_rows(iris, make, kind):
+    X, y = iris
     X = np.where(X > 2.0, X, 0.0)
     dense, sparse = small(make).fit(X, y), small(make).fit(kind(X), y)
     np.testing.assert_array_equal(sparse.predict(kind(X)), dense.predict(X))
@@ -69,9 +62,9 @@ def test_sparse_rows_are_the_same_rows(data, make, kind):
     np.testing.assert_array_equal(dense.predict(kind(X)), dense.predict(X))
 
 
-def test_sparse_rows_that_would_fill_the_memory_are_refused(data, monkeypatch):
+def test_sparse_rows_that_would_fill_the_memory_are_refused(iris, monkeypatch):
     monkeypatch.setattr(rows_module, "_memory", lambda: 9_000.0)
-    X, y = data
+    X, y = iris
     # 150 rows of 4 numbers of 8 bytes are 4800 bytes, more than half of 9000
     with pytest.raises(
         InvalidValueError, match=re.escape("fit: X must be of at most 0.0 GB when dense, got 0.0 GB. The")
@@ -81,8 +74,8 @@ def test_sparse_rows_that_would_fill_the_memory_are_refused(data, monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", ["auto", "float32", "float64"])
-def test_dtype(data, dtype):
-    X, y = data
+def test_dtype(iris, dtype):
+    X, y = iris
     for kind in (np.float32, np.float64):
         expected = np.dtype(kind if dtype == "auto" else dtype)
         classifier, regressor = (small(make, dtype=dtype).fit(X.astype(kind), y) for make in KINDS)
@@ -112,8 +105,8 @@ def test_one_row_is_refused(make):
 
 
 @pytest.mark.parametrize("make", KINDS)
-def test_hidden_activations_have_names_and_come_as_frames(data, make):
-    X, y = data
+def test_hidden_activations_have_names_and_come_as_frames(iris, make):
+    X, y = iris
     network = small(make).fit(X, y)
     A = network.transform(X)
     assert A.shape == (150, 8)
@@ -128,15 +121,15 @@ def test_hidden_activations_have_names_and_come_as_frames(data, make):
         network.set_output(transform="pandas").transform(X, layer=0)
 
 
-def test_layers_are_chosen_by_number(data):
-    X, y = data
+def test_layers_are_chosen_by_number(iris):
+    X, y = iris
     network = small(NetClassifier, hidden_layer_sizes=(8, 5)).fit(X, y)
     assert network.transform(X, layer=0).shape == (150, 8)
     np.testing.assert_array_equal(network.transform(X), network.transform(X, layer=1))
 
 
-def test_hidden_activations_feed_another_estimator(data):
-    X, y = data
+def test_hidden_activations_feed_another_estimator(iris):
+    X, y = iris
     chain = make_pipeline(
         small(NetClassifier, max_iter=50, learning_rate_init=0.02), LogisticRegression(max_iter=1000)
     ).fit(X, y)
@@ -170,11 +163,11 @@ class Fixed(NetClassifier):
         self.units = units
 
 
-def test_a_subclass_may_have_arguments_of_its_own(data):
-    fitted = clone(Fixed(units=5, random_state=0)).fit(*data)
+def test_a_subclass_may_have_arguments_of_its_own(iris):
+    fitted = clone(Fixed(units=5, random_state=0)).fit(*iris)
     assert fitted.get_params() == {"units": 5, "random_state": 0}
-    same = small(NetClassifier, hidden_layer_sizes=(5,)).fit(*data)
-    np.testing.assert_array_equal(fitted.predict_proba(data[0]), same.predict_proba(data[0]))
+    same = small(NetClassifier, hidden_layer_sizes=(5,)).fit(*iris)
+    np.testing.assert_array_equal(fitted.predict_proba(iris[0]), same.predict_proba(iris[0]))
 
 
 @pytest.mark.parametrize("make", KINDS)
@@ -196,8 +189,8 @@ def test_pickles_hold_no_data(make, tmp_path):
     assert abs(sizes[1] - sizes[0]) < 100
 
 
-def test_searches_and_jobs(data):
-    X, y = data
+def test_searches_and_jobs(iris):
+    X, y = iris
     scores = cross_val_score(
         make_pipeline(StandardScaler(), small(NetClassifier, max_iter=60, learning_rate_init=0.02)),
         X,
@@ -212,8 +205,8 @@ def test_searches_and_jobs(data):
     assert search.best_params_["max_iter"] == 60
 
 
-def test_metadata_is_routed(data):
-    X, y = data
+def test_metadata_is_routed(iris):
+    X, y = iris
     weights = np.where(y == 0, 5.0, 1.0)
     with sklearn.config_context(enable_metadata_routing=True):
         network = small(NetClassifier).set_fit_request(sample_weight=True, X_val=True, y_val=True)
@@ -235,8 +228,8 @@ def test_metadata_is_routed(data):
 
 
 @pytest.mark.parametrize("make", KINDS)
-def test_fitted_attributes_have_scikit_learns_names(data, make):
-    X, y = data
+def test_fitted_attributes_have_scikit_learns_names(iris, make):
+    X, y = iris
     network = small(make, hidden_layer_sizes=(8,), max_iter=4).fit(X, y)
     assert [W.shape for W in network.coefs_] == [(4, 8), (8, 3 if make is NetClassifier else 1)]
     assert [len(b) for b in network.intercepts_] == [8, 3 if make is NetClassifier else 1]
@@ -255,8 +248,8 @@ def test_fitted_attributes_have_scikit_learns_names(data, make):
     assert stopped.best_validation_score_ == stopped.validation_scores_[stopped.best_iteration_ - 1]
 
 
-def test_intercepts_of_batch_norm_are_zeros(data):
-    X, y = data
+def test_intercepts_of_batch_norm_are_zeros(iris):
+    X, y = iris
     network = small(NetClassifier, batch_norm=True).fit(X, y)
     assert [len(b) for b in network.intercepts_] == [8, 3]
     assert not network.intercepts_[0].any()
@@ -288,6 +281,6 @@ def test_frames_through_pipelines_with_the_network_in_the_middle():
         ({"accumulate": 0}, "accumulate must be a whole number in [1, inf), got 0."),
     ],
 )
-def test_arguments_that_mean_nothing_are_refused(data, options, sentence):
+def test_arguments_that_mean_nothing_are_refused(iris, options, sentence):
     with pytest.raises(InvalidValueError, match=re.escape(sentence)):
-        small(NetClassifier, **options).fit(*data)
+        small(NetClassifier, **options).fit(*iris)

@@ -7,10 +7,9 @@ import warnings
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_breast_cancer, load_iris
+from estimator_cases import KINDS, network
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss, r2_score
-from sklearn.model_selection import train_test_split
 
 from chainrule import NetClassifier, NetRegressor
 from chainrule.engines import available
@@ -19,34 +18,16 @@ from chainrule.io import load_model, save_model
 from chainrule.nn.losses import Huber
 from chainrule.train import EarlyStopping
 
-KINDS = [NetClassifier, NetRegressor]
 
-
-def network(make=NetClassifier, **options):
-    usual = {"hidden_layer_sizes": (8,), "max_iter": 20, "random_state": 0, "engine": "reference"}
-    return make(**usual | options)
-
-
-@pytest.fixture
-def data():
-    return load_iris(return_X_y=True)
-
-
-@pytest.fixture
-def halves():
-    X, y = load_breast_cancer(return_X_y=True)
-    return train_test_split(X[:, :6], y, test_size=0.4, random_state=0)
-
-
-def test_rate_is_found(data):
-    fitted = network(learning_rate_init="find").fit(*data)
+def test_rate_is_found(iris):
+    fitted = network(learning_rate_init="find").fit(*iris)
     assert 1e-4 < fitted.learning_rate_init_ < 1.0
     assert fitted.learning_rate_init == "find"
     assert fitted.run_.epochs[0].learning_rate == pytest.approx(fitted.learning_rate_init_)
-    assert network().fit(*data).learning_rate_init_ == 1e-3
-    parts = network(learning_rate_init="find").partial_fit(*data)
+    assert network().fit(*iris).learning_rate_init_ == 1e-3
+    parts = network(learning_rate_init="find").partial_fit(*iris)
     rate = parts.learning_rate_init_
-    assert parts.partial_fit(*data).learning_rate_init_ == rate
+    assert parts.partial_fit(*iris).learning_rate_init_ == rate
 
 
 def test_temperature_makes_probabilities_honest(halves):
@@ -77,8 +58,8 @@ def test_temperature_survives_a_file(halves, tmp_path):
 
 
 @pytest.mark.parametrize("make", KINDS)
-def test_several_networks_answer_with_their_mean(data, make, tmp_path):
-    X, y = data
+def test_several_networks_answer_with_their_mean(iris, make, tmp_path):
+    X, y = iris
     fitted = network(make, n_networks=3).fit(X, y)
     members = fitted.model_.members
     assert len(fitted.runs_) == len(members) == 3
@@ -123,8 +104,8 @@ def test_checkpoint_goes_on_where_a_run_was_ended(halves, tmp_path, options):
         network(max_iter=8, random_state=1, **options | {"n_networks": 1}).fit(X, y, **fit, checkpoint=folder)
 
 
-def test_average_of_the_weights_predicts(data):
-    X, y = data
+def test_average_of_the_weights_predicts(iris):
+    X, y = iris
     averaged = network(average=0.9, max_iter=10).fit(X, y)
     last = network(max_iter=10).fit(X, y)
     assert averaged.loss_curve_ == last.loss_curve_
@@ -132,16 +113,16 @@ def test_average_of_the_weights_predicts(data):
     assert np.abs(averaged.predict_proba(X) - last.predict_proba(X)).max() < 0.2
 
 
-def test_longest_incoming_weights(data):
-    X, y = data
+def test_longest_incoming_weights(iris):
+    X, y = iris
     fitted = network(max_norm=0.5, learning_rate_init=0.05).fit(X, y)
     assert max(np.linalg.norm(W, axis=0).max() for W in fitted.coefs_) <= 0.5 * (1 + 1e-12)
     free = network(learning_rate_init=0.05).fit(X, y)
     assert max(np.linalg.norm(W, axis=0).max() for W in free.coefs_) > 0.5
 
 
-def test_accumulated_batches_are_one_large_batch(data):
-    X, y = data
+def test_accumulated_batches_are_one_large_batch(iris):
+    X, y = iris
     options = {"optimizer": "sgd", "learning_rate_init": 0.1, "max_iter": 3, "tol": 0.0}
     small = network(batch_size=25, accumulate=6, **options).fit(X, y)
     large = network(batch_size=None, **options).fit(X, y)
@@ -149,8 +130,8 @@ def test_accumulated_batches_are_one_large_batch(data):
         np.testing.assert_allclose(a, b, rtol=1e-9)
 
 
-def test_divergence_warns_and_nothing_else_does(data):
-    X, y = data
+def test_divergence_warns_and_nothing_else_does(iris):
+    X, y = iris
     with np.errstate(all="ignore"), pytest.warns(ConvergenceWarning, match=r"diverged.*Lower learning_rate_init"):
         network(NetRegressor, optimizer="sgd", learning_rate_init=1e30).fit(X, y)
     with warnings.catch_warnings():
@@ -158,8 +139,8 @@ def test_divergence_warns_and_nothing_else_does(data):
         network(NetRegressor, max_iter=1).fit(X, y)
 
 
-def test_monitors_of_the_user_watch_every_network(data):
-    fitted = network(n_networks=2, callbacks=[EarlyStopping(2, 1e9, "train_loss")], verbose=True).fit(*data)
+def test_monitors_of_the_user_watch_every_network(iris):
+    fitted = network(n_networks=2, callbacks=[EarlyStopping(2, 1e9, "train_loss")], verbose=True).fit(*iris)
     assert [len(run.epochs) for run in fitted.runs_] == [3, 3]
 
 
@@ -184,8 +165,8 @@ ADDED = {
 
 @pytest.mark.skipif(bool(available("native")), reason=f"the native engine is {available('native')}")
 @pytest.mark.parametrize(("make", "options"), ADDED.values(), ids=ADDED)
-def test_engines_agree(data, make, options):
-    X, y = data
+def test_engines_agree(iris, make, options):
+    X, y = iris
     there, here = (network(make, **options | {"engine": engine}).fit(X, y) for engine in ("auto", "reference"))
     # float64, some hundred steps of sums in another order
     np.testing.assert_allclose(there.transform(X), here.transform(X), rtol=1e-6, atol=1e-8)
@@ -194,8 +175,8 @@ def test_engines_agree(data, make, options):
 
 
 @pytest.mark.skipif(bool(available("native")), reason=f"the native engine is {available('native')}")
-def test_engines_agree_on_several_targets(data):
-    X, y = data
+def test_engines_agree_on_several_targets(iris):
+    X, y = iris
     for targets in (np.c_[y, y % 2], (np.c_[y > 0, X[:, 0] > 5]).astype(int)):
         there, here = (network(engine=engine).fit(X, targets) for engine in ("auto", "reference"))
         np.testing.assert_array_equal(there.predict(X), here.predict(X))

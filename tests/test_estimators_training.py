@@ -12,37 +12,20 @@ import warnings
 
 import numpy as np
 import pytest
+from estimator_cases import KINDS, network
 from sklearn.base import clone
-from sklearn.datasets import load_breast_cancer, load_digits, load_iris, make_multilabel_classification
+from sklearn.datasets import load_digits, make_multilabel_classification
 from sklearn.metrics import log_loss, make_scorer, roc_auc_score
-from sklearn.model_selection import cross_val_score, train_test_split
+from sklearn.model_selection import cross_val_score
 
 from chainrule import NetClassifier, NetRegressor
 from chainrule.data import split
 from chainrule.errors import InvalidValueError
 
-KINDS = [NetClassifier, NetRegressor]
-
-
-def network(make=NetClassifier, **options):
-    usual = {"hidden_layer_sizes": (8,), "max_iter": 20, "random_state": 0, "engine": "reference"}
-    return make(**usual | options)
-
-
-@pytest.fixture
-def data():
-    return load_iris(return_X_y=True)
-
-
-@pytest.fixture
-def halves():
-    X, y = load_breast_cancer(return_X_y=True)
-    return train_test_split(X[:, :6], y, test_size=0.4, random_state=0)
-
 
 @pytest.mark.parametrize("make", KINDS)
-def test_own_validation_rows_are_those_that_would_be_held_out(data, make):
-    X, y = data
+def test_own_validation_rows_are_those_that_would_be_held_out(iris, make):
+    X, y = iris
     rest, held_out = split(*((y,) if make is NetClassifier else (len(y),)), 0.3, 0, make is NetClassifier)
     split_off = network(make, early_stopping=True, validation_fraction=0.3, batch_norm=True).fit(X, y)
     own = network(make, early_stopping=True, batch_norm=True)
@@ -78,9 +61,9 @@ def test_class_weights_count_for_validation_rows_as_the_training_rows_set_them(h
 
 
 @pytest.mark.parametrize("own", [{"X_val": [[0.0] * 4]}, {"y_val": [0]}, {"sample_weight_val": [1.0]}])
-def test_half_a_validation_set_is_refused(data, own):
+def test_half_a_validation_set_is_refused(iris, own):
     with pytest.raises(InvalidValueError, match="X_val and y_val come together"):
-        network().fit(*data, **own)
+        network().fit(*iris, **own)
 
 
 def test_score_chooses_the_epoch(halves):
@@ -130,15 +113,15 @@ def test_scores_are_scikit_learns_accuracy_without_scoring(halves):
 
 
 @pytest.mark.parametrize("options", [{"scoring": "accuracy"}, {"calibrate": "temperature"}])
-def test_what_needs_validation_rows_says_so(data, options):
+def test_what_needs_validation_rows_says_so(iris, options):
     with pytest.raises(InvalidValueError, match=r"without validation rows.*Set early_stopping=True, or pass X_val"):
-        network(**options).fit(*data)
+        network(**options).fit(*iris)
 
 
 @pytest.mark.parametrize("make", KINDS)
 @pytest.mark.parametrize("options", [{}, {"batch_norm": True, "dropout": 0.2}, {"optimizer": "momentum"}])
-def test_warm_start_goes_on_as_if_it_had_never_stopped(data, make, options):
-    X, y = data
+def test_warm_start_goes_on_as_if_it_had_never_stopped(iris, make, options):
+    X, y = iris
     options = {"warm_start": True, "tol": 0.0, **options}
     twice = network(make, max_iter=4, **options).fit(X, y)
     assert twice.n_iter_ == 4
@@ -150,14 +133,14 @@ def test_warm_start_goes_on_as_if_it_had_never_stopped(data, make, options):
     np.testing.assert_array_equal(twice.predict(X), whole.predict(X))
 
 
-def test_warm_start_runs_the_schedule_anew(data):
-    fitted = network(warm_start=True, schedule="cosine", max_iter=3).fit(*data)
+def test_warm_start_runs_the_schedule_anew(iris):
+    fitted = network(warm_start=True, schedule="cosine", max_iter=3).fit(*iris)
     first = [epoch.learning_rate for epoch in fitted.run_.epochs]
-    assert [epoch.learning_rate for epoch in fitted.fit(*data).run_.epochs] == pytest.approx(first)
+    assert [epoch.learning_rate for epoch in fitted.fit(*iris).run_.epochs] == pytest.approx(first)
 
 
-def test_warm_start_on_other_rows(data):
-    X, y = data
+def test_warm_start_on_other_rows(iris):
+    X, y = iris
     fitted = network(warm_start=True, max_iter=3, batch_size=10).fit(X, y)
     fitted.fit(X[::2], y[::2])
     assert fitted.n_iter_ == 3
@@ -169,17 +152,17 @@ def test_warm_start_on_other_rows(data):
         fitted.fit(X, y + 1)
 
 
-def test_warm_start_with_another_optimizer_starts_its_memory_anew(data):
-    fitted = network(warm_start=True, max_iter=2).fit(*data)
+def test_warm_start_with_another_optimizer_starts_its_memory_anew(iris):
+    fitted = network(warm_start=True, max_iter=2).fit(*iris)
     loss = fitted.loss_
-    fitted.set_params(optimizer="momentum").fit(*data)
+    fitted.set_params(optimizer="momentum").fit(*iris)
     assert set(fitted.run_.state.memory) == {"V"}
     assert fitted.loss_ < loss
 
 
 @pytest.mark.parametrize("make", KINDS)
-def test_partial_fit_is_an_epoch_and_goes_on(data, make):
-    X, y = data
+def test_partial_fit_is_an_epoch_and_goes_on(iris, make):
+    X, y = iris
     parts = network(make)
     for _ in range(5):
         assert parts.partial_fit(X, y) is parts
@@ -189,8 +172,8 @@ def test_partial_fit_is_an_epoch_and_goes_on(data, make):
     np.testing.assert_array_equal(parts.predict(X), whole.predict(X))
 
 
-def test_partial_fit_keeps_the_scaling_of_its_first_rows_and_goes_on_after_a_fit(data):
-    X, y = data
+def test_partial_fit_keeps_the_scaling_of_its_first_rows_and_goes_on_after_a_fit(iris):
+    X, y = iris
     fitted = network(early_stopping=True).partial_fit(X[::2], y[::2])
     mean = fitted.model_.inputs.mean
     np.testing.assert_allclose(mean, X[::2].mean(axis=0))
@@ -204,8 +187,8 @@ def test_partial_fit_keeps_the_scaling_of_its_first_rows_and_goes_on_after_a_fit
     assert not hasattr(fitted, "feature_importances_")
 
 
-def test_partial_fit_of_classes_that_come_later(data):
-    X, y = data
+def test_partial_fit_of_classes_that_come_later(iris):
+    X, y = iris
     fitted = network(batch_size=1000)
     fitted.partial_fit(X[:20], y[:20], classes=[0, 1, 2])
     assert fitted.classes_.tolist() == [0, 1, 2]
@@ -219,25 +202,25 @@ def test_partial_fit_of_classes_that_come_later(data):
         network(class_weight="balanced").partial_fit(X, y)
 
 
-def test_partial_fit_of_labels_and_of_several_targets(data):
+def test_partial_fit_of_labels_and_of_several_targets(iris):
     X, Y = make_multilabel_classification(60, 4, n_classes=3, random_state=0)
     assert network().partial_fit(X, Y).partial_fit(X, Y).predict(X).shape == (60, 3)
-    X, y = data
+    X, y = iris
     targets = np.c_[y, y == 0].astype(int)
     several = network().partial_fit(X[:50], targets[:50], classes=[[0, 1, 2], [0, 1]]).partial_fit(X, targets)
     assert several.predict(X).shape == (150, 2)
 
 
-def test_one_row_at_a_time(data):
-    X, y = data
+def test_one_row_at_a_time(iris):
+    X, y = iris
     fitted = network(learning_rate_init=0.02).partial_fit(X[::5], y[::5], classes=[0, 1, 2])
     for i in np.random.default_rng(0).permutation(150):
         fitted.partial_fit(X[i : i + 1], y[i : i + 1])
     assert fitted.score(X, y) > 0.8
 
 
-def test_transfer_takes_the_body_and_the_scaling_over(data):
-    X, y = data
+def test_transfer_takes_the_body_and_the_scaling_over(iris):
+    X, y = iris
     base = network(hidden_layer_sizes=(8, 5), max_iter=30).fit(X, y == 0)
     tuned = network(start=base, groups={"0.*": 0.0}, max_iter=5).fit(X[::2] + 1.0, y[::2])
     assert [W.shape for W in tuned.coefs_] == [(4, 8), (8, 5), (5, 3)]
@@ -247,23 +230,23 @@ def test_transfer_takes_the_body_and_the_scaling_over(data):
 
 
 @pytest.mark.parametrize("make", KINDS)
-def test_frozen_transfer_to_the_same_question_changes_nothing(data, make):
-    X, y = data
+def test_frozen_transfer_to_the_same_question_changes_nothing(iris, make):
+    X, y = iris
     base = network(make, max_iter=10).fit(X, y)
     same = network(make, start=base.model_, groups={"*": 0.0}, max_iter=1, random_state=5).fit(X[::2], y[::2])
     np.testing.assert_array_equal(same.predict(X), base.predict(X))
 
 
-def test_other_classes_have_a_head_of_their_own(data):
-    X, y = data
+def test_other_classes_have_a_head_of_their_own(iris):
+    X, y = iris
     base = network().fit(X, y)
     other = network(start=base, groups={"*": 0.0}, max_iter=1).fit(X, np.array(["a", "b", "c"])[y])
     np.testing.assert_array_equal(other.coefs_[0], base.coefs_[0])
     assert not np.array_equal(other.coefs_[1], base.coefs_[1])
 
 
-def test_transfer_from_classes_to_amounts_and_through_clones(data):
-    X, y = data
+def test_transfer_from_classes_to_amounts_and_through_clones(iris):
+    X, y = iris
     base = network(max_iter=60, learning_rate_init=0.02).fit(X, y)
     tuned = network(NetRegressor, start=base, max_iter=60, learning_rate_init=0.02)
     assert clone(tuned).start is base
@@ -273,8 +256,8 @@ def test_transfer_from_classes_to_amounts_and_through_clones(data):
         tuned.fit(X[:, :2], y)
 
 
-def test_groups_slow_layers_down(data):
-    X, y = data
+def test_groups_slow_layers_down(iris):
+    X, y = iris
     start = network(max_iter=1, learning_rate_init=1e-12).fit(X, y)
     slow = network(groups={"0.*": 0.01, "*.b": 0.0}, max_iter=3).fit(X, y)
     moved = [np.abs(after - before).max() for after, before in zip(slow.coefs_, start.coefs_, strict=True)]
@@ -285,11 +268,11 @@ def test_groups_slow_layers_down(data):
 
 
 @pytest.mark.parametrize("call", ["fit", "partial_fit"])
-def test_a_warning_points_at_the_line_that_asked(data, call):
+def test_a_warning_points_at_the_line_that_asked(iris, call):
     wild = network(NetRegressor, optimizer="sgd", learning_rate_init=1e200, dtype="float32")
     with np.errstate(all="ignore"), warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        getattr(wild, call)(*data)
+        getattr(wild, call)(*iris)
     assert [os.path.basename(each.filename) for each in told] == [os.path.basename(__file__)]
 
 
@@ -351,8 +334,8 @@ def test_a_rate_that_is_too_high_is_told(digits, options):
     assert (report.verdict, report.primary.symptom) == ("ill", "learning-rate-too-high")
 
 
-def test_an_examination_is_of_what_fit_would_train(data):
-    X, y = data
+def test_an_examination_is_of_what_fit_would_train(iris):
+    X, y = iris
     own = {"X_val": X[::3], "y_val": y[::3], "sample_weight_val": np.linspace(0.5, 1.0, 50)}
     options = {"class_weight": "balanced", "learning_rate_init": 0.05, "early_stopping": True, "max_iter": 60}
     weights = np.linspace(0.1, 1.0, 150)

@@ -3,6 +3,7 @@
 In: command lines. Out: tables, JSON, a page, a model that is the same bit by bit.
 """
 
+import io
 import json
 import re
 import shlex
@@ -10,13 +11,15 @@ import shlex
 import numpy as np
 import pytest
 import typer
+from rich.console import Console
 
 from chainrule import cli
 from chainrule.cli import app as commands
-from chainrule.cli.search import search, seconds, train_line
+from chainrule.cli.search import board_table, search, seconds, train_line
 from chainrule.errors import InvalidValueError
 from chainrule.io import load_model
 from chainrule.pipeline import Settings
+from chainrule.search import Board, RungScore, Trial
 
 SMALL = ["--method", "random", "--trials", "3", "--epochs", "6", "--seeds", "2", "--workers", "1"]
 
@@ -108,3 +111,27 @@ def test_lines_say_what_differs():
     assert "--test-fraction" not in words
     assert "--patience" not in words
     assert ("--l1-alpha" in words) != ("l1_alpha" in rest)
+
+
+@pytest.mark.parametrize(("width", "apart"), [(80, False), (160, True)])
+def test_no_setting_is_cut_off(width, apart):
+    values = {
+        "learning_rate_init": 0.00905304,
+        "width": 95,
+        "depth": 2,
+        "dropout": 0.27644,
+        "batch_norm": True,
+        "batch_size": 16,
+        "activation": "leaky_relu",
+        "alpha": 0.000836158,
+    }
+    trial = Trial(3, values, "complete", (RungScore(100, 0.9875, 0.0625, 87, 77, 0.5),))
+    console = Console(width=width, file=io.StringIO())
+    console.print(board_table(Board((trial,), frozenset(), 1, "accuracy", 2.0)))
+    text = console.file.getvalue()
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= width
+    words = re.findall(r"[\w.]+", text)
+    assert {"3", "0.9875", "0.0625", "87", "complete"} <= set(words)
+    assert {"0.009053", "95", "2", "0.2764", "true", "16", "leaky_relu", "0.0008362"} <= set(words)
+    assert ("learning_rate_init" in words) == (not apart)

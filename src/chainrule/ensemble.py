@@ -22,7 +22,7 @@ from chainrule.arrays import Array
 from chainrule.constraints import COUNT
 from chainrule.engines.native import extension
 from chainrule.errors import InvalidValueError, must_be
-from chainrule.train.loop import interruptible, stopping_when
+from chainrule.train.interrupts import interruptible, stopping_when
 
 T = TypeVar("T")
 

@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from difflib import SequenceMatcher
 from typing import Any
 
 _INTERRUPTED = 130
@@ -70,4 +71,7 @@ def _refuse_usage(error: Any) -> int:
 
 
 def _did_you_mean(match: re.Match[str]) -> str:
-    return f". Did you mean {match[1].split(', ')[0]!r}?"
+    """The nearest of the parser's suggestions, which it gives in the order of the alphabet."""
+    wrong = match.string[: match.start()].split()[-1].strip("'")
+    nearest = max(match[1].split(", "), key=lambda name: SequenceMatcher(None, wrong, name).ratio())
+    return f". Did you mean {nearest!r}?"

@@ -143,7 +143,7 @@ def profile(
     as_json: o.Json = False,
 ) -> None:
     """Show where the time of a training step goes, part by part, and how far each is from the machine's limit."""
-    if not re.fullmatch(r"\d+(-\d+)+", architecture):
+    if not re.fullmatch(r"[1-9]\d*(-[1-9]\d*)+", architecture):
         raise InvalidValueError(must_be("profile", "ARCHITECTURE", "widths as 784-256-128-10", architecture))
     if batch_size < 1:
         raise InvalidValueError(must_be("profile", "--batch-size", "at least 1", batch_size))

@@ -42,6 +42,9 @@ _PARAMETERS = {
 _ROWS = 10
 """Trials in the table."""
 
+_ENDLESS = 10_000
+"""A console's width at which no table is cut."""
+
 
 def search(
     source: o.Source,
@@ -221,18 +224,46 @@ def board_table(board: Board) -> Any:
     return _table(scored[:_ROWS], board.metric, board.under_way, title)
 
 
+class _Fitting:
+    """The first of two tables where a console has room for it, else the second."""
+
+    def __init__(self, wide: Any, narrow: Any) -> None:
+        self._wide, self._narrow = wide, narrow
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        width = console.measure(self._wide, options=options.update(max_width=_ENDLESS)).maximum
+        yield self._wide if width <= options.max_width else self._narrow
+
+
 def _table(trials: list[Trial], metric: str, under_way: frozenset[int], title: str) -> Any:
+    """A column for each setting where there is room for them, else one for all."""
+    names = list(trials[0].values) if trials else []
+    texts = [[shown(trial.values[name]) for name in names] for trial in trials]
+    together = [[", ".join(f"{name} {text}" for name, text in zip(names, row, strict=True))] for row in texts]
+    return _Fitting(
+        _columns(trials, metric, under_way, title, [name.replace("_", "\n") for name in names], texts),
+        _columns(trials, metric, under_way, title, ["settings"], together),
+    )
+
+
+def _columns(
+    trials: list[Trial],
+    metric: str,
+    under_way: frozenset[int],
+    title: str,
+    settings: list[str],
+    texts: list[list[str]],
+) -> Any:
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
-    names = list(trials[0].values) if trials else []
-    for name in ("trial", metric, "loss", "epochs", *(name.replace("_", "\n") for name in names), "state"):
-        table.add_column(name, justify="right" if name != "state" else "left")
-    for trial in trials:
+    for name in ("trial", metric, "loss", "epochs", *settings, "state"):
+        words = name in ("settings", "state")
+        table.add_column(name, justify="left" if words else "right", no_wrap=name != "settings")
+    for trial, row in zip(trials, texts, strict=True):
         state = "training" if trial.number in under_way else "waiting" if trial.state == "running" else trial.state
-        figures = str(trial.number), f"{trial.score:.4f}", f"{trial.loss:.4f}", str(trial.epochs)
-        table.add_row(*figures, *(shown(trial.values[name]) for name in names), state)
+        table.add_row(str(trial.number), f"{trial.score:.4f}", f"{trial.loss:.4f}", str(trial.epochs), *row, state)
     return table
 
 

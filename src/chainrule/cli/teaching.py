@@ -158,6 +158,8 @@ def _case(
         model = read_model(subject)
         X, Y = _random_rows(model.net, model.loss, rows, seed)
         return Case(model.net, model.loss, X, Y, model.w, model.buffers)
+    if subject[:1].isdigit() and not Path(subject).suffix and not Path(subject).exists():
+        raise InvalidValueError(must_be(command, "SUBJECT", "widths as 64-32-10, a source or a model", subject))
     return _from_source(subject, target, settings, rows, seed)
 
 

@@ -19,6 +19,11 @@ from chainrule.data.targets import settle_target
 from chainrule.errors import FormatError, InvalidValueError, did_you_mean, must_be, raise_all
 
 _TEXT = (pl.String, pl.Categorical, pl.Enum)
+_CURES = {
+    "more fields than defined": "A row has more cells than the first line has names.",
+    "invalid utf-8": "Save it as UTF-8.",
+}
+"""What to do about a file that polars cannot read, by a part of its message."""
 
 
 def load_table(
@@ -71,7 +76,8 @@ def read_table(path: Path) -> pl.DataFrame:
         table = _read_csv(path) if path.suffix.lower() == ".csv" else pl.read_parquet(path, glob=False)
     except pl.exceptions.PolarsError as error:
         cause = str(error).partition("\n")[0]
-        raise FormatError(f"{path.name}: the file must be a readable table, got: {cause}") from error
+        cure = next((f". {cure}" for part, cure in _CURES.items() if part in cause), "")
+        raise FormatError(f"{path.name}: the file must be a readable table, got: {cause}{cure}") from error
     if table.is_empty():
         raise InvalidValueError(f"{path.name}: the table must have at least one row, got none.")
     return table
@@ -79,7 +85,7 @@ def read_table(path: Path) -> pl.DataFrame:
 
 def _read_csv(path: Path) -> pl.DataFrame:
     content = path.read_bytes().rstrip(b"\r\n")
-    header = pl.read_csv(content, has_header=False, n_rows=1, infer_schema=False).row(0)
+    header = pl.read_csv(content, has_header=False, n_rows=1, infer_schema=False, truncate_ragged_lines=True).row(0)
     names = [(name or "").strip() for name in header]
     raise_all(_header_faults(path.name, names))
     table = pl.read_csv(content, infer_schema_length=None)
@@ -108,8 +114,8 @@ def _header_faults(owner: str, names: list[str]) -> Iterator[str]:
 def _known_target(owner: str, table: pl.DataFrame, target: str | None) -> str:
     if target is None or target not in table.columns:
         columns = f"Columns: {', '.join(table.columns)}."
-        nearest = did_you_mean(target, table.columns) if target else ""
-        hint = f"{nearest} {columns}" if nearest.startswith("Did") else columns
+        nearest = did_you_mean(target, table.columns) if target else f"Name one, as --target {table.columns[-1]}."
+        hint = columns if nearest.startswith("Known") else f"{nearest} {columns}"
         raise InvalidValueError(must_be(owner, "target", "the name of a column", target, hint))
     if table.width == 1:
         raise InvalidValueError(f"{owner}: the table must have a feature beside the target {target!r}, got none.")

@@ -62,4 +62,5 @@ class Piece:
         return f"Write {value.__name__}(), with brackets." if isinstance(value, type) else ""
 
     def __str__(self) -> str:
-        return f"one of {', '.join(repr(name) for name in self.known)} or a {self.kind}"
+        article = "an" if self.kind[0] in "aeiou" else "a"
+        return f"one of {', '.join(repr(name) for name in self.known)} or {article} {self.kind}"

@@ -19,6 +19,7 @@ from chainrule.nn.layers import Activation, Context, Dense, Layer
 from chainrule.nn.losses import Loss, SoftmaxCrossEntropy
 from chainrule.nn.net import Net
 from chainrule.random import Stream
+from chainrule.report.latex import to_latex
 
 _SECTION = re.compile(r"^\s*(Forward|Backward|Shapes|Reference)\s{2,}(.*)$")
 _EQUATION = re.compile(r"\((\d+)\)\s+(.*?)(?=\s{2,}\(\d+\)\s|$)")
@@ -294,63 +295,3 @@ def _markdown_lines(derivation: Explanation) -> Iterator[str]:
         f"| {derivation.parameters:,} | {derivation.forward_operations:,} | {derivation.backward_operations:,} "
         f"| {derivation.cached_bytes:,} |"
     )
-
-
-_LATEX = {
-    "σ²": r"\sigma^2",
-    "ᵀ": r"^{\top}",
-    "²": "^2",
-    "³": "^3",
-    "Σᵢ": r"\sum_i ",
-    "Σⱼ": r"\sum_j ",
-    "ᵢⱼ": "_{ij}",
-    "ᵢ": "_i",
-    "ⱼ": "_j",
-    "⊙": r"\odot ",
-    "Ẑ": r"\hat{Z}",
-    "γ": r"\gamma ",
-    "β": r"\beta ",
-    "μ": r"\mu ",
-    "σ": r"\sigma ",
-    "ε": r"\varepsilon ",
-    "δ": r"\delta ",
-    "λ": r"\lambda ",
-    "π": r"\pi ",
-    "→": r"\to ",
-    ">=": r"\ge ",
-    "log": r"\log ",
-    "exp": r"\exp ",
-    "tanh": r"\tanh ",
-    "max": r"\max ",
-    "min": r"\min ",
-}
-"""Unicode mathematics of the docstrings in LaTeX; longer marks come before their parts."""
-
-_WORDS = re.compile(r"\b(softplus|sign|clip|where|else|in inference|in)\b")
-
-
-def to_latex(text: str) -> str:
-    r"""A docstring's equation in LaTeX.
-
-    >>> to_latex("dW = Aᵀ dZ")
-    'dW = A^{\\top} dZ'
-    >>> to_latex("s = √(σ² + ε)")
-    's = \\sqrt{\\sigma^2 + \\varepsilon }'
-    """
-    text = _roots(_WORDS.sub(r"\\text{ \1 }", text))
-    for mark, latex in _LATEX.items():
-        text = text.replace(mark, latex)
-    return text
-
-
-def _roots(text: str) -> str:
-    """√(...) with balanced brackets becomes a root over the bracket's content."""
-    while "√(" in text:
-        start = text.index("√(")
-        depth, end = 0, start + 1
-        for end in range(start + 1, len(text)):
-            depth += {"(": 1, ")": -1}.get(text[end], 0)
-            if depth == 0:
-                break
-        text = text[:start] + r"\sqrt{" + text[start + 2 : end] + "}" + text[end + 1 :]
-    return text

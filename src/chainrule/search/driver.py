@@ -26,7 +26,7 @@ from chainrule.search.rungs import Outcome, Problem, Work, forget
 from chainrule.search.sampling import RandomSampler, Sampler, TreeSampler, importance
 from chainrule.search.space import Space
 from chainrule.search.store import Store, opened
-from chainrule.train.loop import interruptible
+from chainrule.train.interrupts import interruptible
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ from chainrule.data import Dataset
 from chainrule.errors import FormatError, InvalidValueError
 from chainrule.model import Model
 from chainrule.nn import spec
-from chainrule.pipeline import Job, Settings, classification, prepare, regression, stopping
-from chainrule.train import Epoch, Monitor, Run, train
+from chainrule.pipeline import Job, Settings, classification, prepare, regression, run_kept, stopping
+from chainrule.train import Epoch, Monitor, Run
 from chainrule.train.monitors import Decision
 from chainrule.train.records import Snapshot
 
@@ -155,15 +155,7 @@ def _train(problem: Problem, job: Job, work: Work) -> Run:
     if work.end < course.epochs:
         monitors.append(Pause(work.end))
     with _held(work.folder, name) as inner:
-        return train(
-            job.recipe,
-            job.rows,
-            course,
-            validation=job.held_out,
-            monitors=monitors,
-            engine=work.settings.engine,
-            keeper=RungKeeper(inner, work),
-        )
+        return run_kept(job, monitors, RungKeeper(inner, work))
 
 
 def _outcome(job: Job, run: Run, work: Work, seconds: float) -> Outcome:

@@ -23,7 +23,7 @@ from chainrule.sklearn.arguments import Arguments
 from chainrule.sklearn.descent import Descent
 from chainrule.sklearn.objective import Data, Objective, draw, pack, unpack
 from chainrule.sklearn.quasi_newton import Slope, minimise
-from chainrule.train.loop import interruptible
+from chainrule.train.interrupts import interruptible
 
 _SLOWEST = 1e-6
 """The adaptive rate below which a stalled run ends."""

@@ -6,12 +6,9 @@ In: a recipe, rows, a course (epochs and learning rate), monitors. Out: `Epoch` 
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
@@ -27,6 +24,7 @@ from chainrule.nn.optimizers import Adam, Optimizer
 from chainrule.nn.penalties import Clip, Penalty
 from chainrule.nn.schedules import Flat, Plateau, Schedule, plateau_rule
 from chainrule.nn.step import Recipe, State, Sums, measure
+from chainrule.train.interrupts import interruptible
 from chainrule.train.keeping import Forgetful, Keeper
 from chainrule.train.monitors import Decision, Monitor
 from chainrule.train.records import Epoch, Run, Snapshot, metric_value, spent
@@ -358,46 +356,3 @@ def _watching(monitors: Sequence[Monitor], epochs: int) -> Iterator[Callable[[Ep
     finally:
         for monitor, memory in zip(monitors, memories, strict=False):
             monitor.end(memory)
-
-
-_ELSEWHERE: ContextVar[Callable[[], bool] | None] = ContextVar("elsewhere", default=None)
-"""Who answers "stop now?" for the runs of this thread, where it is not the main thread's signals."""
-
-
-@contextmanager
-def stopping_when(asked: Callable[[], bool]) -> Iterator[None]:
-    """Runs within it, on this thread, ask `asked` whether to stop, and leave signals to whoever answers there."""
-    token = _ELSEWHERE.set(asked)
-    try:
-        yield
-    finally:
-        _ELSEWHERE.reset(token)
-
-
-@contextmanager
-def interruptible(*signals: signal.Signals) -> Iterator[Callable[[], bool]]:
-    """Turns the first of these signals into an answer to "stop now?"; the second one acts as usual.
-
-    Within `stopping_when` the answer is the one given there. Else, outside the main thread, where Python delivers no
-    signals, it is always no.
-    """
-    elsewhere, asked = _ELSEWHERE.get(), threading.Event()
-    if elsewhere is not None or threading.current_thread() is not threading.main_thread():
-        yield elsewhere or never
-        return
-    usual = {number: signal.getsignal(number) or signal.SIG_DFL for number in signals}
-
-    def restore() -> None:
-        for number, handler in usual.items():
-            signal.signal(number, handler)
-
-    def ask(number: int, frame: Any) -> None:
-        asked.set()
-        restore()
-
-    for number in signals:
-        signal.signal(number, ask)
-    try:
-        yield asked.is_set
-    finally:
-        restore()

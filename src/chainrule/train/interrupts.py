@@ -1,0 +1,57 @@
+"""Why: Ctrl-C while a network trains is a question, "stop now?", so that what was learned is kept.
+
+In: signals, or another thread's answer. Out: a function that says whether to stop, for whoever asks between two batches.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from chainrule.engines import never
+
+_ELSEWHERE: ContextVar[Callable[[], bool] | None] = ContextVar("elsewhere", default=None)
+"""Who answers "stop now?" for the runs of this thread, where it is not the main thread's signals."""
+
+
+@contextmanager
+def stopping_when(asked: Callable[[], bool]) -> Iterator[None]:
+    """Runs within it, on this thread, ask `asked` whether to stop, and leave signals to whoever answers there."""
+    token = _ELSEWHERE.set(asked)
+    try:
+        yield
+    finally:
+        _ELSEWHERE.reset(token)
+
+
+@contextmanager
+def interruptible(*signals: signal.Signals) -> Iterator[Callable[[], bool]]:
+    """Turns the first of these signals into an answer to "stop now?"; the second one acts as usual.
+
+    Within `stopping_when` the answer is the one given there. Else, outside the main thread, where Python delivers no
+    signals, it is always no.
+    """
+    elsewhere, asked = _ELSEWHERE.get(), threading.Event()
+    if elsewhere is not None or threading.current_thread() is not threading.main_thread():
+        yield elsewhere or never
+        return
+    usual = {number: signal.getsignal(number) or signal.SIG_DFL for number in signals}
+
+    def restore() -> None:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+
+    def ask(number: int, frame: Any) -> None:
+        asked.set()
+        restore()
+
+    for number in signals:
+        signal.signal(number, ask)
+    try:
+        yield asked.is_set
+    finally:
+        restore()
