@@ -238,6 +238,9 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return "\n".join([*lines, *("| " + " | ".join(str(cell) for cell in row) + " |" for row in rows)])
 
 
+NAMED = ("detected", "first", "any")
+"""Of each fault and tool."""
+
 SHARES = (
     "detected",
     "first named",
@@ -262,9 +265,9 @@ def markdown(summary: Mapping[str, Any]) -> str:
     half = {"tune": "Tuning", "test": "Test"}.get(summary.get("half", ""), "All")
     parts = [f"{half} half, {len(summary.get('seeds', []))} seeds; networks: {counts}; errors: {summary['errors']}."]
     for which, title in (("tools", "all faults"), ("tools, severe faults", "severe faults")):
-        head = [title, *SHARES, "epochs", "messages"]
+        head = [title, "networks", *SHARES, "epochs", "messages"]
         rows = [
-            [tool, *(_percent(f[s]) for s in SHARES), f["epochs to detection"], f["messages a run"]]
+            [tool, f["detected"]["n"], *(_percent(f[s]) for s in SHARES), f["epochs to detection"], f["messages a run"]]
             for tool, f in summary[which].items()
         ]
         parts.append(_table(head, rows))
@@ -280,7 +283,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
         f"time. Beside its messages it notes {summary['infos a run']} things a run as information, which count as neither "
         "alarm nor name."
     )
-    parts.append("Networks that were detected / named first / named at all:")
+    parts.append("Networks in per cent that were detected / named first / named at all:")
     parts.append(_table(["fault", "", "hurt", "equivalent", "prevented", *TOOLS], map(_fault_row, summary["faults"])))
     parts.append("What the library says to faults that it prevents:")
     prevented = [(r["fault"], r["text"], r["message"]) for r in summary["faults"] if r["message"]]
@@ -289,7 +292,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
 
 
 def _fault_row(row: Mapping[str, Any]) -> list[Any]:
-    cells = [f"{row[t]['detected']}/{row[t]['first']}/{row[t]['any']}" if row[t]["n"] else "-" for t in TOOLS]
+    cells = ["/".join(f"{100 * row[t][s] / row[t]['n']:.0f}" for s in NAMED) if row[t]["n"] else "-" for t in TOOLS]
     return [row["fault"], row["text"], row["hurt"], row["equivalent"], ", ".join(row["prevented"]), *cells]
 
 
