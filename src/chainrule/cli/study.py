@@ -1,6 +1,6 @@
-"""Why: `chainrule study` runs any claim of the lecture on this machine, and says what came out.
+"""Why: `chainrule study` runs any claim of the lecture, and of five papers, on this machine, and says what came out.
 
-In: a study's name, or all, or list; the data and how much of it. Out: sentences, tables, a folder with a page.
+In: a study's name, or all, papers or list; the data and how much of it. Out: sentences, tables, a folder with a page.
 """
 
 from __future__ import annotations
@@ -19,7 +19,12 @@ from chainrule.errors import did_you_mean, must_be, raise_all
 
 def study(
     name: Annotated[str, typer.Argument(help="A study's name, several with commas, 'all', 'papers', or 'list'.")],
-    data: Annotated[str, typer.Option(help="digits, mnist, or any source of classes that `train` takes.")] = "digits",
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="digits, mnist, or any source of classes that `train` takes; digits if not given, for papers mnist."
+        ),
+    ] = None,
     target: o.Target = None,
     seeds: Annotated[int, typer.Option(help="Runs of every arm, each with its own split and first weights.")] = 5,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer rows and epochs: minutes for all studies.")] = False,
@@ -29,7 +34,7 @@ def study(
     ] = None,
     as_json: o.Json = False,
 ) -> None:
-    """Run the lecture's claims as experiments; the same line again goes on from what is done."""
+    """Run the lecture's claims, or papers', as experiments; the same line again goes on from what is done."""
     from chainrule.studies import PAPERS, STUDIES, Setting, run
     from chainrule.studies.presenting import plain, write
 
@@ -38,9 +43,10 @@ def study(
         return
     known = {**STUDIES, **PAPERS}
     names = list({"all": STUDIES, "papers": PAPERS}.get(name, name.split(",")))
-    raise_all(_faults(names, known, seeds, workers))
-    studies, setting = [known[each] for each in names], Setting(data, target, seeds, quick)
-    folder = out or Path("studies") / f"{Path(data).stem}{'-quick' if quick else ''}"
+    raise_all(_faults(names, known, data, seeds, workers))
+    source = data or ("mnist" if names[0] in PAPERS else "digits")
+    studies, setting = [known[each] for each in names], Setting(source, target, seeds, quick)
+    folder = out or Path("studies") / f"{Path(source).stem}{'-quick' if quick else ''}"
     began = time.perf_counter()
     with _progress(quiet=as_json) as told:
         results = run(studies, setting, folder, workers, told)
@@ -58,12 +64,19 @@ def study(
 _NAMES = "a study's name, 'all', 'papers' or 'list'"
 
 
-def _faults(names: list[str], known: Any, seeds: int, workers: int | None) -> list[str]:
+def _faults(names: list[str], known: Any, data: str | None, seeds: int, workers: int | None) -> list[str]:
+    from chainrule.studies import PAPERS
+
     faults = [
         must_be("study", "name", _NAMES, each, did_you_mean(each, (*known, "all", "papers", "list")))
         for each in names
         if each not in known
     ]
+    if data is None and len({name in PAPERS for name in names if name in known}) == 2:
+        hint = "On their own the lecture's run on digits, the papers' on mnist."
+        faults.append(
+            must_be("study", "--data", "given where the lecture's studies and papers' run together", None, hint)
+        )
     faults += [must_be("study", "--seeds", "a whole number >= 1", seeds)] if seeds < 1 else []
     return faults + ([must_be("study", "--workers", "a whole number >= 1", workers)] if (workers or 1) < 1 else [])
 

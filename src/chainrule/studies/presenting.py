@@ -15,6 +15,7 @@ from typing import Any
 from chainrule.io import write_atomically
 from chainrule.report.page.html import Section, page
 from chainrule.report.page.markup import Html, tag
+from chainrule.studies.papers import PAPERS
 from chainrule.studies.study import Conclusion, Results, Setting, Study
 
 _VERDICTS: Mapping[bool | None, str] = {True: "holds here", False: "not shown here", None: "measured"}
@@ -38,10 +39,18 @@ def write(studies: Sequence[Study], results: Mapping[str, Results], setting: Set
         sections.append(_section(study, study.conclude(results[study.name]), pictures))
     seeds = f"{setting.seeds} seeds" if setting.seeds > 1 else "one seed"
     foot = f"{setting.data}{', quick' if setting.quick else ''}, {seeds}. ± is Student's 95 % interval over the seeds."
-    title = studies[0].title if len(studies) == 1 else "The lecture's claims as experiments"
     path = folder / "index.html"
-    write_atomically(path, page(title, sections, _overview(studies, results), foot).encode())
+    write_atomically(path, page(_title(studies), sections, _overview(studies, results), foot).encode())
     return path
+
+
+def _title(studies: Sequence[Study]) -> str:
+    """The study's own title, or whose claims are on the page where there are several."""
+    if len(studies) == 1:
+        return studies[0].title
+    papers = [study.name in PAPERS for study in studies]
+    whose = "Papers'" if all(papers) else "The lecture's and papers'" if any(papers) else "The lecture's"
+    return f"{whose} claims as experiments"
 
 
 def _overview(studies: Sequence[Study], results: Mapping[str, Results]) -> Html | None:

@@ -24,50 +24,50 @@ from chainrule.train import Course
 GOAL = 0.011
 """The test error to reach, a share."""
 
-_ARMS: Mapping[str, Mapping[str, Any]] = {
-    "dropout, max-norm": {"norm": False, "dropout": 0.5, "smoothing": 0.0, "max_norm": 2.0, "rate": 1e-3, "batch": 128},
-    "dropout, batch norm": {
-        "norm": True,
-        "dropout": 0.4,
-        "smoothing": 0.1,
-        "max_norm": None,
-        "rate": 3e-3,
-        "batch": 256,
-    },
-}
+BUDGET = 1200
+"""CPU seconds of ten minutes on two cores."""
 
+_ARMS: Mapping[str, Mapping[str, int]] = {
+    "two layers": {"depth": 2, "epochs": 80},
+    "three layers": {"depth": 3, "epochs": 52},
+}
+"""What the validation rows choose between: as many operations, spent on passes over the rows or on a third layer."""
+
+_ALIKE: Mapping[str, float] = {"dropout": 0.3, "smoothing": 0.1, "rate": 3e-3, "batch": 100}
+"""What both have, settled by seventeen trials at half the width that learned from 20,000 rows and were judged by 40,000."""
 
 _AGAIN = ", every row"
 """What an arm is called that learns from the validation rows too, once they have chosen; see `_conclude`."""
 
 
 def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
-    size = {"width": limited(setting, 256, 1024), "epochs": limited(setting, 10, 50), "held_out": 1 / 12}
-    arms = {name: {**options, **size} for name, options in _ARMS.items()}
-    more = {"held_out": 0.0, "epochs": limited(setting, 12, 60)}
-    return arms | {name + _AGAIN: {**options, **more} for name, options in arms.items()}
+    arms = {
+        name: {
+            "depth": options["depth"],
+            "epochs": limited(setting, 10, options["epochs"]),
+            "width": limited(setting, 256, 1024),
+            **_ALIKE,
+            "held_out": 1 / 6,
+        }
+        for name, options in _ARMS.items()
+    }
+    return arms | {name + _AGAIN: {**options, "held_out": 0.0} for name, options in arms.items()}
 
 
-def network(inputs: int, classes: int, width: int, norm: bool, dropout: float) -> Net:
-    """Two hidden relu layers; dropout of a fifth of the inputs and a share of the hidden units, batch norm before relu."""
+def network(inputs: int, classes: int, depth: int, width: int, dropout: float) -> Net:
+    """Hidden relu layers, batch norm before relu; dropout of a fifth of the inputs and a share of the hidden units."""
     layers: list[Layer] = [Dropout(0.2)]
-    for _ in range(2):
-        layers += [Dense(width, bias=not norm), *((BatchNorm(),) if norm else ()), Activation("relu"), Dropout(dropout)]
+    for _ in range(depth):
+        layers += [Dense(width, bias=False), BatchNorm(), Activation("relu"), Dropout(dropout)]
     return Net(inputs, [*layers, Dense(classes)])
 
 
 def _run(cell: Cell) -> dict[str, Any]:
     options = cell.options
     split = images(cell.setting, cell.seed, options["held_out"])
-    net = network(split.inputs, split.classes, options["width"], options["norm"], options["dropout"])
-    recipe = Recipe(
-        net,
-        SoftmaxCrossEntropy(label_smoothing=options["smoothing"]),
-        Adam(),
-        batch_size=options["batch"],
-        seed=cell.seed,
-        max_norm=options["max_norm"],
-    )
+    net = network(split.inputs, split.classes, options["depth"], options["width"], options["dropout"])
+    loss = SoftmaxCrossEntropy(label_smoothing=options["smoothing"])
+    recipe = Recipe(net, loss, Adam(), batch_size=options["batch"], seed=cell.seed)
     return followed(split, recipe, Course(options["epochs"], options["rate"], OneCycle()))
 
 
@@ -79,14 +79,17 @@ def _conclude(results: Results) -> Conclusion:
     test = estimate(results.values(chosen, "test_error"))
     seconds = float(results.values(chosen, "cpu_seconds").mean())
     verdict = "reaches" if test.mean <= GOAL else "misses"
+    within = "within" if seconds <= BUDGET else "beyond"
     sentence = (
         f"The validation rows choose {best} ({100 * validation[best]:.3g} %), which {verdict} the goal of {100 * GOAL:g} % "
-        f"with a test error of {test.text(3, 100, '%')} once it learns from every row, after {seconds:.0f} CPU seconds."
+        f"with a test error of {test.text(3, 100, '%')} once it learns from every row, in {seconds:.0f} CPU seconds, "
+        f"{within} the {BUDGET} of ten minutes on two cores."
     )
     shown = {arm: f"{100 * validation[arm]:.3g} %" if arm in validation else "-" for arm in results.arms}
     header, rows = results.table(test_error=("test_error", 100, "%"), CPU_seconds=("cpu_seconds", 1, ""))
     header = (header[0], "validation error", *header[1:])
-    return Conclusion(sentence, test.mean <= GOAL, header, tuple((arm, shown[arm], *rest) for arm, *rest in rows))
+    holds = test.mean <= GOAL and seconds <= BUDGET
+    return Conclusion(sentence, holds, header, tuple((arm, shown[arm], *rest) for arm, *rest in rows))
 
 
 def _draw(results: Results) -> Mapping[str, Any]:
@@ -107,5 +110,5 @@ STUDY = Study(
     run=_run,
     conclude=_conclude,
     draw=_draw,
-    reading="5,000 of the 60,000 rows choose between the recipes, the choice learns from all; the test rows only report.",
+    reading="10,000 of the 60,000 rows choose between the recipes, the choice learns from all; the test rows only report.",
 )
