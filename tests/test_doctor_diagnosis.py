@@ -176,7 +176,7 @@ def test_on_real_trainings(name, symptom):
 
 
 def test_where_nothing_is_wrong_rows_may_be_too_few():
-    few = Trial("twice the rows", 10, (1.0,), (0.5,), True, 0.5)
+    few = Trial("all rows", 10, (1.0,), (0.5,), True, 0.5)
     lab = Stub({}, mistake=0.1)
     assert diagnose(CASE, TRACE, [], lab) == ()
     lab.rows = few

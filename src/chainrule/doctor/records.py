@@ -134,7 +134,8 @@ class Trace:
 class Trial:
     """The same training with one thing changed: losses on the same held-out rows, in inference, without and with it.
 
-    `gain` is the share of the loss that the change takes away: 0 nothing, 1 all; below 0 it harms.
+    `gain` is the share of the loss that the change takes away: 0 nothing, 1 all; below 0 it harms. `steps` are those with
+    the change, `steps_before` those without it (0 for as many), `before` what the latter is called.
     """
 
     change: str
@@ -143,6 +144,8 @@ class Trial:
     changed: tuple[float, ...]
     helped: bool
     gain: float
+    steps_before: int = 0
+    before: str = "as it was"
 
 
 @dataclass(frozen=True)

@@ -183,7 +183,7 @@ class Laboratory:
             small = self._steady(change) if own and change != "class-weights" else 0.0
             small = small or (self._learns(change) if suspected or change in LEARNING else 0.0)
             helped, gain = small > 0.0, small or gain
-        return Trial(change, new.steps, old.curve, new.curve, helped, gain)
+        return Trial(change, new.steps, old.curve, new.curve, helped, gain, old.steps)
 
     def _repeated(self, change: str, suspected: bool, gain: float) -> tuple[bool, float]:
         """Whether a second seed agrees, and the gain of the two: clearly, or in its direction with half of the margin."""
@@ -260,7 +260,10 @@ class Laboratory:
         chance = 2.0 * error_of_mean(fewer.mean(axis=0))
         helped = fewer.mean(axis=1).min() > 0 and gain >= max(USUAL.hungry_gain, USUAL.hungry * mistake, chance)
         share = gain / max(mistake + gain, 1e-12)
-        return Trial("twice the rows", wholes[0].steps, halves[0].curve, wholes[0].curve, bool(helped), share)
+        old, new = halves[0], wholes[0]
+        return Trial(
+            "all rows", new.steps, old.curve, new.curve, bool(helped), share, old.steps, "with half of the rows"
+        )
 
     def _half(self, again: int) -> Outcome:
         """The training on half of the rows, drawn at random, for twice the epochs."""

@@ -98,9 +98,9 @@ def gained(trial: Trial) -> str:
 def trial_curves(trial: Trial) -> Html:
     """The losses of a trial without and with its change, on the same rows."""
     return lines(
-        f"Trial “{trial.change}” over {trial.steps} steps, on the same rows",
+        f"Trial “{trial.change}”: losses on the same held-out rows",
         [
-            Line("as it was", _steps(trial.unchanged, trial.steps), trial.unchanged, look=1),
+            Line(trial.before, _steps(trial.unchanged, trial.steps_before or trial.steps), trial.unchanged, look=1),
             Line(f"with {trial.change}", _steps(trial.changed, trial.steps), trial.changed, look=0),
         ],
         x="step",
@@ -111,5 +111,5 @@ def trial_curves(trial: Trial) -> Html:
 
 
 def _steps(losses: Sequence[float], steps: int) -> list[float]:
-    """Where the curve's points stand, from step 0 to the last."""
-    return [steps * i / max(len(losses) - 1, 1) for i in range(len(losses))]
+    """Where the curve's points stand: evenly, the last one at the last step."""
+    return [steps * (i + 1) / len(losses) for i in range(len(losses))]
