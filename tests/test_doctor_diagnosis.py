@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from test_doctor_trials import ILL, laboratory, plane
 
+from chainrule import Activation, Dense
 from chainrule.doctor.diagnosis import EVIDENCE, FACTS, OUTCOMES, Bench, diagnose, merged, rank
 from chainrule.doctor.judging import Verdict
+from chainrule.doctor.outcomes import Outcome
 from chainrule.doctor.records import SYMPTOMS, Finding, Fix, Trial
-from chainrule.doctor.trials import Laboratory, Outcome
+from chainrule.doctor.trials import Laboratory
 from chainrule.doctor.watch import follow
+from chainrule.nn.layers import BatchNorm
 from chainrule.train import Course
 
 
@@ -54,9 +57,9 @@ CASE = plane(course=Course(30, 0.02))
 TRACE = follow(CASE)
 
 
-def judged(suspicions, gains, mistake=0.8):
+def judged(suspicions, gains, mistake=0.8, case=CASE):
     lab = Stub(gains, mistake)
-    return diagnose(CASE, TRACE, suspicions, lab), lab
+    return diagnose(case, TRACE, suspicions, lab), lab
 
 
 def test_what_a_trial_bears_out_is_confirmed_and_the_rest_is_information():
@@ -191,4 +194,13 @@ def test_rows_are_too_few_where_a_network_is_worth_nothing_on_others():
     lab._actual = replace(lab._actual, trained=trained)
     (only,) = diagnose(CASE, TRACE, [], lab)
     assert (only.symptom, only.severity, only.confirmed) == ("too-little-data", "warning", None)
-    assert only.measured == "30% of a constant's mistakes on the 300 rows it learnt from, 90% on others"
+    assert only.measured == "30 % of a constant's mistakes on the 300 rows it learnt from, 90 % on others"
+
+
+def test_missing_biases_are_suspected_where_no_norm_brings_its_own():
+    bare = plane([Dense(16, bias=False), Activation("relu"), Dense(16, bias=False), BatchNorm(), Dense(1, bias=False)])
+    found, _ = judged([], {"add-bias": 0.4}, 0.3, bare)
+    assert [(f.symptom, f.confirmed, f.fix.change) for f in found] == [("underfitting", True, "add-bias")]
+    assert "layers 0, 4" in found[0].title
+    assert judged([], {"add-bias": 0.1}, 0.3, bare)[0][0].severity == "info"
+    assert judged([], {"add-bias": 0.4}, 0.3)[0] == ()

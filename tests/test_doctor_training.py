@@ -36,7 +36,7 @@ def case(layers=None, n=200, validation=True, epochs=20, schedule=None, **settin
     return Case(recipe, rows, course, rows if validation else None, "reference")
 
 
-def epochs(train, validation=None, scores=None, rate=0.01, steps=7):
+def epochs(train, validation=None, scores=None, rate=0.01, steps=10):
     validation = train if validation is None else validation
     scores = [1.0 - loss for loss in train] if scores is None else scores
     rates = rate if isinstance(rate, list) else [rate] * len(train)
@@ -276,7 +276,7 @@ def test_not_decreasing():
 def test_undertrained():
     given = case()
     assert convergence.undertrained(given, trace(given, list(np.linspace(0.69, 0.3, 60)))).figures["fall"] > 0.02
-    assert convergence.undertrained(given, trace(given, [0.6, 0.5], [reading(given, 2, 0.5)])).figures["steps"] == 14
+    assert convergence.undertrained(given, trace(given, [0.6, 0.5], [reading(given, 2, 0.5)])).figures["steps"] == 20
     assert convergence.undertrained(given, trace(given)) is None
 
 

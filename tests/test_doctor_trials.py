@@ -13,8 +13,9 @@ from chainrule.doctor.changes import CHANGES, REMOVES
 from chainrule.doctor.diagnosis import REMEDIES, SCREEN
 from chainrule.doctor.judging import Verdict
 from chainrule.doctor.neighbours import suspicious
+from chainrule.doctor.outcomes import Outcome, held_out, ruined, train_and_judge, unseen
 from chainrule.doctor.records import SYMPTOMS, Case
-from chainrule.doctor.trials import Laboratory, Outcome, held_out, ruined, train_and_judge, unseen
+from chainrule.doctor.trials import Laboratory
 from chainrule.doctor.watch import follow
 from chainrule.engines import Rows
 from chainrule.nn.initializers import Constant
@@ -262,13 +263,13 @@ def shares(wrong, rows=200, loss=None):
     return Verdict(mistakes if loss is None else np.full(rows, loss), mistakes)
 
 
-def told(held, trained, losses):
-    """A laboratory in which the training without and with "longer" came to so many mistakes, from three seeds."""
+def told(held, trained, losses, change="rate*10", steps=1):
+    """A laboratory in which the training without and with a change came to so many mistakes, from three seeds."""
     lab = laboratory(plane())
     for again in range(3):
-        for change, i in (("", 0), ("longer", 1)):
-            outcome = Outcome(shares(held[i][again]), shares(trained[i], loss=losses[i]), (), 1)
-            lab.outcomes[change, again, lab.limit] = outcome
+        for name, i in (("", 0), (change, 1)):
+            outcome = Outcome(shares(held[i][again]), shares(trained[i], loss=losses[i]), (), steps)
+            lab.outcomes[name, again, lab.limit] = outcome
     lab.outcomes["actual", 0, 0] = lab.outcomes["", 0, lab.limit]
     return lab
 
@@ -276,8 +277,8 @@ def told(held, trained, losses):
 def test_a_small_gain_counts_where_the_network_only_now_learns_its_own_rows():
     held = ((7, 10, 9), (6, 6, 5))
     learnt = told(held, (8, 0), (0.04, 0.004))
-    assert not learnt.trial("longer").helped  # anything lends a hand now and then, so it must have been suspected
-    trial = learnt.trial("longer", suspected=True)
+    assert not learnt.trial("rate*10").helped  # anything lends a hand now and then, so it must have been suspected
+    trial = learnt.trial("rate*10", suspected=True)
     assert trial.helped
     assert trial.gain == pytest.approx(1 - 17 / 26)
 
@@ -293,7 +294,66 @@ def test_a_small_gain_counts_where_the_network_only_now_learns_its_own_rows():
     ids=["it knew its rows", "it does not learn", "others gain nothing", "few rows say so"],
 )
 def test_and_does_not_count_else(held, trained, losses):
-    assert not told(held, trained, losses).trial("longer", suspected=True).helped
+    assert not told(held, trained, losses).trial("rate*10", suspected=True).helped
+
+
+SLOW = ((60, 62, 58), (56, 57, 53))
+"""Mistakes on held-out rows of a training that would have come a little further."""
+
+
+@pytest.mark.parametrize(("change", "steps"), [("longer", 200), ("usual-rate", 5000)])
+def test_a_hasty_training_shows_by_a_small_gain_from_three_seeds(change, steps):
+    lab = told(SLOW, (55, 40), (0.3, 0.2), change, steps)
+    assert not lab.trial(change).helped
+    trial = lab.trial(change, suspected=True)
+    assert trial.helped
+    assert trial.gain == pytest.approx(14 / 180, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("held", "losses", "change", "steps"),
+    [
+        (SLOW, (0.3, 0.2), "longer", 5000),
+        (SLOW, (0.3, 0.2), "rate*10", 200),
+        (SLOW, (0.3, 0.29), "longer", 200),
+        (((60, 62, 58), (56, 57, 59)), (0.3, 0.2), "longer", 200),
+    ],
+    ids=["a whole course", "anything", "training rows gain nothing", "one seed loses"],
+)
+def test_and_by_nothing_else(held, losses, change, steps):
+    assert not told(held, (55, 40), losses, change, steps).trial(change, suspected=True).helped
+
+
+def coins(n=120):
+    """A network that learns by heart labels which say nothing."""
+    case = plane(
+        [Dense(64), Activation("relu"), Dense(64), Activation("relu"), Dense(1)], n=n, course=Course(300, 0.01)
+    )
+    labels = (np.random.default_rng(5).random(n) < 0.5) * 1.0
+    return replace(case, rows=Rows.of(case.recipe, case.rows.X, labels))
+
+
+def test_rows_left_out_in_turn_are_judged_by_networks_that_have_not_seen_them():
+    lab = laboratory(coins())
+    assert lab.actual.trained.mistake < 0.4
+    assert lab.left_out.shape == (120,)
+    assert 0.7 < lab.left_out.mean() < 1.4
+    assert lab.not_seen is lab.actual.held_out.mistakes
+    few = replace(lab.case, validation=lab.case.validation[:20])
+    assert len(laboratory(few).not_seen) == 20 + 120
+
+
+def test_rare_classes_are_judged_on_rows_left_out_where_few_are_held_out():
+    case = plane()
+    y = case.rows.Y[:, 0]
+    kept = np.sort(np.concatenate([np.flatnonzero(y == 0), np.flatnonzero(y == 1)[:20]]))
+    rare_case = replace(case, rows=case.rows[kept])
+    held = case.validation.Y[:, 0]
+    few = np.sort(np.concatenate([np.flatnonzero(held == 0), np.flatnonzero(held == 1)[:10]]))
+    scarce = replace(rare_case, validation=case.validation[few])
+    assert [len(part) for part in laboratory(rare_case).recalls()] == [(held == 1).sum(), (held == 0).sum()]
+    assert [len(part) for part in laboratory(scarce).recalls()] == [30, (y == 0).sum() + (held == 0).sum()]
+    assert [len(part) for part in laboratory(plane(task="sum")).recalls()] == [0, 0]
 
 
 def test_class_weights_are_judged_by_classes_and_not_by_rows():

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.engines import Rows, choose
+from chainrule.engines import choose
 from chainrule.nn.layers import Dense, Dropout
 from chainrule.nn.net import Net
 from chainrule.nn.penalties import Penalty
@@ -108,7 +108,7 @@ def _fit(trace: Trace) -> list[Diagnosis]:
     """Sixteen rows, no penalty and no dropout: errors above 5 % (or above 1e-3 of the targets) after 1,000 steps."""
     subject = trace.subject
     take = np.arange(min(FITTED, len(subject.rows)))
-    rows = Rows(subject.rows.X[take], subject.rows.Y[take], subject.rows.c[take])
+    rows = subject.rows[take]
     net = Net(subject.recipe.net.inputs, [a for a in subject.recipe.net.layers if not isinstance(a, Dropout)])
     if subject.recipe.groups:
         net = subject.recipe.net

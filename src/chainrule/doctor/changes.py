@@ -194,9 +194,8 @@ def epochs(factor: float, case: Case) -> Case | None:
 
 
 def longer(case: Case) -> Case | None:
-    """Three times the epochs; at least 600 steps."""
-    steps = len(case.recipe.batches(len(case.rows)))
-    return epochs(max(3.0, 600.0 / (steps * case.course.epochs)), case)
+    """Three times the epochs; at least 1,500 steps."""
+    return epochs(max(3.0, 1500.0 / case.steps), case)
 
 
 def constant_schedule(case: Case) -> Case | None:
@@ -212,7 +211,7 @@ def drop_bad_rows(case: Case) -> Case | None:
     keep = ~suspicious(case.rows)
     if keep.all() or keep.sum() < 10:
         return None
-    return replace(case, rows=Rows(case.rows.X[keep], case.rows.Y[keep], case.rows.c[keep]))
+    return replace(case, rows=case.rows[keep])
 
 
 CHANGES: Mapping[str, Change] = {

@@ -52,7 +52,7 @@ def doubts(P: Array, labels: Array) -> Doubts:
 
     Where classes overlap, disagreement is rare among the surest quarter of each predicted class; wrong labels are as
     common there as elsewhere. Noise is named when that quarter disagrees in at least 3 % and in a certain part of the
-    share among all rows: half of a share of up to 15 %, 0.8 of one of up to 60 % of what saying the most common
+    share among all rows: half of a share of up to 15 %, 0.7 of one of up to 60 % of what saying the most common
     class would give. Or, where at most 15 % of all rows disagree, when one predicted class does in 6 % and half of its
     share. Always with four rows or more, and a chance below 1e-4 if one label in a hundred were wrong.
     """
@@ -61,7 +61,7 @@ def doubts(P: Array, labels: Array) -> Doubts:
     predicted = P.argmax(axis=1)
     error, sure = float(wrong.mean()), float(wrong[quarter].mean())
     blind = 1.0 - float(np.bincount(labels).max()) / len(labels)
-    part = 0.5 if error <= 0.15 else 0.8 if error <= 0.6 * blind else math.inf
+    part = 0.5 if error <= 0.15 else 0.7 if error <= 0.6 * blind else math.inf
     everywhere = sure >= max(0.03, part * error) and _unlikely(int(wrong[quarter].sum()), int(quarter.sum()), 1)
     classes = [
         (float(wrong[quarter & (predicted == k)].mean()), k) for k in range(K) if (quarter & (predicted == k)).any()

@@ -8,18 +8,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
 from chainrule.doctor.changes import CHANGES, REMOVES
 from chainrule.doctor.data.labels import too_few
 from chainrule.doctor.dynamics.looks import hurting
-from chainrule.doctor.found import found, repair
+from chainrule.doctor.found import found, percent, places, repair
 from chainrule.doctor.judging import codes as codes_of
 from chainrule.doctor.judging import error_of_mean
 from chainrule.doctor.records import SEVERITIES, SYMPTOMS, Case, Finding, Fix, Trace, Trial
 from chainrule.doctor.thresholds import USUAL
 from chainrule.doctor.trials import Laboratory
+from chainrule.nn.layers import BatchNorm, Dense, LayerNorm
 from chainrule.nn.losses import LOSSES
 
 REMEDIES: Mapping[str, tuple[str, ...]] = {
@@ -184,7 +186,7 @@ def diagnose(case: Case, trace: Trace, suspicions: Iterable[Finding], lab: Labor
     bench = Bench(lab)
     harmed = _harmed(case, trace, lab)
     suspicions = [_by_recall(finding, lab) for finding in suspicions]
-    known = merged([*suspicions, *_own_loss(case, harmed)])
+    known = merged([*([] if harmed else _without_bias(case)), *suspicions, *_own_loss(case, harmed)])
     tried = [bench.try_all(f) if f.severity != "info" or f.symptom in ALWAYS else f for f in known]
     judged = [_gated(f, harmed, lab is not None) for f in tried]
     confirmed = [f for f in judged if f.confirmed]
@@ -214,6 +216,28 @@ def _own_loss(case: Case, harmed: bool) -> list[Finding]:
     return [suspicion]
 
 
+def _without_bias(case: Case) -> list[Finding]:
+    """Layers without a bias, where no norm layer brings its own: a harm too small for a network to look underfitted."""
+    bare = [
+        i
+        for i, (layer, after) in enumerate(pairwise([*case.recipe.net.layers, None]))
+        if isinstance(layer, Dense) and not layer.bias and not isinstance(after, BatchNorm | LayerNorm)
+    ]
+    if not bare:
+        return []
+    suspicion = found(
+        "underfitting",
+        "warning",
+        f"Layers have no bias ({places(bare)})",
+        meaning="Without one every unit turns at zero, and the network can only answer an input of zeros in one way.",
+        measured=f"{len(bare)} Dense layers without a bias",
+        usual="a bias in each, unless a norm layer follows",
+        fix=repair("Give them one.", "Dense(units)", change="add-bias"),
+        layer=bare[0],
+    )
+    return [suspicion]
+
+
 def _at_a_loss(findings: Sequence[Finding], harmed: bool) -> list[Finding]:
     """No remedy helps. Where training has not worked, what is known of its rows comes forward, else that it underfits.
 
@@ -239,9 +263,12 @@ def _hungry(lab: Laboratory, findings: Sequence[Finding]) -> list[Finding]:
     """
     n, codes = len(lab.case.rows), codes_of(lab.case.rows)
     typical = math.inf if codes is None else float(np.median(np.bincount(codes)[np.bincount(codes) > 0]))
-    held, trained = lab.actual.held_out.mistake, lab.actual.trained.mistake
-    if held - trained >= max(USUAL.chasm, 3.0 * error_of_mean(lab.actual.held_out.mistakes)):
-        measured = f"{trained:.0%} of a constant's mistakes on the {n} rows it learnt from, {held:.0%} on others"
+    mistakes, trained = lab.not_seen, lab.actual.trained.mistake
+    held = float(mistakes.mean())
+    if held - trained >= max(USUAL.chasm, 2.0 * error_of_mean(mistakes)):
+        measured = (
+            f"{percent(trained)} of a constant's mistakes on the {n} rows it learnt from, {percent(held)} on others"
+        )
         return merged(
             [too_few(n, typical, "warning", measured), *(f for f in findings if f.symptom != "too-little-data")]
         )
@@ -249,7 +276,7 @@ def _hungry(lab: Laboratory, findings: Sequence[Finding]) -> list[Finding]:
     if trial is None or not trial.helped:
         return list(findings)
     measured = (
-        f"from half of the {n} rows to all, {trial.gain:.0%} of the mistakes on held-out rows go, from three seeds"
+        f"from half of the {n} rows to all, {percent(trial.gain)} of the mistakes on held-out rows go, from three seeds"
     )
     few = replace(too_few(n, typical, "warning", measured), confirmed=True, trials=(trial,))
     return merged([few, *(f for f in findings if f.symptom != "too-little-data")])
@@ -272,12 +299,10 @@ def _by_recall(finding: Finding, lab: Laboratory | None) -> Finding:
         return finding
     rare, frequent = lab.recalls()
     gap = float(frequent.mean() - rare.mean()) if len(rare) and len(frequent) else 0.0
-    if gap < USUAL.recall_gap or gap < 1.5 * math.hypot(error_of_mean(rare), error_of_mean(frequent)):
+    if gap < USUAL.recall_gap or gap < 2.0 * math.hypot(error_of_mean(rare), error_of_mean(frequent)):
         return finding
-    measured = (
-        f"{finding.measured}; held-out rows found: {rare.mean():.0%} of rare, {frequent.mean():.0%} of frequent classes"
-    )
-    return replace(finding, severity="warning", measured=measured)
+    told = f"{percent(rare.mean())} of rare, {percent(frequent.mean())} of frequent classes"
+    return replace(finding, severity="warning", measured=f"{finding.measured}; found of rows not seen: {told}")
 
 
 def _early(finding: Finding) -> bool:

@@ -16,9 +16,10 @@ from chainrule.doctor import before as before_training
 from chainrule.doctor import data, static, training
 from chainrule.doctor.diagnosis import diagnose
 from chainrule.doctor.dynamics.looks import window
+from chainrule.doctor.outcomes import held_out
 from chainrule.doctor.records import SYMPTOMS, CannotLook, Case, Finding, Report, Rule, Trace
 from chainrule.doctor.repair import repair
-from chainrule.doctor.trials import Laboratory, held_out
+from chainrule.doctor.trials import Laboratory
 from chainrule.doctor.watch import follow
 from chainrule.engines import Rows
 from chainrule.errors import InvalidValueError, did_you_mean, must_be

@@ -130,13 +130,27 @@ def dense_layers(net: Net) -> list[int]:
     return [i for i, layer in enumerate(net.layers) if isinstance(layer, Dense)]
 
 
-def places(numbers: Sequence[int]) -> str:
-    """`layer 3` or `layers 3, 5`.
+def places(numbers: Sequence[int], most: int = 5) -> str:
+    """`layer 3` or `layers 3, 5`; a few of them at most.
 
-    >>> places([3]), places([3, 5])
-    ('layer 3', 'layers 3, 5')
+    >>> places([3]), places([3, 5]), places(range(9))
+    ('layer 3', 'layers 3, 5', 'layers 0, 1, 2, 3, 4, ...')
     """
-    return ("layer " if len(numbers) == 1 else "layers ") + ", ".join(map(str, numbers))
+    return ("layer " if len(numbers) == 1 else "layers ") + ", ".join(
+        [
+            *map(str, numbers[:most]),
+            *(["..."] if len(numbers) > most else []),
+        ]
+    )
+
+
+def percent(share: float) -> str:
+    """As "12 %".
+
+    >>> percent(0.1234)
+    '12 %'
+    """
+    return f"{100.0 * share:.3g} %" if abs(share) < 0.1 else f"{100.0 * share:.0f} %"
 
 
 def some(X: Array, most: int) -> Array:

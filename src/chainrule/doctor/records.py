@@ -63,6 +63,11 @@ class Case:
     classes: Array | None = None
     test: Rows | None = None
 
+    @property
+    def steps(self) -> int:
+        """Steps of the whole course."""
+        return self.course.epochs * len(self.recipe.batches(len(self.rows)))
+
 
 @dataclass(frozen=True, eq=False)
 class LayerReading:

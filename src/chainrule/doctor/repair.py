@@ -14,9 +14,9 @@ import numpy as np
 from chainrule.doctor.changes import CHANGES
 from chainrule.doctor.diagnosis import REMEDIES
 from chainrule.doctor.judging import codes
+from chainrule.doctor.outcomes import balanced, cost, held_out, train_and_judge
 from chainrule.doctor.records import Case, Report
 from chainrule.doctor.thresholds import USUAL
-from chainrule.doctor.trials import balanced, cost, held_out, train_and_judge
 from chainrule.errors import InvalidValueError
 
 SEEDS = 3

@@ -50,7 +50,7 @@ class Thresholds:
     learnt_gain: float = 0.25
     """Mistakes on held-out rows that it must take away then, from three seeds together, as a share of those there were."""
 
-    chasm: float = 0.4
+    chasm: float = 0.25
     """Mistakes on held-out rows beyond those on training rows, as a share of a constant's, that too few rows leave."""
 
     hungry_gain: float = 0.06
@@ -142,7 +142,7 @@ class Thresholds:
     still_improving: float = 0.05
     """Share by which the last tenth of the epochs lowers the loss."""
 
-    few_steps: int = 300
+    few_steps: int = 500
     """Steps below which a training was short, whatever its loss did."""
 
     patience: int = 5
@@ -157,10 +157,13 @@ class Thresholds:
     mode_gap: float = 0.5
     """Relative difference of the loss between training and inference mode on the same rows (T)."""
 
-    recall_gap: float = 0.15
+    few_rows: int = 50
+    """Held-out rows (of rare classes) below which training rows are left out in turn, to judge on those too."""
+
+    recall_gap: float = 0.1
     """By how much less often rare classes are found than frequent ones."""
 
-    gap: float = 0.25
+    gap: float = 0.2
     """Mistakes on held-out rows, as a share of a constant's, from which a gap alone is worth a warning."""
 
     gap_ratio: float = 4.0

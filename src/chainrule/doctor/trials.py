@@ -6,73 +6,35 @@ In: a case, its trace, the name of a change. Out: a `Trial`: held-out losses wit
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.changes import CHANGES, REMOVES, Change
-from chainrule.doctor.judging import Verdict, better, codes, error_of_mean, judge, judge_state, row_losses
+from chainrule.doctor.changes import CHANGES, REMOVES
+from chainrule.doctor.judging import Verdict, better, codes, error_of_mean, judge_state
+from chainrule.doctor.outcomes import (
+    Outcome,
+    balanced,
+    cost,
+    held_out,
+    left_out,
+    ruined,
+    thinned,
+    train_and_judge,
+    unseen,
+)
 from chainrule.doctor.records import Case, Trace, Trial
 from chainrule.doctor.thresholds import USUAL
-from chainrule.engines import Rows, Session, choose
 from chainrule.errors import InvalidValueError
 from chainrule.nn.layers import BatchNorm
-from chainrule.nn.step import Recipe
 from chainrule.random import Purpose, Stream
-from chainrule.train.loop import iterate
-
-__all__ = ["CHANGES", "Change", "Laboratory", "Outcome", "cost", "held_out"]
 
 OTHER_UNITS = frozenset({"matching-loss", "no-output-activation", "class-weights", "standardise-targets"})
 """Changes after which losses mean something else: only mistakes are compared."""
 
 LEARNING = frozenset({"rate/10", "usual-settings", "no-clip", "smaller-batch", "constant-schedule", "relu"})
 """Changes of how a network learns, which leave alone how much it can."""
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What one training came to: verdicts on held-out and on training rows, its held-out losses, its steps."""
-
-    held_out: Verdict
-    trained: Verdict
-    curve: tuple[float, ...]
-    steps: int
-    diverged: bool = False
-
-
-def held_out(case: Case) -> Case:
-    """The case with rows that judge: its validation rows, or a fifth of the training rows where it has none."""
-    if case.validation is not None and len(case.validation) >= 2:
-        return case
-    order = Stream.from_seed(case.recipe.seed).fold(Purpose.SPLIT).permutation(np, len(case.rows))
-    count = max(1, min(len(order) // 5, 2000))
-    parts = [Rows(case.rows.X[i], case.rows.Y[i], case.rows.c[i]) for i in (order[count:], order[:count])]
-    return replace(case, rows=parts[0], validation=parts[1])
-
-
-def unseen(case: Case) -> Rows | None:
-    """The validation rows that are no training rows; None where fewer than half of them, or fewer than 2, are left."""
-    held = case.validation
-    if held is None:
-        return None
-    known = {row.tobytes() for row in case.rows.X}
-    new = np.array([row.tobytes() not in known for row in held.X])
-    if new.all() and len(new) >= 2:
-        return held
-    if new.sum() < max(2, len(new) / 2):
-        return None
-    return Rows(held.X[new], held.Y[new], held.c[new])
-
-
-def cost(case: Case) -> float:
-    """Seconds that an epoch of the case takes, by a rough count of operations: the same on every machine."""
-    n, layers, P = len(case.rows), len(case.recipe.net.layers), case.recipe.net.size
-    try:
-        slow = choose(case.engine, case.recipe)[0].name != "native"
-    except InvalidValueError:
-        slow = True
-    return len(case.recipe.batches(n)) * layers * (100e-6 if slow else 2e-6) + 6.0 * P * n / 4e9 + 1e-4
 
 
 @dataclass
@@ -130,21 +92,37 @@ class Laboratory:
             verdicts = [judge_state(case.recipe, trace.final, case.rows, part) for part in (case.validation, case.rows)]
             diverged = trace.stopped.startswith("diverged")
             steps = sum(epoch.steps for epoch in trace.epochs)
-            curve = _curve(tuple(epoch.validation_loss for epoch in trace.epochs))
+            curve = thinned(tuple(epoch.validation_loss for epoch in trace.epochs))
             held, trained = (ruined(verdict) if diverged else verdict for verdict in verdicts)
             found = Outcome(held, trained, curve, steps, diverged)
             self.outcomes[key] = found
         return found
 
     def recalls(self) -> tuple[Array, Array]:
-        """Which held-out rows were found, of rare classes (below a third of the largest) and of frequent ones."""
+        """Which rows were found by a network that had not seen them, of rare classes (below a third of the largest) and of
+        frequent ones: held-out rows, and training rows left out in turn where few of the held-out ones are rare.
+        """
         assert self.case.validation is not None
         known, y = codes(self.case.rows), codes(self.case.validation)
         if known is None or y is None:
             return np.zeros(0), np.zeros(0)
         count = np.bincount(known, minlength=int(y.max()) + 1)
-        rare, found = (count < count.max() / 3)[y], self.actual.held_out.mistakes == 0
-        return found[rare] * 1.0, found[~rare] * 1.0
+        scarce, found = count < count.max() / 3, self.actual.held_out.mistakes == 0
+        if scarce[y].sum() < USUAL.few_rows:
+            y, found = np.concatenate([y, known]), np.concatenate([found, self.left_out == 0])
+        return found[scarce[y]] * 1.0, found[~scarce[y]] * 1.0
+
+    @property
+    def not_seen(self) -> Array:
+        """Mistakes on rows that the network had not seen: held-out rows, and, where those are few, `left_out`."""
+        held = self.actual.held_out.mistakes
+        return held if len(held) >= USUAL.few_rows else np.concatenate([held, self.left_out])
+
+    @cached_property
+    def left_out(self) -> Array:
+        """Mistakes on each training row of a network that is trained without it."""
+        course = self.case.course
+        return left_out(replace(self.case, course=replace(course, epochs=min(self.limit, course.epochs))))
 
     def trial(self, change: str, suspected: bool = False) -> Trial | None:
         """Try a change: against the same training without it, and against what the watched training came to.
@@ -181,6 +159,7 @@ class Laboratory:
             helped, gain = self._repeated(change, own, gain)
         if not helped:
             small = self._steady(change) if own and change != "class-weights" else 0.0
+            small = small or (self._paced(change) if suspected else 0.0)
             small = small or (self._learns(change) if suspected or change in LEARNING else 0.0)
             helped, gain = small > 0.0, small or gain
         return Trial(change, new.steps, old.curve, new.curve, helped, gain, old.steps)
@@ -216,6 +195,17 @@ class Laboratory:
         mean, first = np.mean(fewer, axis=0), max(pairs[0][0].held_out.mistake, USUAL.good_enough)
         gain = float(mean.mean())
         return gain / first if gain > max(USUAL.steady * first, error_of_mean(mean)) else 0.0
+
+    def _paced(self, change: str) -> float:
+        """The same where a course had few steps or a rate far from its optimiser's usual one, which are no peculiarities
+        to take away: training rows must gain from each seed as well, and as much.
+        """
+        hasty = change == "longer" and self.actual.steps < USUAL.few_steps
+        if not (hasty or change == "usual-rate"):
+            return 0.0
+        pairs = self._pairs(change)
+        saved = [1.0 - new.trained.loss / max(old.trained.loss, 1e-12) for old, new in pairs]
+        return self._steady(change) if saved and min(saved) > USUAL.steady else 0.0
 
     def _learns(self, change: str) -> float:
         """The share of mistakes that the change takes away from three seeds together, if it makes the network learn; else 0.
@@ -270,11 +260,7 @@ class Laboratory:
         recipe, rows = replace(self.case.recipe, seed=self.case.recipe.seed + again), self.case.rows
         take = Stream.from_seed(recipe.seed).fold(Purpose.SPLIT, *b"half").permutation(np, len(rows))[: len(rows) // 2]
         course = replace(self.case.course, epochs=2 * min(self.limit, self.case.course.epochs))
-        return train_and_judge(
-            replace(
-                self.case, recipe=recipe, rows=Rows(rows.X[take], rows.Y[take], rows.c[take]), course=course, start=None
-            )
-        )
+        return train_and_judge(replace(self.case, recipe=recipe, rows=rows[take], course=course, start=None))
 
     def _better(self, change: str, old: Outcome, new: Outcome, suspected: bool) -> tuple[bool, float]:
         pair = self._compared(change, old, new)
@@ -287,16 +273,6 @@ class Laboratory:
         return old.held_out, new.held_out
 
 
-def balanced(case: Case, outcome: Outcome) -> Verdict:
-    """Training and held-out rows together, each class counting the same: rare classes have too few held-out rows."""
-    parts = [(case.validation, outcome.held_out), (case.rows, outcome.trained)]
-    y = np.concatenate([classes for rows, _ in parts if rows is not None and (classes := codes(rows)) is not None])
-    count = np.bincount(y)
-    weights = len(y) / (np.count_nonzero(count) * count[y])
-    wrong = np.concatenate([verdict.mistakes > 0 for _, verdict in parts]) * 2.0
-    return Verdict(wrong * weights, wrong * weights)
-
-
 def _learnt(old: Outcome, new: Outcome) -> bool:
     """Whether most of the loss on the training rows is gone."""
     return new.trained.loss <= (1.0 - USUAL.learnt_loss) * old.trained.loss
@@ -305,43 +281,3 @@ def _learnt(old: Outcome, new: Outcome) -> bool:
 def _scaled(limit: int, change: str) -> int:
     """A longer course may cost as many times more."""
     return limit * 3 if "longer" in change else limit
-
-
-def train_and_judge(case: Case) -> Outcome:
-    """Train a case without looking on, and judge the end on its validation and on its training rows."""
-    assert case.validation is not None
-    recipe, session = case.recipe, choose(case.engine, case.recipe)[0].compile(case.recipe, case.rows)
-    if case.start is not None:
-        session.load(case.start)
-    curve, steps, diverged = [], 0, False
-    every = max(1, case.course.epochs // 20)
-    for epoch in iterate(session, recipe, case.rows, case.course):
-        steps += epoch.steps
-        diverged = not epoch.finite
-        if diverged:
-            break
-        if epoch.number % every == 0 or epoch.number == case.course.epochs:
-            curve.append(_loss(recipe, session, case.validation))
-    diverged = diverged or not np.isfinite(session.state.w).all()
-    with np.errstate(all="ignore"):
-        verdicts = [judge(recipe, session.logits(part.X), case.rows, part) for part in (case.validation, case.rows)]
-    held, trained = (ruined(verdict) if diverged else verdict for verdict in verdicts)
-    return Outcome(held, trained, _curve(tuple(curve)), steps, diverged)
-
-
-def _loss(recipe: Recipe, session: Session, rows: Rows) -> float:
-    with np.errstate(all="ignore"):
-        return float(np.average(row_losses(recipe, session.logits(rows.X), rows.Y), weights=rows.c))
-
-
-def ruined(verdict: Verdict) -> Verdict:
-    """No better than a constant: what a training that ended in NaN leaves."""
-    return Verdict(np.maximum(verdict.losses, 1.0), np.maximum(verdict.mistakes, 1.0))
-
-
-def _curve(losses: tuple[float, ...]) -> tuple[float, ...]:
-    """At most 21 points of a curve, the last one among them."""
-    if len(losses) <= 21:
-        return losses
-    take = np.linspace(0, len(losses) - 1, 21).astype(int)
-    return tuple(losses[i] for i in take)

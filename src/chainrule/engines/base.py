@@ -48,6 +48,10 @@ class Rows:
     def __len__(self) -> int:
         return len(self.X)
 
+    def __getitem__(self, take: slice | Array) -> Rows:
+        """Some of the rows: a slice of them without a copy, or those of which numbers or a mask tell."""
+        return Rows(self.X[take], self.Y[take], self.c[take])
+
 
 def _not_numbers(**arrays: Array) -> Iterator[str]:
     for name, array in arrays.items():

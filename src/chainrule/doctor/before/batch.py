@@ -12,7 +12,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.doctor.data.labels import codes_of
-from chainrule.doctor.found import found, repair, some
+from chainrule.doctor.found import found, percent, repair, some
 from chainrule.doctor.quick import standardised
 from chainrule.doctor.records import CannotLook, Case, Finding, Trace
 from chainrule.doctor.static.start import without_dropout
@@ -81,7 +81,8 @@ def cannot_overfit_batch(case: Case, trace: Trace | None) -> Finding | None:
         "critical" if not memory.loss < 0.9 * memory.blind else "warning",
         "The network cannot learn sixteen rows by heart",
         meaning="What fails on a few rows has too little capacity, a wrong gradient, or a start it cannot leave.",
-        measured=f"{memory.error:.0%} {kind} after {memory.steps} steps; loss {memory.loss:.3g}, {memory.blind:.3g} blind",
+        measured=f"{percent(memory.error)} {kind} after {memory.steps} steps; "
+        f"loss {memory.loss:.3g}, {memory.blind:.3g} blind",
         usual="all rows right",
         fix=repair("Check activations, initialiser and backward passes; then widen.", change="larger-network"),
         error=memory.error,

@@ -12,7 +12,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.doctor.confidence import doubts, in_doubt
 from chainrule.doctor.data.splits import row_hashes
-from chainrule.doctor.found import found, repair, some
+from chainrule.doctor.found import found, percent, repair, some
 from chainrule.doctor.quick import Folds, neighbour, one_hot, shares
 from chainrule.doctor.records import CannotLook, Case, Finding, Trace
 from chainrule.engines import Rows
@@ -56,8 +56,8 @@ def class_imbalance(case: Case, trace: Trace | None) -> Finding | None:
         if ratio < math.inf
         else "Some classes never occur",
         meaning="A network that always says the common class has a low loss; rare classes are learnt late, or never.",
-        measured=f"shares from {weight.min() / weight.sum():.1%} to {p.max():.1%}, evenness {evenness:.2f}"
-        + ("" if recall != recall else f"; lowest recall of a rare class {recall:.0%}"),
+        measured=f"shares from {percent(weight.min() / weight.sum())} to {percent(p.max())}, evenness {evenness:.2f}"
+        + ("" if recall != recall else f"; lowest recall of a rare class {percent(recall)}"),
         usual="a ratio below 10, or weights that make up for it",
         fix=repair("Weight the classes.", 'class_weight="balanced"', "--class-weight balanced", change="class-weights"),
         ratio=ratio,
@@ -91,7 +91,7 @@ def label_conflict(case: Case, trace: Trace | None) -> Finding | None:
     return found(
         "label-conflict",
         "warning" if repeated <= 0.2 else "info",
-        f"{share:.0%} of the rows have a twin with another label",
+        f"{percent(share)} of the rows have a twin with another label",
         meaning="Equal inputs cannot get different answers, so these rows pull against each other for ever.",
         measured=f"{int(mixed.sum())} rows in {int((lowest != highest).sum())} groups, first rows {conflict[:4].tolist()}",
         usual="one label for equal inputs",
@@ -114,10 +114,10 @@ def label_noise(case: Case, trace: Trace | None) -> Finding | None:
     return found(
         "label-noise",
         "warning",
-        f"About {share:.0%} of the labels look wrong",
+        f"About {percent(share)} of the labels look wrong",
         meaning="A network learns wrong labels by heart in the end, and its answers get worse while its loss still falls.",
-        measured=f"a quick model disagrees with {seen.sure_error:.0%} of the labels it is surest of, and in class "
-        f"{seen.label} with {seen.label_error:.0%}; most doubtful rows {rows[:5].tolist()}",
+        measured=f"a quick model disagrees with {percent(seen.sure_error)} of the labels it is surest of, and in class "
+        f"{seen.label} with {percent(seen.label_error)}; most doubtful rows {rows[:5].tolist()}",
         usual="hardly any where the model is sure",
         fix=repair(
             "Look at the doubtful rows first.",
@@ -196,9 +196,9 @@ def noisy_inputs(case: Case, trace: Trace | None) -> Finding | None:
     return found(
         "noisy-inputs",
         "info",
-        f"{out.mean():.0%} of the rows look noisy",
+        f"{percent(out.mean())} of the rows look noisy",
         meaning="These rows do not follow what the columns have in common, and labels are hard to guess from them.",
-        measured=f"a quick model errs on {bad:.0%} of them and on {good:.0%} of the others",
+        measured=f"a quick model errs on {percent(bad)} of them and on {percent(good)} of the others",
         usual="errors alike in all rows",
         fix=repair("Look where these rows come from.", change="drop-bad-rows"),
         share=float(out.mean()),
@@ -229,7 +229,7 @@ def too_little_data(case: Case, trace: Trace | None) -> Finding | None:
     error = float(drop.std()) / math.sqrt(len(drop))
     if full.mean() < 0.25 * variance or drop.mean() < max(0.2 * full.mean(), 3.0 * error):
         return None
-    measured = f"a quick model's error falls by {drop.mean() / full.mean():.0%} from half of the {n} rows to all"
+    measured = f"a quick model's error falls by {percent(drop.mean() / full.mean())} from half of the {n} rows to all"
     return too_few(n, typical, "info", measured)
 
 

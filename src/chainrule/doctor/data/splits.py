@@ -12,7 +12,7 @@ from itertools import combinations
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.found import found, repair
+from chainrule.doctor.found import found, percent, repair
 from chainrule.doctor.records import CannotLook, Case, Finding, Trace
 from chainrule.random import Stream
 
@@ -44,12 +44,12 @@ def duplicate_rows_across_split(case: Case, trace: Trace | None) -> Finding | No
             return found(
                 "duplicate-rows-across-split",
                 "info" if few else "critical" if share > 0.1 else "warning",
-                f"{share:.0%} of the {name} rows are training rows"
+                f"{percent(share)} of the {name} rows are training rows"
                 if share >= 0.01
                 else f"A {name} row is a training row",
                 meaning="Scores on rows that were trained on say nothing about new rows.",
                 measured=f"{int(twice.sum())} of {len(held)} rows, first row {int(np.argmax(twice))}; "
-                f"{chance:.1%} of the training rows repeat one another",
+                f"{percent(chance)} of the training rows repeat one another",
                 usual="none",
                 fix=repair(
                     "Drop repeated rows before splitting.", "X, first = np.unique(X, axis=0, return_index=True)"

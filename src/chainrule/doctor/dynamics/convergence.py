@@ -9,21 +9,11 @@ import math
 
 import numpy as np
 
-from chainrule.doctor.dynamics.looks import (
-    hurting,
-    is_class,
-    left,
-    percent,
-    seen,
-    smooth,
-    train_losses,
-    validation_losses,
-)
-from chainrule.doctor.found import found, repair
+from chainrule.doctor.dynamics.looks import hurting, is_class, left, seen, smooth, train_losses, validation_losses
+from chainrule.doctor.found import found, percent, repair
 from chainrule.doctor.judging import Verdict, error_of_mean, judge_state
 from chainrule.doctor.records import CannotLook, Case, Finding, Fix, Trace
 from chainrule.doctor.thresholds import USUAL
-from chainrule.engines import Rows
 
 _MOST = 2000
 
@@ -32,10 +22,8 @@ def both(case: Case, trace: Trace) -> tuple[Verdict, Verdict]:
     """Verdicts on training and validation rows at the end, in inference."""
     if case.validation is None:
         raise CannotLook("needs validation rows")
-    some = slice(None, _MOST)
-    train = Rows(case.rows.X[some], case.rows.Y[some], case.rows.c[some])
     return (
-        judge_state(case.recipe, trace.final, case.rows, train),
+        judge_state(case.recipe, trace.final, case.rows, case.rows[:_MOST]),
         judge_state(case.recipe, trace.final, case.rows, case.validation),
     )
 

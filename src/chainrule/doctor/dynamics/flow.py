@@ -10,8 +10,8 @@ import math
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.dynamics.looks import hurting, left, listed, looks, percent, seen, update_ratios, window
-from chainrule.doctor.found import found, repair
+from chainrule.doctor.dynamics.looks import hurting, left, looks, seen, update_ratios, window
+from chainrule.doctor.found import found, percent, places, repair
 from chainrule.doctor.probe import largest_slope
 from chainrule.doctor.records import Case, Finding, Reading, Trace
 from chainrule.doctor.thresholds import USUAL
@@ -185,7 +185,7 @@ def activation_drift(case: Case, trace: Trace | None) -> Finding | None:
     return found(
         "activation-drift",
         "warning",
-        f"The outputs of {listed(sorted(far))} have drifted far from where they started",
+        f"The outputs of {places(sorted(far))} have drifted far from where they started",
         meaning="The layers behind are fed numbers of another size than they were drawn for.",
         measured=f"layer {worst}: {far[worst]:.2g} times as large as at the start",
         usual="0.1 to 10 times",

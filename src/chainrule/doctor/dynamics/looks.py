@@ -6,7 +6,6 @@ In: a trace. Out: readings that count, medians over a window, slopes of curves.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -87,18 +86,3 @@ def smooth(curve: Array, width: int) -> Array:
 def is_class(case: Case) -> bool:
     """Whether targets are classes."""
     return codes(case.rows) is not None
-
-
-def percent(share: float) -> str:
-    """As "12 %".
-
-    >>> percent(0.1234)
-    '12 %'
-    """
-    return f"{100.0 * share:.3g} %" if abs(share) < 0.1 else f"{100.0 * share:.0f} %"
-
-
-def listed(numbers: Sequence[int], most: int = 5) -> str:
-    """`layer 3` or `layers 3, 5, ...`."""
-    shown = ", ".join(map(str, numbers[:most])) + (", ..." if len(numbers) > most else "")
-    return f"layer{'s' if len(numbers) > 1 else ''} {shown}"

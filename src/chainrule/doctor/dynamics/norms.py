@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from chainrule.doctor.dynamics.looks import looks, percent, seen
-from chainrule.doctor.found import found, repair
+from chainrule.doctor.dynamics.looks import looks, seen
+from chainrule.doctor.found import found, percent, repair
 from chainrule.doctor.judging import floors
 from chainrule.doctor.records import CannotLook, Case, Finding, Trace
 from chainrule.doctor.thresholds import USUAL

@@ -13,15 +13,13 @@ from chainrule.doctor.dynamics.looks import (
     first_updates,
     hurting,
     left,
-    listed,
     looks,
-    percent,
     seen,
     train_losses,
     update_ratios,
     window,
 )
-from chainrule.doctor.found import found, repair
+from chainrule.doctor.found import found, percent, places, repair
 from chainrule.doctor.records import CannotLook, Case, Finding, Trace
 from chainrule.doctor.thresholds import USUAL
 from chainrule.nn.penalties import ClipNorm
@@ -53,9 +51,9 @@ def frozen_layer(case: Case, trace: Trace | None) -> Finding | None:
     return found(
         "frozen-layer",
         "warning",
-        f"Nothing moves in {listed(frozen)}",
+        f"Nothing moves in {places(frozen)}",
         meaning="These weights stay at their first, random values; the layers behind them have to make do.",
-        measured=f"Δw exactly 0 at {len(readings)} of {len(readings)} moments in {listed(frozen)}",
+        measured=f"Δw exactly 0 at {len(readings)} of {len(readings)} moments in {places(frozen)}",
         usual="‖Δw‖ / ‖w‖ about 1e-3 per step",
         fix=repair(
             "Look for what cuts the gradient behind them." if cut else "Train them too.",

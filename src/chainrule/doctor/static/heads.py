@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.found import found, head, is_softmax, name_of, repair, span
+from chainrule.doctor.found import found, head, is_softmax, name_of, percent, repair, span
 from chainrule.doctor.quick import nominal_evidence
 from chainrule.doctor.records import Case, Finding, Trace
 from chainrule.nn.layers import Activation
@@ -71,7 +71,7 @@ def output_range(case: Case, trace: Trace | None) -> Finding | None:
     return found(
         "output-range",
         "critical" if outside > 0.1 else "warning",
-        f"{outside:.0%} of the targets lie outside what the network can say",
+        f"{percent(outside)} of the targets lie outside what the network can say",
         meaning="No training can reach a target beyond the range of the last function.",
         measured=f"targets in [{Y.min():.4g}, {Y.max():.4g}], {source} gives [{low:.4g}, {high:.4g}]",
         usual="every target inside the range",
@@ -181,7 +181,8 @@ def _classes_as_amounts(case: Case) -> Finding | None:
     if evidence is None:
         return None
     by_class, by_amount = evidence
-    text = f"{len(values)} values; a linear classifier guesses {by_class:.0%} of held-out rows, a regression {by_amount:.0%}"
+    right = f"{percent(by_class)} of held-out rows, a regression {percent(by_amount)}"
+    text = f"{len(values)} values; a linear classifier guesses {right}"
     return _classes(case, text, len(values))
 
 

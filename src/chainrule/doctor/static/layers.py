@@ -18,6 +18,7 @@ from chainrule.doctor.found import (
     is_softmax,
     name_of,
     outputs_of,
+    percent,
     places,
     repair,
 )
@@ -171,7 +172,7 @@ def dropout_too_high(case: Case, trace: Trace | None) -> Finding | None:
     return found(
         "dropout-too-high",
         "warning" if where != "inputs" or rate > 0.5 else "info",
-        f"Dropout takes away {rate:.0%} of the {where} (layer {i})",
+        f"Dropout takes away {percent(rate)} of the {where} (layer {i})",
         meaning="With most of the signal missing in every step the network learns slowly, or not at all.",
         measured=f"rate {rate:g} on the {where}",
         usual="0.1 to 0.5 on hidden units, at most 0.2 on inputs, none on outputs",
@@ -203,7 +204,7 @@ def idle_statistics(case: Case, trace: Trace | None) -> Finding | None:
             meaning="Inference uses the running mean and variance; here they are still what they were at the start.",
             measured="running values unchanged by a training pass"
             if not moves
-            else f"momentum {layer.momentum:g} over {steps} steps keeps {kept:.0%} of the starting values",
+            else f"momentum {layer.momentum:g} over {steps} steps keeps {percent(kept)} of the starting values",
             usual="momentum 0.9, and more than 100 steps",
             fix=repair("Lower the momentum.", "BatchNorm(momentum=0.9)", safe=moves, change="fresh-statistics"),
             layer=i,

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.found import found, places, repair, some
+from chainrule.doctor.found import found, percent, places, repair, some
 from chainrule.doctor.records import Case, Finding, Trace
 from chainrule.nn.layers import Context
 from chainrule.nn.losses import mean_loss
@@ -54,7 +54,7 @@ def rate_too_low(case: Case, trace: Trace | None) -> Finding | None:
     Reference  [kingma2015] 2.1
     """
     rate, factors = case.course.learning_rate, _factors(case)
-    reach = rate * float(factors.mean()) * _steps(case)
+    reach = rate * float(factors.mean()) * case.steps
     if isinstance(case.recipe.optimizer, _SCALED):
         size = _rms_weight(case)
         low = rate < 1e-4 and size > 0 and reach < 0.05 * size
@@ -62,7 +62,7 @@ def rate_too_low(case: Case, trace: Trace | None) -> Finding | None:
         size, low = math.nan, _effective(case) < 1e-7
     if not low:
         return None
-    measured = f"{_steps(case)} steps move a weight by about {reach:.2g}; weights are of size {size:.2g}"
+    measured = f"{case.steps} steps move a weight by about {reach:.2g}; weights are of size {size:.2g}"
     return found(
         "learning-rate-too-low",
         "warning",
@@ -83,7 +83,7 @@ def optimizer_settings(case: Case, trace: Trace | None) -> Finding | None:
     ε above 1e-3 turns Adam into slow plain descent; a first moment that forgets more slowly than the second
     (β₁ ≥ √β₂) need not converge; a memory 1 / (1 - β) longer than a third of the run never fills.
     """
-    optimizer, steps = case.recipe.optimizer, _steps(case)
+    optimizer, steps = case.recipe.optimizer, case.steps
     epsilon = getattr(optimizer, "epsilon", 0.0)
     beta, beta2 = _momentum(optimizer), getattr(optimizer, "beta2", None)
     if epsilon > 1e-3:
@@ -181,7 +181,7 @@ def schedule_too_early(case: Case, trace: Trace | None) -> Finding | None:
         "warning",
         f"The learning rate is down to nothing after epoch {epoch:.0f} of {case.course.epochs}",
         meaning="The rest of the run changes no weight worth mentioning.",
-        measured=f"below 1/1000 of the base rate for {1 - share:.0%} of the run",
+        measured=f"below 1/1000 of the base rate for {percent(1 - share)} of the run",
         usual="a schedule that ends with the run",
         fix=repair("Stretch the schedule.", "schedule=Cosine()", "--schedule cosine", change="constant-schedule"),
         epoch=epoch,
@@ -191,10 +191,6 @@ def schedule_too_early(case: Case, trace: Trace | None) -> Finding | None:
 
 def _name(case: Case) -> str:
     return type(case.recipe.optimizer).__name__
-
-
-def _steps(case: Case) -> int:
-    return case.course.epochs * len(case.recipe.batches(len(case.rows)))
 
 
 def _factors(case: Case) -> Array:

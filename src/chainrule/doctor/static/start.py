@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.found import dense_layers, found, repair, some
+from chainrule.doctor.found import dense_layers, found, percent, repair, some
 from chainrule.doctor.records import CannotLook, Case, Finding, Trace
 from chainrule.nn.initializers import default_for
 from chainrule.nn.layers import Activation, Context, Dense, Dropout
@@ -45,7 +45,7 @@ def symmetric_weights(case: Case, trace: Trace | None) -> Finding | None:
             "critical" if lasting or not W.any() else "warning",
             f"Units of layer {i} start equal" + (" and stay equal" if lasting else ""),
             meaning="Units with equal weights get equal gradients, so the layer works like a single unit.",
-            measured=f"{twins:.0%} of {W.shape[1]} units have a twin with the same weights in and out"
+            measured=f"{percent(twins)} of {W.shape[1]} units have a twin with the same weights in and out"
             + (f"; all incoming weights are {W.flat[0]:g}" if alike else ""),
             usual="random weights, different for each unit",
             fix=repair(
