@@ -27,7 +27,7 @@ LEVELS = (
     {"errors"},
     {"constraints"},
     {"arrays"},
-    {"random"},
+    {"random", "processes"},
     {"nn"},
     {"engines"},
     {"data"},

@@ -326,14 +326,6 @@ def test_a_worker_times_in_its_own_process_and_outlives_a_peer_that_cannot():
             worker.run(1)
 
 
-def test_the_environment_is_put_back(monkeypatch):
-    monkeypatch.setenv("KEPT", "before")
-    with workers.environment({"KEPT": "within", "NEW": "x"}):
-        assert workers.os.environ["KEPT"] == "within"
-    assert workers.os.environ["KEPT"] == "before"
-    assert "NEW" not in workers.os.environ
-
-
 def test_fewer_processors_for_a_while():
     before = workers.processors()
     with workers.restricted(1):

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from chainrule.bench import peers
 from chainrule.bench.peers import Peer, Runner, Skipped
 from chainrule.bench.workloads import Workload
+from chainrule.processes import environment
 
 _PATIENCE = 900.0
 """Seconds that a peer may take to set a workload up, or to run once, before it is given up."""
@@ -82,21 +83,6 @@ class Worker:
         if kind == "skipped":
             raise Skipped(answer)
         return answer
-
-
-@contextmanager
-def environment(values: Mapping[str, str]) -> Iterator[None]:
-    """These environment variables, for processes that start meanwhile."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def serve(pipe: Connection, key: str, processors: int) -> None:

@@ -18,6 +18,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from chainrule.errors import ChainruleError
+from chainrule.processes import ONE_THREAD
 from chainrule.search.rungs import Outcome, Problem, Work
 
 MOST_DEATHS = 5
@@ -156,8 +157,7 @@ def start_worker() -> subprocess.Popen[bytes]:
 
 def _environment() -> Mapping[str, str]:
     """This process's own, with one thread for every library and the same places to import from."""
-    alone = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    return {**os.environ, **alone, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return {**os.environ, **ONE_THREAD, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

@@ -10,13 +10,13 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from chainrule.errors import must_be
 from chainrule.io.files import locked
+from chainrule.processes import ONE_THREAD, environment
 from chainrule.studies.study import Cell, Record, Results, Setting, Study
 
 Told = Callable[[Cell, int, int], None]
@@ -78,7 +78,7 @@ def _work(cells: Sequence[Cell], workers: int) -> Iterator[tuple[Cell, Record]]:
     if workers == 1 or len(cells) < 2:
         yield from ((cell, run_cell(cell)) for cell in cells)
         return
-    with _one_thread_each(), ProcessPoolExecutor(min(workers, len(cells)), get_context("spawn")) as pool:
+    with environment(ONE_THREAD), ProcessPoolExecutor(min(workers, len(cells)), get_context("spawn")) as pool:
         futures: dict[Future[Record], Cell] = {pool.submit(run_cell, cell): cell for cell in cells}
         try:
             for future in as_completed(futures):
@@ -86,24 +86,6 @@ def _work(cells: Sequence[Cell], workers: int) -> Iterator[tuple[Cell, Record]]:
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Processes started within have one thread for mathematics; this process keeps what it has."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def run_cell(cell: Cell) -> dict[str, Any]:
