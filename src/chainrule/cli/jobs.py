@@ -73,7 +73,7 @@ def wanted_job(source: str, wanted: o.Wanted, settings: Settings, quiet: bool) -
     """The job of a source and options, with settings that depend on the data in place."""
     shares = wanted.test_fraction, wanted.validation_fraction
     job = prepare(source, wanted.target, wanted.task, settings, *shares, wanted.class_weight)
-    return settle(job, wanted.scaling, o.learning_rate(wanted.lr) is None, quiet)
+    return settle(job, wanted.scaling, wanted.lr == "find", quiet)
 
 
 def settle(job: Job, scaling: str | None, find: bool, quiet: bool) -> Job:

@@ -10,13 +10,16 @@ import inspect
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, TypeVar, cast, get_type_hints
 
 import typer
 
+from chainrule.constraints import Checked, faults
 from chainrule.doctor.records import SYMPTOMS
 from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
 from chainrule.pipeline import Settings
+
+Record = TypeVar("Record", bound=Checked)
 
 _NETWORK = "Network"
 _TRAINING = "Training"
@@ -69,10 +72,10 @@ Silence = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
 
-def hidden_sizes(text: str) -> tuple[int, ...]:
+def hidden_sizes(command: str, text: str) -> tuple[int, ...]:
     """Whole numbers from "128,64"; "none" is no hidden layer.
 
-    >>> hidden_sizes("128,64"), hidden_sizes("none")
+    >>> hidden_sizes("train", "128,64"), hidden_sizes("train", "none")
     ((128, 64), ())
 
     Raises `InvalidValueError` for anything else.
@@ -82,10 +85,10 @@ def hidden_sizes(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise InvalidValueError(must_be("chainrule", "--hidden", "whole numbers as 128,64, or none", text)) from None
+        raise InvalidValueError(must_be(command, "--hidden", "whole numbers as 128,64, or none", text)) from None
 
 
-def batch_size(text: str) -> int | str | None:
+def batch_size(command: str, text: str) -> int | str | None:
     """A number of rows, "auto", or None for "full".
 
     Raises `InvalidValueError` for anything else.
@@ -93,11 +96,11 @@ def batch_size(text: str) -> int | str | None:
     if text in ("auto", "full"):
         return {"auto": "auto", "full": None}[text]
     if not text.lstrip("-").isdigit():
-        raise InvalidValueError(must_be("chainrule", "--batch-size", "a whole number, 'auto' or 'full'", text))
+        raise InvalidValueError(must_be(command, "--batch-size", "a whole number, 'auto' or 'full'", text))
     return int(text)
 
 
-def learning_rate(text: str) -> float | None:
+def learning_rate(command: str, text: str) -> float | None:
     """A number, or None for "find".
 
     Raises `InvalidValueError` for anything else.
@@ -107,10 +110,10 @@ def learning_rate(text: str) -> float | None:
     try:
         return float(text)
     except ValueError:
-        raise InvalidValueError(must_be("chainrule", "--lr", "a number or 'find'", text)) from None
+        raise InvalidValueError(must_be(command, "--lr", "a number or 'find'", text)) from None
 
 
-_OPTIONS = {"hidden_layer_sizes": "--hidden", "learning_rate_init": "--lr", "max_iter": "--epochs"}
+_OPTIONS = {"hidden_layer_sizes": "--hidden", "learning_rate_init": "--lr", "max_iter": "--epochs", "seconds": "--time"}
 """Options whose name is not that of the setting."""
 
 
@@ -128,6 +131,13 @@ def checked(command: str, **values: Any) -> Settings:
     settings = Settings(**values)
     settings.check(command, option_name)
     return settings
+
+
+def stated(command: str, kind: type[Record], **values: Any) -> Record:
+    """A record whose fields carry constraints, from options; every fault in one error, in the words of the command line."""
+    allowed = {option_name(field.name): field.metadata["constraint"] for field in fields(cast(Any, kind))}
+    raise_all(faults(command, {option_name(name): value for name, value in values.items()}, allowed))
+    return kind(**values)
 
 
 def print_json(value: Any) -> None:
@@ -187,7 +197,7 @@ class Wanted:
         """Checked settings; every fault in one error. A rate and a scaling that depend on the data come later."""
         return checked(
             command,
-            hidden_layer_sizes=hidden_sizes(self.hidden),
+            hidden_layer_sizes=hidden_sizes(command, self.hidden),
             activation=self.activation,
             initializer=self.initializer,
             batch_norm=self.batch_norm,
@@ -195,9 +205,9 @@ class Wanted:
             dropout=self.dropout,
             loss=self.loss,
             optimizer=self.optimizer,
-            learning_rate_init=learning_rate(self.lr) or Settings.learning_rate_init,
+            learning_rate_init=learning_rate(command, self.lr) or Settings.learning_rate_init,
             schedule=self.schedule,
-            batch_size=batch_size(self.batch_size),
+            batch_size=batch_size(command, self.batch_size),
             max_iter=self.epochs,
             alpha=self.alpha,
             clip_norm=self.clip_norm,

@@ -79,7 +79,8 @@ def search(
     """Find good settings for SOURCE. The same line again goes on where it was ended."""
     if trials is None and time_limit is None:
         trials = Plan.trials
-    plan = Plan(method, trials, None if time_limit is None else seconds(time_limit), seed, seeds)
+    limit = None if time_limit is None else seconds(time_limit)
+    plan = o.stated("search", Plan, method=method, trials=trials, seconds=limit, seed=seed, seeds=seeds)
     settings = o.checked("search", max_iter=epochs, n_iter_no_change=patience, engine=engine, dtype=dtype, seed=seed)
     asked = question(
         source,

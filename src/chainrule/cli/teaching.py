@@ -139,7 +139,7 @@ def _network_settings(
 ) -> Settings:
     return o.checked(
         command,
-        hidden_layer_sizes=o.hidden_sizes(hidden),
+        hidden_layer_sizes=o.hidden_sizes(command, hidden),
         activation=activation,
         batch_norm=batch_norm,
         layer_norm=layer_norm,

@@ -176,14 +176,14 @@ def lr_find(
     """Suggest a learning rate for SOURCE: a hundred steps at rising rates, and a tenth of the one with the lowest loss."""
     settings = o.checked(
         "lr-find",
-        hidden_layer_sizes=o.hidden_sizes(hidden),
+        hidden_layer_sizes=o.hidden_sizes("lr-find", hidden),
         activation=activation,
         batch_norm=batch_norm,
         layer_norm=layer_norm,
         dropout=dropout,
         loss=loss,
         optimizer=optimizer,
-        batch_size=o.batch_size(batch_size),
+        batch_size=o.batch_size("lr-find", batch_size),
         scaling=scaling or "columns",
         engine=engine,
         seed=seed,
