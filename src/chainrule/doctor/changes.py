@@ -193,9 +193,14 @@ def epochs(factor: float, case: Case) -> Case | None:
     return None if number == case.course.epochs else replace(case, course=replace(case.course, epochs=number))
 
 
+def longer_by(case: Case) -> float:
+    """How many times the epochs are worth a try where a training may have been too short."""
+    return max(3.0, 1500.0 / case.steps)
+
+
 def longer(case: Case) -> Case | None:
     """Three times the epochs; at least 1,500 steps."""
-    return epochs(max(3.0, 1500.0 / case.steps), case)
+    return epochs(longer_by(case), case)
 
 
 def constant_schedule(case: Case) -> Case | None:

@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from chainrule.doctor.changes import longer_by
 from chainrule.doctor.dynamics.looks import hurting, is_class, left, seen, smooth, train_losses, validation_losses
 from chainrule.doctor.found import found, percent, repair
 from chainrule.doctor.judging import Verdict, error_of_mean, judge_state
@@ -72,7 +73,9 @@ def undertrained(case: Case, trace: Trace | None) -> Finding | None:
         meaning="The loss was on its way down when the training ended.",
         measured=f"the last {width} of {len(losses)} epochs lowered the loss by {percent(float(fall))}; {steps} steps",
         usual="below 1 % at the end",
-        fix=_patience("longer") if trace.planned > len(losses) else _longer(3 * case.course.epochs),
+        fix=_patience("longer")
+        if trace.planned > len(losses)
+        else _longer(round(case.course.epochs * longer_by(case))),
         fall=float(fall),
         steps=steps,
     )
