@@ -495,6 +495,19 @@ def test_a_summary_counts_what_it_should():
     assert "FALSE ALARM on equivalent mutants: 1" in told
 
 
+def test_faults_of_rows_are_told_apart_and_hosts_too():
+    results = synthetic()
+    for seed in range(4):
+        name = work.key("F4", "97 %", "H1", seed)
+        results["scores"][name] = {"score": 0.3 + 0.01 * (seed % 2)}
+        results["doctor"][name] = {"verdict": "healthy", "findings": []}
+    summary = tables.summarise(list(results["scores"]), results, range(4))
+    detected = {which: summary[which]["doctor"]["detected"] for which in tables.TITLES if which != "hosts"}
+    assert [(of["hits"], of["n"]) for of in detected.values()] == [(4, 8), (4, 8), (4, 4)]
+    assert {host: figures["detected"]["n"] for host, figures in summary["hosts"].items()} == {"two rings": 8}
+    assert "| two rings | 8 | 50 %" in tables.markdown(summary)
+
+
 def test_infos_do_not_count_as_names():
     results = synthetic()
     for result in results["doctor"].values():

@@ -108,7 +108,10 @@ WRONG_USE = {
     "rate below zero": (["train", "digits", "--lr", -1], "--lr must be in (0, inf), got -1.0."),
     "rate not a number": (["train", "digits", "--lr", "nan"], "--lr must be in (0, inf), got nan."),
     "rate in words": (["train", "digits", "--lr", "fast"], "--lr must be a number or 'find', got 'fast'."),
-    "hidden in words": (["train", "digits", "--hidden", "a,b"], "train: --hidden must be whole numbers as 128,64, or none"),
+    "hidden in words": (
+        ["train", "digits", "--hidden", "a,b"],
+        "train: --hidden must be whole numbers as 128,64, or none",
+    ),
     "hidden of none": (["train", "digits", "--hidden", "8,0"], "--hidden must be whole numbers from 1"),
     "hidden without bound": (
         ["train", "digits", "--hidden", 10**20],

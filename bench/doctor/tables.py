@@ -13,6 +13,7 @@ from typing import Any
 
 from doctor.fault import METRIC
 from doctor.faults import FAULTS
+from doctor.hosts import HOSTS, TUNING
 from doctor.kill import Verdict, compare, wilson
 from doctor.variants import VARIANTS
 from doctor.work import TWIN, key
@@ -168,6 +169,22 @@ def by_fault(sort: Mapping[str, str], results: Results) -> list[dict[str, Any]]:
     return rows
 
 
+def _lost(name: str) -> bool:
+    """Whether a network's fault is one of its rows, which no change of the training brings back."""
+    fault = split(name)[0]
+    return fault in FAULTS and FAULTS[fault].lost
+
+
+def by_host(sort: Mapping[str, str], results: Results) -> dict[str, Any]:
+    """The doctor's figures for each host: some were tuned on with other seeds, some never."""
+    hosts = sorted({split(name)[2] for name in sort})
+    names = {host: HOSTS[host].text.split(",")[0] + ("" if host in TUNING else ", never tuned on") for host in hosts}
+    return {
+        names[host]: of_tool("doctor", {n: s for n, s in sort.items() if split(n)[2] == host}, results)
+        for host in hosts
+    }
+
+
 def repairs(sort: Mapping[str, str], results: Results) -> dict[str, Any]:
     """Of networks called ill: how often a repair wins back half of what was lost, and how often it harms.
 
@@ -186,7 +203,7 @@ def repairs(sort: Mapping[str, str], results: Results) -> dict[str, Any]:
                 gap = results["scores"][key(TWIN, "", host, seed)]["score"] - result["before"]
                 won = gap > 0 and after - result["before"] >= gap / 2
                 n, helped = n + 1, helped + won
-                whole, mended = whole + (not FAULTS[fault].lost), mended + (won and not FAULTS[fault].lost)
+                whole, mended = whole + (not _lost(name)), mended + (won and not _lost(name))
                 harmed += after < result["before"] - HARMED
             elif sort[name] in SOUND:
                 sound, spoilt = sound + 1, spoilt + (after < result["before"] - HARMED)
@@ -204,7 +221,11 @@ def summarise(names: Sequence[str], results: Results, seeds: Iterable[int]) -> d
     seeds = list(seeds)
     sort = sorts(names, results, seeds)
     judged = verdicts(results["scores"], seeds)
-    severe = {n: s for n, s in sort.items() if s != "faulty" or judged[split(n)[:3]].severe}
+    groups = {
+        "tools": sort,
+        "tools, severe faults": {n: s for n, s in sort.items() if s != "faulty" or judged[split(n)[:3]].severe},
+        "tools, faults of training": {n: s for n, s in sort.items() if s in SOUND or not _lost(n)},
+    }
     healthy = [r for n, r in results["doctor"].items() if sort.get(n) == "twin" and "overhead" in r]
     told = [r["findings"] for n, r in results["doctor"].items() if n in sort and "findings" in r]
     infos = [sum(f["severity"] == "info" for f in findings) for findings in told]
@@ -215,8 +236,8 @@ def summarise(names: Sequence[str], results: Results, seeds: Iterable[int]) -> d
             confusion[split(name)[0]][said[0][0] if said else "(nothing)"] += 1
     return {
         "networks": dict(Counter(sort.values())),
-        "tools": {tool: of_tool(tool, sort, results) for tool in TOOLS},
-        "tools, severe faults": {tool: of_tool(tool, severe, results) for tool in TOOLS},
+        **{which: {tool: of_tool(tool, group, results) for tool in TOOLS} for which, group in groups.items()},
+        "hosts": by_host(sort, results),
         "faults": by_fault(sort, results),
         "repairs": repairs(sort, results),
         "infos a run": round(statistics.mean(infos), 2) if infos else math.nan,
@@ -253,6 +274,15 @@ SHARES = (
 )
 
 
+TITLES = {
+    "tools": "all faults",
+    "tools, severe faults": "severe faults",
+    "tools, faults of training": "faults of network and training",
+    "hosts": "the doctor by host, all faults",
+}
+"""What the tables of detection are about."""
+
+
 def replaced(page: str, text: str) -> str:
     """A page with other tables between its two marks."""
     head, rest = page.split(BEGIN)
@@ -264,11 +294,11 @@ def markdown(summary: Mapping[str, Any]) -> str:
     counts = ", ".join(f"{n} {kind}" for kind, n in sorted(summary["networks"].items()))
     half = {"tune": "Tuning", "test": "Test"}.get(summary.get("half", ""), "All")
     parts = [f"{half} half, {len(summary.get('seeds', []))} seeds; networks: {counts}; errors: {summary['errors']}."]
-    for which, title in (("tools", "all faults"), ("tools, severe faults", "severe faults")):
+    for which, title in TITLES.items():
         head = [title, "networks", *SHARES, "epochs", "messages"]
         rows = [
-            [tool, f["detected"]["n"], *(_percent(f[s]) for s in SHARES), f["epochs to detection"], f["messages a run"]]
-            for tool, f in summary[which].items()
+            [who, f["detected"]["n"], *(_percent(f[s]) for s in SHARES), f["epochs to detection"], f["messages a run"]]
+            for who, f in summary[which].items()
         ]
         parts.append(_table(head, rows))
     rows = [
