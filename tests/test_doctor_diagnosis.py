@@ -110,6 +110,16 @@ def test_the_fix_is_the_change_that_helped():
     assert found[0].trials[0].change == "rate*100"
 
 
+def test_the_fix_names_the_rate_that_helped():
+    rule = replace(
+        finding("learning-rate-too-low", change="rate*10"), fix=Fix("Raise it.", "learning_rate=1e-3", "--lr find")
+    )
+    found, _ = judged([rule], {"rate*10": 0.2, "rate*100": 0.9})
+    assert (found[0].fix.change, found[0].fix.code, found[0].fix.flag) == ("rate*100", "learning_rate=2", "--lr 2")
+    found, _ = judged([replace(rule, symptom="optimizer-settings")], {"adam": 0.9})
+    assert (found[0].fix.change, found[0].fix.flag) == ("adam", "--lr find")
+
+
 def test_information_is_not_tried():
     found, lab = judged([finding("over-regularised", "info")], {"no-penalty": 0.9}, mistake=0.0)
     assert found[0].confirmed is None

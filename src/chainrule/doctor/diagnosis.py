@@ -384,7 +384,7 @@ def _ordered(findings: Sequence[Finding], bench: Bench) -> list[Finding]:
     follows = tuple(f.symptom for f in sorted(ill, key=rank) if f is not primary and f.symptom not in kept)
     infos = [f for f in infos if f.symptom not in kept]
     ruled = tuple(f.symptom for f in infos if f.confirmed is False)
-    primary = replace(primary, explains=follows, ruled_out=ruled, fix=_proven(primary))
+    primary = replace(primary, explains=follows, ruled_out=ruled, fix=_proven(primary, bench.lab))
     return [primary, *sorted(apart, key=rank), *sorted(infos, key=rank)]
 
 
@@ -397,9 +397,14 @@ def _peculiar(finding: Finding) -> bool:
     return tiny or short or any(trial.helped and trial.change in REMOVES for trial in finding.trials)
 
 
-def _proven(finding: Finding) -> Fix:
-    """The fix, with the change that helped most."""
-    helped = [trial for trial in finding.trials if trial.helped]
-    if not helped or helped[0].change == finding.fix.change or helped[0].change not in CHANGES:
+def _proven(finding: Finding, lab: Laboratory | None) -> Fix:
+    """The fix with the change that helped most; where that is another rate, with this rate."""
+    change = next((trial.change for trial in finding.trials if trial.helped), "")
+    if lab is None or change not in CHANGES:
         return finding.fix
-    return replace(finding.fix, change=helped[0].change)
+    fix, changed = replace(finding.fix, change=change), CHANGES[change](lab.case)
+    if changed is None or changed.recipe != lab.case.recipe or changed.course.epochs != lab.case.course.epochs:
+        return fix
+    rate = changed.course.learning_rate
+    own = rate != lab.case.course.learning_rate
+    return replace(fix, code=f"learning_rate={rate:g}", flag=f"--lr {rate:g}") if own else fix

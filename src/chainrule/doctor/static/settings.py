@@ -70,7 +70,7 @@ def rate_too_low(case: Case, trace: Trace | None) -> Finding | None:
         meaning="All steps of the run together hardly move a weight.",
         measured=measured if size == size else f"{rate:g} with {_name(case)}",
         usual="1e-4 to 1e-2 for Adam, 1e-3 to 1 for plain gradient descent",
-        fix=repair("Raise it to 1e-3 first.", "learning_rate=1e-3", "--lr find", change="rate*100"),
+        fix=repair("Raise it.", "learning_rate=1e-3", "--lr find", change="rate*100"),
         learning_rate=rate,
         reach=reach,
         weight=size,
