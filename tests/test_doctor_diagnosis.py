@@ -10,10 +10,11 @@ import pytest
 from test_doctor_trials import ILL, laboratory, plane
 
 from chainrule import Activation, Dense
-from chainrule.doctor.diagnosis import EVIDENCE, FACTS, OUTCOMES, Bench, diagnose, merged, rank
+from chainrule.doctor.diagnosis import Bench, diagnose, merged, rank
 from chainrule.doctor.judging import Verdict
 from chainrule.doctor.outcomes import Outcome
 from chainrule.doctor.records import SYMPTOMS, Finding, Fix, Trial
+from chainrule.doctor.remedies import EVIDENCE, FACTS, OUTCOMES
 from chainrule.doctor.trials import Laboratory
 from chainrule.doctor.watch import follow
 from chainrule.nn.layers import BatchNorm

@@ -10,11 +10,11 @@ import pytest
 
 from chainrule import Activation, Dense, Net
 from chainrule.doctor.changes import CHANGES, REMOVES
-from chainrule.doctor.diagnosis import REMEDIES, SCREEN
 from chainrule.doctor.judging import Verdict
 from chainrule.doctor.neighbours import suspicious
 from chainrule.doctor.outcomes import Outcome, held_out, ruined, train_and_judge, unseen
 from chainrule.doctor.records import SYMPTOMS, Case
+from chainrule.doctor.remedies import REMEDIES, SCREEN
 from chainrule.doctor.trials import Laboratory
 from chainrule.doctor.watch import follow
 from chainrule.engines import Rows

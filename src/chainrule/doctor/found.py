@@ -136,21 +136,17 @@ def places(numbers: Sequence[int], most: int = 5) -> str:
     >>> places([3]), places([3, 5]), places(range(9))
     ('layer 3', 'layers 3, 5', 'layers 0, 1, 2, 3, 4, ...')
     """
-    return ("layer " if len(numbers) == 1 else "layers ") + ", ".join(
-        [
-            *map(str, numbers[:most]),
-            *(["..."] if len(numbers) > most else []),
-        ]
-    )
+    shown = [*map(str, numbers[:most]), *(["..."] if len(numbers) > most else [])]
+    return f"layer{'s' if len(numbers) > 1 else ''} {', '.join(shown)}"
 
 
 def percent(share: float) -> str:
-    """As "12 %".
+    """As "12 %"; two figures where it is small.
 
-    >>> percent(0.1234)
-    '12 %'
+    >>> percent(0.1234), percent(0.01234)
+    ('12 %', '1.2 %')
     """
-    return f"{100.0 * share:.3g} %" if abs(share) < 0.1 else f"{100.0 * share:.0f} %"
+    return f"{100.0 * share:.2g} %" if abs(share) < 0.1 else f"{100.0 * share:.0f} %"
 
 
 def some(X: Array, most: int) -> Array:

@@ -6,36 +6,21 @@ In: a case and its report. Out: the mended case and a record of everything that 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from chainrule.doctor.changes import CHANGES
-from chainrule.doctor.diagnosis import REMEDIES
 from chainrule.doctor.judging import codes
 from chainrule.doctor.outcomes import balanced, cost, held_out, train_and_judge
 from chainrule.doctor.records import Case, Report
+from chainrule.doctor.remedies import REMEDIES, SAFE, UNTRIED
 from chainrule.doctor.thresholds import USUAL
 from chainrule.errors import InvalidValueError
 
 SEEDS = 3
 """Trainings from as many seeds decide whether a remedy is kept."""
-
-
-SAFE = frozenset({
-    "standardise-inputs", "standardise-targets", "matching-loss", "no-output-activation", "no-hidden-softmax",
-    "one-activation", "add-nonlinearity", "he-init", "library-layers",
-})  # fmt: skip
-"""Changes that put right what no training needs to be wrong: they need not prove themselves, only not harm."""
-
-UNTRIED: Mapping[str, tuple[str, ...]] = {
-    "not-a-descent-direction": ("adam", "library-layers", "matching-loss"),
-    "wrong-gradient": ("library-layers", "matching-loss"),
-    "sample-mixing": ("library-layers", "matching-loss"),
-    "too-little-data": ("smaller-network", "stronger-penalty"),
-}
-"""Remedies of findings that are their own evidence, so that no trial was needed to name them."""
 
 
 @dataclass(frozen=True)
