@@ -91,3 +91,12 @@ def test_fit_complains_at_the_first_iteration():
         next(fit(Net(3, [Dense(2)]), X, Y, loss=MeanSquared(), engine="referance"))
     with pytest.raises(InvalidValueError, match="dtype must be one of"):
         next(fit(Net(3, [Dense(2)]), X, Y, loss=MeanSquared(), dtype="float16"))
+
+
+def test_some_of_the_rows_are_rows():
+    recipe = Recipe(Net(2, [Dense(1)]), MeanSquared())
+    rows = Rows.of(recipe, np.arange(12.0).reshape(6, 2), np.arange(6.0), np.arange(1.0, 7.0))
+    for take in (slice(1, 4), [1, 2, 3], np.array([False, True, True, True, False, False])):
+        some = rows[take]
+        assert (len(some), some.X[0, 0], some.Y[-1, 0], some.c.tolist()) == (3, 2.0, 3.0, [2.0, 3.0, 4.0])
+    assert np.shares_memory(rows[:2].X, rows.X)
