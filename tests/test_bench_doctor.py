@@ -29,10 +29,10 @@ _spec = importlib.util.spec_from_file_location(
 sys.modules["doctor"] = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(sys.modules["doctor"])
 
-from doctor import hosts, kill, pieces, tables, work  # noqa: E402
+from doctor import hosts, kill, pairs, pieces, tables, work  # noqa: E402
 from doctor.detectors import DETECTORS  # noqa: E402
 from doctor.fault import EVIDENCE, Impossible, Prevented  # noqa: E402
-from doctor.faults import FAULTS, OPERATORS, cases  # noqa: E402
+from doctor.faults import FAULTS, OPERATORS, cases, composed  # noqa: E402
 from doctor.hosts import HOSTS, Subject  # noqa: E402
 from doctor.trace import marks, record  # noqa: E402
 from doctor.variants import VARIANTS  # noqa: E402
@@ -435,6 +435,53 @@ def test_a_trace_is_the_training_that_the_loop_does(healthy, traces):
 def test_marks_hold_single_steps_and_all_ends():
     assert marks(100, 6) == sorted({*range(1, 51), *range(10, 501, 10), *range(100, 601, 100)})
     assert marks(3, 2) == [1, 2, 3, 4, 5, 6]
+
+
+# Pairs
+
+
+def test_a_pair_is_both_faults_one_after_the_other(healthy):
+    pair = composed("F12+F20")
+    high, activation = FAULTS["F12"].levels[0][0], FAULTS["F20"].levels[0][0]
+    both = pair.inject(healthy["H1"], f"{high}+{activation}")
+    assert both.course.learning_rate == broken(healthy, "F12", high, "H1").course.learning_rate
+    assert both.recipe.net == broken(healthy, "F20", activation, "H1").recipe.net
+    assert pair.accepted == FAULTS["F12"].accepted | FAULTS["F20"].accepted
+    assert isinstance(composed("F11+F12").inject(healthy["H1"], f"nan+{high}"), Prevented)
+
+
+def test_pairs_are_drawn_from_what_hurts_alone_and_has_names_of_its_own():
+    scores = {}
+    for seed in range(4):
+        ill = [("F4", "97 %"), ("F12", "x30"), ("F13", "/100"), ("F20", "exp"), ("F29", "He x 5")]
+        for case in [("twin", "", 0.95), *((*each, 0.3) for each in ill), ("F30", "none", 0.95)]:
+            scores[work.key(*case[:2], "H1", seed)] = {"score": case[2] + 0.01 * (seed % 2)}
+    found = pairs.drawn(scores, range(4), ["H1"], 9)
+    assert found == [("F13+F20", "/100+exp", "H1"), ("F13+F29", "/100+He x 5", "H1")]
+    assert pairs.drawn(scores, range(4), ["H1"], 1) in ([found[0]], [found[1]])
+    assert pairs.drawn(scores, range(4), ["H2"], 3) == []
+
+
+def test_both_names_of_a_pair_are_counted_and_folded_ones_apart():
+    results = synthetic()
+    names = [work.key("F12+F29", "x30+He x 5", "H1", seed) for seed in range(4)]
+    for i, name in enumerate(names):
+        results["scores"][name] = {"score": 0.3 + 0.01 * (i % 2)}
+        told = [
+            {
+                "symptom": "learning-rate-too-high",
+                "severity": "critical",
+                "seen": [],
+                "explains": ["init-scale"] * (i == 1),
+            },
+            {"symptom": "init-scale", "severity": "warning" if i == 0 else "info", "seen": [], "explains": []},
+        ]
+        results["doctor"][name] = {"verdict": "healthy" if i == 3 else "ill", "findings": told}
+    figures = pairs.figures(names, results, range(4))
+    assert [figures["doctor"][each]["hits"] for each in pairs.FIGURES] == [3, 3, 1, 2]
+    assert figures["UMLAUT"]["detected"]["n"] == 0
+    summary = {**tables.summarise(list(synthetic()["scores"]), synthetic(), range(4)), "pairs": figures}
+    assert "| doctor | 4 | 75 % (30-95) |" in tables.markdown(summary)
 
 
 def test_hosts_learn(healthy):

@@ -28,7 +28,7 @@ def finding(symptom, severity="warning", change="", **fields):
 class Stub(Laboratory):
     """A laboratory whose trials end as told."""
 
-    rows = None
+    rows = longer = None
 
     def __init__(self, gains, mistake=0.8):
         self.gains, self.asked, self.cost, self.case = gains, [], 0.0, CASE
@@ -38,6 +38,9 @@ class Stub(Laboratory):
     @property
     def actual(self):
         return self._actual
+
+    def outcome(self, change="", again=0, epochs=None):
+        return {"": self._actual, "longer": self.longer}[change]
 
     def more_rows(self):
         return self.rows
@@ -133,6 +136,12 @@ def test_facts_need_no_trial():
     assert lab.asked == []
 
 
+def test_equal_first_weights_are_told_whatever_the_trial_says():
+    found, lab = judged([finding("symmetric-weights")], {}, mistake=0.0)
+    assert [(f.symptom, f.severity, f.confirmed) for f in found] == [("symmetric-weights", "warning", None)]
+    assert lab.asked == ["he-init"]
+
+
 def test_a_confirmed_cause_explains_how_it_ended_and_leaves_evidence_apart():
     suspicions = [finding("nan-loss", "critical"), finding("learning-rate-too-high"), finding("no-validation")]
     found, _ = judged(suspicions, {"rate/10": 0.9})
@@ -206,6 +215,14 @@ def test_rows_are_too_few_where_a_network_is_worth_nothing_on_others():
     (only,) = diagnose(CASE, TRACE, [], lab)
     assert (only.symptom, only.severity, only.confirmed) == ("too-little-data", "warning", None)
     assert only.measured == "30 % of a constant's mistakes on the 300 rows it learnt from, 90 % on others"
+
+
+@pytest.mark.parametrize(("held", "told"), [(0.7, "too-little-data"), (0.4, "undertrained")])
+def test_rows_are_too_few_where_a_longer_training_is_worth_nothing_on_others(held, told):
+    lab = Stub({"longer": 0.0}, mistake=0.3)
+    lab.longer = Outcome(Verdict(np.full(100, held), np.full(100, held)), Verdict(np.zeros(100), np.zeros(100)), (), 1)
+    found = diagnose(CASE, TRACE, [finding("undertrained", change="longer")], lab)
+    assert (found[0].symptom, found[0].severity) == (told, "warning" if told == "too-little-data" else "info")
 
 
 def test_missing_biases_are_suspected_where_no_norm_brings_its_own():

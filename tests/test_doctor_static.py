@@ -216,6 +216,21 @@ def test_two_values_one_hot_rows_and_given_labels_under_a_squared_error_are_clas
     assert heads.wrong_loss(diabetes, None) is None
 
 
+def test_counts_are_no_classes_but_marked_columns_are():
+    digits, diabetes = healthy("digits"), healthy("diabetes")
+    hot = np.eye(10, dtype=np.float32)[digits.rows.Y]
+    marked = replace(with_recipe(with_rows(digits, Y=hot), loss=Poisson()), classes=None)
+    assert heads.wrong_loss(marked, None).severity == "warning"
+    events = with_rows(diabetes, Y=np.float32(np.arange(len(diabetes.rows))[:, None] % 2))
+    assert heads.wrong_loss(with_recipe(events, loss=Poisson()), None) is None
+
+
+def test_a_squared_error_behind_a_sigmoid_on_classes_is_information():
+    circles = replace(with_recipe(healthy("circles"), loss=MeanSquared("sigmoid")), classes=None)
+    assert heads.wrong_loss(circles, None).severity == "info"
+    assert heads.wrong_loss(with_recipe(circles, loss=MeanSquared("exp")), None).severity == "warning"
+
+
 def test_amounts_under_a_cross_entropy_are_named():
     diabetes = healthy("diabetes")
     assert heads.wrong_loss(with_recipe(diabetes, loss=BinaryCrossEntropy()), None).severity == "critical"
@@ -241,6 +256,16 @@ def test_a_softmax_between_layers_is_named_and_one_at_the_end_is_not():
     digits = healthy("digits")
     assert layers.hidden_softmax(with_layers(digits, Dense(16), Activation(Softmax()), Dense(10)), None).layer == 1
     assert layers.hidden_softmax(with_layers(digits, Dense(16), relu, Dense(10), Activation(Softmax())), None) is None
+
+
+def test_two_sigmoids_between_layers_are_suspected_and_one_is_not():
+    digits, sigmoid = healthy("digits"), Activation("sigmoid")
+    finding = layers.hidden_sigmoids(with_layers(digits, Dense(16), sigmoid, Dense(16), sigmoid, Dense(10)), None)
+    assert (finding.symptom, finding.layer, finding.fix.change) == ("vanishing-gradient", 1, "no-hidden-sigmoid")
+    assert layers.hidden_sigmoids(with_layers(digits, Dense(16), sigmoid, Dense(10)), None) is None
+    assert layers.hidden_sigmoids(with_layers(digits, Dense(16), tanh, Dense(16), tanh, Dense(10)), None) is None
+    one = with_layers(digits, Dense(16), sigmoid, Dense(10), sigmoid)
+    assert layers.hidden_sigmoids(one, None) is None
 
 
 @pytest.mark.parametrize(

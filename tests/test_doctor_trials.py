@@ -83,6 +83,7 @@ NOTHING_TO_DO = [
     "matching-loss",
     "no-output-activation",
     "no-hidden-softmax",
+    "no-hidden-sigmoid",
     "add-bias",
     "one-activation",
     "add-nonlinearity",
@@ -136,6 +137,16 @@ def test_changes_that_take_something_away():
     bare = CHANGES["no-penalty"](odd).recipe
     assert (bare.penalty, bare.optimizer) == (Penalty(), AdamW(weight_decay=0.0))
     assert CHANGES["usual-settings"](odd).recipe.optimizer == AdamW()
+
+
+def test_sigmoids_between_layers_become_tanh_and_one_at_the_end_stays():
+    sigmoid = Activation("sigmoid")
+    mixed = plane([Dense(8), sigmoid, Dense(8), Activation("relu"), Dense(1), sigmoid])
+    assert CHANGES["no-hidden-sigmoid"](mixed).recipe.net.layers == (
+        *(Dense(8, initializer="xavier"), Activation("tanh")),
+        *(Dense(8, initializer="he"), Activation("relu")),
+        *(Dense(1, initializer="xavier"), sigmoid),
+    )
 
 
 def test_changes_of_the_output():
@@ -297,6 +308,22 @@ def test_and_does_not_count_else(held, trained, losses):
     assert not told(held, trained, losses).trial("rate*10", suspected=True).helped
 
 
+@pytest.mark.parametrize(
+    ("change", "held", "trained", "losses", "helps"),
+    [
+        ("he-init", ((7, 7, 7), (7, 6, 7)), (8, 8), (0.04, 0.004), True),
+        ("he-init", ((7, 7, 7), (7, 7, 7)), (8, 8), (0.04, 0.004), False),
+        ("he-init", ((7, 7, 7), (7, 6, 7)), (8, 0), (0.04, 0.02), False),
+        ("add-nonlinearity", ((7, 7, 7), (7, 6, 7)), (8, 8), (0.04, 0.004), False),
+        ("matching-loss", ((7, 7, 7), (7, 6, 7)), (8, 3), (0.04, 40.0), True),
+        ("matching-loss", ((7, 7, 7), (7, 6, 7)), (8, 4), (0.04, 0.0), False),
+    ],
+    ids=["rows learnt", "others no better", "rows not learnt", "more power", "mistakes count", "losses do not"],
+)
+def test_what_nobody_means_shows_on_training_rows(change, held, trained, losses, helps):
+    assert told(held, trained, losses, change).trial(change, suspected=True).helped is helps
+
+
 SLOW = ((60, 62, 58), (56, 57, 53))
 """Mistakes on held-out rows of a training that would have come a little further."""
 
@@ -322,6 +349,16 @@ def test_a_hasty_training_shows_by_a_small_gain_from_three_seeds(change, steps):
 )
 def test_and_by_nothing_else(held, losses, change, steps):
     assert not told(held, (55, 40), losses, change, steps).trial(change, suspected=True).helped
+
+
+@pytest.mark.parametrize(
+    ("change", "losses", "helps"),
+    [("unfreeze", (0.3, 0.2), True), ("unfreeze", (0.3, 0.29), False), ("longer", (0.3, 0.2), False)],
+    ids=["training rows gain too", "they do not", "nothing peculiar"],
+)
+def test_half_as_much_shows_a_peculiarity_where_training_rows_gain_too(change, losses, helps):
+    slight = ((60, 62, 58), (57, 59, 56))
+    assert told(slight, (55, 40), losses, change, 200).trial(change, suspected=True).helped is helps
 
 
 def coins(n=120):

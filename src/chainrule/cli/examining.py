@@ -38,6 +38,7 @@ _IN_WORDS: Mapping[str, Mapping[str, Any]] = {
     "usual-rate": {},
     "add-nonlinearity": {"activation": "relu"},
     "no-hidden-softmax": {"activation": "relu"},
+    "no-hidden-sigmoid": {"activation": "tanh"},
 }
 """Changes of the network and its rows as options; those of rate, length, batch and penalty are read off the mended case."""
 

@@ -28,6 +28,7 @@ from chainrule.doctor.redesign import (
     linked,
     no_dropout,
     no_head,
+    no_hidden_sigmoid,
     no_hidden_softmax,
     one_activation,
     width,
@@ -227,6 +228,7 @@ CHANGES: Mapping[str, Change] = {
     "matching-loss": matching_loss,
     "no-output-activation": no_head,
     "no-hidden-softmax": no_hidden_softmax,
+    "no-hidden-sigmoid": no_hidden_sigmoid,
     "one-activation": one_activation,
     "add-nonlinearity": add_nonlinearity,
     "add-bias": add_bias,
@@ -267,9 +269,9 @@ CHANGES: Mapping[str, Change] = {
 
 REMOVES = frozenset({
     "standardise-inputs", "standardise-targets", "class-weights", "matching-loss", "no-output-activation",
-    "no-hidden-softmax", "one-activation", "add-nonlinearity", "add-bias", "he-init", "library-layers", "unfreeze",
-    "no-clip", "usual-settings", "no-penalty", "constant-schedule", "fresh-statistics", "no-dropout", "smaller-batch",
-    "relu",
+    "no-hidden-softmax", "no-hidden-sigmoid", "one-activation", "add-nonlinearity", "add-bias", "he-init", "library-layers",
+    "unfreeze", "no-clip", "usual-settings", "no-penalty", "constant-schedule", "fresh-statistics", "no-dropout",
+    "smaller-batch", "relu",
 })  # fmt: skip
 """Changes that take away something peculiar to the case; the others lend a hand to many a training, sound ones too.
 

@@ -180,12 +180,11 @@ def _hungry(lab: Laboratory, findings: Sequence[Finding]) -> list[Finding]:
     """
     n, codes = len(lab.case.rows), codes_of(lab.case.rows)
     typical = math.inf if codes is None else float(np.median(np.bincount(codes)[np.bincount(codes) > 0]))
-    mistakes, trained = lab.not_seen, lab.actual.trained.mistake
-    held = float(mistakes.mean())
-    if held - trained >= max(USUAL.chasm, 2.0 * error_of_mean(mistakes)):
-        measured = (
-            f"{percent(trained)} of a constant's mistakes on the {n} rows it learnt from, {percent(held)} on others"
-        )
+    fallen = _chasm(lab)
+    if fallen:
+        trained, held, when = fallen
+        told = f"{percent(trained)} of a constant's mistakes on the {n} rows it learnt from"
+        measured = f"{told}, {percent(held)} on others{when}"
         return merged(
             [too_few(n, typical, "warning", measured), *(f for f in findings if f.symptom != "too-little-data")]
         )
@@ -197,6 +196,21 @@ def _hungry(lab: Laboratory, findings: Sequence[Finding]) -> list[Finding]:
     )
     few = replace(too_few(n, typical, "warning", measured), confirmed=True, trials=(trial,))
     return merged([few, *(f for f in findings if f.symptom != "too-little-data")])
+
+
+def _chasm(lab: Laboratory) -> tuple[float, float, str] | None:
+    """Mistakes on the rows learnt from, and on others, where these are far more; after a longer training, that nobody asked
+    for, twice as far.
+    """
+    judged = [(lab.actual.trained.mistake, lab.not_seen, USUAL.chasm, "")]
+    longer = lab.outcome("longer") if lab.made("longer") else None
+    if longer is not None:
+        judged.append((longer.trained.mistake, longer.held_out.mistakes, 2.0 * USUAL.chasm, " when trained longer"))
+    for trained, mistakes, far, when in judged:
+        held = float(mistakes.mean())
+        if held - trained >= max(far, 2.0 * error_of_mean(mistakes)):
+            return trained, held, when
+    return None
 
 
 def _harmed(case: Case, trace: Trace, lab: Laboratory | None) -> bool:

@@ -78,6 +78,14 @@ def no_hidden_softmax(case: Case) -> Case | None:
     return with_layers(case, layers) if bad else None
 
 
+def no_hidden_sigmoid(case: Case) -> Case | None:
+    """tanh, which is a sigmoid with mean 0 and four times the slope, where a sigmoid stands between layers."""
+    net, hidden = case.recipe.net, _hidden(case.recipe.net)
+    bad = [i for i in hidden if getattr(net.layers[i], "function", "") == "sigmoid"]
+    layers = [Activation("tanh") if i in bad else layer for i, layer in enumerate(net.layers)]
+    return with_layers(case, layers) if bad else None
+
+
 def add_nonlinearity(case: Case) -> Case | None:
     """relu behind every hidden affine map that has nothing non-linear behind it, with first weights that suit it."""
     layers: list[Layer] = []

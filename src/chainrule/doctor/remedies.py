@@ -37,7 +37,7 @@ REMEDIES: Mapping[str, tuple[str, ...]] = {
     "batch-too-large": ("smaller-batch",),
     "over-regularised": ("no-penalty",),
     "schedule-too-early": ("constant-schedule",),
-    "vanishing-gradient": ("relu", "batch-norm", "fewer-layers"),
+    "vanishing-gradient": ("relu", "no-hidden-sigmoid", "batch-norm", "fewer-layers"),
     "exploding-gradient": ("clip", "batch-norm", "relu", "tanh"),
     "dead-units": ("leaky-relu", "batch-norm"),
     "saturated-units": ("relu", "batch-norm"),
@@ -101,8 +101,10 @@ EVIDENCE = frozenset({
 WEAK = frozenset({"too-little-data", "constant-feature", "duplicate-feature"})
 """Facts about rows that do not keep a network from fitting them."""
 
-ALWAYS = frozenset({"class-imbalance"})
-"""Tried even as information; and kept, whatever the trial says, where a recall shows harm: weights cannot replace rows."""
+ALWAYS = frozenset({"class-imbalance", "symmetric-weights"})
+"""Tried even as information, and kept whatever the trial says: weights cannot replace rows, and nobody means units to start
+equal, even where dropout tells them apart later.
+"""
 
 OUTCOMES = frozenset({"nan-loss", "not-decreasing"})
 """Findings that say how it ended; any cause that a trial confirms comes before them."""

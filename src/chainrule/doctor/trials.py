@@ -25,6 +25,8 @@ from chainrule.doctor.outcomes import (
     unseen,
 )
 from chainrule.doctor.records import Case, Trace, Trial
+from chainrule.doctor.remedies import SAFE
+from chainrule.doctor.slight import Pair, fits, learns, learnt, steady
 from chainrule.doctor.thresholds import USUAL
 from chainrule.errors import InvalidValueError
 from chainrule.nn.layers import BatchNorm
@@ -32,6 +34,9 @@ from chainrule.random import Purpose, Stream
 
 OTHER_UNITS = frozenset({"matching-loss", "no-output-activation", "class-weights", "standardise-targets"})
 """Changes after which losses mean something else: only mistakes are compared."""
+
+RIGHTS = SAFE - {"add-nonlinearity"}
+"""Changes that put right what nobody means; a linear network someone may."""
 
 LEARNING = frozenset({"rate/10", "usual-settings", "no-clip", "smaller-batch", "constant-schedule", "relu"})
 """Changes of how a network learns, which leave alone how much it can."""
@@ -158,9 +163,7 @@ class Laboratory:
         if helped:
             helped, gain = self._repeated(change, own, gain)
         if not helped:
-            small = self._steady(change) if own and change != "class-weights" else 0.0
-            small = small or (self._paced(change) if suspected else 0.0)
-            small = small or (self._learns(change) if suspected or change in LEARNING else 0.0)
+            small = self._slight(change, suspected, own)
             helped, gain = small > 0.0, small or gain
         return Trial(change, new.steps, old.curve, new.curve, helped, gain, old.steps)
 
@@ -182,52 +185,33 @@ class Laboratory:
         normed = any(isinstance(layer, BatchNorm) for layer in recipe.net.layers)
         return change in ("larger-batch", "layer-norm") and normed and recipe.batch_size < 8
 
-    def _steady(self, change: str) -> float:
-        """The share of mistakes that the change takes away from each of three seeds, a little at least; else 0.
+    def _slight(self, change: str, suspected: bool, own: bool) -> float:
+        """The share of mistakes that a change takes away where it is slight, from three seeds; 0 where it does not count.
 
-        For causes that were suspected before: a small harm that shows every time is a harm. The gain must exceed
-        `Thresholds.steady` as a share of the mistakes, and one standard error over the rows.
-        """
-        pairs = self._pairs(change)
-        fewer = [old.held_out.mistakes - new.held_out.mistakes for old, new in pairs]
-        if not pairs or any(each.mean() <= 0 for each in fewer):
-            return 0.0
-        mean, first = np.mean(fewer, axis=0), max(pairs[0][0].held_out.mistake, USUAL.good_enough)
-        gain = float(mean.mean())
-        return gain / first if gain > max(USUAL.steady * first, error_of_mean(mean)) else 0.0
-
-    def _paced(self, change: str) -> float:
-        """The same where a course had few steps or a rate far from its optimiser's usual one, which are no peculiarities
-        to take away: training rows must gain from each seed as well, and as much.
+        It does where something peculiar was suspected; where a course had few steps or a rate far from its optimiser's usual
+        one, if training rows gain as well; and where the network only now learns its own rows.
         """
         hasty = change == "longer" and self.actual.steps < USUAL.few_steps
-        if not (hasty or change == "usual-rate"):
-            return 0.0
-        pairs = self._pairs(change)
-        saved = [1.0 - new.trained.loss / max(old.trained.loss, 1e-12) for old, new in pairs]
-        return self._steady(change) if saved and min(saved) > USUAL.steady else 0.0
+        small = 0.0
+        if own and change != "class-weights":
+            small = steady(self._pairs(change), self._fits(change))
+        elif suspected and (hasty or change == "usual-rate") and self._fits(change):
+            small = steady(self._pairs(change), False)
+        return small or (self._learns(change) if suspected or change in LEARNING else 0.0)
+
+    def _fits(self, change: str) -> bool:
+        return change not in OTHER_UNITS and fits(self._pairs(change))
 
     def _learns(self, change: str) -> float:
-        """The share of mistakes that the change takes away from three seeds together, if it makes the network learn; else 0.
-
-        A network that has not learnt its own rows shows that on all of them, where few held-out rows leave much to chance:
-        from each seed most of the training loss must go. For causes that were suspected before, and for `LEARNING`. Where
-        mistakes are counted, three seeds together must bring twice `Thresholds.fewest_rows` right.
-        """
-        known = self.actual.trained
-        if change in OTHER_UNITS or known.mistake < USUAL.learnt or (known.mistakes > 0).sum() < 2 * USUAL.fewest_rows:
-            return 0.0
+        """The share of mistakes that go because the network only now learns its own rows, if enough of them were wrong."""
+        by_loss, known = change not in OTHER_UNITS, self.actual.trained
+        few = known.mistake < USUAL.learnt or (known.mistakes > 0).sum() < 2 * USUAL.fewest_rows
         new, old = self.outcome(change), self.outcome()
-        if new is None or old is None or not _learnt(old, new):
+        if few or change == "class-weights" or new is None or old is None or not learnt((old, new), by_loss):
             return 0.0
-        pairs = self._pairs(change)
-        fewer = np.array([old.held_out.mistakes - new.held_out.mistakes for old, new in pairs])
-        before, gain = float(np.mean([old.held_out.mistake for old, _ in pairs])), float(fewer.mean())
-        enough = gain >= max(USUAL.learnt_gain * before, USUAL.learnt, error_of_mean(fewer.mean(axis=0)))
-        rows = np.sign(fewer).sum() >= 2 * USUAL.fewest_rows
-        return gain / max(before, 1e-12) if enough and rows and all(_learnt(*pair) for pair in pairs) else 0.0
+        return learns(self._pairs(change), by_loss, change in RIGHTS)
 
-    def _pairs(self, change: str) -> list[tuple[Outcome, Outcome]]:
+    def _pairs(self, change: str) -> list[Pair]:
         """The training without and with a change from three seeds; none where the change cannot be made."""
         pairs = [(self.outcome("", again), self.outcome(change, again)) for again in range(3)]
         return [(old, new) for old, new in pairs if old is not None and new is not None]
@@ -271,11 +255,6 @@ class Laboratory:
         if change == "class-weights":
             return balanced(self.case, old), balanced(self.case, new)
         return old.held_out, new.held_out
-
-
-def _learnt(old: Outcome, new: Outcome) -> bool:
-    """Whether most of the loss on the training rows is gone."""
-    return new.trained.loss <= (1.0 - USUAL.learnt_loss) * old.trained.loss
 
 
 def _scaled(limit: int, change: str) -> int:

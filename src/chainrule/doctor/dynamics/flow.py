@@ -57,7 +57,7 @@ def vanishing_gradient(case: Case, trace: Trace | None) -> Finding | None:
     per_layer = lowest ** (1.0 / max(depth - 1, 1))
     return found(
         "vanishing-gradient",
-        "warning",
+        "critical",
         "The gradient vanishes on its way to the first layers",
         meaning="The first layers get next to no signal to learn from and stay as they were drawn.",
         measured=f"gradient of the first hidden layer is {lowest:.1e} of the last's ({per_layer:.2g} per layer)",

@@ -91,11 +91,14 @@ def wrong_loss(case: Case, trace: Trace | None) -> Finding | None:
     Classes under a squared, absolute or Huber error are recognised as rows with one 1 among zeros; as two values; as
     a few evenly spaced values of which a linear classifier guesses held-out rows far better (by 20 points) than a
     linear regression rounded to the nearest value does: then their order means nothing. With a link that keeps answers
-    in range (squared error behind a sigmoid) that is information only. Amounts under a cross-entropy: many different
-    values outside [0, 1], or more than 50 classes with at most two rows each.
+    in range (squared error behind a sigmoid) that is information only. Under a loss for counts only what surely are
+    classes is named. Amounts under a cross-entropy: many different values outside [0, 1], or more than 50 classes with at
+    most two rows each.
     """
     if isinstance(case.recipe.loss, _AMOUNTS):
-        return _classes_as_amounts(case)
+        return _surely_classes(case) or _classes_as_amounts(case)
+    if isinstance(case.recipe.loss, Poisson):
+        return _surely_classes(case)
     if isinstance(case.recipe.loss, BinaryCrossEntropy) and _binary_with_amounts(case):
         return _amounts_as_classes(case, len(np.unique(_finite(case.rows.Y)[:5000])))
     if isinstance(case.recipe.loss, SoftmaxCrossEntropy):
@@ -167,13 +170,20 @@ def _amounts_as_classes(case: Case, values: int) -> Finding:
     )
 
 
-def _classes_as_amounts(case: Case) -> Finding | None:
+def _surely_classes(case: Case) -> Finding | None:
+    """Known classes, or rows that mark one of several columns."""
     Y = case.rows.Y
     if case.classes is not None:
         return _classes(case, f"{len(case.classes)} classes", len(case.classes))
+    hot = Y.shape[1] > 1 and np.isin(Y, (0, 1)).all() and (Y.sum(axis=1) == 1).all()
+    return _classes(case, f"each row marks one of {Y.shape[1]} columns with 1", Y.shape[1]) if hot else None
+
+
+def _classes_as_amounts(case: Case) -> Finding | None:
+    """Two values, or a few whose order means nothing."""
+    Y = case.rows.Y
     if Y.shape[1] > 1:
-        hot = np.isin(Y, (0, 1)).all() and (Y.sum(axis=1) == 1).all()
-        return _classes(case, f"each row marks one of {Y.shape[1]} columns with 1", Y.shape[1]) if hot else None
+        return None
     values = np.unique(_finite(Y)[:5000])
     if len(values) == 2 and len(Y) >= 10:
         return _classes(case, f"two values only, {values[0]:g} and {values[1]:g}", 2)
@@ -187,11 +197,11 @@ def _classes_as_amounts(case: Case) -> Finding | None:
 
 
 def _classes(case: Case, measured: str, K: int) -> Finding:
-    linked = _link(case.recipe.loss) != "identity"
+    bounded = np.isfinite(span(Activation(_link(case.recipe.loss)))[1])
     loss = "BinaryCrossEntropy()" if K == 2 else "SoftmaxCrossEntropy()"
     return found(
         "wrong-loss",
-        "info" if linked else "warning",
+        "info" if bounded else "warning",
         "The targets look like classes, the loss is for amounts",
         meaning="Numbers that stand for classes have no distances between them, but such a loss learns distances.",
         measured=measured,

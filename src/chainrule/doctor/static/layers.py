@@ -50,6 +50,31 @@ def hidden_softmax(case: Case, trace: Trace | None) -> Finding | None:
     )
 
 
+def hidden_sigmoids(case: Case, trace: Trace | None) -> Finding | None:
+    """Two sigmoids or more between layers: each lets at most a quarter of the gradient through, and hands on no mean of 0.
+
+    A suspicion: many such networks do well, and only a trial tells what it cost.
+
+    Reference  [lecun1998] 4.4
+    """
+    net = case.recipe.net
+    last = dense_layers(net)[-1] if dense_layers(net) else 0
+    hidden = [i for i, f in enumerate(net.layers[:last]) if isinstance(f, Activation) and f.function == "sigmoid"]
+    if len(hidden) < 2:
+        return None
+    return found(
+        "vanishing-gradient",
+        "warning",
+        f"Sigmoids stand behind one another ({places(hidden)})",
+        meaning="Each passes at most a quarter of the gradient back, and nothing below zero on: first layers learn late.",
+        measured=f"{len(hidden)} hidden sigmoids",
+        usual="relu or tanh between layers, a sigmoid in the loss",
+        fix=repair("Use tanh there, or relu.", 'Activation("tanh")', "--activation tanh", change="no-hidden-sigmoid"),
+        layer=hidden[0],
+        layers=len(hidden),
+    )
+
+
 def linear_collapse(case: Case, trace: Trace | None) -> Finding | None:
     """Two affine maps with nothing non-linear between them are one.
 
