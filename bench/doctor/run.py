@@ -2,7 +2,7 @@
 
 In: a half, seeds. Out: raw results under results/raw, one summary per half under results, tables on the screen.
 
-    python bench/doctor/run.py [--half tune|test] [--seeds 10] [--stages scores references doctor repairs] [--quick]
+    python bench/doctor/run.py [--half tune|test] [--seeds 10] [--stages scores references doctor repairs pairs] [--quick]
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from doctor import tables, work  # noqa: E402  (the threads are set first)
+from doctor import pairs, tables, work  # noqa: E402  (the threads are set first)
 from doctor.faults import cases  # noqa: E402
 from doctor.hosts import HOSTS, TUNING, plain  # noqa: E402
 
-STAGES = ("scores", "references", "doctor", "repairs")
+STAGES = ("scores", "references", "doctor", "repairs", "pairs")
 SAVE_EVERY = 20.0
 """Seconds between writes."""
 
@@ -60,9 +60,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=10, help="0 .. seeds-1; even ones tune, odd ones test")
     parser.add_argument("--kill-seeds", type=int, default=10, help="0 .. kill-seeds-1 are those of the kill test")
     parser.add_argument("--repair-seeds", type=int, default=1, help="seeds of the half that repairs are tried on")
+    parser.add_argument("--pairs", type=int, default=10, help="pairs of faults for each host")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
     parser.add_argument("--faults", nargs="+", default=[], help="only these, as F12")
-    parser.add_argument("--again", nargs="+", choices=STAGES, default=[], help="forget what these stages found")
+    parser.add_argument("--again", nargs="+", choices=STAGES[:-1], default=[], help="forget what these stages found")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--minutes", type=float, default=0.0, help="stop after; 0 is never")
     parser.add_argument("--results", type=Path, default=Path(__file__).resolve().parent / "results")
@@ -128,6 +129,21 @@ def do_scores(
     do_stage("scores", [*twins, *faulty], stores["scores"], options, until)
 
 
+def do_pairs(
+    stores: dict[str, Store], hosts: list[str], judging: range, options: argparse.Namespace, until: float
+) -> list[str]:
+    """Pairs of faults, scored and shown to all tools; their names."""
+    drawn, seeds = (
+        pairs.drawn(stores["scores"].results, judging, hosts, options.pairs),
+        half_seeds(options.half, options.seeds),
+    )
+    keys = {seed: [(work.key(*case, seed),) for case in drawn] for seed in sorted({*judging, *seeds})}
+    do_stage("scores", [task for tasks in keys.values() for task in tasks], stores["scores"], options, until)
+    for kind in ("references", "doctor"):
+        do_stage(kind, [task for seed in seeds for task in keys[seed]], stores[kind], options, until)
+    return [name for seed in seeds for (name,) in keys[seed]]
+
+
 def names_of(
     all_cases: list[tuple[str, str, str]], hosts: list[str], seeds: list[int], scores: dict[str, Any]
 ) -> list[str]:
@@ -161,7 +177,7 @@ def main() -> int:
     until = time.monotonic() + options.minutes * 60 if options.minutes else float("inf")
     raw = options.results / "raw"
     stores = {"scores": Store(raw / "scores.json")}
-    stores |= {kind: Store(raw / f"{kind}-{options.half}.json") for kind in STAGES[1:]}
+    stores |= {kind: Store(raw / f"{kind}-{options.half}.json") for kind in STAGES[1:-1]}
     for kind in options.again:
         stores[kind].results.clear()
     all_cases, seeds = chosen_cases(options), half_seeds(options.half, options.seeds)
@@ -175,9 +191,11 @@ def main() -> int:
     if "repairs" in options.stages:
         sample = [name for name in names if int(name.rsplit("|", 1)[1]) in seeds[: options.repair_seeds]]
         do_stage("repairs", repair_tasks(sample, stores["doctor"].results), stores["repairs"], options, until)
+    of_pairs = do_pairs(stores, hosts, judging, options, until) if "pairs" in options.stages else []
     results = {kind: store.results for kind, store in stores.items()}
     summary = {"half": options.half, "seeds": seeds, "hosts": {host: plain(host) for host in hosts}}
-    write(summary | tables.summarise(names, results, judging), names, results, judging, options)
+    summary |= tables.summarise(names, results, judging) | {"pairs": pairs.figures(of_pairs, results, judging)}
+    write(summary, names, results, judging, options)
     return 0
 
 

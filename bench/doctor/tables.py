@@ -301,6 +301,10 @@ def markdown(summary: Mapping[str, Any]) -> str:
             for who, f in summary[which].items()
         ]
         parts.append(_table(head, rows))
+    if any(f["detected"]["n"] for f in summary.get("pairs", {}).values()):
+        names = list(summary["pairs"]["doctor"])
+        rows = [[who, f["detected"]["n"], *(_percent(f[s]) for s in names)] for who, f in summary["pairs"].items()]
+        parts.append(_table(["pairs of faults", "networks", *names], rows))
     rows = [
         [who, *(_percent(f[s]) for s in ("mended", "repaired", "harmed", "healthy harmed"))]
         for who, f in summary["repairs"].items()

@@ -1,6 +1,7 @@
 """Why: each piece of the benchmark's work is one function of a key, so that it can run anywhere and need not run twice.
 
-In: keys "fault|level|host|seed" ("twin||host|seed" for healthy ones). Out: plain data for JSON.
+In: keys "fault|level|host|seed" ("twin||host|seed" for healthy ones, "F12+F29|x30+He x 5|H1|0" for pairs). Out: plain
+data for JSON.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from doctor.fault import EVIDENCE, Impossible, Outcome, Prevented
-from doctor.faults import OPERATORS
+from doctor.faults import operator
 from doctor.hosts import Subject, make, score, trained
 
 TWIN = "twin"
@@ -30,7 +31,7 @@ def subject_of(name: str) -> Outcome:
     """The network of that name, or why there is none."""
     fault, level, host, seed = name.split("|")
     healthy = make(host, int(seed))
-    return healthy if fault == TWIN else OPERATORS[fault].inject(healthy, level)
+    return healthy if fault == TWIN else operator(fault).inject(healthy, level)
 
 
 def scored(name: str) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def scored(name: str) -> dict[str, Any]:
         return {"impossible": subject.reason}
     if isinstance(subject, Prevented):
         return {"prevented": subject.message}
-    if name.split("|")[0] != TWIN and OPERATORS[name.split("|")[0]].harm == EVIDENCE:
+    if name.split("|")[0] != TWIN and operator(name.split("|")[0]).harm == EVIDENCE:
         return {"evidence": True}
     return {"score": score(subject, trained(subject)[0])}
 
