@@ -462,6 +462,16 @@ def test_pairs_are_drawn_from_what_hurts_alone_and_has_names_of_its_own():
     assert pairs.drawn(scores, range(4), ["H2"], 3) == []
 
 
+def test_faults_that_undo_one_another_are_no_pair():
+    scores = {}
+    for seed in range(4):
+        for fault, level in (("twin", ""), ("F13", "/100"), ("F20", "exp"), ("F21", "all")):
+            scores[work.key(fault, level, "H1", seed)] = {"score": 0.95 * (fault == "twin") + 0.01 * (seed % 2)}
+    assert not FAULTS["F20"].accepted & FAULTS["F21"].accepted
+    found = pairs.drawn(scores, range(4), ["H1"], 9)  # where all activations go, it is the same which they were
+    assert {fault for fault, _, _ in found} == {"F13+F20", "F13+F21"}
+
+
 def test_both_names_of_a_pair_are_counted_and_folded_ones_apart():
     results = synthetic()
     names = [work.key("F12+F29", "x30+He x 5", "H1", seed) for seed in range(4)]

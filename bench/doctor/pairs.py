@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from doctor.fault import Outcome
 from doctor.faults import FAULTS, composed
 from doctor.hosts import Subject, make
 from doctor.tables import TOOLS, Results, said_by, share, sorts, split, verdicts
@@ -25,7 +26,7 @@ def drawn(
     """So many pairs for each host, as fault, level, host: "F12+F29", "x30+He x 5", "H1".
 
     Both faults hurt the host alone by the kill test, neither takes rows or labels away, no diagnosis is accepted for both,
-    and the host has a place for both.
+    the host has a place for both, and neither undoes the other.
     """
     judged, found = verdicts(scores, seeds), []
     for host in hosts:
@@ -40,10 +41,18 @@ def drawn(
             if len(own) == number or FAULTS[f"F{a}"].accepted & FAULTS[f"F{b}"].accepted:
                 continue
             fault, level = f"F{a}+F{b}", f"{first}+{second}"
-            if isinstance(composed(fault).inject(healthy, level), Subject):
+            both = composed(fault).inject(healthy, level)
+            singles = FAULTS[f"F{a}"].inject(healthy, first), FAULTS[f"F{b}"].inject(healthy, second)
+            if isinstance(both, Subject) and not any(_alike(both, single) for single in singles):
                 own.add((fault, level, host))
         found += sorted(own)
     return found
+
+
+def _alike(one: Subject, other: Outcome) -> bool:
+    """Whether two networks are trained in the same way on the same rows."""
+    settings = isinstance(other, Subject) and (one.recipe, one.course) == (other.recipe, other.course)
+    return settings and np.array_equal(one.rows.X, other.rows.X) and np.array_equal(one.rows.Y, other.rows.Y)
 
 
 def figures(names: Sequence[str], results: Results, seeds: Iterable[int]) -> dict[str, dict[str, Any]]:
