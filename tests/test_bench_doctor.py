@@ -448,6 +448,7 @@ def test_a_pair_is_both_faults_one_after_the_other(healthy):
     assert both.recipe.net == broken(healthy, "F20", activation, "H1").recipe.net
     assert pair.accepted == FAULTS["F12"].accepted | FAULTS["F20"].accepted
     assert isinstance(composed("F11+F12").inject(healthy["H1"], f"nan+{high}"), Prevented)
+    assert isinstance(composed("F21+F47").inject(healthy["H1"], "all+slope"), Impossible)
 
 
 def test_pairs_are_drawn_from_what_hurts_alone_and_has_names_of_its_own():

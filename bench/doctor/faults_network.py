@@ -182,9 +182,11 @@ def frozen(subject: Subject, which: str, rng: np.random.Generator) -> Outcome:
 def wrong_backward(subject: Subject, kind: str, rng: np.random.Generator) -> Outcome:
     """A factor is missing on the way back through one layer, or a matrix is not transposed."""
     if kind == "slope":
-        place = _places(subject, Activation)[0]
-        function = subject.recipe.net.layers[place].function  # type: ignore[attr-defined]
-        return swapped(subject, place, SlopelessActivation(function), own=True)
+        places = _places(subject, Activation)
+        if not places:
+            return Impossible("the network has no activation")
+        function = subject.recipe.net.layers[places[0]].function  # type: ignore[attr-defined]
+        return swapped(subject, places[0], SlopelessActivation(function), own=True)
     net: Net = subject.recipe.net
     square = [i for i in _places(subject, Dense) if net.widths[i] == net.widths[i + 1]]
     if not square:
