@@ -15,9 +15,11 @@ from chainrule.doctor.judging import Verdict
 from chainrule.doctor.outcomes import Outcome
 from chainrule.doctor.records import SYMPTOMS, Finding, Fix, Trial
 from chainrule.doctor.remedies import EVIDENCE, FACTS, OUTCOMES
+from chainrule.doctor.together import together
 from chainrule.doctor.trials import Laboratory
 from chainrule.doctor.watch import follow
 from chainrule.nn.layers import BatchNorm
+from chainrule.nn.penalties import Penalty
 from chainrule.train import Course
 
 
@@ -106,6 +108,55 @@ def test_a_second_cause_is_one_that_still_costs_when_the_first_is_mended():
     assert [(f.symptom, f.explains) for f in found] == [("unnormalised-inputs", ()), ("over-regularised", ())]
     del gains["standardise-inputs", "no-penalty"]
     assert judged(suspicions, gains)[0][0].explains == ("over-regularised",)
+
+
+def test_one_remedy_makes_one_second_cause():
+    gains = {"standardise-inputs": 0.8, "he-init": 0.3, ("standardise-inputs", "he-init"): True}
+    suspicions = [
+        finding("unnormalised-inputs"),
+        finding("init-scale"),
+        finding("wrong-initial-loss", change="he-init"),
+    ]
+    found, _ = judged(suspicions, gains)
+    assert [f.symptom for f in found] == ["unnormalised-inputs", "init-scale"]
+    assert found[0].explains == ("wrong-initial-loss",)
+
+
+def test_what_is_certain_is_explained_by_nothing():
+    gains = {"standardise-inputs": 0.8}
+    found, _ = judged([finding("unnormalised-inputs"), finding("wrong-gradient", "critical")], gains)
+    assert [(f.symptom, f.explains) for f in found] == [("unnormalised-inputs", ()), ("wrong-gradient", ())]
+
+
+def test_a_known_wrong_that_no_trial_bore_out_has_second_causes_too():
+    gains = {("he-init", "no-penalty"): True, "no-penalty": 0.0}
+    found, _ = judged([finding("symmetric-weights"), finding("over-regularised")], gains, mistake=0.1)
+    assert [f.symptom for f in found] == ["symmetric-weights", "over-regularised"]
+
+
+TWO = plane(course=Course(40, 1e-6), penalty=Penalty(l2=1.0))
+"""Steps that go nowhere, and a penalty that would leave nothing."""
+
+
+def test_two_causes_that_hide_one_another_are_found_together():
+    lab = laboratory(TWO)
+    assert not any(lab.trial(change, suspected=True).helped for change in ("usual-rate", "no-penalty"))
+    suspicions = [
+        finding(symptom) for symptom in ("learning-rate-too-low", "over-regularised", "learning-rate-too-high")
+    ]
+    found = diagnose(TWO, lab.trace, suspicions, lab)
+    assert [(f.symptom, f.severity, f.confirmed, f.trials[0].change) for f in found[:2]] == [
+        ("over-regularised", "critical", True, "no-penalty"),
+        ("learning-rate-too-low", "critical", True, "usual-rate"),
+    ]
+    assert [f.severity for f in found[2:]] == ["info"]
+    assert found[0].trials[0].before == "with the other changes alone"
+
+
+def test_one_cause_is_not_two():
+    one = replace(TWO, recipe=replace(TWO.recipe, penalty=Penalty()))
+    lab = laboratory(one)
+    assert together(lab, [finding("learning-rate-too-low"), finding("over-regularised"), finding("underfitting")]) == []
 
 
 def test_the_fix_is_the_change_that_helped():

@@ -12,6 +12,7 @@ from test_doctor_trials import ILL, plane
 from chainrule.doctor.examine import examine_case
 from chainrule.doctor.records import Finding, Fix, Report, Trial
 from chainrule.doctor.repair import Proof, judged, proposals, repair
+from chainrule.doctor.together import OTHERS
 from chainrule.nn.losses import BinaryCrossEntropy
 from chainrule.nn.penalties import Penalty
 from chainrule.train import Course
@@ -65,6 +66,19 @@ def test_the_case_keeps_its_rows():
     assert mended.kept == ("no-penalty",)
     assert mended.case.rows is case.rows
     assert mended.case.validation is None
+
+
+def test_remedies_that_help_together_alone_are_tried_together():
+    case = plane(course=Course(40, 1e-6), penalty=Penalty(l2=1.0))
+    both = [
+        replace(finding, trials=(replace(finding.trials[0], before=OTHERS), *finding.trials[1:]))
+        for finding in (ill("over-regularised", "no-penalty"), ill("learning-rate-too-low", "usual-rate"))
+    ]
+    mended = repair(case, report(case, *both))
+    assert mended.tries[0].change == "no-penalty + usual-rate"
+    assert mended.kept[:2] == ("no-penalty", "usual-rate")
+    assert mended.case.recipe.penalty == Penalty()
+    assert mended.case.course.learning_rate >= 1e-3
 
 
 def test_proposals_come_in_order_of_proof():

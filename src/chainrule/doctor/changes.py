@@ -5,7 +5,7 @@ In: a case. Out: the case with one thing changed, or None where there is nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -35,6 +35,7 @@ from chainrule.doctor.redesign import (
     with_recipe,
 )
 from chainrule.engines import Rows
+from chainrule.errors import InvalidValueError
 from chainrule.nn.losses import BinaryCrossEntropy, MeanSquared, SoftmaxCrossEntropy
 from chainrule.nn.optimizers import AdaGrad, Adam, AdamW, ClassicalMomentum, Nesterov, RMSProp
 from chainrule.nn.penalties import ClipNorm, Penalty
@@ -266,6 +267,30 @@ CHANGES: Mapping[str, Change] = {
     "fewer-layers": fewer_layers,
 }
 """Every change by name, in the order of the causes that they take away."""
+
+JOINED = " + "
+"""What stands between the names of changes that are made one after the other."""
+
+
+def changed(case: Case, change: str) -> Case | None:
+    """The case after a change, or after several; None where one of them is none, changes nothing or cannot be made."""
+    new: Case | None = case
+    try:
+        for name in change.split(JOINED) if change else ():
+            new = CHANGES[name](new) if new is not None and name in CHANGES else None
+    except InvalidValueError:
+        return None
+    return new
+
+
+def chain(case: Case, names: Sequence[str]) -> list[str]:
+    """Those of several changes that change something after the others before them."""
+    kept: list[str] = []
+    for name in names:
+        if changed(case, JOINED.join([*kept, name])) is not None:
+            kept.append(name)
+    return kept
+
 
 REMOVES = frozenset({
     "standardise-inputs", "standardise-targets", "class-weights", "matching-loss", "no-output-activation",

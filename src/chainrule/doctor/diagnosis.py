@@ -19,8 +19,9 @@ from chainrule.doctor.found import found, percent, places, repair
 from chainrule.doctor.judging import codes as codes_of
 from chainrule.doctor.judging import error_of_mean
 from chainrule.doctor.records import SEVERITIES, SYMPTOMS, Case, Finding, Fix, Trace, Trial
-from chainrule.doctor.remedies import ALWAYS, DATA, EVIDENCE, FACTS, OUTCOMES, REMEDIES, SCREEN, WEAK
+from chainrule.doctor.remedies import ALWAYS, CERTAIN, DATA, EVIDENCE, FACTS, OUTCOMES, REMEDIES, SAFE, SCREEN, WEAK
 from chainrule.doctor.thresholds import USUAL
+from chainrule.doctor.together import OTHERS, together
 from chainrule.doctor.trials import Laboratory
 from chainrule.nn.layers import BatchNorm, Dense, LayerNorm
 from chainrule.nn.losses import LOSSES
@@ -65,7 +66,8 @@ class Bench:
 
         A second peculiarity may show only when the first is out of the way, so those that no trial bore out are asked too.
         """
-        base = next((trial.change for trial in first.trials if trial.helped), "")
+        known = first.fix.change if first.confirmed is None and first.fix.change in SAFE else ""
+        base = next((trial.change for trial in first.trials if trial.helped), known)
         own = [trial for trial in finding.trials if trial.change in REMOVES and trial.change != base]
         if self.lab is None or not base or not own:
             return None
@@ -106,6 +108,9 @@ def diagnose(case: Case, trace: Trace, suspicions: Iterable[Finding], lab: Labor
     known = merged([*([] if harmed else _without_bias(case)), *suspicions, *_own_loss(case, harmed)])
     tried = [bench.try_all(f) if f.severity != "info" or f.symptom in ALWAYS else f for f in known]
     judged = [_gated(f, harmed, lab is not None) for f in tried]
+    if lab is not None and harmed and not any(f.confirmed for f in judged):
+        joint = together(lab, [f for f in tried if f.severity != "info"])
+        judged = merged([*(replace(f, severity="critical") for f in joint), *judged])
     confirmed = [f for f in judged if f.confirmed]
     if lab is not None and _poor(lab) and not any(_gain(f) >= USUAL.comparable and _early(f) for f in confirmed):
         judged = merged([*_screened(bench, harmed, judged), *judged])
@@ -307,16 +312,39 @@ def _ordered(findings: Sequence[Finding], bench: Bench) -> list[Finding]:
     primary = min(strong or ill, key=lambda f: (not _peculiar(f), rank(f)))
     if primary.symptom in EVIDENCE:
         return [*sorted(ill, key=rank), *sorted(infos, key=rank)]
-    others = {f.symptom: bench.second(primary, f) for f in sorted(findings, key=rank) if f is not primary}
-    apart = [f for f in ill if f is not primary and f.symptom in EVIDENCE] + [
-        f for f in others.values() if f is not None
-    ]
+    apart = [f for f in ill if f is not primary and f.symptom in EVIDENCE] + _beside(primary, findings, bench)
     kept = {f.symptom for f in apart}
     follows = tuple(f.symptom for f in sorted(ill, key=rank) if f is not primary and f.symptom not in kept)
     infos = [f for f in infos if f.symptom not in kept]
     ruled = tuple(f.symptom for f in infos if f.confirmed is False)
     primary = replace(primary, explains=follows, ruled_out=ruled, fix=_proven(primary, bench.lab))
     return [primary, *sorted(apart, key=rank), *sorted(infos, key=rank)]
+
+
+def _beside(primary: Finding, findings: Sequence[Finding], bench: Bench) -> list[Finding]:
+    """Causes beside the primary: certain ones, those borne out together with it, those whose remedies help on top of its.
+
+    Of findings with one remedy the first stands for the others.
+    """
+    bench.money = max(bench.money, USUAL.trial_budget / 3)
+    others = [f for f in sorted(findings, key=rank) if f is not primary and f.symptom not in EVIDENCE]
+    found = [
+        f
+        for f in others
+        if _joint(f) or (f.symptom in CERTAIN and f.severity != "info" and primary.symptom not in CERTAIN)
+    ]
+    taken = {f.trials[0].change for f in (primary, *found) if f.trials and f.trials[0].helped}
+    for finding in others:
+        second = None if finding in found else bench.second(primary, finding)
+        if second is not None and second.trials[0].change not in taken:
+            found.append(second)
+            taken.add(second.trials[0].change)
+    return found
+
+
+def _joint(finding: Finding) -> bool:
+    """Whether it was borne out together with others, and so is a cause beside them."""
+    return any(trial.before == OTHERS for trial in finding.trials)
 
 
 def _peculiar(finding: Finding) -> bool:

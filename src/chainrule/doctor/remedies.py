@@ -93,6 +93,9 @@ FACTS = frozenset({
 })  # fmt: skip
 """Findings that are their own evidence: a measurement or a count, where no remedy could be tried."""
 
+CERTAIN = frozenset({"nan-input", "label-conflict", "constant-output", "wrong-gradient", "sample-mixing"})
+"""Facts that no other cause explains."""
+
 EVIDENCE = frozenset({
     "duplicate-rows-across-split", "statistics-leakage", "suspicious-validation", "no-validation", "stopped-too-early",
 })  # fmt: skip

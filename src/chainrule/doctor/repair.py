@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from chainrule.doctor.changes import CHANGES
+from chainrule.doctor.changes import JOINED, changed
 from chainrule.doctor.judging import codes
 from chainrule.doctor.outcomes import balanced, cost, held_out, train_and_judge
 from chainrule.doctor.records import Case, Report
 from chainrule.doctor.remedies import REMEDIES, SAFE, UNTRIED
 from chainrule.doctor.thresholds import USUAL
-from chainrule.errors import InvalidValueError
+from chainrule.doctor.together import OTHERS
 
 SEEDS = 3
 """Trainings from as many seeds decide whether a remedy is kept."""
@@ -62,7 +62,7 @@ class Mended:
     @property
     def kept(self) -> tuple[str, ...]:
         """Names of the changes in force."""
-        return tuple(each.change for each in self.tries if each.kept)
+        return tuple(change for each in self.tries if each.kept for change in each.change.split(JOINED))
 
     @property
     def log(self) -> tuple[str, ...]:
@@ -86,7 +86,7 @@ def repair(case: Case, report: Report, *, most: int = 6) -> Mended:
     for symptom, change, safe in proposals(report):
         if len(tries) >= most or symptom in done or any(each.change == change for each in tries):
             continue
-        new = _changed(case, change)
+        new = changed(case, change)
         if new is None:
             continue
         tries.append(proof.try_out(case, new, symptom, change, safe))
@@ -97,11 +97,14 @@ def repair(case: Case, report: Report, *, most: int = 6) -> Mended:
 
 
 def proposals(report: Report) -> Iterator[tuple[str, str, bool]]:
-    """Symptom, change, whether it is safe: what a trial bore out first, then other remedies of findings that matter."""
+    """Symptom, change, whether it is safe: what trials bore out, together or alone, then other remedies of what matters."""
     ill = [finding for finding in report.findings if finding.severity != "info"]
     for finding in report.findings:
         if finding.fix.safe and finding.fix.change:
             yield finding.symptom, finding.fix.change, True
+    joint = {trial.change: finding for finding in ill for trial in finding.trials if trial.before == OTHERS}
+    if len(joint) > 1:
+        yield ill[0].symptom, JOINED.join(joint), joint.keys() <= SAFE
     for finding in ill:
         for trial in sorted(finding.trials, key=lambda trial: -trial.gain):
             if trial.helped:
@@ -171,10 +174,3 @@ class Proof:
             counted = codes(case.rows) is not None and not weighted
             self.known[key] = float((verdict.mistakes > 0).mean() if counted else verdict.mistakes.mean())
         return self.known[key]
-
-
-def _changed(case: Case, change: str) -> Case | None:
-    try:
-        return CHANGES[change](case) if change in CHANGES else None
-    except InvalidValueError:
-        return None

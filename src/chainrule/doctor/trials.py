@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.changes import CHANGES, REMOVES
+from chainrule.doctor.changes import JOINED, REMOVES, changed
 from chainrule.doctor.judging import Verdict, better, codes, error_of_mean, judge_state
 from chainrule.doctor.outcomes import (
     Outcome,
@@ -75,14 +75,12 @@ class Laboratory:
             case = replace(case, start=None) if self.case.start is not None else case
         if not change and not again and self.whole and limit >= case.course.epochs:
             return self.actual
+        new = changed(case, change)
+        if new is None:
+            return None
+        own = max(1, min(new.course.epochs, _scaled(limit, change)))
         try:
-            changed: Case | None = case
-            for name in change.split(" + ") if change else ():
-                changed = None if changed is None else CHANGES[name](changed)
-            if changed is None:
-                return None
-            own = max(1, min(changed.course.epochs, _scaled(limit, change)))
-            return train_and_judge(replace(changed, course=replace(changed.course, epochs=own)))
+            return train_and_judge(replace(new, course=replace(new.course, epochs=own)))
         except InvalidValueError:
             return None
 
@@ -142,11 +140,17 @@ class Laboratory:
 
     def adds(self, first: str, second: str) -> bool:
         """Whether a second change helps where the first is already made, from both seeds."""
-        for again in (0, 1):
-            old, new = self.outcome(first, again), self.outcome(f"{first} + {second}", again)
-            if old is None or new is None or not self._better(second, old, new, False)[0]:
-                return False
-        return True
+        return all(self.improves(first, f"{first}{JOINED}{second}", again) for again in (0, 1))
+
+    def improves(self, old: str, new: str, again: int) -> bool:
+        """Whether the training under some changes is better than under others, by as much as counts without suspicion."""
+        before, after = self.outcome(old, again), self.outcome(new, again)
+        if before is None or after is None:
+            return False
+        units = OTHER_UNITS & (set(old.split(JOINED)) ^ set(new.split(JOINED)))
+        weighted = "class-weights" in units
+        one, other = (balanced(self.case, each) if weighted else each.held_out for each in (before, after))
+        return better(one, other, not units, weighted=weighted)[0]
 
     def made(self, change: str) -> bool:
         """Whether the change was tried before."""
