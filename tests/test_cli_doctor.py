@@ -85,6 +85,21 @@ def test_fix_says_the_line_that_is_better(chainrule):
     assert code == (0 if told["verdict"] == "healthy" else 1)
 
 
+def test_two_causes_that_hide_one_another_are_told_and_mended(chainrule):
+    two = ("digits", "--lr", 1e-7, "--alpha", 3, "--epochs", 20)
+    code, out, _ = chainrule("doctor", *two)
+    assert code == 1
+    tried = [line.split("tried")[1].split("; ") for line in out.splitlines() if line.startswith("  tried")]
+    assert [words[0].strip() for words in tried] == [
+        "no-penalty: helps beside the other changes",
+        "usual-rate: helps beside the other changes",
+    ]
+    assert "no-penalty: does not help alone" in tried[0]
+    line = json.loads(chainrule("doctor", *two, "--fix", "--json")[1])["line"]
+    assert "--alpha" not in line
+    assert "1e-07" not in line
+
+
 def test_a_run_folder_is_examined_with_its_own_settings_and_those_typed_now(chainrule):
     chainrule("train", *SICK, "--out", "run")
     before = {path: path.read_bytes() for path in Path("run").iterdir()}

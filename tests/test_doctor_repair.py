@@ -10,9 +10,8 @@ import pytest
 from test_doctor_trials import ILL, plane
 
 from chainrule.doctor.examine import examine_case
-from chainrule.doctor.records import Finding, Fix, Report, Trial
+from chainrule.doctor.records import OTHERS, Finding, Fix, Report, Trial
 from chainrule.doctor.repair import Proof, judged, proposals, repair
-from chainrule.doctor.together import OTHERS
 from chainrule.nn.losses import BinaryCrossEntropy
 from chainrule.nn.penalties import Penalty
 from chainrule.train import Course

@@ -21,7 +21,7 @@ from chainrule.doctor.judging import error_of_mean
 from chainrule.doctor.records import SEVERITIES, SYMPTOMS, Case, Finding, Fix, Trace, Trial
 from chainrule.doctor.remedies import ALWAYS, CERTAIN, DATA, EVIDENCE, FACTS, OUTCOMES, REMEDIES, SAFE, SCREEN, WEAK
 from chainrule.doctor.thresholds import USUAL
-from chainrule.doctor.together import OTHERS, together
+from chainrule.doctor.together import together
 from chainrule.doctor.trials import Laboratory
 from chainrule.nn.layers import BatchNorm, Dense, LayerNorm
 from chainrule.nn.losses import LOSSES
@@ -344,7 +344,7 @@ def _beside(primary: Finding, findings: Sequence[Finding], bench: Bench) -> list
 
 def _joint(finding: Finding) -> bool:
     """Whether it was borne out together with others, and so is a cause beside them."""
-    return any(trial.before == OTHERS for trial in finding.trials)
+    return any(trial.joint for trial in finding.trials)
 
 
 def _peculiar(finding: Finding) -> bool:

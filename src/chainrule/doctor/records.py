@@ -135,6 +135,10 @@ class Trace:
     planned: int = 0
 
 
+OTHERS = "with the other changes alone"
+"""What a training is called where several changes are needed, and all but one are made."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """The same training with one thing changed: losses on the same held-out rows, in inference, without and with it.
@@ -151,6 +155,11 @@ class Trial:
     gain: float
     steps_before: int = 0
     before: str = "as it was"
+
+    @property
+    def joint(self) -> bool:
+        """Whether other changes were made as well, with it and without it."""
+        return self.before == OTHERS
 
 
 @dataclass(frozen=True)

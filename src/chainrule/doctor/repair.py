@@ -17,7 +17,6 @@ from chainrule.doctor.outcomes import balanced, cost, held_out, train_and_judge
 from chainrule.doctor.records import Case, Report
 from chainrule.doctor.remedies import REMEDIES, SAFE, UNTRIED
 from chainrule.doctor.thresholds import USUAL
-from chainrule.doctor.together import OTHERS
 
 SEEDS = 3
 """Trainings from as many seeds decide whether a remedy is kept."""
@@ -102,7 +101,7 @@ def proposals(report: Report) -> Iterator[tuple[str, str, bool]]:
     for finding in report.findings:
         if finding.fix.safe and finding.fix.change:
             yield finding.symptom, finding.fix.change, True
-    joint = {trial.change: finding for finding in ill for trial in finding.trials if trial.before == OTHERS}
+    joint = {trial.change: finding for finding in ill for trial in finding.trials if trial.joint}
     if len(joint) > 1:
         yield ill[0].symptom, JOINED.join(joint), joint.keys() <= SAFE
     for finding in ill:

@@ -10,13 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from chainrule.doctor.changes import CHANGES, JOINED, REMOVES, chain
-from chainrule.doctor.records import Finding, Trial
+from chainrule.doctor.records import OTHERS, Finding, Trial
 from chainrule.doctor.remedies import REMEDIES
 from chainrule.doctor.thresholds import USUAL
 from chainrule.doctor.trials import Laboratory
-
-OTHERS = "with the other changes alone"
-"""What the training is called that a joint trial compares with."""
 
 _OF_PACE = ("learning-rate-too-high", "learning-rate-too-low")
 _LENDS = frozenset({"longer", "larger-batch"})
