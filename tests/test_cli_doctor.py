@@ -91,10 +91,10 @@ def test_two_causes_that_hide_one_another_are_told_and_mended(chainrule):
     assert code == 1
     tried = [line.split("tried")[1].split("; ") for line in out.splitlines() if line.startswith("  tried")]
     assert [words[0].strip() for words in tried] == [
-        "no-penalty: helps beside the other changes",
-        "usual-rate: helps beside the other changes",
+        "no-penalty beside the other changes: helps",
+        "usual-rate beside the other changes: helps",
     ]
-    assert "no-penalty: does not help alone" in tried[0]
+    assert "no-penalty: does not help" in tried[0]
     line = json.loads(chainrule("doctor", *two, "--fix", "--json")[1])["line"]
     assert "--alpha" not in line
     assert "1e-07" not in line

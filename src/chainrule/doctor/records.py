@@ -161,6 +161,11 @@ class Trial:
         """Whether other changes were made as well, with it and without it."""
         return self.before == OTHERS
 
+    @property
+    def name(self) -> str:
+        """The change in words: "no-penalty", or "no-penalty beside the other changes"."""
+        return f"{self.change} beside the other changes" if self.joint else self.change
+
 
 @dataclass(frozen=True)
 class Fix:

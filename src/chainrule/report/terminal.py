@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chainrule.arrays import Array
-from chainrule.doctor.records import Finding, Report, Trial
+from chainrule.doctor.records import Finding, Report
 
 MOST_CLASSES = 12
 """Confusion tables of more classes than this no longer fit a terminal."""
@@ -92,19 +92,13 @@ def card(finding: Finding) -> Any:
         "": finding.meaning,
         "measured": finding.measured,
         "usual": finding.usual,
-        "tried": _tried(finding.trials),
+        "tried": "; ".join(f"{t.name}: {'helps' if t.helped else 'does not help'}" for t in finding.trials),
         "ruled out": ", ".join(finding.ruled_out),
         "explains": ", ".join(finding.explains),
         "fix": "  ".join(filter(None, (finding.fix.text, finding.fix.code, finding.fix.flag))),
     }
     lines += [Text.assemble("  ", (f"{name:9} " if name else "", "dim"), text) for name, text in told.items() if text]
     return Text("\n").join(lines)
-
-
-def _tried(trials: Sequence[Trial]) -> str:
-    joint = any(trial.joint for trial in trials)
-    where = {True: " beside the other changes", False: " alone" if joint else ""}
-    return "; ".join(f"{t.change}: {'helps' if t.helped else 'does not help'}{where[t.joint]}" for t in trials)
 
 
 def _box() -> Any:

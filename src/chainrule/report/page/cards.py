@@ -79,7 +79,7 @@ def ranges(numbers: Sequence[int]) -> str:
 
 def _confirmed(finding: Finding) -> str:
     words = {True: "confirmed", False: "not confirmed", None: ""}[finding.confirmed]
-    gains = [f"{trial.change}: {gained(trial)}" for trial in finding.trials]
+    gains = [f"{trial.name}: {gained(trial)}" for trial in finding.trials]
     return "; ".join(filter(None, (words, *gains)))
 
 
@@ -98,10 +98,15 @@ def gained(trial: Trial) -> str:
 def trial_curves(trial: Trial) -> Html:
     """The losses of a trial without and with its change, on the same rows."""
     return lines(
-        f"Trial “{trial.change}”: losses on the same held-out rows",
+        f"Trial “{trial.name}”: losses on the same held-out rows",
         [
             Line(trial.before, _steps(trial.unchanged, trial.steps_before or trial.steps), trial.unchanged, look=1),
-            Line(f"with {trial.change}", _steps(trial.changed, trial.steps), trial.changed, look=0),
+            Line(
+                f"with {trial.change}{' too' if trial.joint else ''}",
+                _steps(trial.changed, trial.steps),
+                trial.changed,
+                look=0,
+            ),
         ],
         x="step",
         y="loss",
