@@ -87,8 +87,9 @@ def test_fix_says_the_line_that_is_better(chainrule):
 
 def test_two_causes_that_hide_one_another_are_told_and_mended(chainrule):
     two = ("digits", "--lr", 1e-7, "--alpha", 3, "--epochs", 20)
-    code, out, _ = chainrule("doctor", *two)
+    code, out, _ = chainrule("doctor", *two, "--out", "page.html")
     assert code == 1
+    assert "no-penalty beside the other changes: takes away" in Path("page.html").read_text()
     tried = [line.split("tried")[1].split("; ") for line in out.splitlines() if line.startswith("  tried")]
     assert [words[0].strip() for words in tried] == [
         "no-penalty beside the other changes: helps",
