@@ -3,7 +3,7 @@
 In: small networks with known outputs, gradients and losses. Out: readings, baselines, verdicts, traces.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -199,6 +199,23 @@ def test_a_verdict_is_one_for_a_constant_and_zero_for_the_truth():
     assert (truth.loss, truth.mistake) == (pytest.approx(0.0, abs=1e-12), 0.0)
     broken = judge(recipe, np.full((6, 3), np.nan), rows, rows)
     assert (broken.loss, broken.mistake) == (USUAL.worst_share, 2.0)
+
+
+@dataclass(frozen=True)
+class Cut(SoftmaxCrossEntropy):
+    """A loss of the user's own that takes logits for probabilities and cuts them off at 1."""
+
+    def predict(self, xp, Z):
+        return xp.clip(Z, 0.0, 1.0)
+
+
+def test_a_loss_of_ones_own_is_judged_by_what_it_predicts():
+    recipe = Recipe(Net(1, [Dense(3)]), Cut(), dtype="float64")
+    rows = Rows.of(recipe, np.zeros((3, 1)), np.array([0, 1, 2]))
+    Z = np.array([[1.0, 2.0, 3.0], [0.5, 3.0, 1.5], [2.0, 3.0, 4.0]])
+    assert judge(recipe, Z, rows, rows).mistakes.tolist() == [0.0, 0.0, 1.5]
+    known = replace(recipe, loss=SoftmaxCrossEntropy())
+    assert judge(known, Z, rows, rows).mistakes.tolist() == [1.5, 0.0, 0.0]
 
 
 def test_codes_are_found_in_every_form_of_classes():

@@ -139,11 +139,15 @@ def codes(rows: Rows) -> Array | None:
 
 
 def said(recipe: Recipe, Z: Array) -> Array:
-    """Classes (n) that logits say: the largest, or whether the prediction is above one half."""
-    if Z.shape[1] > 1:
+    """Classes (n) that are predicted: the largest, or whether the prediction is above one half.
+
+    The links of the library's own losses keep the order of logits, where a loss written by hand may cut them off.
+    """
+    if Z.shape[1] > 1 and type(recipe.loss) in LOSSES.values():
         return np.argmax(Z, axis=1)
     with np.errstate(all="ignore"):
-        return (np.asarray(recipe.loss.predict(np, Z))[:, 0] > 0.5).astype(np.int64)
+        P = np.asarray(recipe.loss.predict(np, Z))
+    return np.argmax(P, axis=1) if P.shape[1] > 1 else (P[:, 0] > 0.5).astype(np.int64)
 
 
 def _mistakes(recipe: Recipe, Z: Array, train: Rows, rows: Rows) -> Array:
