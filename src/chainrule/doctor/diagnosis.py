@@ -276,25 +276,24 @@ def _screened(bench: Bench, harmed: bool, known: Sequence[Finding]) -> list[Find
     """Causes that only a trial shows: everything usual is tried once; what helps most gives its name."""
     assert bench.lab is not None
     bench.money = max(bench.money, USUAL.trial_budget / 3)
-    helpful = [(name, trial) for name in SCREEN if (trial := bench.trial(name)) is not None and trial.helped]
-    new = []
-    for name, trial in helpful:
-        if any(name == t.change for f in known for t in f.trials if f.confirmed):
-            continue
-        new.append(
-            found(
-                SCREEN[name],
-                "critical" if harmed else "warning",
-                f"The change {name!r} makes this training much better",
-                meaning="No single measurement stands out, but the same training from the same seeds does better with it.",
-                measured=f"it takes away {100 * trial.gain:.0f} % of what was wrong on held-out rows, from two seeds",
-                usual="nothing usual helps a sound training by that much",
-                fix=repair(f"Make the change {name!r}.", change=name),
-                gain=trial.gain,
-            )
-        )
-        new[-1] = replace(new[-1], confirmed=True, trials=(trial,))
-    return new
+    borne_out = {trial.change for finding in known if finding.confirmed for trial in finding.trials}
+    trials = [trial for name in SCREEN if (trial := bench.trial(name)) is not None]
+    return [_shown(trial, harmed) for trial in trials if trial.helped and trial.change not in borne_out]
+
+
+def _shown(trial: Trial, harmed: bool) -> Finding:
+    """What a trial alone shows, as a finding."""
+    finding = found(
+        SCREEN[trial.change],
+        "critical" if harmed else "warning",
+        f"The change {trial.change!r} makes this training much better",
+        meaning="No single measurement stands out, but the same training from the same seeds does better with it.",
+        measured=f"it takes away {100 * trial.gain:.0f} % of what was wrong on held-out rows, from two seeds",
+        usual="nothing usual helps a sound training by that much",
+        fix=repair(f"Make the change {trial.change!r}.", change=trial.change),
+        gain=trial.gain,
+    )
+    return replace(finding, confirmed=True, trials=(trial,))
 
 
 def _ordered(findings: Sequence[Finding], bench: Bench) -> list[Finding]:
@@ -328,18 +327,18 @@ def _beside(primary: Finding, findings: Sequence[Finding], bench: Bench) -> list
     """
     bench.money = max(bench.money, USUAL.trial_budget / 3)
     others = [f for f in sorted(findings, key=rank) if f is not primary and f.symptom not in EVIDENCE]
-    found = [
+    beside = [
         f
         for f in others
         if _joint(f) or (f.symptom in CERTAIN and f.severity != "info" and primary.symptom not in CERTAIN)
     ]
-    taken = {f.trials[0].change for f in (primary, *found) if f.trials and f.trials[0].helped}
+    taken = {f.trials[0].change for f in (primary, *beside) if f.trials and f.trials[0].helped}
     for finding in others:
-        second = None if finding in found else bench.second(primary, finding)
+        second = None if finding in beside else bench.second(primary, finding)
         if second is not None and second.trials[0].change not in taken:
-            found.append(second)
+            beside.append(second)
             taken.add(second.trials[0].change)
-    return found
+    return beside
 
 
 def _joint(finding: Finding) -> bool:

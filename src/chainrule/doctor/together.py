@@ -32,15 +32,15 @@ def together(lab: Laboratory, suspicions: Sequence[Finding]) -> list[Finding]:
     new = lab.outcome(whole) if len(names) > 1 else None
     if new is None or not all(lab.improves("", whole, again) for again in (0, 1)):
         return []
-    found = []
+    proven = []
     for name in names:
         rest = JOINED.join(other for other in names if other != name)
         old = lab.outcome(rest)
         if old is not None and all(lab.improves(rest, whole, again) for again in (0, 1)):
             gain = 1.0 - new.held_out.mistake / max(old.held_out.mistake, 1e-12)
             trial = Trial(name, new.steps, old.curve, new.curve, True, gain, old.steps, OTHERS)
-            found.append(replace(taken[name], confirmed=True, trials=(trial, *taken[name].trials)))
-    return found if len(found) > 1 else []
+            proven.append(replace(taken[name], confirmed=True, trials=(trial, *taken[name].trials)))
+    return proven if len(proven) > 1 else []
 
 
 def _remedies(lab: Laboratory, suspicions: Sequence[Finding]) -> dict[str, Finding]:
