@@ -55,6 +55,11 @@ def test_a_sick_training_has_exit_code_one_and_names_the_cause(chainrule):
     assert {finding["symptom"] for finding in told["findings"]} <= set(SYMPTOMS)
 
 
+def test_what_could_not_be_looked_at_is_told(chainrule):
+    _, out, _ = chainrule("doctor", *small("iris", "--lr", 0.02, "--epochs", 10))
+    assert "could not look: loss-metric-disagreement: needs twenty epochs" in out
+
+
 def test_a_sound_training_has_exit_code_zero_and_leaves_a_page(chainrule):
     code, out, _ = chainrule("doctor", *small("iris", "--lr", 0.02, "--epochs", 60, "--out", "page.html"))
     assert code == 0, out

@@ -112,7 +112,7 @@ def _cure(source: str, wanted: o.Wanted, cure: Cure | None) -> dict[str, Any]:
 def _show(source: str, wanted: o.Wanted, report: Report, cure: Cure | None) -> None:
     out = o.console()
     tell(out, report)
-    for line in (*report.unable, *report.notes):
+    for line in (*(f"could not look: {reason}" for reason in report.unable), *report.notes):
         out.print(line, markup=False)
     if cure is not None and cure.wanted != wanted:
         out.print(f"better: {command_line(source, cure.wanted)}", markup=False)
