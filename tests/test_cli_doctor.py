@@ -101,6 +101,7 @@ def test_two_causes_that_hide_one_another_are_told_and_mended(chainrule):
         "usual-rate beside the other changes: helps",
     ]
     assert "no-penalty: does not help" in tried[0]
+    assert "Raise it.  learning_rate=0.001  --lr 0.001" in out
     line = json.loads(chainrule("doctor", *two, "--fix", "--json")[1])["line"]
     assert "--alpha" not in line
     assert "1e-07" not in line

@@ -328,13 +328,14 @@ def _beside(primary: Finding, findings: Sequence[Finding], bench: Bench) -> list
     bench.money = max(bench.money, USUAL.trial_budget / 3)
     others = [f for f in sorted(findings, key=rank) if f is not primary and f.symptom not in EVIDENCE]
     beside = [
-        f
+        replace(f, fix=_proven(f, bench.lab)) if _joint(f) else f
         for f in others
         if _joint(f) or (f.symptom in CERTAIN and f.severity != "info" and primary.symptom not in CERTAIN)
     ]
+    told = {f.symptom for f in beside}
     taken = {f.trials[0].change for f in (primary, *beside) if f.trials and f.trials[0].helped}
     for finding in others:
-        second = None if finding in beside else bench.second(primary, finding)
+        second = None if finding.symptom in told else bench.second(primary, finding)
         if second is not None and second.trials[0].change not in taken:
             beside.append(second)
             taken.add(second.trials[0].change)
