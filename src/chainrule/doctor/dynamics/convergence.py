@@ -236,6 +236,6 @@ def no_validation(case: Case, trace: Trace | None) -> Finding | None:
         meaning="Nothing tells whether the network works on rows that it has not seen.",
         measured=f"{len(case.rows)} training rows, no validation rows",
         usual="10 to 20 % held out",
-        fix=repair("Hold some rows out.", "validation=(X_held, y_held)", "--validation 0.2", safe=True),
+        fix=repair("Hold some rows out.", "validation=(X_held, y_held)", "--validation-fraction 0.2", safe=True),
         rows=len(case.rows),
     )

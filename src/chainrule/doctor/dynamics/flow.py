@@ -65,7 +65,7 @@ def vanishing_gradient(case: Case, trace: Trace | None) -> Finding | None:
         fix=repair(
             "Use relu with He's initialisation, or batch norm, or fewer layers.",
             'stack(inputs, hidden, outputs, norm="batch")',
-            "--norm batch",
+            "--batch-norm",
             change="relu" if flat else "batch-norm",
         ),
         layer=_hidden(case)[0],
@@ -98,7 +98,7 @@ def exploding_gradient(case: Case, trace: Trace | None) -> Finding | None:
         meaning="A few steps throw the weights so far that what was learned is lost.",
         measured=f"first hidden layer's gradient {largest:.2g} times the last's; {spikes} steps over ten times the median",
         usual="0.1 to 10; no jumps",
-        fix=repair("Clip the gradient, or use batch norm.", "clip=ClipNorm(1.0)", "--clip 1", change="clip"),
+        fix=repair("Clip the gradient, or use batch norm.", "clip=ClipNorm(1.0)", "--clip-norm 1", change="clip"),
         layer=(_hidden(case) or [0])[0],
         ratio=largest,
         spikes=spikes,
@@ -189,7 +189,7 @@ def activation_drift(case: Case, trace: Trace | None) -> Finding | None:
         meaning="The layers behind are fed numbers of another size than they were drawn for.",
         measured=f"layer {worst}: {far[worst]:.2g} times as large as at the start",
         usual="0.1 to 10 times",
-        fix=repair("Normalise inside the network.", 'stack(..., norm="batch")', "--norm batch", change="batch-norm"),
+        fix=repair("Normalise inside the network.", 'stack(..., norm="batch")', "--batch-norm", change="batch-norm"),
         layer=worst,
         drift=far[worst],
     )

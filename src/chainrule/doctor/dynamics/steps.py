@@ -221,7 +221,7 @@ def clipping_too_tight(case: Case, trace: Trace | None) -> Finding | None:
         meaning="Clipping is for rare outliers; here it sets the length of nearly every step.",
         measured=f"limit {clip.limit:g}; median gradient {np.median(norms):.3g}",
         usual="a limit near the 90th percentile of the gradient norms",
-        fix=repair("Raise the limit.", f"clip=ClipNorm({suitable:.2g})", f"--clip {suitable:.2g}", change="no-clip"),
+        fix=repair("Raise the limit.", f"clip=ClipNorm({suitable:.2g})", f"--clip-norm {suitable:.2g}", change="no-clip"),
         share=share,
         limit=clip.limit,
         median=float(np.median(norms)),
@@ -243,7 +243,7 @@ def batch_too_small(case: Case, trace: Trace | None) -> Finding | None:
         meaning="The gradient of so few rows says little of all the others, at this learning rate.",
         measured=f"the loss varies by {percent(spread)} of its level from step to step",
         usual="16 to 256 rows",
-        fix=repair("Take larger batches.", "batch_size=32", "--batch 32", change="larger-batch"),
+        fix=repair("Take larger batches.", "batch_size=32", "--batch-size 32", change="larger-batch"),
         batch_size=size,
         spread=spread,
     )
@@ -263,7 +263,7 @@ def batch_too_large(case: Case, trace: Trace | None) -> Finding | None:
         meaning="Each step is exact but there are few of them; smaller batches get further in the same epochs.",
         measured=f"{case.recipe.batch_size} of {len(case.rows)} rows in a batch, {total} updates in all",
         usual="16 to 256 rows in a batch",
-        fix=repair("Take smaller batches.", "batch_size=32", "--batch 32", change="smaller-batch"),
+        fix=repair("Take smaller batches.", "batch_size=32", "--batch-size 32", change="smaller-batch"),
         updates_per_epoch=updates,
         updates=total,
     )
@@ -284,7 +284,7 @@ def over_regularised(case: Case, trace: Trace | None) -> Finding | None:
         meaning="The weights are held near zero, so the network cannot say what it has seen.",
         measured=f"penalty's gradient is {ratio:.2g} times the data's; {percent(left(case, trace))} of the loss is left",
         usual="a small share",
-        fix=repair("Divide the penalty by ten, or leave it out.", "penalty=Penalty()", "--l2 0", change="no-penalty"),
+        fix=repair("Divide the penalty by ten, or leave it out.", "penalty=Penalty()", "--alpha 0", change="no-penalty"),
         ratio=ratio,
         left=left(case, trace),
     )
