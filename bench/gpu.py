@@ -156,7 +156,8 @@ def contenders(products: str) -> Iterator[Contender]:
 def ours(workload: Workload, products: str) -> Runner:
     """The JAX engine with its rows and state on the device."""
     from chainrule.engines.jax import JaxEngine
-    from chainrule.train.loop import Course, iterate
+    from chainrule.train.loop import iterate
+    from chainrule.train.problem import TrainConfig
 
     engine, recipe = JaxEngine(products), workload.recipe
     rows = Rows.of(recipe, *workload.data())
@@ -167,7 +168,7 @@ def ours(workload: Workload, products: str) -> Runner:
 
     def run(units: int) -> None:
         epochs = range(units * workload.epochs)
-        deque(iterate(session, recipe, rows, Course(done[0] + len(epochs), LEARNING_RATE)), maxlen=0)
+        deque(iterate(session, recipe, rows, TrainConfig(done[0] + len(epochs), LEARNING_RATE)), maxlen=0)
         done[0] += len(epochs)
 
     return Runner(run)

@@ -31,8 +31,8 @@ os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", "ab" * 32
 import numpy as np  # noqa: E402
 
 from chainrule.pipeline import Settings  # noqa: E402
-from chainrule.search import Plan, search  # noqa: E402
-from chainrule.search.question import Question, question  # noqa: E402
+from chainrule.search import SearchBudget, search  # noqa: E402
+from chainrule.search.spec import SearchSpec, plan_search  # noqa: E402
 
 SPACE: Mapping[str, Any] = {
     "learning_rate_init": {"low": 1e-4, "high": 1e-1, "log": True},
@@ -61,10 +61,10 @@ class Rate:
         return f"{took}: {hourly:,.0f} an hour{epochs}, best validation accuracy {self.best:.4f}"
 
 
-def asked() -> Question:
+def asked() -> SearchSpec:
     """Digits, split as all of them get them."""
     settings = Settings(max_iter=EPOCHS, n_iter_no_change=10)
-    return question("digits", SPACE, settings, Plan("tpe", 1))
+    return plan_search("digits", SPACE, settings, SearchBudget("tpe", 1))
 
 
 def arrays() -> tuple[Any, ...]:
@@ -86,7 +86,7 @@ def ours(method: str, trials: int, patience: int) -> Rate:
             seen.append(time.perf_counter() - began)
 
     with tempfile.TemporaryDirectory() as folder:
-        plan, settings = Plan(method, trials, seeds=1), Settings(max_iter=EPOCHS, n_iter_no_change=patience)
+        plan, settings = SearchBudget(method, trials, seeds=1), Settings(max_iter=EPOCHS, n_iter_no_change=patience)
         found = search("digits", SPACE, out=folder, plan=plan, settings=settings, workers=WORKERS, watch=watch)
     assert found.best is not None
     epochs = sum(trial.epochs for trial in found.trials)

@@ -31,7 +31,8 @@ from chainrule.data import Standardizer, load
 from chainrule.engines import Rows, choose
 from chainrule.nn.losses import SoftmaxCrossEntropy
 from chainrule.nn.step import Recipe
-from chainrule.train.loop import Course, iterate
+from chainrule.train.loop import iterate
+from chainrule.train.problem import TrainConfig
 
 WORK = Workload("mnist", "training", (784, 256, 128, 10), 128, 60_000, batch_norm=True, dropout=0.2)
 RATE, EPOCHS = 1e-3, 20
@@ -125,7 +126,7 @@ def ours(digits: Digits, seed: int, engine: str) -> Iterator[Callable[[], float]
     rows = Rows.of(recipe, digits.X, digits.y)
     session = choose(engine, recipe)[0].compile(recipe, rows)
     yield lambda: 0.0
-    for _ in iterate(session, recipe, rows, Course(EPOCHS, RATE)):
+    for _ in iterate(session, recipe, rows, TrainConfig(EPOCHS, RATE)):
         yield lambda: float((session.logits(digits.test).argmax(axis=1) == digits.wanted).mean())
 
 
@@ -162,11 +163,11 @@ def pytorch(digits: Digits, seed: int, variant: str) -> Iterator[Callable[[], fl
 def command_line(epochs: int, engine: str) -> float:
     """Seconds of the whole program: start, imports, reading, training, figures on all parts, files."""
     network = ["--hidden", "256,128", "--batch-norm", "--dropout", "0.2", "--batch-size", "128"]
-    course = ["--epochs", str(epochs), "--patience", "0", "--validation-fraction", "0", "--engine", engine, "--json"]
+    config = ["--epochs", str(epochs), "--patience", "0", "--validation-fraction", "0", "--engine", engine, "--json"]
     with tempfile.TemporaryDirectory() as folder:
         program = [sys.executable, "-c", "from chainrule.cli import main; main()", "train", "mnist"]
         began = time.perf_counter()
-        subprocess.run([*program, *network, *course, "--out", f"{folder}/run"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([*program, *network, *config, "--out", f"{folder}/run"], check=True, stdout=subprocess.DEVNULL)
         return time.perf_counter() - began
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Why: kernels read and write raw memory; the address and undefined-behaviour sanitizers watch every access in the tests.
+# Why: kernels read and write raw memory; the address and undefined-behavior sanitizers watch every access in the tests.
 # In: a compiler with sanitizers; CMake; PYTHON (default: python). Out: exit code 0 where all native tests pass under them.
 set -euo pipefail
 

@@ -29,7 +29,7 @@ struct Poll {
     void* context;
 };
 
-/// The vectors of a state: parameters, running statistics, and what is remembered (null where it is not): the optimiser's
+/// The vectors of a state: parameters, running statistics, and what is remembered (null where it is not): the optimizer's
 /// two, the sum of gradients, the running mean of the weights.
 struct Vectors {
     void* w;

@@ -6,10 +6,11 @@ from functools import cache
 import numpy as np
 
 from chainrule.data import Standardizer, load, three_way
-from chainrule.doctor.records import CannotLook, Case
+from chainrule.doctor.vocabulary.records import NotApplicable
 from chainrule.engines import Rows
 from chainrule.nn.net import Net
 from chainrule.pipeline import Settings, classification, regression
+from chainrule.train.problem import TrainingProblem
 
 
 @cache
@@ -25,10 +26,10 @@ def healthy(name, seed=0, **settings):
     def rows(part):
         return Rows.of(recipe, inputs.apply(part.X, chosen.dtype), target.encode(part.y))
 
-    return Case(
+    return TrainingProblem(
         recipe,
         rows(train),
-        chosen.course(),
+        chosen.config(),
         rows(parts.validation),
         feature_names=train.feature_names,
         classes=target.classes,
@@ -36,29 +37,29 @@ def healthy(name, seed=0, **settings):
     )
 
 
-def with_layers(case, *layers, **recipe):
+def with_layers(problem, *layers, **recipe):
     """The case with another network, and other pieces of the recipe."""
-    return replace(case, recipe=replace(case.recipe, net=Net(case.recipe.net.inputs, layers), **recipe))
+    return replace(problem, recipe=replace(problem.recipe, net=Net(problem.recipe.net.inputs, layers), **recipe))
 
 
-def with_recipe(case, **pieces):
-    return replace(case, recipe=replace(case.recipe, **pieces))
+def with_recipe(problem, **pieces):
+    return replace(problem, recipe=replace(problem.recipe, **pieces))
 
 
-def with_rows(case, X=None, Y=None, take=slice(None)):
+def with_rows(problem, X=None, Y=None, take=slice(None)):
     """The case with other training rows; held-out rows stay."""
-    X, Y = case.rows.X if X is None else X, case.rows.Y if Y is None else Y
+    X, Y = problem.rows.X if X is None else X, problem.rows.Y if Y is None else Y
     rows = Rows(np.asarray(X, np.float32)[take], Y[take], np.ones(len(X), np.float32)[take])
-    return replace(case, rows=rows)
+    return replace(problem, rows=rows)
 
 
-def alarms(case, rules, trace=None):
+def alarms(problem, rules, trace=None):
     """Warnings and critical findings by symptom; rules that cannot look are passed over."""
     found = {}
     for rule in rules:
         try:
-            finding = rule.call(case, trace)
-        except CannotLook:
+            finding = rule.call(problem, trace)
+        except NotApplicable:
             continue
         if finding is not None:
             assert finding.symptom == rule.symptom or rule.symptom.startswith("learning-rate")

@@ -7,13 +7,14 @@ import math
 
 import numpy as np
 
-from chainrule import stack
-from chainrule.doctor.records import Case, Finding, Fix, LayerReading, Reading, Report, Trace, Trial
+from chainrule import mlp
+from chainrule.doctor.vocabulary.records import Finding, Fix, LayerReading, Reading, Report, Trace, Trial
 from chainrule.engines import Rows
-from chainrule.nn.losses import MeanSquared, SoftmaxCrossEntropy
+from chainrule.nn.losses import MeanSquaredError, SoftmaxCrossEntropy
 from chainrule.nn.optimizers import Adam
 from chainrule.nn.step import Recipe
-from chainrule.train import Course, Epoch
+from chainrule.train import Epoch, TrainConfig
+from chainrule.train.problem import TrainingProblem
 
 HOSTILE = '<script>alert("x")</script>'
 """What a class, a column or a message may be called by someone who means harm, or who works with markup."""
@@ -50,12 +51,12 @@ def case(classes=("a", "b", "c"), inputs=64, names=None):
     X = rng.normal(size=(40, inputs))
     amounts = classes is None
     Y = rng.normal(size=(40, 1)) if amounts else np.arange(40) % len(classes)
-    net = stack(inputs, [8], 1 if amounts else len(classes))
-    recipe = Recipe(net, MeanSquared() if amounts else SoftmaxCrossEntropy(), Adam(), batch_size=10)
+    net = mlp(inputs, [8], 1 if amounts else len(classes))
+    recipe = Recipe(net, MeanSquaredError() if amounts else SoftmaxCrossEntropy(), Adam(), batch_size=10)
     rows = Rows.of(recipe, X, Y)
     labels = None if amounts else np.array(classes, dtype=object)
     named = tuple(names or (f"x{i}" for i in range(inputs)))
-    return Case(recipe, rows, Course(3, 1e-3), rows, feature_names=named, classes=labels)
+    return TrainingProblem(recipe, rows, TrainConfig(3, 1e-3), rows, feature_names=named, classes=labels)
 
 
 def trace(of, epochs=3):

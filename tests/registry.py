@@ -32,31 +32,31 @@ from chainrule.nn.losses import (
     LINKS,
     BinaryCrossEntropy,
     Huber,
-    MeanAbsolute,
-    MeanSquared,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    MultiSoftmaxCrossEntropy,
     Poisson,
     Quantile,
     SoftmaxCrossEntropy,
-    SoftmaxHeads,
 )
 from chainrule.nn.optimizers import (
-    Accumulated,
+    SGD,
     AdaGrad,
     Adam,
     AdamW,
-    ClassicalMomentum,
-    GradientDescent,
-    Momentum,
+    EmaMomentum,
+    GradientAccumulation,
     Nesterov,
     RMSProp,
+    SGDMomentum,
 )
 from chainrule.nn.penalties import ClipNorm, ClipValue, Penalty
 from chainrule.nn.schedules import (
+    ConstantSchedule,
     Cosine,
     CosineRestarts,
     Exponential,
-    Flat,
-    InverseTime,
+    InverseTimeDecay,
     OneCycle,
     ReduceOnPlateau,
     Step,
@@ -158,27 +158,27 @@ LOSS_SAMPLES: Mapping[str, tuple[LossSample, ...]] = {
         LossSample(SoftmaxCrossEntropy(), classes),
         LossSample(SoftmaxCrossEntropy(label_smoothing=0.1), classes),
     ),
-    "MeanSquared": _linked(MeanSquared),
-    "MeanAbsolute": _linked(MeanAbsolute),
+    "MeanSquaredError": _linked(MeanSquaredError),
+    "MeanAbsoluteError": _linked(MeanAbsoluteError),
     "Huber": _linked(lambda link: Huber(delta=0.4, link=link)),
     "Poisson": (LossSample(Poisson(), counts, bounded=False),),
     "Quantile": _linked(lambda link: Quantile(link=link)),
-    "SoftmaxHeads": (
-        LossSample(SoftmaxHeads((3,)), blocks(3)),
-        LossSample(SoftmaxHeads((2, 1), label_smoothing=0.1), blocks(2, 1)),
+    "MultiSoftmaxCrossEntropy": (
+        LossSample(MultiSoftmaxCrossEntropy((3,)), blocks(3)),
+        LossSample(MultiSoftmaxCrossEntropy((2, 1), label_smoothing=0.1), blocks(2, 1)),
     ),
 }
 
 OPTIMIZER_SAMPLES: Mapping[str, tuple[Any, ...]] = {
-    "GradientDescent": (GradientDescent(),),
-    "Momentum": (Momentum(), Momentum(beta=0.5)),
-    "ClassicalMomentum": (ClassicalMomentum(),),
+    "SGD": (SGD(),),
+    "EmaMomentum": (EmaMomentum(), EmaMomentum(beta=0.5)),
+    "SGDMomentum": (SGDMomentum(),),
     "Nesterov": (Nesterov(),),
     "RMSProp": (RMSProp(), RMSProp(rho=0.0, epsilon=1e-3)),
     "AdaGrad": (AdaGrad(),),
     "Adam": (Adam(), Adam(beta1=0.0, beta2=0.0)),
     "AdamW": (AdamW(), AdamW(weight_decay=0.0)),
-    "Accumulated": (Accumulated(Adam(), 2), Accumulated(GradientDescent(), 1)),
+    "GradientAccumulation": (GradientAccumulation(Adam(), 2), GradientAccumulation(SGD(), 1)),
 }
 
 CLIP_SAMPLES: Mapping[str, tuple[Any, ...]] = {
@@ -187,10 +187,10 @@ CLIP_SAMPLES: Mapping[str, tuple[Any, ...]] = {
 }
 
 SCHEDULE_SAMPLES: Mapping[str, tuple[Any, ...]] = {
-    "Flat": (Flat(),),
+    "ConstantSchedule": (ConstantSchedule(),),
     "Step": (Step(), Step(every=0.5, drop=0.9)),
     "Exponential": (Exponential(),),
-    "InverseTime": (InverseTime(),),
+    "InverseTimeDecay": (InverseTimeDecay(),),
     "Cosine": (Cosine(), Cosine(end=0.1)),
     "CosineRestarts": (CosineRestarts(), CosineRestarts(cycle=1.5, growth=1.0, end=0.2)),
     "WarmUp": (WarmUp(), WarmUp(epochs=2.0, start=0.1, after=Cosine())),

@@ -14,7 +14,7 @@ from scipy.optimize import minimize_scalar
 
 from chainrule.calibration import HOTTEST, expected_calibration_error, reliability, temperature
 from chainrule.errors import InvalidValueError
-from chainrule.nn.losses import BinaryCrossEntropy, SoftmaxCrossEntropy, SoftmaxHeads
+from chainrule.nn.losses import BinaryCrossEntropy, MultiSoftmaxCrossEntropy, SoftmaxCrossEntropy
 
 
 def drawn(rng, Z):
@@ -43,7 +43,7 @@ def test_no_temperature_is_better(kind, rng):
     loss, Z, Y = {
         "softmax": (SoftmaxCrossEntropy(), Z[:, :3], y),
         "binary": (BinaryCrossEntropy(), Z[:, :1], (y[:, None] == 0).astype(float)),
-        "heads": (SoftmaxHeads((3, 2)), Z, np.hstack([np.eye(3)[y], np.eye(2)[y % 2]])),
+        "heads": (MultiSoftmaxCrossEntropy((3, 2)), Z, np.hstack([np.eye(3)[y], np.eye(2)[y % 2]])),
     }[kind]
     c = rng.uniform(0.1, 3.0, n)
     T = temperature(loss, Z, Y, c)

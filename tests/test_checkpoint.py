@@ -13,14 +13,14 @@ import time
 import numpy as np
 import pytest
 
-from chainrule.checkpoint import fingerprint, kept_in
+from chainrule.checkpoint import checkpoint_folder, fingerprint
 from chainrule.engines import Rows, available
 from chainrule.errors import FormatError, InvalidValueError
 from chainrule.nn.losses import SoftmaxCrossEntropy
-from chainrule.nn.net import stack
+from chainrule.nn.net import mlp
 from chainrule.nn.schedules import ReduceOnPlateau
 from chainrule.nn.step import Recipe
-from chainrule.train import Course, EarlyStopping, train
+from chainrule.train import EarlyStopping, TrainConfig, train
 
 KILLS = int(os.environ.get("CHAINRULE_KILLS", "50"))
 ENGINES = [name for name in ("reference", "native") if not available(name)]
@@ -31,20 +31,22 @@ def problem(epochs=12, seed=0):
     draw = np.random.default_rng(seed)
     X = draw.normal(size=(203, 6))
     y = (X[:, 0] + X[:, 1] ** 2 > 0.5).astype(int) + (X[:, 2] > 1)
-    recipe = Recipe(stack(6, [12, 8], 3, norm="batch", dropout=0.2), SoftmaxCrossEntropy(), batch_size=16, seed=3)
-    course = Course(epochs, 0.05, ReduceOnPlateau(patience=1))
-    return recipe, course, Rows.of(recipe, X[:150], y[:150]), Rows.of(recipe, X[150:], y[150:])
+    recipe = Recipe(mlp(6, [12, 8], 3, norm="batch", dropout=0.2), SoftmaxCrossEntropy(), batch_size=16, seed=3)
+    config = TrainConfig(epochs, 0.05, ReduceOnPlateau(patience=1))
+    return recipe, config, Rows.of(recipe, X[:150], y[:150]), Rows.of(recipe, X[150:], y[150:])
 
 
 def run(folder, engine="reference", every=0.0, monitor=EarlyStopping(patience=100)):  # noqa: B008  (frozen)
-    recipe, course, rows, held_out = problem()
-    with kept_in(folder, fingerprint(recipe, course, rows, held_out), every) as keeper:
-        return train(recipe, rows, course, validation=held_out, monitors=[monitor], engine=engine, keeper=keeper)
+    recipe, config, rows, held_out = problem()
+    with checkpoint_folder(folder, fingerprint(recipe, config, rows, held_out), every) as checkpointer:
+        return train(
+            recipe, rows, config, validation=held_out, monitors=[monitor], engine=engine, checkpointer=checkpointer
+        )
 
 
 def undisturbed(engine="reference"):
-    recipe, course, rows, held_out = problem()
-    return train(recipe, rows, course, validation=held_out, monitors=[EarlyStopping(patience=100)], engine=engine)
+    recipe, config, rows, held_out = problem()
+    return train(recipe, rows, config, validation=held_out, monitors=[EarlyStopping(patience=100)], engine=engine)
 
 
 def same(one, other):
@@ -94,9 +96,10 @@ class Slow:
 import test_checkpoint
 from chainrule.train import train
 recipe, course, rows, held_out = test_checkpoint.problem()
-with test_checkpoint.kept_in(sys.argv[1], test_checkpoint.fingerprint(recipe, course, rows, held_out), 0.0) as keeper:
+name = test_checkpoint.fingerprint(recipe, course, rows, held_out)
+with test_checkpoint.checkpoint_folder(sys.argv[1], name, 0.0) as keeper:
     train(recipe, rows, course, validation=held_out, monitors=[EarlyStopping(patience=100), Slow()],
-          engine=sys.argv[2], keeper=keeper)
+          engine=sys.argv[2], checkpointer=keeper)
 """
 
 
@@ -153,55 +156,55 @@ def test_a_signal_ends_the_run_in_time_and_it_goes_on(tmp_path, number, engine):
 
 def test_a_folder_serves_one_process(tmp_path):
     with (
-        kept_in(tmp_path, "x"),
+        checkpoint_folder(tmp_path, "x"),
         pytest.raises(InvalidValueError, match="in use by another process"),
-        kept_in(tmp_path, "x"),
+        checkpoint_folder(tmp_path, "x"),
     ):
         pass
 
 
 def test_another_run_is_refused(tmp_path):
     run(tmp_path)
-    recipe, course, rows, held_out = problem(epochs=13)
+    recipe, config, rows, held_out = problem(epochs=13)
     with (
-        kept_in(tmp_path, fingerprint(recipe, course, rows, held_out)) as keeper,
+        checkpoint_folder(tmp_path, fingerprint(recipe, config, rows, held_out)) as checkpointer,
         pytest.raises(InvalidValueError, match="must be of this run, got another"),
     ):
-        keeper.load()
+        checkpointer.load()
 
 
 def test_every_changed_byte_is_found_and_the_one_before_is_used(tmp_path):
-    recipe, course, rows, held_out = problem(epochs=2)
-    key = fingerprint(recipe, course, rows, held_out)
-    with kept_in(tmp_path, key, 0.0) as keeper:
-        train(recipe, rows, course, validation=held_out, keeper=keeper)
+    recipe, config, rows, held_out = problem(epochs=2)
+    key = fingerprint(recipe, config, rows, held_out)
+    with checkpoint_folder(tmp_path, key, 0.0) as checkpointer:
+        train(recipe, rows, config, validation=held_out, checkpointer=checkpointer)
     newest, before = sorted(tmp_path.glob("snapshot-*.json"), reverse=True)
     draw = random.Random(1)
     for path in (newest, newest.with_suffix(".safetensors")):
         data = path.read_bytes()
         for at in range(len(data)) if path == newest else draw.sample(range(len(data)), 1000):
             path.write_bytes(data[:at] + bytes([data[at] ^ draw.randrange(1, 256)]) + data[at + 1 :])
-            with kept_in(tmp_path, key) as keeper:
-                assert keeper.load() is not None
-                assert len(keeper.notes) == 1
-                assert "is damaged" in keeper.notes[0]
+            with checkpoint_folder(tmp_path, key) as checkpointer:
+                assert checkpointer.load() is not None
+                assert len(checkpointer.notes) == 1
+                assert "is damaged" in checkpointer.notes[0]
         path.write_bytes(data)
-    with kept_in(tmp_path, key) as keeper:
-        assert keeper.load() is not None
-        assert keeper.notes == ()
+    with checkpoint_folder(tmp_path, key) as checkpointer:
+        assert checkpointer.load() is not None
+        assert checkpointer.notes == ()
     newest.write_bytes(b"{}")
     before.write_bytes(b"")
-    with kept_in(tmp_path, key) as keeper, pytest.raises(FormatError, match="no checkpoint is whole"):
-        keeper.load()
+    with checkpoint_folder(tmp_path, key) as checkpointer, pytest.raises(FormatError, match="no checkpoint is whole"):
+        checkpointer.load()
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace", "open"])
 def test_a_write_that_fails_leaves_the_one_before(tmp_path, monkeypatch, call):
-    recipe, course, rows, held_out = problem(epochs=1)
-    key = fingerprint(recipe, course, rows, held_out)
-    with kept_in(tmp_path, key, 0.0) as keeper:
-        train(recipe, rows, course, validation=held_out, keeper=keeper)
-        snapshot, real, calls = keeper.load(), getattr(os, call), []
+    recipe, config, rows, held_out = problem(epochs=1)
+    key = fingerprint(recipe, config, rows, held_out)
+    with checkpoint_folder(tmp_path, key, 0.0) as checkpointer:
+        train(recipe, rows, config, validation=held_out, checkpointer=checkpointer)
+        snapshot, real, calls = checkpointer.load(), getattr(os, call), []
         for fail_at in range(1, 10):
             calls.clear()
 
@@ -213,13 +216,13 @@ def test_a_write_that_fails_leaves_the_one_before(tmp_path, monkeypatch, call):
 
             monkeypatch.setattr(os, call, sometimes)
             try:
-                keeper.save(snapshot)
+                checkpointer.save(snapshot)
                 done = True
             except OSError:
                 done = False
             monkeypatch.setattr(os, call, real)
-            assert keeper.load() is not None
-            assert keeper.notes == ()
+            assert checkpointer.load() is not None
+            assert checkpointer.notes == ()
             assert not list(tmp_path.glob(".*.tmp"))
             if done and len(calls) < fail_at:
                 break

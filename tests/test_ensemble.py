@@ -19,9 +19,9 @@ from chainrule.callbacks import function
 from chainrule.engines import Rows, available
 from chainrule.ensemble import average, cores, spread, train_together
 from chainrule.errors import InvalidValueError
-from chainrule.nn.losses import MeanSquared
+from chainrule.nn.losses import MeanSquaredError
 from chainrule.nn.step import Recipe
-from chainrule.train import Course, train
+from chainrule.train import TrainConfig, train
 
 
 def test_results_come_in_the_order_of_the_calls():
@@ -45,8 +45,8 @@ def test_one_worker_is_the_calling_thread():
 
 def small(seed):
     X = np.linspace(-1, 1, 64)[:, None]
-    recipe = Recipe(Net(1, [Dense(8), Activation("tanh"), Dense(1)]), MeanSquared(), seed=seed)
-    return train(recipe, Rows.of(recipe, X, np.sin(3 * X)), Course(epochs=5)).state.w
+    recipe = Recipe(Net(1, [Dense(8), Activation("tanh"), Dense(1)]), MeanSquaredError(), seed=seed)
+    return train(recipe, Rows.of(recipe, X, np.sin(3 * X)), TrainConfig(epochs=5)).state.w
 
 
 def test_networks_are_those_that_train_alone():
@@ -58,9 +58,9 @@ def test_networks_are_those_that_train_alone():
 def endless(begun=lambda: None, **options):
     """A run that ends only when it is asked to; `begun` is called after its first epoch."""
     X = np.linspace(-1, 1, 64)[:, None]
-    recipe = Recipe(Net(1, [Dense(1)]), MeanSquared(), **options)
+    recipe = Recipe(Net(1, [Dense(1)]), MeanSquaredError(), **options)
     telling = function(lambda epoch: begun() if epoch.number == 1 else None)
-    return train(recipe, Rows.of(recipe, X, X), Course(10**8), monitors=[telling], engine="reference")
+    return train(recipe, Rows.of(recipe, X, X), TrainConfig(10**8), monitors=[telling], engine="reference")
 
 
 def test_the_first_error_surfaces_once_with_its_number_and_ends_the_others():

@@ -15,8 +15,8 @@ from chainrule.constraints import (
     Checked,
     Interval,
     OneOf,
+    constrained,
     faults,
-    limited,
     validate,
 )
 from chainrule.errors import (
@@ -117,8 +117,8 @@ def test_one_of_keeps_numbers_and_truth_apart():
 class Piece(Checked):
     """Two settings under constraints, one free."""
 
-    count: int = limited(COUNT)
-    mode: str = limited(OneOf(("fast", "slow")), "fast")
+    count: int = constrained(COUNT)
+    mode: str = constrained(OneOf(("fast", "slow")), "fast")
     free: object = None
 
 
@@ -141,7 +141,7 @@ def test_limited_without_a_default_must_be_given():
 def test_limited_takes_none_as_a_default():
     @dataclass(frozen=True)
     class Optional(Checked):
-        limit: float | None = limited(Interval(0, 1, optional=True), None)
+        limit: float | None = constrained(Interval(0, 1, optional=True), None)
 
     assert Optional().limit is None
 

@@ -17,13 +17,13 @@ from chainrule.model import Model
 from chainrule.nn.layers import Activation, BatchNorm, Context, Dense, Dropout, LayerNorm
 from chainrule.nn.losses import (
     BinaryCrossEntropy,
-    MeanSquared,
+    MeanSquaredError,
+    MultiSoftmaxCrossEntropy,
     Poisson,
     Quantile,
     SoftmaxCrossEntropy,
-    SoftmaxHeads,
 )
-from chainrule.nn.net import Net, stack
+from chainrule.nn.net import Net, mlp
 
 D = 3
 LETTERS = np.array(["a", "b", "c"])
@@ -36,7 +36,7 @@ def numbers(rng, net):
 
 
 def model(rng, loss, outputs, classes=None, networks=1, temperature=1.0, scaled=True, net=None, dtype=np.float64):
-    net = net or stack(D, [7, 5], outputs, activation="tanh")
+    net = net or mlp(D, [7, 5], outputs, activation="tanh")
     drawn = [tuple(x.astype(dtype) for x in numbers(rng, net)) for _ in range(networks)]
     inputs = Standardizer(rng.normal(size=D), rng.uniform(0.5, 3.0, D))
     targets = Standardizer(rng.normal(size=outputs), np.repeat(rng.uniform(2, 5), outputs)) if scaled else None
@@ -57,10 +57,10 @@ def amounts(m, X, output):
 
 HEADS = (np.array([0, 1]), LETTERS)
 KINDS = {
-    "amount": ({"loss": MeanSquared(), "outputs": 1}, 0, amounts),
-    "amounts": ({"loss": MeanSquared(), "outputs": 2}, 1, amounts),
-    "amount unscaled": ({"loss": MeanSquared(), "outputs": 1, "scaled": False}, 0, amounts),
-    "tanh link": ({"loss": MeanSquared("tanh"), "outputs": 2, "scaled": False}, 1, amounts),
+    "amount": ({"loss": MeanSquaredError(), "outputs": 1}, 0, amounts),
+    "amounts": ({"loss": MeanSquaredError(), "outputs": 2}, 1, amounts),
+    "amount unscaled": ({"loss": MeanSquaredError(), "outputs": 1, "scaled": False}, 0, amounts),
+    "tanh link": ({"loss": MeanSquaredError("tanh"), "outputs": 2, "scaled": False}, 1, amounts),
     "counts": ({"loss": Poisson(), "outputs": 2, "scaled": False}, 0, amounts),
     "two classes": (
         {"loss": BinaryCrossEntropy(), "outputs": 1, "classes": np.array(["n", "y"])},
@@ -78,7 +78,7 @@ KINDS = {
         lambda m, X, k: np.log(m.probabilities(X)[:, k] / (1 - m.probabilities(X)[:, k])),
     ),
     "targets of classes": (
-        {"loss": SoftmaxHeads((2, 3)), "outputs": 5, "classes": HEADS},
+        {"loss": MultiSoftmaxCrossEntropy((2, 3)), "outputs": 5, "classes": HEADS},
         3,
         lambda m, X, k: odds(m.probabilities(X), k - 2, slice(2, 5)),
     ),
@@ -130,7 +130,7 @@ def test_slopes_agree_with_automatic_differentiation(rng, x64):
 
     front = [Dense(6, bias=False), BatchNorm(), Activation("elu"), Dropout(0.4)]
     net = Net(D, [*front, Dense(4), LayerNorm(), Activation("gelu"), Dense(2)])
-    m = model(rng, MeanSquared(), 2, net=net)
+    m = model(rng, MeanSquaredError(), 2, net=net)
     X = rng.normal(size=(6, D))
 
     def amount(x):
@@ -179,7 +179,7 @@ def test_hidden_layers_are_counted_as_users_do(rng):
     net = Net(
         D, [Dense(4, bias=False), BatchNorm(), Activation("relu"), Dropout(0.5), Dense(5), Activation("tanh"), Dense(2)]
     )
-    m = model(rng, MeanSquared(), 2, net=net)
+    m = model(rng, MeanSquaredError(), 2, net=net)
     X = rng.normal(size=(8, D))
     p, b = net.parameters.views(m.w), net.buffers.views(m.buffers)
     Z = ((X - m.inputs.mean) / m.inputs.scale) @ p["0.W"]
@@ -193,7 +193,7 @@ def test_hidden_layers_are_counted_as_users_do(rng):
 
 
 def test_hidden_layers_of_several_networks_stand_side_by_side(rng):
-    m = model(rng, MeanSquared(), 1, networks=2, dtype=np.float32)
+    m = model(rng, MeanSquaredError(), 1, networks=2, dtype=np.float32)
     X = rng.normal(size=(6, D))
     parts = [hidden(member, X, 0) for member in m.members]
     np.testing.assert_array_equal(hidden(m, X, 0), np.hstack(parts))
@@ -207,7 +207,7 @@ def test_importances_of_a_linear_model_are_its_standardised_coefficients(rng):
     X[:, 3] = 2.0
     expected = np.abs(beta) * np.append(X[:, :3].std(axis=0), 0.0)
     for m in (
-        linear(beta[:, None], MeanSquared(), scale=7.0),
+        linear(beta[:, None], MeanSquaredError(), scale=7.0),
         linear(beta[:, None], BinaryCrossEntropy(), np.array([0, 1])),
     ):
         np.testing.assert_allclose(importances(m, X), expected / expected.sum(), rtol=1e-10, atol=1e-15)
@@ -236,18 +236,18 @@ def test_importances_are_shares_and_a_weight_is_a_number_of_rows(kind, rng, monk
 
 
 def test_two_answers_count_alike_whatever_their_unit():
-    m = linear([[1000.0, 0.0], [0.0, 0.001]], MeanSquared())
+    m = linear([[1000.0, 0.0], [0.0, 0.001]], MeanSquaredError())
     X = np.array([[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]])
     np.testing.assert_allclose(importances(m, X), [0.5, 0.5], rtol=1e-12)
 
 
 def test_a_network_that_nothing_moves_has_no_importances():
-    m = linear([[0.0], [0.0]], MeanSquared())
+    m = linear([[0.0], [0.0]], MeanSquaredError())
     np.testing.assert_array_equal(importances(m, np.eye(2)), [0.0, 0.0])
 
 
 def test_wrong_questions_are_refused(rng):
-    several, none = model(rng, MeanSquared(), 2), linear([[1.0], [1.0]], MeanSquared())
+    several, none = model(rng, MeanSquaredError(), 2), linear([[1.0], [1.0]], MeanSquaredError())
     X = np.ones((2, D))
     for message, ask in {
         r"^hidden: layer must be a whole number in \[-2, 1\], got 2\.": lambda: hidden(several, X, 2),
@@ -268,7 +268,7 @@ def test_wrong_questions_are_refused(rng):
 
 
 def test_a_loss_that_hides_its_link_is_refused(rng):
-    class Squared(MeanSquared):
+    class Squared(MeanSquaredError):
         def predict(self, xp, Z):
             return Z**2
 

@@ -75,13 +75,13 @@ def test_bytes_are_uniform(path):
 
 
 @pytest.mark.parametrize("path", [(), (Purpose.DROPOUT, 3)])
-def test_neighbouring_words_are_uniform_in_pairs(path):
+def test_neighboring_words_are_uniform_in_pairs(path):
     top = words(*path) >> np.uint32(27)
     counts = np.bincount((top[0::2] * 32 + top[1::2]).astype(np.int64), minlength=1024)
     assert stats.chisquare(counts).pvalue > SURE
 
 
-NEIGHBOURS = {
+NeighborS = {
     "steps": [{"path": (3, step)} for step in range(6)],
     "layers": [{"path": (3, 0, layer)} for layer in range(6)],
     "purposes": [{"path": (purpose,)} for purpose in Purpose],
@@ -90,8 +90,8 @@ NEIGHBOURS = {
 }
 
 
-@pytest.mark.parametrize("streams", NEIGHBOURS.values(), ids=NEIGHBOURS)
-def test_neighbouring_streams_are_independent(streams):
+@pytest.mark.parametrize("streams", NeighborS.values(), ids=NeighborS)
+def test_neighboring_streams_are_independent(streams):
     drawn = [words(*s.get("path", ()), seed=s.get("seed", 0)) for s in streams]
     # the correlation of n independent pairs has standard deviation 1/√n; 5.5 of them for 15 pairs and their shifts
     bound = 5.5 / np.sqrt(N)

@@ -92,7 +92,7 @@ def with_recipe(subject: Subject, **changes: Any) -> Subject:
 
 def with_course(subject: Subject, **changes: Any) -> Subject:
     """The same with settings of its course replaced."""
-    return replace(subject, course=replace(subject.course, **changes))
+    return replace(subject, config=replace(subject.config, **changes))
 
 
 def with_layers(subject: Subject, layers: Sequence[Layer], own: bool = False) -> Subject:

@@ -269,7 +269,7 @@ FAULTS: tuple[Fault, ...] = (
         "inputs not scaled",
         [("x100", "x100"), ("bytes", "bytes"), ("units", "units")],
         raw_inputs,
-        "unnormalised-inputs",
+        "unnormalized-inputs",
         "learning-rate-too-high saturated-units dead-units",
     ),
     fault(
@@ -278,7 +278,7 @@ FAULTS: tuple[Fault, ...] = (
         [("/16", 16.0), ("/255", 255.0)],
         tiny_inputs,
         "tiny-inputs",
-        "unnormalised-inputs learning-rate-too-low",
+        "unnormalized-inputs learning-rate-too-low",
     ),
     fault(
         10,

@@ -15,7 +15,7 @@ from chainrule.arrays import Array
 from chainrule.engines import Rows
 from chainrule.nn.initializers import Constant, Normal
 from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, Layer
-from chainrule.nn.losses import BinaryCrossEntropy, MeanAbsolute, MeanSquared, Poisson, SoftmaxCrossEntropy
+from chainrule.nn.losses import BinaryCrossEntropy, MeanAbsoluteError, MeanSquaredError, Poisson, SoftmaxCrossEntropy
 from chainrule.nn.net import Net
 from doctor.fault import Fault, Impossible, Outcome, fault, with_layers, with_recipe
 from doctor.hosts import Subject
@@ -73,7 +73,7 @@ def capped(subject: Subject, function: str, rng: np.random.Generator) -> Outcome
     if function == "link relu":
         if subject.labels is not None:
             return Impossible("the loss has no link")
-        return with_recipe(subject, loss=MeanSquared("relu"))
+        return with_recipe(subject, loss=MeanSquaredError("relu"))
     return with_layers(subject, [*subject.recipe.net.layers, Activation(function)])
 
 
@@ -105,9 +105,9 @@ def softmax_count(subject: Subject, kind: str, rng: np.random.Generator) -> Outc
 def wrong_loss(subject: Subject, kind: str, rng: np.random.Generator) -> Outcome:
     """A loss of another task."""
     if subject.labels is None:
-        table = {"squared": MeanAbsolute(), "absolute": BinaryCrossEntropy(), "poisson": Poisson()}
+        table = {"squared": MeanAbsoluteError(), "absolute": BinaryCrossEntropy(), "poisson": Poisson()}
         return with_recipe(subject, loss=table[kind])
-    loss = {"squared": MeanSquared(), "absolute": MeanAbsolute(), "poisson": Poisson()}[kind]
+    loss = {"squared": MeanSquaredError(), "absolute": MeanAbsoluteError(), "poisson": Poisson()}[kind]
 
     def hot(Y: Array) -> Array:
         return np.eye(subject.recipe.net.outputs)[Y] if Y.ndim == 1 else Y
@@ -171,7 +171,7 @@ def frozen(subject: Subject, which: str, rng: np.random.Generator) -> Outcome:
     """Layers that do not learn: all hidden ones by a rate of 0, or those below a Dense that hands back no gradient."""
     places = _places(subject, Dense)
     if which == "hidden":
-        names = {f"{i}.*": 0.0 for i in range(places[-1]) if subject.recipe.net.frames[i].parameters}
+        names = {f"{i}.*": 0.0 for i in range(places[-1]) if subject.recipe.net.layer_shapes[i].parameters}
         return with_recipe(subject, groups=names)
     if which == "first":
         return with_recipe(subject, groups={f"{places[0]}.*": 0.0})

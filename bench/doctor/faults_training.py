@@ -1,6 +1,6 @@
 """Why: the same network learns or does not by how it is trained.
 
-In: healthy subjects. Out: faults F12 to F19, F26, F31, F36, F37 and F45: rates, optimisers, batches, penalties, courses.
+In: healthy subjects. Out: faults F12 to F19, F26, F31, F36, F37 and F45: rates, optimizers, batches, penalties, courses.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from chainrule.nn.layers import Activation, BatchNorm, Dense, Layer
 from chainrule.nn.losses import SoftmaxCrossEntropy
-from chainrule.nn.optimizers import AdaGrad, Adam, ClassicalMomentum, GradientDescent
+from chainrule.nn.optimizers import SGD, AdaGrad, Adam, SGDMomentum
 from chainrule.nn.penalties import Clip, ClipNorm, ClipValue, Penalty
 from chainrule.nn.schedules import Exponential, Step
 from chainrule.train import EarlyStopping, train
@@ -23,7 +23,7 @@ from doctor.pieces import SummedLoss, SummedSoftmax, Uphill
 
 def rate_times(subject: Subject, factor: float, rng: np.random.Generator) -> Outcome:
     """The learning rate times a factor."""
-    return with_course(subject, learning_rate=subject.course.learning_rate * factor)
+    return with_course(subject, learning_rate=subject.config.learning_rate * factor)
 
 
 def rate_at(subject: Subject, rate: float, rng: np.random.Generator) -> Outcome:
@@ -38,13 +38,13 @@ def _high(subject: Subject, level: tuple[str, float], rng: np.random.Generator) 
 def uphill(subject: Subject, kind: str, rng: np.random.Generator) -> Outcome:
     """A negative learning rate, or a gradient with its sign flipped."""
     if kind == "rate":
-        return with_course(subject, learning_rate=-subject.course.learning_rate)
+        return with_course(subject, learning_rate=-subject.config.learning_rate)
     return replace(with_recipe(subject, optimizer=Uphill(subject.recipe.optimizer)), engine="reference")
 
 
 def few_epochs(subject: Subject, divisor: int, rng: np.random.Generator) -> Outcome:
     """A share of the epochs."""
-    return with_course(subject, epochs=max(1, subject.course.epochs // divisor))
+    return with_course(subject, epochs=max(1, subject.config.epochs // divisor))
 
 
 def batch_of(subject: Subject, size: int, rng: np.random.Generator) -> Outcome:
@@ -53,17 +53,17 @@ def batch_of(subject: Subject, size: int, rng: np.random.Generator) -> Outcome:
 
 
 def other_optimizer(subject: Subject, level: tuple[Any, float], rng: np.random.Generator) -> Outcome:
-    """Another optimiser with the rate that libraries give it by default."""
+    """Another optimizer with the rate that libraries give it by default."""
     optimizer, rate = level
     if type(optimizer) is type(subject.recipe.optimizer):
-        return Impossible("the host has this optimiser")
+        return Impossible("the host has this optimizer")
     return with_course(with_recipe(subject, optimizer=optimizer), learning_rate=rate)
 
 
 def adam_epsilon(subject: Subject, epsilon: float, rng: np.random.Generator) -> Outcome:
     """Adam with another ε."""
     if not isinstance(subject.recipe.optimizer, Adam):
-        return Impossible("the host has another optimiser")
+        return Impossible("the host has another optimizer")
     return with_recipe(subject, optimizer=Adam(epsilon=epsilon))
 
 
@@ -79,7 +79,7 @@ def summed(subject: Subject, level: None, rng: np.random.Generator) -> Outcome:
     return replace(with_recipe(subject, loss=loss), engine="reference")
 
 
-def penalised(subject: Subject, penalty: Penalty, rng: np.random.Generator) -> Outcome:
+def penalized(subject: Subject, penalty: Penalty, rng: np.random.Generator) -> Outcome:
     """Another penalty."""
     return with_recipe(subject, penalty=penalty)
 
@@ -97,13 +97,13 @@ def tiny_norm_batches(subject: Subject, size: int, rng: np.random.Generator) -> 
 
 def too_early(subject: Subject, kind: str, rng: np.random.Generator) -> Outcome:
     """Training ends at the first epoch that is no better, or its rate has decayed to nothing by a tenth of the course."""
-    E = subject.course.epochs
+    E = subject.config.epochs
     if kind == "decay":
         return with_course(subject, schedule=Exponential(k=60.0 / E))
     if kind == "steps":
         return with_course(subject, schedule=Step(every=0.5, drop=0.5))
     monitor = EarlyStopping(patience=1)
-    run = train(subject.recipe, subject.rows, subject.course, validation=subject.validation, monitors=[monitor])
+    run = train(subject.recipe, subject.rows, subject.config, validation=subject.validation, monitors=[monitor])
     return with_course(subject, epochs=max(1, len(run.epochs)))
 
 
@@ -111,7 +111,7 @@ def stochastic(subject: Subject, rate: float, rng: np.random.Generator) -> Outco
     """Momentum with batches of one row for as many epochs as the host has."""
     if subject.host not in ("H1", "H2"):
         return Impossible("published for points in the plane")
-    changed = with_recipe(subject, optimizer=ClassicalMomentum(0.9), batch_size=1)
+    changed = with_recipe(subject, optimizer=SGDMomentum(0.9), batch_size=1)
     return with_course(changed, learning_rate=rate, epochs=HOSTS[subject.host].epochs)
 
 
@@ -151,8 +151,8 @@ FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         17,
-        "another optimiser at its usual rate",
-        [("descent 0.01", (GradientDescent(), 0.01)), ("AdaGrad 0.001", (AdaGrad(), 0.001))],
+        "another optimizer at its usual rate",
+        [("descent 0.01", (SGD(), 0.01)), ("AdaGrad 0.001", (AdaGrad(), 0.001))],
         other_optimizer,
         "optimizer-settings",
         "learning-rate-too-low learning-rate-too-high undertrained update-ratio",
@@ -185,8 +185,8 @@ FAULTS: tuple[Fault, ...] = (
         31,
         "penalty too strong",
         [("l1 0.01", Penalty(l1=1e-2)), ("l2 0.3", Penalty(l2=0.3)), ("l2 1e-12", Penalty(l2=1e-12))],
-        penalised,
-        "over-regularised",
+        penalized,
+        "over-regularized",
         "underfitting",
     ),
     fault(

@@ -19,12 +19,12 @@ from chainrule.data import Standardizer
 from chainrule.engines import Rows, choose
 from chainrule.engines.reference import logits
 from chainrule.nn.layers import Activation, Dense, Dropout
-from chainrule.nn.losses import BinaryCrossEntropy, Loss, MeanSquared, SoftmaxCrossEntropy
-from chainrule.nn.net import Net, stack
-from chainrule.nn.optimizers import Adam, ClassicalMomentum, Optimizer
-from chainrule.nn.schedules import Cosine, Flat, Schedule
+from chainrule.nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
+from chainrule.nn.net import Net, mlp
+from chainrule.nn.optimizers import Adam, Optimizer, SGDMomentum
+from chainrule.nn.schedules import ConstantSchedule, Cosine, Schedule
 from chainrule.nn.step import Recipe, State
-from chainrule.train import Course
+from chainrule.train import TrainConfig
 from chainrule.train.loop import iterate
 
 DATA = "CHAINRULE_DATA"
@@ -43,7 +43,7 @@ class Subject:
     seed: int
     recipe: Recipe
     rows: Rows
-    course: Course
+    config: TrainConfig
     validation: Rows | None
     test: Rows
     labels: Array | None
@@ -81,7 +81,7 @@ def trained(subject: Subject) -> tuple[State, int]:
     recipe = subject.recipe
     session = choose(subject.engine, recipe)[0].compile(recipe, subject.rows)
     state, number = recipe.start(), 0
-    for epoch in iterate(session, recipe, subject.rows, subject.course):
+    for epoch in iterate(session, recipe, subject.rows, subject.config):
         if not epoch.finite:
             break
         number = epoch.number
@@ -119,8 +119,8 @@ def _circles(rng: np.random.Generator) -> tuple[Array, Array]:
 def _blobs(rng: np.random.Generator) -> tuple[Array, Array]:
     n = 1400
     y = np.arange(n) % 3
-    centres = np.array([[0.0, 2.0], [1.8, -1.0], [-1.8, -1.0]])
-    return centres[y] + rng.normal(0, 0.85, (n, 2)), y
+    centers = np.array([[0.0, 2.0], [1.8, -1.0], [-1.8, -1.0]])
+    return centers[y] + rng.normal(0, 0.85, (n, 2)), y
 
 
 def _spirals(rng: np.random.Generator) -> tuple[Array, Array]:
@@ -178,7 +178,7 @@ def _regression(rng: np.random.Generator) -> tuple[Array, Array]:
 
 @dataclass(frozen=True)
 class Host:
-    """How a host is drawn and trained: rows, sizes of the parts, network, loss, optimiser, course."""
+    """How a host is drawn and trained: rows, sizes of the parts, network, loss, optimizer, course."""
 
     draw: Callable[[np.random.Generator], tuple[Array, Array]]
     train: int
@@ -188,7 +188,7 @@ class Host:
     optimizer: Optimizer
     rate: float
     epochs: int
-    schedule: Schedule = Flat()
+    schedule: Schedule = ConstantSchedule()
     batch_size: int = 32
     shared: bool = False
     text: str = ""
@@ -206,9 +206,9 @@ HOSTS: Mapping[str, Host] = {
         _circles,
         600,
         300,
-        lambda d: stack(d, [16, 16], 1),
+        lambda d: mlp(d, [16, 16], 1),
         BinaryCrossEntropy(),
-        ClassicalMomentum(),
+        SGDMomentum(),
         rate=0.01,
         epochs=60,
         text="two rings, 2-16-16-1, momentum",
@@ -217,9 +217,9 @@ HOSTS: Mapping[str, Host] = {
         _blobs,
         600,
         300,
-        lambda d: stack(d, [32], 3),
+        lambda d: mlp(d, [32], 3),
         SoftmaxCrossEntropy(),
-        ClassicalMomentum(),
+        SGDMomentum(),
         rate=0.005,
         epochs=30,
         text="three clouds, 2-32-3, momentum",
@@ -240,8 +240,8 @@ HOSTS: Mapping[str, Host] = {
         _regression,
         2000,
         500,
-        lambda d: stack(d, [64, 64], 1, activation="tanh"),
-        MeanSquared(),
+        lambda d: mlp(d, [64, 64], 1, activation="tanh"),
+        MeanSquaredError(),
         Adam(),
         rate=1e-3,
         epochs=50,
@@ -252,7 +252,7 @@ HOSTS: Mapping[str, Host] = {
         _spirals,
         800,
         300,
-        lambda d: stack(d, [16] * 12, 3, norm="batch"),
+        lambda d: mlp(d, [16] * 12, 3, norm="batch"),
         SoftmaxCrossEntropy(),
         Adam(),
         rate=3e-3,
@@ -268,7 +268,7 @@ TUNING = ("H1", "H3", "H4")
 
 
 def make(name: str, seed: int) -> Subject:
-    """The healthy twin: rows drawn, split and standardised on the training rows; every draw depends on the seed."""
+    """The healthy twin: rows drawn, split and standardized on the training rows; every draw depends on the seed."""
     host = HOSTS[name]
     rng = np.random.default_rng([seed, int(name[1])])
     X, y = host.draw(rng)
@@ -280,8 +280,8 @@ def make(name: str, seed: int) -> Subject:
         y = (y - y[bounds[0]].mean()) / y[bounds[0]].std()
     recipe = Recipe(host.net(X.shape[1]), host.loss, host.optimizer, batch_size=host.batch_size, seed=seed)
     parts = [Rows.of(recipe, X[part], y[part]) for part in bounds]
-    course = Course(host.epochs, host.rate, host.schedule)
-    return Subject(name, seed, recipe, parts[0], course, parts[1], parts[2], labels)
+    config = TrainConfig(host.epochs, host.rate, host.schedule)
+    return Subject(name, seed, recipe, parts[0], config, parts[1], parts[2], labels)
 
 
 def plain(host: str) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def drawn(
 
 def _alike(one: Subject, other: Outcome) -> bool:
     """Whether two networks are trained in the same way on the same rows."""
-    settings = isinstance(other, Subject) and (one.recipe, one.course) == (other.recipe, other.course)
+    settings = isinstance(other, Subject) and (one.recipe, one.config) == (other.recipe, other.config)
     return settings and np.array_equal(one.rows.X, other.rows.X) and np.array_equal(one.rows.Y, other.rows.Y)
 
 

@@ -1,4 +1,4 @@
-"""Why: this library refuses most broken networks, so that a broken layer, loss or optimiser has to be written on purpose.
+"""Why: this library refuses most broken networks, so that a broken layer, loss or optimizer has to be written on purpose.
 
 In: settings. Out: pieces that fit into a recipe and are wrong in the one way that their names say. Only the reference engine
 runs them.
@@ -233,7 +233,7 @@ class WrongAxisSoftmax(SoftmaxCrossEntropy):
 
 @dataclass(frozen=True)
 class Uphill:
-    """Another optimiser, given the gradient with its sign flipped."""
+    """Another optimizer, given the gradient with its sign flipped."""
 
     inner: Any
 

@@ -194,7 +194,7 @@ def main() -> int:
     of_pairs = do_pairs(stores, hosts, judging, options, until) if "pairs" in options.stages else []
     results = {kind: store.results for kind, store in stores.items()}
     summary = {"half": options.half, "seeds": seeds, "hosts": {host: plain(host) for host in hosts}}
-    summary |= tables.summarise(names, results, judging) | {"pairs": pairs.figures(of_pairs, results, judging)}
+    summary |= tables.summarize(names, results, judging) | {"pairs": pairs.figures(of_pairs, results, judging)}
     write(summary, names, results, judging, options)
     return 0
 

@@ -188,12 +188,12 @@ def by_host(sort: Mapping[str, str], results: Results) -> dict[str, Any]:
 def repairs(sort: Mapping[str, str], results: Results) -> dict[str, Any]:
     """Of networks called ill: how often a repair wins back half of what was lost, and how often it harms.
 
-    "mended" counts networks that the training alone spoilt; of those that lost rows, labels or columns nothing can bring
+    "mended" counts networks that the training alone spoiled; of those that lost rows, labels or columns nothing can bring
     them back.
     """
     figures = {}
     for who in WHO:
-        helped = harmed = n = mended = whole = spoilt = sound = 0
+        helped = harmed = n = mended = whole = spoiled = sound = 0
         for name, result in results["repairs"].items():
             if name not in sort or "before" not in result:
                 continue
@@ -206,17 +206,17 @@ def repairs(sort: Mapping[str, str], results: Results) -> dict[str, Any]:
                 whole, mended = whole + (not _lost(name)), mended + (won and not _lost(name))
                 harmed += after < result["before"] - HARMED
             elif sort[name] in SOUND:
-                sound, spoilt = sound + 1, spoilt + (after < result["before"] - HARMED)
+                sound, spoiled = sound + 1, spoiled + (after < result["before"] - HARMED)
         figures[WHO[who]] = {
             "repaired": share(helped, n),
             "mended": share(mended, whole),
             "harmed": share(harmed, n),
-            "healthy harmed": share(spoilt, sound),
+            "healthy harmed": share(spoiled, sound),
         }
     return figures
 
 
-def summarise(names: Sequence[str], results: Results, seeds: Iterable[int]) -> dict[str, Any]:
+def summarize(names: Sequence[str], results: Results, seeds: Iterable[int]) -> dict[str, Any]:
     """All tables as plain data."""
     seeds = list(seeds)
     sort = sorts(names, results, seeds)

@@ -93,7 +93,7 @@ class Trace:
     @property
     def epochs(self) -> int:
         """Epochs that were asked for."""
-        return self.subject.course.epochs
+        return self.subject.config.epochs
 
     def parts(self, flat: Array, letter: str = "W") -> list[Array]:
         """Views of a vector (P) at the weight matrices (or another letter), first layer first."""
@@ -177,16 +177,16 @@ def _pieces(first: int, last: int, wanted: Sequence[int]) -> Iterator[tuple[int,
 
 def record(subject: Subject) -> Trace:
     """Train a subject to the end of its course, or to the first number that is none, and look."""
-    recipe, course = subject.recipe, subject.course
+    recipe, config = subject.recipe, subject.config
     session = choose(subject.engine, recipe)[0].compile(recipe, subject.rows)
     per_epoch = len(recipe.batches(len(subject.rows)))
-    wanted = marks(per_epoch, course.epochs)
+    wanted = marks(per_epoch, config.epochs)
     checks: list[Check] = [_check(subject, session.state, session.state, 0.0, False, 0.0, math.nan)]
     turns: list[Turn] = []
     training, stopped, final = 0.0, False, session.state
-    for number in range(course.epochs):
+    for number in range(config.epochs):
         first = number * per_epoch
-        rates, sums = course.rates(first, per_epoch, per_epoch, Plateau()), Sums()
+        rates, sums = config.rates(first, per_epoch, per_epoch, Plateau()), Sums()
         inside = [m for m in wanted if first < m <= first + per_epoch]
         for start, stop, look in _pieces(first, first + per_epoch, inside):
             before = session.state if look else final

@@ -16,21 +16,21 @@ from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm
 from chainrule.nn.losses import SoftmaxCrossEntropy
 from chainrule.nn.optimizers import Adam, AdamW, Nesterov
 from chainrule.nn.penalties import ClipNorm, Penalty
-from chainrule.nn.schedules import Cosine, Flat, WarmUp
+from chainrule.nn.schedules import ConstantSchedule, Cosine, WarmUp
 from doctor.fault import Fault, Impossible, Outcome, with_course, with_layers, with_recipe
 from doctor.hosts import Subject
 
 
 def rate(subject: Subject, factor: float, rng: np.random.Generator) -> Outcome:
     """Another learning rate."""
-    return with_course(subject, learning_rate=subject.course.learning_rate * factor)
+    return with_course(subject, learning_rate=subject.config.learning_rate * factor)
 
 
 def batch(subject: Subject, size: int, rng: np.random.Generator) -> Outcome:
     """Another batch size, and a rate that goes with its root."""
     factor = math.sqrt(size / subject.recipe.batch_size)
     changed = with_recipe(subject, batch_size=size)
-    return with_course(changed, learning_rate=subject.course.learning_rate * factor)
+    return with_course(changed, learning_rate=subject.config.learning_rate * factor)
 
 
 def width(subject: Subject, factor: float, rng: np.random.Generator) -> Outcome:
@@ -79,23 +79,23 @@ def recipe(subject: Subject, changes: Mapping[str, Any], rng: np.random.Generato
 
 
 def optimizer(subject: Subject, level: tuple[Any, float], rng: np.random.Generator) -> Outcome:
-    """Another optimiser with a rate that suits it."""
+    """Another optimizer with a rate that suits it."""
     chosen, learning_rate = level
     if type(chosen) is type(subject.recipe.optimizer):
-        return Impossible("the host has this optimiser")
+        return Impossible("the host has this optimizer")
     return with_course(with_recipe(subject, optimizer=chosen), learning_rate=learning_rate)
 
 
-def course(subject: Subject, schedule: Any, rng: np.random.Generator) -> Outcome:
+def config(subject: Subject, schedule: Any, rng: np.random.Generator) -> Outcome:
     """Another schedule."""
-    if subject.course.schedule == schedule:
+    if subject.config.schedule == schedule:
         return Impossible("the host has this schedule")
     return with_course(subject, schedule=schedule)
 
 
 def epochs(subject: Subject, factor: float, rng: np.random.Generator) -> Outcome:
     """A longer course."""
-    return with_course(subject, epochs=round(subject.course.epochs * factor))
+    return with_course(subject, epochs=round(subject.config.epochs * factor))
 
 
 def smoothed(subject: Subject, share: float, rng: np.random.Generator) -> Outcome:
@@ -106,7 +106,7 @@ def smoothed(subject: Subject, share: float, rng: np.random.Generator) -> Outcom
 
 
 def shifted(subject: Subject, level: tuple[float, float], rng: np.random.Generator) -> Outcome:
-    """Inputs that are nearly standardised."""
+    """Inputs that are nearly standardized."""
     return subject.map_inputs(lambda X: level[0] * X + level[1])
 
 
@@ -129,9 +129,9 @@ _CHOICES: tuple[tuple[str, Any, Any], ...] = (
     ("AdamW", optimizer, (AdamW(), 2e-3)),
     ("Adam", optimizer, (Adam(), 3e-3)),
     ("Nesterov", optimizer, (Nesterov(), 0.02)),
-    ("cosine", course, Cosine()),
-    ("warm-up", course, WarmUp(3.0)),
-    ("flat", course, Flat()),
+    ("cosine", config, Cosine()),
+    ("warm-up", config, WarmUp(3.0)),
+    ("flat", config, ConstantSchedule()),
     ("epochs x 1.5", epochs, 1.5),
     ("smoothing 0.05", smoothed, 0.05),
     ("inputs x 2 + 0.5", shifted, (2.0, 0.5)),

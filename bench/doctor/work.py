@@ -62,14 +62,14 @@ def referenced(name: str) -> dict[str, Any]:
     return said
 
 
-def case_of(subject: Subject, test: bool = False) -> Any:
+def problem_of(subject: Subject, test: bool = False) -> Any:
     """A subject as the doctor takes it; without test rows unless a repair has to map them too."""
-    from chainrule.doctor import Case
+    from chainrule.train.problem import TrainingProblem
 
-    return Case(
+    return TrainingProblem(
         subject.recipe,
         subject.rows,
-        subject.course,
+        subject.config,
         subject.validation,
         engine=subject.engine,
         test=subject.test if test else None,
@@ -83,7 +83,7 @@ def doctored(name: str) -> dict[str, Any]:
     subject = subject_of(name)
     assert isinstance(subject, Subject)
     began = time.perf_counter()
-    report = examine_case(case_of(subject))
+    report = examine_case(problem_of(subject))
     findings = [
         {
             "symptom": f.symptom,
@@ -99,7 +99,7 @@ def doctored(name: str) -> dict[str, Any]:
     return {
         "verdict": report.verdict,
         "findings": findings,
-        "unable": len(report.unable),
+        "skipped": len(report.skipped),
         "seconds": round(time.perf_counter() - began, 4),
         "overhead": round(float(report.overhead), 4),
     }
@@ -114,7 +114,7 @@ def _scored_case(subject: Subject, case: Any) -> float:
 
 def _changed(case: Any, change: str) -> Any:
     """The case after one change; None where it does not apply."""
-    from chainrule.doctor.changes import CHANGES
+    from chainrule.doctor.remedies.settings import CHANGES
     from chainrule.errors import InvalidValueError
 
     try:
@@ -125,9 +125,9 @@ def _changed(case: Any, change: str) -> Any:
 
 def _mended_by_chance(case: Any, names: list[str], tries: int) -> Any:
     """As many changes as the doctor tried, drawn at random, each kept by the doctor's own proof on held-out rows."""
-    from chainrule.doctor.repair import Proof
+    from chainrule.doctor.trials.repair import PairedComparison
 
-    proof = Proof()
+    proof = PairedComparison()
     for change in names:
         new = _changed(case, change)
         if tries == 0:
@@ -142,15 +142,15 @@ def _mended_by_chance(case: Any, names: list[str], tries: int) -> Any:
 def repaired(name: str, change: str) -> dict[str, Any]:
     """Test scores before and after: the doctor's repair and as many random tries; its first change and a random one."""
     from chainrule.doctor import examine_case
-    from chainrule.doctor.changes import CHANGES
-    from chainrule.doctor.repair import repair
+    from chainrule.doctor.remedies.settings import CHANGES
+    from chainrule.doctor.trials.repair import repair
 
     subject = subject_of(name)
     assert isinstance(subject, Subject)
-    case = case_of(subject, test=True)
+    case = problem_of(subject, test=True)
     rng = np.random.default_rng([int(name.split("|")[3]), *name.encode()])
     names = [str(other) for other in rng.permutation(sorted(CHANGES))]
-    mended = repair(case, examine_case(case_of(subject)))
+    mended = repair(case, examine_case(problem_of(subject)))
     by_chance = _mended_by_chance(case, names, max(1, len(mended.tries)))
     first = _changed(case, change)
     other = next(new for other in names if (new := _changed(case, other)) is not None)

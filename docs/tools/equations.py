@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from chainrule.nn import optimizers, penalties
 from chainrule.nn.losses import mean_loss
-from chainrule.nn.spec import PIECES
+from chainrule.nn.spec import REGISTRY
 from chainrule.nn.step import train_step
 from chainrule.report.explain import Equation, read_docstring
 from chainrule.report.latex import to_latex
@@ -30,8 +30,8 @@ _FUNCTION = re.compile(r"(<mi>(?:log|exp|tanh|cos|max|min)</mi>)(?=<m(?:i|n|sub|
 
 def equations(name: str) -> tuple[Equation, ...]:
     """The numbered equations of a piece or function by name."""
-    if name in PIECES:
-        return read_docstring(object.__new__(PIECES[name]))[0]
+    if name in REGISTRY:
+        return read_docstring(object.__new__(REGISTRY[name]))[0]
     like = type(name, (), {"__doc__": inspect.getdoc(FUNCTIONS[name])})
     return read_docstring(like())[0]
 

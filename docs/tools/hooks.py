@@ -45,11 +45,11 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
 
 
 def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
-    """LaTeX as MathML; drawings inside the page, so that they take its colours."""
+    """LaTeX as MathML; drawings inside the page, so that they take its colors."""
     return _DRAWING.sub(lambda image: _inside(image[3], image[1]), equations.mathml(html))
 
 
 def _inside(name: str, told: str) -> str:
     source = (_DOCS / "drawings" / f"{name}.svg").read_text("utf-8")
-    labelled = source.replace("<svg ", f'<svg role="img" aria-label="{told}" ', 1)
-    return f'<span class="figure">{labelled}</span>'
+    labeled = source.replace("<svg ", f'<svg role="img" aria-label="{told}" ', 1)
+    return f'<span class="figure">{labeled}</span>'

@@ -45,7 +45,7 @@ inline void bound_columns(Panels<T> W, std::int64_t p, T limit) {
     }
 }
 
-/// Vectors of a normalisation, each with one entry per column (padded).
+/// Vectors of a normalization, each with one entry per column (padded).
 template <class T>
 struct NormVectors {
     T *gamma, *beta, *mean, *variance, *deviation;  // deviation: s of the latest batch
@@ -71,8 +71,8 @@ inline void batch_norm_forward(
             Vec<T> s[4] = {};
             const std::int64_t stop = std::min<std::int64_t>(start + 512, rows);
             for (std::int64_t i = start; i < stop; ++i) {
-                const Vec<T> centred = load(z + i * width + j) - mu;
-                s[i & 3] += centred * centred;
+                const Vec<T> centerd = load(z + i * width + j) - mu;
+                s[i & 3] += centerd * centerd;
             }
             total += (s[0] + s[1]) + (s[2] + s[3]);
         }
@@ -154,8 +154,8 @@ inline void layer_norm_forward(
     const T variance = row_sum(
                            Z,
                            [&](auto p, auto j) {
-                               const Vec<T> centred = load(Z.row(p, i) + j) - mean;
-                               return centred * centred;
+                               const Vec<T> centerd = load(Z.row(p, i) + j) - mean;
+                               return centerd * centerd;
                            }
                        )
                        / d;

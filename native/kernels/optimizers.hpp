@@ -15,7 +15,7 @@ struct Rule {
     T beta1, beta2, rest1, rest2, epsilon, weight_decay, rate, l1,
         l2;                                         // rest: 1 - β, not rounded before it is subtracted
     T first_correction = 1, second_correction = 1;  // 1 / (1 - βᵗ)
-    bool penalised, clips_value;
+    bool penalized, clips_value;
     T limit;
 
     Rule() = default;
@@ -30,7 +30,7 @@ struct Rule {
           rate(0),
           l1(T(s.l1)),
           l2(T(s.l2)),
-          penalised(s.l1 > 0 || s.l2 > 0),
+          penalized(s.l1 > 0 || s.l2 > 0),
           clips_value(s.clip == Clip::value),
           limit(T(s.clip_limit)) {}
 
@@ -68,7 +68,7 @@ inline void prefetch(const Slot<T>& slot, std::int64_t offset, std::int64_t size
 
 /// g + dR/dw for one vector of parameters.
 template <class T>
-inline Vec<T> penalised(Vec<T> g, Vec<T> w, T l1, T l2) {
+inline Vec<T> penalized(Vec<T> g, Vec<T> w, T l1, T l2) {
     const Vec<T> sign = w > T(0) ? all(T(1)) : w < T(0) ? all(T(-1)) : Vec<T>{};
     return g + (l1 * sign + l2 * w);
 }
@@ -116,7 +116,7 @@ inline double pass_over(
     T* const second = slot.second + offset;
     const T lr = rule.rate * slot.multiplier, decay = slot.decays ? lr * rule.weight_decay : T(0);
     const T step = lr * rule.first_correction;
-    const bool adds = rule.penalised && slot.decays;
+    const bool adds = rule.penalized && slot.decays;
     double total = 0;
     for (std::int64_t start = 0; start < size; start += part) {
         const std::int64_t stop = start + part < size ? start + part : size;
@@ -124,7 +124,7 @@ inline double pass_over(
         for (std::int64_t i = start; i < stop; i += n) {
             Vec<T> x = load(g + i), v = load(w + i);
             if constexpr (pass != Pass::update) {
-                if (adds) x = penalised<T>(x, v, rule.l1, rule.l2);
+                if (adds) x = penalized<T>(x, v, rule.l1, rule.l2);
                 squares += x * x;
             }
             if constexpr (pass == Pass::measure) {
@@ -168,7 +168,7 @@ inline double sum_up(
     const Rule<T>& rule, const Slot<T>& slot, std::int64_t offset, T* g, std::int64_t size, T scale, T batches
 ) {
     constexpr int n = lanes<T>, part = 64 * n;
-    const bool adds = rule.penalised && slot.decays;
+    const bool adds = rule.penalized && slot.decays;
     double total = 0;
     for (std::int64_t start = 0; start < size; start += part) {
         const std::int64_t stop = start + part < size ? start + part : size;
@@ -178,7 +178,7 @@ inline double sum_up(
             if constexpr (pass == Pass::update)
                 x *= scale;
             else if (adds)
-                x = penalised<T>(x, load(slot.w + offset + i), rule.l1, rule.l2);
+                x = penalized<T>(x, load(slot.w + offset + i), rule.l1, rule.l2);
             squares += x * x;
             if (rule.clips_value) {
                 x = x > rule.limit ? all(rule.limit) : x;

@@ -161,7 +161,7 @@ class Phases {
             for (std::int64_t i = task * norm_chunk; i < std::min(n_, (task + 1) * norm_chunk); ++i) {
                 for (std::int64_t q = 0; q < Y.count(); ++q)
                     std::copy(A.row(q, i), A.row(q, i) + A.width(q), Y.row(q, i));
-                layer_norm_forward<T>(Y, s.normalised(n_), i, s.norm, epsilon, s.row_deviation);
+                layer_norm_forward<T>(Y, s.normalized(n_), i, s.norm, epsilon, s.row_deviation);
                 for (std::int64_t q = 0; q < Y.count(); ++q)
                     forward_tail<T>(Y, S, q, i, i + 1, s.plan.activation, a, mask);
             }
@@ -179,7 +179,7 @@ class Phases {
             if (!s.batch_norm()) forward_tail<T>(Y, S, q, i, stop, s.plan.activation, a, mask);
         }
         if (!s.batch_norm()) return;
-        batch_norm_forward<T>(Y, s.normalised(n_), q, s.norm, s.plan.momentum, epsilon);
+        batch_norm_forward<T>(Y, s.normalized(n_), q, s.norm, s.plan.momentum, epsilon);
         forward_tail<T>(Y, S, q, first, last, s.plan.activation, a, mask);
     }
 
@@ -234,8 +234,8 @@ class Phases {
         const std::int64_t at = q * panel_width<T>, width = G.width(q);
         T* const dbeta = room(s.beta, at, scratch[0]);
         T* const dgamma = room(s.gamma, at, scratch[1]);
-        column_sums<T>(G.panel(q), s.normalised(n_).panel(q), n_, width, dbeta, dgamma);
-        batch_norm_backward<T>(G, s.normalised(n_), q, s.norm, dbeta, dgamma);
+        column_sums<T>(G.panel(q), s.normalized(n_).panel(q), n_, width, dbeta, dgamma);
+        batch_norm_backward<T>(G, s.normalized(n_), q, s.norm, dbeta, dgamma);
         finish(s.beta, q, at, dbeta, width);
         finish(s.gamma, q, at, dgamma, width);
     }
@@ -277,7 +277,7 @@ class Phases {
         StageState<T>& s = network.stages[l];
         const Panels<T> dZ{network.gradients[1 - s.gradient_buffer], n_, s.plan.inputs};
         for (std::int64_t i = task * norm_chunk; i < std::min(n_, (task + 1) * norm_chunk); ++i)
-            layer_norm_backward<T>(gradient(l), s.normalised(n_), i, s.norm, s.row_deviation[i], dZ);
+            layer_norm_backward<T>(gradient(l), s.normalized(n_), i, s.norm, s.row_deviation[i], dZ);
     }
 
     void norm_gradient(std::int64_t l, std::int64_t q) {
@@ -287,7 +287,7 @@ class Phases {
         const std::int64_t at = q * panel_width<T>, width = G.width(q);
         T* const dbeta = room(s.beta, at, scratch[0]);
         T* const dgamma = room(s.gamma, at, scratch[1]);
-        column_sums<T>(G.panel(q), s.normalised(n_).panel(q), n_, width, dbeta, dgamma);
+        column_sums<T>(G.panel(q), s.normalized(n_).panel(q), n_, width, dbeta, dgamma);
         finish(s.beta, q, at, dbeta, width);
         finish(s.gamma, q, at, dgamma, width);
         if (l > 0) derive(l - 1, q, 0, n_);

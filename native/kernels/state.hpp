@@ -11,7 +11,7 @@
 
 namespace chainrule::CHAINRULE_ISA {
 
-/// A stage's parameters, statistics and buffers. Y: output; S: factor of the backward pass; Zhat: normalised rows.
+/// A stage's parameters, statistics and buffers. Y: output; S: factor of the backward pass; Zhat: normalized rows.
 template <class T>
 struct StageState {
     Stage plan;
@@ -24,7 +24,7 @@ struct StageState {
 
     Panels<T> output(std::int64_t n) const { return {Y, n, plan.outputs}; }
     Panels<T> factor(std::int64_t n) const { return {S, n, plan.outputs}; }
-    Panels<T> normalised(std::int64_t n) const { return {Zhat, n, plan.outputs}; }
+    Panels<T> normalized(std::int64_t n) const { return {Zhat, n, plan.outputs}; }
     const T* bias() const { return b.size > 0 ? b.w : nullptr; }
     bool batch_norm() const { return plan.norm == Norm::batch; }
     bool layer_norm() const { return plan.norm == Norm::layer; }

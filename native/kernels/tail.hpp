@@ -1,4 +1,4 @@
-// Why: activation and dropout follow every product or normalisation; here they run on rows still in the nearest cache.
+// Why: activation and dropout follow every product or normalization; here they run on rows still in the nearest cache.
 // In: rows [first, last) of one panel of Z. Out: Y in the same place, and the factor S where the backward pass needs it.
 #pragma once
 #include "../stream.hpp"

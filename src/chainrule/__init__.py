@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm
-from chainrule.nn.net import Net, stack
+from chainrule.nn.net import Net, mlp
 from chainrule.train.loop import fit
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ __all__ = [
     "NetClassifier",
     "NetRegressor",
     "fit",
-    "stack",
+    "mlp",
 ]
 
 

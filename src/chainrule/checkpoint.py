@@ -24,7 +24,7 @@ from chainrule.errors import FormatError, InvalidValueError
 from chainrule.io.files import locked, write_atomically
 from chainrule.nn import spec
 from chainrule.nn.step import Recipe, State, Sums
-from chainrule.train.loop import Course
+from chainrule.train.problem import TrainConfig
 from chainrule.train.records import Epoch, Snapshot, spent
 
 FORMAT = 1
@@ -35,9 +35,9 @@ _LARGEST_SHARE = 0.02
 """Of the run's time that keeping may take; when writing is slow, snapshots come less often."""
 
 
-def fingerprint(recipe: Recipe, course: Course, rows: Rows, validation: Rows | None) -> str:
+def fingerprint(recipe: Recipe, config: TrainConfig, rows: Rows, validation: Rows | None) -> str:
     """What a run is: the sha256 of its recipe, its course and its rows. Another fingerprint is another run."""
-    digest = hashlib.sha256(_canonical({"recipe": spec.encode(recipe), "course": spec.encode(course)}))
+    digest = hashlib.sha256(_canonical({"recipe": spec.encode(recipe), "course": spec.encode(config)}))
     for part in (rows, validation):
         for array in () if part is None else (part.X, part.Y, part.c):
             digest.update(f"{array.dtype.str}{array.shape}".encode())
@@ -46,7 +46,7 @@ def fingerprint(recipe: Recipe, course: Course, rows: Rows, validation: Rows | N
 
 
 @contextmanager
-def kept_in(folder: str | Path, run: str, every: float = 30.0) -> Iterator[FolderKeeper]:
+def checkpoint_folder(folder: str | Path, run: str, every: float = 30.0) -> Iterator[FolderCheckpointer]:
     """The keeper of a run (by its fingerprint) in a folder, which no other process can use meanwhile.
 
     `every` is the time between snapshots in seconds; it grows where writing one takes more than 2 % of that.
@@ -58,10 +58,10 @@ def kept_in(folder: str | Path, run: str, every: float = 30.0) -> Iterator[Folde
     hint = "Wait for it, or give this run a folder of its own."
     taken = f"Checkpoint: folder {str(folder)!r} must be free, got one in use by another process. {hint}"
     with locked(folder, taken):
-        yield FolderKeeper(folder, run, every)
+        yield FolderCheckpointer(folder, run, every)
 
 
-class FolderKeeper:
+class FolderCheckpointer:
     """Keeps the snapshots of one run as files: tensors, then a manifest with their checksum, each written atomically."""
 
     signals: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM)

@@ -90,7 +90,7 @@ COUNT = Interval(1, math.inf, "[)", whole=True)
 SHARE = Interval(0, 1, "[)")
 
 
-def limited(constraint: Constraint, default: Any = ...) -> Any:
+def constrained(constraint: Constraint, default: Any = ...) -> Any:
     """A dataclass field under a constraint."""
     metadata = {"constraint": constraint}
     return field(metadata=metadata) if default is ... else field(default=default, metadata=metadata)

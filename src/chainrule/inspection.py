@@ -17,7 +17,7 @@ from chainrule.errors import InvalidValueError, must_be
 from chainrule.model import Model
 from chainrule.nn.activations import activation
 from chainrule.nn.layers import Context, Dense
-from chainrule.nn.losses import BinaryCrossEntropy, Loss, Poisson, Quantile, SoftmaxHeads
+from chainrule.nn.losses import BinaryCrossEntropy, Loss, MultiSoftmaxCrossEntropy, Poisson, Quantile
 from chainrule.nn.net import Net
 
 _BLOCK = 4096
@@ -34,11 +34,11 @@ def hidden(model: Model, X: Array, layer: int = -1) -> Array:
 
     >>> from chainrule import Activation
     >>> from chainrule.data import Standardizer
-    >>> from chainrule.nn.losses import MeanSquared
+    >>> from chainrule.nn.losses import MeanSquaredError
     >>> net = Net(1, [Dense(2), Activation("relu"), Dense(1)])
     >>> w = np.array([1.0, -1.0, 0.0, 0.5, 1.0, 1.0, 0.0])
     >>> one = Standardizer.identity(1)
-    >>> hidden(Model(net, MeanSquared(), w, np.zeros(0), one, None, None, ("x",), "y"), np.array([[2.0], [-1.0]]))
+    >>> hidden(Model(net, MeanSquaredError(), w, np.zeros(0), one, None, None, ("x",), "y"), np.array([[2.0], [-1.0]]))
     array([[2. , 0. ],
            [0. , 1.5]])
     """
@@ -85,10 +85,10 @@ def input_gradients(model: Model, X: Array, output: int | None = None) -> Array:
     Reference  [simonyan2014] for slopes in the inputs, of scores before the softmax
 
     >>> from chainrule.data import Standardizer
-    >>> from chainrule.nn.losses import MeanSquared
+    >>> from chainrule.nn.losses import MeanSquaredError
     >>> inputs, targets = (Standardizer(np.zeros(k), np.full(k, s)) for k, s in ((2, 10.0), (1, 5.0)))
     >>> w = np.array([2.0, -4.0, 0.0])
-    >>> model = Model(Net(2, [Dense(1)]), MeanSquared(), w, np.zeros(0), inputs, targets, None, ("a", "b"), "y")
+    >>> model = Model(Net(2, [Dense(1)]), MeanSquaredError(), w, np.zeros(0), inputs, targets, None, ("a", "b"), "y")
     >>> input_gradients(model, np.ones((1, 2)))
     array([[ 1., -2.]])
     """
@@ -104,7 +104,7 @@ def importances(model: Model, X: Array, sample_weight: Array | None = None) -> A
     with σⱼ the standard deviation of column j over these rows: by how much the answer moves, to first order, when the
     column moves as it usually does. No row is permuted, so that the network is asked only about rows that occur; columns
     that say the same share their importance as the network does. For a network without hidden layers they are its
-    standardised coefficients. The answer is that of `input_gradients`; of several answers the mean of their shares. All
+    standardized coefficients. The answer is that of `input_gradients`; of several answers the mean of their shares. All
     shares are 0 where no column moves any answer.
 
     Raises `InvalidValueError` for weights that are not n numbers >= 0, some above 0.
@@ -112,9 +112,9 @@ def importances(model: Model, X: Array, sample_weight: Array | None = None) -> A
     Reference  [dimopoulos1995], [gevrey2003]: the partial-derivatives method
 
     >>> from chainrule.data import Standardizer
-    >>> from chainrule.nn.losses import MeanSquared
+    >>> from chainrule.nn.losses import MeanSquaredError
     >>> one, w = Standardizer.identity(2), np.array([3.0, -1.0, 0.0])
-    >>> model = Model(Net(2, [Dense(1)]), MeanSquared(), w, np.zeros(0), one, None, None, ("a", "b"), "y")
+    >>> model = Model(Net(2, [Dense(1)]), MeanSquaredError(), w, np.zeros(0), one, None, None, ("a", "b"), "y")
     >>> importances(model, np.array([[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]]))
     array([0.75, 0.25])
     """
@@ -174,7 +174,7 @@ def _binary(model: Model) -> bool:
 
 def _blocks(model: Model) -> list[slice]:
     """The columns of logits that stand for exclusive classes."""
-    sizes = model.loss.sizes if isinstance(model.loss, SoftmaxHeads) else (model.net.outputs,)
+    sizes = model.loss.sizes if isinstance(model.loss, MultiSoftmaxCrossEntropy) else (model.net.outputs,)
     ends = np.cumsum(sizes).tolist()
     return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
 

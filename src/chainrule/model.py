@@ -16,7 +16,7 @@ from chainrule.arrays import Array
 from chainrule.data import Standardizer, Task
 from chainrule.engines import predictor
 from chainrule.errors import InvalidValueError, must_be
-from chainrule.nn.losses import BinaryCrossEntropy, Loss, Quantile, SoftmaxCrossEntropy, SoftmaxHeads
+from chainrule.nn.losses import BinaryCrossEntropy, Loss, MultiSoftmaxCrossEntropy, Quantile, SoftmaxCrossEntropy
 from chainrule.nn.net import Net
 
 Classes: TypeAlias = Array | tuple[Array, ...] | None
@@ -165,7 +165,11 @@ def unlinked(loss: Loss, A: Array) -> Array:
     """
     tiny, eps = np.finfo(A.dtype).tiny, np.finfo(A.dtype).epsneg
     link = getattr(loss, "link", None)
-    if isinstance(loss, SoftmaxCrossEntropy | SoftmaxHeads) or link == "exp" or type(loss).__name__ == "Poisson":
+    if (
+        isinstance(loss, SoftmaxCrossEntropy | MultiSoftmaxCrossEntropy)
+        or link == "exp"
+        or type(loss).__name__ == "Poisson"
+    ):
         return np.log(np.maximum(A, tiny))
     if isinstance(loss, BinaryCrossEntropy) or link == "sigmoid":
         A = np.clip(A, tiny, 1.0 - eps)

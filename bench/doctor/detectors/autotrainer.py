@@ -50,7 +50,7 @@ def _at(trace: Trace, check: Check, number: int) -> list[Diagnosis]:
     found = []
     hidden = check.outputs[:-1]
     if any(not finite(A) or np.abs(A).mean() >= OMEGA for A in hidden):
-        found.append(say("abnormal data", "unnormalised-inputs", number))
+        found.append(say("abnormal data", "unnormalized-inputs", number))
     slow = _slow(trace, number)
     if slow or _no_gain(trace, number):
         found += _gradients(trace, check, number)

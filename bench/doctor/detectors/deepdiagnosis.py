@@ -21,7 +21,7 @@ WINDOW, EQUAL_ACCURACIES, FAR, SATURATED, DEAD, SMALLEST, SPREAD = 5, 20, 5.0, 0
 
 ADVICE = {
     "weights": "init-scale symmetric-weights",
-    "data": "unnormalised-inputs tiny-inputs",
+    "data": "unnormalized-inputs tiny-inputs",
     "rate": "learning-rate-too-high learning-rate-too-low update-ratio",
     "optimizer": "optimizer-settings",
     "activation": "hidden-softmax linear-collapse",

@@ -126,5 +126,5 @@ def _weights(trace: Trace) -> list[Diagnosis]:
         uneven = variances.max() > VARIANCES * variances.min()
         spread = float(np.subtract(*np.percentile(g, [95, 5]))) if finite(g) else math.inf
         if (uneven or spread < SPREAD) and not falling:
-            return [say("poor weight initialisation", "init-scale symmetric-weights", 0)]
+            return [say("poor weight initialization", "init-scale symmetric-weights", 0)]
     return []

@@ -43,11 +43,11 @@ def _rows(trace: Trace) -> list[Diagnosis]:
     found = []
     if (trace.X.std(axis=0) == 0).any():
         found.append(say("constant feature", "constant-feature", 0))
-    if not _normalised(trace.X):
-        found.append(say("features not normalised", "unnormalised-inputs tiny-inputs", 0))
+    if not _normalized(trace.X):
+        found.append(say("features not normalized", "unnormalized-inputs tiny-inputs", 0))
     if not trace.subject.classes:
-        if not _normalised(trace.Y):
-            found.append(say("targets not normalised", "target-scale", 0))
+        if not _normalized(trace.Y):
+            found.append(say("targets not normalized", "target-scale", 0))
         return found
     p = _shares(trace)
     K, p = len(p), p[p > 0]
@@ -63,7 +63,7 @@ def _shares(trace: Trace) -> Array:
     return counts / counts.sum()
 
 
-def _normalised(X: Array) -> bool:
+def _normalized(X: Array) -> bool:
     """In [0, 1] or [-1, 1] to its ends, or of mean 0 and deviation 1, as a whole."""
     low, high = float(X.min()), float(X.max())
     unit = np.isclose(high, 1, atol=0.01) and (np.isclose(low, 0, atol=0.01) or np.isclose(low, -1, atol=0.01))
@@ -115,7 +115,7 @@ def _fit(trace: Trace) -> list[Diagnosis]:
     recipe = replace(subject.recipe, net=net, penalty=Penalty(), batch_size=len(take))
     session = choose(subject.engine, recipe)[0].compile(recipe, rows)
     for epoch in range(ITERATIONS):
-        session.run(epoch, 0, np.full(1, subject.course.learning_rate))
+        session.run(epoch, 0, np.full(1, subject.config.learning_rate))
         if epoch % 50 == 49:
             with np.errstate(all="ignore"):
                 sums = measure(recipe, np, session.logits(rows.X), rows.Y, rows.c)
@@ -136,7 +136,7 @@ def _running(trace: Trace) -> list[Diagnosis]:
         found += [*_gradients(trace, window), *_updates(trace, window), *_weights(trace, check)]
         found += [*_units(trace, checks[max(0, i + 1 - WINDOW) : i + 1]), *_output(trace, window)]
         if len(window) == PERIODS and all(c.penalty_norm >= 2 * norm(c.g) > 0 for c in window):
-            found.append(say("over-regularised", "over-regularised", check.epoch))
+            found.append(say("over-regularized", "over-regularized", check.epoch))
     return [*found, *_losses(trace)]
 
 
@@ -176,7 +176,7 @@ def _weights(trace: Trace, check: Check) -> list[Diagnosis]:
     found = []
     for W in trace.parts(check.w):
         if (np.abs(W) < 1e-5).mean() > 0.95:
-            found.append(say("dead weights", "over-regularised symmetric-weights init-scale", check.epoch))
+            found.append(say("dead weights", "over-regularized symmetric-weights init-scale", check.epoch))
         if (W < 0).mean() > 0.95:
             found.append(say("negative weights", "dead-units", check.epoch))
         if np.abs(W).mean() > 1e8:
@@ -249,7 +249,7 @@ def _losses(trace: Trace) -> list[Diagnosis]:
 
 
 def _smoothness(loss: Array) -> float:
-    """Correlation of neighbours, 1 for a smooth curve."""
+    """Correlation of neighbors, 1 for a smooth curve."""
     a, b = loss[:-1], loss[1:]
     return float(np.corrcoef(a, b)[0, 1]) if a.std() > 0 and b.std() > 0 else 1.0
 
@@ -268,7 +268,7 @@ def _after(trace: Trace) -> list[Diagnosis]:
 
 
 def _cka(A: Array, B: Array) -> float:
-    """Linear centred kernel alignment of two sets of activations of the same rows."""
+    """Linear centerd kernel alignment of two sets of activations of the same rows."""
     A, B = A - A.mean(axis=0), B - B.mean(axis=0)
     with np.errstate(all="ignore"):
         bottom = norm(A.T @ A) * norm(B.T @ B)

@@ -50,7 +50,7 @@ def _before(trace: Trace) -> list[Diagnosis]:
 
 def _inputs(trace: Trace) -> list[Diagnosis]:
     if trace.X.min() < -1 or trace.X.max() > 1:
-        return [say("input not normalised", "unnormalised-inputs", 1)]
+        return [say("input not normalized", "unnormalized-inputs", 1)]
     return []
 
 

@@ -12,7 +12,7 @@ from chainrule.bench.measure import Result
 from chainrule.bench.peers import PEERS
 from chainrule.report.figures import HELD_OUT, MARK, TRAIN
 
-_COLOURS = (HELD_OUT, "#8c3b1f", "#2a9d8f", "#0b5351", "#b58900", MARK, "#7b4ea3", "#c06c9a", "#4c78a8", "#9a9a9a")
+_ColorS = (HELD_OUT, "#8c3b1f", "#2a9d8f", "#0b5351", "#b58900", MARK, "#7b4ea3", "#c06c9a", "#4c78a8", "#9a9a9a")
 _SHAPES = "osD^vPX<>p"
 
 
@@ -36,7 +36,7 @@ def ratios(results: Sequence[Result]) -> Any:
             [y for y, _ in found],
             xerr=ends,
             label=PEERS[key].title,
-            color=_COLOURS[i % len(_COLOURS)],
+            color=_ColorS[i % len(_ColorS)],
             fmt=_SHAPES[i % len(_SHAPES)],
             linewidth=1.2,
         )

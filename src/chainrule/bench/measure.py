@@ -26,7 +26,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """Of at least one figure; quartiles between the neighbours, and the ends where there are fewer than four.
+        """Of at least one figure; quartiles between the neighbors, and the ends where there are fewer than four.
 
         >>> Spread.of([4.0, 1.0, 3.0, 2.0, 5.0])
         Spread(median=3.0, low=2.0, high=4.0)
@@ -114,7 +114,7 @@ def settle(timed: Timed, seconds: float) -> tuple[int, int | None]:
 
 
 def interleave(runs: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, list[float]]:
-    """Every peer once per repeat, the first one another each time; what a peer costs its neighbour evens out.
+    """Every peer once per repeat, the first one another each time; what a peer costs its neighbor evens out.
 
     A peer that fails in the middle drops out with no figures.
     """

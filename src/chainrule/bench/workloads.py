@@ -14,7 +14,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.errors import did_you_mean, must_be, raise_all
 from chainrule.nn.losses import SoftmaxCrossEntropy
-from chainrule.nn.net import Net, stack
+from chainrule.nn.net import Net, mlp
 from chainrule.nn.step import Recipe
 
 LEARNING_RATE = 1e-6
@@ -55,7 +55,7 @@ class Workload:
     def net(self) -> Net:
         """The network in our own terms: relu, softmax cross-entropy on its logits."""
         inputs, *hidden, outputs = self.widths
-        return stack(inputs, hidden, outputs, norm="batch" if self.batch_norm else None, dropout=self.dropout)
+        return mlp(inputs, hidden, outputs, norm="batch" if self.batch_norm else None, dropout=self.dropout)
 
     @property
     def recipe(self) -> Recipe:

@@ -43,13 +43,13 @@ def function(call: Callable[[Epoch], str | None]) -> Function:
 
     >>> from chainrule import Dense, Net
     >>> from chainrule.engines import Rows
-    >>> from chainrule.nn.losses import MeanSquared
+    >>> from chainrule.nn.losses import MeanSquaredError
     >>> from chainrule.nn.step import Recipe
-    >>> from chainrule.train import Course, train
+    >>> from chainrule.train import TrainConfig, train
     >>> import numpy as np
     >>> enough = function(lambda epoch: "that will do" if epoch.number == 3 else None)
-    >>> recipe, X = Recipe(Net(1, [Dense(1)]), MeanSquared()), np.ones((4, 1))
-    >>> run = train(recipe, Rows.of(recipe, X, X), Course(epochs=10), monitors=[enough])
+    >>> recipe, X = Recipe(Net(1, [Dense(1)]), MeanSquaredError()), np.ones((4, 1))
+    >>> run = train(recipe, Rows.of(recipe, X, X), TrainConfig(epochs=10), monitors=[enough])
     >>> len(run.epochs), run.stopped
     (3, 'that will do')
     """

@@ -15,7 +15,7 @@ from chainrule.cli import options as o
 from chainrule.cli.examining import Cure, command_line, cured, examined, tell
 from chainrule.cli.folders import asked_in
 from chainrule.cli.jobs import Job, wanted_job
-from chainrule.doctor.records import Report
+from chainrule.doctor.vocabulary.records import Report
 from chainrule.io import write_atomically
 from chainrule.pipeline import run as run_job
 from chainrule.report.page import Shown, doctor_page, judge_model
@@ -33,7 +33,7 @@ def doctor(
         bool, typer.Option("--fix", help="Try remedies on top of one another; keep what proves itself.")
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Write the whole report to this .html file.")] = None,
-    silence: o.Silence = None,
+    suppress: o.Suppress = None,
     as_json: o.Json = False,
 ) -> None:
     """Train SOURCE as `train` would, or a RUN again, look inside, try remedies, and say whether it is well.
@@ -41,17 +41,17 @@ def doctor(
     Of a run folder the options are those it was trained with; options given here take their place. Exit code 0 says
     healthy, 1 ill, 2 wrong use.
     """
-    silenced = o.silenced("doctor", silence)
+    suppressed = o.suppressed("doctor", suppress)
     if Path(source).is_dir() and (Path(source) / "config.json").is_file():
         source, wanted = _of_run(Path(source), wanted, context)
     job = wanted_job(source, wanted, wanted.settings("doctor"), quiet=as_json)
-    report = examined(job, _kept_epoch(job, wanted), silenced, before=True)
+    report = examined(job, _kept_epoch(job, wanted), suppressed, before=True)
     cure = None
     if fix and not report.healthy:
         cure = cured(job, wanted, report)
         if cure.wanted != wanted:
             job = wanted_job(source, cure.wanted, cure.wanted.settings("doctor"), quiet=as_json)
-            report = examined(job, _kept_epoch(job, cure.wanted), silenced, before=True)
+            report = examined(job, _kept_epoch(job, cure.wanted), suppressed, before=True)
         report = replace(report, notes=(*report.notes, *cure.log))
     if out is not None:
         write_atomically(out, _page(source, job, report).encode())
@@ -112,7 +112,7 @@ def _cure(source: str, wanted: o.Wanted, cure: Cure | None) -> dict[str, Any]:
 def _show(source: str, wanted: o.Wanted, report: Report, cure: Cure | None) -> None:
     out = o.console()
     tell(out, report)
-    for line in (*(f"could not look: {reason}" for reason in report.unable), *report.notes):
+    for line in (*(f"could not look: {reason}" for reason in report.skipped), *report.notes):
         out.print(line, markup=False)
     if cure is not None and cure.wanted != wanted:
         out.print(f"better: {command_line(source, cure.wanted)}", markup=False)

@@ -12,19 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from chainrule.cli import options as o
-from chainrule.cli.jobs import Job, case_of
+from chainrule.cli.jobs import Job, problem_of
 from chainrule.doctor import examine_case
-from chainrule.doctor.records import Case, Finding, Report
-from chainrule.doctor.repair import repair
+from chainrule.doctor.trials.repair import repair
+from chainrule.doctor.vocabulary.records import Finding, Report
 from chainrule.nn.penalties import ClipNorm
-from chainrule.nn.schedules import Flat
+from chainrule.nn.schedules import ConstantSchedule
 from chainrule.report import terminal
+from chainrule.train.problem import TrainingProblem
 
 MOST_CARDS = 3
 """Cards shown at once; the page has them all."""
 
 _IN_WORDS: Mapping[str, Mapping[str, Any]] = {
-    "standardise-inputs": {"scaling": "columns"},
+    "standardize-inputs": {"scaling": "columns"},
     "class-weights": {"class_weight": "balanced"},
     "he-init": {"initializer": None},
     "relu": {"activation": "relu"},
@@ -57,41 +58,41 @@ class Cure:
     log: tuple[str, ...]
 
 
-def examined(job: Job, epochs: int | None, silenced: Mapping[str, str], before: bool = False) -> Report:
+def examined(job: Job, epochs: int | None, suppressed: Mapping[str, str], before: bool = False) -> Report:
     """The report on a job, trained for so many epochs where an early stop kept those."""
-    follows = isinstance(job.ready().course().schedule, Flat)
-    case = case_of(job, job.ready(), epochs if follows else None)
-    return examine_case(case, silence=silenced, before=before)
+    follows = isinstance(job.ready().config().schedule, ConstantSchedule)
+    case = problem_of(job, job.ready(), epochs if follows else None)
+    return examine_case(case, suppress=suppressed, before=before)
 
 
 def cured(job: Job, wanted: o.Wanted, report: Report) -> Cure:
     """What proves itself of the remedies for a report, as options; what has no option is named."""
-    mended = repair(report.case, report)
+    mended = repair(report.problem, report)
     better = wanted
     for change in mended.kept:
         better = replace(better, **_IN_WORDS.get(change, {}))
     if any(change in _READ_OFF for change in mended.kept):
-        better = replace(better, **_read_off(report.case, mended.case))
+        better = replace(better, **_read_off(report.problem, mended.problem))
     log = list(mended.log)
     log += [f"{name} has no option of the command line" for name in mended.kept if name not in {*_IN_WORDS, *_READ_OFF}]
     return Cure(better, tuple(log))
 
 
-def _read_off(old: Case, new: Case) -> dict[str, Any]:
+def _read_off(old: TrainingProblem, new: TrainingProblem) -> dict[str, Any]:
     """Options whose value in the mended case is another than before."""
     found: dict[str, Any] = {}
-    if new.course.learning_rate != old.course.learning_rate:
-        found["lr"] = f"{new.course.learning_rate:g}"
-    if new.course.epochs != old.course.epochs:
-        found["epochs"] = new.course.epochs
-    if new.course.schedule != old.course.schedule and isinstance(new.course.schedule, Flat):
+    if new.config.learning_rate != old.config.learning_rate:
+        found["lr"] = f"{new.config.learning_rate:g}"
+    if new.config.epochs != old.config.epochs:
+        found["epochs"] = new.config.epochs
+    if new.config.schedule != old.config.schedule and isinstance(new.config.schedule, ConstantSchedule):
         found["schedule"] = "constant"
     if new.recipe.batch_size != old.recipe.batch_size:
         found["batch_size"] = str(new.recipe.batch_size)
     if new.recipe.penalty != old.recipe.penalty:
         found["alpha"] = float(new.recipe.penalty.l2)
     if new.recipe.clip != old.recipe.clip:
-        found["clip_norm"] = float(new.recipe.clip.limit) if isinstance(new.recipe.clip, ClipNorm) else None
+        found["max_grad_norm"] = float(new.recipe.clip.limit) if isinstance(new.recipe.clip, ClipNorm) else None
     return found
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from chainrule.cli import options as o
 from chainrule.cli.jobs import Job
 from chainrule.data import Dataset, Parts
-from chainrule.doctor.records import Report
+from chainrule.doctor.vocabulary.records import Report
 from chainrule.errors import FormatError, InvalidValueError, must_be
 from chainrule.io import save_model, write_atomically
 from chainrule.model import Model

@@ -12,13 +12,13 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.cli import options as o
 from chainrule.data import Parts, load, three_way
-from chainrule.doctor.records import Case
 from chainrule.engines import Rows, choose
 from chainrule.errors import InvalidValueError, must_be, raise_all
 from chainrule.pipeline import Job as Ready
 from chainrule.pipeline import Settings, Target, class_weights, classification, regression, scaler
 from chainrule.pipeline import prepare as make_ready
 from chainrule.train import RangeTest, range_test
+from chainrule.train.problem import TrainingProblem
 from chainrule.train.range_test import RangeResult
 
 
@@ -99,14 +99,14 @@ def tried_rates(job: Job, settings: RangeTest) -> RangeResult:
     return range_test(engine.compile(recipe, rows), recipe, rows, settings)
 
 
-def case_of(job: Job, ready: Ready, epochs: int | None = None) -> Case:
+def problem_of(job: Job, ready: Ready, epochs: int | None = None) -> TrainingProblem:
     """What the doctor examines: the job as it is trained; of so many epochs where an early stop kept those."""
-    course, test = ready.course(), job.parts.test
+    config, test = ready.config(), job.parts.test
     classes = job.target.classes
-    return Case(
+    return TrainingProblem(
         ready.recipe,
         ready.rows,
-        course if epochs is None else replace(course, epochs=max(epochs, 1)),
+        config if epochs is None else replace(config, epochs=max(epochs, 1)),
         ready.held_out,
         job.settings.engine,
         ready.start,

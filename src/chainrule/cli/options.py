@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar, cast, get_type_hints
 import typer
 
 from chainrule.constraints import Checked, faults
-from chainrule.doctor.records import SYMPTOMS
+from chainrule.doctor.vocabulary.records import SYMPTOMS
 from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
 from chainrule.pipeline import Settings
 
@@ -65,7 +65,7 @@ Scaling = Annotated[str | None, typer.Option(help="columns, shared or none; pixe
 EngineName = Annotated[str, typer.Option("--engine", help="auto, or an engine's name (see chainrule info).")]
 Dtype = Annotated[str, typer.Option(help="float32 or float64.")]
 Seed = Annotated[int, typer.Option(help="Fixes the split, first weights, shuffles and masks.")]
-Silence = Annotated[
+Suppress = Annotated[
     list[str] | None,
     typer.Option(metavar="SYMPTOM=REASON", help="A finding not to be told, and why; may be given several times."),
 ]
@@ -182,7 +182,7 @@ class Wanted:
     epochs: Epochs = 100
     batch_size: BatchSize = "auto"
     alpha: Alpha = 0.0
-    clip_norm: ClipNorm = None
+    max_grad_norm: ClipNorm = None
     label_smoothing: LabelSmoothing = 0.0
     class_weight: ClassWeight = None
     patience: Patience = 20
@@ -210,7 +210,7 @@ class Wanted:
             batch_size=batch_size(command, self.batch_size),
             max_iter=self.epochs,
             alpha=self.alpha,
-            clip_norm=self.clip_norm,
+            max_grad_norm=self.max_grad_norm,
             label_smoothing=self.label_smoothing,
             scaling=self.scaling or "columns",
             engine=self.engine,
@@ -240,10 +240,10 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def silenced(command: str, texts: list[str] | None) -> dict[str, str]:
+def suppressed(command: str, texts: list[str] | None) -> dict[str, str]:
     """Symptoms and reasons from `SYMPTOM=REASON`.
 
-    >>> silenced("doctor", ["no-validation=a demonstration"])
+    >>> suppressed("doctor", ["no-validation=a demonstration"])
     {'no-validation': 'a demonstration'}
 
     Raises `InvalidValueError` for a symptom that does not exist, and where no reason is given.
@@ -255,4 +255,4 @@ def silenced(command: str, texts: list[str] | None) -> dict[str, str]:
 
 def _silence_fault(command: str, text: str, symptom: str, reason: str) -> str:
     hint = "Give a reason." if symptom in SYMPTOMS else did_you_mean(symptom, SYMPTOMS)
-    return must_be(command, "--silence", "SYMPTOM=REASON with a symptom that the doctor knows", text, hint)
+    return must_be(command, "--suppress", "SYMPTOM=REASON with a symptom that the doctor knows", text, hint)

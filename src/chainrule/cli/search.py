@@ -22,13 +22,13 @@ from chainrule.cli import training
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.io import write_atomically
 from chainrule.pipeline import Settings
-from chainrule.search import Board, Plan, SearchResult, Space, Trial
-from chainrule.search.driver import answer
-from chainrule.search.hands import Hands, LocalHands
-from chainrule.search.question import Question, question
+from chainrule.search import SearchBudget, SearchResult, SearchStatus, Space, Trial
+from chainrule.search.driver import run_search
+from chainrule.search.executor import Executor, ProcessExecutor
 from chainrule.search.results import rank
 from chainrule.search.rungs import Problem
 from chainrule.search.space import shown
+from chainrule.search.spec import SearchSpec, plan_search
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 _PARAMETERS = {
@@ -78,11 +78,11 @@ def search(
 ) -> None:
     """Find good settings for SOURCE. The same line again goes on where it was ended."""
     if trials is None and time_limit is None:
-        trials = Plan.trials
+        trials = SearchBudget.trials
     limit = None if time_limit is None else seconds(time_limit)
-    plan = o.stated("search", Plan, method=method, trials=trials, seconds=limit, seed=seed, seeds=seeds)
+    plan = o.stated("search", SearchBudget, method=method, trials=trials, seconds=limit, seed=seed, seeds=seeds)
     settings = o.checked("search", max_iter=epochs, n_iter_no_change=patience, engine=engine, dtype=dtype, seed=seed)
-    asked = question(
+    asked = plan_search(
         source,
         None if space is None else Space.read(space, settings),
         settings,
@@ -94,7 +94,7 @@ def search(
     )
     place = out or Path("runs") / f"search-{Path(source).stem}-{asked.fingerprint()[:8]}"
     with _watched(quiet=as_json) as watch:
-        found = answer(asked, place, _hands(cluster, workers, insecure_cluster), watch)
+        found = run_search(asked, place, _hands(cluster, workers, insecure_cluster), watch)
     if found.interrupted:
         _leave(found)
     assert found.settings is not None
@@ -113,20 +113,20 @@ def search(
         _show(found, line, rest)
 
 
-def _scaling(asked: Question, settings: Settings) -> str | None:
+def _scaling(asked: SearchSpec, settings: Settings) -> str | None:
     """The scaling of inputs, where it is not the one that the data alone would get."""
     usual = "shared" if asked.parts.train.shared_unit else "columns"
     return None if settings.scaling == usual else settings.scaling
 
 
-def _hands(cluster: str | None, workers: int, insecure: bool) -> Callable[[Problem], Hands]:
+def _hands(cluster: str | None, workers: int, insecure: bool) -> Callable[[Problem], Executor]:
     """Who does the work."""
     if cluster is None:
-        return lambda problem: LocalHands(problem, workers)
-    from chainrule.search.ray_hands import RayHands, attach
+        return lambda problem: ProcessExecutor(problem, workers)
+    from chainrule.search.ray_executor import RayExecutor, attach
 
     attach(cluster, insecure)
-    return lambda problem: RayHands(problem, workers)
+    return lambda problem: RayExecutor(problem, workers)
 
 
 def seconds(text: str) -> float:
@@ -197,7 +197,7 @@ def _equal(text: str, default: Any) -> bool:
 
 
 @contextmanager
-def _watched(quiet: bool) -> Iterator[Callable[[Board], None]]:
+def _watched(quiet: bool) -> Iterator[Callable[[SearchStatus], None]]:
     """A table on standard error that follows the search."""
     if quiet:
         yield lambda board: None
@@ -207,7 +207,7 @@ def _watched(quiet: bool) -> Iterator[Callable[[Board], None]]:
     with Live(console=o.console(stderr=True), auto_refresh=False, transient=True) as live:
         last = [0.0]
 
-        def watch(board: Board) -> None:
+        def watch(board: SearchStatus) -> None:
             if time.monotonic() - last[0] > 0.2:
                 last[0] = time.monotonic()
                 live.update(board_table(board), refresh=True)
@@ -215,7 +215,7 @@ def _watched(quiet: bool) -> Iterator[Callable[[Board], None]]:
         yield watch
 
 
-def board_table(board: Board) -> Any:
+def board_table(board: SearchStatus) -> Any:
     """The best trials, and those under way."""
     ended = sum(trial.state != "running" for trial in board.trials)
     title = f"{ended} of {board.wanted or 'so many'} trials ended in {board.seconds:.0f} s"

@@ -34,7 +34,7 @@ Subject = Annotated[
 Rows = Annotated[int, typer.Option(min=1, max=10**6, help="Rows of the batch.")]
 HeadName = Annotated[
     str | None,
-    typer.Option("--head", help="Loss of an architecture: SoftmaxCrossEntropy, MeanSquared, ..."),
+    typer.Option("--head", help="Loss of an architecture: SoftmaxCrossEntropy, MeanSquaredError, ..."),
 ]
 
 _ARCHITECTURE = re.compile(r"\d{1,7}(-\d{1,7})+")

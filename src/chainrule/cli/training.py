@@ -16,7 +16,7 @@ from chainrule.cli import options as o
 from chainrule.cli.examining import Cards, cured, examined, tell
 from chainrule.cli.folders import Done, check_place, claim, present, whole, write
 from chainrule.cli.jobs import Job, prepare, settle, tried_rates, wanted_job
-from chainrule.doctor import case_of, watched
+from chainrule.doctor import problem_of, watched
 from chainrule.errors import InvalidValueError, did_you_mean, must_be
 from chainrule.io import write_atomically
 from chainrule.model import Model
@@ -41,22 +41,22 @@ def train(
     doctor: Annotated[
         str, typer.Option(help="off, watch (look on), advise (try remedies), fix (apply those that prove themselves).")
     ] = "watch",
-    silence: o.Silence = None,
+    suppress: o.Suppress = None,
     as_json: o.Json = False,
 ) -> None:
     """Train a network on SOURCE, show how good it is, and leave a run folder."""
     if doctor not in LEVELS:
         raise InvalidValueError(must_be("train", "--doctor", ", ".join(LEVELS), doctor, did_you_mean(doctor, LEVELS)))
-    silenced = o.silenced("train", silence)
+    suppressed = o.suppressed("train", suppress)
     settings = wanted.settings("train")
     check_place(out or Path("runs") / "run", empty=out is not None)
     job = wanted_job(source, wanted, settings, quiet=as_json)
     cards = None if as_json else Cards(o.console(stderr=True))
-    done = _trained(source, wanted, job, doctor, silenced, checkpoint, cards)
+    done = _trained(source, wanted, job, doctor, suppressed, checkpoint, cards)
     if doctor in ("advise", "fix"):
-        done = replace(done, report=examined(done.job, done.run.best_epoch, silenced))
+        done = replace(done, report=examined(done.job, done.run.best_epoch, suppressed))
     if doctor == "fix" and done.report is not None and not done.report.healthy:
-        done = _mended(done, silenced, cards)
+        done = _mended(done, suppressed, cards)
     folder = claim(source, out)
     with whole(folder):
         write(folder, done)
@@ -73,7 +73,7 @@ def _trained(
     wanted: o.Wanted,
     job: Job,
     doctor: str,
-    silenced: Mapping[str, str],
+    suppressed: Mapping[str, str],
     checkpoint: Path | None,
     cards: Cards | None,
 ) -> Done:
@@ -87,10 +87,10 @@ def _trained(
         run, report = run_job(ready, monitors, checkpoint), None
     else:
         run, report = watched(
-            case_of(ready),
+            problem_of(ready),
             lambda watch: run_job(ready, [*monitors, watch], checkpoint),
             on_change=None if cards is None else cards.on_the_way,
-            silence=silenced,
+            suppress=suppressed,
         )
     if run.interrupted and checkpoint is not None:
         o.console(stderr=True).print(f"{run.stopped}; the same line goes on from {checkpoint}")
@@ -99,7 +99,7 @@ def _trained(
     return Done(source, wanted, job, model, run, _summary(job, model, run), report)
 
 
-def _mended(done: Done, silenced: Mapping[str, str], cards: Cards | None) -> Done:
+def _mended(done: Done, suppressed: Mapping[str, str], cards: Cards | None) -> Done:
     """The training again with the remedies that proved themselves, where there are some."""
     assert done.report is not None
     cure = cured(done.job, done.wanted, done.report)
@@ -109,8 +109,8 @@ def _mended(done: Done, silenced: Mapping[str, str], cards: Cards | None) -> Don
     if cure.wanted == done.wanted:
         return replace(done, report=replace(done.report, notes=(*done.report.notes, *cure.log)))
     job = wanted_job(done.source, cure.wanted, cure.wanted.settings("train"), quiet=cards is None)
-    again = _trained(done.source, cure.wanted, job, "fix", silenced, None, cards)
-    report = examined(again.job, again.run.best_epoch, silenced)
+    again = _trained(done.source, cure.wanted, job, "fix", suppressed, None, cards)
+    report = examined(again.job, again.run.best_epoch, suppressed)
     return replace(again, report=replace(report, notes=(*report.notes, *cure.log)))
 
 

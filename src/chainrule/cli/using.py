@@ -1,6 +1,6 @@
 """Why: a trained model is asked about rows it has not seen.
 
-In: a model file and a source. Out: its figures on labelled rows, or its predictions for any rows.
+In: a model file and a source. Out: its figures on labeled rows, or its predictions for any rows.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def read_model(place: str) -> Model:
 def evaluate(
     model: ModelPath, source: o.Source, target: o.Target = None, seed: o.Seed = 0, as_json: o.Json = False
 ) -> None:
-    """Measure MODEL on the labelled rows of SOURCE (all of them; a source's own test rows if it brings some)."""
+    """Measure MODEL on the labeled rows of SOURCE (all of them; a source's own test rows if it brings some)."""
     trained = read_model(model)
     dataset = load(
         source,

@@ -1,4 +1,4 @@
-"""Why: numbers that cannot be learnt from are refused at the door, each named by its place.
+"""Why: numbers that cannot be learned from are refused at the door, each named by its place.
 
 In: an array or the rows at fault. Out: sentences for `raise_all` that name column, row and value.
 """

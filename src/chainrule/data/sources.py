@@ -22,9 +22,9 @@ BUILTIN: Mapping[str, Callable[[int], Dataset]] = {
     "moons": toys.moons,
     "blobs": toys.blobs,
     "spirals": toys.spirals,
-    "iris": toys.labelled("iris", "species"),
-    "wine": toys.labelled("wine", "cultivar"),
-    "breast_cancer": toys.labelled("breast_cancer", "diagnosis"),
+    "iris": toys.labeled("iris", "species"),
+    "wine": toys.labeled("wine", "cultivar"),
+    "breast_cancer": toys.labeled("breast_cancer", "diagnosis"),
     "diabetes": toys.diabetes,
     "mnist": lambda seed: idx.mnist(),
 }
@@ -51,7 +51,7 @@ def load(
     features  of .csv and .parquet: only these columns, to measure a model on; one class is enough then
 
     Errors  `MissingError` for a path that is not there; `InvalidValueError` for an unknown name, and for data
-            that cannot be learnt from; `FormatError` for a damaged file or one of another kind
+            that cannot be learned from; `FormatError` for a damaged file or one of another kind
 
     >>> data = load("circles")
     >>> data.X.shape, data.task

@@ -1,4 +1,4 @@
-"""Why: a table is learnt from only when every cell is a number, and if not, the user is told which cell.
+"""Why: a table is learned from only when every cell is a number, and if not, the user is told which cell.
 
 In: a .csv or .parquet file. Out: a `Dataset`, or a model's columns in the model's order. Messages count data
 rows from 1, without the header. This is the one module here that imports polars.
@@ -44,7 +44,7 @@ def load_table(
         [*_cell_faults(owner, table[target], table[target])]
         + [fault for name in names for fault in _cell_faults(owner, table[name], columns[name])]
     )
-    y, settled = settle_target(owner, _to_numpy(table[target]), task, learnt=features is None)
+    y, settled = settle_target(owner, _to_numpy(table[target]), task, learned=features is None)
     return Dataset(owner, _matrix(columns.values()), y, settled, names, target)
 
 

@@ -14,7 +14,7 @@ from chainrule.data.checks import check_finite
 from chainrule.errors import InvalidValueError, did_you_mean, must_be
 
 Task: TypeAlias = Literal["classification", "regression"]
-"""What is learnt: one of several labels, or an amount."""
+"""What is learned: one of several labels, or an amount."""
 
 TASKS: tuple[Task, ...] = get_args(Task)
 
@@ -58,10 +58,10 @@ def check_classes(y: Array, owner: str = "y") -> Array:
     return classes
 
 
-def settle_target(owner: str, values: Array, task: str | None = None, learnt: bool = True) -> tuple[Array, Task]:
-    """The target as it is learnt, with its task; a given `task` overrules `infer_task`.
+def settle_target(owner: str, values: Array, task: str | None = None, learned: bool = True) -> tuple[Array, Task]:
+    """The target as it is learned, with its task; a given `task` overrules `infer_task`.
 
-    A target that is not learnt but only compared with may be of a single class.
+    A target that is not learned but only compared with may be of a single class.
 
     Shapes  values (n,) -> (n,): float64 for regression; int64, bool or text for classification
     Errors  `InvalidValueError` for an unknown task, NaN or infinity, text as an amount, fractions as classes,
@@ -73,7 +73,7 @@ def settle_target(owner: str, values: Array, task: str | None = None, learnt: bo
     chosen = check_task(owner, task) or infer_task(values)
     if values.dtype.kind == "f":
         check_finite(owner, "target", values)
-    settled = _amounts(owner, values) if chosen == "regression" else _labels(owner, values, learnt)
+    settled = _amounts(owner, values) if chosen == "regression" else _labels(owner, values, learned)
     return settled, chosen
 
 
@@ -84,7 +84,7 @@ def _amounts(owner: str, values: Array) -> Array:
     return values.astype(np.float64)
 
 
-def _labels(owner: str, values: Array, learnt: bool) -> Array:
+def _labels(owner: str, values: Array, learned: bool) -> Array:
     kind = values.dtype.kind
     if kind not in "biufUS":
         raise InvalidValueError(must_be(owner, "target", "numbers, booleans or text", str(values.dtype)))
@@ -93,6 +93,6 @@ def _labels(owner: str, values: Array, learnt: bool) -> Array:
         allowed, hint = "whole numbers or text for classification", "Use task='regression' for amounts."
         raise InvalidValueError(must_be(owner, "target", allowed, fraction, hint))
     labels = values.astype({"S": np.str_, "U": np.str_, "b": np.bool_}.get(kind, np.int64))
-    if learnt:
+    if learned:
         check_classes(labels, owner)
     return labels

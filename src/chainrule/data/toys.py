@@ -60,13 +60,13 @@ def spirals(seed: int, arms: int = 3, noise: float = 0.02) -> Dataset:
 
 
 def digits(seed: int = 0) -> Dataset:
-    """1,797 handwritten digits of 8 by 8 pixels with 17 grey levels; the seed changes nothing."""
+    """1,797 handwritten digits of 8 by 8 pixels with 17 gray levels; the seed changes nothing."""
     bunch = _sklearn().load_digits()
     names = tuple(bunch.feature_names)
     return Dataset("digits", bunch.data, bunch.target, "classification", names, "digit", (8, 8), True)
 
 
-def labelled(name: str, target: str) -> Callable[[int], Dataset]:
+def labeled(name: str, target: str) -> Callable[[int], Dataset]:
     """A table of measurements from scikit-learn, its labels written as words: iris, wine, breast_cancer."""
 
     def read(seed: int = 0) -> Dataset:

@@ -4,21 +4,22 @@ In: a recipe with rows, or arguments like `fit`'s. Out: a `Report` with findings
 """
 
 from chainrule.doctor.examine import examine, examine_and_repair, examine_case
-from chainrule.doctor.monitor import Watch, Watcher, case_of, watched
-from chainrule.doctor.records import Case, Finding, Fix, Report
-from chainrule.doctor.repair import repair
+from chainrule.doctor.monitor import DoctorCallback, DoctorMonitor, problem_of, watched
+from chainrule.doctor.trials.repair import repair
+from chainrule.doctor.vocabulary.records import Finding, Fix, Report
+from chainrule.train.problem import TrainingProblem
 
 __all__ = [
-    "Case",
+    "DoctorCallback",
+    "DoctorMonitor",
     "Finding",
     "Fix",
     "Report",
-    "Watch",
-    "Watcher",
-    "case_of",
+    "TrainingProblem",
     "examine",
     "examine_and_repair",
     "examine_case",
+    "problem_of",
     "repair",
     "watched",
 ]

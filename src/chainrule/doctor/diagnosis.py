@@ -12,19 +12,31 @@ from itertools import pairwise
 
 import numpy as np
 
-from chainrule.doctor.changes import CHANGES, REMOVES
-from chainrule.doctor.data.labels import too_few
-from chainrule.doctor.dynamics.looks import hurting
-from chainrule.doctor.found import found, percent, places, repair
-from chainrule.doctor.judging import codes as codes_of
-from chainrule.doctor.judging import error_of_mean
-from chainrule.doctor.records import SEVERITIES, SYMPTOMS, Case, Finding, Fix, Trace, Trial
-from chainrule.doctor.remedies import ALWAYS, CERTAIN, DATA, EVIDENCE, FACTS, OUTCOMES, REMEDIES, SAFE, SCREEN, WEAK
-from chainrule.doctor.thresholds import USUAL
-from chainrule.doctor.together import together
-from chainrule.doctor.trials import Laboratory
+from chainrule.doctor.remedies.settings import CHANGES, REMOVES
+from chainrule.doctor.rules.data.labels import too_few
+from chainrule.doctor.rules.finding import make_finding, percent, places, repair
+from chainrule.doctor.rules.training.readings import hurting
+from chainrule.doctor.trials.joint import together
+from chainrule.doctor.trials.runner import TrialRunner
+from chainrule.doctor.trials.scoring import codes as codes_of
+from chainrule.doctor.trials.scoring import error_of_mean
+from chainrule.doctor.vocabulary.catalogue import (
+    ALWAYS,
+    CERTAIN,
+    DATA,
+    EVIDENCE,
+    FACTS,
+    OUTCOMES,
+    REMEDIES,
+    SAFE,
+    SCREEN,
+    WEAK,
+)
+from chainrule.doctor.vocabulary.records import SEVERITIES, SYMPTOMS, Finding, Fix, Trace, Trial
+from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.nn.layers import BatchNorm, Dense, LayerNorm
 from chainrule.nn.losses import LOSSES
+from chainrule.train.problem import TrainingProblem
 
 _RANK = {symptom: number for number, symptom in enumerate(SYMPTOMS)}
 
@@ -46,10 +58,10 @@ def merged(suspicions: Iterable[Finding]) -> list[Finding]:
 
 
 @dataclass
-class Bench:
+class TrialBudget:
     """Tries remedies while there is money left."""
 
-    lab: Laboratory | None
+    lab: TrialRunner | None
     money: float = USUAL.trial_budget
 
     def try_all(self, finding: Finding) -> Finding:
@@ -95,17 +107,19 @@ def _best_first(trials: Sequence[Trial], best: Trial) -> tuple[Trial, ...]:
     return (best, *(trial for trial in trials if trial is not best))
 
 
-def diagnose(case: Case, trace: Trace, suspicions: Iterable[Finding], lab: Laboratory | None) -> tuple[Finding, ...]:
+def diagnose(
+    problem: TrainingProblem, trace: Trace, suspicions: Iterable[Finding], lab: TrialRunner | None
+) -> tuple[Finding, ...]:
     """Findings, the primary one first.
 
     A suspicion that a trial bears out stays; one that it does not is information at most. Without trials the gate alone
     decides: suspicions count where training has not worked. Among confirmed causes whose remedies take away about as
     much, the one earliest in the order of root causes is the primary; it explains the others.
     """
-    bench = Bench(lab)
-    harmed = _harmed(case, trace, lab)
+    bench = TrialBudget(lab)
+    harmed = _harmed(problem, trace, lab)
     suspicions = [_by_recall(finding, lab) for finding in suspicions]
-    known = merged([*([] if harmed else _without_bias(case)), *suspicions, *_own_loss(case, harmed)])
+    known = merged([*([] if harmed else _without_bias(problem)), *suspicions, *_own_loss(problem, harmed)])
     tried = [bench.try_all(f) if f.severity != "info" or f.symptom in ALWAYS else f for f in known]
     judged = [_gated(f, harmed, lab is not None) for f in tried]
     if lab is not None and harmed and not any(f.confirmed for f in judged):
@@ -121,33 +135,33 @@ def diagnose(case: Case, trace: Trace, suspicions: Iterable[Finding], lab: Labor
     return tuple(_ordered(judged, bench))
 
 
-def _own_loss(case: Case, harmed: bool) -> list[Finding]:
+def _own_loss(problem: TrainingProblem, harmed: bool) -> list[Finding]:
     """A loss of the user's own, where training has not worked, is compared with the library's."""
-    if type(case.recipe.loss) in LOSSES.values() or not harmed:
+    if type(problem.recipe.loss) in LOSSES.values() or not harmed:
         return []
-    name = type(case.recipe.loss).__name__
-    suspicion = found(
+    name = type(problem.recipe.loss).__name__
+    suspicion = make_finding(
         "output-loss-mismatch",
         "warning",
         f"The loss {name} does not go with this output",
         meaning="A loss and the function before it belong together: cross-entropy here takes logits.",
         measured=f"{name} is not one of this library's losses",
-        usual="SoftmaxCrossEntropy, BinaryCrossEntropy or MeanSquared on bare logits",
+        usual="SoftmaxCrossEntropy, BinaryCrossEntropy or MeanSquaredError on bare logits",
         fix=repair("Use the library's loss for these targets.", change="matching-loss"),
     )
     return [suspicion]
 
 
-def _without_bias(case: Case) -> list[Finding]:
+def _without_bias(problem: TrainingProblem) -> list[Finding]:
     """Layers without a bias, where no norm layer brings its own: a harm too small for a network to look underfitted."""
     bare = [
         i
-        for i, (layer, after) in enumerate(pairwise([*case.recipe.net.layers, None]))
+        for i, (layer, after) in enumerate(pairwise([*problem.recipe.net.layers, None]))
         if isinstance(layer, Dense) and not layer.bias and not isinstance(after, BatchNorm | LayerNorm)
     ]
     if not bare:
         return []
-    suspicion = found(
+    suspicion = make_finding(
         "underfitting",
         "warning",
         f"Layers have no bias ({places(bare)})",
@@ -178,17 +192,17 @@ def _at_a_loss(findings: Sequence[Finding], harmed: bool) -> list[Finding]:
     return [replace(f, severity="warning", confirmed=None) if f.symptom in forward else f for f in findings]
 
 
-def _hungry(lab: Laboratory, findings: Sequence[Finding]) -> list[Finding]:
+def _hungry(lab: TrialRunner, findings: Sequence[Finding]) -> list[Finding]:
     """Nothing is wrong with the training. Rows are too few where half of them do much worse, so that twice may do better.
 
     They also are where a network is worth much on its own rows and next to nothing on others.
     """
-    n, codes = len(lab.case.rows), codes_of(lab.case.rows)
+    n, codes = len(lab.problem.rows), codes_of(lab.problem.rows)
     typical = math.inf if codes is None else float(np.median(np.bincount(codes)[np.bincount(codes) > 0]))
     fallen = _chasm(lab)
     if fallen:
         trained, held, when = fallen
-        told = f"{percent(trained)} of a constant's mistakes on the {n} rows it learnt from"
+        told = f"{percent(trained)} of a constant's mistakes on the {n} rows it learned from"
         measured = f"{told}, {percent(held)} on others{when}"
         return merged(
             [too_few(n, typical, "warning", measured), *(f for f in findings if f.symptom != "too-little-data")]
@@ -203,8 +217,8 @@ def _hungry(lab: Laboratory, findings: Sequence[Finding]) -> list[Finding]:
     return merged([few, *(f for f in findings if f.symptom != "too-little-data")])
 
 
-def _chasm(lab: Laboratory) -> tuple[float, float, str] | None:
-    """Mistakes on the rows learnt from, and on others, where these are far more; after a longer training, that nobody asked
+def _chasm(lab: TrialRunner) -> tuple[float, float, str] | None:
+    """Mistakes on the rows learned from, and on others, where these are far more; after a longer training, that nobody asked
     for, twice as far.
     """
     judged = [(lab.actual.trained.mistake, lab.not_seen, USUAL.chasm, "")]
@@ -218,18 +232,18 @@ def _chasm(lab: Laboratory) -> tuple[float, float, str] | None:
     return None
 
 
-def _harmed(case: Case, trace: Trace, lab: Laboratory | None) -> bool:
+def _harmed(problem: TrainingProblem, trace: Trace, lab: TrialRunner | None) -> bool:
     """Whether training has not worked on its own rows: by its loss, and by its mistakes where those can be counted.
 
     A loss may stay high while every answer is right, as behind a squashed output.
     """
     if lab is None or trace.stopped:
-        return hurting(case, trace)
+        return hurting(problem, trace)
     mistakes = lab.actual.trained.mistake
-    return mistakes > USUAL.hurting or (mistakes > 0.6 * USUAL.hurting and hurting(case, trace))
+    return mistakes > USUAL.hurting or (mistakes > 0.6 * USUAL.hurting and hurting(problem, trace))
 
 
-def _by_recall(finding: Finding, lab: Laboratory | None) -> Finding:
+def _by_recall(finding: Finding, lab: TrialRunner | None) -> Finding:
     """Class imbalance is a warning where rare classes, taken together, are found much less often than frequent ones."""
     if finding.symptom != "class-imbalance" or finding.severity != "info" or lab is None:
         return finding
@@ -246,7 +260,7 @@ def _early(finding: Finding) -> bool:
     return _RANK.get(finding.symptom, 0) < _RANK["vanishing-gradient"] or _peculiar(finding)
 
 
-def _poor(lab: Laboratory) -> bool:
+def _poor(lab: TrialRunner) -> bool:
     """Whether there is anything to be gained."""
     return lab.actual.diverged or lab.actual.held_out.mistake > USUAL.good_enough
 
@@ -272,7 +286,7 @@ def _gated(finding: Finding, harmed: bool, tried: bool) -> Finding:
     return finding if harmed and not tried else replace(finding, severity="info")
 
 
-def _screened(bench: Bench, harmed: bool, known: Sequence[Finding]) -> list[Finding]:
+def _screened(bench: TrialBudget, harmed: bool, known: Sequence[Finding]) -> list[Finding]:
     """Causes that only a trial shows: everything usual is tried once; what helps most gives its name."""
     assert bench.lab is not None
     bench.money = max(bench.money, USUAL.trial_budget / 3)
@@ -283,7 +297,7 @@ def _screened(bench: Bench, harmed: bool, known: Sequence[Finding]) -> list[Find
 
 def _shown(trial: Trial, harmed: bool) -> Finding:
     """What a trial alone shows, as a finding."""
-    finding = found(
+    finding = make_finding(
         SCREEN[trial.change],
         "critical" if harmed else "warning",
         f"The change {trial.change!r} makes this training much better",
@@ -296,7 +310,7 @@ def _shown(trial: Trial, harmed: bool) -> Finding:
     return replace(finding, confirmed=True, trials=(trial,))
 
 
-def _ordered(findings: Sequence[Finding], bench: Bench) -> list[Finding]:
+def _ordered(findings: Sequence[Finding], bench: TrialBudget) -> list[Finding]:
     """The primary finding, what it does not explain, and information; each in the order of root causes.
 
     A second cause is one whose remedy still helps when that of the primary is already made.
@@ -320,7 +334,7 @@ def _ordered(findings: Sequence[Finding], bench: Bench) -> list[Finding]:
     return [primary, *sorted(apart, key=rank), *sorted(infos, key=rank)]
 
 
-def _beside(primary: Finding, findings: Sequence[Finding], bench: Bench) -> list[Finding]:
+def _beside(primary: Finding, findings: Sequence[Finding], bench: TrialBudget) -> list[Finding]:
     """Causes beside the primary: certain ones, those borne out together with it, those whose remedies help on top of its.
 
     Of findings with one remedy the first stands for the others.
@@ -356,14 +370,14 @@ def _peculiar(finding: Finding) -> bool:
     return tiny or short or any(trial.helped and trial.change in REMOVES for trial in finding.trials)
 
 
-def _proven(finding: Finding, lab: Laboratory | None) -> Fix:
+def _proven(finding: Finding, lab: TrialRunner | None) -> Fix:
     """The fix with the change that helped most; where that is another rate, with this rate."""
     change = next((trial.change for trial in finding.trials if trial.helped), "")
     if lab is None or change not in CHANGES:
         return finding.fix
-    fix, changed = replace(finding.fix, change=change), CHANGES[change](lab.case)
-    if changed is None or changed.recipe != lab.case.recipe or changed.course.epochs != lab.case.course.epochs:
+    fix, changed = replace(finding.fix, change=change), CHANGES[change](lab.problem)
+    if changed is None or changed.recipe != lab.problem.recipe or changed.config.epochs != lab.problem.config.epochs:
         return fix
-    rate = changed.course.learning_rate
-    own = rate != lab.case.course.learning_rate
+    rate = changed.config.learning_rate
+    own = rate != lab.problem.config.learning_rate
     return replace(fix, code=f"learning_rate={rate:g}", flag=f"--lr {rate:g}") if own else fix

@@ -13,17 +13,18 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from chainrule.doctor.examine import told_not
-from chainrule.doctor.glance import broken, report_of, some, standing
-from chainrule.doctor.judging import baseline
-from chainrule.doctor.probe import Probe
-from chainrule.doctor.records import Case, Finding, Reading, Report, Trace
-from chainrule.doctor.threads import ALONE, per_row
-from chainrule.doctor.thresholds import USUAL
-from chainrule.doctor.watch import Notebook, broken_reading
+from chainrule.doctor.observe.blas import ALONE, per_row
+from chainrule.doctor.observe.probe import Probe
+from chainrule.doctor.observe.recorder import Recorder, broken_reading
+from chainrule.doctor.rules.selection import broken, report_of, some, standing
+from chainrule.doctor.trials.scoring import baseline
+from chainrule.doctor.vocabulary.records import Finding, Reading, Report, Trace
+from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.errors import InvalidValueError
 from chainrule.nn.step import State
 from chainrule.pipeline import Job
 from chainrule.train.monitors import Decision, Monitor
+from chainrule.train.problem import TrainingProblem
 from chainrule.train.records import Epoch, Run, spent
 
 FEWEST = 32
@@ -36,13 +37,13 @@ Changed = Callable[[Finding, int], None]
 """Is told a finding, and the epoch behind which it was made."""
 
 
-def case_of(job: Job) -> Case:
+def problem_of(job: Job) -> TrainingProblem:
     """The case of a prepared job: what an estimator or the command line is about to train."""
     classes = job.target.classes
-    return Case(
+    return TrainingProblem(
         job.recipe,
         job.rows,
-        job.course(),
+        job.config(),
         job.held_out,
         job.settings.engine,
         job.start,
@@ -52,10 +53,10 @@ def case_of(job: Job) -> Case:
 
 
 @dataclass
-class Notes:
+class WatchState:
     """What a watch remembers of one run: looks, epochs, the symptoms that stood at the last look and those told."""
 
-    book: Notebook
+    book: Recorder
     first: State
     base: float
     began: float
@@ -72,53 +73,54 @@ class Notes:
 
 
 @dataclass(frozen=True)
-class Watch:
+class DoctorMonitor:
     """A monitor that watches only: it reads a few moments of a run and gives its report to `tell` at the end.
 
     It needs the case beforehand, since an epoch's record carries numbers and not the network or its rows: make it with
-    `case_of(job)`, or by hand for `train`. It never stops a run and keeps no weights, takes about
+    `problem_of(job)`, or by hand for `train`. It never stops a run and keeps no weights, takes about
     `Thresholds.overhead` of the time, and tries no remedies; `examine_case` does.
 
     `on_change` is told during the run what is wrong, with the epoch: a loss that is no number at once; else what stood at
-    two looks in a row while the loss did not get on, each symptom once. `silence` maps symptoms not to be told to the
+    two looks in a row while the loss did not get on, each symptom once. `suppress` maps symptoms not to be told to the
     reason why.
 
-    >>> from chainrule.doctor import Watch
-    >>> from chainrule.doctor.records import Case
+    >>> from chainrule.doctor import DoctorMonitor
+    >>> from chainrule.train.problem import TrainingProblem
     >>> from chainrule.engines import Rows
-    >>> from chainrule import stack
-    >>> from chainrule.nn.losses import MeanSquared
+    >>> from chainrule import mlp
+    >>> from chainrule.nn.losses import MeanSquaredError
     >>> from chainrule.nn.step import Recipe
-    >>> from chainrule.train import Course
+    >>> from chainrule.train import TrainConfig
     >>> from chainrule.train.loop import train
-    >>> recipe, X = Recipe(stack(1, [4], 1), MeanSquared()), np.linspace(-1, 1, 40)[:, None]
-    >>> case = Case(recipe, Rows.of(recipe, X, X), Course(80, 0.01), Rows.of(recipe, X[::3] + 0.01, X[::3]))
-    >>> watch = Watch(case, lambda report: print(report.verdict))
-    >>> run = train(recipe, case.rows, case.course, validation=case.validation, monitors=[watch])
+    >>> recipe, X = Recipe(mlp(1, [4], 1), MeanSquaredError()), np.linspace(-1, 1, 40)[:, None]
+    >>> rows, held_out = Rows.of(recipe, X, X), Rows.of(recipe, X[::3] + 0.01, X[::3])
+    >>> problem = TrainingProblem(recipe, rows, TrainConfig(80, 0.01), held_out)
+    >>> watch = DoctorMonitor(problem, lambda report: print(report.verdict))
+    >>> run = train(recipe, problem.rows, problem.config, validation=problem.validation, monitors=[watch])
     healthy
     """
 
-    case: Case
+    problem: TrainingProblem
     tell: Callable[[Report], None]
     on_change: Changed | None = None
-    silence: Mapping[str, str] = field(default_factory=dict)
+    suppress: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        told_not(self.silence)
+        told_not(self.suppress)
 
-    def start(self, epochs: int) -> Notes:
+    def start(self, epochs: int) -> WatchState:
         """A first look, at the numbers that the run begins with."""
         began = time.perf_counter()
-        case = self.case
-        first = case.recipe.start() if case.start is None else case.start
-        rows = min(max(FEWEST, ALONE // per_row(case.recipe.net)), USUAL.glanced_rows)
-        book = Notebook(Probe(case, rows), USUAL.overhead / 2)
-        book.look(first, self._epoch(first), case.course.learning_rate)
-        base = baseline(case.recipe, some(case.rows))
+        problem = self.problem
+        first = problem.recipe.start() if problem.start is None else problem.start
+        rows = min(max(FEWEST, ALONE // per_row(problem.recipe.net)), USUAL.glanced_rows)
+        book = Recorder(Probe(problem, rows), USUAL.overhead / 2)
+        book.look(first, self._epoch(first), problem.config.learning_rate)
+        base = baseline(problem.recipe, some(problem.rows))
         book.seconds = time.perf_counter() - began
-        return Notes(book, first, base, began)
+        return WatchState(book, first, base, began)
 
-    def observe(self, memory: Notes, epoch: Epoch) -> tuple[Notes, Decision]:
+    def observe(self, memory: WatchState, epoch: Epoch) -> tuple[WatchState, Decision]:
         """Look, when it is time to. Epochs of an earlier process, whose numbers are gone, are passed over."""
         memory.epochs.append(epoch)
         if not epoch.finite:
@@ -127,37 +129,37 @@ class Watch:
             self._may_look(memory, epoch)
         return memory, Decision()
 
-    def end(self, memory: Notes) -> None:
+    def end(self, memory: WatchState) -> None:
         """The last look, and the report."""
         epochs = tuple(replace(epoch, state=spent) for epoch in memory.epochs)
         self.tell(self.report(memory, _last(memory), epochs, time.perf_counter() - memory.began))
 
-    def report(self, notes: Notes, final: State, epochs: Sequence[Epoch], seconds: float) -> Report:
+    def report(self, notes: WatchState, final: State, epochs: Sequence[Epoch], seconds: float) -> Report:
         """The report on a run of so many seconds that ended with these numbers."""
-        began, case = time.perf_counter(), self.case
+        began, problem = time.perf_counter(), self.problem
         number = max(epochs[-1].number, 1) if epochs else 1
-        case = replace(case, course=replace(case.course, epochs=number))
+        problem = replace(problem, config=replace(problem.config, epochs=number))
         readings = self._readings(notes, final, epochs)
         looking = notes.book.seconds
         trace = self._trace(notes, final, epochs, readings, seconds, looking)
         left = USUAL.overhead * seconds - looking - (time.perf_counter() - began)
-        report = report_of(case, trace, notes.first, dict(self.silence), left)
+        report = report_of(problem, trace, notes.first, dict(self.suppress), left)
         took = looking + time.perf_counter() - began
         return replace(report, seconds=took, overhead=took / max(seconds - looking, 1e-9))
 
-    def _readings(self, notes: Notes, final: State, epochs: Sequence[Epoch]) -> tuple[Reading, ...]:
+    def _readings(self, notes: WatchState, final: State, epochs: Sequence[Epoch]) -> tuple[Reading, ...]:
         """Looks up to the numbers that are kept, one at these, and the step that broke."""
         readings = [reading for reading in notes.book.readings if reading.step <= int(final.step)]
         if epochs and readings[-1:] and readings[-1].step != int(final.step):
             number = self._epoch(final)
             rates = [epoch.learning_rate for epoch in epochs if epoch.number <= max(number, 1)]
-            rate = rates[-1] if rates else self.case.course.learning_rate
+            rate = rates[-1] if rates else self.problem.config.learning_rate
             readings.append(notes.book.read(final, number, rate))
         return (*readings, *(() if notes.broke is None else (notes.broke,)))
 
     def _trace(
         self,
-        notes: Notes,
+        notes: WatchState,
         state: State,
         epochs: Sequence[Epoch],
         readings: Sequence[Reading],
@@ -176,14 +178,14 @@ class Watch:
             notes.stopped,
             seconds,
             looking,
-            self.case.course.epochs,
+            self.problem.config.epochs,
         )
 
     def _epoch(self, state: State) -> int:
         """Epochs done at this state."""
-        return int(state.step) // len(self.case.recipe.batches(len(self.case.rows)))
+        return int(state.step) // len(self.problem.recipe.batches(len(self.problem.rows)))
 
-    def _may_look(self, notes: Notes, epoch: Epoch) -> None:
+    def _may_look(self, notes: WatchState, epoch: Epoch) -> None:
         """A look if the time allows it, and whether what it shows is to be told."""
         began, before = time.perf_counter(), len(notes.book.readings)
         try:
@@ -197,61 +199,61 @@ class Watch:
             self._compare(notes, state, epoch.number)
             notes.book.seconds += time.perf_counter() - looked
 
-    def _compare(self, notes: Notes, state: State, number: int) -> None:
+    def _compare(self, notes: WatchState, state: State, number: int) -> None:
         """Tell what stands now and stood at the look before."""
         trace = self._trace(notes, state, notes.epochs, notes.book.readings, 0.0, 0.0)
-        found = standing(self.case, trace, self.silence)
+        found = standing(self.problem, trace, self.suppress)
         stood, notes.stood = notes.stood, frozenset() if found is None else found[1]
         if found is not None and found[0].symptom in stood:
             self._say(notes, found[0], number)
 
-    def _say(self, notes: Notes, finding: Finding, number: int) -> None:
-        if self.on_change is not None and finding.symptom not in {*notes.told, *self.silence}:
+    def _say(self, notes: WatchState, finding: Finding, number: int) -> None:
+        if self.on_change is not None and finding.symptom not in {*notes.told, *self.suppress}:
             notes.told.add(finding.symptom)
             self.on_change(finding, number)
 
-    def _breaks(self, notes: Notes, epoch: Epoch) -> None:
+    def _breaks(self, notes: WatchState, epoch: Epoch) -> None:
         """Where it broke, and word of it at once."""
         began, state = time.perf_counter(), _sound(notes)
-        notes.broke = broken_reading(self.case, state, notes.epochs, AGAIN)
+        notes.broke = broken_reading(self.problem, state, notes.epochs, AGAIN)
         notes.book.seconds += time.perf_counter() - began
         readings = (*notes.book.readings, notes.broke)
-        finding = broken(self.case, self._trace(notes, state, notes.epochs, readings, 0.0, 0.0))
+        finding = broken(self.problem, self._trace(notes, state, notes.epochs, readings, 0.0, 0.0))
         if finding is not None:
             self._say(notes, finding, epoch.number)
 
 
 @dataclass(frozen=True)
-class Watcher:
-    """A callback of the estimators: a `Watch` on each network that `fit` trains, whose report goes to `tell`.
+class DoctorCallback:
+    """A callback of the estimators: a `DoctorMonitor` on each network that `fit` trains, whose report goes to `tell`.
 
-    By default the report is printed. `on_change` and `silence` are those of `Watch`; rows that nobody holds out are passed
-    over in any case, since cross-validation holds them out around the estimator.
+    By default the report is printed. `on_change` and `suppress` are those of `DoctorMonitor`; rows that nobody holds
+    out are passed over in any case, since cross-validation holds them out around the estimator.
 
     >>> from chainrule import NetClassifier
     >>> from chainrule.data import load
     >>> circles = load("circles")
-    >>> watcher = Watcher(lambda report: print(report.verdict))
+    >>> watcher = DoctorCallback(lambda report: print(report.verdict))
     >>> fitted = NetClassifier(random_state=0, callbacks=[watcher]).fit(circles.X, circles.y)
     healthy
     """
 
     tell: Callable[[Report], None] = print
     on_change: Changed | None = None
-    silence: Mapping[str, str] = field(default_factory=dict)
+    suppress: Mapping[str, str] = field(default_factory=dict)
 
-    def for_job(self, job: Job) -> Watch:
+    def for_job(self, job: Job) -> DoctorMonitor:
         """The monitor of one network."""
         outside = {"no-validation": "rows are held out around the estimator"}
-        return Watch(case_of(job), self.tell, self.on_change, outside | dict(self.silence))
+        return DoctorMonitor(problem_of(job), self.tell, self.on_change, outside | dict(self.suppress))
 
 
-def _sound(notes: Notes) -> State:
+def _sound(notes: WatchState) -> State:
     """The last finite numbers that were looked at."""
     return notes.book.snapshots[max(notes.book.snapshots)]
 
 
-def _last(notes: Notes) -> State:
+def _last(notes: WatchState) -> State:
     """The numbers that the run ended with; the last ones known where they are not finite, or gone."""
     if not notes.epochs or notes.broke is not None:
         return _sound(notes)
@@ -262,14 +264,14 @@ def _last(notes: Notes) -> State:
 
 
 def watched(
-    case: Case,
+    problem: TrainingProblem,
     run: Callable[[Monitor], Run],
     *,
     on_change: Changed | None = None,
-    silence: Mapping[str, str] | None = None,
+    suppress: Mapping[str, str] | None = None,
 ) -> tuple[Run, Report]:
-    """What `run` trains under a monitor that it is given, and the report on the weights that it kept; like `Watch` else."""
-    watch = Watch(case, lambda report: None, on_change, told_not(silence))
+    """What `run` trains under a monitor that it is given, and the report on the weights that it kept."""
+    watch = DoctorMonitor(problem, lambda report: None, on_change, told_not(suppress))
     left_open = _LeftOpen(watch, [])
     ended = run(left_open)
     notes = left_open.memories[-1]
@@ -280,17 +282,17 @@ def watched(
 class _LeftOpen:
     """A watch without its end: that comes when it is known which weights the run kept."""
 
-    watch: Watch
-    memories: list[Notes]
+    watch: DoctorMonitor
+    memories: list[WatchState]
 
-    def start(self, epochs: int) -> Notes:
+    def start(self, epochs: int) -> WatchState:
         """The watch's own start, remembered."""
         self.memories.append(self.watch.start(epochs))
         return self.memories[-1]
 
-    def observe(self, memory: Notes, epoch: Epoch) -> tuple[Notes, Decision]:
+    def observe(self, memory: WatchState, epoch: Epoch) -> tuple[WatchState, Decision]:
         """The watch's own."""
         return self.watch.observe(memory, epoch)
 
-    def end(self, memory: Notes) -> None:
+    def end(self, memory: WatchState) -> None:
         """Nothing yet."""

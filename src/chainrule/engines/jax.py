@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.constraints import Checked, OneOf, limited
+from chainrule.constraints import Checked, OneOf, constrained
 from chainrule.engines.base import Rows, Session, never
 from chainrule.errors import MissingError
 from chainrule.nn.layers import Context
@@ -165,7 +165,7 @@ class JaxEngine(Checked):
     Raises `MissingError` where the package jax is not installed.
     """
 
-    products: str = limited(OneOf(tuple(_PRODUCTS)), "float32")
+    products: str = constrained(OneOf(tuple(_PRODUCTS)), "float32")
     name = "jax"
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from chainrule.arrays import Array, Named
 from chainrule.engines.base import Rows, Session, never
 from chainrule.engines.plan import lower, obstacles
-from chainrule.nn.losses import MeanSquared
+from chainrule.nn.losses import MeanSquaredError
 from chainrule.nn.net import Net
 from chainrule.nn.step import Recipe, State, Sums
 
@@ -97,7 +97,7 @@ class NativeSession:
 
 def predictor(net: Net, w: Array, buffers: Array) -> Callable[[Array], Array] | None:
     """Logits of any rows by compiled kernels, or None where the network or the installation does not allow it."""
-    recipe = Recipe(net, MeanSquared(), batch_size=1, dtype=str(w.dtype))
+    recipe = Recipe(net, MeanSquaredError(), batch_size=1, dtype=str(w.dtype))
     if NativeEngine().supports(recipe):
         return None
     rows = Rows(np.zeros((1, net.inputs), w.dtype), np.zeros((1, net.outputs), w.dtype), np.ones(1, w.dtype))

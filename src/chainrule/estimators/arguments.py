@@ -52,7 +52,7 @@ def _values(given: Mapping[str, Any]) -> dict[str, Any]:
     values = {name: given[name] for name in _SETTINGS if name in given}
     if isinstance(values["hidden_layer_sizes"], int | np.integer):
         values["hidden_layer_sizes"] = (int(values["hidden_layer_sizes"]),)
-    open_questions = [name for name in ("loss", "groups") if values[name] is None]
+    open_questions = [name for name in ("loss", "learning_rate_multipliers") if values[name] is None]
     open_questions += ["learning_rate_init"] if isinstance(values["learning_rate_init"], str) else []
     return {name: value for name, value in values.items() if name not in open_questions}
 

@@ -22,7 +22,7 @@ from chainrule.errors import InvalidValueError, must_be
 from chainrule.estimators.fitting import examine, fit
 from chainrule.estimators.rows import chunks, rows
 from chainrule.model import Model
-from chainrule.nn.losses import BinaryCrossEntropy, Poisson, SoftmaxCrossEntropy, SoftmaxHeads
+from chainrule.nn.losses import BinaryCrossEntropy, MultiSoftmaxCrossEntropy, Poisson, SoftmaxCrossEntropy
 
 if TYPE_CHECKING:
     from chainrule.doctor import Report
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _OUTPUTS: Mapping[type[Any], str] = {
     BinaryCrossEntropy: "logistic",
     SoftmaxCrossEntropy: "softmax",
-    SoftmaxHeads: "softmax",
+    MultiSoftmaxCrossEntropy: "softmax",
     Poisson: "exp",
 }
 
@@ -79,7 +79,7 @@ class Network(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         earlier one was ended. Ctrl-C ends the training and keeps what was learned, of several networks by those that began;
         `run_.stopped` tells. Callbacks of scikit-learn that `set_callbacks` was given are told of every epoch.
 
-        Raises `InvalidValueError` naming every argument outside what it may be, and for data that cannot be learnt from.
+        Raises `InvalidValueError` naming every argument outside what it may be, and for data that cannot be learned from.
         Warns with `ConvergenceWarning` when the loss is no longer a number; the weights of the epoch before are kept.
         """
         return fit(self, X, y, sample_weight, (X_val, y_val, sample_weight_val), checkpoint)

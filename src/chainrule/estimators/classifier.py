@@ -27,7 +27,7 @@ class NetClassifier(ClassifierMixin, Network):  # type: ignore[misc]
     """A dense network that tells classes apart.
 
     y (n) of two classes is learned with one logit and the logistic loss, of more with softmax cross-entropy; y (n, k) of
-    0 and 1 as k independent labels; y (n, m) of classes as m targets, a softmax for each. Inputs are standardised with
+    0 and 1 as k independent labels; y (n, m) of classes as m targets, a softmax for each. Inputs are standardized with
     the training rows' statistics, which stay with the model.
 
     Network: `hidden_layer_sizes` units of each hidden layer, (100,) as scikit-learn's; `activation` by name and `dropout`
@@ -35,12 +35,13 @@ class NetClassifier(ClassifierMixin, Network):  # type: ignore[misc]
     `chainrule.nn.losses` that fits them; `batch_norm`, `layer_norm` in every hidden layer; `initializer` None (what suits
     the activation) or by name.
 
-    Steps: `optimizer`, `schedule` by name or as objects; `learning_rate_init` the base rate, or "find" for what a range
-    test suggests; `groups` multipliers of the rate by patterns of parameter names, as {"0.*": 0.1, "*.b": 2.0}, 0
-    freezes; `batch_size` in rows, "auto" (about fifty steps an epoch, 32 to 256 rows) or None (full batch); `accumulate`
-    batches make one step; `max_iter` epochs at most; `alpha`, `l1_alpha` factors of the L2 and L1 penalties; `clip_norm`
-    the largest length of the gradient; `max_norm` the largest length of a unit's incoming weights; `average` None, or the
-    share that a running mean of the weights keeps at each step (0.99 to 0.9999), which then is what predicts.
+    Steps: `optimizer`, `schedule` by name or as objects; `learning_rate_init` the base rate, or "find" for what a
+    range test suggests; `learning_rate_multipliers` multipliers of the rate by patterns of parameter names, as
+    {"0.*": 0.1, "*.b": 2.0}, 0 freezes; `batch_size` in rows, "auto" (about fifty steps an epoch, 32 to 256 rows) or
+    None (full batch); `accumulate_grad_batches` batches make one step; `max_iter` epochs at most; `alpha`, `l1_alpha`
+    factors of the L2 and L1 penalties; `max_grad_norm` the largest length of the gradient; `max_weight_norm` the
+    largest length of a unit's incoming weights; `ema_decay` None, or the share that a running mean of the weights
+    keeps at each step (0.99 to 0.9999), which then is what predicts.
 
     Ends: with `early_stopping`, `validation_fraction` of the rows are held out unless `fit` gets some, and the run ends
     after `n_iter_no_change` epochs without a gain above `tol` on them; without it, the training loss decides.
@@ -52,7 +53,7 @@ class NetClassifier(ClassifierMixin, Network):  # type: ignore[misc]
 
     Whole: `n_networks` trained side by side from seeds of their own, their probabilities averaged; `start` a fitted
     estimator or a `Model` whose layers and input scaling are taken over, the last layer too if the classes are the same;
-    the arguments of the network above are then not read; `warm_start` goes on at each `fit`, optimiser included, with a
+    the arguments of the network above are then not read; `warm_start` goes on at each `fit`, optimizer included, with a
     course and schedule of its own; `callbacks` monitors of the run, `chainrule.doctor.Watcher()` for one; `engine` "auto"
     or a name; `dtype` "float32", "float64" or "auto": float64 for a float64 X of at most 32,768 numbers, which it does not
     slow down, else float32; `random_state` a whole number makes it repeatable; `verbose` draws a bar.
@@ -71,7 +72,7 @@ class NetClassifier(ClassifierMixin, Network):  # type: ignore[misc]
     >>> NetClassifier(random_state=0).fit(X, y).score(X, y) > 0.95
     True
     >>> base = NetClassifier((16,), max_iter=30, random_state=0).fit(X, y == 0)
-    >>> tuned = NetClassifier(start=base, groups={"0.*": 0.0}, max_iter=30, random_state=0).fit(X, y)
+    >>> tuned = NetClassifier(start=base, learning_rate_multipliers={"0.*": 0.0}, max_iter=30, random_state=0).fit(X, y)
     >>> bool((tuned.coefs_[0] == base.coefs_[0]).all())
     True
     """
@@ -91,15 +92,15 @@ class NetClassifier(ClassifierMixin, Network):  # type: ignore[misc]
         optimizer: str | Optimizer = "adam",
         learning_rate_init: float | str = 1e-3,
         schedule: str | Schedule = "constant",
-        groups: Mapping[str, float] | None = None,
+        learning_rate_multipliers: Mapping[str, float] | None = None,
         batch_size: int | str | None = "auto",
-        accumulate: int = 1,
+        accumulate_grad_batches: int = 1,
         max_iter: int = 100,
         alpha: float = 0.0,
         l1_alpha: float = 0.0,
-        clip_norm: float | None = None,
-        max_norm: float | None = None,
-        average: float | None = None,
+        max_grad_norm: float | None = None,
+        max_weight_norm: float | None = None,
+        ema_decay: float | None = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,

@@ -24,12 +24,13 @@ from chainrule.estimators.preparing import Call, Own, fit_call, partial_fit_call
 from chainrule.estimators.scoring import Score, Scoring, scorer
 from chainrule.model import Model
 from chainrule.nn.losses import SoftmaxCrossEntropy
-from chainrule.nn.schedules import Flat
+from chainrule.nn.schedules import ConstantSchedule
 from chainrule.pipeline import Job, run, target_of
 from chainrule.train import BestWeights, EarlyStopping, Monitor, Progress, Run
 
 if TYPE_CHECKING:
-    from chainrule.doctor import Case, Report
+    from chainrule.doctor import Report
+    from chainrule.train.problem import TrainingProblem
 
 _LOOKED_AT = 256
 """Training rows from which the importance of columns is measured when it is asked for."""
@@ -86,18 +87,18 @@ def examine(estimator: Any, X: Any, y: Any, sample_weight: Any, own: Own, fix: b
     return examine_and_repair(case, fix=fix, notes=notes)
 
 
-def _case(estimator: Any, call: Call, chooses: bool) -> Case:
+def _case(estimator: Any, call: Call, chooses: bool) -> TrainingProblem:
     """The first network's training, as long as `fit` would train it where that does not change the schedule."""
-    from chainrule.doctor import case_of
+    from chainrule.doctor import problem_of
 
     job, score = call.jobs[0], _score(estimator, call)
-    case, alone = case_of(job), job if chooses else replace(job, held_out=None)
-    if not isinstance(case.course.schedule, Flat):
+    case, alone = problem_of(job), job if chooses else replace(job, held_out=None)
+    if not isinstance(case.config.schedule, ConstantSchedule):
         return case
     ended = run(alone, _rules(alone, score, None))
     if ended.diverged or not ended.epochs:
         return case
-    return replace(case, course=replace(case.course, epochs=ended.best_epoch or ended.epochs[-1].number))
+    return replace(case, config=replace(case.config, epochs=ended.best_epoch or ended.epochs[-1].number))
 
 
 def _score(estimator: Any, call: Call) -> Score | None:
@@ -170,7 +171,7 @@ def _warn(runs: Sequence[Run], frames: int) -> None:
     """Warn of a loss that is no longer a number, at the line so many frames up that called `fit`."""
     told = next((ended.stopped for ended in runs if ended.diverged), None)
     if told is not None:
-        advice = "Lower learning_rate_init, or set clip_norm."
+        advice = "Lower learning_rate_init, or set max_grad_norm."
         warnings.warn(f"{told}. {advice}", ConvergenceWarning, stacklevel=frames)
 
 

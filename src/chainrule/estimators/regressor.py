@@ -27,7 +27,7 @@ class NetRegressor(RegressorMixin, Network):  # type: ignore[misc]
 
     Parameters and attributes are those of `NetClassifier`, those of classes apart. `loss` is "squared_error" (the mean),
     "absolute_error" (the median), "huber", "poisson" (counts), "quantile" (the levels in `quantiles`), or a loss of
-    `chainrule.nn.losses`. Inputs are standardised; targets are too where the output is not bound to a range, and
+    `chainrule.nn.losses`. Inputs are standardized; targets are too where the output is not bound to a range, and
     predictions come back in the targets' unit: float32 where network and rows are, else float64. Losses and scores of
     epochs are those of the scaled targets: a root mean squared error of 1 is the targets' standard deviation.
 
@@ -57,15 +57,15 @@ class NetRegressor(RegressorMixin, Network):  # type: ignore[misc]
         optimizer: str | Optimizer = "adam",
         learning_rate_init: float | str = 1e-3,
         schedule: str | Schedule = "constant",
-        groups: Mapping[str, float] | None = None,
+        learning_rate_multipliers: Mapping[str, float] | None = None,
         batch_size: int | str | None = "auto",
-        accumulate: int = 1,
+        accumulate_grad_batches: int = 1,
         max_iter: int = 100,
         alpha: float = 0.0,
         l1_alpha: float = 0.0,
-        clip_norm: float | None = None,
-        max_norm: float | None = None,
-        average: float | None = None,
+        max_grad_norm: float | None = None,
+        max_weight_norm: float | None = None,
+        ema_decay: float | None = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,

@@ -20,7 +20,7 @@ from chainrule.errors import FormatError, InvalidValueError, MissingError, did_y
 from chainrule.io.files import write_atomically
 from chainrule.model import Classes, Model
 from chainrule.nn import spec
-from chainrule.nn.losses import LOSSES, Loss, SoftmaxHeads
+from chainrule.nn.losses import LOSSES, Loss, MultiSoftmaxCrossEntropy
 from chainrule.nn.net import Net
 
 FORMAT = 1
@@ -237,7 +237,7 @@ def _piece(header: Mapping[str, Any], key: str, *kinds: type[Any]) -> Any:
 
 def _target_classes(plain: Any, loss: Loss, outputs: int) -> Classes:
     """The labels of one target, or of each of several as their loss lays them out."""
-    if not isinstance(loss, SoftmaxHeads):
+    if not isinstance(loss, MultiSoftmaxCrossEntropy):
         return _classes_from_plain(plain, max(outputs, 2))
     if not isinstance(plain, list) or len(plain) != len(loss.sizes) or sum(loss.sizes) != outputs:
         raise FormatError(f"classes must be {len(loss.sizes)} lists of labels with {outputs} in all.")

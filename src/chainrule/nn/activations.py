@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from chainrule.arrays import Array, Namespace
-from chainrule.constraints import NOT_NEGATIVE, Checked, limited
+from chainrule.constraints import NOT_NEGATIVE, Checked, constrained
 from chainrule.errors import InvalidValueError, did_you_mean, must_be
 
 
@@ -72,7 +72,7 @@ class Sigmoid:
 
 @dataclass(frozen=True)
 class Tanh:
-    """Hyperbolic tangent, range (-1, 1), centred on zero; saturates on both sides.
+    """Hyperbolic tangent, range (-1, 1), centerd on zero; saturates on both sides.
 
     Forward    (1) A = tanh(Z)
     Backward   (2) g'(Z) = 1 - A²
@@ -119,7 +119,7 @@ class LeakyReLU(Checked):
     Reference  [maas2013]
     """
 
-    a: float = limited(NOT_NEGATIVE, 0.01)
+    a: float = constrained(NOT_NEGATIVE, 0.01)
     needs: ClassVar[str] = "A"
 
     def value(self, xp: Namespace, Z: Array) -> Array:
@@ -140,7 +140,7 @@ class ELU(Checked):
     Reference  [clevert2016]
     """
 
-    a: float = limited(NOT_NEGATIVE, 1.0)
+    a: float = constrained(NOT_NEGATIVE, 1.0)
     needs: ClassVar[str] = "A"
 
     def value(self, xp: Namespace, Z: Array) -> Array:

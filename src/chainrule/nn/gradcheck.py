@@ -110,8 +110,8 @@ def gradcheck(
     Reference  [ng2018] practical tips; [karpathy2016] gradient checks
 
     >>> from chainrule import Dense, Net
-    >>> from chainrule.nn.losses import MeanSquared
-    >>> report = gradcheck(Net(2, [Dense(1)]), MeanSquared(), np.eye(2), np.ones((2, 1)))
+    >>> from chainrule.nn.losses import MeanSquaredError
+    >>> report = gradcheck(Net(2, [Dense(1)]), MeanSquaredError(), np.eye(2), np.ones((2, 1)))
     >>> report.passed(1e-8)
     True
     """

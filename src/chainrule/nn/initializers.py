@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.constraints import NOT_NEGATIVE, POSITIVE, Checked, Interval, OneOf, limited
+from chainrule.constraints import NOT_NEGATIVE, POSITIVE, Checked, Interval, OneOf, constrained
 from chainrule.errors import InvalidValueError, did_you_mean, must_be
 from chainrule.nn.activations import Function, activation
 from chainrule.random import Stream
@@ -40,7 +40,7 @@ def spread(stream: Stream, distribution: str, sigma: float, n_in: int, n_out: in
 
 @dataclass(frozen=True)
 class Zeros:
-    """All weights zero: every unit of a layer stays like its neighbours for ever (the symmetry problem).
+    """All weights zero: every unit of a layer stays like its neighbors for ever (the symmetry problem).
 
     Forward    (1) W = 0
     Reference  [ng2018] 7.4
@@ -59,7 +59,7 @@ class Constant(Checked):
     Reference  [ng2018] 7.4
     """
 
-    value: float = limited(Interval(-math.inf, math.inf, "()"), 0.01)
+    value: float = constrained(Interval(-math.inf, math.inf, "()"), 0.01)
 
     def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
         """W of one value."""
@@ -74,7 +74,7 @@ class Normal(Checked):
     Reference  [ng2018] 7.4
     """
 
-    sigma: float = limited(NOT_NEGATIVE, 0.01)
+    sigma: float = constrained(NOT_NEGATIVE, 0.01)
 
     def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
         """W normal with standard deviation sigma."""
@@ -89,7 +89,7 @@ class Xavier(Checked):
     Reference  [ng2018] 7.4, [glorot2010]
     """
 
-    distribution: str = limited(_DISTRIBUTION, "normal")
+    distribution: str = constrained(_DISTRIBUTION, "normal")
 
     def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
         """W with variance 1 / n_in."""
@@ -104,7 +104,7 @@ class LeCun(Checked):
     Reference  [lecun1998], [klambauer2017]
     """
 
-    distribution: str = limited(_DISTRIBUTION, "normal")
+    distribution: str = constrained(_DISTRIBUTION, "normal")
 
     def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
         """W with variance 1 / n_in."""
@@ -119,7 +119,7 @@ class He(Checked):
     Reference  [he2015], [ng2018] 7.4
     """
 
-    distribution: str = limited(_DISTRIBUTION, "normal")
+    distribution: str = constrained(_DISTRIBUTION, "normal")
 
     def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
         """W with variance 2 / n_in."""
@@ -134,7 +134,7 @@ class Glorot(Checked):
     Reference  [glorot2010] eq. 12, [ng2018] 7.4
     """
 
-    distribution: str = limited(_DISTRIBUTION, "normal")
+    distribution: str = constrained(_DISTRIBUTION, "normal")
 
     def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
         """W with variance 2 / (n_in + n_out)."""
@@ -149,7 +149,7 @@ class Orthogonal(Checked):
     Reference  [saxe2014]
     """
 
-    gain: float = limited(POSITIVE, 1.0)
+    gain: float = constrained(POSITIVE, 1.0)
 
     def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
         """W with orthonormal columns (n_in >= n_out) or rows, times gain."""
@@ -174,7 +174,7 @@ INITIALIZERS: Mapping[str, Initializer] = {
     "glorot_uniform": Glorot("uniform"),
     "orthogonal": Orthogonal(),
 }
-"""Every initialiser by the name that users write."""
+"""Every initializer by the name that users write."""
 
 _FOLLOWS: Mapping[str, str] = {
     "Sigmoid": "xavier",
@@ -197,12 +197,12 @@ def initializer(rule: str | Initializer) -> Initializer:
         return rule
     if not isinstance(rule, str) or rule not in INITIALIZERS:
         hint = did_you_mean(str(rule), INITIALIZERS)
-        raise InvalidValueError(must_be("Dense", "initializer", "the name of an initialiser", rule, hint))
+        raise InvalidValueError(must_be("Dense", "initializer", "the name of an initializer", rule, hint))
     return INITIALIZERS[rule]
 
 
 def default_for(function: str | Function) -> str:
-    """The initialiser that suits the activation: He for the relu family, Xavier for sigmoid and tanh, LeCun for SELU.
+    """The initializer that suits the activation: He for the relu family, Xavier for sigmoid and tanh, LeCun for SELU.
 
     >>> default_for("tanh"), default_for("mish")
     ('xavier', 'he')

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from chainrule.arrays import Array, Named, Namespace
-from chainrule.constraints import COUNT, POSITIVE, SHARE, Checked, Interval, OneOf, limited, validate
+from chainrule.constraints import COUNT, POSITIVE, SHARE, Checked, Interval, OneOf, constrained, validate
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.nn.activations import Function, activation
 from chainrule.nn.initializers import Initializer, initializer
@@ -35,7 +35,7 @@ class Context:
 
 
 @dataclass(frozen=True)
-class Frame:
+class LayerShapes:
     """The shapes that a layer brings: its parameters, its running statistics, and the width it hands on."""
 
     parameters: Shapes
@@ -46,12 +46,12 @@ class Frame:
 class Layer(Protocol):
     """Init, forward, backward; a frozen value that holds settings and no numbers.
 
-    `init` gives float64 arrays for the shapes of `frame`. `forward` maps (n, d) to (n, outputs) and returns what
+    `init` gives float64 arrays for the shapes of `shapes`. `forward` maps (n, d) to (n, outputs) and returns what
     `backward` will read and the new running statistics. `backward` maps the gradient of the loss with respect to the
     output to the gradient with respect to the input, and to each parameter under the parameter's own letter.
     """
 
-    def frame(self, d: int) -> Frame:
+    def shapes(self, d: int) -> LayerShapes:
         """Shapes for inputs of width d."""
 
     def init(self, stream: Stream, d: int) -> tuple[Named, Named]:
@@ -76,12 +76,12 @@ class Dense:
     Shapes     A (n, d)   W (d, k)   b (k)   Z (n, k)
     Reference  [rumelhart1986], [ng2018] 7.1
 
-    >>> Dense(3).frame(5).parameters
+    >>> Dense(3).shapes(5).parameters
     {'W': (5, 3), 'b': (3,)}
     """
 
-    units: int = limited(COUNT)
-    bias: bool = limited(OneOf((True, False)), True)
+    units: int = constrained(COUNT)
+    bias: bool = constrained(OneOf((True, False)), True)
     initializer: str | Initializer | None = None
 
     def __post_init__(self) -> None:
@@ -89,13 +89,13 @@ class Dense:
         if self.initializer is not None:
             initializer(self.initializer)
 
-    def frame(self, d: int) -> Frame:
+    def shapes(self, d: int) -> LayerShapes:
         """W and, if wanted, b."""
         b = {"b": (self.units,)} if self.bias else {}
-        return Frame({"W": (d, self.units), **b}, {}, self.units)
+        return LayerShapes({"W": (d, self.units), **b}, {}, self.units)
 
     def init(self, stream: Stream, d: int) -> tuple[Named, Named]:
-        """W by the initialiser, b zero."""
+        """W by the initializer, b zero."""
         rule = initializer("xavier" if self.initializer is None else self.initializer)
         b = {"b": np.zeros(self.units)} if self.bias else {}
         return {"W": rule.draw(stream, d, self.units), **b}, {}
@@ -130,9 +130,9 @@ class Activation:
     def __post_init__(self) -> None:
         activation(self.function)
 
-    def frame(self, d: int) -> Frame:
+    def shapes(self, d: int) -> LayerShapes:
         """Nothing to learn."""
-        return Frame({}, {}, d)
+        return LayerShapes({}, {}, d)
 
     def init(self, stream: Stream, d: int) -> tuple[Named, Named]:
         """Nothing to draw."""
@@ -154,7 +154,7 @@ class Activation:
 
 @dataclass(frozen=True)
 class BatchNorm(Checked):
-    """Standardises each column over the batch, then scales and shifts it by learned γ and β.
+    """Standardizes each column over the batch, then scales and shifts it by learned γ and β.
 
     In training the batch's own mean and (biased) variance are used and blended into running values, of which
     `momentum` is the share of the old one kept; in inference the running values are used. The gradient passes through
@@ -168,12 +168,12 @@ class BatchNorm(Checked):
     Reference  [ioffe2015], [ng2018] 7.2
     """
 
-    momentum: float = limited(SHARE, 0.9)
-    epsilon: float = limited(POSITIVE, 1e-5)
+    momentum: float = constrained(SHARE, 0.9)
+    epsilon: float = constrained(POSITIVE, 1e-5)
 
-    def frame(self, d: int) -> Frame:
+    def shapes(self, d: int) -> LayerShapes:
         """γ, β; running mean and variance."""
-        return Frame({"gamma": (d,), "beta": (d,)}, {"mean": (d,), "variance": (d,)}, d)
+        return LayerShapes({"gamma": (d,), "beta": (d,)}, {"mean": (d,), "variance": (d,)}, d)
 
     def init(self, stream: Stream, d: int) -> tuple[Named, Named]:
         """γ = 1, β = 0; running mean 0, running variance 1."""
@@ -211,7 +211,7 @@ class BatchNorm(Checked):
 
 @dataclass(frozen=True)
 class LayerNorm(Checked):
-    """Standardises each row over its columns, then scales and shifts by learned γ and β; no batch needed.
+    """Standardizes each row over its columns, then scales and shifts by learned γ and β; no batch needed.
 
     Forward    (1) μᵢ = Σⱼ Zᵢⱼ / d    (2) σᵢ² = Σⱼ (Zᵢⱼ - μᵢ)² / d    (3) s = √(σ² + ε)    (4) Ẑ = (Z - μ) / s
                (5) Y = γ ⊙ Ẑ + β
@@ -221,11 +221,11 @@ class LayerNorm(Checked):
     Reference  [ba2016]
     """
 
-    epsilon: float = limited(POSITIVE, 1e-5)
+    epsilon: float = constrained(POSITIVE, 1e-5)
 
-    def frame(self, d: int) -> Frame:
+    def shapes(self, d: int) -> LayerShapes:
         """γ, β."""
-        return Frame({"gamma": (d,), "beta": (d,)}, {}, d)
+        return LayerShapes({"gamma": (d,), "beta": (d,)}, {}, d)
 
     def init(self, stream: Stream, d: int) -> tuple[Named, Named]:
         """γ = 1, β = 0."""
@@ -261,11 +261,11 @@ class Dropout(Checked):
     Reference  [srivastava2014]; `rate` is 1 - keep_prob of [ng2018]
     """
 
-    rate: float = limited(Interval(0, 1, "[)", why="rate is the fraction dropped."), 0.5)
+    rate: float = constrained(Interval(0, 1, "[)", why="rate is the fraction dropped."), 0.5)
 
-    def frame(self, d: int) -> Frame:
+    def shapes(self, d: int) -> LayerShapes:
         """Nothing to learn."""
-        return Frame({}, {}, d)
+        return LayerShapes({}, {}, d)
 
     def init(self, stream: Stream, d: int) -> tuple[Named, Named]:
         """Nothing to draw."""

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from chainrule.arrays import Array, Namespace
-from chainrule.constraints import COUNT, POSITIVE, SHARE, Checked, Interval, OneOf, limited, validate
+from chainrule.constraints import COUNT, POSITIVE, SHARE, Checked, Interval, OneOf, constrained, validate
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.nn.activations import Sigmoid, Softplus, activation
 
@@ -103,7 +103,7 @@ class SoftmaxCrossEntropy(Checked):
     Reference  [bridle1990]; smoothing [szegedy2016]
     """
 
-    label_smoothing: float = limited(SHARE, 0.0)
+    label_smoothing: float = constrained(SHARE, 0.0)
     classes: ClassVar[bool] = True
     metric: ClassVar[str] = "accuracy"
 
@@ -132,7 +132,7 @@ class SoftmaxCrossEntropy(Checked):
 
 
 @dataclass(frozen=True)
-class SoftmaxHeads:
+class MultiSoftmaxCrossEntropy:
     """Several questions at once, each with exclusive classes of its own: a softmax over each block of logits.
 
     `sizes` are the numbers of classes, `Y` the classes as 0 and 1, block behind block; shares that sum to 1 within a block
@@ -144,12 +144,12 @@ class SoftmaxHeads:
     Shapes     Z, Y, P, T (n, s), block by block of H; D (n) of one head, i counts heads   L (n)
     Reference  [bridle1990], [caruana1997]; smoothing [szegedy2016]
 
-    >>> SoftmaxHeads([2, 3]).predict(np, np.zeros((1, 5))).round(2).tolist()
+    >>> MultiSoftmaxCrossEntropy([2, 3]).predict(np, np.zeros((1, 5))).round(2).tolist()
     [[0.5, 0.5, 0.33, 0.33, 0.33]]
     """
 
     sizes: Sequence[int]
-    label_smoothing: float = limited(SHARE, 0.0)
+    label_smoothing: float = constrained(SHARE, 0.0)
     classes: ClassVar[bool] = True
     metric: ClassVar[str] = "accuracy"
 
@@ -157,7 +157,9 @@ class SoftmaxHeads:
         validate(self)
         sizes = tuple(self.sizes) if isinstance(self.sizes, Iterable) else ()
         if not sizes or not all(COUNT.allows(size) for size in sizes):
-            raise InvalidValueError(must_be("SoftmaxHeads", "sizes", "whole numbers >= 1, one per head", self.sizes))
+            raise InvalidValueError(
+                must_be("MultiSoftmaxCrossEntropy", "sizes", "whole numbers >= 1, one per head", self.sizes)
+            )
         object.__setattr__(self, "sizes", tuple(int(size) for size in sizes))
 
     def _blocks(self, Z: Array) -> list[Array]:
@@ -197,7 +199,7 @@ def _squared_error(loss: Loss, xp: Namespace, Z: Array, Y: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class MeanSquared(Checked):
+class MeanSquaredError(Checked):
     """Squared error, the mean over k outputs (no factor ½), behind any elementwise link f.
 
     Forward    (1) A = f(Z)    (2) L = Σⱼ (Aⱼ - Yⱼ)² / k
@@ -206,7 +208,7 @@ class MeanSquared(Checked):
     Reference  [ng2018] 7.2 for the links
     """
 
-    link: str = limited(_LINK, "identity")
+    link: str = constrained(_LINK, "identity")
     classes: ClassVar[bool] = False
     metric: ClassVar[str] = "rmse"
 
@@ -229,7 +231,7 @@ class MeanSquared(Checked):
 
 
 @dataclass(frozen=True)
-class MeanAbsolute(Checked):
+class MeanAbsoluteError(Checked):
     """Absolute error, the mean over k outputs: fits the median. Its slope at zero error is taken as 0.
 
     Forward    (1) A = f(Z)    (2) L = Σⱼ |Aⱼ - Yⱼ| / k
@@ -238,7 +240,7 @@ class MeanAbsolute(Checked):
     Reference  [huber1964]
     """
 
-    link: str = limited(_LINK, "identity")
+    link: str = constrained(_LINK, "identity")
     classes: ClassVar[bool] = False
     metric: ClassVar[str] = "rmse"
 
@@ -270,8 +272,8 @@ class Huber(Checked):
     Reference  [huber1964]
     """
 
-    delta: float = limited(POSITIVE, 1.0)
-    link: str = limited(_LINK, "identity")
+    delta: float = constrained(POSITIVE, 1.0)
+    link: str = constrained(_LINK, "identity")
     classes: ClassVar[bool] = False
     metric: ClassVar[str] = "rmse"
 
@@ -345,7 +347,7 @@ class Quantile:
     """
 
     levels: Sequence[float] = (0.05, 0.5, 0.95)
-    link: str = limited(_LINK, "identity")
+    link: str = constrained(_LINK, "identity")
     classes: ClassVar[bool] = False
     metric: ClassVar[str] = "rmse"
 
@@ -390,11 +392,11 @@ class Quantile:
 LOSSES: Mapping[str, type[Any]] = {
     "BinaryCrossEntropy": BinaryCrossEntropy,
     "SoftmaxCrossEntropy": SoftmaxCrossEntropy,
-    "MeanSquared": MeanSquared,
-    "MeanAbsolute": MeanAbsolute,
+    "MeanSquaredError": MeanSquaredError,
+    "MeanAbsoluteError": MeanAbsoluteError,
     "Huber": Huber,
     "Poisson": Poisson,
     "Quantile": Quantile,
-    "SoftmaxHeads": SoftmaxHeads,
+    "MultiSoftmaxCrossEntropy": MultiSoftmaxCrossEntropy,
 }
 """Every loss by name."""

@@ -19,7 +19,7 @@ from chainrule.constraints import COUNT, NOT_NEGATIVE, OneOf, faults
 from chainrule.errors import did_you_mean, must_be, raise_all
 from chainrule.nn.activations import activation as function_of
 from chainrule.nn.initializers import default_for
-from chainrule.nn.layers import LAYERS, Activation, BatchNorm, Context, Dense, Dropout, Frame, Layer, LayerNorm
+from chainrule.nn.layers import LAYERS, Activation, BatchNorm, Context, Dense, Dropout, Layer, LayerNorm, LayerShapes
 from chainrule.nn.penalties import bounded
 from chainrule.random import Purpose, Stream
 
@@ -57,7 +57,7 @@ class Tape:
 class Net:
     """A dense network: the width of its inputs and its layers; holds no numbers.
 
-    A `Dense` layer without an initialiser gets the one that suits the activation behind it.
+    A `Dense` layer without an initializer gets the one that suits the activation behind it.
 
     Forward    (1) Aₗ = fₗ(Aₗ₋₁), for l = 1 .. L
     Backward   (2) dAₗ₋₁, dwₗ = fₗ'(dAₗ), for l = L .. 1
@@ -83,18 +83,18 @@ class Net:
         object.__setattr__(self, "layers", tuple(_with_initializer(chosen, i) for i in range(len(chosen))))
 
     @cached_property
-    def frames(self) -> tuple[Frame, ...]:
+    def layer_shapes(self) -> tuple[LayerShapes, ...]:
         """Shapes of every layer."""
-        frames, d = [], self.inputs
+        layer_shapes, d = [], self.inputs
         for layer in self.layers:
-            frames.append(layer.frame(d))
-            d = frames[-1].outputs
-        return tuple(frames)
+            layer_shapes.append(layer.shapes(d))
+            d = layer_shapes[-1].outputs
+        return tuple(layer_shapes)
 
     @property
     def widths(self) -> tuple[int, ...]:
         """Width of the rows before the first layer and after each layer."""
-        return (self.inputs, *(frame.outputs for frame in self.frames))
+        return (self.inputs, *(shapes.outputs for shapes in self.layer_shapes))
 
     @property
     def outputs(self) -> int:
@@ -104,12 +104,16 @@ class Net:
     @cached_property
     def parameters(self) -> Layout:
         """Where each parameter lies in w; names are "layer.letter", as "0.W"."""
-        return Layout.of((f"{i}.{k}", s) for i, frame in enumerate(self.frames) for k, s in frame.parameters.items())
+        return Layout.of(
+            (f"{i}.{k}", s) for i, shapes in enumerate(self.layer_shapes) for k, s in shapes.parameters.items()
+        )
 
     @cached_property
     def buffers(self) -> Layout:
         """Where each running statistic lies."""
-        return Layout.of((f"{i}.{k}", s) for i, frame in enumerate(self.frames) for k, s in frame.buffers.items())
+        return Layout.of(
+            (f"{i}.{k}", s) for i, shapes in enumerate(self.layer_shapes) for k, s in shapes.buffers.items()
+        )
 
     @property
     def size(self) -> int:
@@ -122,7 +126,7 @@ class Net:
         parts = [np.full(slot.size, float(slot.name.endswith(".W"))) for slot in self.parameters.slots]
         return np.concatenate([np.zeros(0), *parts])
 
-    def multipliers(self, groups: Mapping[str, float]) -> Array:
+    def multipliers(self, learning_rate_multipliers: Mapping[str, float]) -> Array:
         """Vector (P) of learning-rate multipliers from name patterns, the last match counting; 0 freezes.
 
         >>> Net(1, [Dense(1), Dense(1)]).multipliers({"*.b": 0.1, "0.*": 0.0})
@@ -130,20 +134,22 @@ class Net:
 
         Raises `InvalidValueError` when a pattern matches no parameter or a multiplier is below 0.
         """
-        raise_all(self._group_faults(groups))
+        raise_all(self._group_faults(learning_rate_multipliers))
         parts = [np.zeros(0)]
         for slot in self.parameters.slots:
-            matching = [value for pattern, value in groups.items() if fnmatchcase(slot.name, pattern)]
+            matching = [
+                value for pattern, value in learning_rate_multipliers.items() if fnmatchcase(slot.name, pattern)
+            ]
             parts.append(np.full(slot.size, float(matching[-1]) if matching else 1.0))
         return np.concatenate(parts)
 
-    def _group_faults(self, groups: Mapping[str, float]) -> Iterable[str]:
-        for pattern, value in groups.items():
+    def _group_faults(self, learning_rate_multipliers: Mapping[str, float]) -> Iterable[str]:
+        for pattern, value in learning_rate_multipliers.items():
             if not any(fnmatchcase(name, pattern) for name in self.parameters.names):
                 hint = did_you_mean(pattern, self.parameters.names)
-                yield must_be("Net", "groups", "patterns of parameter names", pattern, hint)
+                yield must_be("Net", "learning_rate_multipliers", "patterns of parameter names", pattern, hint)
             if not NOT_NEGATIVE.allows(value):
-                yield must_be("Net", f"groups[{pattern!r}]", "a number >= 0", value, "0 freezes.")
+                yield must_be("Net", f"learning_rate_multipliers[{pattern!r}]", "a number >= 0", value, "0 freezes.")
 
     def bounded(self, xp: Namespace, w: Array, limit: float, still: Collection[str] = ()) -> Array:
         """w with every column of every W, those named in `still` excepted, at most `limit` long (max-norm)."""
@@ -285,7 +291,7 @@ def _form(net: Net, i: int) -> tuple[Any, ...]:
     if i >= net.head:
         return ()
     layer = net.layers[i]
-    return type(layer), function_of(layer.function) if isinstance(layer, Activation) else None, net.frames[i]
+    return type(layer), function_of(layer.function) if isinstance(layer, Activation) else None, net.layer_shapes[i]
 
 
 def _told(net: Net, i: int) -> str:
@@ -293,7 +299,7 @@ def _told(net: Net, i: int) -> str:
 
 
 def _with_initializer(layers: Sequence[Layer], i: int) -> Layer:
-    """Layer i, with the initialiser that suits the activation behind it (Xavier where none follows)."""
+    """Layer i, with the initializer that suits the activation behind it (Xavier where none follows)."""
     layer = layers[i]
     if not isinstance(layer, Dense) or layer.initializer is not None:
         return layer
@@ -311,11 +317,11 @@ def _each(argument: str, given: Any, count: int) -> list[Any]:
         return [given] * count
     values = list(given)
     hint = f"There are {count} hidden layers."
-    raise_all([] if len(values) == count else [must_be("stack", argument, "one for all or one for each", given, hint)])
+    raise_all([] if len(values) == count else [must_be("mlp", argument, "one for all or one for each", given, hint)])
     return values
 
 
-def stack(
+def mlp(
     inputs: int,
     hidden: Sequence[int],
     outputs: int,
@@ -330,11 +336,11 @@ def stack(
     `activation` and `dropout` are one for all hidden layers, or a sequence with one for each. A Dense right before batch
     norm has no bias, since β takes its place.
 
-    >>> [type(layer).__name__ for layer in stack(4, [8], 3, norm="batch").layers]
+    >>> [type(layer).__name__ for layer in mlp(4, [8], 3, norm="batch").layers]
     ['Dense', 'BatchNorm', 'Activation', 'Dense']
     """
     norms: Mapping[str | None, tuple[Layer, ...]] = {None: (), "batch": (BatchNorm(),), "layer": (LayerNorm(),)}
-    raise_all(faults("stack", {"norm": norm}, {"norm": OneOf(tuple(norms))}))
+    raise_all(faults("mlp", {"norm": norm}, {"norm": OneOf(tuple(norms))}))
     functions, rates = _each("activation", activation, len(hidden)), _each("dropout", dropout, len(hidden))
     layers: list[Layer] = []
     for units, function, rate in zip(hidden, functions, rates, strict=True):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from chainrule.arrays import Array, Named, Namespace
-from chainrule.constraints import COUNT, NOT_NEGATIVE, POSITIVE, SHARE, Checked, limited, validate
+from chainrule.constraints import COUNT, NOT_NEGATIVE, POSITIVE, SHARE, Checked, constrained, validate
 from chainrule.errors import InvalidValueError, must_be
 
 
@@ -28,7 +28,7 @@ class Optimizer(Protocol):
 
 
 @dataclass(frozen=True)
-class GradientDescent:
+class SGD:
     """Down the gradient.
 
     Forward    (1) w ← w - α g
@@ -43,17 +43,17 @@ class GradientDescent:
 
 
 @dataclass(frozen=True)
-class Momentum(Checked):
+class EmaMomentum(Checked):
     """The lecture's momentum: the step follows an exponentially weighted mean of the gradients.
 
-    The mean starts at zero and is not corrected for it. Against `ClassicalMomentum` the same path needs a rate
+    The mean starts at zero and is not corrected for it. Against `SGDMomentum` the same path needs a rate
     1 / (1 - β) times larger.
 
     Forward    (1) V ← β V + (1 - β) g    (2) w ← w - α V
     Reference  [ng2018] 7.6
     """
 
-    beta: float = limited(SHARE, 0.9)
+    beta: float = constrained(SHARE, 0.9)
     memory: ClassVar[tuple[str, ...]] = ("V",)
 
     def update(self, xp: Namespace, w: Array, g: Array, s: Named, t: Array, lr: Array, d: Array) -> tuple[Array, Named]:
@@ -63,14 +63,14 @@ class Momentum(Checked):
 
 
 @dataclass(frozen=True)
-class ClassicalMomentum(Checked):
+class SGDMomentum(Checked):
     """The heavy ball: velocity sums gradients, and friction 1 - μ slows it.
 
     Forward    (1) v ← μ v + g    (2) w ← w - α v
     Reference  [polyak1964]
     """
 
-    mu: float = limited(SHARE, 0.9)
+    mu: float = constrained(SHARE, 0.9)
     memory: ClassVar[tuple[str, ...]] = ("v",)
 
     def update(self, xp: Namespace, w: Array, g: Array, s: Named, t: Array, lr: Array, d: Array) -> tuple[Array, Named]:
@@ -89,7 +89,7 @@ class Nesterov(Checked):
     Reference  [nesterov1983], [sutskever2013]
     """
 
-    mu: float = limited(SHARE, 0.9)
+    mu: float = constrained(SHARE, 0.9)
     memory: ClassVar[tuple[str, ...]] = ("v",)
 
     def update(self, xp: Namespace, w: Array, g: Array, s: Named, t: Array, lr: Array, d: Array) -> tuple[Array, Named]:
@@ -106,8 +106,8 @@ class RMSProp(Checked):
     Reference  [tieleman2012]
     """
 
-    rho: float = limited(SHARE, 0.9)
-    epsilon: float = limited(POSITIVE, 1e-8)
+    rho: float = constrained(SHARE, 0.9)
+    epsilon: float = constrained(POSITIVE, 1e-8)
     memory: ClassVar[tuple[str, ...]] = ("v",)
 
     def update(self, xp: Namespace, w: Array, g: Array, s: Named, t: Array, lr: Array, d: Array) -> tuple[Array, Named]:
@@ -124,7 +124,7 @@ class AdaGrad(Checked):
     Reference  [duchi2011]
     """
 
-    epsilon: float = limited(POSITIVE, 1e-10)
+    epsilon: float = constrained(POSITIVE, 1e-10)
     memory: ClassVar[tuple[str, ...]] = ("v",)
 
     def update(self, xp: Namespace, w: Array, g: Array, s: Named, t: Array, lr: Array, d: Array) -> tuple[Array, Named]:
@@ -142,9 +142,9 @@ class Adam(Checked):
     Reference  [kingma2015] algorithm 1, [ng2018] 7.6
     """
 
-    beta1: float = limited(SHARE, 0.9)
-    beta2: float = limited(SHARE, 0.999)
-    epsilon: float = limited(POSITIVE, 1e-8)
+    beta1: float = constrained(SHARE, 0.9)
+    beta2: float = constrained(SHARE, 0.999)
+    epsilon: float = constrained(POSITIVE, 1e-8)
     memory: ClassVar[tuple[str, ...]] = ("m", "v")
 
     def update(self, xp: Namespace, w: Array, g: Array, s: Named, t: Array, lr: Array, d: Array) -> tuple[Array, Named]:
@@ -172,10 +172,10 @@ class AdamW(Checked):
     Reference  [loshchilov2019] algorithm 2
     """
 
-    beta1: float = limited(SHARE, 0.9)
-    beta2: float = limited(SHARE, 0.999)
-    epsilon: float = limited(POSITIVE, 1e-8)
-    weight_decay: float = limited(NOT_NEGATIVE, 0.01)
+    beta1: float = constrained(SHARE, 0.9)
+    beta2: float = constrained(SHARE, 0.999)
+    epsilon: float = constrained(POSITIVE, 1e-8)
+    weight_decay: float = constrained(NOT_NEGATIVE, 0.01)
     memory: ClassVar[tuple[str, ...]] = ("m", "v")
 
     def update(self, xp: Namespace, w: Array, g: Array, s: Named, t: Array, lr: Array, d: Array) -> tuple[Array, Named]:
@@ -203,11 +203,11 @@ def running_average(xp: Namespace, a: Array, w: Array, rho: float, t: Array) -> 
 
 
 @dataclass(frozen=True)
-class Accumulated:
+class GradientAccumulation:
     """Another rule, taken once in `steps` batches with the mean of their gradients: a large batch in little memory.
 
     Between its updates w stands still. The inner rule counts updates in its t and takes the learning rate of the batch
-    that completes the mean. Batches of equal weight sum up to the large batch exactly; batch norm still normalises over
+    that completes the mean. Batches of equal weight sum up to the large batch exactly; batch norm still normalizes over
     the small ones, and clipping bounds each batch's gradient. The count of steps is exact in float32 up to 2²⁴.
 
     Forward    (1) S ← S + g    (2) after every `steps` batches: inner update with g = S / steps, t / steps
@@ -216,13 +216,19 @@ class Accumulated:
     """
 
     optimizer: Optimizer
-    steps: int = limited(COUNT)
+    steps: int = constrained(COUNT)
 
     def __post_init__(self) -> None:
         validate(self)
-        if not hasattr(self.optimizer, "update") or isinstance(self.optimizer, Accumulated | type):
-            hint = "Multiply the steps." if isinstance(self.optimizer, Accumulated) else "Optimisers bring `update`."
-            raise InvalidValueError(must_be("Accumulated", "optimizer", "a plain optimiser", self.optimizer, hint))
+        if not hasattr(self.optimizer, "update") or isinstance(self.optimizer, GradientAccumulation | type):
+            hint = (
+                "Multiply the steps."
+                if isinstance(self.optimizer, GradientAccumulation)
+                else "Optimizers bring `update`."
+            )
+            raise InvalidValueError(
+                must_be("GradientAccumulation", "optimizer", "a plain optimizer", self.optimizer, hint)
+            )
 
     @property
     def memory(self) -> tuple[str, ...]:
@@ -240,14 +246,14 @@ class Accumulated:
 
 
 OPTIMIZERS: Mapping[str, type[Any]] = {
-    "GradientDescent": GradientDescent,
-    "Momentum": Momentum,
-    "ClassicalMomentum": ClassicalMomentum,
+    "SGD": SGD,
+    "EmaMomentum": EmaMomentum,
+    "SGDMomentum": SGDMomentum,
     "Nesterov": Nesterov,
     "RMSProp": RMSProp,
     "AdaGrad": AdaGrad,
     "Adam": Adam,
     "AdamW": AdamW,
-    "Accumulated": Accumulated,
+    "GradientAccumulation": GradientAccumulation,
 }
-"""Every optimiser by name."""
+"""Every optimizer by name."""

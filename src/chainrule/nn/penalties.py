@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from chainrule.arrays import Array, Namespace
-from chainrule.constraints import NOT_NEGATIVE, POSITIVE, Checked, limited
+from chainrule.constraints import NOT_NEGATIVE, POSITIVE, Checked, constrained
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Penalty(Checked):
     Reference  [goodfellow2016] 7.1
     """
 
-    l1: float = limited(NOT_NEGATIVE, 0.0)
-    l2: float = limited(NOT_NEGATIVE, 0.0)
+    l1: float = constrained(NOT_NEGATIVE, 0.0)
+    l2: float = constrained(NOT_NEGATIVE, 0.0)
 
     @property
     def active(self) -> bool:
@@ -74,7 +74,7 @@ class ClipNorm(Checked):
     Reference  [pascanu2013]
     """
 
-    limit: float = limited(POSITIVE, 1.0)
+    limit: float = constrained(POSITIVE, 1.0)
 
     def apply(self, xp: Namespace, g: Array, norm: Array) -> Array:
         """Same direction, bounded length."""
@@ -90,7 +90,7 @@ class ClipValue(Checked):
     Reference  [mikolov2012]
     """
 
-    limit: float = limited(POSITIVE, 1.0)
+    limit: float = constrained(POSITIVE, 1.0)
 
     def apply(self, xp: Namespace, g: Array, norm: Array) -> Array:
         """Bounded entries."""

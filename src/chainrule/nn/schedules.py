@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from chainrule.constraints import COUNT, NOT_NEGATIVE, POSITIVE, Checked, Interval, limited, validate
+from chainrule.constraints import COUNT, NOT_NEGATIVE, POSITIVE, Checked, Interval, constrained, validate
 from chainrule.errors import InvalidValueError, must_be
 
 _FACTOR = Interval(0, 1, "()", why="It multiplies the rate.")
@@ -27,7 +27,7 @@ class Schedule(Protocol):
 
 
 @dataclass(frozen=True)
-class Flat:
+class ConstantSchedule:
     """The base rate throughout.
 
     Forward    (1) f = 1
@@ -50,8 +50,8 @@ class Step(Checked):
     0.25
     """
 
-    every: float = limited(_LENGTH, 10.0)
-    drop: float = limited(_FACTOR, 0.5)
+    every: float = constrained(_LENGTH, 10.0)
+    drop: float = constrained(_FACTOR, 0.5)
 
     def factor(self, e: float, E: float) -> float:
         """A staircase."""
@@ -66,25 +66,25 @@ class Exponential(Checked):
     Reference  [ng2018] 7.5
     """
 
-    k: float = limited(NOT_NEGATIVE, 0.05)
+    k: float = constrained(NOT_NEGATIVE, 0.05)
 
     def factor(self, e: float, E: float) -> float:
-        """From 1 towards 0."""
+        """From 1 toward 0."""
         return math.exp(-self.k * e)  # (1)
 
 
 @dataclass(frozen=True)
-class InverseTime(Checked):
+class InverseTimeDecay(Checked):
     """Fast at first, slow later.
 
     Forward    (1) f = 1 / (1 + k e)
     Reference  [ng2018] 7.5, whose k counts hundreds of epochs
     """
 
-    k: float = limited(NOT_NEGATIVE, 0.05)
+    k: float = constrained(NOT_NEGATIVE, 0.05)
 
     def factor(self, e: float, E: float) -> float:
-        """From 1 towards 0."""
+        """From 1 toward 0."""
         return 1.0 / (1.0 + self.k * e)  # (1)
 
 
@@ -96,7 +96,7 @@ class Cosine(Checked):
     Reference  [loshchilov2017]
     """
 
-    end: float = limited(_END, 0.0)
+    end: float = constrained(_END, 0.0)
 
     def factor(self, e: float, E: float) -> float:
         """From 1 to end."""
@@ -111,9 +111,9 @@ class CosineRestarts(Checked):
     Reference  [loshchilov2017]
     """
 
-    cycle: float = limited(_LENGTH, 10.0)
-    growth: float = limited(Interval(1, math.inf, "[)"), 2.0)
-    end: float = limited(_END, 0.0)
+    cycle: float = constrained(_LENGTH, 10.0)
+    growth: float = constrained(Interval(1, math.inf, "[)"), 2.0)
+    end: float = constrained(_END, 0.0)
 
     def factor(self, e: float, E: float) -> float:
         """From 1 to end, again and again."""
@@ -132,9 +132,9 @@ class WarmUp(Checked):
     Reference  [goyal2017]
     """
 
-    epochs: float = limited(_LENGTH, 1.0)
-    start: float = limited(_END, 0.0)
-    after: Schedule = Flat()
+    epochs: float = constrained(_LENGTH, 1.0)
+    start: float = constrained(_END, 0.0)
+    after: Schedule = ConstantSchedule()
 
     def __post_init__(self) -> None:
         validate(self)
@@ -159,9 +159,9 @@ class OneCycle(Checked):
     Reference  [smith2018]
     """
 
-    rise: float = limited(_FACTOR, 0.25)
-    divide: float = limited(POSITIVE, 25.0)
-    final: float = limited(POSITIVE, 1e5)
+    rise: float = constrained(_FACTOR, 0.25)
+    divide: float = constrained(POSITIVE, 25.0)
+    final: float = constrained(POSITIVE, 1e5)
 
     def factor(self, e: float, E: float) -> float:
         """From 1/divide over 1 to 1/final."""
@@ -198,10 +198,10 @@ class ReduceOnPlateau(Checked):
     Reference  [bengio2012]
     """
 
-    drop: float = limited(_FACTOR, 0.1)
-    patience: int = limited(COUNT, 10)
-    threshold: float = limited(NOT_NEGATIVE, 1e-4)
-    lowest: float = limited(_END, 0.0)
+    drop: float = constrained(_FACTOR, 0.1)
+    patience: int = constrained(COUNT, 10)
+    threshold: float = constrained(NOT_NEGATIVE, 1e-4)
+    lowest: float = constrained(_END, 0.0)
 
     def factor(self, e: float, E: float) -> float:
         """One: what it does depends on the losses, through `observe`."""
@@ -226,10 +226,10 @@ def plateau_rule(schedule: Schedule) -> ReduceOnPlateau | None:
 
 
 SCHEDULES: Mapping[str, type[Any]] = {
-    "Flat": Flat,
+    "ConstantSchedule": ConstantSchedule,
     "Step": Step,
     "Exponential": Exponential,
-    "InverseTime": InverseTime,
+    "InverseTimeDecay": InverseTimeDecay,
     "Cosine": Cosine,
     "CosineRestarts": CosineRestarts,
     "WarmUp": WarmUp,

@@ -1,7 +1,7 @@
 """Why: a network and all that trains it can be written down as plain data and built again, with nothing looked up by name
 outside a closed table.
 
-In: frozen pieces (layers, losses, optimisers, ...). Out: dictionaries, lists, strings and numbers, and the way back.
+In: frozen pieces (layers, losses, optimizers, ...). Out: dictionaries, lists, strings and numbers, and the way back.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from chainrule.nn.optimizers import OPTIMIZERS
 from chainrule.nn.penalties import CLIPS, Penalty
 from chainrule.nn.schedules import SCHEDULES
 
-PIECES: Mapping[str, type[Any]] = {
+REGISTRY: Mapping[str, type[Any]] = {
     "Net": Net,
     "Penalty": Penalty,
     **LAYERS,
@@ -64,14 +64,14 @@ def decode(plain: Any, where: str = "spec") -> Any:
     if not isinstance(plain, dict):
         return plain
     kind = plain.get("type")
-    if not isinstance(kind, str) or kind not in PIECES:
-        raise FormatError(f"{where}: type must be a known piece, got {kind!r}. {did_you_mean(str(kind), PIECES)}")
-    known = [f.name for f in fields(PIECES[kind])]
+    if not isinstance(kind, str) or kind not in REGISTRY:
+        raise FormatError(f"{where}: type must be a known piece, got {kind!r}. {did_you_mean(str(kind), REGISTRY)}")
+    known = [f.name for f in fields(REGISTRY[kind])]
     for key in plain:
         if key != "type" and key not in known:
             raise FormatError(f"{where}: {kind} has no setting {key!r}. {did_you_mean(key, known)}")
     values = {key: decode(value, f"{where}.{key}") for key, value in plain.items() if key != "type"}
     try:
-        return PIECES[kind](**values)
+        return REGISTRY[kind](**values)
     except (InvalidValueError, TypeError) as error:
         raise FormatError(f"{where}: {kind} cannot be built. {error}") from error

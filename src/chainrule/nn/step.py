@@ -14,10 +14,10 @@ from functools import cached_property
 import numpy as np
 
 from chainrule.arrays import Array, Named, Namespace
-from chainrule.constraints import COUNT, Interval, OneOf, limited, validate
+from chainrule.constraints import COUNT, Interval, OneOf, constrained, validate
 from chainrule.errors import must_be, raise_all
 from chainrule.nn.layers import BatchNorm, Context
-from chainrule.nn.losses import Loss, Quantile, SoftmaxHeads, mean_loss
+from chainrule.nn.losses import Loss, MultiSoftmaxCrossEntropy, Quantile, mean_loss
 from chainrule.nn.net import Net
 from chainrule.nn.optimizers import Adam, Optimizer, running_average
 from chainrule.nn.penalties import Clip, Penalty
@@ -28,12 +28,12 @@ from chainrule.random import Purpose, Stream
 class Recipe:
     """What is trained and how, as plain frozen data: the input of every engine.
 
-    `groups` maps patterns of parameter names to multipliers of the learning rate; `cache_every` is the lecture's
-    trade-off between memory and recomputation. Batch size in rows; `seed` fixes first weights, shuffles and masks.
-    `max_norm` bounds the length of every unit's incoming weights, those of frozen layers excepted. `average` is the share
-    that a running mean of the weights keeps at each step; inference and validation then use the mean. Running statistics
-    of batch norm follow the weights that are trained, not their mean: with batch norm keep the mean short (0.99 rather
-    than 0.9999), or leave it off.
+    `learning_rate_multipliers` maps patterns of parameter names to multipliers of the learning rate; `cache_every` is
+    the lecture's trade-off between memory and recomputation. Batch size in rows; `seed` fixes first weights, shuffles
+    and masks. `max_weight_norm` bounds the length of every unit's incoming weights, those of frozen layers excepted.
+    `ema_decay` is the share that a running mean of the weights keeps at each step; inference and validation then use
+    the mean. Running statistics of batch norm follow the weights that are trained, not their mean: with batch norm
+    keep the mean short (0.99 rather than 0.9999), or leave it off.
     """
 
     net: Net
@@ -41,18 +41,18 @@ class Recipe:
     optimizer: Optimizer = Adam()
     penalty: Penalty = Penalty()
     clip: Clip | None = None
-    groups: Mapping[str, float] = field(default_factory=dict)
-    batch_size: int = limited(COUNT, 32)
-    seed: int = limited(Interval(0, 2**64, "[)", whole=True), 0)
-    dtype: str = limited(OneOf(("float32", "float64")), "float32")
-    cache_every: int = limited(COUNT, 1)
-    max_norm: float | None = limited(Interval(0, math.inf, "()", optional=True), None)
-    average: float | None = limited(Interval(0, 1, "[)", why="It is the share kept.", optional=True), None)
+    learning_rate_multipliers: Mapping[str, float] = field(default_factory=dict)
+    batch_size: int = constrained(COUNT, 32)
+    seed: int = constrained(Interval(0, 2**64, "[)", whole=True), 0)
+    dtype: str = constrained(OneOf(("float32", "float64")), "float32")
+    cache_every: int = constrained(COUNT, 1)
+    max_weight_norm: float | None = constrained(Interval(0, math.inf, "()", optional=True), None)
+    ema_decay: float | None = constrained(Interval(0, 1, "[)", why="It is the share kept.", optional=True), None)
 
     def __post_init__(self) -> None:
         validate(self)
         raise_all(_width_faults(self.loss, self.net.outputs))
-        self.net.multipliers(self.groups)
+        self.net.multipliers(self.learning_rate_multipliers)
 
     @cached_property
     def decay(self) -> Array:
@@ -62,22 +62,26 @@ class Recipe:
     @cached_property
     def multipliers(self) -> Array | None:
         """Learning-rate multipliers (P), or None when all are 1."""
-        return self.net.multipliers(self.groups).astype(self.dtype) if self.groups else None
+        return (
+            self.net.multipliers(self.learning_rate_multipliers).astype(self.dtype)
+            if self.learning_rate_multipliers
+            else None
+        )
 
     @cached_property
     def frozen(self) -> frozenset[str]:
         """Names of the parameters whose multiplier is 0."""
-        rates = self.net.multipliers(self.groups)
+        rates = self.net.multipliers(self.learning_rate_multipliers)
         return frozenset(slot.name for slot in self.net.parameters.slots if rates[slot.offset] == 0)
 
     @property
     def memory(self) -> tuple[str, ...]:
-        """Names of the vectors that a state carries: the optimiser's, and "average" where it is asked for."""
-        return (*self.optimizer.memory, *(() if self.average is None else ("average",)))
+        """Names of the vectors that a state carries: the optimizer's, and "average" where it is asked for."""
+        return (*self.optimizer.memory, *(() if self.ema_decay is None else ("average",)))
 
     def weights(self, state: State) -> Array:
         """The weights to use in inference: their running mean where it is asked for and a step has been taken."""
-        return state.w if self.average is None or int(state.step) == 0 else state.memory["average"]
+        return state.w if self.ema_decay is None or int(state.step) == 0 else state.memory["average"]
 
     def adopt(self, state: State) -> State:
         """A state of this recipe with the numbers of another recipe's for the same network.
@@ -85,14 +89,14 @@ class Recipe:
         What both remember is kept. A vector that is new starts at zero, and the running mean at the weights in use.
         """
         fresh = {letter: np.zeros_like(state.w) for letter in self.optimizer.memory}
-        if self.average is not None:
+        if self.ema_decay is not None:
             fresh["average"] = state.w
         return replace(state, memory={letter: state.memory.get(letter, vector) for letter, vector in fresh.items()})
 
     def batches(self, n: int) -> list[tuple[int, int]]:
         """First and last-plus-one position of each batch of an epoch over n rows.
 
-        The last batch may be shorter. One single row left over is skipped where the network normalises over the
+        The last batch may be shorter. One single row left over is skipped where the network normalizes over the
         batch, since one row has no variance.
         """
         bounds = [(start, min(start + self.batch_size, n)) for start in range(0, n, self.batch_size)]
@@ -162,7 +166,7 @@ class Sums:
 
 def _width_faults(loss: Loss, outputs: int) -> Iterator[str]:
     """What is wrong with a network of so many outputs for a loss that prescribes them."""
-    if isinstance(loss, SoftmaxHeads) and outputs != sum(loss.sizes):
+    if isinstance(loss, MultiSoftmaxCrossEntropy) and outputs != sum(loss.sizes):
         yield must_be("Recipe", "net", f"of {sum(loss.sizes)} outputs, the sum of {loss.sizes}", outputs)
     if isinstance(loss, Quantile) and outputs % len(loss.levels):
         hint = "Each target takes one output for each level."
@@ -179,8 +183,8 @@ def train_step(
     """One step: forward, loss, backward, penalty, clipping, update, constraint, running mean.
 
     Forward    (1) Z = net(X)    (2) J, dZ = mean loss    (3) g = dJ/dw + dR/dw    (4) ‖g‖ = √Σ g²
-               (5) g ← clip(g)    (6) w ← optimiser(w, g, α · multipliers)
-               (7) Wⱼ ← Wⱼ min(1, max_norm / ‖Wⱼ‖)    (8) a ← running mean of w
+               (5) g ← clip(g)    (6) w ← optimizer(w, g, α · multipliers)
+               (7) Wⱼ ← Wⱼ min(1, max_weight_norm / ‖Wⱼ‖)    (8) a ← running mean of w
     Shapes     X (n, d)   Y (n) or (n, k)   c (n)   rate ()   g, a (P)   Wⱼ (d), a column of a layer's W
     Reference  [ng2018] 7.1, 7.5; [srivastava2014] 5.1; [kingma2015] 7.2
     """
@@ -200,10 +204,10 @@ def train_step(
     t = xp.asarray(state.step + 1, dtype=w.dtype)
     own = {letter: state.memory[letter] for letter in recipe.optimizer.memory}
     w, memory = recipe.optimizer.update(xp, w, g, own, t, lr, d)  # (6)
-    if recipe.max_norm is not None:
-        w = recipe.net.bounded(xp, w, recipe.max_norm, recipe.frozen)  # (7)
-    if recipe.average is not None:
-        memory = {**memory, "average": running_average(xp, state.memory["average"], w, recipe.average, t)}  # (8)
+    if recipe.max_weight_norm is not None:
+        w = recipe.net.bounded(xp, w, recipe.max_weight_norm, recipe.frozen)  # (7)
+    if recipe.ema_decay is not None:
+        memory = {**memory, "average": running_average(xp, state.memory["average"], w, recipe.ema_decay, t)}  # (8)
     C = c.sum()
     score = (c * recipe.loss.score(xp, Z, Y)).sum()
     return State(w, buffers, memory, state.step + 1), Sums(J * C, score, C, norm, 1)

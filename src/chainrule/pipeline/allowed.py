@@ -42,7 +42,7 @@ class Each:
 
 
 @dataclass(frozen=True, eq=False)
-class Piece:
+class NameOrObject:
     """The name of a known piece, or a piece: an object that has the method by which pieces of its kind are used."""
 
     kind: str

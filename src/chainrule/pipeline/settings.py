@@ -10,36 +10,36 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from chainrule.constraints import COUNT, NOT_NEGATIVE, POSITIVE, SHARE, Interval, OneOf, faults, limited
+from chainrule.constraints import COUNT, NOT_NEGATIVE, POSITIVE, SHARE, Interval, OneOf, constrained, faults
 from chainrule.engines import ENGINES
 from chainrule.errors import did_you_mean, must_be, raise_all
 from chainrule.nn import optimizers, schedules
 from chainrule.nn.activations import ACTIVATIONS
 from chainrule.nn.initializers import INITIALIZERS
-from chainrule.nn.losses import Huber, Loss, MeanAbsolute, MeanSquared, Poisson, Quantile
-from chainrule.nn.net import Net, stack
+from chainrule.nn.losses import Huber, Loss, MeanAbsoluteError, MeanSquaredError, Poisson, Quantile
+from chainrule.nn.net import Net, mlp
 from chainrule.nn.penalties import ClipNorm, Penalty
 from chainrule.nn.step import Recipe
-from chainrule.pipeline.allowed import Each, Piece
-from chainrule.train import Course
+from chainrule.pipeline.allowed import Each, NameOrObject
+from chainrule.train import TrainConfig
 
 OPTIMIZERS: Mapping[str, optimizers.Optimizer] = {
-    "sgd": optimizers.GradientDescent(),
-    "momentum": optimizers.Momentum(),
-    "classical_momentum": optimizers.ClassicalMomentum(),
+    "sgd": optimizers.SGD(),
+    "momentum": optimizers.EmaMomentum(),
+    "classical_momentum": optimizers.SGDMomentum(),
     "nesterov": optimizers.Nesterov(),
     "rmsprop": optimizers.RMSProp(),
     "adagrad": optimizers.AdaGrad(),
     "adam": optimizers.Adam(),
     "adamw": optimizers.AdamW(),
 }
-"""Optimisers by the name that users write."""
+"""Optimizers by the name that users write."""
 
 SCHEDULES: Mapping[str, schedules.Schedule] = {
-    "constant": schedules.Flat(),
+    "constant": schedules.ConstantSchedule(),
     "step": schedules.Step(),
     "exponential": schedules.Exponential(),
-    "inverse_time": schedules.InverseTime(),
+    "inverse_time": schedules.InverseTimeDecay(),
     "cosine": schedules.Cosine(),
     "cosine_restarts": schedules.CosineRestarts(),
     "warmup_cosine": schedules.WarmUp(after=schedules.Cosine()),
@@ -52,8 +52,8 @@ QUANTILES = (0.05, 0.5, 0.95)
 """The median, and the limits between which nine values of ten lie."""
 
 REGRESSION_LOSSES: Mapping[str, Loss] = {
-    "squared_error": MeanSquared(),
-    "absolute_error": MeanAbsolute(),
+    "squared_error": MeanSquaredError(),
+    "absolute_error": MeanAbsoluteError(),
     "huber": Huber(),
     "poisson": Poisson(),
     "quantile": Quantile(QUANTILES),
@@ -69,48 +69,50 @@ _NORMS = {(False, False): None, (True, False): "batch", (False, True): "layer"}
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that a user may choose about a network and its training, with constraints as data.
+    """Everything that a user may choose about a network and its training, with
+    constraints as data.
 
-    `activation` and `dropout` are one value, or a sequence with one for each hidden layer. `batch_size` in rows: "auto"
-    takes the power of two nearest to a fiftieth of the rows, between 32 and 256, so that an epoch has some fifty steps;
-    None is full batch. `max_iter` counts epochs. `alpha` is the factor of the L2 penalty α/2 ‖W‖², `l1_alpha` that of
-    α ‖W‖₁. `loss` is a name for a regression, with `quantiles` as the levels of "quantile", or any loss. `groups` maps
-    patterns of parameter names ("0.*": all of layer 0) to multipliers of the learning rate; 0 freezes. `clip_norm` limits
-    the length of the gradient, `max_norm` that of each unit's incoming weights. `average` is the share that a running
-    mean of the weights keeps at each step; the mean is what predicts. `accumulate` gradients make one step. `scaling`
-    standardises inputs by column, or with one mean and scale for all columns ("shared": pixels), or not at all.
-    `tol` and `n_iter_no_change` end the run: by the validation loss with `early_stopping`, else by the training loss.
+        `activation` and `dropout` are one value, or a sequence with one for each hidden layer. `batch_size` in rows:
+        "auto" takes the power of two nearest to a fiftieth of the rows, between 32 and 256, so that an epoch has some
+        fifty steps; None is full batch. `max_iter` counts epochs. `alpha` is the factor of the L2 penalty α/2 ‖W‖²,
+        `l1_alpha` that of α ‖W‖₁. `loss` is a name for a regression, with `quantiles` as the levels of "quantile", or any
+        loss. `learning_rate_multipliers` maps patterns of parameter names ("0.*": all of layer 0) to multipliers of the
+        learning rate; 0 freezes. `max_grad_norm` limits the length of the gradient, `max_weight_norm` that of each unit's
+        incoming weights. `ema_decay` is the share that a running mean of the weights keeps at each step; the mean is what
+        predicts. `accumulate_grad_batches` gradients make one step. `scaling` standardizes inputs by column, or with one
+        mean and scale for all columns ("shared": pixels), or not at all. `tol` and `n_iter_no_change` end the run: by the
+        validation loss with `early_stopping`, else by the training loss.
     """
 
     hidden_layer_sizes: tuple[int, ...] = (100,)
-    activation: str | Sequence[str] = limited(Each(OneOf(tuple(ACTIVATIONS))), "relu")
-    initializer: str | None = limited(OneOf((None, *INITIALIZERS)), None)
-    batch_norm: bool = limited(_FLAG, False)
-    layer_norm: bool = limited(_FLAG, False)
-    dropout: float | Sequence[float] = limited(Each(Interval(0, 1, "[)", why="It is the fraction dropped.")), 0.0)
-    loss: str | Loss = limited(Piece("loss", REGRESSION_LOSSES, "gradient"), "squared_error")
+    activation: str | Sequence[str] = constrained(Each(OneOf(tuple(ACTIVATIONS))), "relu")
+    initializer: str | None = constrained(OneOf((None, *INITIALIZERS)), None)
+    batch_norm: bool = constrained(_FLAG, False)
+    layer_norm: bool = constrained(_FLAG, False)
+    dropout: float | Sequence[float] = constrained(Each(Interval(0, 1, "[)", why="It is the fraction dropped.")), 0.0)
+    loss: str | Loss = constrained(NameOrObject("loss", REGRESSION_LOSSES, "gradient"), "squared_error")
     quantiles: tuple[float, ...] = QUANTILES
-    optimizer: str | optimizers.Optimizer = limited(Piece("optimizer", OPTIMIZERS, "update"), "adam")
-    learning_rate_init: float = limited(POSITIVE, 1e-3)
-    schedule: str | schedules.Schedule = limited(Piece("schedule", SCHEDULES, "factor"), "constant")
-    groups: Mapping[str, float] = field(default_factory=dict)
+    optimizer: str | optimizers.Optimizer = constrained(NameOrObject("optimizer", OPTIMIZERS, "update"), "adam")
+    learning_rate_init: float = constrained(POSITIVE, 1e-3)
+    schedule: str | schedules.Schedule = constrained(NameOrObject("schedule", SCHEDULES, "factor"), "constant")
+    learning_rate_multipliers: Mapping[str, float] = field(default_factory=dict)
     batch_size: int | str | None = "auto"
-    accumulate: int = limited(COUNT, 1)
-    max_iter: int = limited(COUNT, 100)
-    alpha: float = limited(NOT_NEGATIVE, 0.0)
-    l1_alpha: float = limited(NOT_NEGATIVE, 0.0)
-    clip_norm: float | None = limited(_OPTIONAL_SIZE, None)
-    max_norm: float | None = limited(_OPTIONAL_SIZE, None)
-    average: float | None = limited(Interval(0, 1, "[)", why="It is the share kept.", optional=True), None)
-    early_stopping: bool = limited(_FLAG, False)
-    validation_fraction: float = limited(Interval(0, 1, "()"), 0.1)
-    n_iter_no_change: int = limited(COUNT, 10)
-    tol: float = limited(NOT_NEGATIVE, 1e-4)
-    label_smoothing: float = limited(SHARE, 0.0)
-    scaling: str = limited(OneOf(("columns", "shared", "none")), "columns")
+    accumulate_grad_batches: int = constrained(COUNT, 1)
+    max_iter: int = constrained(COUNT, 100)
+    alpha: float = constrained(NOT_NEGATIVE, 0.0)
+    l1_alpha: float = constrained(NOT_NEGATIVE, 0.0)
+    max_grad_norm: float | None = constrained(_OPTIONAL_SIZE, None)
+    max_weight_norm: float | None = constrained(_OPTIONAL_SIZE, None)
+    ema_decay: float | None = constrained(Interval(0, 1, "[)", why="It is the share kept.", optional=True), None)
+    early_stopping: bool = constrained(_FLAG, False)
+    validation_fraction: float = constrained(Interval(0, 1, "()"), 0.1)
+    n_iter_no_change: int = constrained(COUNT, 10)
+    tol: float = constrained(NOT_NEGATIVE, 1e-4)
+    label_smoothing: float = constrained(SHARE, 0.0)
+    scaling: str = constrained(OneOf(("columns", "shared", "none")), "columns")
     engine: str = "auto"
-    dtype: str = limited(OneOf(("float32", "float64")), "float32")
-    seed: int = limited(Interval(0, 2**64, "[)", whole=True), 0)
+    dtype: str = constrained(OneOf(("float32", "float64")), "float32")
+    seed: int = constrained(Interval(0, 2**64, "[)", whole=True), 0)
 
     def check(self, owner: str, shown: Callable[[str], str] = str) -> None:
         """Raise one `InvalidValueError` that names every setting outside what it may be.
@@ -150,14 +152,20 @@ class Settings:
         ascending = isinstance(levels, Sequence) and len(levels) > 0 and all(map(_LEVEL.allows, levels))
         if not ascending or list(levels) != sorted(set(levels)):
             yield must_be(owner, shown("quantiles"), "ascending numbers in (0, 1)", levels)
-        if not isinstance(self.groups, Mapping):
+        if not isinstance(self.learning_rate_multipliers, Mapping):
             hint = "As {'0.*': 0.1}; 0 freezes."
-            yield must_be(owner, shown("groups"), "a mapping of patterns to multipliers", self.groups, hint)
+            yield must_be(
+                owner,
+                shown("learning_rate_multipliers"),
+                "a mapping of patterns to multipliers",
+                self.learning_rate_multipliers,
+                hint,
+            )
 
     def network(self, inputs: int, outputs: int) -> Net:
         """The network of these settings."""
         norm = _NORMS[self.batch_norm, self.layer_norm]
-        return stack(
+        return mlp(
             inputs,
             self.hidden_layer_sizes,
             outputs,
@@ -194,18 +202,20 @@ class Settings:
         return Recipe(
             net,
             loss,
-            optimizer if self.accumulate == 1 else optimizers.Accumulated(optimizer, self.accumulate),
+            optimizer
+            if self.accumulate_grad_batches == 1
+            else optimizers.GradientAccumulation(optimizer, self.accumulate_grad_batches),
             Penalty(self.l1_alpha, self.alpha),
-            None if self.clip_norm is None else ClipNorm(self.clip_norm),
-            dict(self.groups),
+            None if self.max_grad_norm is None else ClipNorm(self.max_grad_norm),
+            dict(self.learning_rate_multipliers),
             self.rows_per_batch(n),
             self.seed,
             self.dtype,
-            max_norm=self.max_norm,
-            average=self.average,
+            max_weight_norm=self.max_weight_norm,
+            ema_decay=self.ema_decay,
         )
 
-    def course(self) -> Course:
+    def config(self) -> TrainConfig:
         """Epochs, base rate, schedule."""
         schedule = SCHEDULES[self.schedule] if isinstance(self.schedule, str) else self.schedule
-        return Course(self.max_iter, self.learning_rate_init, schedule)
+        return TrainConfig(self.max_iter, self.learning_rate_init, schedule)

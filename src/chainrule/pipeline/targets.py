@@ -15,7 +15,14 @@ from chainrule.arrays import Array
 from chainrule.data import Standardizer, check_classes
 from chainrule.errors import InvalidValueError, must_be, raise_all
 from chainrule.model import Classes, Model
-from chainrule.nn.losses import BinaryCrossEntropy, Loss, Poisson, Quantile, SoftmaxCrossEntropy, SoftmaxHeads
+from chainrule.nn.losses import (
+    BinaryCrossEntropy,
+    Loss,
+    MultiSoftmaxCrossEntropy,
+    Poisson,
+    Quantile,
+    SoftmaxCrossEntropy,
+)
 from chainrule.pipeline.settings import Settings
 
 ClassWeight: TypeAlias = Mapping[Any, float] | str | None
@@ -104,9 +111,11 @@ def classification(y: Array, settings: Settings, classes: Classes = None, labels
     if y.ndim == 2:
         each = _columns(y) if classes is None else tuple(np.unique(known) for known in classes)
         sizes = tuple(len(known) for known in each)
-        loss = _fitting(chosen or SoftmaxHeads(sizes, settings.label_smoothing), SoftmaxHeads)
+        loss = _fitting(chosen or MultiSoftmaxCrossEntropy(sizes, settings.label_smoothing), MultiSoftmaxCrossEntropy)
         if loss.sizes != sizes:
-            raise InvalidValueError(must_be("fit", "loss", f"{SoftmaxHeads(sizes)} for these targets", loss))
+            raise InvalidValueError(
+                must_be("fit", "loss", f"{MultiSoftmaxCrossEntropy(sizes)} for these targets", loss)
+            )
         return Target(each, loss, sum(sizes), None)
     known = check_classes(y) if classes is None else check_classes(np.asarray(classes))
     if len(known) == 2 and not isinstance(chosen, SoftmaxCrossEntropy):
@@ -129,7 +138,7 @@ def _fitting(loss: Any, kind: type[Any]) -> Any:
 def regression(y: Array, settings: Settings, weights: Array | None = None) -> Target:
     """One output per column of y, and per level of a quantile loss.
 
-    Targets are standardised where the link is the identity, weighted as inputs are.
+    Targets are standardized where the link is the identity, weighted as inputs are.
 
     Raises `InvalidValueError` for a loss of classes.
     """

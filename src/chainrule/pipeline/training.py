@@ -15,18 +15,18 @@ from typing import Protocol
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.checkpoint import fingerprint, kept_in
+from chainrule.checkpoint import checkpoint_folder, fingerprint
 from chainrule.data import Standardizer
 from chainrule.engines import Rows, choose
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.model import Model
 from chainrule.nn.net import Net
-from chainrule.nn.schedules import Flat, ReduceOnPlateau, Schedule
+from chainrule.nn.schedules import ConstantSchedule, ReduceOnPlateau, Schedule
 from chainrule.nn.step import Recipe, State
 from chainrule.pipeline.settings import Settings
 from chainrule.pipeline.targets import Target
-from chainrule.train import Course, EarlyStopping, Monitor, RangeTest, Run, range_test, train
-from chainrule.train.keeping import Forgetful, Keeper
+from chainrule.train import EarlyStopping, Monitor, RangeTest, Run, TrainConfig, range_test, train
+from chainrule.train.checkpointing import Checkpointer, NoCheckpoint
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,13 +57,13 @@ class Job:
             self.target_name,
         )
 
-    def course(self) -> Course:
+    def config(self) -> TrainConfig:
         """The course of this run; one that goes on from a state runs its schedule from the beginning."""
-        course = self.settings.course()
+        config = self.settings.config()
         done = 0 if self.start is None else int(self.start.step) // self._steps
-        follows = isinstance(course.schedule, Flat | ReduceOnPlateau)
-        schedule: Schedule = course.schedule if follows or not done else Later(course.schedule, done)
-        return replace(course, epochs=done + course.epochs, schedule=schedule)
+        follows = isinstance(config.schedule, ConstantSchedule | ReduceOnPlateau)
+        schedule: Schedule = config.schedule if follows or not done else Later(config.schedule, done)
+        return replace(config, epochs=done + config.epochs, schedule=schedule)
 
     @property
     def _steps(self) -> int:
@@ -149,7 +149,7 @@ def _inherited(base: Model, X: Array, target: Target) -> Net:
 
 
 def _first_state(recipe: Recipe, base: Model, target: Target) -> State:
-    """First numbers with those of the base in place, and an optimiser that remembers nothing."""
+    """First numbers with those of the base in place, and an optimizer that remembers nothing."""
     w, buffers = base.w, base.buffers
     if not same_question(base, target):
         w, buffers = recipe.net.inherit(recipe.seed, base.net, base.w, base.buffers)
@@ -177,33 +177,33 @@ class JobCallback(Protocol):
 
 def run(job: Job, monitors: Sequence[Monitor] = (), checkpoint: str | Path | None = None) -> Run:
     """Train; with a folder `checkpoint` the run is kept there, and the same call goes on where an earlier one was ended."""
-    with nullcontext(Forgetful()) if checkpoint is None else _kept(checkpoint, job) as keeper:
-        return run_kept(job, monitors, keeper)
+    with nullcontext(NoCheckpoint()) if checkpoint is None else _kept(checkpoint, job) as checkpointer:
+        return run_kept(job, monitors, checkpointer)
 
 
-def run_kept(job: Job, monitors: Sequence[Monitor], keeper: Keeper) -> Run:
+def run_kept(job: Job, monitors: Sequence[Monitor], checkpointer: Checkpointer) -> Run:
     """Train, and leave to the keeper what is kept of the run, and where it goes on."""
     return train(
         job.recipe,
         job.rows,
-        job.course(),
+        job.config(),
         validation=job.held_out,
         monitors=monitors,
         engine=job.settings.engine,
         start=job.start,
-        keeper=keeper,
+        checkpointer=checkpointer,
     )
 
 
-def _kept(folder: str | Path, job: Job) -> AbstractContextManager[Keeper]:
+def _kept(folder: str | Path, job: Job) -> AbstractContextManager[Checkpointer]:
     """The keeper of this run; a run from another start is another run."""
-    name = fingerprint(job.recipe, job.course(), job.rows, job.held_out)
+    name = fingerprint(job.recipe, job.config(), job.rows, job.held_out)
     if job.start is not None:
         digest = hashlib.sha256(name.encode())
         for vector in (job.start.w, job.start.buffers, *(job.start.memory[k] for k in sorted(job.start.memory))):
             digest.update(np.ascontiguousarray(vector).data.cast("B"))
         name = digest.hexdigest()
-    return kept_in(folder, name)
+    return checkpoint_folder(folder, name)
 
 
 def train_model(

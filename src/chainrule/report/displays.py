@@ -89,11 +89,11 @@ class TrainingCurveDisplay(Display):
     def _lines(self, ax: Any, run: Run, what: str, first: bool) -> None:
         """Both curves of a run, and a ring around the epoch that was kept."""
         style = {"alpha": 1.0 if len(self.runs) == 1 else 0.6, "marker": "o" if len(run.epochs) == 1 else ""}
-        for part, colour in (("train", TRAIN), ("validation", HELD_OUT)):
+        for part, color in (("train", TRAIN), ("validation", HELD_OUT)):
             values = [getattr(epoch, f"{part}_{what}") for epoch in run.epochs]
             if not all(map(math.isnan, values)):
                 numbers = [epoch.number for epoch in run.epochs]
-                ax.plot(numbers, values, color=colour, label=part if first else None, **style)
+                ax.plot(numbers, values, color=color, label=part if first else None, **style)
         kept = [epoch for epoch in run.epochs if epoch.number == run.best_epoch]
         if kept:
             label = f"kept: epoch {run.best_epoch}" if len(self.runs) == 1 else "kept"
@@ -173,8 +173,8 @@ class ConfusionDisplay(Display):
         accuracy = np.trace(self.counts) / max(self.counts.sum(), 1)
         ax.set(xlabel="predicted class", ylabel="true class", title=f"accuracy {accuracy:.3f}")
         for i, j in np.argwhere(self.counts) if K <= _MOST_WRITTEN else ():
-            colour = "white" if depth[i, j] > 0.75 else "#202020"
-            ax.text(j, i, f"{self.counts[i, j]}", ha="center", va="center", color=colour, fontsize=9)
+            color = "white" if depth[i, j] > 0.75 else "#202020"
+            ax.text(j, i, f"{self.counts[i, j]}", ha="center", va="center", color=color, fontsize=9)
         return self
 
 
@@ -182,7 +182,7 @@ def _tinted(depth: Array) -> Array:
     """White to blue on the diagonal, white to orange beside it, (K, K, 3)."""
     from matplotlib.colors import to_rgb
 
-    right, wrong = (np.array(to_rgb(colour)) for colour in (TRAIN, HELD_OUT))
+    right, wrong = (np.array(to_rgb(color)) for color in (TRAIN, HELD_OUT))
     full = np.where(np.eye(len(depth), dtype=bool)[..., None], right, wrong)
     return 1.0 - depth[..., None] * (1.0 - full)
 

@@ -81,9 +81,9 @@ class Explanation:
 def explain(net: Net, loss: Loss, rows: int = 32, dtype: str = "float32") -> Explanation:
     """Derive the network for a batch of so many rows; cached bytes are read off a real forward pass in that dtype.
 
-    >>> from chainrule import stack
+    >>> from chainrule import mlp
     >>> from chainrule.nn.losses import SoftmaxCrossEntropy
-    >>> derivation = explain(stack(64, [32], 10), SoftmaxCrossEntropy())
+    >>> derivation = explain(mlp(64, [32], 10), SoftmaxCrossEntropy())
     >>> derivation.parameters, derivation.stages[0].equations[0].text
     (2410, 'Z = A W + b')
     """
@@ -138,7 +138,7 @@ def _stage(net: Net, i: int, rows: int, cached: int) -> Stage:
         outputs=k,
         equations=equations,
         shapes=_actual(shapes, {"n": rows, "d": d, "k": k}),
-        parameters=sum(int(np.prod(shape)) for shape in net.frames[i].parameters.values()),
+        parameters=sum(int(np.prod(shape)) for shape in net.layer_shapes[i].parameters.values()),
         forward_operations=forward,
         backward_operations=backward,
         cached_bytes=cached,

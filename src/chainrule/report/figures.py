@@ -15,12 +15,12 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.calibration import reliability
-from chainrule.doctor.records import Reading
+from chainrule.doctor.vocabulary.records import Reading
 from chainrule.train import Epoch
 from chainrule.train.range_test import RangeResult
 
 TRAIN, HELD_OUT, MARK = "#1f5a94", "#d1603d", "#6b6b6b"
-"""Colours that stay apart in print and for colour-blind readers: training, held-out rows, marks."""
+"""Colors that stay apart in print and for color-blind readers: training, held-out rows, marks."""
 
 
 def learning_curve(epochs: Sequence[Epoch], best_epoch: int | None = None, title: str = "") -> Any:
@@ -74,10 +74,10 @@ def curves(ax: Any, epochs: Sequence[Epoch], part: str = "loss") -> Any:
 def gradient_flow(ax: Any, readings: Sequence[Reading]) -> Any:
     """The rms of dL/dA behind each layer, at the first and the last of some readings; logarithmic."""
     readings = _whole(readings)
-    for reading, colour, name in zip((readings[0], readings[-1]), (HELD_OUT, TRAIN), ("first", "last"), strict=True):
+    for reading, color, name in zip((readings[0], readings[-1]), (HELD_OUT, TRAIN), ("first", "last"), strict=True):
         label = f"{name}, epoch {reading.epoch}"
         ax.plot(
-            [a.layer for a in reading.layers], [a.gradient_rms for a in reading.layers], "o-", color=colour, label=label
+            [a.layer for a in reading.layers], [a.gradient_rms for a in reading.layers], "o-", color=color, label=label
         )
     names = [f"{a.layer} {a.kind}" for a in readings[-1].layers]
     ax.set_xticks(range(len(names)), names, rotation=45, ha="right")
@@ -111,7 +111,7 @@ def activation_bands(ax: Any, readings: Sequence[Reading], layer: int) -> Any:
 
 
 def confusion(ax: Any, counts: Array, classes: Sequence[object]) -> Any:
-    """Counts (K, K) of true classes down and predicted ones across, coloured by the share of the true class."""
+    """Counts (K, K) of true classes down and predicted ones across, colored by the share of the true class."""
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     ax.imshow(share, cmap="Blues", vmin=0.0, vmax=1.0)
     names = [str(label) for label in classes]

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from chainrule.doctor.records import Finding, Report
+from chainrule.doctor.vocabulary.records import Finding, Report
 from chainrule.nn.net import Net
 from chainrule.report.page.cards import cards
 from chainrule.report.page.html import Section, facts, page, table
@@ -60,8 +60,8 @@ def run(shown: Run) -> Html:
 def net(shown: Net) -> Html:
     """A network's layers, with widths and numbers of parameters.
 
-    >>> from chainrule import stack
-    >>> "2410" in net(stack(64, [32], 10))
+    >>> from chainrule import mlp
+    >>> "2410" in net(mlp(64, [32], 10))
     True
     """
     counts = [

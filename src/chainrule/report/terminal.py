@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chainrule.arrays import Array
-from chainrule.doctor.records import Finding, Report
+from chainrule.doctor.vocabulary.records import Finding, Report
 
 MOST_CLASSES = 12
 """Confusion tables of more classes than this no longer fit a terminal."""
@@ -30,7 +30,7 @@ def scores_table(scores: Mapping[str, Mapping[str, float]]) -> Any:
 
 
 def confusion_table(counts: Array, classes: Sequence[Any]) -> Any:
-    """True classes down, predicted classes across, zeros left blank, errors coloured."""
+    """True classes down, predicted classes across, zeros left blank, errors colored."""
     from rich.table import Table
     from rich.text import Text
 

@@ -1,4 +1,4 @@
-"""Why: the right learning rate, width and regularisation are found by trying, and trying is a machine's work.
+"""Why: the right learning rate, width and regularization are found by trying, and trying is a machine's work.
 
 In: data and a space of settings. Out: the best configuration, how sure that is, and what mattered.
 """
@@ -12,24 +12,24 @@ from chainrule.search.results import Final, Interval, RungScore, SearchResult, T
 from chainrule.search.space import Dimension, Space, default_space
 
 if TYPE_CHECKING:
-    from chainrule.search.driver import Board, search
-    from chainrule.search.question import Plan
+    from chainrule.search.driver import SearchStatus, search
+    from chainrule.search.spec import SearchBudget
 
 __all__ = [
-    "Board",
     "Dimension",
     "Final",
     "Interval",
-    "Plan",
     "RungScore",
+    "SearchBudget",
     "SearchResult",
+    "SearchStatus",
     "Space",
     "Trial",
     "default_space",
     "search",
 ]
 
-_PLACES = {"Board": "driver", "Plan": "question", "search": "driver"}
+_PLACES = {"SearchStatus": "driver", "SearchBudget": "spec", "search": "driver"}
 """Names that bring all of the package with them, imported on first use: a worker needs none of them."""
 
 

@@ -18,19 +18,19 @@ from chainrule.data import Dataset
 from chainrule.errors import InvalidValueError, must_be, raise_all
 from chainrule.io import load_model, save_model
 from chainrule.pipeline import Settings, evaluate
+from chainrule.search.executor import Executor, ProcessExecutor
 from chainrule.search.halving import last_hope, promoted
-from chainrule.search.hands import Hands, LocalHands
-from chainrule.search.question import Plan, Question, question
 from chainrule.search.results import Final, RungScore, SearchResult, Trial, best_of
 from chainrule.search.rungs import Outcome, Problem, Work, forget
 from chainrule.search.sampling import RandomSampler, Sampler, TreeSampler, importance
 from chainrule.search.space import Space
+from chainrule.search.spec import SearchBudget, SearchSpec, plan_search
 from chainrule.search.store import Store, opened
 from chainrule.train.interrupts import interruptible
 
 
 @dataclass(frozen=True)
-class Board:
+class SearchStatus:
     """How a search stands: for whoever watches. `under_way` are the numbers of the trials being trained now."""
 
     trials: tuple[Trial, ...]
@@ -42,7 +42,7 @@ class Board:
     seeds: int = 0
 
 
-Watch = Callable[["Board"], None]
+Watch = Callable[["SearchStatus"], None]
 
 
 def search(
@@ -50,10 +50,10 @@ def search(
     space: Space | Mapping[str, Any] | None = None,
     *,
     out: str | Path,
-    plan: Plan | None = None,
+    plan: SearchBudget | None = None,
     settings: Settings | None = None,
     workers: int = 2,
-    hands: Callable[[Problem], Hands] | None = None,
+    executor: Callable[[Problem], Executor] | None = None,
     watch: Watch = lambda board: None,
     target: str | None = None,
     task: str | None = None,
@@ -65,14 +65,14 @@ def search(
     space     names of settings (and `width`, `depth`) to `{low, high, log, step}` or `{choices}`, or a value held fixed
     out       the search's folder; the same call on the same folder goes on where an earlier one was ended
     settings  what the space does not touch
-    workers   processes on this machine, of one thread each; or `hands` for whoever else does the work
+    workers   processes on this machine, of one thread each; or `executor` for whoever else does the work
 
     With one worker a search gives the same trials every time, ended and gone on with or not. With several, which values are
     tried depends on which trial is done first (not for "random"); each trial by itself can always be repeated.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     plan = Plan("random", trials=2, seeds=1)
+    ...     plan = SearchBudget("random", trials=2, seeds=1)
     ...     found = search("iris", {"width": {"low": 4, "high": 8}}, out=folder, plan=plan, workers=1)
     >>> len(found.trials), found.best.state
     (2, 'complete')
@@ -81,28 +81,28 @@ def search(
     be trained.
     """
     raise_all([] if COUNT.allows(workers) else [must_be("search", "workers", str(COUNT), workers)])
-    asked = question(
+    asked = plan_search(
         source,
         space,
         settings or Settings(),
-        plan or Plan(),
+        plan or SearchBudget(),
         target=target,
         task=task,
         test_fraction=test_fraction,
         validation_fraction=validation_fraction,
     )
-    return answer(asked, Path(out), hands or (lambda problem: LocalHands(problem, workers)), watch)
+    return run_search(asked, Path(out), executor or (lambda problem: ProcessExecutor(problem, workers)), watch)
 
 
-def answer(
-    asked: Question, out: Path, hands: Callable[[Problem], Hands], watch: Watch = lambda board: None
+def run_search(
+    asked: SearchSpec, out: Path, executor: Callable[[Problem], Executor], watch: Watch = lambda board: None
 ) -> SearchResult:
     """Run a search that was checked, or go on with it."""
     began = time.monotonic()
     with (
         opened(out, asked.fingerprint(), asked.plain()) as store,
         interruptible(signal.SIGINT, signal.SIGTERM) as interrupted,
-        closing(hands(asked.problem)) as workers,
+        closing(executor(asked.problem)) as workers,
     ):
         return Driver(asked, out, store, workers, interrupted, watch, began).run()
 
@@ -112,15 +112,15 @@ class Driver:
 
     def __init__(
         self,
-        asked: Question,
+        asked: SearchSpec,
         folder: Path,
         store: Store,
-        hands: Hands,
+        executor: Executor,
         interrupted: Callable[[], bool],
         watch: Watch,
         began: float,
     ) -> None:
-        self._asked, self._folder, self._store, self._hands = asked, folder, store, hands
+        self._asked, self._folder, self._store, self._hands = asked, folder, store, executor
         self._interrupted, self._watch, self._began = interrupted, watch, began
         self._trials = {trial.number: trial for trial in store.trials()}
         self._sampler = _sampler(asked)
@@ -256,7 +256,7 @@ class Driver:
         trials = frozenset(n for name, n in self._busy.items() if name.startswith("trial"))
         plan, seconds = self._asked.plan, time.monotonic() - self._began
         board = tuple(self._trials.values()), trials, plan.trials, self._asked.metric, seconds
-        self._watch(Board(*board, len(self._finals), plan.seeds))
+        self._watch(SearchStatus(*board, len(self._finals), plan.seeds))
 
     def _result(self) -> SearchResult:
         asked, trials, interrupted = self._asked, tuple(self._trials.values()), self._interrupted()
@@ -286,7 +286,7 @@ def _rung(outcome: Outcome) -> RungScore:
     return RungScore(*told)
 
 
-def _sampler(asked: Question) -> Sampler:
+def _sampler(asked: SearchSpec) -> Sampler:
     """Who proposes values."""
     if asked.plan.method == "tpe":
         return TreeSampler(asked.space, asked.plan.seed, asked.metric)

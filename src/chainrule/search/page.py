@@ -103,7 +103,7 @@ def _coordinates(found: SearchResult) -> Section | None:
             tag("g", name, tag("polyline", points=points, class_=f"line s{0 if place < 3 else 1}", stroke_opacity=ink))
         )
     picture = svg("Parallel coordinates", f"{len(trials)} trials over {len(dimensions)} settings", drawn, width, height)
-    lead = "Each line is a trial, through its values to its score; the three best have the first colour."
+    lead = "Each line is a trial, through its values to its score; the three best have the first color."
     return Section("All values at once", framed("Parallel coordinates", picture, wide=True), lead)
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.checkpoint import FolderKeeper, kept_in
+from chainrule.checkpoint import FolderCheckpointer, checkpoint_folder
 from chainrule.data import Dataset
 from chainrule.errors import FormatError, InvalidValueError
 from chainrule.model import Model
@@ -102,7 +102,7 @@ class Outcome:
     model: Model | None = field(default=None, compare=False, repr=False)
 
 
-class Bench:
+class JobCache:
     """The problem's rows as networks take them: scaled and encoded once for all trials that scale and encode alike."""
 
     def __init__(self, problem: Problem) -> None:
@@ -135,7 +135,7 @@ class Bench:
         )
 
 
-def perform(bench: Bench, work: Work) -> Outcome:
+def perform(bench: JobCache, work: Work) -> Outcome:
     """Do one rung; whatever goes wrong with these settings is told in the outcome, never raised."""
     began = time.perf_counter()
     try:
@@ -148,11 +148,11 @@ def perform(bench: Bench, work: Work) -> Outcome:
 
 
 def _train(problem: Problem, job: Job, work: Work) -> Run:
-    course = job.course()
-    plain = {"rows": problem.digest, "recipe": spec.encode(job.recipe), "course": spec.encode(course)}
+    config = job.config()
+    plain = {"rows": problem.digest, "recipe": spec.encode(job.recipe), "course": spec.encode(config)}
     name = hashlib.sha256(json.dumps(plain, sort_keys=True, default=repr).encode()).hexdigest()
     monitors: list[Monitor] = [stopping(work.settings, validated=True)]
-    if work.end < course.epochs:
+    if work.end < config.epochs:
         monitors.append(Pause(work.end))
     with _held(work.folder, name) as inner:
         return run_kept(job, monitors, RungKeeper(inner, work))
@@ -209,7 +209,7 @@ class RungKeeper:
     signals: tuple[signal.Signals, ...] = (signal.SIGTERM,)
     notes: tuple[str, ...] = ()
 
-    def __init__(self, inner: FolderKeeper, work: Work) -> None:
+    def __init__(self, inner: FolderCheckpointer, work: Work) -> None:
         self._inner, self._work = inner, work
 
     def due(self) -> bool:
@@ -233,19 +233,19 @@ class RungKeeper:
 
 
 @contextmanager
-def _held(folder: str, name: str) -> Iterator[FolderKeeper]:
+def _held(folder: str, name: str) -> Iterator[FolderCheckpointer]:
     """The folder's keeper; waits for a process that holds it and is about to end, as after its driver was killed."""
     until = time.monotonic() + _PATIENCE
     with ExitStack() as stack:
-        while (keeper := _entered(stack, folder, name, time.monotonic() < until)) is None:
+        while (checkpointer := _entered(stack, folder, name, time.monotonic() < until)) is None:
             time.sleep(0.05)
-        yield keeper
+        yield checkpointer
 
 
-def _entered(stack: ExitStack, folder: str, name: str, again: bool) -> FolderKeeper | None:
+def _entered(stack: ExitStack, folder: str, name: str, again: bool) -> FolderCheckpointer | None:
     """The keeper, or None while it is held elsewhere and may be asked for `again`."""
     try:
-        return stack.enter_context(kept_in(folder, name))
+        return stack.enter_context(checkpoint_folder(folder, name))
     except InvalidValueError:
         if again:
             return None

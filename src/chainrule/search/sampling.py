@@ -25,7 +25,7 @@ from chainrule.search.space import Dimension, Space
 STARTUP = 10
 """Trials at random before a model is made of them."""
 
-_MOST_ANALYSED = 400
+_MOST_AnalyzeD = 400
 """The time of the analysis grows with the square of the trials."""
 
 
@@ -140,7 +140,7 @@ def importance(space: Space, trials: Sequence[Trial], metric: str, seed: int = 0
     """
     scored = [t for t in trials if t.rungs and math.isfinite(t.rungs[0].score)]
     scores = [signed(t.rungs[0].score, metric) for t in scored]
-    every = max(1, -(-len(scored) // _MOST_ANALYSED))
+    every = max(1, -(-len(scored) // _MOST_AnalyzeD))
     scored, scores = scored[::every], scores[::every]
     if find_spec("optuna") is None or len(scored) < 8 or len(set(scores)) < 2 or len(space.dimensions) < 2:
         return {}

@@ -21,7 +21,7 @@ from chainrule.errors import FormatError, MissingError, did_you_mean, must_be, r
 from chainrule.pipeline import Settings
 from chainrule.random import Purpose, Stream
 
-_NOT_SEARCHED = {"seed", "engine", "early_stopping", "validation_fraction", "quantiles", "groups"}
+_NOT_SEARCHED = {"seed", "engine", "early_stopping", "validation_fraction", "quantiles", "learning_rate_multipliers"}
 """Settings that say how a run is measured or where it is run, not how good it can be."""
 
 _SHAPE = {"width": Interval(1, 10**6, "[]", whole=True), "depth": Interval(0, 100, "[]", whole=True)}
@@ -30,7 +30,7 @@ _SHAPE = {"width": Interval(1, 10**6, "[]", whole=True), "depth": Interval(0, 10
 NAMES = (*(f.name for f in fields(Settings) if f.name not in _NOT_SEARCHED), *_SHAPE)
 """Every name that a space may have."""
 
-_WHOLE = {"width", "depth", "batch_size", "accumulate", "max_iter", "n_iter_no_change"}
+_WHOLE = {"width", "depth", "batch_size", "accumulate_grad_batches", "max_iter", "n_iter_no_change"}
 _KEYS = {"low", "high", "log", "step", "choices"}
 
 
@@ -182,7 +182,7 @@ class Space:
 
 
 def default_space(rows: int) -> Space:
-    """What is tried when nothing else is asked for: rate, shape, regularisation, batch size, activation.
+    """What is tried when nothing else is asked for: rate, shape, regularization, batch size, activation.
 
     Batch sizes are those that leave at least four steps to an epoch of so many training rows.
 

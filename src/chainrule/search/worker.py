@@ -14,7 +14,7 @@ import sys
 import threading
 from typing import IO, Any
 
-from chainrule.search.rungs import Bench, perform
+from chainrule.search.rungs import JobCache, perform
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     os.dup2(2, 1)
     inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(sys.stdin.buffer, inbox), daemon=True).start()
-    bench = Bench(inbox.get())
+    bench = JobCache(inbox.get())
     while True:
         outcome = perform(bench, inbox.get())
         if outcome.interrupted:

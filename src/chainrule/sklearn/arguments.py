@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.constraints import COUNT, NOT_NEGATIVE, POSITIVE, SHARE, Constraint, Interval, OneOf, faults, limited
+from chainrule.constraints import COUNT, NOT_NEGATIVE, POSITIVE, SHARE, Constraint, Interval, OneOf, constrained, faults
 from chainrule.errors import must_be, raise_all
 
 
@@ -48,28 +48,28 @@ class Arguments:
 
     hidden_layer_sizes: tuple[int, ...]
     random_state: Any
-    activation: str = limited(OneOf(("identity", "logistic", "tanh", "relu")))
-    solver: str = limited(OneOf(("lbfgs", "sgd", "adam")))
-    alpha: float = limited(NOT_NEGATIVE)
-    batch_size: int | str = limited(Either(OneOf(("auto",)), COUNT))
-    learning_rate: str = limited(OneOf(("constant", "invscaling", "adaptive")))
-    learning_rate_init: float = limited(POSITIVE)
-    power_t: float = limited(NOT_NEGATIVE)
-    max_iter: int = limited(COUNT)
-    shuffle: bool = limited(_FLAG)
-    tol: float = limited(NOT_NEGATIVE)
-    verbose: int = limited(Either(_FLAG, Interval(0, math.inf, "[)", whole=True)))
-    warm_start: bool = limited(_FLAG)
-    momentum: float = limited(Interval(0, 1))
-    nesterovs_momentum: bool = limited(_FLAG)
-    early_stopping: bool = limited(_FLAG)
-    validation_fraction: float = limited(SHARE)
-    beta_1: float = limited(SHARE)
-    beta_2: float = limited(SHARE)
-    epsilon: float = limited(POSITIVE)
-    n_iter_no_change: float = limited(Either(COUNT, OneOf((math.inf,))))
-    max_fun: int = limited(COUNT)
-    loss: str = limited(OneOf(("squared_error", "poisson")), "squared_error")
+    activation: str = constrained(OneOf(("identity", "logistic", "tanh", "relu")))
+    solver: str = constrained(OneOf(("lbfgs", "sgd", "adam")))
+    alpha: float = constrained(NOT_NEGATIVE)
+    batch_size: int | str = constrained(Either(OneOf(("auto",)), COUNT))
+    learning_rate: str = constrained(OneOf(("constant", "invscaling", "adaptive")))
+    learning_rate_init: float = constrained(POSITIVE)
+    power_t: float = constrained(NOT_NEGATIVE)
+    max_iter: int = constrained(COUNT)
+    shuffle: bool = constrained(_FLAG)
+    tol: float = constrained(NOT_NEGATIVE)
+    verbose: int = constrained(Either(_FLAG, Interval(0, math.inf, "[)", whole=True)))
+    warm_start: bool = constrained(_FLAG)
+    momentum: float = constrained(Interval(0, 1))
+    nesterovs_momentum: bool = constrained(_FLAG)
+    early_stopping: bool = constrained(_FLAG)
+    validation_fraction: float = constrained(SHARE)
+    beta_1: float = constrained(SHARE)
+    beta_2: float = constrained(SHARE)
+    epsilon: float = constrained(POSITIVE)
+    n_iter_no_change: float = constrained(Either(COUNT, OneOf((math.inf,))))
+    max_fun: int = constrained(COUNT)
+    loss: str = constrained(OneOf(("squared_error", "poisson")), "squared_error")
 
     @classmethod
     def of(cls, owner: str, stored: Mapping[str, Any]) -> Arguments:

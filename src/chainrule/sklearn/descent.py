@@ -14,14 +14,14 @@ import numpy as np
 
 from chainrule.arrays import Array, Named
 from chainrule.engines import Rows, Session, choose
-from chainrule.nn.optimizers import Adam, ClassicalMomentum, Nesterov, Optimizer
+from chainrule.nn.optimizers import Adam, Nesterov, Optimizer, SGDMomentum
 from chainrule.nn.penalties import Penalty
 from chainrule.nn.step import Recipe, State
 from chainrule.sklearn.arguments import Arguments
 from chainrule.sklearn.objective import Data, Objective
 
 _FREE = math.nextafter(1.0, 0.0)
-"""A momentum of 1, which our optimisers refuse, to the last digit."""
+"""A momentum of 1, which our optimizers refuse, to the last digit."""
 
 _LONG_AGO = 10**12
 """Steps after which Adam's corrections for starting at zero are 1 to the last digit."""
@@ -51,7 +51,7 @@ def optimizer(arguments: Arguments, scale: float) -> Optimizer:
     if arguments.solver == "adam":
         return Adam(arguments.beta_1, arguments.beta_2, arguments.epsilon / scale)
     mu = min(arguments.momentum, _FREE)
-    return Nesterov(mu) if arguments.nesterovs_momentum else ClassicalMomentum(mu)
+    return Nesterov(mu) if arguments.nesterovs_momentum else SGDMomentum(mu)
 
 
 def correction(arguments: Arguments, t: Array) -> Array:

@@ -22,7 +22,7 @@ from chainrule.errors import InvalidValueError, must_be
 from chainrule.sklearn.arguments import Arguments
 from chainrule.sklearn.descent import Descent
 from chainrule.sklearn.objective import Data, Objective, draw, pack, unpack
-from chainrule.sklearn.quasi_newton import Slope, minimise
+from chainrule.sklearn.quasi_newton import Slope, lbfgs
 from chainrule.train.interrupts import interruptible
 
 _SLOWEST = 1e-6
@@ -46,7 +46,7 @@ def fit(estimator: Any, X: Any, y: Any, sample_weight: Any = None, *, incrementa
         _begin(estimator, arguments, widths, data.X.dtype)
     objective = Objective.of(widths, arguments.activation, estimator.out_activation_)
     w = _known_weights(estimator, objective, data.X.dtype)
-    w = (_minimise if arguments.solver == "lbfgs" else _descend)(estimator, arguments, objective, data, w, incremental)
+    w = (_minimize if arguments.solver == "lbfgs" else _descend)(estimator, arguments, objective, data, w, incremental)
     estimator.coefs_, estimator.intercepts_ = unpack(objective.net, w.astype(data.X.dtype))
     if not np.isfinite(w).all():
         raise InvalidValueError(
@@ -99,12 +99,12 @@ def _known_weights(estimator: Any, objective: Objective, dtype: Any) -> Array:
     return pack(estimator.coefs_, estimator.intercepts_).astype(dtype)
 
 
-def _minimise(
+def _minimize(
     estimator: Any, arguments: Arguments, objective: Objective, data: Data, w: Array, incremental: bool
 ) -> Array:
     """L-BFGS to its end."""
     slope = Slope(objective, arguments.alpha, data, estimator.engine)
-    found = minimise(slope, arguments, w)
+    found = lbfgs(slope, arguments, w)
     estimator.engine_, estimator.n_iter_ = slope.engine, min(found.nit, arguments.max_iter)
     estimator.loss_ = slope.reported(found.x, data)
     if found.status != 0:

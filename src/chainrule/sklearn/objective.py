@@ -14,8 +14,8 @@ from itertools import pairwise
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.nn.losses import BinaryCrossEntropy, Loss, MeanSquared, Poisson, SoftmaxCrossEntropy
-from chainrule.nn.net import Net, stack
+from chainrule.nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, Poisson, SoftmaxCrossEntropy
+from chainrule.nn.net import Net, mlp
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Link:
 LINKS: Mapping[str, Link] = {
     "softmax": Link(SoftmaxCrossEntropy(), lambda k: 1.0, lambda k: 1.0),
     "logistic": Link(BinaryCrossEntropy(), float, float),
-    "identity": Link(MeanSquared(), lambda k: k / 2, lambda k: 0.5),
+    "identity": Link(MeanSquaredError(), lambda k: k / 2, lambda k: 0.5),
     "exp": Link(Poisson(), float, float),
 }
 """By scikit-learn's name of the output activation."""
@@ -59,7 +59,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Objective:
-    """What scikit-learn minimises, said with our net and our loss L.
+    """What scikit-learn minimizes, said with our net and our loss L.
 
     Forward    (1) J = s L + α / (2 C) ‖W‖², with C = Σ c over the rows at hand
     Backward   (2) dJ/dw = s (dL/dw + λ W), with λ = α / (s C)
@@ -80,7 +80,7 @@ class Objective:
         """From the widths of all layers, inputs first, and scikit-learn's names of the activations."""
         function = "sigmoid" if activation == "logistic" else activation
         # `draw` replaces the zeros
-        net = stack(widths[0], widths[1:-1], widths[-1], activation=function, initializer="zeros")
+        net = mlp(widths[0], widths[1:-1], widths[-1], activation=function, initializer="zeros")
         link = LINKS[output]
         return cls(net, link.loss, link.gradient(widths[-1]), link.reported(widths[-1]))
 

@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 
 from chainrule.arrays import Array
 from chainrule.engines import Rows, choose
-from chainrule.nn.optimizers import ClassicalMomentum
+from chainrule.nn.optimizers import SGDMomentum
 from chainrule.nn.penalties import Penalty
 from chainrule.nn.step import Recipe, State
 from chainrule.sklearn.arguments import Arguments
@@ -28,7 +28,7 @@ class Slope:
     def __init__(self, objective: Objective, alpha: float, data: Data, engine: str) -> None:
         self._objective, self._alpha, self._C = objective, alpha, float(data.c.sum())
         penalty = Penalty(l2=objective.penalty(alpha, self._C))
-        rule, n = ClassicalMomentum(0.0), len(data.X)
+        rule, n = SGDMomentum(0.0), len(data.X)
         recipe = Recipe(objective.net, objective.loss, rule, penalty, batch_size=n, dtype="float64")
         X, Y, c = data.X.astype(np.float64), objective.targets(data.Y), data.c.astype(np.float64)
         rows = Rows(X, Y if Y.ndim == 1 else Y.astype(np.float64), c)
@@ -51,7 +51,7 @@ class Slope:
         return objective.reported * L + objective.constant(data.Y, data.c) + penalty
 
 
-def minimise(slope: Slope, arguments: Arguments, w: Array) -> Any:
+def lbfgs(slope: Slope, arguments: Arguments, w: Array) -> Any:
     """L-BFGS-B from w, until no entry of the gradient exceeds `tol`, or after `max_iter` iterations or `max_fun` calls."""
     report = None
     if arguments.verbose:

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from chainrule.nn.losses import SoftmaxCrossEntropy
-from chainrule.nn.net import stack
+from chainrule.nn.net import mlp
 from chainrule.nn.optimizers import Adam
 from chainrule.nn.step import Recipe
 from chainrule.studies import drawing
-from chainrule.studies.common import limited, rows, trained
+from chainrule.studies.common import constrained, rows, trained
 from chainrule.studies.optimizers import suggested_rate
 from chainrule.studies.statistics import difference, estimate
 from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
@@ -27,9 +27,9 @@ def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
 
 def _run(cell: Cell) -> dict[str, Any]:
     split = rows(cell.setting, cell.seed)
-    net = stack(split.inputs, (64, 64, 64), split.classes, activation=cell.options["activation"])
+    net = mlp(split.inputs, (64, 64, 64), split.classes, activation=cell.options["activation"])
     rate = suggested_rate(split, Recipe(net, SoftmaxCrossEntropy(), Adam(), batch_size=64, seed=cell.seed))
-    record, _ = trained(split, net, seed=cell.seed, epochs=limited(cell.setting, 10, 20), rate=rate)
+    record, _ = trained(split, net, seed=cell.seed, epochs=constrained(cell.setting, 10, 20), rate=rate)
     quarter = max(len(record["train_loss"]) // 4 - 1, 0)
     return {**record, "rate": rate, "early_loss": record["train_loss"][quarter]}
 

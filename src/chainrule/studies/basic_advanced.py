@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.data import Dataset, Standardizer, load, three_way
-from chainrule.nn.net import stack
+from chainrule.nn.net import mlp
 from chainrule.studies import drawing
-from chainrule.studies.common import Part, Split, limited, rows, trained, with_train
+from chainrule.studies.common import Part, Split, constrained, rows, trained, with_train
 from chainrule.studies.statistics import difference, estimate
 from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
 
@@ -50,8 +50,8 @@ def _run(cell: Cell) -> dict[str, Any]:
     split, advanced = _task(cell), cell.options["advanced"]
     norm, dropout = ("batch", 0.2) if advanced else (None, 0.0)
     hidden = (16, 8) if cell.options["task"] == "circles" else (32, 16)
-    net = stack(split.inputs, hidden, split.classes, norm=norm, dropout=dropout)
-    epochs = limited(cell.setting, 120, 150)
+    net = mlp(split.inputs, hidden, split.classes, norm=norm, dropout=dropout)
+    epochs = constrained(cell.setting, 120, 150)
     record, _ = trained(
         with_train(split, 6000),
         net,

@@ -12,10 +12,10 @@ import numpy as np
 
 from chainrule.nn.gradcheck import gradcheck
 from chainrule.nn.losses import SoftmaxCrossEntropy
-from chainrule.nn.net import stack
-from chainrule.nn.optimizers import GradientDescent
+from chainrule.nn.net import mlp
+from chainrule.nn.optimizers import SGD
 from chainrule.studies import drawing
-from chainrule.studies.common import limited, rows, trained
+from chainrule.studies.common import constrained, rows, trained
 from chainrule.studies.statistics import difference, estimate
 from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
 
@@ -33,15 +33,13 @@ def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
 
 def _run(cell: Cell) -> dict[str, Any]:
     split = rows(cell.setting, cell.seed)
-    net = stack(split.inputs, (32,) * cell.options["depth"], split.classes, norm=cell.options["norm"])
+    net = mlp(split.inputs, (32,) * cell.options["depth"], split.classes, norm=cell.options["norm"])
     runs = [
-        trained(
-            split, net, seed=cell.seed, epochs=limited(cell.setting, 8, 10), optimizer=GradientDescent(), rate=rate
-        )[0]
+        trained(split, net, seed=cell.seed, epochs=constrained(cell.setting, 8, 10), optimizer=SGD(), rate=rate)[0]
         for rate in _RATES
     ]
     best = min(range(len(_RATES)), key=lambda i: runs[i]["validation_loss"][-1])
-    small = stack(4, (5,) * cell.options["depth"], 3, activation="tanh", norm=cell.options["norm"])
+    small = mlp(4, (5,) * cell.options["depth"], 3, activation="tanh", norm=cell.options["norm"])
     X = np.random.default_rng(cell.seed).standard_normal((6, 4))
     report = gradcheck(small, SoftmaxCrossEntropy(), X, np.arange(6) % 3, seed=cell.seed)
     return {**runs[best], "rate": _RATES[best], "gradient_error": report.worst.error}
@@ -74,13 +72,13 @@ def _conclude(results: Results) -> Conclusion:
 
 def _draw(results: Results) -> Mapping[str, Any]:
     figure, axes = drawing.figure(10.0, 4.2, columns=2)
-    for name, colour in (("plain", drawing.COLOURS[1]), ("batch norm", drawing.COLOURS[0])):
+    for name, color in (("plain", drawing.ColorS[1]), ("batch norm", drawing.ColorS[0])):
         found = [estimate(100 * results.values(f"{depth} layers, {name}", "test_error")) for depth in _DEPTHS]
         axes[0].errorbar(
             _DEPTHS,
             [e.mean for e in found],
             [np.nan_to_num(e.half) for e in found],
-            color=colour,
+            color=color,
             capsize=4,
             label=name,
         )

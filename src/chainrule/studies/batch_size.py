@@ -13,9 +13,9 @@ import numpy as np
 
 from chainrule.nn.layers import Context
 from chainrule.nn.losses import SoftmaxCrossEntropy, mean_loss
-from chainrule.nn.net import stack
+from chainrule.nn.net import mlp
 from chainrule.studies import drawing
-from chainrule.studies.common import Split, limited, rows, trained
+from chainrule.studies.common import Split, constrained, rows, trained
 from chainrule.studies.statistics import estimate
 from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
 
@@ -46,10 +46,10 @@ def _noise(split: Split, net: Any, size: int, seed: int) -> float:
 
 def _run(cell: Cell) -> dict[str, Any]:
     split, size = rows(cell.setting, cell.seed), cell.options["size"]
-    net = stack(split.inputs, (64,), split.classes)
+    net = mlp(split.inputs, (64,), split.classes)
     n = len(split.train.y)
     per_epoch = math.ceil(n / (size or n))
-    epochs = max(4, limited(cell.setting, 300, 1500) // per_epoch)
+    epochs = max(4, constrained(cell.setting, 300, 1500) // per_epoch)
     record, _ = trained(split, net, seed=cell.seed, epochs=min(epochs, 300), batch_size=size, rate=3e-3)
     reached = next((i for i, loss in enumerate(record["validation_loss"]) if loss <= _GOAL), None)
     return {
@@ -87,11 +87,11 @@ def _conclude(results: Results) -> Conclusion:
 
 def _draw(results: Results) -> Mapping[str, Any]:
     figure, axes = drawing.figure(10.0, 4.2, columns=2)
-    for arm, colour in zip(results.arms, drawing.cycle(len(results.arms)), strict=True):
+    for arm, color in zip(results.arms, drawing.cycle(len(results.arms)), strict=True):
         losses = np.median(results.values(arm, "validation_loss"), axis=0)
         at = np.arange(1, len(losses) + 1) * results.of_arm(arm)[0]["per_epoch"]
-        axes[0].plot(at, losses, color=colour, label=arm, marker=".", markersize=4)
-    axes[0].axhline(_GOAL, color=drawing.COLOURS[7], linestyle=":", linewidth=1)
+        axes[0].plot(at, losses, color=color, label=arm, marker=".", markersize=4)
+    axes[0].axhline(_GOAL, color=drawing.ColorS[7], linestyle=":", linewidth=1)
     drawing.finish(axes[0], xscale="log", yscale="log", xlabel="steps", ylabel="validation loss")
     seconds = {arm: results.values(arm, "seconds_to_goal") for arm in results.arms}
     drawing.bars(

@@ -13,7 +13,7 @@ import numpy as np
 
 from chainrule.nn.layers import Context
 from chainrule.nn.losses import SoftmaxCrossEntropy, mean_loss
-from chainrule.nn.net import stack
+from chainrule.nn.net import mlp
 from chainrule.random import Stream
 from chainrule.studies import drawing
 from chainrule.studies.common import rows
@@ -29,7 +29,7 @@ def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
 
 def _run(cell: Cell) -> dict[str, Any]:
     split, every = rows(cell.setting, cell.seed), cell.options["every"]
-    net = stack(split.inputs, (128,) * 16, split.classes)
+    net = mlp(split.inputs, (128,) * 16, split.classes)
     w, buffers = (vector.astype("float32") for vector in net.init(cell.seed))
     X, y = split.train.X[:512], split.train.y[:512]
     ctx = Context(np, training=True, stream=Stream.from_seed(cell.seed))

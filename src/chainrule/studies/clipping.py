@@ -1,4 +1,4 @@
-"""Why: clipping is said to stabilise training; it is tried on a network that explodes.
+"""Why: clipping is said to stabilize training; it is tried on a network that explodes.
 
 In: rows of one seed, a deep network with too large first weights. Out: which runs diverge, losses, gradient norms.
 """
@@ -11,10 +11,10 @@ from typing import Any
 from chainrule.nn.initializers import Normal
 from chainrule.nn.layers import Activation, Dense, Layer
 from chainrule.nn.net import Net
-from chainrule.nn.optimizers import GradientDescent
+from chainrule.nn.optimizers import SGD
 from chainrule.nn.penalties import ClipNorm
 from chainrule.studies import drawing
-from chainrule.studies.common import limited, rows, trained
+from chainrule.studies.common import constrained, rows, trained
 from chainrule.studies.statistics import estimate
 from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
 
@@ -36,8 +36,8 @@ def _run(cell: Cell) -> dict[str, Any]:
         split,
         net,
         seed=cell.seed,
-        epochs=limited(cell.setting, 15, 20),
-        optimizer=GradientDescent(),
+        epochs=constrained(cell.setting, 15, 20),
+        optimizer=SGD(),
         rate=0.1,
         clip=None if limit is None else ClipNorm(limit),
     )
@@ -86,7 +86,7 @@ def _draw(results: Results) -> Mapping[str, Any]:
 STUDY = Study(
     name="clipping",
     title="Gradient clipping on a network that explodes",
-    claim="Clipping the gradient's norm stabilises a training that fails without it.",
+    claim="Clipping the gradient's norm stabilizes a training that fails without it.",
     source="lecture 12, exercise 8; [pascanu2013]",
     arms=_arms,
     run=_run,

@@ -19,7 +19,7 @@ from chainrule.nn.losses import Loss, SoftmaxCrossEntropy
 from chainrule.nn.net import Net
 from chainrule.nn.optimizers import Adam, Optimizer
 from chainrule.nn.penalties import Clip, Penalty
-from chainrule.nn.schedules import Flat, Schedule
+from chainrule.nn.schedules import ConstantSchedule, Schedule
 from chainrule.nn.step import State
 from chainrule.studies.study import Setting
 from chainrule.train import fit
@@ -102,11 +102,11 @@ def trained(
     loss: Loss = SoftmaxCrossEntropy(),  # noqa: B008  (frozen)
     optimizer: Optimizer = Adam(),  # noqa: B008  (frozen)
     rate: float = 1e-3,
-    schedule: Schedule = Flat(),  # noqa: B008  (frozen)
+    schedule: Schedule = ConstantSchedule(),  # noqa: B008  (frozen)
     batch_size: int | None = 64,
     penalty: Penalty = Penalty(),  # noqa: B008  (frozen)
     clip: Clip | None = None,
-    groups: Mapping[str, float] | None = None,
+    learning_rate_multipliers: Mapping[str, float] | None = None,
     start: State | None = None,
 ) -> tuple[dict[str, Any], State | None]:
     """Train, and record by epoch: losses, errors (shares from 0 to 1), gradient norms, seconds since the start.
@@ -130,7 +130,7 @@ def trained(
             batch_size=None if batch_size is None else min(batch_size, len(data.y)),
             penalty=penalty,
             clip=clip,
-            groups=groups,
+            learning_rate_multipliers=learning_rate_multipliers,
             validation=(held_out.X, held_out.y),
             start=start,
             seed=seed,
@@ -169,7 +169,7 @@ def first_state(net: Net, seed: int, dtype: str = "float32") -> State:
     return State(w.astype(dtype), buffers.astype(dtype), {}, 0)
 
 
-def limited(setting: Setting, quick: int, full: int) -> int:
+def constrained(setting: Setting, quick: int, full: int) -> int:
     """How many: fewer in a quick study."""
     return quick if setting.quick else full
 

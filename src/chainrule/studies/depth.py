@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.nn.net import stack
+from chainrule.nn.net import mlp
 from chainrule.studies import drawing
-from chainrule.studies.common import limited, rows, trained
+from chainrule.studies.common import constrained, rows, trained
 from chainrule.studies.initialization import by_layer
 from chainrule.studies.statistics import difference
 from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
@@ -35,11 +35,11 @@ def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
 
 def _run(cell: Cell) -> dict[str, Any]:
     split, options = rows(cell.setting, cell.seed), cell.options
-    net = stack(
+    net = mlp(
         split.inputs, (32,) * options["depth"], split.classes, activation=options["activation"], norm=options["norm"]
     )
     gradients = by_layer(net, split.train, cell.seed)[1]
-    record, _ = trained(split, net, seed=cell.seed, epochs=limited(cell.setting, 8, 10), rate=3e-3)
+    record, _ = trained(split, net, seed=cell.seed, epochs=constrained(cell.setting, 8, 10), rate=3e-3)
     return {"gradients": gradients, "first_over_last": gradients[0] / gradients[-1], "test_error": record["test_error"]}
 
 

@@ -1,4 +1,4 @@
-"""Why: "dropout regularises" is a claim about small training sets; the experiment varies their size.
+"""Why: "dropout regularizes" is a claim about small training sets; the experiment varies their size.
 
 In: rows of one seed. Out: training and test error by dropout rate and number of training rows.
 """
@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.nn.net import stack
+from chainrule.nn.net import mlp
 from chainrule.studies import drawing
-from chainrule.studies.common import limited, rows, trained, with_train
+from chainrule.studies.common import constrained, rows, trained, with_train
 from chainrule.studies.statistics import difference
 from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
 
@@ -26,8 +26,8 @@ def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
 
 def _run(cell: Cell) -> dict[str, Any]:
     split = with_train(rows(cell.setting, cell.seed), cell.options["rows"])
-    net = stack(split.inputs, (256, 256), split.classes, dropout=cell.options["rate"])
-    steps = limited(cell.setting, 800, 3000)
+    net = mlp(split.inputs, (256, 256), split.classes, dropout=cell.options["rate"])
+    steps = constrained(cell.setting, 800, 3000)
     epochs = max(1, round(steps * 32 / len(split.train.y)))
     record, state = trained(split, net, seed=cell.seed, epochs=epochs, batch_size=32)
     assert state is not None
@@ -86,7 +86,7 @@ def _draw(results: Results) -> Mapping[str, Any]:
 STUDY = Study(
     name="dropout",
     title="Dropout against over-fitting",
-    claim="Dropout regularises: it lowers the test error, most where rows are few, and too much of it harms.",
+    claim="Dropout regularizes: it lowers the test error, most where rows are few, and too much of it harms.",
     source="lecture 12, 7.5; [srivastava2014]",
     arms=_arms,
     run=_run,

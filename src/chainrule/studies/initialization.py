@@ -15,10 +15,10 @@ from chainrule.nn.initializers import Constant, Initializer, Normal, Zeros
 from chainrule.nn.layers import Activation, Context, Dense, Layer
 from chainrule.nn.losses import SoftmaxCrossEntropy, mean_loss
 from chainrule.nn.net import Net
-from chainrule.nn.optimizers import GradientDescent
+from chainrule.nn.optimizers import SGD
 from chainrule.random import Stream
 from chainrule.studies import drawing
-from chainrule.studies.common import Part, limited, rows, trained
+from chainrule.studies.common import Part, constrained, rows, trained
 from chainrule.studies.statistics import difference, estimate
 from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
 
@@ -70,9 +70,7 @@ def _run(cell: Cell) -> dict[str, Any]:
     net = Net(split.inputs, [*layers, Dense(split.classes, initializer=_RULES[cell.options["rule"]])])
     outputs, gradients = by_layer(net, split.train, cell.seed)
     runs = [
-        trained(
-            split, net, seed=cell.seed, epochs=limited(cell.setting, 8, 15), optimizer=GradientDescent(), rate=rate
-        )[0]
+        trained(split, net, seed=cell.seed, epochs=constrained(cell.setting, 8, 15), optimizer=SGD(), rate=rate)[0]
         for rate in (0.01, 0.1)
     ]
     best = min(runs, key=lambda run: float(run["test_error"]))

@@ -12,7 +12,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.data import Standardizer
-from chainrule.nn.optimizers import GradientDescent
+from chainrule.nn.optimizers import SGD
 from chainrule.studies import drawing
 from chainrule.studies.statistics import estimate
 from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
@@ -23,7 +23,7 @@ _MOST = 200_000
 
 def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
     return {
-        f"unit {unit:g}, {'standardised' if scaled else 'raw'}": {"unit": unit, "scaled": scaled}
+        f"unit {unit:g}, {'standardized' if scaled else 'raw'}": {"unit": unit, "scaled": scaled}
         for unit in _UNITS
         for scaled in (False, True)
     }
@@ -42,7 +42,7 @@ def _problem(cell: Cell) -> tuple[Array, Array]:
 def _run(cell: Cell) -> dict[str, Any]:
     H, w = _problem(cell)
     curvatures = np.linalg.eigvalsh(H)
-    rate, optimizer = 2.0 / curvatures.sum(), GradientDescent()
+    rate, optimizer = 2.0 / curvatures.sum(), SGD()
     first, path, steps = float(w @ H @ w), [w.tolist()], 0
     while float(w @ H @ w) > 1e-6 * first and steps < _MOST:
         w = optimizer.update(np, w, H @ w, {}, steps + 1, rate, np.zeros(2))[0]
@@ -55,13 +55,13 @@ def _run(cell: Cell) -> dict[str, Any]:
 def _conclude(results: Results) -> Conclusion:
     steps = {arm: estimate(results.values(arm, "steps")).mean for arm in results.arms}
     condition = {arm: estimate(results.values(arm, "condition")).mean for arm in results.arms}
-    raw, scaled = f"unit {_UNITS[-1]:g}, raw", f"unit {_UNITS[-1]:g}, standardised"
+    raw, scaled = f"unit {_UNITS[-1]:g}, raw", f"unit {_UNITS[-1]:g}, standardized"
     faster = steps[raw] / steps[scaled]
     verb = "saves" if faster > 1 else "does not save"
     sentence = (
         f"Where one feature's unit is {_UNITS[-1]:g} times the other's, the condition number is {condition[raw]:.3g} and "
-        f"descent at its best rate needs {steps[raw]:.4g} steps to a millionth of the loss; standardised, "
-        f"{condition[scaled]:.2g} and {steps[scaled]:.2g} steps, so standardising {verb} steps (a factor of {faster:.3g})."
+        f"descent at its best rate needs {steps[raw]:.4g} steps to a millionth of the loss; standardized, "
+        f"{condition[scaled]:.2g} and {steps[scaled]:.2g} steps, so standardizing {verb} steps (a factor of {faster:.3g})."
     )
     header, table = results.table(condition_number=("condition", 1, ""), steps=("steps", 1, ""))
     return Conclusion(sentence, faster > 2, header, table)
@@ -69,7 +69,7 @@ def _conclude(results: Results) -> Conclusion:
 
 def _draw(results: Results) -> Mapping[str, Any]:
     figure, axes = drawing.figure(10.0, 4.4, columns=2)
-    for ax, arm in zip(axes, (f"unit {_UNITS[1]:g}, raw", f"unit {_UNITS[1]:g}, standardised"), strict=True):
+    for ax, arm in zip(axes, (f"unit {_UNITS[1]:g}, raw", f"unit {_UNITS[1]:g}, standardized"), strict=True):
         record = results.of_arm(arm)[0]
         path, H = np.array(record["path"]), np.array(record["hessian"])
         reach = 1.4 * float(np.abs(path).max())
@@ -81,18 +81,18 @@ def _draw(results: Results) -> Mapping[str, Any]:
             V,
             loss,
             levels=np.geomspace(loss.max() / 1000, loss.max(), 10),
-            colors=drawing.COLOURS[7],
+            colors=drawing.ColorS[7],
             linewidths=0.6,
         )
-        ax.plot(path[:, 0], path[:, 1], "o-", color=drawing.COLOURS[1], markersize=3, linewidth=1)
+        ax.plot(path[:, 0], path[:, 1], "o-", color=drawing.ColorS[1], markersize=3, linewidth=1)
         drawing.finish(ax, legend=False, xlabel="w₁ - w₁*", ylabel="w₂ - w₂*", title=arm, aspect="equal")
     return {"The loss's contours, and descent's path": figure}
 
 
 STUDY = Study(
     name="input-scaling",
-    title="Standardised inputs",
-    claim="Standardising the inputs rounds the loss's contours, so that descent needs far fewer steps.",
+    title="Standardized inputs",
+    claim="Standardizing the inputs rounds the loss's contours, so that descent needs far fewer steps.",
     source="lecture 12, 7.3",
     arms=_arms,
     run=_run,

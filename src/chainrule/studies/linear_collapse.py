@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.nn.net import stack
+from chainrule.nn.net import mlp
 from chainrule.studies import drawing
-from chainrule.studies.common import limited, rows, trained
+from chainrule.studies.common import constrained, rows, trained
 from chainrule.studies.statistics import difference, estimate
 from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
 
@@ -30,8 +30,8 @@ def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
 
 def _run(cell: Cell) -> dict[str, Any]:
     split = rows(cell.setting, cell.seed)
-    net = stack(split.inputs, cell.options["hidden"], split.classes, activation=cell.options["activation"])
-    record, state = trained(split, net, seed=cell.seed, epochs=limited(cell.setting, 20, 15))
+    net = mlp(split.inputs, cell.options["hidden"], split.classes, activation=cell.options["activation"])
+    record, state = trained(split, net, seed=cell.seed, epochs=constrained(cell.setting, 20, 15))
     assert state is not None
     w = state.w.astype(np.float64)
     views = net.parameters.views(w)

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.nn.optimizers import ClassicalMomentum, GradientDescent, Momentum, Nesterov, Optimizer
+from chainrule.nn.optimizers import SGD, EmaMomentum, Nesterov, Optimizer, SGDMomentum
 from chainrule.studies import drawing
 from chainrule.studies.statistics import estimate
 from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
 
 _METHODS: Mapping[str, Optimizer] = {
-    "descent": GradientDescent(),
-    "mean of gradients": Momentum(),
-    "classical": ClassicalMomentum(),
+    "descent": SGD(),
+    "mean of gradients": EmaMomentum(),
+    "classical": SGDMomentum(),
     "Nesterov": Nesterov(),
 }
 _CONDITIONS = (10.0, 100.0, 1000.0)
@@ -80,8 +80,8 @@ def _draw(results: Results) -> Mapping[str, Any]:
     for ax, name in zip(axes, _METHODS, strict=True):
         path = np.array(results.of_arm(f"{name}, κ = {k:g}")[0]["path"])
         u, v = np.meshgrid(np.linspace(-2.2, 2.2, 101), np.linspace(-2.2, 2.2, 101))
-        ax.contour(u, v, u**2 + k * v**2, levels=np.geomspace(0.05, 500, 10), colors=drawing.COLOURS[7], linewidths=0.5)
-        ax.plot(path[:, 0], path[:, 1], "o-", color=drawing.COLOURS[1], markersize=2.5, linewidth=1)
+        ax.contour(u, v, u**2 + k * v**2, levels=np.geomspace(0.05, 500, 10), colors=drawing.ColorS[7], linewidths=0.5)
+        ax.plot(path[:, 0], path[:, 1], "o-", color=drawing.ColorS[1], markersize=2.5, linewidth=1)
         drawing.finish(ax, legend=False, title=name, xlim=(-2.2, 2.2), ylim=(-2.2, 2.2))
     return {f"Paths on a bowl of condition {k:g}, each at its best rate": figure}
 

@@ -1,6 +1,6 @@
-"""Why: optimisers can be compared only where each has the learning rate that suits it; a range test finds one for each.
+"""Why: optimizers can be compared only where each has the learning rate that suits it; a range test finds one for each.
 
-In: rows of one seed. Out: loss by epoch and test error of each optimiser at its own rate.
+In: rows of one seed. Out: loss by epoch and test error of each optimizer at its own rate.
 """
 
 from __future__ import annotations
@@ -10,26 +10,26 @@ from typing import Any
 
 from chainrule.engines import Rows, choose
 from chainrule.nn.losses import SoftmaxCrossEntropy
-from chainrule.nn.net import stack
+from chainrule.nn.net import mlp
 from chainrule.nn.optimizers import (
+    SGD,
     Adam,
     AdamW,
-    GradientDescent,
-    Momentum,
+    EmaMomentum,
     Nesterov,
     Optimizer,
     RMSProp,
 )
 from chainrule.nn.step import Recipe
 from chainrule.studies import drawing
-from chainrule.studies.common import Split, limited, rows, trained
+from chainrule.studies.common import Split, constrained, rows, trained
 from chainrule.studies.statistics import difference, estimate
 from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
 from chainrule.train import range_test
 
 _OPTIMIZERS: Mapping[str, Optimizer] = {
-    "descent": GradientDescent(),
-    "momentum": Momentum(),
+    "descent": SGD(),
+    "momentum": EmaMomentum(),
     "Nesterov": Nesterov(),
     "RMSProp": RMSProp(),
     "Adam": Adam(),
@@ -50,9 +50,9 @@ def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
 
 def _run(cell: Cell) -> dict[str, Any]:
     split, optimizer = rows(cell.setting, cell.seed), _OPTIMIZERS[cell.options["optimizer"]]
-    net = stack(split.inputs, (256, 128), split.classes)
+    net = mlp(split.inputs, (256, 128), split.classes)
     rate = suggested_rate(split, Recipe(net, SoftmaxCrossEntropy(), optimizer, batch_size=64, seed=cell.seed))
-    epochs = limited(cell.setting, 15, 20 if cell.setting.data != "digits" else 40)
+    epochs = constrained(cell.setting, 15, 20 if cell.setting.data != "digits" else 40)
     record, _ = trained(split, net, seed=cell.seed, epochs=epochs, optimizer=optimizer, rate=rate)
     return {"rate": rate, **record}
 
@@ -100,12 +100,12 @@ def _draw(results: Results) -> Mapping[str, Any]:
 
 STUDY = Study(
     name="optimizers",
-    title="Optimisers, each at its own best rate",
+    title="Optimizers, each at its own best rate",
     claim="Adam and momentum reach a low loss in fewer steps than plain descent.",
     source="lecture 12, 7.5 and 7.6, exercise 2; [kingma2015]",
     arms=_arms,
     run=_with_last,
     conclude=_conclude,
     draw=_draw,
-    reading="Every optimiser has the rate that a range test suggests for it with the same seed.",
+    reading="Every optimizer has the rate that a range test suggests for it with the same seed.",
 )

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.nn.net import stack
+from chainrule.nn.net import mlp
 from chainrule.studies import drawing
-from chainrule.studies.common import limited, rows, trained
+from chainrule.studies.common import constrained, rows, trained
 from chainrule.studies.statistics import difference, estimate
 from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
 
@@ -43,8 +43,8 @@ def _run(cell: Cell) -> dict[str, Any]:
     points = _points(cell.options["random"], cell.seed)
     found = []
     for rate, width, dropout, norm in points:
-        net = stack(split.inputs, (width, width), split.classes, dropout=dropout, norm="batch" if norm else None)
-        record, _ = trained(split, net, seed=cell.seed, epochs=limited(cell.setting, 6, 8), rate=rate)
+        net = mlp(split.inputs, (width, width), split.classes, dropout=dropout, norm="batch" if norm else None)
+        record, _ = trained(split, net, seed=cell.seed, epochs=constrained(cell.setting, 6, 8), rate=rate)
         found.append((record["validation_loss"][-1], record["test_error"]))
     losses = np.minimum(np.array([loss for loss, _ in found]), 10.0)
     best = int(losses.argmin())
@@ -100,9 +100,9 @@ def _draw(results: Results) -> Mapping[str, Any]:
     drawing.curves(axes[0], best, yscale="log", xlabel="trials", ylabel="best validation loss so far")
     X = np.concatenate([np.array(record["points"]) for record in results.of_arm("random")])
     y = np.concatenate([np.array(record["losses"]) for record in results.of_arm("random")])
-    for norm, colour, label in ((0.0, drawing.COLOURS[1], "plain"), (1.0, drawing.COLOURS[0], "batch norm")):
+    for norm, color, label in ((0.0, drawing.ColorS[1], "plain"), (1.0, drawing.ColorS[0], "batch norm")):
         chosen = X[:, 3] == norm
-        axes[1].scatter(X[chosen, 0], y[chosen], s=X[chosen, 1] / 2, color=colour, alpha=0.5, label=label)
+        axes[1].scatter(X[chosen, 0], y[chosen], s=X[chosen, 1] / 2, color=color, alpha=0.5, label=label)
     drawing.finish(axes[1], xscale="log", yscale="log", xlabel="learning rate", ylabel="validation loss")
     return {"The best by number of trials; every random trial, the dot's size its width": figure}
 

@@ -1,6 +1,6 @@
 """Why: a range test costs a hundred steps; whether its suggestion is near the best of a grid is a question for experiment.
 
-In: rows of one seed, an optimiser. Out: validation loss at both suggestions and at every rate of a grid.
+In: rows of one seed, an optimizer. Out: validation loss at both suggestions and at every rate of a grid.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ import numpy as np
 
 from chainrule.engines import Rows, choose
 from chainrule.nn.losses import SoftmaxCrossEntropy
-from chainrule.nn.net import stack
-from chainrule.nn.optimizers import Adam, GradientDescent, Nesterov, Optimizer
+from chainrule.nn.net import mlp
+from chainrule.nn.optimizers import SGD, Adam, Nesterov, Optimizer
 from chainrule.nn.step import Recipe
 from chainrule.studies import drawing
-from chainrule.studies.common import limited, rows, trained
+from chainrule.studies.common import constrained, rows, trained
 from chainrule.studies.statistics import estimate
 from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
 from chainrule.train import RangeTest, range_test
 from chainrule.train.range_test import valley
 
-_OPTIMIZERS: Mapping[str, Optimizer] = {"descent": GradientDescent(), "Nesterov": Nesterov(), "Adam": Adam()}
+_OPTIMIZERS: Mapping[str, Optimizer] = {"descent": SGD(), "Nesterov": Nesterov(), "Adam": Adam()}
 _GRID = tuple(float(f"{10**e:.3g}") for e in np.arange(-4.0, 0.6, 0.5))
 _WORST = 10.0
 """What a run that diverged counts as: more than any loss of a network that knows nothing."""
@@ -34,11 +34,11 @@ def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
 
 def _run(cell: Cell) -> dict[str, Any]:
     split, optimizer = rows(cell.setting, cell.seed), _OPTIMIZERS[cell.options["optimizer"]]
-    net = stack(split.inputs, (64, 64), split.classes)
+    net = mlp(split.inputs, (64, 64), split.classes)
     recipe = Recipe(net, SoftmaxCrossEntropy(), optimizer, batch_size=64, seed=cell.seed)
     data = Rows.of(recipe, split.train.X, split.train.y)
     test = range_test(choose("auto", recipe)[0].compile(recipe, data), recipe, data, RangeTest())
-    epochs = limited(cell.setting, 6, 8)
+    epochs = constrained(cell.setting, 6, 8)
 
     def loss(rate: float) -> float:
         record, _ = trained(split, net, seed=cell.seed, epochs=epochs, optimizer=optimizer, rate=rate)
@@ -58,13 +58,13 @@ def _run(cell: Cell) -> dict[str, Any]:
 
 
 def _factor(results: Results, rule: str) -> float:
-    """Median over optimisers and seeds of how far the suggested rate is from the best, as a factor."""
+    """Median over optimizers and seeds of how far the suggested rate is from the best, as a factor."""
     logs = [np.abs(np.log(results.values(a, f"{rule}_rate") / results.values(a, "best_rate"))) for a in results.arms]
     return float(np.exp(np.median(np.concatenate(logs))))
 
 
 def _excess(results: Results, rule: str) -> float:
-    """Mean over optimisers and seeds of the validation loss above the grid's best, relative to it."""
+    """Mean over optimizers and seeds of the validation loss above the grid's best, relative to it."""
     excess = [results.values(a, f"{rule}_loss") / results.values(a, "best_loss") - 1 for a in results.arms]
     return estimate(np.concatenate(excess)).mean
 
@@ -94,9 +94,9 @@ def _draw(results: Results) -> Mapping[str, Any]:
     for ax, arm in zip(np.atleast_1d(axes), results.arms, strict=True):
         drawing.curves(ax, {"validation loss of the grid": results.values(arm, "grid")}, np.array(_GRID))
         first = results.of_arm(arm)[0]
-        ax.plot(first["rates"], first["curve"], color=drawing.COLOURS[7], linewidth=1, label="the test's curve")
-        for rule, colour in (("tenth", drawing.COLOURS[1]), ("valley", drawing.COLOURS[2])):
-            ax.axvline(np.median(results.values(arm, f"{rule}_rate")), color=colour, linestyle="--", label=rule)
+        ax.plot(first["rates"], first["curve"], color=drawing.ColorS[7], linewidth=1, label="the test's curve")
+        for rule, color in (("tenth", drawing.ColorS[1]), ("valley", drawing.ColorS[2])):
+            ax.axvline(np.median(results.values(arm, f"{rule}_rate")), color=color, linestyle="--", label=rule)
         drawing.finish(ax, xscale="log", yscale="log", xlabel="learning rate", ylabel="loss", title=arm)
     return {"The suggestion beside a grid": figure}
 
@@ -110,5 +110,5 @@ STUDY = Study(
     run=_run,
     conclude=_conclude,
     draw=_draw,
-    reading="Blue: a full training at each rate. Grey: what the range test saw. Dashed: what it suggests.",
+    reading="Blue: a full training at each rate. Gray: what the range test saw. Dashed: what it suggests.",
 )

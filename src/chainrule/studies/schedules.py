@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.nn.net import stack
+from chainrule.nn.net import mlp
 from chainrule.nn.optimizers import Nesterov
-from chainrule.nn.schedules import Cosine, Exponential, Flat, InverseTime, OneCycle, Schedule, Step
+from chainrule.nn.schedules import ConstantSchedule, Cosine, Exponential, InverseTimeDecay, OneCycle, Schedule, Step
 from chainrule.studies import drawing
-from chainrule.studies.common import limited, rows, trained
+from chainrule.studies.common import constrained, rows, trained
 from chainrule.studies.statistics import difference, estimate
 from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
 
@@ -24,17 +24,17 @@ _RATES = (0.003, 0.01, 0.03, 0.1)
 def _schedules(epochs: int) -> Mapping[str, Schedule]:
     """Every decay ends at a few hundredths of the base rate or below."""
     return {
-        "constant": Flat(),
+        "constant": ConstantSchedule(),
         "step": Step(drop=0.3, every=max(epochs // 4, 1)),
         "exponential": Exponential(k=4.0 / epochs),
-        "inverse time": InverseTime(k=20.0 / epochs),
+        "inverse time": InverseTimeDecay(k=20.0 / epochs),
         "cosine": Cosine(),
         "one cycle": OneCycle(),
     }
 
 
 def _epochs(setting: Setting) -> int:
-    return limited(setting, 12, 20)
+    return constrained(setting, 12, 20)
 
 
 def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
@@ -44,7 +44,7 @@ def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
 def _run(cell: Cell) -> dict[str, Any]:
     split, epochs = rows(cell.setting, cell.seed), _epochs(cell.setting)
     schedule = _schedules(epochs)[cell.options["schedule"]]
-    net = stack(split.inputs, (64, 64), split.classes)
+    net = mlp(split.inputs, (64, 64), split.classes)
     runs = [
         trained(split, net, seed=cell.seed, epochs=epochs, optimizer=Nesterov(), rate=rate, schedule=schedule)[0]
         for rate in _RATES

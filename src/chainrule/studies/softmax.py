@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.nn.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
-from chainrule.nn.net import stack
+from chainrule.nn.net import mlp
 from chainrule.studies import drawing
-from chainrule.studies.common import Part, Split, limited, rows, trained
+from chainrule.studies.common import Part, Split, constrained, rows, trained
 from chainrule.studies.statistics import difference, estimate
 from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
 
@@ -31,13 +31,13 @@ def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
 
 def _run(cell: Cell) -> dict[str, Any]:
     split = rows(cell.setting, cell.seed)
-    net = stack(split.inputs, cell.options["hidden"], split.classes)
+    net = mlp(split.inputs, cell.options["hidden"], split.classes)
     softmax = cell.options["softmax"]
     loss: Loss = SoftmaxCrossEntropy() if softmax else BinaryCrossEntropy()
     data = (
         split if softmax else replace(split, train=_hot(split, split.train), validation=_hot(split, split.validation))
     )
-    _, state = trained(data, net, seed=cell.seed, epochs=limited(cell.setting, 20, 15), loss=loss)
+    _, state = trained(data, net, seed=cell.seed, epochs=constrained(cell.setting, 20, 15), loss=loss)
     assert state is not None
     P = loss.predict(np, net(state.w, state.buffers, split.test.X))
     wrong = P.argmax(axis=1) != split.test.y

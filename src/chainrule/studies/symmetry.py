@@ -14,7 +14,7 @@ from chainrule.nn.initializers import Constant, Initializer, Normal, Zeros
 from chainrule.nn.layers import Activation, Dense
 from chainrule.nn.net import Net
 from chainrule.studies import drawing
-from chainrule.studies.common import limited, rows, trained
+from chainrule.studies.common import constrained, rows, trained
 from chainrule.studies.statistics import estimate
 from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
 
@@ -37,7 +37,7 @@ def _run(cell: Cell) -> dict[str, Any]:
         split.inputs,
         [Dense(_UNITS, initializer=rule), Activation("tanh"), Dense(split.classes, initializer=rule)],
     )
-    record, state = trained(split, net, seed=cell.seed, epochs=limited(cell.setting, 15, 10), rate=3e-3)
+    record, state = trained(split, net, seed=cell.seed, epochs=constrained(cell.setting, 15, 10), rate=3e-3)
     assert state is not None
     W = net.parameters.views(state.w)["0.W"]
     scale = float(np.abs(W).max()) or 1.0

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.nn.net import Net, stack
+from chainrule.nn.net import Net, mlp
 from chainrule.nn.step import State
 from chainrule.studies import drawing
-from chainrule.studies.common import Part, Split, first_state, limited, rows, trained
+from chainrule.studies.common import Part, Split, constrained, first_state, rows, trained
 from chainrule.studies.statistics import difference, estimate
 from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
 
@@ -48,19 +48,27 @@ def _run(cell: Cell) -> dict[str, Any]:
     lender, small = _half(split, first), _half(split, second)
     n = min(cell.options["rows"], len(small.train.y))
     small = Split(_balanced(small.train, n), small.validation, small.test, small.classes, split.image_shape)
-    net = stack(split.inputs, (128, 64), len(second))
-    start, groups = None, None
+    net = mlp(split.inputs, (128, 64), len(second))
+    start, learning_rate_multipliers = None, None
     if way != "scratch":
-        body = stack(split.inputs, (128, 64), len(first))
-        learned = trained(lender, body, seed=cell.seed, epochs=limited(cell.setting, 15, 10))[1]
+        body = mlp(split.inputs, (128, 64), len(first))
+        learned = trained(lender, body, seed=cell.seed, epochs=constrained(cell.setting, 15, 10))[1]
         assert learned is not None
         start = _inherit(net, cell.seed, body, learned)
-        groups = (
-            {f"{i}.*": 0.0 for i, layer in enumerate(net.layers[:-1]) if net.frames[i].parameters}
+        learning_rate_multipliers = (
+            {f"{i}.*": 0.0 for i, layer in enumerate(net.layers[:-1]) if net.layer_shapes[i].parameters}
             if way == "frozen"
             else None
         )
-    record, _ = trained(small, net, seed=cell.seed, epochs=60, batch_size=10, start=start, groups=groups)
+    record, _ = trained(
+        small,
+        net,
+        seed=cell.seed,
+        epochs=60,
+        batch_size=10,
+        start=start,
+        learning_rate_multipliers=learning_rate_multipliers,
+    )
     return {"rows": n, "test_error": record["test_error"], "validation_error": record["validation_error"]}
 
 

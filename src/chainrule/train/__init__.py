@@ -3,13 +3,13 @@
 In: a recipe, rows, a course. Out: epoch records while it runs, a `Run` at the end.
 """
 
-from chainrule.train.loop import Course, Epoch, Run, fit, train
+from chainrule.train.loop import Epoch, Run, fit, train
 from chainrule.train.monitors import BestWeights, Decision, EarlyStopping, Monitor, Progress
+from chainrule.train.problem import TrainConfig
 from chainrule.train.range_test import RangeTest, range_test
 
 __all__ = [
     "BestWeights",
-    "Course",
     "Decision",
     "EarlyStopping",
     "Epoch",
@@ -17,6 +17,7 @@ __all__ = [
     "Progress",
     "RangeTest",
     "Run",
+    "TrainConfig",
     "fit",
     "range_test",
     "train",

@@ -9,43 +9,27 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.constraints import COUNT, POSITIVE, Checked, limited
 from chainrule.engines import Rows, Session, choose, never
 from chainrule.nn.losses import Loss
 from chainrule.nn.net import Net
 from chainrule.nn.optimizers import Adam, Optimizer
 from chainrule.nn.penalties import Clip, Penalty
-from chainrule.nn.schedules import Flat, Plateau, Schedule, plateau_rule
+from chainrule.nn.schedules import ConstantSchedule, Plateau, Schedule, plateau_rule
 from chainrule.nn.step import Recipe, State, Sums, measure
+from chainrule.train.checkpointing import Checkpointer, NoCheckpoint
 from chainrule.train.interrupts import interruptible
-from chainrule.train.keeping import Forgetful, Keeper
 from chainrule.train.monitors import Decision, Monitor
+from chainrule.train.problem import TrainConfig
 from chainrule.train.records import Epoch, Run, Snapshot, metric_value, spent
 
-__all__ = ["Course", "Epoch", "Run", "fit", "iterate", "train"]
-
-
-@dataclass(frozen=True)
-class Course(Checked):
-    """How long and how fast: epochs at most, the base learning rate, and its schedule."""
-
-    epochs: int = limited(COUNT, 100)
-    learning_rate: float = limited(POSITIVE, 1e-3)
-    schedule: Schedule = Flat()
-
-    def rates(self, step: int, steps: int, per_epoch: int, plateau: Plateau) -> Array:
-        """Learning rates (steps) of the steps from number `step` (from 0) on."""
-        times = [(step + i) / per_epoch for i in range(steps)]
-        if isinstance(self.schedule, Flat):
-            return np.full(steps, self.learning_rate * plateau.factor)
-        return np.array([self.learning_rate * plateau.factor * self.schedule.factor(e, self.epochs) for e in times])
+__all__ = ["Epoch", "Run", "TrainConfig", "fit", "iterate", "train"]
 
 
 def fit(
@@ -56,19 +40,19 @@ def fit(
     loss: Loss,
     optimizer: Optimizer = Adam(),  # noqa: B008  (frozen)
     learning_rate: float = 1e-3,
-    schedule: Schedule = Flat(),  # noqa: B008  (frozen)
+    schedule: Schedule = ConstantSchedule(),  # noqa: B008  (frozen)
     epochs: int = 100,
     batch_size: int | None = 32,
     penalty: Penalty = Penalty(),  # noqa: B008  (frozen)
     clip: Clip | None = None,
-    groups: Mapping[str, float] | None = None,
+    learning_rate_multipliers: Mapping[str, float] | None = None,
     sample_weight: Array | None = None,
     validation: tuple[Array, ...] | None = None,
     start: State | None = None,
     past: Sequence[Epoch] = (),
     cache_every: int = 1,
-    max_norm: float | None = None,
-    average: float | None = None,
+    max_weight_norm: float | None = None,
+    ema_decay: float | None = None,
     dtype: str = "float32",
     engine: str = "auto",
     seed: int = 0,
@@ -78,7 +62,7 @@ def fit(
     X (n, d); y (n) classes as whole numbers for softmax cross-entropy, else (n) or (n, k) numbers. `batch_size` in rows:
     None is full batch, 1 stochastic. `validation` is (X, y) or (X, y, weights). `start` continues from a state, at the
     epoch that its step number falls in; a schedule that follows the losses also needs the epochs `past`. Inputs are taken
-    as they are: standardise them first. With `average` an epoch's state carries the running mean of the weights under
+    as they are: standardize them first. With `ema_decay` an epoch's state carries the running mean of the weights under
     that name; validation uses it.
 
     Raises `InvalidValueError`, at the first iteration, with all faults of the arguments.
@@ -87,9 +71,9 @@ def fit(
 
     >>> import numpy as np
     >>> from chainrule import Dense, Net, fit
-    >>> from chainrule.nn.losses import MeanSquared
+    >>> from chainrule.nn.losses import MeanSquaredError
     >>> X = np.linspace(-1, 1, 20)[:, None]
-    >>> for epoch in fit(Net(1, [Dense(1)]), X, 3 * X, loss=MeanSquared(), learning_rate=0.1, epochs=60):
+    >>> for epoch in fit(Net(1, [Dense(1)]), X, 3 * X, loss=MeanSquaredError(), learning_rate=0.1, epochs=60):
     ...     pass
     >>> epoch.train_loss < 1e-3
     True
@@ -100,13 +84,13 @@ def fit(
         optimizer,
         penalty,
         clip,
-        dict(groups or {}),
+        dict(learning_rate_multipliers or {}),
         max(len(X), 1) if batch_size is None else batch_size,
         seed,
         dtype,
         cache_every,
-        max_norm,
-        average,
+        max_weight_norm,
+        ema_decay,
     )
     rows = Rows.of(recipe, X, y, sample_weight)
     held_out = None if validation is None else Rows.of(recipe, *validation)
@@ -114,14 +98,14 @@ def fit(
     session = chosen.compile(recipe, rows)
     if start is not None:
         session.load(start)
-    yield from iterate(session, recipe, rows, Course(epochs, learning_rate, schedule), held_out, past=past)
+    yield from iterate(session, recipe, rows, TrainConfig(epochs, learning_rate, schedule), held_out, past=past)
 
 
 def iterate(
     session: Session,
     recipe: Recipe,
     rows: Rows,
-    course: Course,
+    config: TrainConfig,
     validation: Rows | None = None,
     stop: Callable[[], bool] = never,
     *,
@@ -136,12 +120,12 @@ def iterate(
     before the loop is left in the middle of an epoch, `pause` gets the sums of the epoch so far.
     """
     per_epoch = len(recipe.batches(len(rows)))
-    follow = _follower(course.schedule, validation is not None)
+    follow = _follower(config.schedule, validation is not None)
     plateau = reduce(follow, past, Plateau())
     step = int(session.state.step)
-    for number in range(step // per_epoch, course.epochs):
+    for number in range(step // per_epoch, config.epochs):
         began, first = time.perf_counter(), step % per_epoch
-        rates = course.rates(step, per_epoch - first, per_epoch, plateau)
+        rates = config.rates(step, per_epoch - first, per_epoch, plateau)
         sums = _run_epoch(session, number, first, rates, begun, stop, due, pause)
         done, begun = int(sums.steps) - int(begun.steps), Sums()
         step += done
@@ -249,13 +233,13 @@ def _epoch(
 def train(
     recipe: Recipe,
     rows: Rows,
-    course: Course,
+    config: TrainConfig,
     *,
     validation: Rows | None = None,
     monitors: Sequence[Monitor] = (),
     engine: str = "auto",
     start: State | None = None,
-    keeper: Keeper = Forgetful(),  # noqa: B008  (keeps nothing)
+    checkpointer: Checkpointer = NoCheckpoint(),  # noqa: B008  (keeps nothing)
 ) -> Run:
     """Train under monitors to a `Run`.
 
@@ -270,15 +254,15 @@ def train(
     if start is not None:
         session.load(start)
     began = time.perf_counter()
-    kept = keeper.load() or Snapshot(session.state, Sums(), (), None)
+    kept = checkpointer.load() or Snapshot(session.state, Sums(), (), None)
     session.load(kept.state)
-    with _watching(monitors, course.epochs) as observe, interruptible(*keeper.signals) as interrupted:
+    with _watching(monitors, config.epochs) as observe, interruptible(*checkpointer.signals) as interrupted:
         for epoch in kept.epochs:
             observe(epoch)
         if kept.stopped is None:
-            kept = _follow(session, recipe, rows, course, validation, kept, observe, interrupted, keeper)
+            kept = _follow(session, recipe, rows, config, validation, kept, observe, interrupted, checkpointer)
     number, state = kept.best or (None, kept.state)
-    notes = (*notes, *keeper.notes)
+    notes = (*notes, *checkpointer.notes)
     return Run(kept.epochs, state, number, kept.stopped or "", chosen.name, notes, time.perf_counter() - began)
 
 
@@ -286,29 +270,29 @@ def _follow(
     session: Session,
     recipe: Recipe,
     rows: Rows,
-    course: Course,
+    config: TrainConfig,
     validation: Rows | None,
     kept: Snapshot,
     observe: Callable[[Epoch], Decision],
     interrupted: Callable[[], bool],
-    keeper: Keeper,
+    checkpointer: Checkpointer,
 ) -> Snapshot:
     """From one snapshot to the one at the end of the run; its state is the last with finite losses."""
     now, epochs = replace(kept, sums=Sums()), list(kept.epochs)
 
     def pause(sums: Sums) -> None:
-        keeper.save(replace(now, state=session.state, sums=sums, epochs=tuple(epochs)))
+        checkpointer.save(replace(now, state=session.state, sums=sums, epochs=tuple(epochs)))
 
     for epoch in iterate(
         session,
         recipe,
         rows,
-        course,
+        config,
         validation,
         interrupted,
         past=kept.epochs,
         begun=kept.sums,
-        due=keeper.due,
+        due=checkpointer.due,
         pause=pause,
     ):
         decision = observe(epoch)
@@ -319,21 +303,21 @@ def _follow(
         now = replace(now, state=epoch.state())
         now = replace(now, best=(epoch.number, now.state)) if decision.keep else now
         if interrupted():
-            return _interrupted(replace(now, epochs=tuple(epochs)), epoch, keeper)
+            return _interrupted(replace(now, epochs=tuple(epochs)), epoch, checkpointer)
         if decision.stop:
             now = replace(now, stopped=decision.stop)
             break
-        if keeper.due():
-            keeper.save(replace(now, epochs=tuple(epochs)))
+        if checkpointer.due():
+            checkpointer.save(replace(now, epochs=tuple(epochs)))
     now = replace(now, epochs=tuple(epochs), stopped=now.stopped or "")
-    keeper.save(now)
+    checkpointer.save(now)
     return now
 
 
-def _interrupted(now: Snapshot, epoch: Epoch, keeper: Keeper) -> Snapshot:
+def _interrupted(now: Snapshot, epoch: Epoch, checkpointer: Checkpointer) -> Snapshot:
     """The end of a run by a signal; within an epoch the keeper already has what it needs to go on."""
     if epoch.complete:
-        keeper.save(now)
+        checkpointer.save(now)
     return replace(now, stopped=f"interrupted in epoch {epoch.number}")
 
 

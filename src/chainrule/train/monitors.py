@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from chainrule.constraints import COUNT, NOT_NEGATIVE, Checked, OneOf, limited
+from chainrule.constraints import COUNT, NOT_NEGATIVE, Checked, OneOf, constrained
 from chainrule.train.records import Epoch
 
 _WATCHED = OneOf(("validation_loss", "validation_score", "train_loss", "train_score"))
@@ -63,10 +63,10 @@ class EarlyStopping(Checked):
     Reference  [prechelt1998]
     """
 
-    patience: int = limited(COUNT, 10)
-    tolerance: float = limited(NOT_NEGATIVE, 1e-4)
-    watched: str = limited(_WATCHED, "validation_loss")
-    keep: bool = limited(OneOf((True, False)), True)
+    patience: int = constrained(COUNT, 10)
+    tolerance: float = constrained(NOT_NEGATIVE, 1e-4)
+    watched: str = constrained(_WATCHED, "validation_loss")
+    keep: bool = constrained(OneOf((True, False)), True)
 
     def start(self, epochs: int) -> tuple[Best, Best]:
         """Nothing seen yet: the best at all, and the best that counted."""
@@ -90,7 +90,7 @@ class EarlyStopping(Checked):
 class BestWeights(Checked):
     """Keeps the weights of the best epoch and never stops."""
 
-    watched: str = limited(_WATCHED, "validation_loss")
+    watched: str = constrained(_WATCHED, "validation_loss")
 
     def start(self, epochs: int) -> Best:
         """Nothing seen yet."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.constraints import POSITIVE, SHARE, Checked, Interval, OneOf, limited
+from chainrule.constraints import POSITIVE, SHARE, Checked, Interval, OneOf, constrained
 from chainrule.engines import Rows, Session
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.nn.step import Recipe
@@ -24,19 +24,19 @@ class RangeTest(Checked):
 
     It ends early when the smoothed loss is `give_up` times its best, or not finite. `smoothing` is the share of the old
     value kept in the smoothed loss. `rule` makes the suggestion: "tenth" takes a tenth of the rate with the lowest
-    smoothed loss, "valley" the middle of the longest decline. On twelve small problems (three optimisers) the rate of
+    smoothed loss, "valley" the middle of the longest decline. On twelve small problems (three optimizers) the rate of
     "tenth" was mostly within a factor of three of the best on a grid, that of "valley" often a hundred times too low,
     since from 1e-7 on most of a decline is flat.
 
     Reference  [smith2017]
     """
 
-    low: float = limited(POSITIVE, 1e-7)
-    high: float = limited(POSITIVE, 10.0)
-    steps: int = limited(Interval(10, math.inf, "[)", whole=True, why="Fewer draw no curve."), 100)
-    smoothing: float = limited(SHARE, 0.9)
-    give_up: float = limited(Interval(1, math.inf, "()", why="It multiplies the best loss."), 4.0)
-    rule: str = limited(OneOf(("tenth", "valley")), "tenth")
+    low: float = constrained(POSITIVE, 1e-7)
+    high: float = constrained(POSITIVE, 10.0)
+    steps: int = constrained(Interval(10, math.inf, "[)", whole=True, why="Fewer draw no curve."), 100)
+    smoothing: float = constrained(SHARE, 0.9)
+    give_up: float = constrained(Interval(1, math.inf, "()", why="It multiplies the best loss."), 4.0)
+    rule: str = constrained(OneOf(("tenth", "valley")), "tenth")
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def tenth(rates: Array, losses: Array) -> float:
 def valley(rates: Array, losses: Array) -> float:
     """The rate at half of the longest decline: steep enough to learn fast, far enough from where it breaks.
 
-    The longest decline is the longest run of positions, not necessarily neighbours, whose losses fall throughout. Half
+    The longest decline is the longest run of positions, not necessarily neighbors, whose losses fall throughout. Half
     means a third of its length and a sixth more. The first tenth and the last five points are left out where at least
     ten remain, since smoothing and divergence distort them.
 

@@ -11,11 +11,11 @@ from chainrule.arrays import Array
 from chainrule.engines import Rows, choose
 from chainrule.nn.schedules import Plateau
 from chainrule.nn.step import Recipe, State
-from chainrule.train.loop import Course
+from chainrule.train.problem import TrainConfig
 
 
 def steps(
-    recipe: Recipe, rows: Rows, course: Course, state: State, count: int, engine: str = "auto"
+    recipe: Recipe, rows: Rows, config: TrainConfig, state: State, count: int, engine: str = "auto"
 ) -> tuple[Array, State]:
     """Losses (count) of so many single steps from a state, each measured on its batch before the update; the state then.
 
@@ -25,10 +25,10 @@ def steps(
     Losses that are not finite are given as they are; the steps go on.
 
     >>> from chainrule import Dense, Net
-    >>> from chainrule.nn.losses import MeanSquared
-    >>> recipe = Recipe(Net(1, [Dense(1)]), MeanSquared())
+    >>> from chainrule.nn.losses import MeanSquaredError
+    >>> recipe = Recipe(Net(1, [Dense(1)]), MeanSquaredError())
     >>> rows = Rows.of(recipe, np.ones((4, 1)), np.ones((4, 1)))
-    >>> losses, after = steps(recipe, rows, Course(), recipe.start(), 3)
+    >>> losses, after = steps(recipe, rows, TrainConfig(), recipe.start(), 3)
     >>> losses.shape, after.step
     ((3,), 3)
     """
@@ -39,6 +39,6 @@ def steps(
     losses = np.empty(count)
     for i in range(count):
         epoch, position = divmod(first + i, per_epoch)
-        rate = course.rates(first + i, 1, per_epoch, Plateau())
+        rate = config.rates(first + i, 1, per_epoch, Plateau())
         losses[i] = session.run(epoch, position, rate).mean_loss
     return losses, session.state

@@ -14,7 +14,7 @@ from chainrule.bench.workloads import Workload
 from chainrule.errors import did_you_mean, must_be, raise_all
 
 
-class Skipped(Exception):  # noqa: N818  (no error: a peer that does not take part)
+class Skipped(Exception):
     """Why a peer does not take part in a workload."""
 
 

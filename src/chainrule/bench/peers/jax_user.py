@@ -47,7 +47,7 @@ def apply(jax: Any, workload: Workload, parameters: Any, statistics: Any, x: Any
     for i, (p, s) in enumerate(zip(parameters[:-1], statistics, strict=False)):
         z, after = x @ p["W"], s
         if workload.batch_norm:
-            z, after = _normalised(jax, z, p, s, key is not None)
+            z, after = _normalized(jax, z, p, s, key is not None)
         else:
             z = z + p["b"]
         new.append(after)
@@ -58,7 +58,7 @@ def apply(jax: Any, workload: Workload, parameters: Any, statistics: Any, x: Any
     return x @ parameters[-1]["W"] + parameters[-1]["b"], [*new, statistics[-1]]
 
 
-def _normalised(jax: Any, z: Any, p: Any, s: Any, training: bool) -> tuple[Any, Any]:
+def _normalized(jax: Any, z: Any, p: Any, s: Any, training: bool) -> tuple[Any, Any]:
     mean = z.mean(0) if training else s["mean"]
     variance = z.var(0) if training else s["variance"]
     normal = (z - mean) * jax.lax.rsqrt(variance + 1e-5) * p["gamma"] + p["b"]

@@ -38,7 +38,7 @@ class LectureNetwork:
         A = self.cache["A0"] = X
         for i in range(1, self.depth):
             Z = self.cache[f"Z{i}"] = self.p[f"W{i}"] @ A + self.p[f"b{i}"]
-            A = np.maximum(0, self.normalise(i, Z, training) if self.batch_norm else Z)
+            A = np.maximum(0, self.normalize(i, Z, training) if self.batch_norm else Z)
             if training:
                 self.cache[f"mask{i}"] = (np.random.rand(*A.shape) < self.keep).astype(float)  # noqa: NPY002
                 A = A * self.cache[f"mask{i}"] / self.keep
@@ -47,7 +47,7 @@ class LectureNetwork:
         A = self.cache["out"] = 1 / (1 + np.exp(-np.clip(Z, -500, 500)))
         return A
 
-    def normalise(self, i: int, Z: Array, training: bool) -> Array:
+    def normalize(self, i: int, Z: Array, training: bool) -> Array:
         """Batch norm of layer i."""
         mean, variance = self.running[i]
         if training:

@@ -11,7 +11,8 @@ from chainrule.bench.peers import Runner, Skipped
 from chainrule.bench.workloads import LEARNING_RATE, Workload
 from chainrule.engines import Rows, Session, available, choose
 from chainrule.errors import ChainruleError
-from chainrule.train.loop import Course, iterate
+from chainrule.train.loop import iterate
+from chainrule.train.problem import TrainConfig
 
 
 def prepare(workload: Workload, variant: str, threads: int) -> Runner:
@@ -36,8 +37,8 @@ def _training(workload: Workload, session: Session) -> Runner:
 
     def run(units: int) -> None:
         done = int(session.state.step) // workload.per_epoch
-        course = Course(done + units * workload.epochs, LEARNING_RATE)
-        deque(iterate(session, recipe, rows, course), maxlen=0)
+        config = TrainConfig(done + units * workload.epochs, LEARNING_RATE)
+        deque(iterate(session, recipe, rows, config), maxlen=0)
 
     return Runner(run)
 

@@ -17,14 +17,14 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.engines.plan.stages import FUNCTIONS, Norm, Slope, Stage, foreign, fuse
 from chainrule.nn.losses import LOSSES, Poisson, SoftmaxCrossEntropy
-from chainrule.nn.optimizers import OPTIMIZERS, Accumulated, Optimizer
+from chainrule.nn.optimizers import OPTIMIZERS, GradientAccumulation, Optimizer
 from chainrule.nn.penalties import ClipNorm, ClipValue
 from chainrule.nn.step import Recipe
 
 # Codes: the places in these lists, as the enumerations of native/plan.hpp number them.
-_LOSSES = ["BinaryCrossEntropy", "SoftmaxCrossEntropy", "MeanSquared", "MeanAbsolute", "Huber", "Poisson"]
-_LOSSES += ["Quantile", "SoftmaxHeads"]
-_OPTIMIZERS = ["GradientDescent", "Momentum", "ClassicalMomentum", "Nesterov", "RMSProp", "AdaGrad", "Adam", "AdamW"]
+_LOSSES = ["BinaryCrossEntropy", "SoftmaxCrossEntropy", "MeanSquaredError", "MeanAbsoluteError", "Huber", "Poisson"]
+_LOSSES += ["Quantile", "MultiSoftmaxCrossEntropy"]
+_OPTIMIZERS = ["SGD", "EmaMomentum", "SGDMomentum", "Nesterov", "RMSProp", "AdaGrad", "Adam", "AdamW"]
 
 
 class Op(IntEnum):
@@ -99,7 +99,7 @@ class Plan:
         return sum(line.flops for line in self.lines)
 
     def settings(self) -> tuple[list[int], list[float]]:
-        """Loss, optimiser, penalty, clipping, max-norm and average as the native engine reads them, lists last."""
+        """Loss, optimizer, penalty, clipping, max-norm and average as the native engine reads them, lists last."""
         recipe = self.recipe
         loss, clip, (optimizer, batches) = recipe.loss, recipe.clip, _inner(recipe.optimizer)
         kind, rule = _LOSSES.index(type(loss).__name__), _OPTIMIZERS.index(type(optimizer).__name__)
@@ -115,8 +115,8 @@ class Plan:
             recipe.penalty.l1,
             recipe.penalty.l2,
             getattr(clip, "limit", 1.0),
-            recipe.max_norm or 0.0,
-            -1.0 if recipe.average is None else recipe.average,
+            recipe.max_weight_norm or 0.0,
+            -1.0 if recipe.ema_decay is None else recipe.ema_decay,
             *getattr(loss, "levels", ()),
         ]
 
@@ -146,7 +146,7 @@ def _first(piece: Any, *names: str) -> float:
 
 def _inner(optimizer: Optimizer) -> tuple[Optimizer, int]:
     """The rule that updates, and the batches that it waits for; 0 where it is not an accumulated one."""
-    return (optimizer.optimizer, optimizer.steps) if isinstance(optimizer, Accumulated) else (optimizer, 0)
+    return (optimizer.optimizer, optimizer.steps) if isinstance(optimizer, GradientAccumulation) else (optimizer, 0)
 
 
 def _rule(optimizer: Optimizer) -> str:
@@ -165,7 +165,7 @@ def obstacles(recipe: Recipe) -> Iterator[str]:
         yield "It keeps every activation, so cache_every must be 1."
     yield from foreign(recipe.net)
     rule = _inner(recipe.optimizer)[0]
-    for name, piece, known in (("loss", recipe.loss, LOSSES), ("optimiser", rule, OPTIMIZERS)):
+    for name, piece, known in (("loss", recipe.loss, LOSSES), ("optimizer", rule, OPTIMIZERS)):
         if type(piece) not in known.values():
             yield f"The {name} is one of its own: {piece!r}."
     if recipe.clip is not None and not isinstance(recipe.clip, ClipNorm | ClipValue):
@@ -189,9 +189,9 @@ def _lines(plan: Plan) -> Iterator[Line]:
         vectors = 3 + 2 * len(recipe.optimizer.memory)
         text = f"clip by norm, {_rule(recipe.optimizer)}"
         yield Line(Op.UPDATE, 0, text, f"({recipe.net.size})", 12 * recipe.net.size, vectors * recipe.net.size * size)
-    if recipe.max_norm is not None:
+    if recipe.max_weight_norm is not None:
         yield from _constraint_lines(plan, size)
-    if recipe.average is not None:
+    if recipe.ema_decay is not None:
         text, P = "running mean of the weights", recipe.net.size
         yield Line(Op.AVERAGE, 0, text, f"({P})", 3 * P, 3 * P * size)
 

@@ -27,7 +27,7 @@ _RANK = {Dense: 0, BatchNorm: 1, LayerNorm: 1, Activation: 2, Dropout: 3}
 
 
 class Norm(IntEnum):
-    """The normalisation within a stage."""
+    """The normalization within a stage."""
 
     NONE = 0
     BATCH = 1
@@ -132,11 +132,11 @@ def _fused(layers: tuple[Layer, ...], start: int) -> int:
 def _stage(recipe: Recipe, positions: range) -> Stage:
     net = recipe.net
     offsets = {slot.name: slot.offset for layout in (net.parameters, net.buffers) for slot in layout.slots}
-    multipliers = np.ones(net.size) if recipe.multipliers is None else net.multipliers(recipe.groups)
+    multipliers = np.ones(net.size) if recipe.multipliers is None else net.multipliers(recipe.learning_rate_multipliers)
     found: dict[str, Any] = {}
     for i in positions:
         layer = net.layers[i]
-        letters = [*net.frames[i].parameters, *net.frames[i].buffers]
+        letters = [*net.layer_shapes[i].parameters, *net.layer_shapes[i].buffers]
         found.update({letter: offsets[f"{i}.{letter}"] for letter in letters})
         found.update(_settings(layer, i))
     rates = tuple(float(multipliers[found[x]]) if x in found else 1.0 for x in ("W", "b", "gamma", "beta"))

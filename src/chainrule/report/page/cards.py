@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chainrule.doctor.records import Finding, Trial
+from chainrule.doctor.vocabulary.records import Finding, Trial
 from chainrule.report.page.charts import Line, lines
 from chainrule.report.page.html import code, details, pairs
 from chainrule.report.page.markup import Html, joined, number, tag
 
 SIGNS = {"critical": "▲ critical", "warning": "◆ warning", "info": "● info"}
-"""Severities told by shape and word, not by colour alone."""
+"""Severities told by shape and word, not by color alone."""
 
 
 def cards(findings: Sequence[Finding]) -> Html:

@@ -24,7 +24,7 @@ _COUNTED = ("epoch", "layer", "step")
 """Axes whose values are whole numbers."""
 
 SERIES = 8
-"""Colours of the style sheet; further lines begin again, dashed."""
+"""Colors of the style sheet; further lines begin again, dashed."""
 
 
 Numbers: TypeAlias = Sequence[float] | Array
@@ -32,7 +32,7 @@ Numbers: TypeAlias = Sequence[float] | Array
 
 @dataclass(frozen=True)
 class Line:
-    """A named curve. `look` is the number of its colour; `dots` marks each point; `dashed` breaks the line."""
+    """A named curve. `look` is the number of its color; `dots` marks each point; `dashed` breaks the line."""
 
     name: str
     x: Numbers
@@ -296,7 +296,7 @@ def svg(title: str, description: str, drawn: Sequence[Html], width: float, heigh
 
 
 def legend(names: Sequence[tuple[str, int, bool]]) -> Html | None:
-    """The names of the colours; a dashed line shows as such."""
+    """The names of the colors; a dashed line shows as such."""
     if not names:
         return None
     entries = [tag("li", tag("span", class_=f"key s{look}" + " dashed" * dashed), name) for name, look, dashed in names]

@@ -32,7 +32,7 @@ def heat(
     unit: str = "",
     note: str = "",
 ) -> Html:
-    """Cells (rows × columns): the stronger the higher; with a `middle`, one colour above and one below it.
+    """Cells (rows × columns): the stronger the higher; with a `middle`, one color above and one below it.
 
     Logarithms are taken where `log`; cells without a value are hatched by a dot.
     """
@@ -40,7 +40,7 @@ def heat(
     with np.errstate(all="ignore"):
         shown = np.log10(values) if log else values
     shown = np.where(np.isfinite(shown), shown, np.nan)
-    centre = None if middle is None else (math.log10(middle) if log else middle)
+    center = None if middle is None else (math.log10(middle) if log else middle)
     low, high = _range(shown)
     left, tall = 104.0, 20.0 if len(rows) < 18 else 12.0
     wide = (WIDTH - left - 8) / max(len(columns), 1)
@@ -52,7 +52,7 @@ def heat(
         for j, column in enumerate(columns):
             box = {"x": left + wide * j, "y": 12 + tall * i, "width": wide + 0.3, "height": tall - 1.5}
             drawn.append(
-                _cell(box, shown[i, j], (low, high, centre), f"{name}, {x_name} {column}: {_said(values[i, j])}")
+                _cell(box, shown[i, j], (low, high, center), f"{name}, {x_name} {column}: {_said(values[i, j])}")
             )
     bottom = 12 + tall * len(rows)
     every = max(1, -(-len(columns) // 8))
@@ -70,25 +70,25 @@ def _range(values: Array) -> tuple[float, float]:
 
 
 def _cell(box: dict[str, float], value: float, span: tuple[float, float, float | None], words: str) -> Html:
-    low, high, centre = span
+    low, high, center = span
     if math.isnan(value):
         middle = {"cx": box["x"] + box["width"] / 2, "cy": box["y"] + box["height"] / 2}
         return tag("circle", tag("title", words), r=1.2, class_="none", **middle)
-    look = "cell" if centre is None or value >= centre else "cell below"
-    return tag("rect", tag("title", words), class_=look, fill_opacity=strength(value, low, high, centre), **box)
+    look = "cell" if center is None or value >= center else "cell below"
+    return tag("rect", tag("title", words), class_=look, fill_opacity=strength(value, low, high, center), **box)
 
 
-def strength(value: float, low: float, high: float, centre: float | None = None) -> float:
+def strength(value: float, low: float, high: float, center: float | None = None) -> float:
     """Opacity of a cell: from faint at the low end (or in the middle) to strong at the high end (or both ends).
 
-    >>> round(strength(1.0, 0.0, 1.0), 2), round(strength(0.0, -1.0, 1.0, centre=0.0), 2)
+    >>> round(strength(1.0, 0.0, 1.0), 2), round(strength(0.0, -1.0, 1.0, center=0.0), 2)
     (0.85, 0.06)
     """
-    if centre is None:
+    if center is None:
         share = (value - low) / (high - low) if high > low else 0.5
     else:
-        furthest = max(abs(high - centre), abs(low - centre))
-        share = abs(value - centre) / furthest if furthest > 0 else 0.0
+        furthest = max(abs(high - center), abs(low - center))
+        share = abs(value - center) / furthest if furthest > 0 else 0.0
     return 0.06 + (STRONGEST - 0.06) * min(max(share, 0.0), 1.0)
 
 
@@ -97,7 +97,7 @@ def _said(value: float) -> str:
 
 
 def _key(low: float, high: float, middle: float | None, unit: str) -> Html:
-    """What the colours mean, in a line."""
+    """What the colors mean, in a line."""
     if middle is None:
         ramp = tag("span", class_="ramp")
         return tag("p", f"{number(low)} ", ramp, f" {number(high)} {unit}", class_="key-line")
@@ -106,7 +106,7 @@ def _key(low: float, high: float, middle: float | None, unit: str) -> Html:
 
 
 def matrix(title: str, counts: Array, names: Sequence[object], *, note: str = "") -> Html:
-    """A confusion matrix: true classes down, predicted ones across, rows' shares as strength, errors in another colour."""
+    """A confusion matrix: true classes down, predicted ones across, rows' shares as strength, errors in another color."""
     k = len(names)
     labels = [str(name) for name in names]
     left, side = 92.0, (WIDTH - 98) / max(k, 1)

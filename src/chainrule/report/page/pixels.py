@@ -16,7 +16,7 @@ from chainrule.arrays import Array
 from chainrule.report.page.markup import Html, tag
 
 ABOVE, BELOW = (38, 120, 190), (209, 96, 61)
-"""Colours (red, green, blue) of numbers above and below 0; both stand out on white and on black."""
+"""Colors (red, green, blue) of numbers above and below 0; both stand out on white and on black."""
 
 
 def png(pixels: Array) -> bytes:
@@ -33,7 +33,7 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def signed(values: Array) -> Array:
-    """Pixels of numbers (height, width): one colour above 0, one below, the stronger the larger; 0 is clear."""
+    """Pixels of numbers (height, width): one color above 0, one below, the stronger the larger; 0 is clear."""
     values = np.nan_to_num(np.asarray(values, np.float64), posinf=0.0, neginf=0.0)
     largest = float(np.abs(values).max()) or 1.0
     pixels = np.empty((*values.shape, 4), np.uint8)
@@ -42,7 +42,7 @@ def signed(values: Array) -> Array:
     return pixels
 
 
-def grey(values: Array) -> Array:
+def gray(values: Array) -> Array:
     """Pixels of numbers (height, width) from black (lowest) to white (highest)."""
     values = np.nan_to_num(np.asarray(values, np.float64), posinf=0.0, neginf=0.0)
     low, high = float(values.min()), float(values.max())

@@ -16,7 +16,7 @@ from chainrule.report.page.charts import Line, bars, clipped, grid, lines, scatt
 from chainrule.report.page.fields import matrix
 from chainrule.report.page.html import Section, table
 from chainrule.report.page.markup import Html, number
-from chainrule.report.page.pixels import grey, images
+from chainrule.report.page.pixels import gray, images
 
 BINS = 10
 """Bins of confidence in a reliability diagram."""
@@ -126,8 +126,8 @@ def residuals(judged: Judged) -> Section | None:
             within=(0.0,),
         ),
     ]
-    centre, spread = number(float(left.mean())), number(float(left.std()))
-    words = f"On {len(y)} {judged.part} rows: mean {centre}, standard deviation {spread}."
+    center, spread = number(float(left.mean())), number(float(left.std()))
+    words = f"On {len(y)} {judged.part} rows: mean {center}, standard deviation {spread}."
     return Section("Residuals", grid(*drawn), words)
 
 
@@ -149,12 +149,12 @@ def worst(judged: Judged) -> Section | None:
     if not len(order):
         return None
     body = _pictures(judged, order) if judged.shape else _rows(judged, order, wrong)
-    lead = "Surely wrong rows are often wrongly labelled ones." if judged.classes is not None else "The largest errors."
+    lead = "Surely wrong rows are often wrongly labeled ones." if judged.classes is not None else "The largest errors."
     return Section("Worst examples", body, lead)
 
 
 def _pictures(judged: Judged, order: Array) -> Html:
-    pixels = [grey(judged.X[i].reshape(judged.shape)) for i in order]
+    pixels = [gray(judged.X[i].reshape(judged.shape)) for i in order]
     words = [f"row {i}: true {_true(judged, i)}, predicted {_said(judged, i)}" for i in order]
     return images(
         pixels, words, [f"{clipped(_true(judged, i), 10)}, said {clipped(_said(judged, i), 14)}" for i in order]

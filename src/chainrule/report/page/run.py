@@ -15,7 +15,7 @@ import numpy as np
 
 import chainrule
 from chainrule.arrays import Array
-from chainrule.doctor.records import Case, Finding, Report
+from chainrule.doctor.vocabulary.records import Finding, Report
 from chainrule.engines import Rows
 from chainrule.engines.reference import logits
 from chainrule.model import Model
@@ -27,8 +27,9 @@ from chainrule.report.page.html import Section, facts, page
 from chainrule.report.page.markup import Html, joined, tag
 from chainrule.report.page.pixels import picture_shape
 from chainrule.report.page.predictions import Judged
-from chainrule.report.page.predictions import sections as judgement
+from chainrule.report.page.predictions import sections as judgment
 from chainrule.train import Epoch
+from chainrule.train.problem import TrainingProblem
 
 _PACKAGES = ("numpy", "jax")
 _FOOT = f"Made by chainrule {chainrule.__version__}. This file is complete: it loads nothing and runs nothing."
@@ -63,13 +64,13 @@ def doctor_page(report: Report, title: str = "A training, examined", shown: Show
             _findings(report.findings),
             _remarks(report),
             parts.curves(epochs, report.findings, shown.best_epoch),
-            *(judgement(shown.judged) if shown.judged is not None else ()),
+            *(judgment(shown.judged) if shown.judged is not None else ()),
             parts.flow(readings),
             parts.moves(readings),
             parts.activations(readings),
             parts.resting(readings),
             None if shown.net is None or shown.w is None else parts.weights(shown.net, shown.w, shown.shape),
-            parts.settings(shown.settings or _asked(report.case), versions()),
+            parts.settings(shown.settings or _asked(report.problem), versions()),
         ],
         head,
         _FOOT,
@@ -82,7 +83,7 @@ def run_page(epochs: Sequence[Epoch], title: str, shown: Shown) -> str:
         title,
         [
             parts.curves(epochs, (), shown.best_epoch),
-            *(judgement(shown.judged) if shown.judged is not None else ()),
+            *(judgment(shown.judged) if shown.judged is not None else ()),
             None if shown.net is None or shown.w is None else parts.weights(shown.net, shown.w, shown.shape),
             parts.settings(shown.settings, versions()),
         ],
@@ -114,33 +115,33 @@ def _findings(findings: Sequence[Finding]) -> Section | None:
 
 def _remarks(report: Report) -> Section | None:
     """What could not be looked at, what was silenced, what was done for the examination."""
-    told = [*(f"Could not look: {reason}" for reason in report.unable)]
-    told += [f"Silenced: {symptom} ({reason})" for symptom, reason in report.silenced.items()]
+    told = [*(f"Could not look: {reason}" for reason in report.skipped)]
+    told += [f"Silenced: {symptom} ({reason})" for symptom, reason in report.suppressed.items()]
     told += list(report.notes)
     return Section("Remarks", tag("ul", *(tag("li", line) for line in told))) if told else None
 
 
 def _shown(report: Report) -> Shown:
     """What a case alone can show."""
-    case, trace = report.case, report.trace
-    net = case.recipe.net
+    problem, trace = report.problem, report.trace
+    net = problem.recipe.net
     about: dict[str, object] = {"network": f"{net.inputs} → {net.outputs}, {net.size} parameters"}
     if trace is None:
         return Shown(about)
-    about |= {"epochs": len(trace.epochs), "rows": len(case.rows)}
-    rows, part = (case.test, "test") if case.test is not None else (case.validation, "validation")
+    about |= {"epochs": len(trace.epochs), "rows": len(problem.rows)}
+    rows, part = (problem.test, "test") if problem.test is not None else (problem.validation, "validation")
     judged = judge_rows(
-        case, trace.final, rows if rows is not None else case.rows, part if rows is not None else "training"
+        problem, trace.final, rows if rows is not None else problem.rows, part if rows is not None else "training"
     )
-    return Shown(about, judged, {}, None, picture_shape(net.inputs), net, case.recipe.weights(trace.final))
+    return Shown(about, judged, {}, None, picture_shape(net.inputs), net, problem.recipe.weights(trace.final))
 
 
-def judge_rows(case: Case, state: State, rows: Rows, part: str) -> Judged | None:
+def judge_rows(problem: TrainingProblem, state: State, rows: Rows, part: str) -> Judged | None:
     """Rows of a case with what a state says of them; None where targets are neither classes nor amounts."""
-    recipe = case.recipe
+    recipe = problem.recipe
     with np.errstate(all="ignore"):
         A = np.asarray(recipe.loss.predict(np, logits(recipe.net, recipe.weights(state), state.buffers, rows.X)))
-    return _judged(recipe, A, rows, case.classes, part, case.feature_names)
+    return _judged(recipe, A, rows, problem.classes, part, problem.feature_names)
 
 
 def _judged(
@@ -175,22 +176,22 @@ def judge_model(model: Model, X: Array, y: Array, part: str, shape: tuple[int, i
     return None
 
 
-def _asked(case: Case) -> dict[str, object]:
+def _asked(problem: TrainingProblem) -> dict[str, object]:
     """The settings of a case, in the words of its parts."""
-    recipe, course = case.recipe, case.course
+    recipe, config = problem.recipe, problem.config
     named = {
         "network": ", ".join(map(str, recipe.net.layers)),
         "loss": recipe.loss,
         "optimizer": recipe.optimizer,
         "penalty": recipe.penalty,
         "clip": recipe.clip,
-        "learning rate": course.learning_rate,
-        "schedule": course.schedule,
-        "epochs": course.epochs,
+        "learning rate": config.learning_rate,
+        "schedule": config.schedule,
+        "epochs": config.epochs,
         "batch size": recipe.batch_size,
         "seed": recipe.seed,
         "dtype": recipe.dtype,
-        "engine": case.engine,
+        "engine": problem.engine,
     }
     return {name: value if value is None or isinstance(value, float) else str(value) for name, value in named.items()}
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.records import Finding, LayerReading, Reading
+from chainrule.doctor.vocabulary.records import Finding, LayerReading, Reading
 from chainrule.nn.layers import Dense
 from chainrule.nn.net import Net
 from chainrule.report.page.charts import Level, Line, Mark, band, framed, grid, lines
@@ -74,7 +74,7 @@ def flow(readings: Sequence[Reading]) -> Section | None:
         ),
     ]
     lead = (
-        "Each row is a layer, the first at the top. Rows that fade towards the top: gradients vanish on their way back."
+        "Each row is a layer, the first at the top. Rows that fade toward the top: gradients vanish on their way back."
     )
     return Section("Gradient flow", grid(*drawn), lead)
 
@@ -190,8 +190,8 @@ def weights(net: Net, w: Array, shape: tuple[int, int] | None) -> Section | None
     shown = [signed(W[:, j].reshape(shape)) for j in order]
     words = [f"weights into unit {j} of layer {first}" for j in order]
     tiles = images(shown, words, [f"unit {j}" for j in order])
-    words_of_colours = "blue adds to a unit of the first layer, orange takes away"
-    lead = f"What each looks for: {words_of_colours}. {len(shown)} of {W.shape[1]} units, the strongest first."
+    words_of_colors = "blue adds to a unit of the first layer, orange takes away"
+    lead = f"What each looks for: {words_of_colors}. {len(shown)} of {W.shape[1]} units, the strongest first."
     return Section("Weights as images", framed("", tiles, wide=True) if len(shown) else Html(""), lead)
 
 

@@ -15,11 +15,11 @@ from chainrule.nn.optimizers import Adam
 from chainrule.nn.schedules import OneCycle
 from chainrule.nn.step import Recipe
 from chainrule.studies import drawing
-from chainrule.studies.common import limited
+from chainrule.studies.common import constrained
 from chainrule.studies.papers.common import followed, images
 from chainrule.studies.statistics import estimate
 from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
-from chainrule.train import Course
+from chainrule.train import TrainConfig
 
 GOAL = 0.011
 """The test error to reach, a share."""
@@ -44,8 +44,8 @@ def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
     arms = {
         name: {
             "depth": options["depth"],
-            "epochs": limited(setting, 10, options["epochs"]),
-            "width": limited(setting, 256, 1024),
+            "epochs": constrained(setting, 10, options["epochs"]),
+            "width": constrained(setting, 256, 1024),
             **_ALIKE,
             "held_out": 1 / 6,
         }
@@ -68,7 +68,7 @@ def _run(cell: Cell) -> dict[str, Any]:
     net = network(split.inputs, split.classes, options["depth"], options["width"], options["dropout"])
     loss = SoftmaxCrossEntropy(label_smoothing=options["smoothing"])
     recipe = Recipe(net, loss, Adam(), batch_size=options["batch"], seed=cell.seed)
-    return followed(split, recipe, Course(options["epochs"], options["rate"], OneCycle()))
+    return followed(split, recipe, TrainConfig(options["epochs"], options["rate"], OneCycle()))
 
 
 def _conclude(results: Results) -> Conclusion:

@@ -20,7 +20,7 @@ from chainrule.engines import Rows, Session, choose
 from chainrule.nn.step import Recipe
 from chainrule.studies.common import Part, Split
 from chainrule.studies.study import Setting
-from chainrule.train import Course
+from chainrule.train import TrainConfig
 from chainrule.train.loop import iterate
 
 QUICK_ROWS = 6000
@@ -53,7 +53,7 @@ def images(setting: Setting, seed: int, held_out: float = 0.0) -> Split:
     return Split(train, validation, test, len(classes), dataset.image_shape)
 
 
-def followed(split: Split, recipe: Recipe, course: Course) -> dict[str, Any]:
+def followed(split: Split, recipe: Recipe, config: TrainConfig) -> dict[str, Any]:
     """Train on the training rows to the end of the course, with no choice made on the way.
 
     By epoch: training loss (as trained, with dropout), errors on validation rows (if any) and test rows, shares from 0 to
@@ -69,7 +69,7 @@ def followed(split: Split, recipe: Recipe, course: Course) -> dict[str, Any]:
     errors: dict[str, list[float]] = {of: [] for of in parts}
     began, spent, diverged = time.process_time(), 0.0, False
     with np.errstate(all="ignore"):
-        for epoch in iterate(session, recipe, rows, course):
+        for epoch in iterate(session, recipe, rows, config):
             spent += time.process_time() - began
             diverged = not epoch.finite
             losses.append(math.inf if diverged else epoch.train_loss)
@@ -99,7 +99,7 @@ def best_rate(split: Split, recipe: Recipe, rates: Sequence[float], n: int, epoc
     The loss is that of the last epoch; a rate that diverges is not taken.
     """
     short = replace(split, train=split.train.first(n), validation=split.validation.first(0), test=split.test.first(1))
-    ends = {rate: followed(short, recipe, Course(epochs, rate))["train_loss"][-1] for rate in rates}
+    ends = {rate: followed(short, recipe, TrainConfig(epochs, rate))["train_loss"][-1] for rate in rates}
     return min(ends, key=lambda rate: float(ends[rate]))
 
 

@@ -16,16 +16,16 @@ from chainrule.arrays import Array
 from chainrule.nn.initializers import Glorot, Initializer, spread
 from chainrule.nn.layers import Activation, Context, Dense
 from chainrule.nn.losses import SoftmaxCrossEntropy, mean_loss
-from chainrule.nn.net import Net, stack
-from chainrule.nn.optimizers import GradientDescent
+from chainrule.nn.net import Net, mlp
+from chainrule.nn.optimizers import SGD
 from chainrule.nn.step import Recipe
 from chainrule.random import Stream
 from chainrule.studies import drawing
-from chainrule.studies.common import Part, limited
+from chainrule.studies.common import Part, constrained
 from chainrule.studies.papers.common import best_rate, followed, images, ratio
 from chainrule.studies.statistics import estimate
 from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
-from chainrule.train import Course
+from chainrule.train import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ class Customary:
         return spread(stream, "uniform", float(1.0 / np.sqrt(3.0 * n_in)), n_in, n_out)  # (1)
 
 
-_RULES: Mapping[str, Initializer] = {"customary": Customary(), "normalised": Glorot("uniform")}
+_RULES: Mapping[str, Initializer] = {"customary": Customary(), "normalized": Glorot("uniform")}
 _DEPTH = 5
 _RATES = (0.01, 0.03, 0.1)
 
 
 def network(rule: Initializer, inputs: int, width: int, classes: int) -> Net:
     """Five hidden tanh layers, every weight by the rule."""
-    plain = stack(inputs, (width,) * _DEPTH, classes, activation="tanh").layers
+    plain = mlp(inputs, (width,) * _DEPTH, classes, activation="tanh").layers
     return Net(inputs, [Dense(layer.units, initializer=rule) if isinstance(layer, Dense) else layer for layer in plain])
 
 
@@ -89,16 +89,16 @@ def _singular(W: Array, A: Array) -> float:
 
 
 def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
-    size = {"width": limited(setting, 200, 1000), "batch": 10, "epochs": limited(setting, 2, 2)}
+    size = {"width": constrained(setting, 200, 1000), "batch": 10, "epochs": constrained(setting, 2, 2)}
     return {name: {"rule": name, **size} for name in _RULES}
 
 
 def _run(cell: Cell) -> dict[str, Any]:
     options, split = cell.options, images(cell.setting, cell.seed)
     net = network(_RULES[options["rule"]], split.inputs, options["width"], split.classes)
-    recipe = Recipe(net, SoftmaxCrossEntropy(), GradientDescent(), batch_size=options["batch"], seed=cell.seed)
-    rate = best_rate(split, recipe, _RATES, limited(cell.setting, 2000, 5000))
-    record = followed(split, recipe, Course(options["epochs"], rate))
+    recipe = Recipe(net, SoftmaxCrossEntropy(), SGD(), batch_size=options["batch"], seed=cell.seed)
+    rate = best_rate(split, recipe, _RATES, constrained(cell.setting, 2000, 5000))
+    record = followed(split, recipe, TrainConfig(options["epochs"], rate))
     return {**signals(net, split.train, cell.seed), "rate": rate, **record}
 
 
@@ -111,15 +111,15 @@ def _conclude(results: Results) -> Conclusion:
     back = {arm: 1.0 / _last_over_first(results, arm, "gradients") for arm in results.arms}
     errors = {arm: estimate(results.values(arm, "test_error")) for arm in results.arms}
     singular = {arm: float(results.values(arm, "singular").mean()) for arm in results.arms}
-    after = "lower" if errors["normalised"].mean < errors["customary"].mean else "not lower"
+    after = "lower" if errors["normalized"].mean < errors["customary"].mean else "not lower"
     sentence = (
-        f"From the first to the fifth hidden layer the activations keep {kept['normalised']:.2g} of their spread under the "
-        f"normalised rule and {kept['customary']:.2g} under the customary one; the gradients, on their way back, keep "
-        f"{back['normalised']:.2g} and {back['customary']:.2g}; a layer's Jacobian has singular values of "
-        f"{singular['normalised']:.2g} and {singular['customary']:.2g} in the mean. The test error is {after} with the "
-        f"normalised rule: {errors['normalised'].text(3, 100, '%')} against {errors['customary'].text(3, 100, '%')}."
+        f"From the first to the fifth hidden layer the activations keep {kept['normalized']:.2g} of their spread under the "
+        f"normalized rule and {kept['customary']:.2g} under the customary one; the gradients, on their way back, keep "
+        f"{back['normalized']:.2g} and {back['customary']:.2g}; a layer's Jacobian has singular values of "
+        f"{singular['normalized']:.2g} and {singular['customary']:.2g} in the mean. The test error is {after} with the "
+        f"normalized rule: {errors['normalized'].text(3, 100, '%')} against {errors['customary'].text(3, 100, '%')}."
     )
-    holds = kept["normalised"] > 2 * kept["customary"] and back["normalised"] > 2 * back["customary"]
+    holds = kept["normalized"] > 2 * kept["customary"] and back["normalized"] > 2 * back["customary"]
     header, table = results.table(rate=("rate", 1, ""), test_error=("test_error", 100, "%"))
     rows = tuple((*row, f"{kept[row[0]]:.3g}", f"{back[row[0]]:.3g}", f"{singular[row[0]]:.3g}") for row in table)
     return Conclusion(sentence, holds, (*header, "activations kept", "gradients kept", "mean singular value"), rows)
@@ -139,7 +139,7 @@ def _draw(results: Results) -> Mapping[str, Any]:
 STUDY = Study(
     name="glorot2010",
     title="Glorot and Bengio 2010: first weights of deep tanh networks",
-    claim="The normalised rule keeps the spread of activations and gradients from layer to layer; ±1/√n loses it.",
+    claim="The normalized rule keeps the spread of activations and gradients from layer to layer; ±1/√n loses it.",
     source="[glorot2010] figures 6 and 7, table 1",
     arms=_arms,
     run=_run,

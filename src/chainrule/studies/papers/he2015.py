@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 from chainrule.nn.losses import SoftmaxCrossEntropy
-from chainrule.nn.net import stack
-from chainrule.nn.optimizers import ClassicalMomentum
+from chainrule.nn.net import mlp
+from chainrule.nn.optimizers import SGDMomentum
 from chainrule.nn.step import Recipe
 from chainrule.studies import drawing
-from chainrule.studies.common import limited
+from chainrule.studies.common import constrained
 from chainrule.studies.papers.common import followed, images
 from chainrule.studies.statistics import estimate
 from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
-from chainrule.train import Course
+from chainrule.train import TrainConfig
 
 _DEPTHS = (22, 30)
 _RULES = ("He", "Xavier")
@@ -28,15 +28,15 @@ _RATES = (0.001, 0.01)
 
 
 def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
-    size = {"width": limited(setting, 64, 128), "epochs": limited(setting, 10, 10)}
+    size = {"width": constrained(setting, 64, 128), "epochs": constrained(setting, 10, 10)}
     return {f"{rule}, {d} layers": {"rule": rule.lower(), "depth": d, **size} for d in _DEPTHS for rule in _RULES}
 
 
 def _run(cell: Cell) -> dict[str, Any]:
     options, split = cell.options, images(cell.setting, cell.seed)
-    net = stack(split.inputs, (options["width"],) * options["depth"], split.classes, initializer=options["rule"])
-    recipe = Recipe(net, SoftmaxCrossEntropy(), ClassicalMomentum(0.9), batch_size=64, seed=cell.seed)
-    runs = {rate: followed(split, recipe, Course(options["epochs"], rate)) for rate in _RATES}
+    net = mlp(split.inputs, (options["width"],) * options["depth"], split.classes, initializer=options["rule"])
+    recipe = Recipe(net, SoftmaxCrossEntropy(), SGDMomentum(0.9), batch_size=64, seed=cell.seed)
+    runs = {rate: followed(split, recipe, TrainConfig(options["epochs"], rate)) for rate in _RATES}
     rate = min(runs, key=lambda rate: float(runs[rate]["train_loss"][-1]))
     return {"rate": rate, "classes": split.classes, **runs[rate]}
 

@@ -1,4 +1,4 @@
-"""Why: the first experiment of the paper on batch normalisation is a small sigmoid network on MNIST, with and without it.
+"""Why: the first experiment of the paper on batch normalization is a small sigmoid network on MNIST, with and without it.
 
 In: pixels. Out: test accuracy by step, with and without batch norm.
 """
@@ -13,27 +13,27 @@ import numpy as np
 from chainrule.nn.initializers import Normal
 from chainrule.nn.layers import Dense
 from chainrule.nn.losses import SoftmaxCrossEntropy
-from chainrule.nn.net import Net, stack
-from chainrule.nn.optimizers import GradientDescent
+from chainrule.nn.net import Net, mlp
+from chainrule.nn.optimizers import SGD
 from chainrule.nn.step import Recipe
 from chainrule.studies import drawing
-from chainrule.studies.common import limited
+from chainrule.studies.common import constrained
 from chainrule.studies.papers.common import followed, images
 from chainrule.studies.statistics import difference, estimate
 from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
-from chainrule.train import Course
+from chainrule.train import TrainConfig
 
 _SIGMA, _RATE, _BATCH = 0.1, 0.1, 60
 
 
 def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
-    size = {"steps": limited(setting, 5000, 50000), "rate": _RATE, "sigma": _SIGMA}
+    size = {"steps": constrained(setting, 5000, 50000), "rate": _RATE, "sigma": _SIGMA}
     return {"batch norm": {"norm": "batch", **size}, "without": {"norm": None, **size}}
 
 
 def network(inputs: int, classes: int, norm: str | None, sigma: float) -> Net:
     """Three hidden sigmoid layers of 100, first weights normal with standard deviation σ."""
-    layers = stack(inputs, (100, 100, 100), classes, activation="sigmoid", norm=norm).layers
+    layers = mlp(inputs, (100, 100, 100), classes, activation="sigmoid", norm=norm).layers
     rule = Normal(sigma)
     return Net(
         inputs,
@@ -44,9 +44,9 @@ def network(inputs: int, classes: int, norm: str | None, sigma: float) -> Net:
 def _run(cell: Cell) -> dict[str, Any]:
     options, split = cell.options, images(cell.setting, cell.seed)
     net = network(split.inputs, split.classes, options["norm"], options["sigma"])
-    recipe = Recipe(net, SoftmaxCrossEntropy(), GradientDescent(), batch_size=_BATCH, seed=cell.seed)
+    recipe = Recipe(net, SoftmaxCrossEntropy(), SGD(), batch_size=_BATCH, seed=cell.seed)
     epochs = max(1, round(options["steps"] / len(recipe.batches(len(split.train.y)))))
-    return followed(split, recipe, Course(epochs, options["rate"]))
+    return followed(split, recipe, TrainConfig(epochs, options["rate"]))
 
 
 def reached(results: Results, arm: str, accuracy: float) -> float:

@@ -1,4 +1,4 @@
-"""Why: Adam's paper compares optimisers by the training cost of one network with dropout, each at its own best rate.
+"""Why: Adam's paper compares optimizers by the training cost of one network with dropout, each at its own best rate.
 
 In: pixels. Out: training cost by epoch of Adam, AdaGrad, RMSProp and Nesterov's momentum.
 """
@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from chainrule.nn.losses import SoftmaxCrossEntropy
-from chainrule.nn.net import stack
+from chainrule.nn.net import mlp
 from chainrule.nn.optimizers import AdaGrad, Adam, Nesterov, Optimizer, RMSProp
 from chainrule.nn.step import Recipe
 from chainrule.studies import drawing
-from chainrule.studies.common import limited
+from chainrule.studies.common import constrained
 from chainrule.studies.papers.common import best_rate, followed, images
 from chainrule.studies.statistics import estimate
 from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
-from chainrule.train import Course
+from chainrule.train import TrainConfig
 
 _OPTIMIZERS: Mapping[str, tuple[Optimizer, tuple[float, ...]]] = {
     "AdaGrad": (AdaGrad(), (0.003, 0.01, 0.03)),
@@ -28,17 +28,17 @@ _OPTIMIZERS: Mapping[str, tuple[Optimizer, tuple[float, ...]]] = {
 
 
 def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
-    size = {"width": limited(setting, 200, 1000), "epochs": limited(setting, 5, 6)}
+    size = {"width": constrained(setting, 200, 1000), "epochs": constrained(setting, 5, 6)}
     return {name: {"optimizer": name, "rates": rates, **size} for name, (_, rates) in _OPTIMIZERS.items()}
 
 
 def _run(cell: Cell) -> dict[str, Any]:
     options, split = cell.options, images(cell.setting, cell.seed)
-    net = stack(split.inputs, (options["width"],) * 2, split.classes, dropout=0.5)
+    net = mlp(split.inputs, (options["width"],) * 2, split.classes, dropout=0.5)
     optimizer = _OPTIMIZERS[options["optimizer"]][0]
     recipe = Recipe(net, SoftmaxCrossEntropy(), optimizer, batch_size=128, seed=cell.seed)
-    rate = best_rate(split, recipe, options["rates"], limited(cell.setting, 6000, 20000), epochs=2)
-    return {"rate": rate, **followed(split, recipe, Course(options["epochs"], rate))}
+    rate = best_rate(split, recipe, options["rates"], constrained(cell.setting, 6000, 20000), epochs=2)
+    return {"rate": rate, **followed(split, recipe, TrainConfig(options["epochs"], rate))}
 
 
 def _last(results: Results, arm: str) -> float:

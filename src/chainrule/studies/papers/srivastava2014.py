@@ -10,26 +10,26 @@ from typing import Any
 
 from chainrule.nn.layers import Dropout
 from chainrule.nn.losses import SoftmaxCrossEntropy
-from chainrule.nn.net import Net, stack
-from chainrule.nn.optimizers import ClassicalMomentum
+from chainrule.nn.net import Net, mlp
+from chainrule.nn.optimizers import SGDMomentum
 from chainrule.nn.schedules import OneCycle
 from chainrule.nn.step import Recipe
 from chainrule.studies import drawing
-from chainrule.studies.common import limited
+from chainrule.studies.common import constrained
 from chainrule.studies.papers.common import followed, images
 from chainrule.studies.statistics import difference, estimate
 from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
-from chainrule.train import Course
+from chainrule.train import TrainConfig
 
 _ARMS: Mapping[str, Mapping[str, Any]] = {
-    "no dropout": {"dropout": False, "max_norm": None, "rate": 0.01},
-    "dropout": {"dropout": True, "max_norm": None, "rate": 0.02},
-    "dropout, max-norm": {"dropout": True, "max_norm": 2.0, "rate": 0.04},
+    "no dropout": {"dropout": False, "max_weight_norm": None, "rate": 0.01},
+    "dropout": {"dropout": True, "max_weight_norm": None, "rate": 0.02},
+    "dropout, max-norm": {"dropout": True, "max_weight_norm": 2.0, "rate": 0.04},
 }
 
 
 def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
-    size = {"width": limited(setting, 512, 1024), "epochs": limited(setting, 15, 16)}
+    size = {"width": constrained(setting, 512, 1024), "epochs": constrained(setting, 15, 16)}
     return {
         name: {**options, **size, "epochs": size["epochs"] // (1 if options["dropout"] else 2)}
         for name, options in _ARMS.items()
@@ -38,7 +38,7 @@ def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
 
 def network(inputs: int, classes: int, width: int, dropout: bool) -> Net:
     """Three hidden relu layers; with dropout a fifth of the inputs and half of the hidden units are dropped."""
-    layers = stack(inputs, (width,) * 3, classes, dropout=0.5 if dropout else 0.0).layers
+    layers = mlp(inputs, (width,) * 3, classes, dropout=0.5 if dropout else 0.0).layers
     return Net(inputs, [Dropout(0.2), *layers] if dropout else layers)
 
 
@@ -48,12 +48,12 @@ def _run(cell: Cell) -> dict[str, Any]:
     recipe = Recipe(
         net,
         SoftmaxCrossEntropy(),
-        ClassicalMomentum(0.95),
+        SGDMomentum(0.95),
         batch_size=128,
-        max_norm=options["max_norm"],
+        max_weight_norm=options["max_weight_norm"],
         seed=cell.seed,
     )
-    return followed(split, recipe, Course(options["epochs"], options["rate"], OneCycle()))
+    return followed(split, recipe, TrainConfig(options["epochs"], options["rate"], OneCycle()))
 
 
 def _conclude(results: Results) -> Conclusion:

@@ -1,0 +1,1 @@
+"""Look inside a training: readings of layers, single steps, snapshots."""

@@ -1,0 +1,219 @@
+"""Why: what happens inside a network while it learns is measured layer by layer, by the reference mathematics,
+on a few rows.
+
+In: a case, a state. Out: a `Reading`: outputs, silent and saturated units, gradients, steps; numbers only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array, Named
+from chainrule.doctor.trials.scoring import row_losses
+from chainrule.doctor.vocabulary.records import LayerReading, Reading
+from chainrule.doctor.vocabulary.thresholds import USUAL
+from chainrule.nn.activations import activation
+from chainrule.nn.layers import Activation, Context
+from chainrule.nn.losses import mean_loss
+from chainrule.nn.net import Net
+from chainrule.nn.optimizers import GradientAccumulation
+from chainrule.nn.step import Recipe, State
+from chainrule.random import Purpose, Stream
+from chainrule.train.problem import TrainingProblem
+
+_SLOPES = np.concatenate([-np.geomspace(1e-3, 4.0, 60)[::-1], np.geomspace(1e-3, 4.0, 60)])
+"""Where an activation's largest slope is looked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Walk:
+    """A pass forward and backward, with everything in sight: outputs, saved values and dL/dA behind each layer.
+
+    `gradients` is flat, in the order of the parameters; `broken` names the first tensor that is not finite.
+    """
+
+    outputs: tuple[Array, ...]
+    behind: tuple[Array, ...]
+    gradient: Array
+    loss: float
+    broken: str
+
+
+def walk(recipe: Recipe, state: State, X: Array, Y: Array, c: Array) -> Walk:
+    """The network's pass over rows in training mode, layer by layer, by the layers' own functions.
+
+    Shapes     X (n, d)   outputs (n, width) per layer   gradient (P)
+    """
+    net = recipe.net
+    stream = Stream.from_seed(recipe.seed).fold(Purpose.DROPOUT, state.step)
+    contexts = [Context(np, True, stream.fold(i)) for i in range(len(net.layers))]
+    p, b = by_layer(net, net.parameters.views(state.w)), by_layer(net, net.buffers.views(state.buffers))
+    A, outputs, saved = X, [], []
+    with np.errstate(all="ignore"):
+        for layer, ctx, letters, statistics in zip(net.layers, contexts, p, b, strict=True):
+            A, kept, _ = layer.forward(letters, statistics, A, ctx)
+            outputs.append(A)
+            saved.append(kept)
+        loss, dA = mean_loss(recipe.loss, np, A, Y, c)
+        behind, grads = [], {}
+        for i in reversed(range(len(net.layers))):
+            behind.append(dA)
+            dA, g = net.layers[i].backward(p[i], saved[i], dA, contexts[i])
+            grads.update({f"{i}.{letter}": array for letter, array in g.items()})
+        gradient = net.parameters.pack(np, grads, state.w)
+    behind.reverse()
+    return Walk(
+        tuple(outputs), tuple(behind), gradient, float(loss), _broken(net, state, outputs, loss, behind, gradient)
+    )
+
+
+def by_layer(net: Net, named: Named) -> list[dict[str, Array]]:
+    """One dictionary of letters for each layer, from names like "0.W"."""
+    layers: list[dict[str, Array]] = [{} for _ in net.layers]
+    for name, array in named.items():
+        i, letter = name.split(".")
+        layers[int(i)][letter] = array
+    return layers
+
+
+def _broken(net: Net, state: State, outputs: list[Array], loss: Any, behind: list[Array], gradient: Array) -> str:
+    """The first tensor that is not finite: weights, outputs in order, the loss, gradients from the last layer back."""
+    for name, array in net.parameters.views(state.w).items():
+        if not np.isfinite(array).all():
+            return f"parameter {name}"
+    for i, A in enumerate(outputs):
+        if not np.isfinite(A).all():
+            return f"output of layer {i} ({kind_of(net.layers[i])})"
+    if not np.isfinite(loss):
+        return "the loss"
+    for i in reversed(range(len(behind))):
+        if not np.isfinite(behind[i]).all():
+            return f"gradient behind layer {i} ({kind_of(net.layers[i])})"
+    named = net.parameters.views(gradient)
+    return next((f"gradient of {name}" for name, g in named.items() if not np.isfinite(g).all()), "")
+
+
+def kind_of(layer: Any) -> str:
+    """A layer's name; an activation's is its function's.
+
+    >>> kind_of(Activation("relu"))
+    'relu'
+    """
+    if type(layer) is Activation:
+        return layer.function if isinstance(layer.function, str) else type(layer.function).__name__
+    return type(layer).__name__
+
+
+@dataclass
+class Probe:
+    """Looks at one training at several moments; remembers the first reading and the largest slopes, nothing else."""
+
+    problem: TrainingProblem
+    rows: int = USUAL.probed_rows
+    first: dict[int, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n = len(self.problem.rows)
+        take = np.linspace(0, n - 1, min(n, self.rows)).astype(np.int64)
+        self.X, self.Y, self.c = (
+            part[take] for part in (self.problem.rows.X, self.problem.rows.Y, self.problem.rows.c)
+        )
+        self.c = self.c if self.c.any() else np.ones_like(self.c)
+        self._slopes = {i: largest_slope(f) for i, f in enumerate(self.problem.recipe.net.layers)}
+
+    def read(self, state: State, epoch: int, rate: float) -> Reading:
+        """A reading of a state, as if the next step came at this learning rate."""
+        recipe, net = self.problem.recipe, self.problem.recipe.net
+        seen = walk(recipe, state, self.X, self.Y, self.c)
+        with np.errstate(all="ignore"):
+            Z = net(recipe.weights(state), state.buffers, self.X)
+            g, penalty = seen.gradient, recipe.penalty.gradient(np, state.w, recipe.decay)
+            moved = self._step(state, g + penalty, rate)
+            layers = tuple(self._layer(i, state, seen, moved) for i in range(len(net.layers)))
+            return Reading(
+                epoch,
+                int(state.step),
+                float(np.average(row_losses(recipe, Z, self.Y), weights=self.c)),
+                seen.loss,
+                layers,
+                float(np.linalg.norm(penalty) / max(float(np.linalg.norm(g)), 1e-30)),
+                seen.broken,
+            )
+
+    def _step(self, state: State, g: Array, rate: float) -> Array:
+        """What one update with this gradient would add to the weights (P); of a rule that accumulates, the inner one's."""
+        recipe = self.problem.recipe
+        if recipe.clip is not None:
+            g = recipe.clip.apply(np, g, np.sqrt((g * g).sum()))
+        lr = np.asarray(rate, state.w.dtype)
+        lr = lr if recipe.multipliers is None else lr * recipe.multipliers
+        rule, steps = recipe.optimizer, 1
+        if isinstance(rule, GradientAccumulation):
+            steps, rule = rule.steps, rule.optimizer
+        t = np.ceil(np.asarray((state.step + 1) / steps, dtype=state.w.dtype))
+        own = {letter: state.memory[letter] for letter in rule.memory}
+        w, _ = rule.update(np, state.w, g.astype(state.w.dtype), own, t, lr, recipe.decay)
+        if recipe.max_weight_norm is not None:
+            w = recipe.net.bounded(np, w, recipe.max_weight_norm, recipe.frozen)
+        return np.asarray(w) - state.w
+
+    def _layer(self, i: int, state: State, seen: Walk, moved: Array) -> LayerReading:
+        A, net = seen.outputs[i], self.problem.recipe.net
+        rms = _rms(A)
+        start = self.first.setdefault(i, rms)
+        reading = LayerReading(
+            i,
+            kind_of(net.layers[i]),
+            float(A.mean()),
+            rms,
+            float(np.abs(A).max()),
+            (A == 0).all(axis=0) if self._rests(i) else None,
+            self._freedom(i, seen),
+            _rms(seen.behind[i]) * len(A),
+            drift=rms / start if start > 0 else None,
+        )
+        own = [slot for slot in net.parameters.slots if slot.name.startswith(f"{i}.")]
+        if not own:
+            return reading
+        part = slice(own[0].offset, own[-1].offset + own[-1].size)
+        size = float(np.linalg.norm(state.w[part]))
+        step = float(np.linalg.norm(moved[part]))
+        ratio = step / size if size > 0 else (np.inf if step > 0 else 0.0)
+        grown = float(np.linalg.norm(seen.gradient[part]))
+        return replace(reading, weight_norm=size, gradient_norm=grown, update_ratio=ratio)
+
+    def _rests(self, i: int) -> bool:
+        """Whether the layer is an activation that can hand on exact zeros for a whole range of inputs."""
+        layer = self.problem.recipe.net.layers[i]
+        if not isinstance(layer, Activation):
+            return False
+        return bool((np.asarray(activation(layer.function).value(np, np.array([-3.0, -1.0, -0.5]))) == 0).all())
+
+    def _freedom(self, i: int, seen: Walk) -> Array | None:
+        """Mean slope of each unit over the largest slope (k), for functions that flatten on both sides."""
+        largest, layer = self._slopes[i], self.problem.recipe.net.layers[i]
+        if largest is None or not isinstance(layer, Activation):
+            return None
+        Z = seen.outputs[i - 1] if i else self.X
+        function = activation(layer.function)
+        slope = np.broadcast_to(function.slope(np, Z, function.value(np, Z)), Z.shape)
+        return np.asarray(slope).mean(axis=0) / largest
+
+
+def largest_slope(layer: Any) -> float | None:
+    """Of an activation that flattens on both sides; None for any other layer."""
+    if type(layer) is not Activation:
+        return None
+    function = activation(layer.function)
+    ends = np.array([-30.0, 30.0])
+    with np.errstate(all="ignore"):
+        flat = np.abs(np.broadcast_to(function.slope(np, ends, function.value(np, ends)), 2)).max() < 1e-3
+        slopes = np.broadcast_to(function.slope(np, _SLOPES, function.value(np, _SLOPES)), _SLOPES.shape)
+    return float(np.abs(slopes).max()) if flat else None
+
+
+def _rms(A: Array) -> float:
+    return float(np.sqrt((A.astype(np.float64) ** 2).mean())) if A.size else 0.0

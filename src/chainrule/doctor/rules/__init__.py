@@ -1,0 +1,1 @@
+"""Suspect causes from the configuration, the data, checks before training, and the training itself."""

@@ -1,0 +1,227 @@
+"""Why: some settings cannot work whatever the data; a bound shows it without a step.
+
+In: optimizer, learning rate, schedule, clipping, groups of the recipe and the course. Out: findings.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.doctor.rules.finding import make_finding, percent, places, repair, some
+from chainrule.doctor.vocabulary.records import Finding, Trace
+from chainrule.nn.layers import Context
+from chainrule.nn.losses import mean_loss
+from chainrule.nn.optimizers import AdaGrad, Adam, AdamW, RMSProp
+from chainrule.nn.penalties import ClipNorm, ClipValue
+from chainrule.nn.schedules import ConstantSchedule, plateau_rule
+from chainrule.random import Purpose, Stream
+from chainrule.train.problem import TrainingProblem
+
+_SCALED = (Adam, AdamW, RMSProp, AdaGrad)
+"""Optimizers whose step is about the learning rate per entry, whatever the gradient's size."""
+
+
+def rate_too_high(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """A learning rate beyond what any network of usual scale bears: 0.1 for Adam and its kin, 10 for plain descent.
+
+    Momentum multiplies: what counts is α / (1 - μ) for the sums of gradients that classical momentum and Nesterov take.
+    """
+    rate, limit = _effective(problem), 0.1 if isinstance(problem.recipe.optimizer, _SCALED) else 10.0
+    if rate < limit or (rate == limit and not isinstance(problem.recipe.optimizer, _SCALED)):
+        return None
+    return make_finding(
+        "learning-rate-too-high",
+        "warning",
+        f"The learning rate {problem.config.learning_rate:g} is very high for {_name(problem)}",
+        meaning="Steps of this size jump over every valley of the loss.",
+        measured=f"{rate:.3g} in effect",
+        usual="1e-4 to 1e-2 for Adam, 1e-3 to 1 for plain gradient descent",
+        fix=repair("Lower it.", f"learning_rate={problem.config.learning_rate / 10:g}", "--lr find", change="rate/10"),
+        learning_rate=problem.config.learning_rate,
+        effective=rate,
+    )
+
+
+def rate_too_low(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """A learning rate below 1e-4 that, all steps together, cannot move a weight by a twentieth of its usual size.
+
+    For Adam and its kin one step moves an entry by about α (by α (1 - β₁) / √(1 - β₂) where gradients are rare), so T steps
+    move it by about Σ αₜ at most; that is held against the root mean square of the first weights. Plain descent below
+    1e-7 is named too.
+
+    Reference  [kingma2015] 2.1
+    """
+    rate, factors = problem.config.learning_rate, _factors(problem)
+    reach = rate * float(factors.mean()) * problem.steps
+    if isinstance(problem.recipe.optimizer, _SCALED):
+        size = _rms_weight(problem)
+        low = rate < 1e-4 and size > 0 and reach < 0.05 * size
+    else:
+        size, low = math.nan, _effective(problem) < 1e-7
+    if not low:
+        return None
+    measured = f"{problem.steps} steps move a weight by about {reach:.2g}; weights are of size {size:.2g}"
+    return make_finding(
+        "learning-rate-too-low",
+        "warning",
+        f"The learning rate {rate:g} is too low to get anywhere",
+        meaning="All steps of the run together hardly move a weight.",
+        measured=measured if size == size else f"{rate:g} with {_name(problem)}",
+        usual="1e-4 to 1e-2 for Adam, 1e-3 to 1 for plain gradient descent",
+        fix=repair("Raise it.", "learning_rate=1e-3", "--lr find", change="rate*100"),
+        learning_rate=rate,
+        reach=reach,
+        weight=size,
+    )
+
+
+def optimizer_settings(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """Settings of the optimizer far from any use that is known.
+
+    ε above 1e-3 turns Adam into slow plain descent; a first moment that forgets more slowly than the second
+    (β₁ ≥ √β₂) need not converge; a memory 1 / (1 - β) longer than a third of the run never fills.
+    """
+    optimizer, steps = problem.recipe.optimizer, problem.steps
+    epsilon = getattr(optimizer, "epsilon", 0.0)
+    beta, beta2 = _momentum(optimizer), getattr(optimizer, "beta2", None)
+    if epsilon > 1e-3:
+        said, usual, code = f"epsilon {epsilon:g}", "1e-8", f"{_name(problem)}(epsilon=1e-8)"
+        meaning = "A large ε in the divisor swallows the scaling of each entry, and steps become tiny."
+    elif beta2 is not None and beta >= math.sqrt(beta2):
+        said, usual, code = f"beta1 {beta:g}, beta2 {beta2:g}", "0.9 and 0.999", f"{_name(problem)}()"
+        meaning = "The mean of gradients remembers longer than the mean of squares, so steps can grow without bound."
+    elif beta > 0.95 and 1.0 / (1.0 - beta) > steps / 3:
+        said, usual, code = (
+            f"momentum {beta:g}, a memory of {1 / (1 - beta):.0f} steps in {steps}",
+            "0.9",
+            f"{_name(problem)}()",
+        )
+        meaning = "The mean of gradients remembers more steps than the run has."
+    else:
+        return None
+    return make_finding(
+        "optimizer-settings",
+        "warning",
+        f"{_name(problem)} runs with unusual settings ({said})",
+        meaning=meaning,
+        measured=said,
+        usual=usual,
+        fix=repair("Go back to the usual settings.", f"optimizer={code}", "--optimizer adam", change="usual-settings"),
+        epsilon=epsilon,
+        momentum=beta,
+    )
+
+
+def clipping_too_tight(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """A clipping limit below a hundredth of the first gradient, for optimizers that follow the gradient's length.
+
+    Adam and its kin divide by that length again; for them only a limit below 1e-6 of it is named, where ε starts to count.
+    """
+    clip = problem.recipe.clip
+    if not isinstance(clip, ClipNorm | ClipValue):
+        return None
+    g = _gradient(problem)
+    size = float(np.linalg.norm(g)) if isinstance(clip, ClipNorm) else float(np.abs(g).max(initial=0.0))
+    share = 1e-6 if isinstance(problem.recipe.optimizer, _SCALED) else 1e-2
+    if not size or not math.isfinite(size) or clip.limit >= share * size:
+        return None
+    return make_finding(
+        "clipping-too-tight",
+        "warning",
+        "Clipping cuts the gradient to almost nothing",
+        meaning="Steps are a small share of what the loss asks for, as if the learning rate were that much lower.",
+        measured=f"limit {clip.limit:g}, gradient at the start {size:.3g}",
+        usual="a limit at the 90th percentile of the gradient norms",
+        fix=repair("Raise the limit, or leave clipping out.", f"clip=ClipNorm({size:.2g})", change="no-clip"),
+        limit=clip.limit,
+        gradient=size,
+    )
+
+
+def frozen_layer(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """Weight matrices whose learning-rate multiplier is 0 (or below 1e-3) although they start from random numbers.
+
+    With a start that was given, freezing is a way to fine-tune: information only.
+    """
+    multipliers = problem.recipe.multipliers
+    if multipliers is None:
+        return None
+    still = {s.name: float(multipliers[s.offset]) for s in problem.recipe.net.parameters.slots if s.name.endswith(".W")}
+    frozen = sorted(int(name.split(".")[0]) for name, value in still.items() if value < 1e-3)
+    if not frozen:
+        return None
+    everything = len(frozen) == len(still) and not float(multipliers.max())
+    return make_finding(
+        "frozen-layer",
+        "info" if problem.start is not None else "critical" if everything else "warning",
+        "Nothing is trained" if everything else f"Weights are frozen at random numbers ({places(frozen)})",
+        meaning="A multiplier of 0 keeps a layer at its first, random weights.",
+        measured=f"multiplier {min(still.values()):g} for {len(frozen)} of {len(still)} weight matrices",
+        usual="1, unless the layer was trained before",
+        fix=repair("Train it too.", "groups=None", change="unfreeze"),
+        layer=frozen[0],
+        frozen=len(frozen),
+    )
+
+
+def schedule_too_early(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """A schedule that stays below a thousandth of the base rate for more than half of the run."""
+    if isinstance(problem.config.schedule, ConstantSchedule) or plateau_rule(problem.config.schedule) is not None:
+        return None
+    factors = _factors(problem)
+    over = np.flatnonzero(factors >= 1e-3)
+    share = 0.0 if not over.size else (over[-1] + 1) / len(factors)
+    if share >= 0.5:
+        return None
+    epoch = share * problem.config.epochs
+    return make_finding(
+        "schedule-too-early",
+        "warning",
+        f"The learning rate is down to nothing after epoch {epoch:.0f} of {problem.config.epochs}",
+        meaning="The rest of the run changes no weight worth mentioning.",
+        measured=f"below 1/1000 of the base rate for {percent(1 - share)} of the run",
+        usual="a schedule that ends with the run",
+        fix=repair("Stretch the schedule.", "schedule=Cosine()", "--schedule cosine", change="constant-schedule"),
+        epoch=epoch,
+        share=share,
+    )
+
+
+def _name(problem: TrainingProblem) -> str:
+    return type(problem.recipe.optimizer).__name__
+
+
+def _factors(problem: TrainingProblem) -> Array:
+    """The schedule's factor at 400 moments of the run."""
+    E = problem.config.epochs
+    return np.array([problem.config.schedule.factor(e, E) for e in (np.arange(400) + 0.5) * E / 400])
+
+
+def _momentum(optimizer: object) -> float:
+    return next((float(getattr(optimizer, name)) for name in ("beta1", "beta", "mu") if hasattr(optimizer, name)), 0.0)
+
+
+def _effective(problem: TrainingProblem) -> float:
+    """The rate as plain gradient descent would need it for the same path."""
+    return problem.config.learning_rate / (1.0 - float(getattr(problem.recipe.optimizer, "mu", 0.0)))
+
+
+def _rms_weight(problem: TrainingProblem) -> float:
+    w = (problem.start or problem.recipe.start()).w
+    chosen = w[np.asarray(problem.recipe.net.decay) > 0]
+    return float(np.sqrt((chosen.astype(np.float64) ** 2).mean())) if chosen.size else 0.0
+
+
+def _gradient(problem: TrainingProblem) -> Array:
+    """The first gradient on at most 256 rows, in training, with penalties."""
+    recipe, take = problem.recipe, some(problem.rows.X, 256)
+    state = problem.start or recipe.start()
+    ctx = Context(np, True, Stream.from_seed(recipe.seed).fold(Purpose.DROPOUT, 0))
+    with np.errstate(all="ignore"):
+        Z, tape, _ = recipe.net.forward(state.w, state.buffers, problem.rows.X[take], ctx)
+        dZ = mean_loss(recipe.loss, np, Z, problem.rows.Y[take], problem.rows.c[take])[1]
+        g = recipe.net.backward(state.w, tape, dZ, ctx)[1]
+        return g + recipe.penalty.gradient(np, state.w, recipe.decay)

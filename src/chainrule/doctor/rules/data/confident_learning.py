@@ -1,0 +1,95 @@
+"""Why: a wrong label looks like any other; a model that never saw the row, and is sure of another class, gives it away.
+
+In: probabilities (n, K) for rows that were left out, and the labels. Out: rows whose label is in doubt, and whether doubts
+are spread as label errors are, not as classes that overlap.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from chainrule.arrays import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Doubts:
+    """What out-of-fold probabilities say of the labels.
+
+    `rows` are in doubt, the surest first. `error` is the share of rows predicted otherwise, `sure_error` that among
+    the surest quarter. `label` is the predicted class whose sure rows disagree most, `label_error` their share.
+    """
+
+    rows: Array
+    error: float
+    sure_error: float
+    label: int
+    label_error: float
+    noisy: bool
+
+
+def in_doubt(P: Array, labels: Array) -> Array:
+    """Rows whose probability of another class reaches what rows of that class have on average, the surest first.
+
+    Forward    (1) tₖ = mean of Pₖ over rows labeled k    (2) j(i) = argmax Pᵢₖ over k with Pᵢₖ >= tₖ
+               (3) in doubt: j(i) is not the label
+    Reference  [northcutt2021]
+    """
+    K = P.shape[1]
+    counts = np.bincount(labels, minlength=K)
+    own = np.bincount(labels, weights=P[np.arange(len(P)), labels], minlength=K)
+    t = np.where(counts > 0, own / np.maximum(counts, 1), np.inf)  # (1)
+    reached = np.where(t <= P, P, 0.0)
+    j = reached.argmax(axis=1)  # (2)
+    rows = np.flatnonzero((reached.max(axis=1) > 0) & (j != labels))  # (3)
+    return rows[np.argsort(P[rows, labels[rows]] - P[rows, j[rows]])]
+
+
+def doubts(P: Array, labels: Array) -> Doubts:
+    """Whether labels are wrong at random, judged among the predictions that are surest.
+
+    Where classes overlap, disagreement is rare among the surest quarter of each predicted class; wrong labels are as
+    common there as elsewhere. Noise is named when that quarter disagrees in at least 3 % and in a certain part of the
+    share among all rows: half of a share of up to 15 %, 0.7 of one of up to 60 % of what saying the most common
+    class would give. Or, where at most 15 % of all rows disagree, when one predicted class does in 6 % and half of its
+    share. Always with four rows or more, and a chance below 1e-4 if one label in a hundred were wrong.
+    """
+    wrong, quarter = P.argmax(axis=1) != labels, _surest(P)
+    K = P.shape[1]
+    predicted = P.argmax(axis=1)
+    error, sure = float(wrong.mean()), float(wrong[quarter].mean())
+    blind = 1.0 - float(np.bincount(labels).max()) / len(labels)
+    part = 0.5 if error <= 0.15 else 0.7 if error <= 0.6 * blind else math.inf
+    everywhere = sure >= max(0.03, part * error) and _unlikely(int(wrong[quarter].sum()), int(quarter.sum()), 1)
+    classes = [
+        (float(wrong[quarter & (predicted == k)].mean()), k) for k in range(K) if (quarter & (predicted == k)).any()
+    ]
+    share, label = max(classes)
+    mine = predicted == label
+    bad, count = int(wrong[quarter & mine].sum()), int((quarter & mine).sum())
+    here = error <= 0.15 and share >= max(0.06, 0.5 * float(wrong[mine].mean())) and _unlikely(bad, count, K)
+    return Doubts(in_doubt(P, labels), error, sure, label, share, everywhere or here)
+
+
+def _surest(P: Array) -> Array:
+    """Which rows are among the surest quarter of those predicted to be of their class."""
+    sure, predicted = P.max(axis=1), P.argmax(axis=1)
+    chosen = np.zeros(len(P), bool)
+    for k in range(P.shape[1]):
+        rows = np.flatnonzero(predicted == k)
+        chosen[rows[np.argsort(-sure[rows], kind="stable")[: math.ceil(len(rows) / 4)]]] = True
+    return chosen
+
+
+def _unlikely(bad: int, count: int, tries: int) -> bool:
+    """Whether so many wrong labels are unlikely at one in a hundred: the binomial tail, times the tries, below 1e-4."""
+    if bad < 4:
+        return False
+    logs = [
+        math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1) + k * math.log(0.01)
+        + (count - k) * math.log(0.99)
+        for k in range(bad, count + 1)
+    ]  # fmt: skip
+    return tries * sum(map(math.exp, logs)) < 1e-4

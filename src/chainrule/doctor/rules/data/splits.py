@@ -1,0 +1,170 @@
+"""Why: a score counts only on rows that the training never saw, directly or through a scaling.
+
+In: training, validation and test rows. Out: findings about rows in two parts and statistics taken over both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from itertools import combinations
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.doctor.rules.finding import make_finding, percent, repair
+from chainrule.doctor.vocabulary.records import Finding, NotApplicable, Trace
+from chainrule.random import Stream
+from chainrule.train.problem import TrainingProblem
+
+_ENTRIES = 20_000_000
+"""Entries hashed at most; of larger data a share of the rows is looked at."""
+
+
+def duplicate_rows_across_split(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """Held-out rows that stand, rounded to a hundred-thousandth of a column's spread, among the training rows too.
+
+    Where rows of few different values repeat by chance, training rows repeat one another as well: a held-out share
+    below three times their share is not named. Fewer than two rows, or less than 1 %, are information only.
+    """
+    found_in = [
+        (name, rows) for name, rows in (("validation", problem.validation), ("test", problem.test)) if rows is not None
+    ]
+    if not found_in:
+        raise NotApplicable("there are no held-out rows")
+    scale = _scale(problem.rows.X)
+    own = row_hashes(problem.rows.X, scale)
+    _, counts = np.unique(own, return_counts=True)
+    chance = 1.0 - float((counts == 1).sum()) / len(own)
+    for name, rows in found_in:
+        held = row_hashes(rows.X, scale)
+        twice = np.isin(held, own)
+        share = float(twice.mean())
+        if share > 3.0 * chance:
+            few = twice.sum() < 2 or share < 0.01
+            return make_finding(
+                "duplicate-rows-across-split",
+                "info" if few else "critical" if share > 0.1 else "warning",
+                f"{percent(share)} of the {name} rows are training rows"
+                if share >= 0.01
+                else f"A {name} row is a training row",
+                meaning="Scores on rows that were trained on say nothing about new rows.",
+                measured=f"{int(twice.sum())} of {len(held)} rows, first row {int(np.argmax(twice))}; "
+                f"{percent(chance)} of the training rows repeat one another",
+                usual="none",
+                fix=repair(
+                    "Drop repeated rows before splitting.", "X, first = np.unique(X, axis=0, return_index=True)"
+                ),
+                share=share,
+                rows=int(twice.sum()),
+                by_chance=chance,
+            )
+    return None
+
+
+def statistics_leakage(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """Inputs scaled with statistics that held-out rows had a part in.
+
+    All rows together (training with validation, test, or both) have mean 0 and deviation 1 to the digits of the
+    numbers, or lie in [0, 1] and reach both ends, while the training rows alone do not.
+    """
+    others = [Moments.of(rows.X) for rows in (problem.validation, problem.test) if rows is not None]
+    if not others:
+        raise NotApplicable("there are no held-out rows")
+    training = Moments.of(problem.rows.X)
+    unions = [
+        reduce(Moments.join, chosen, training) for k in range(len(others)) for chosen in combinations(others, k + 1)
+    ]
+    for together in unions:
+        for kind, measure in (("standardized", _off_standard), ("scaled to [0, 1]", _off_unit)):
+            own, joint = measure(training), measure(together)
+            if joint < 2e-5 and own > max(1e-3, 50 * joint):
+                return _leak(kind, joint, own)
+    return None
+
+
+def _leak(kind: str, joint: float, own: float) -> Finding:
+    return make_finding(
+        "statistics-leakage",
+        "warning",
+        "Held-out rows had a part in the scaling",
+        meaning="The scaling has seen rows that stand for the unknown, so their score is a little too good.",
+        measured=f"all rows together are {kind} to {joint:.0e}, the training rows alone to {own:.1g}",
+        usual="scaling fitted on training rows only",
+        fix=repair("Split first, then fit the scaling.", "Standardizer.fit(X_train)"),
+        together=joint,
+        training=own,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Rows n, and for each column mean, sum of squared distances from it, lowest and highest value; float64."""
+
+    n: int
+    mean: Array
+    squares: Array
+    low: Array
+    high: Array
+
+    @classmethod
+    def of(cls, X: Array) -> Moments:
+        """Of rows (n, d), block by block, so that a large float32 array needs no copy in float64."""
+        return reduce(cls.join, (cls._block(X[i : i + 4096].astype(np.float64)) for i in range(0, len(X), 4096)))
+
+    @classmethod
+    def _block(cls, X: Array) -> Moments:
+        mean = X.mean(axis=0)
+        return cls(len(X), mean, ((X - mean) ** 2).sum(axis=0), X.min(axis=0), X.max(axis=0))
+
+    def join(self, other: Moments) -> Moments:
+        """Of both parts' rows together.
+
+        Forward    (1) δ = m₂ - m₁    (2) m = m₁ + δ n₂ / n    (3) S = S₁ + S₂ + δ² n₁ n₂ / n
+        Reference  [chan1983]
+        """
+        n = self.n + other.n
+        delta = other.mean - self.mean  # (1)
+        mean = self.mean + delta * other.n / n  # (2)
+        squares = self.squares + other.squares + delta**2 * self.n * other.n / n  # (3)
+        return Moments(n, mean, squares, np.minimum(self.low, other.low), np.maximum(self.high, other.high))
+
+
+def row_hashes(X: Array, scale: Array) -> Array:
+    """One 64-bit number for each row, equal for rows that are equal to 1e-5 of the columns' scale.
+
+    Forward    (1) qⱼ = round(1e5 xⱼ / scaleⱼ)    (2) h = Σⱼ aⱼ qⱼ mod 2⁶⁴, with random odd aⱼ
+    """
+    n, d = X.shape
+    words = Stream.from_seed(0).fold(*b"rows").words(np, 2 * d).astype(np.uint64)
+    a = (words[:d] << np.uint64(32)) | words[d:] | np.uint64(1)
+    h = np.empty(n, np.uint64)
+    with np.errstate(all="ignore"):
+        for start in range(0, n, 4096):
+            block = slice(start, start + 4096)
+            q = np.rint(np.nan_to_num(1e5 * (X[block] / scale))).clip(-9e15, 9e15).astype(np.int64)  # (1)
+            h[block] = (q.view(np.uint64) * a).sum(axis=1, dtype=np.uint64)  # (2)
+    return h
+
+
+def _scale(X: Array) -> Array:
+    spread = X[: max(1, _ENTRIES // X.shape[1])].std(axis=0, dtype=np.float64)
+    return np.where(spread > 0, spread, 1.0)
+
+
+def _off_standard(rows: Moments) -> float:
+    """Median distance of the columns from mean 0 and deviation 1 (over n or n - 1), columns that vary only."""
+    s, n = np.sqrt(rows.squares / rows.n), rows.n
+    vary = s > 1e-6
+    if n < 10 or not vary.any():
+        return np.inf
+    off = np.minimum(np.abs(s - 1.0), np.abs(s * np.sqrt(n / (n - 1)) - 1.0))
+    return float(np.median(np.maximum(np.abs(rows.mean), off)[vary]))
+
+
+def _off_unit(rows: Moments) -> float:
+    """Mean distance of the columns' ends from 0 and 1, columns that vary only."""
+    vary = rows.high > rows.low
+    if rows.n < 10 or vary.sum() < 2:
+        return np.inf
+    return float(np.maximum(np.abs(rows.low), np.abs(rows.high - 1.0))[vary].astype(np.float64).mean())

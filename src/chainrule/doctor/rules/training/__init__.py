@@ -1,0 +1,70 @@
+"""Why: while it learns, a network shows symptoms long before its score does; most are harmless, so each is a suspicion.
+
+In: a case and the trace of its training. Out: `RULES`, each a pure function that gives one finding or none. Whether a
+suspicion is the cause is for a trial to say.
+"""
+
+from __future__ import annotations
+
+from chainrule.doctor.rules.training.convergence import (
+    loss_metric_disagreement,
+    no_validation,
+    not_decreasing,
+    overfitting,
+    stopped_too_early,
+    suspicious_validation,
+    underfitting,
+    undertrained,
+)
+from chainrule.doctor.rules.training.flow import (
+    activation_drift,
+    dead_units,
+    exploding_gradient,
+    saturated_units,
+    update_ratio,
+    vanishing_gradient,
+)
+from chainrule.doctor.rules.training.norms import batch_norm_statistics, train_eval_gap
+from chainrule.doctor.rules.training.steps import (
+    batch_too_large,
+    batch_too_small,
+    clipping_too_tight,
+    frozen_layer,
+    nan_loss,
+    oscillating_loss,
+    over_regularized,
+    rate_too_high,
+    rate_too_low,
+    schedule_too_early,
+)
+from chainrule.doctor.vocabulary.records import Rule
+
+RULES: tuple[Rule, ...] = (
+    Rule("frozen-layer", frozen_layer),
+    Rule("nan-loss", nan_loss),
+    Rule("learning-rate-too-high", rate_too_high),
+    Rule("learning-rate-too-low", rate_too_low),
+    Rule("oscillating-loss", oscillating_loss),
+    Rule("clipping-too-tight", clipping_too_tight),
+    Rule("batch-too-small", batch_too_small),
+    Rule("batch-too-large", batch_too_large),
+    Rule("over-regularized", over_regularized),
+    Rule("schedule-too-early", schedule_too_early),
+    Rule("vanishing-gradient", vanishing_gradient),
+    Rule("exploding-gradient", exploding_gradient),
+    Rule("dead-units", dead_units),
+    Rule("saturated-units", saturated_units),
+    Rule("activation-drift", activation_drift),
+    Rule("update-ratio", update_ratio),
+    Rule("batch-norm-statistics", batch_norm_statistics),
+    Rule("train-eval-gap", train_eval_gap),
+    Rule("not-decreasing", not_decreasing),
+    Rule("undertrained", undertrained),
+    Rule("underfitting", underfitting),
+    Rule("loss-metric-disagreement", loss_metric_disagreement),
+    Rule("overfitting", overfitting),
+    Rule("suspicious-validation", suspicious_validation),
+    Rule("no-validation", no_validation),
+    Rule("stopped-too-early", stopped_too_early),
+)
+"""Rules on the trace, in the order of root causes."""

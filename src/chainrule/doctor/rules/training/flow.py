@@ -1,0 +1,219 @@
+"""Why: a layer learns only if signals reach it forward and gradients backward.
+
+In: a case and its trace. Out: findings on gradients that vanish or explode, units that are dead or saturated, and drift.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.doctor.observe.probe import largest_slope
+from chainrule.doctor.rules.finding import make_finding, percent, places, repair
+from chainrule.doctor.rules.training.readings import hurting, left, looks, seen, update_ratios, window
+from chainrule.doctor.vocabulary.records import Finding, Reading, Trace
+from chainrule.doctor.vocabulary.thresholds import USUAL
+from chainrule.nn.layers import Activation, Dense
+from chainrule.train.problem import TrainingProblem
+
+
+def _hidden(problem: TrainingProblem) -> list[int]:
+    """Activations (or, where there are none, affine maps) between the first layer and the last affine map."""
+    layers = problem.recipe.net.layers
+    dense = [i for i, layer in enumerate(layers) if isinstance(layer, Dense)]
+    kinds = [i for i, layer in enumerate(layers[: dense[-1]] if dense else ()) if isinstance(layer, Activation)]
+    return kinds or dense[:-1]
+
+
+def gradient_ratio(problem: TrainingProblem, reading: Reading) -> float:
+    """Root mean square of the gradient behind the first hidden layer over that behind the last; NaN for fewer than two."""
+    hidden = _hidden(problem)
+    if len(hidden) < 2:
+        return math.nan
+    first, last = (reading.layers[i].gradient_rms for i in (hidden[0], hidden[-1]))
+    return first / last if last > 0 else (0.0 if first == 0 else math.inf)
+
+
+def _ratios(problem: TrainingProblem, trace: Trace) -> Array:
+    ratios = np.array([gradient_ratio(problem, reading) for reading in looks(trace)])
+    return ratios[np.isfinite(ratios)]
+
+
+def vanishing_gradient(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """The gradient shrinks by a thousand on its way to the first layer, or three times per layer of a deep network, or
+    every layer is bound to make it four times smaller (sigmoid).
+
+    Looked at from the start on; where training works nothing is said, since a tiny gradient at its end is health.
+    """
+    trace = seen(trace)
+    ratios, depth = _ratios(problem, trace), len(_hidden(problem))
+    if not ratios.size or not hurting(problem, trace):
+        return None
+    lowest = float(ratios.min())
+    flat = [i for i in _hidden(problem) if _steepest(problem, i) <= 0.25]
+    if not flat and lowest >= USUAL.vanishing_ratio and not (depth >= 6 and lowest < 3.0**-depth):
+        return None
+    per_layer = lowest ** (1.0 / max(depth - 1, 1))
+    return make_finding(
+        "vanishing-gradient",
+        "critical",
+        "The gradient vanishes on its way to the first layers",
+        meaning="The first layers get next to no signal to learn from and stay as they were drawn.",
+        measured=f"gradient of the first hidden layer is {lowest:.1e} of the last's ({per_layer:.2g} per layer)",
+        usual="0.1 to 10",
+        fix=repair(
+            "Use relu with He's initialization, or batch norm, or fewer layers.",
+            'mlp(inputs, hidden, outputs, norm="batch")',
+            "--batch-norm",
+            change="relu" if flat else "batch-norm",
+        ),
+        layer=_hidden(problem)[0],
+        ratio=lowest,
+        per_layer=per_layer,
+    )
+
+
+def _steepest(problem: TrainingProblem, i: int) -> float:
+    """The largest slope of an activation layer; infinite for any other."""
+    layer = problem.recipe.net.layers[i]
+    return (largest_slope(layer) or math.inf) if isinstance(layer, Activation) else math.inf
+
+
+def exploding_gradient(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """The gradient grows by 70 on its way to the first layer, or jumps to ten times its median three times, or is huge."""
+    trace = seen(trace)
+    ratios, norms = _ratios(problem, trace), trace.step_norms[np.isfinite(trace.step_norms)]
+    largest = float(ratios.max()) if ratios.size else 1.0
+    median = float(np.median(norms)) if norms.size else 0.0
+    spikes = int((norms > USUAL.norm_spike * median).sum()) if median > 0 else 0
+    peaks = [reading.layers[-1].rms for reading in looks(trace)]
+    huge = bool(peaks) and (not np.isfinite(peaks).all() or max(peaks) > 1e4)
+    if not hurting(problem, trace) or not (largest > USUAL.exploding_ratio or spikes >= 3 or huge or trace.stopped):
+        return None
+    return make_finding(
+        "exploding-gradient",
+        "warning",
+        "The gradient explodes",
+        meaning="A few steps throw the weights so far that what was learned is lost.",
+        measured=f"first hidden layer's gradient {largest:.2g} times the last's; {spikes} steps over ten times the median",
+        usual="0.1 to 10; no jumps",
+        fix=repair("Clip the gradient, or use batch norm.", "clip=ClipNorm(1.0)", "--max-grad-norm 1", change="clip"),
+        layer=(_hidden(problem) or [0])[0],
+        ratio=largest,
+        spikes=spikes,
+        median=median,
+    )
+
+
+def dead_units(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """Units that are zero for every probed row at each of the last readings; single zeros are how relu works."""
+    trace = seen(trace)
+    readings = window(trace)
+    shares = {}
+    for i, layer in enumerate(problem.recipe.net.layers[:-1]):
+        silent = [reading.layers[i].silent for reading in readings if i < len(reading.layers)]
+        if isinstance(layer, Activation) and silent and all(mask is not None for mask in silent):
+            shares[i] = float(np.logical_and.reduce([np.asarray(mask) for mask in silent]).mean())
+    worst = max(shares, key=lambda i: shares[i], default=None)
+    if worst is None or shares[worst] < USUAL.dead_info:
+        return None
+    share = shares[worst]
+    harm = share >= USUAL.dead_warning and left(problem, trace) > 0.1
+    return make_finding(
+        "dead-units",
+        ("critical" if share >= USUAL.dead_critical else "warning") if harm else "info",
+        f"{percent(share)} of the units of layer {worst} never switch on",
+        meaning="A unit that is off for every row gets no gradient and stays off.",
+        measured=f"off for all {USUAL.probed_rows} probed rows at {len(readings)} moments in a row",
+        usual="below 10 %",
+        fix=repair(
+            "Lower the learning rate, or use a function that leaks.",
+            'Activation("leaky_relu")',
+            "--activation leaky_relu",
+            change="leaky-relu",
+        ),
+        layer=worst,
+        share=share,
+        layers=sum(each >= USUAL.dead_info for each in shares.values()),
+    )
+
+
+def saturated_units(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """Units of sigmoid or tanh whose mean slope is below 5 % of the largest, in more than half of a layer."""
+    trace = seen(trace)
+    readings = window(trace)
+    shares = {}
+    for i in range(len(problem.recipe.net.layers) - 1):
+        free = [r.layers[i].saturation for r in readings]
+        if all(mean is not None for mean in free):
+            worst = np.max([np.asarray(mean) for mean in free], axis=0)
+            shares[i] = float((worst < USUAL.saturated_slope).mean())
+    worst_layer = max(shares, key=lambda i: shares[i], default=None)
+    if worst_layer is None or shares[worst_layer] <= USUAL.saturated_share or not hurting(problem, trace):
+        return None
+    share = shares[worst_layer]
+    return make_finding(
+        "saturated-units",
+        "warning",
+        f"{percent(share)} of the units of layer {worst_layer} are saturated",
+        meaning="Where the function is flat, its slope is next to nothing and the gradient stops.",
+        measured=f"mean slope below {percent(USUAL.saturated_slope)} of the largest",
+        usual="below half of the units",
+        fix=repair(
+            "Standardize the inputs, start with smaller weights, or use relu.",
+            'Activation("relu")',
+            "--activation relu",
+            change="relu",
+        ),
+        layer=worst_layer,
+        share=share,
+    )
+
+
+def activation_drift(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """A hidden layer's output is ten times, or a tenth of, what it was at the start."""
+    trace = seen(trace)
+    if not hurting(problem, trace):
+        return None
+    last, hidden = window(trace)[-1], _hidden(problem)
+    drifts = {i: float(last.layers[i].drift or 1.0) for i in hidden}
+    far = {i: d for i, d in drifts.items() if not 1.0 / USUAL.drift <= d <= USUAL.drift}
+    if not far:
+        return None
+    worst = max(far, key=lambda i: abs(math.log(max(far[i], 1e-30))))
+    return make_finding(
+        "activation-drift",
+        "warning",
+        f"The outputs of {places(sorted(far))} have drifted far from where they started",
+        meaning="The layers behind are fed numbers of another size than they were drawn for.",
+        measured=f"layer {worst}: {far[worst]:.2g} times as large as at the start",
+        usual="0.1 to 10 times",
+        fix=repair("Normalize inside the network.", 'mlp(..., norm="batch")', "--batch-norm", change="batch-norm"),
+        layer=worst,
+        drift=far[worst],
+    )
+
+
+def update_ratio(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """One layer's steps, beside its weights, are more than a hundred times those of another."""
+    trace = seen(trace)
+    ratios = {i: r for i, r in update_ratios(problem, trace, every=True).items() if r > 0 and math.isfinite(r)}
+    if len(ratios) < 2 or not hurting(problem, trace):
+        return None
+    low, high = min(ratios, key=lambda i: ratios[i]), max(ratios, key=lambda i: ratios[i])
+    if ratios[high] < 100.0 * ratios[low]:
+        return None
+    return make_finding(
+        "update-ratio",
+        "info",
+        "Layers learn at very different speeds",
+        meaning="Some layers run ahead while others hardly move.",
+        measured=f"‖Δw‖ / ‖w‖ is {ratios[high]:.1e} in layer {high}, {ratios[low]:.1e} in layer {low}",
+        usual="about 1e-3 everywhere",
+        fix=repair("Use Adam, or batch norm.", "optimizer=Adam()", "--optimizer adam", change="adam"),
+        layer=low,
+        high=ratios[high],
+        low=ratios[low],
+    )

@@ -1,0 +1,1 @@
+"""Name what the doctor talks about: records, the catalogue of symptoms and remedies, thresholds."""

@@ -1,0 +1,265 @@
+"""Why: what the doctor looks at, what it measured and what it says are values that anyone can read, print or compare.
+
+In: a recipe with its rows; readings of a training. Out: frozen records: `TrainingProblem`, `Trace`, `Finding`, `Report`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.errors import ChainruleError
+from chainrule.nn.step import State
+from chainrule.train.problem import TrainingProblem
+from chainrule.train.records import Epoch
+
+SYMPTOMS: tuple[str, ...] = (
+    "nan-input", "constant-feature", "duplicate-feature", "unnormalized-inputs", "tiny-inputs", "target-scale",
+    "class-imbalance", "label-conflict", "duplicate-rows-across-split", "statistics-leakage", "label-noise",
+    "misaligned-labels", "noisy-inputs", "too-little-data",
+    "output-loss-mismatch", "output-range", "wrong-loss", "hidden-softmax", "linear-collapse", "doubled-activation",
+    "bias-before-norm", "dropout-before-norm", "dropout-too-high", "constant-output",
+    "symmetric-weights", "init-scale", "wrong-initial-loss",
+    "wrong-gradient", "not-a-descent-direction", "input-ignored", "sample-mixing", "cannot-overfit-batch",
+    "frozen-layer",
+    "nan-loss", "learning-rate-too-high", "learning-rate-too-low", "optimizer-settings", "oscillating-loss",
+    "clipping-too-tight", "batch-too-small", "batch-too-large", "over-regularized", "schedule-too-early",
+    "vanishing-gradient", "exploding-gradient", "dead-units", "saturated-units", "activation-drift", "update-ratio",
+    "batch-norm-tiny-batch", "batch-norm-statistics", "train-eval-gap",
+    "not-decreasing", "undertrained", "underfitting", "loss-metric-disagreement",
+    "overfitting", "suspicious-validation", "no-validation", "stopped-too-early",
+)  # fmt: skip
+"""Every name that a finding may carry, in the order of root causes: what stands earlier explains what stands later."""
+
+SEVERITIES = ("info", "warning", "critical")
+"""What is worth knowing; what costs something; what ruins the training."""
+
+
+class NotApplicable(ChainruleError):
+    """A rule cannot judge this case; its text says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class LayerReading:
+    """One layer at one moment, over the probed rows.
+
+    `mean`, `rms` and `peak` (largest size) are of its output. `silent` (k) marks units whose output is exactly zero for
+    every row, `saturation` (k) is a unit's mean slope over the function's largest slope (1 free, 0 saturated); both None
+    where the layer has no such thing. `gradient_rms` is that of dL/dA behind this layer, times the number of rows.
+    `weight_norm` ‖w‖, `gradient_norm` ‖dw‖ and `update_ratio` ‖Δw‖ / ‖w‖ per step are those of layers with parameters.
+    `drift` is `rms` over that of the first reading.
+    """
+
+    layer: int
+    kind: str
+    mean: float
+    rms: float
+    peak: float
+    silent: Array | None = None
+    saturation: Array | None = None
+    gradient_rms: float = 0.0
+    weight_norm: float | None = None
+    gradient_norm: float | None = None
+    update_ratio: float | None = None
+    drift: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """The network at one moment, over the probed rows.
+
+    `epoch` is the number of epochs done, `step` of steps. `loss` in inference mode, `training_loss` in training mode on
+    the same rows. `penalty_ratio` is ‖gradient of the penalty‖ / ‖gradient of the data's loss‖. `nonfinite` names the
+    first tensor that is not finite, in the order of the forward and then of the backward pass.
+    """
+
+    epoch: int
+    step: int
+    loss: float
+    training_loss: float
+    layers: tuple[LayerReading, ...]
+    penalty_ratio: float = 0.0
+    nonfinite: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """A training as the doctor saw it.
+
+    `step_losses` and `step_norms` are those of single steps at the start, followed by some at the end. `snapshots` are
+    states by step. `baseline` is the loss of the best constant prediction on the training rows. `stopped` says why it
+    ended before its time in numbers that are not finite. `probe_seconds` of its `seconds` went into looking. `planned` is
+    the number of epochs that it had; 0 where nothing but such numbers could end it sooner.
+    """
+
+    epochs: tuple[Epoch, ...]
+    readings: tuple[Reading, ...]
+    step_losses: Array
+    step_norms: Array
+    snapshots: Mapping[int, State]
+    baseline: float
+    final: State
+    stopped: str = ""
+    seconds: float = 0.0
+    probe_seconds: float = 0.0
+    planned: int = 0
+
+
+OTHERS = "with the other changes alone"
+"""What a training is called where several changes are needed, and all but one are made."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The same training with one thing changed: losses on the same held-out rows, in inference, without and with it.
+
+    `gain` is the share of the loss that the change takes away: 0 nothing, 1 all; below 0 it harms. `steps` are those with
+    the change, `steps_before` those without it (0 for as many), `before` what the latter is called.
+    """
+
+    change: str
+    steps: int
+    unchanged: tuple[float, ...]
+    changed: tuple[float, ...]
+    helped: bool
+    gain: float
+    steps_before: int = 0
+    before: str = "as it was"
+
+    @property
+    def joint(self) -> bool:
+        """Whether other changes were made as well, with it and without it."""
+        return self.before == OTHERS
+
+    @property
+    def name(self) -> str:
+        """The change in words: "no-penalty", or "no-penalty beside the other changes"."""
+        return f"{self.change} beside the other changes" if self.joint else self.change
+
+
+@dataclass(frozen=True)
+class Fix:
+    """What to do: in words, as a line of Python, as a flag of the command line.
+
+    `safe` fixes cannot harm; `change` names the change in `trials.CHANGES` that tells whether it helps.
+    """
+
+    text: str
+    code: str = ""
+    flag: str = ""
+    safe: bool = False
+    change: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing the doctor found.
+
+    `meaning` says in a sentence why it matters, `measured` what was seen, `usual` what is common. `seen` are the epochs it
+    was seen in. `confirmed` says whether a trial bore it out; None where nothing was tried. `ruled_out` are causes that
+    trials spoke against, `explains` the symptoms that follow from this one.
+    """
+
+    symptom: str
+    severity: str
+    title: str
+    meaning: str
+    measured: str
+    usual: str
+    figures: Mapping[str, float] = field(default_factory=dict)
+    layer: int | None = None
+    fix: Fix = Fix("")
+    seen: tuple[int, ...] = ()
+    confirmed: bool | None = None
+    trials: tuple[Trial, ...] = ()
+    ruled_out: tuple[str, ...] = ()
+    explains: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        sign = {True: ", confirmed by a trial", False: ", not confirmed", None: ""}[self.confirmed]
+        remedy = f"\n  fix: {self.fix.text}" + (f"  {self.fix.code}" if self.fix.code else "") if self.fix.text else ""
+        follows = f"\n  explains: {', '.join(self.explains)}" if self.explains else ""
+        return (
+            f"{self.severity}: {self.title} [{self.symptom}{sign}]\n  {self.meaning}\n"
+            f"  measured: {self.measured} (usual: {self.usual}){remedy}{follows}"
+        )
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A pure function of a case and what was seen of it, and what it needs to look at: "recipe", "rows" or "trace"."""
+
+    symptom: str
+    call: Callable[[TrainingProblem, Trace | None], Finding | None]
+    needs: str = "trace"
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What the doctor says of a case: "healthy" or "ill", and its findings, the primary one first.
+
+    A case is ill when a finding is a warning or critical. `skipped` names rules that could not look, with the reason;
+    `suppressed` symptoms that were asked not to be told, with the reason given; `notes` what was done for the examination.
+    `overhead` is the share of the training's time that looking took.
+    """
+
+    verdict: str
+    findings: tuple[Finding, ...]
+    problem: TrainingProblem
+    trace: Trace | None = None
+    skipped: tuple[str, ...] = ()
+    suppressed: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    overhead: float = 0.0
+
+    @property
+    def primary(self) -> Finding | None:
+        """The first finding, where the case is ill."""
+        return self.findings[0] if self.findings and self.verdict == "ill" else None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing costs the training anything."""
+        return self.verdict == "healthy"
+
+    def plain(self) -> dict[str, Any]:
+        """The report as plain data for JSON: no NaN, no arrays, no rows."""
+        return {
+            "verdict": self.verdict,
+            "findings": [plain(finding) for finding in self.findings],
+            "skipped": list(self.skipped),
+            "suppressed": dict(self.suppressed),
+            "notes": list(self.notes),
+            "seconds": plain(self.seconds),
+            "overhead": plain(self.overhead),
+        }
+
+    def __str__(self) -> str:
+        told = [str(finding) for finding in self.findings]
+        told += [f"could not look: {reason}" for reason in self.skipped]
+        told += [f"silenced: {symptom} ({reason})" for symptom, reason in self.suppressed.items()]
+        return "\n".join([self.verdict, *told, *(f"note: {note}" for note in self.notes)])
+
+
+def plain(value: Any) -> Any:
+    """Dictionaries, lists, strings and finite numbers from records; numbers that are not finite become None.
+
+    >>> plain(Trial("clip", 2, (1.0, math.inf), (0.5, 0.25), True, 0.5))["unchanged"]
+    [1.0, None]
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        named = {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+        return {"evidence": named.pop("figures"), **named} if isinstance(value, Finding) else named
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,198 @@
+"""Why: every number that a rule compares with stands in one place, with where it comes from.
+
+In: nothing. Out: `USUAL`, the numbers that the doctor works with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Limits of the rules. Shares of loss and mistakes are those of the best constant prediction: 1 is useless, 0 perfect.
+
+    Sources: (A) AutoTrainer (Zhang et al., ICSE 2021), (S) the defaults of SageMaker Debugger's built-in rules, (T)
+    TheDeepChecker (Ben Braiek and Khomh, TOSEM 2022), (C) the course notes of cs231n, (P) the Deep Learning Tuning Playbook;
+    the rest are own choices, made on the tuning half of `bench/doctor`.
+    """
+
+    hurting: float = 0.5
+    """A share of the loss above which training has not worked."""
+
+    trivial: float = 0.9
+    """A share of the mistakes above which predictions are no better than a constant."""
+
+    worst_share: float = 5.0
+    """Where a row's share is cut, so that a few rows do not decide."""
+
+    gain: float = 0.03
+    """Mistakes that a change must take away, as a share of a constant's."""
+
+    relative_gain: float = 0.2
+    """Mistakes that a change must take away, as a share of those there were."""
+
+    suspected_gain: float = 0.02
+    """The same where a rule suspected the cause before the experiment."""
+
+    suspected_relative: float = 0.1
+    """Mistakes to take away, as a share of those there were, where a rule suspected something peculiar to the case."""
+
+    steady: float = 0.06
+    """The same where three seeds of three agree; half of it where training rows gain from each, too."""
+
+    learned: float = 0.0075
+    """Mistakes on training rows, as a share of a constant's, above which a network has not learned its own rows."""
+
+    learned_loss: float = 0.6
+    """Share of the training loss that a change must take away from each seed for a network to learn only now."""
+
+    learned_gain: float = 0.25
+    """Mistakes on held-out rows that it must take away then, from three seeds together, as a share of those there were."""
+
+    chasm: float = 0.25
+    """Mistakes on held-out rows beyond those on training rows, as a share of a constant's, that too few rows leave."""
+
+    hungry_gain: float = 0.06
+    """Mistakes that twice the rows must take away, as a share of a constant's, for rows to be too few."""
+
+    hungry: float = 0.5
+    """The same as a share of those that are left."""
+
+    fewest_rows: int = 3
+    """Rows that must come right, where mistakes are counted: two may be chance whatever the formula says."""
+
+    errors: float = 2.0
+    """Standard errors that a gain must exceed."""
+
+    suspected_errors: float = 1.3
+    """The same where the cause was suspected before: one chance in ten, on top of what the rule saw."""
+
+    constant_columns: float = 0.25
+    """Share of the columns that never change from which that alone is worth a warning."""
+
+    loss_gain: float = 0.2
+    """Loss that counts where mistakes do not tell, as a share of a constant's."""
+
+    relative_loss_gain: float = 0.4
+    """The same as a share of the loss there was."""
+
+    good_enough: float = 0.02
+    """A share of the mistakes below which nothing is looked for in the training."""
+
+    probed_rows: int = 256
+    """Rows that a probe looks at."""
+
+    window_steps: int = 24
+    """Single steps recorded at the start and at the end."""
+
+    glanced_rows: int = 64
+    """The same where time counts."""
+
+    thorough: float = 0.3
+    """Share of the training's time that looking may take in an examination with trials."""
+
+    overhead: float = 0.02
+    """Share of the training's time that looking may take."""
+
+    vanishing_ratio: float = 1e-3
+    """Gradient of the first layer over that of the last (A)."""
+
+    exploding_ratio: float = 70.0
+    """The same the other way round (A)."""
+
+    norm_spike: float = 10.0
+    """A step's gradient norm over the running median."""
+
+    dead_info: float = 0.1
+    dead_warning: float = 0.25
+    dead_critical: float = 0.5
+    """Shares of a layer's units that no probed row turns on (S, T: 0.5)."""
+
+    saturated_slope: float = 0.05
+    """A unit's mean slope over the largest slope."""
+
+    saturated_share: float = 0.5
+    """Share of a layer's units (S, T)."""
+
+    drift: float = 10.0
+    """Factor between a layer's output now and at the start."""
+
+    update_high: float = 0.05
+    """‖Δw‖ / ‖w‖ per step; 1e-3 is usual (C); 10^-1.3."""
+
+    first_update: float = 0.1
+    """The same for the very first step."""
+
+    update_low: float = 1e-5
+    """The same below which nothing moves."""
+
+    penalty_ratio: float = 2.0
+    """Gradient of the penalty over that of the data's loss (T)."""
+
+    clipped: float = 0.5
+    """Share of steps that are clipped (P)."""
+
+    turning: float = 0.5
+    """Share of epochs at which the loss turns."""
+
+    swing: float = 0.05
+    """Median swing between turns, as a share of the level."""
+
+    still_improving: float = 0.05
+    """Share by which the last tenth of the epochs lowers the loss."""
+
+    few_steps: int = 500
+    """Steps below which a training was short, whatever its loss did."""
+
+    patience: int = 5
+    """Epochs without a better validation loss after which it is right to stop."""
+
+    no_progress: float = 0.01
+    """Share of the loss that a whole run must take away (S, T)."""
+
+    overfitting_rise: float = 0.1
+    """Rise of the validation loss over its best (S)."""
+
+    mode_gap: float = 0.5
+    """Relative difference of the loss between training and inference mode on the same rows (T)."""
+
+    few_rows: int = 50
+    """Held-out rows (of rare classes) below which training rows are left out in turn, to judge on those too."""
+
+    recall_gap: float = 0.1
+    """By how much less often rare classes are found than frequent ones."""
+
+    gap: float = 0.2
+    """Mistakes on held-out rows, as a share of a constant's, from which a gap alone is worth a warning."""
+
+    gap_ratio: float = 4.0
+    """How many times those on training rows they must be."""
+
+    few_updates: int = 10
+    """Updates per epoch below which a batch is large."""
+
+    correlation: float = 0.5
+    """Between loss and metric (T)."""
+
+    trial_seconds: float = 0.6
+    """What one training of a trial may cost before it is shortened."""
+
+    repair_seconds: float = 10.0
+    """What one training of a repair's proof may cost before both of a pair are shortened."""
+
+    cured: float = 0.1
+    """Held-out error below which a symptom that was treated with success is not treated again."""
+
+    repair_gain: float = 0.01
+    """Held-out error that a repair must take away: one point."""
+
+    comparable: float = 0.5
+    """Share of the largest gain from which a cause counts as its equal, and the earlier root cause wins."""
+
+    trial_budget: float = 6.0
+    """Seconds, by the same count, after which nothing more is tried."""
+
+
+USUAL = Thresholds()
+"""The numbers in use."""

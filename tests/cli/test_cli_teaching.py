@@ -1,0 +1,129 @@
+"""Why: who studies or teaches asks for derivations, gradient checks and learning rates from the command line.
+
+In: `explain`, `gradcheck`, `lr-find`, `info`. Out: text, Markdown, JSON, pictures, an exit code that a check can rest on.
+"""
+
+import json
+
+import numpy as np
+import pytest
+
+from chainrule import cli
+from chainrule.engines import ENGINES
+from chainrule.nn.layers import Dense
+
+
+@pytest.fixture
+def chainrule(capsys):
+    """Runs the command line in this process; gives exit code, standard output, standard error."""
+
+    def call(*arguments):
+        code = cli.run([str(argument) for argument in arguments])
+        return code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    assert cli.run(["train", "iris", "--epochs", "2", "--engine", "reference", "--out", str(folder), "--json"]) == 0
+    return folder
+
+
+def test_explain_an_architecture_as_text(chainrule):
+    code, out, err = chainrule("explain", "5-4-3", "--batch-norm", "--rows", 8)
+    assert code == 0
+    assert err == ""
+    lines = [line.strip() for line in out.splitlines()]
+    # W 5x4 without b, γ and β of 4, W 4x3 with b
+    assert lines[0] == "5-4-3: 43 parameters, a batch of n = 8 rows"
+    forward, backward = lines.index("Forward"), lines.index("Backward")
+    assert forward < lines.index("(5) Y = γ ⊙ Ẑ + β") < backward
+    assert lines.index("(2) dW = Aᵀ dZ") > backward
+    assert "shapes  A (8, 5)   W (5, 4)   Z (8, 4)" in lines
+    assert "4. Dense(units=3, initializer=xavier)  4 → 3" in lines
+    assert "5. SoftmaxCrossEntropy(label_smoothing=0.0)  3 → 1" in lines
+
+
+def test_explain_as_markdown_and_as_json(chainrule):
+    markdown = chainrule("explain", "5-4-1", "--markdown")[1]
+    assert markdown.startswith("# 5-4-1\n")
+    assert r"$$dW = A^{\top} dZ \tag{1.2}$$" in markdown
+    derivation = json.loads(chainrule("explain", "5-4-1", "--json")[1])
+    assert derivation["parameters"] == 5 * 4 + 4 + 4 + 1
+    assert [stage["number"] for stage in derivation["stages"]] == [1, 2, 3, 4]
+    assert derivation["stages"][0]["equations"][0] == {"number": 1, "direction": "forward", "text": "Z = A W + b"}
+
+
+def test_explain_a_source_is_what_train_would_build(chainrule, run_folder):
+    source = json.loads(chainrule("explain", "iris", "--json")[1])
+    model = json.loads(chainrule("explain", run_folder, "--json")[1])
+    file = json.loads(chainrule("explain", run_folder / "model.safetensors", "--json")[1])
+    assert source == model == file
+    assert source["architecture"] == "4-100-3"
+
+
+def test_explain_takes_a_head(chainrule):
+    stages = json.loads(chainrule("explain", "3-2", "--head", "MeanSquaredError", "--json")[1])["stages"]
+    assert stages[-1]["name"] == "MeanSquaredError(link=identity)"
+
+
+@pytest.mark.parametrize("options", [(), ("--batch-norm", "--dropout", 0.3), ("--layer-norm", "--activation", "gelu")])
+def test_gradcheck_passes(chainrule, options):
+    code, out, _ = chainrule("gradcheck", "5-4-3-1", *options)
+    assert code == 0
+    assert "passed" in out
+    assert "worst" in out
+
+
+def test_gradcheck_of_sources_and_models_as_json(chainrule, run_folder):
+    for subject in ("iris", run_folder):
+        code, out, _ = chainrule("gradcheck", subject, "--rows", 4, "--entries", 20, "--json")
+        result = json.loads(out)
+        assert code == 0
+        assert result["passed"] is True
+        assert set(result["errors"]) == {"0.W", "0.b", "2.W", "2.b", "X"}
+
+
+def test_gradcheck_fails_on_a_wrong_backward_and_names_it(chainrule, monkeypatch):
+    right = Dense.backward
+
+    def without_rows(self, p, saved, dZ, ctx):
+        dA, grads = right(self, p, saved, dZ, ctx)
+        return dA, grads | {"W": grads["W"] / len(dZ)}
+
+    monkeypatch.setattr(Dense, "backward", without_rows)
+    code, out, _ = chainrule("gradcheck", "5-4-3")
+    assert code == 1
+    assert "FAILED" in out
+    assert next(line for line in out.splitlines() if line.startswith("worst")).split()[1].startswith(("0.W", "2.W"))
+    code, out, _ = chainrule("gradcheck", "5-4-3", "--json")
+    errors = json.loads(out)["errors"]
+    assert code == 1
+    # by hand g / n against g: ‖g - g/n‖ / (‖g‖ + ‖g/n‖) = (n - 1) / (n + 1), with n = 8
+    assert errors["0.W"] == pytest.approx(7 / 9, abs=1e-6)
+    assert errors["0.b"] < 1e-6
+
+
+def test_lr_find_suggests_a_rate_and_draws_it(chainrule, tmp_path):
+    picture = tmp_path / "rates.png"
+    code, out, _ = chainrule("lr-find", "iris", "--engine", "reference", "--picture", picture)
+    assert code == 0
+    assert out.startswith("suggested learning rate: ")
+    assert picture.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    result = json.loads(chainrule("lr-find", "iris", "--engine", "reference", "--json")[1])
+    assert f"{result['suggestion']:.2g}" == out.splitlines()[0].split()[-1]
+    assert result["rates"][0] < result["suggestion"] < result["rates"][-1]
+    assert len(result["rates"]) == len(result["losses"]) <= 100
+    np.testing.assert_allclose(np.diff(np.log(result["rates"])), np.log(1e8) / 99, rtol=1e-6)
+
+
+def test_info_names_versions_and_engines(chainrule):
+    code, out, _ = chainrule("info")
+    assert code == 0
+    assert "numpy" in out
+    facts = json.loads(chainrule("info", "--json")[1])
+    assert {"chainrule", "python", "engines", "packages", "blas"} <= set(facts)
+    assert facts["packages"]["numpy"] == np.__version__
+    assert all(name in str(facts["engines"]) for name in ENGINES)

@@ -1,0 +1,159 @@
+"""Why: a repair that is not proven is a second fault; what is kept must be better from several seeds, and all is on record.
+
+In: ill and healthy cases with reports. Out: mended cases and the record of tries.
+"""
+
+import sys
+from dataclasses import replace
+
+import pytest
+from test_doctor_trials import ILL, plane
+
+from chainrule.doctor.examine import examine_case
+from chainrule.doctor.trials.repair import PairedComparison, judged, proposals, repair
+from chainrule.doctor.vocabulary.records import OTHERS, Finding, Fix, Report, Trial
+from chainrule.nn.losses import BinaryCrossEntropy
+from chainrule.nn.penalties import Penalty
+from chainrule.train import TrainConfig
+
+
+def report(problem, *findings):
+    return Report("ill", findings, problem)
+
+
+def ill(symptom, *changes, safe=False, severity="warning"):
+    trials = tuple(Trial(change, 10, (1.0,), (0.5,), True, 0.5) for change in changes)
+    return Finding(symptom, severity, "", "", "", "", fix=Fix("", change=changes[0], safe=safe), trials=trials)
+
+
+@pytest.mark.parametrize("name", ["no-penalty", "rate*100", "smaller-batch"])
+def test_an_ill_training_is_mended(name):
+    problem = ILL[name]
+    mended = repair(problem, examine_case(problem))
+    assert mended.kept
+    error = PairedComparison().error
+    assert error(mended.problem, 7, mended.problem.config.epochs) < error(problem, 7, problem.config.epochs) - 0.05
+    assert all(len(each.before) == len(each.after) and len(each.before) in (3, 6) for each in mended.tries)
+    assert any("kept" in line and "error" in line for line in mended.log)
+
+
+def test_a_remedy_that_does_not_help_is_undone():
+    problem = plane(config=TrainConfig(60, 0.01))
+    mended = repair(problem, report(problem, ill("dropout-too-high", "rate/100")))
+    assert mended.problem is problem
+    assert mended.kept == ()
+    assert (mended.tries[0].change, mended.tries[0].kept) == ("rate/100", False)
+
+
+def test_remedies_are_stacked_only_where_each_proves_itself():
+    problem = plane(penalty=Penalty(l2=1.0), config=TrainConfig(3, 1e-3))
+    mended = repair(problem, report(problem, ill("over-regularized", "no-penalty"), ill("undertrained", "longer")))
+    assert mended.problem.config.epochs > 3 or "longer" not in mended.kept
+    assert (mended.problem.recipe.penalty == Penalty()) == ("no-penalty" in mended.kept)
+
+
+def test_a_symptom_that_was_cured_is_done_with():
+    problem = plane(penalty=Penalty(l2=1.0), config=TrainConfig(30, 1e-2))
+    cause = replace(ill("over-regularized", "no-penalty", "penalty/10"), explains=("undertrained",))
+    mended = repair(problem, report(problem, cause))
+    assert [each.change for each in mended.tries] == ["no-penalty"]
+
+
+def test_the_case_keeps_its_rows():
+    problem = replace(ILL["no-penalty"], validation=None)
+    mended = repair(problem, report(problem, ill("over-regularized", "no-penalty")))
+    assert mended.kept == ("no-penalty",)
+    assert mended.problem.rows is problem.rows
+    assert mended.problem.validation is None
+
+
+def test_remedies_that_help_together_alone_are_tried_together():
+    problem = plane(config=TrainConfig(40, 1e-6), penalty=Penalty(l2=1.0))
+    both = [
+        replace(finding, trials=(replace(finding.trials[0], before=OTHERS), *finding.trials[1:]))
+        for finding in (ill("over-regularized", "no-penalty"), ill("learning-rate-too-low", "usual-rate"))
+    ]
+    mended = repair(problem, report(problem, *both))
+    assert mended.tries[0].change == "no-penalty + usual-rate"
+    assert mended.kept[:2] == ("no-penalty", "usual-rate")
+    assert mended.problem.recipe.penalty == Penalty()
+    assert mended.problem.config.learning_rate >= 1e-3
+
+
+def test_proposals_come_in_order_of_proof():
+    safe, proven, other = ill("doubled-activation", "one-activation", safe=True), ill("undertrained", "longer"), None
+    other = replace(ill("overfitting", "shorter"), trials=())
+    names = [change for _, change, _ in proposals(report(plane(), other, proven, safe))]
+    assert names[:3] == ["one-activation", "longer", "one-activation"]
+    assert names.index("longer") < names.index("shorter")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kept"),
+    [
+        ([0.3, 0.3, 0.3], [0.1, 0.1, 0.1], True),
+        ([0.3, 0.3, 0.3], [0.295, 0.295, 0.295], False),
+        ([0.3, 0.1, 0.5], [0.1, 0.3, 0.3], False),
+        ([0.1, 0.1, 0.1], [0.3, 0.3, 0.3], False),
+    ],
+)
+def test_more_than_a_point_and_more_than_chance(before, after, kept):
+    assert judged(before, after, safe=False)[0] == kept
+
+
+def test_a_safe_fix_is_kept_unless_it_harms():
+    assert judged([0.1, 0.1, 0.1], [0.1, 0.1, 0.1], safe=True)[0]
+    assert not judged([0.1, 0.1, 0.1], [0.2, 0.2, 0.2], safe=True)[0]
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    """Errors by case and seed, as told."""
+
+    def script(errors):
+        monkeypatch.setattr(
+            PairedComparison, "error", lambda self, problem, again, epochs, weighted=False: errors[problem][again]
+        )
+
+    return script
+
+
+def test_three_more_seeds_decide_where_the_gain_is_large_and_the_seeds_disagree(scripted):
+    old, new = plane(), plane()
+    scripted({old: [0.5] * 6, new: [0.1, 0.5, 0.1, 0.1, 0.1, 0.1]})
+    tried = PairedComparison().try_out(old, new, "vanishing-gradient", "relu")
+    assert tried.kept
+    assert len(tried.after) == 6
+    scripted({old: [0.5] * 6, new: [0.1, 0.5, 0.1, 0.5, 0.5, 0.7]})
+    assert not PairedComparison().try_out(old, new, "vanishing-gradient", "relu").kept
+
+
+def test_a_pair_too_costly_is_shortened_alike(monkeypatch):
+    old, new = plane(config=TrainConfig(40, 0.01)), plane(config=TrainConfig(120, 0.01))
+    proof = PairedComparison()
+    assert [proof.epochs(old, new, problem) for problem in (old, new)] == [40, 120]
+    monkeypatch.setattr(sys.modules[PairedComparison.__module__], "cost", lambda problem: 0.5)
+    assert [proof.epochs(old, new, problem) for problem in (old, new)] == [7, 20]
+
+
+def test_class_weights_are_judged_by_classes():
+    rare = plane(n=400, task="sum")
+    y = (rare.rows.X[:, :1] + rare.rows.X[:, 1:] > 1.0) * 1.0
+    held = (rare.validation.X.sum(axis=1, keepdims=True) > 1.0) * 1.0
+    recipe = replace(rare.recipe, loss=BinaryCrossEntropy())
+    problem = replace(
+        rare,
+        recipe=recipe,
+        rows=replace(rare.rows, Y=y.astype("float32")),
+        config=TrainConfig(4, 0.003),
+        validation=replace(rare.validation, Y=held.astype("float32")),
+    )
+    proof = PairedComparison()
+    assert proof.error(problem, 0, 4) < 0.2
+    assert proof.error(problem, 0, 4, weighted=True) > 0.5
+
+
+def test_what_puts_a_network_right_need_not_prove_itself():
+    broken = ill("linear-collapse", "add-nonlinearity")
+    assert all(safe for _, change, safe in proposals(report(plane(), broken)) if change == "add-nonlinearity")
+    assert not any(safe for *_, safe in proposals(report(plane(), ill("undertrained", "longer"))))

@@ -1,0 +1,198 @@
+"""Why: the site's pages are a promise too: their code runs, their numbers are the code's, their links lead somewhere.
+
+In: the pages under docs/ and the scripts beside them. Out: each page runs as one program; what is generated is whole.
+"""
+
+import ast
+import base64
+import inspect
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from chainrule.nn.spec import REGISTRY
+from chainrule.report.explain import read_docstring
+from chainrule.studies import STUDIES
+
+DOCS = Path(__file__).parents[2] / "docs"
+sys.path.append(str(DOCS / "tools"))
+
+import equations  # noqa: E402
+import notebooks  # noqa: E402
+import reference  # noqa: E402
+import snippets  # noqa: E402
+
+CHAPTERS = sorted((DOCS / "learn").glob("[0-9]*.md"))
+PAGES = [DOCS / "index.md", *sorted((DOCS / "learn").glob("*.md")), *sorted((DOCS / "use").glob("*.md"))]
+MATHEMATICS = sorted((DOCS / "mathematics").glob("*.md"))
+DERIVED = {"dense": "Dense", "softmax": "SoftmaxCrossEntropy", "batch-norm": "BatchNorm", "layer-norm": "LayerNorm"}
+
+
+def named(page):
+    return f"{page.parent.name}/{page.stem}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_page_runs_as_one_program_and_prints_what_it_shows(page, tmp_path):
+    assert (snippets.run(page, tmp_path) > 0) == ("```python" in page.read_text("utf-8"))
+
+
+def test_a_page_that_shows_something_else_fails(tmp_path):
+    page = tmp_path / "wrong.md"
+    page.write_text("# Wrong\n\n```python\nprint(2)\n```\n\n```text\n3\n```\n")
+    with pytest.raises(AssertionError, match=r"wrong.md:4 prints\n2\nand the page says\n3"):
+        snippets.run(page, tmp_path)
+
+
+def test_a_page_whose_command_fails_fails(tmp_path):
+    page = tmp_path / "wrong.md"
+    page.write_text("```sh\npip install nothing\nchainrule train nowhere.csv\n```\n")
+    with pytest.raises(AssertionError, match=r"wrong.md:2 `chainrule train nowhere.csv` ends with 2: .*nowhere"):
+        snippets.run(page, tmp_path)
+
+
+def test_cells_are_prose_code_with_its_output_and_what_is_only_shown():
+    text = "Prose\n\n```python\nx = 1\n```\n\n```text\n\n```\n\n```py title='no'\nimport torch\n```\n\nMore\n"
+    kinds = [(cell.kind, cell.source, cell.output) for cell in snippets.cells(text)]
+    assert kinds == [
+        ("markdown", "Prose", None),
+        ("python", "x = 1\n", "\n"),
+        ("shown", "```py title='no'\nimport torch\n```", None),
+        ("markdown", "More", None),
+    ]
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=named)
+def test_chapter_is_a_notebook_with_the_same_code(chapter):
+    made = json.loads(notebooks.dumped(chapter))
+    code = [cell for cell in made["cells"] if cell["cell_type"] == "code"]
+    wanted = [cell for cell in snippets.cells(chapter.read_text("utf-8")) if cell.kind == "python"]
+    assert [cell["source"] for cell in code] == [cell.source.rstrip("\n") for cell in wanted]
+    assert [cell["outputs"][0]["text"] if cell["outputs"] else None for cell in code] == [c.output for c in wanted]
+    for cell in code:
+        ast.parse(cell["source"])
+    ids = [cell["id"] for cell in made["cells"]]
+    assert len(set(ids)) == len(ids)
+    assert (made["nbformat"], made["nbformat_minor"]) == (4, 5)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=named)
+def test_notebook_travels_alone(chapter):
+    prose = [cell for cell in notebooks.notebook(chapter)["cells"] if cell["cell_type"] == "markdown"]
+    text = "\n".join(cell["source"] for cell in prose)
+    assert not re.search(r"\]\((?!attachment:|https?:)", text)
+    inside = {name: picture for cell in prose for name, picture in cell.get("attachments", {}).items()}
+    assert set(re.findall(r"\(attachment:([^)]+)\)", text)) == set(inside)
+    for name, picture in inside.items():
+        assert base64.b64decode(picture["image/svg+xml"]) == (DOCS / "drawings" / name).read_bytes()
+
+
+def test_notebook_is_valid():
+    nbformat = pytest.importorskip("nbformat", reason="comes with chainrule[docs]; building the site checks it too")
+    for chapter in CHAPTERS:
+        nbformat.validate(nbformat.reads(notebooks.dumped(chapter), as_version=4))
+
+
+def test_links_of_a_notebook_lead_to_the_site_where_there_is_one():
+    made = notebooks.dumped(CHAPTERS[-1], "https://example.org/site")
+    assert "(https://example.org/site/use/index.html)" in made
+    assert "(https://example.org/site/learn/8-batch-norm.html)" in notebooks.dumped(
+        CHAPTERS[4], "https://example.org/site"
+    )
+
+
+def test_every_piece_with_equations_stands_on_one_page_of_the_mathematics():
+    shown = [name for page in MATHEMATICS for name in equations.MARK.findall(page.read_text("utf-8"))]
+    wanted = {name for name in REGISTRY if equations.equations(name)} | set(equations.FUNCTIONS)
+    assert sorted(shown) == sorted(wanted)
+
+
+@pytest.mark.parametrize("name", sorted({*REGISTRY, *equations.FUNCTIONS}))
+def test_page_and_docstring_have_the_same_numbers(name):
+    drawn = equations.expanded(f"<!-- equations: {name} -->")
+    doc = inspect.getdoc(REGISTRY.get(name) or equations.FUNCTIONS[name])
+    equations_part = doc.split("Shapes  ")[0].split("Reference  ")[0]
+    in_docstring = [
+        int(n) for n in re.findall(r"(?:^(?:Forward|Backward)|\s)\s{2,}\((\d+)\) ", equations_part, re.MULTILINE)
+    ]
+    assert [int(n) for n in equations.TAG.findall(drawn)] == in_docstring == list(range(1, len(in_docstring) + 1))
+
+
+@pytest.mark.parametrize("page", DERIVED)
+def test_derivation_reaches_every_equation_of_its_layer_under_its_number(page):
+    text = (DOCS / "mathematics" / f"{page}.md").read_text("utf-8")
+    there = read_docstring(object.__new__(REGISTRY[DERIVED[page]]))[0]
+    assert [int(n) for n in equations.TAG.findall(text)] == [e.number for e in there]
+    backward = text.index("## Backward")
+    for equation in there:
+        place = text.index(rf"\tag{{{equation.number}}}")
+        assert (place > backward) == (equation.direction == "backward")
+
+
+def test_chapters_number_equations_as_the_code_does():
+    wanted = {"2-a-layer": ["Dense"], "8-batch-norm": ["BatchNorm"]}
+    for chapter, names in wanted.items():
+        numbers = sorted(map(int, equations.TAG.findall((DOCS / "learn" / f"{chapter}.md").read_text("utf-8"))))
+        assert numbers == sorted(e.number for name in names for e in equations.equations(name))
+
+
+def test_every_equation_is_drawn_without_anything_left_over():
+    pytest.importorskip("latex2mathml", reason="comes with chainrule[docs]")
+    for page in [*MATHEMATICS, *CHAPTERS]:
+        for source in re.findall(r"\$\$(.+?)\$\$", equations.expanded(page.read_text("utf-8"))):
+            drawn = equations.mathml(f'<div class="arithmatex">\\[{source}\\]</div>')
+            assert drawn.startswith('<div class="equation"><math'), source
+            assert "\\" not in drawn, source
+
+
+def test_reference_has_every_public_name_and_only_names_that_exist():
+    text = "\n".join(page.read_text("utf-8") for page in (DOCS / "api").glob("*.md"))
+    made = reference.expanded(text)
+    import chainrule
+
+    for name in chainrule.__all__:
+        assert re.search(rf"^### {name} \{{", made, re.MULTILINE), name
+    anchors = re.findall(r"\{ #([\w.]+) \}", made)
+    assert len(set(anchors)) == len(anchors) > 100
+
+
+def test_reference_keeps_equations_and_examples_as_they_stand():
+    made = reference.described("Says *so*.\n\nForward    (1) Z = A W\nShapes     Z (n, k)\n\n>>> 1 + 1\n2")
+    assert (
+        made
+        == "Says \\*so\\*.\n\n```text\nForward    (1) Z = A W\nShapes     Z (n, k)\n```\n\n```pycon\n>>> 1 + 1\n2\n```"
+    )
+
+
+def test_studies_that_pages_name_exist_and_all_of_the_lecture_are_named():
+    text = (DOCS / "learn" / "index.md").read_text("utf-8")
+    rows = re.findall(r"^\| \[\d\..*\| ([^|]+) \|$", text, re.MULTILINE)
+    lecture = {name for name, study in STUDIES.items() if "lecture" in study.source}
+    assert set(re.findall(r"`([\w-]+)`", " ".join(rows))) == lecture
+    for page in CHAPTERS:
+        assert set(re.findall(r"chainrule study ([a-z][\w-]*)", page.read_text("utf-8"))) <= set(STUDIES)
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in [*PAGES, *MATHEMATICS, *(DOCS / "api").glob("*.md")]:
+        for link in re.findall(
+            r"\]\(([^)#\s]+)(?:#[^)]*)?\)", re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+        ):
+            assert "://" in link or (page.parent / link).exists(), f"{named(page)}: {link}"
+
+
+def test_every_page_stands_in_the_navigation():
+    listed = set(re.findall(r"([\w/-]+\.md)$", (DOCS.parent / "mkdocs.yml").read_text("utf-8"), re.MULTILINE))
+    assert listed == {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")}
+
+
+def test_drawings_are_used_and_keep_to_their_own_names():
+    text = "\n".join(page.read_text("utf-8") for page in PAGES)
+    drawings = {path.stem: path.read_text("utf-8") for path in (DOCS / "drawings").glob("*.svg")}
+    assert set(re.findall(r"drawings/([\w-]+)\.svg", text)) == set(drawings) - {"logo"}
+    for name, drawing in drawings.items():
+        assert all(each.startswith(f"{name}-") for each in re.findall(r' id="([^"]+)"', drawing))
+        assert "<title>" in drawing

@@ -1,0 +1,299 @@
+"""Why: estimators and command line share one way from rows to a model, so each of its steps is held here by itself.
+
+In: settings, targets, rows. Out: networks, recipes, encodings, figures; hand-worked values as oracles.
+"""
+
+import math
+import re
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, r2_score, root_mean_squared_error
+from sklearn.utils.class_weight import compute_sample_weight
+
+from chainrule import Activation, BatchNorm, Dense, Dropout, LayerNorm
+from chainrule.data import Standardizer
+from chainrule.errors import InvalidValueError
+from chainrule.nn import optimizers, schedules
+from chainrule.nn.losses import LOSSES, BinaryCrossEntropy, Huber, MeanSquaredError, Poisson, SoftmaxCrossEntropy
+from chainrule.nn.penalties import ClipNorm, Penalty
+from chainrule.pipeline import (
+    OPTIMIZERS,
+    REGRESSION_LOSSES,
+    SCHEDULES,
+    Settings,
+    class_weights,
+    classification,
+    confusion,
+    evaluate,
+    regression,
+    scaler,
+    stopping,
+    target_of,
+    train_model,
+)
+
+FAST = {"engine": "reference", "max_iter": 5}
+
+
+def rows(n=90, classes=3):
+    rng = np.random.default_rng(0)
+    y = np.arange(n) % classes
+    return rng.normal(size=(n, 2)) + 3.0 * np.c_[y, -y], y
+
+
+def test_every_optimizer_schedule_and_loss_has_a_name():
+    plain = set(optimizers.OPTIMIZERS.values()) - {
+        optimizers.GradientAccumulation
+    }  # a number of batches asks for that one
+    assert {type(piece) for piece in OPTIMIZERS.values()} == plain
+    assert {type(piece) for piece in SCHEDULES.values()} == set(schedules.SCHEDULES.values())
+    amounts = {loss for loss in LOSSES.values() if not loss.classes}
+    assert {type(piece) for piece in REGRESSION_LOSSES.values()} == amounts
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_trains_by_its_name(name):
+    X, y = rows()
+    settings = Settings(optimizer=name, learning_rate_init=0.01, **FAST | {"max_iter": 60})
+    model, run = train_model(X, y, classification(y, settings), settings)
+    assert run.epochs[-1].train_loss < run.epochs[0].train_loss
+    assert evaluate(model, X, y)["accuracy"] > 0.8
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_every_schedule_trains_by_its_name(name):
+    X, y = rows()
+    settings = Settings(schedule=name, learning_rate_init=0.01, **FAST)
+    _, run = train_model(X, y, classification(y, settings), settings)
+    per_epoch = run.epochs[0].steps
+    if name != "plateau":
+        last = [SCHEDULES[name].factor(e + (per_epoch - 1) / per_epoch, 5) for e in range(5)]
+        np.testing.assert_allclose([epoch.learning_rate for epoch in run.epochs], 0.01 * np.array(last), rtol=1e-12)
+    assert run.epochs[-1].train_loss < run.epochs[0].train_loss
+
+
+def test_networks_of_the_settings():
+    settings = Settings(hidden_layer_sizes=(5, 4), batch_norm=True, dropout=0.2, activation="tanh")
+    assert settings.network(3, 2).layers == (
+        Dense(5, bias=False, initializer="xavier"),
+        BatchNorm(),
+        Activation("tanh"),
+        Dropout(0.2),
+        Dense(4, bias=False, initializer="xavier"),
+        BatchNorm(),
+        Activation("tanh"),
+        Dropout(0.2),
+        Dense(2, initializer="xavier"),
+    )
+    settings = Settings(hidden_layer_sizes=(5,), layer_norm=True, initializer="orthogonal")
+    assert settings.network(3, 2).layers == (
+        Dense(5, initializer="orthogonal"),
+        LayerNorm(),
+        Activation("relu"),
+        Dense(2, initializer="orthogonal"),
+    )
+    assert Settings(hidden_layer_sizes=()).network(3, 1).layers == (Dense(1, initializer="xavier"),)
+
+
+@pytest.mark.parametrize(
+    ("n", "expected"),
+    [(1, 32), (100, 32), (1600, 32), (2000, 32), (3200, 64), (6400, 128), (60_000, 256), (10**7, 256)],
+)
+def test_automatic_batches_make_about_fifty_steps_an_epoch(n, expected):
+    assert Settings().rows_per_batch(n) == expected
+
+
+def test_batch_sizes():
+    assert Settings(batch_size=None).rows_per_batch(77) == 77
+    assert Settings(batch_size=7).rows_per_batch(7) == 7
+    with pytest.raises(InvalidValueError, match=re.escape("at most the number of training rows (6), got 7.")):
+        Settings(batch_size=7).rows_per_batch(6)
+
+
+def test_recipe_and_course_of_the_settings():
+    settings = Settings(
+        optimizer="nesterov",
+        schedule="cosine",
+        alpha=0.1,
+        l1_alpha=0.01,
+        max_grad_norm=2.0,
+        max_iter=7,
+        learning_rate_init=0.3,
+        seed=4,
+        dtype="float64",
+    )
+    recipe = settings.recipe(settings.network(3, 1), MeanSquaredError(), 200)
+    assert (recipe.optimizer, recipe.penalty, recipe.clip) == (optimizers.Nesterov(), Penalty(0.01, 0.1), ClipNorm(2.0))
+    assert (recipe.seed, recipe.dtype, recipe.batch_size) == (4, "float64", 32)
+    config = settings.config()
+    assert (config.epochs, config.learning_rate, config.schedule) == (7, 0.3, schedules.Cosine())
+
+
+def test_pieces_may_stand_for_names():
+    settings = Settings(optimizer=optimizers.Adam(beta1=0.5), schedule=schedules.Step(every=3.0))
+    settings.check("here")
+    assert settings.recipe(settings.network(2, 1), MeanSquaredError(), 50).optimizer == optimizers.Adam(beta1=0.5)
+    assert settings.config().schedule == schedules.Step(every=3.0)
+
+
+def test_faults_carry_the_names_that_the_user_knows():
+    with pytest.raises(InvalidValueError) as raised:
+        Settings(max_iter=0, engine="native2", batch_norm=True, layer_norm=True).check("here", str.upper)
+    assert str(raised.value).splitlines() == [
+        "here: MAX_ITER must be a whole number in [1, inf), got 0.",
+        "here: LAYER_NORM must be False beside BATCH_NORM, got True. Take one of the two.",
+        "here: ENGINE must be 'auto' or an engine's name, got 'native2'. Did you mean 'native'?",
+    ]
+
+
+def test_defaults_are_allowed_and_every_setting_is_constrained_somewhere():
+    Settings().check("here")
+    elsewhere = {"hidden_layer_sizes", "quantiles", "learning_rate_multipliers", "batch_size", "engine"}
+    assert {f.name for f in fields(Settings) if "constraint" not in f.metadata} == elsewhere
+    for name in (f.name for f in fields(Settings)):
+        with pytest.raises(InvalidValueError, match=f"here: {name} must be"):
+            Settings(**{name: complex(1, 1)}).check("here")
+
+
+def test_two_classes_are_one_logit_with_the_logistic_loss():
+    target = classification(np.array(["b", "a", "b"]), Settings(label_smoothing=0.2))
+    assert (target.classes.tolist(), target.loss, target.outputs) == (["a", "b"], BinaryCrossEntropy(), 1)
+    # 1 becomes 1 - ε/2 and 0 becomes ε/2
+    np.testing.assert_allclose(target.encode(np.array(["a", "b"])), [[0.1], [0.9]], rtol=1e-15)
+
+
+def test_more_classes_are_a_logit_each_with_softmax():
+    target = classification(np.array([30, 10, 20]), Settings(label_smoothing=0.2))
+    assert (target.loss, target.outputs) == (SoftmaxCrossEntropy(0.2), 3)
+    assert target.encode(np.array([10, 30, 20, 10])).tolist() == [0, 2, 1, 0]
+    with pytest.raises(InvalidValueError, match=re.escape("labels must be among [10, 20, 30], got [11, 40].")):
+        target.encode(np.array([40, 10, 11]))
+
+
+def test_one_class_is_refused():
+    with pytest.raises(InvalidValueError, match="at least two classes"):
+        classification(np.array([1, 1]), Settings())
+
+
+def test_amounts_are_standardised_where_the_link_is_the_identity():
+    y = np.array([1.0, 3.0])
+    target = regression(y, Settings())
+    assert (target.classes, target.loss, target.outputs) == (None, MeanSquaredError(), 1)
+    np.testing.assert_array_equal(target.encode(y), [[-1.0], [1.0]])
+    weighted = regression(y, Settings(loss="huber"), np.array([3.0, 1.0]))
+    assert weighted.loss == Huber()
+    assert weighted.scaling.mean.tolist() == [1.5]
+    counts = regression(y, Settings(loss="poisson"))
+    assert (counts.loss, counts.scaling) == (Poisson(), None)
+    np.testing.assert_array_equal(counts.encode(y), [[1.0], [3.0]])
+    assert regression(np.ones((4, 3)), Settings()).outputs == 3
+
+
+def test_balanced_weights_are_scikit_learns():
+    y = np.array(["a", "b", "b", "c", "c", "c"])
+    expected = compute_sample_weight("balanced", y)
+    np.testing.assert_allclose(class_weights(np.unique(y), y, "balanced"), expected, rtol=1e-15)
+    assert class_weights(np.unique(y), y, {"a": 5}).tolist() == [5, 1, 1, 1, 1, 1]
+    assert class_weights(np.unique(y), y, None).tolist() == [1] * 6
+
+
+def test_scaling_by_column_shared_and_none():
+    X = np.array([[0.0, 10.0], [2.0, 30.0]])
+    assert scaler(X, "none").apply(X).tolist() == X.tolist()
+    assert scaler(X, "columns").apply(X).tolist() == [[-1.0, -1.0], [1.0, 1.0]]
+    shared = scaler(X, "shared")
+    assert len(set(shared.mean)) == len(set(shared.scale)) == 1
+    assert scaler(X, "columns", np.array([1.0, 3.0])).mean.tolist() == [1.5, 25.0]
+
+
+def test_test_rows_are_scaled_by_the_training_rows():
+    X, y = rows()
+    settings = Settings(**FAST)
+    model, _ = train_model(X, y, classification(y, settings), settings, validation=(X + 100.0, y))
+    expected = Standardizer.fit(X)
+    np.testing.assert_array_equal(model.inputs.mean, expected.mean)
+    np.testing.assert_array_equal(model.inputs.scale, expected.scale)
+
+
+def test_constant_columns_do_no_harm():
+    X, y = rows()
+    X = np.c_[X, np.full(len(X), 7.0)]
+    settings = Settings(**FAST)
+    model, _ = train_model(X, y, classification(y, settings), settings)
+    assert model.inputs.scale[2] == 1.0
+    assert np.isfinite(model.logits(X)).all()
+
+
+def test_figures_of_a_classification_are_scikit_learns():
+    X, y = rows()
+    settings = Settings(dtype="float64", **FAST)
+    for labels in (y, np.array(["a", "b", "c"])[y], y % 2):
+        model, _ = train_model(X, labels, classification(labels, settings), settings)
+        figures = evaluate(model, X, labels)
+        assert figures["accuracy"] == accuracy_score(labels, model.predict(X))
+        assert figures["loss"] == pytest.approx(log_loss(labels, model.probabilities(X)), rel=1e-9)
+        np.testing.assert_array_equal(confusion(model, X, labels), confusion_matrix(labels, model.predict(X)))
+
+
+def test_figures_of_a_regression_are_scikit_learns():
+    X, _ = rows()
+    y = 100.0 + X @ [3.0, 4.0]
+    settings = Settings(dtype="float64", **FAST)
+    model, _ = train_model(X, y, regression(y, settings), settings)
+    figures = evaluate(model, X, y)
+    assert figures["rmse"] == pytest.approx(root_mean_squared_error(y, model.predict(X)), rel=1e-12)
+    assert figures["r2"] == pytest.approx(r2_score(y, model.predict(X)), rel=1e-12)
+    # the loss is of standardized targets
+    assert figures["loss"] == pytest.approx((figures["rmse"] / y.std()) ** 2, rel=1e-9)
+
+
+def test_constant_targets_have_no_r2():
+    X, _ = rows()
+    y = np.full(len(X), 5.0)
+    settings = Settings(**FAST)
+    model, _ = train_model(X, y, regression(y, settings), settings)
+    figures = evaluate(model, X, y)
+    assert math.isnan(figures["r2"])
+    assert figures["rmse"] < 5.0
+
+
+def test_smoothing_is_of_the_training_not_of_the_figures():
+    X, y = rows(classes=2)
+    settings = Settings(label_smoothing=0.3, dtype="float64", **FAST)
+    model, _ = train_model(X, y, classification(y, settings), settings)
+    assert target_of(model).encode(y).ravel().tolist() == y.tolist()
+    assert evaluate(model, X, y)["loss"] == pytest.approx(log_loss(y, model.probabilities(X)), rel=1e-9)
+
+
+def test_names_of_columns_and_target():
+    X, y = rows()
+    settings = Settings(**FAST)
+    target = classification(y, settings)
+    named, _ = train_model(X, y, target, settings, feature_names=("u", "v"), target_name="kind")
+    assert (named.feature_names, named.target_name) == (("u", "v"), "kind")
+    plain, _ = train_model(X, y, target, settings)
+    assert (plain.feature_names, plain.target_name) == (("x0", "x1"), "target")
+
+
+def test_what_stops_a_run():
+    assert stopping(Settings(n_iter_no_change=3, tol=0.5), validated=True).watched == "validation_loss"
+    rule = stopping(Settings(n_iter_no_change=3, tol=0.5), validated=False)
+    assert (rule.patience, rule.tolerance, rule.watched) == (3, 0.5, "train_loss")
+
+
+def test_model_says_what_it_cannot_do():
+    X, y = rows()
+    settings = Settings(**FAST)
+    amounts, _ = train_model(X, X[:, 0], regression(X[:, 0], settings), settings)
+    classes, _ = train_model(X, y, classification(y, settings), settings)
+    assert (amounts.task, classes.task) == ("regression", "classification")
+    with pytest.raises(InvalidValueError, match="Amounts have no classes"):
+        amounts.probabilities(X)
+    for wrong in (X[:, :1], X[0]):
+        with pytest.raises(InvalidValueError, match=re.escape("Model: X must be of shape (n, 2)")):
+            classes.predict(wrong)
+    X[3, 1] = np.nan
+    with pytest.raises(InvalidValueError, match="finite, got nan at row 3, column 1"):
+        classes.predict(X)

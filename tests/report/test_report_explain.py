@@ -1,0 +1,187 @@
+"""Why: a derivation that people learn from must be right to the last number and complete for every piece.
+
+In: `explain` on small nets and on every entry of the registries. Out: hand-worked counts, tape sizes, well-formed LaTeX.
+"""
+
+import numpy as np
+import pytest
+from registry import ACTIVATION_SAMPLES, LAYER_SAMPLES, LOSS_SAMPLES, flat
+
+from chainrule import Activation, BatchNorm, Dense, Dropout, LayerNorm, Net, mlp
+from chainrule.nn.layers import LAYERS, Context
+from chainrule.nn.losses import (
+    LOSSES,
+    BinaryCrossEntropy,
+    Huber,
+    MeanSquaredError,
+    MultiSoftmaxCrossEntropy,
+    SoftmaxCrossEntropy,
+)
+from chainrule.random import Stream
+from chainrule.report.explain import COSTS, explain, read_docstring, to_markdown, to_text
+
+REGISTRY = [*flat(LAYER_SAMPLES), *(sample.loss for sample in flat(LOSS_SAMPLES)), *flat(ACTIVATION_SAMPLES)]
+
+
+def test_every_layer_has_costs_and_every_piece_equations_both_ways():
+    assert set(COSTS) == set(LAYERS)
+    for piece in REGISTRY:
+        equations, _ = read_docstring(piece)
+        assert [equation.number for equation in equations] == list(range(1, len(equations) + 1)), piece
+        assert {equation.direction for equation in equations} == {"forward", "backward"}, piece
+    for piece in [*flat(LAYER_SAMPLES), *(sample.loss for sample in flat(LOSS_SAMPLES))]:
+        assert read_docstring(piece)[1], piece
+
+
+def test_counts_of_a_small_network_by_hand():
+    derivation = explain(Net(2, [Dense(3), Activation("relu"), Dense(1)]), BinaryCrossEntropy(), rows=4)
+    first, relu, last, loss = derivation.stages
+    assert derivation.architecture == "2-3-1"
+    assert (first.parameters, relu.parameters, last.parameters, loss.parameters) == (2 * 3 + 3, 0, 3 + 1, 0)
+    assert derivation.parameters == 13
+    # a product of (n, d) by (d, k) is n k sums of d products and d - 1 additions, counted as 2 n d k
+    assert first.forward_operations == 2 * 4 * 2 * 3 + 4 * 3
+    assert first.backward_operations == 2 * (2 * 4 * 2 * 3) + 4 * 3
+    assert (relu.forward_operations, relu.backward_operations) == (4 * 3, 2 * 4 * 3)
+    assert (last.forward_operations, last.backward_operations) == (2 * 4 * 3 + 4, 2 * (2 * 4 * 3) + 4)
+    assert derivation.forward_operations == sum(stage.forward_operations for stage in derivation.stages)
+    assert derivation.backward_operations == sum(stage.backward_operations for stage in derivation.stages)
+    # float32: X (4, 2) for the first layer; A (4, 3) for relu, which the last layer shares; nothing new behind
+    assert [stage.cached_bytes for stage in derivation.stages] == [32, 48, 0, 0]
+    assert derivation.cached_bytes == 80
+
+
+def test_layer_without_bias_spares_its_additions():
+    with_bias, without = (
+        explain(Net(5, [Dense(3, bias=b)]), MeanSquaredError(), rows=7).stages[0] for b in (True, False)
+    )
+    assert with_bias.forward_operations - without.forward_operations == 7 * 3
+    assert with_bias.backward_operations - without.backward_operations == 7 * 3
+    assert with_bias.parameters - without.parameters == 3
+    assert [equation.text for equation in without.equations] == ["Z = A W", "dW = Aᵀ dZ", "dA = dZ Wᵀ"]
+    assert "b" not in without.shapes
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("layer", flat(LAYER_SAMPLES), ids=str)
+def test_cached_bytes_are_those_of_the_tape(layer, dtype):
+    net = Net(6, [Dense(4), layer, Activation("tanh"), Dropout(0.3), Dense(2), layer])
+    w, buffers = (vector.astype(dtype) for vector in net.init(0))
+    ctx = Context(np, training=True, stream=Stream.from_seed(0))
+    tape = net.forward(w, buffers, np.ones((9, 6), dtype), ctx)[1]
+    assert explain(net, MeanSquaredError(), rows=9, dtype=dtype).cached_bytes == tape.nbytes
+
+
+@pytest.mark.parametrize("layer", flat(LAYER_SAMPLES), ids=str)
+def test_parameters_and_widths_are_the_networks(layer):
+    net = Net(3, [Dense(5), layer, Dense(2)])
+    derivation = explain(net, MeanSquaredError())
+    assert derivation.parameters == net.size == sum(stage.parameters for stage in derivation.stages)
+    assert [stage.inputs for stage in derivation.stages[:-1]] == list(net.widths[:-1])
+    assert [stage.outputs for stage in derivation.stages[:-1]] == list(net.widths[1:])
+
+
+def test_shapes_are_the_actual_ones():
+    stages = explain(Net(5, [Dense(4), BatchNorm(), LayerNorm(), Dense(3)]), SoftmaxCrossEntropy(), rows=8).stages
+    assert stages[0].shapes == {"A": (8, 5), "W": (5, 4), "b": (4,), "Z": (8, 4)}
+    assert stages[1].shapes["γ"] == stages[1].shapes["σ²"] == (4,)
+    assert stages[2].shapes["μ"] == (8, 1)
+    assert stages[4].shapes == {"Z": (8, 3), "P": (8, 3), "T": (8, 3), "y": (8,), "L": (8,)}
+
+
+def test_activations_and_links_are_spelled_out():
+    stages = explain(Net(2, [Dense(2), Activation("tanh"), Dense(1)]), Huber(link="sigmoid")).stages
+    texts = [[equation.text for equation in stage.equations] for stage in stages]
+    assert texts[1] == ["A = g(Z)", "dZ = dA ⊙ g'(Z)", "A = tanh(Z)", "g'(Z) = 1 - A²"]
+    assert texts[3][-2:] == ["A = 1 / (1 + exp(-Z))", "f'(Z) = A (1 - A)"]
+    for stage in stages:
+        numbers = [equation.number for equation in stage.equations]
+        assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_text_of_a_derivation():
+    text = to_text(explain(Net(2, [Dense(3), Activation("relu"), Dense(1)]), BinaryCrossEntropy(), rows=4))
+    assert (
+        text.splitlines()
+        == """\
+2-3-1: 13 parameters, a batch of n = 4 rows
+
+Forward
+  1. Dense(units=3, initializer=he)  2 → 3
+       (1) Z = A W + b
+       shapes  A (4, 2)   W (2, 3)   b (3)   Z (4, 3)
+       9 parameters, 60 operations, 32 bytes cached
+  2. Activation(function=relu)  3 → 3
+       (1) A = g(Z)
+       (3) A = max(0, Z)
+       shapes  Z (4, 3)   A (4, 3)
+       0 parameters, 12 operations, 48 bytes cached
+  3. Dense(units=1, initializer=xavier)  3 → 1
+       (1) Z = A W + b
+       shapes  A (4, 3)   W (3, 1)   b (1)   Z (4, 1)
+       4 parameters, 28 operations, 0 bytes cached
+  4. BinaryCrossEntropy()  1 → 1
+       (1) L = Σⱼ (softplus(Zⱼ) - Yⱼ Zⱼ) / k
+       shapes  Z (4, 1)   Y (4, 1)   L (4)
+       0 parameters, 16 operations, 0 bytes cached
+
+Backward
+  4. BinaryCrossEntropy()  1 → 1
+       (2) dL/dZ = (σ(Z) - Y) / k
+       12 operations
+  3. Dense(units=1, initializer=xavier)  3 → 1
+       (2) dW = Aᵀ dZ
+       (3) db = Σᵢ dZᵢ
+       (4) dA = dZ Wᵀ
+       52 operations
+  2. Activation(function=relu)  3 → 3
+       (2) dZ = dA ⊙ g'(Z)
+       (4) g'(Z) = [A > 0]
+       24 operations
+  1. Dense(units=3, initializer=he)  2 → 3
+       (2) dW = Aᵀ dZ
+       (3) db = Σᵢ dZᵢ
+       (4) dA = dZ Wᵀ
+       108 operations
+
+Total: 13 parameters; 116 floating-point operations forward, 196 backward; 80 bytes cached between the two.""".splitlines()
+    )
+
+
+def test_markdown_of_a_derivation():
+    net = mlp(5, [4], 3, norm="batch", dropout=0.2)
+    lines = to_markdown(explain(net, SoftmaxCrossEntropy(), rows=8)).splitlines()
+    assert lines[0] == "# 5-4-3"
+    assert "43 parameters; one training step on $n = 8$ rows." in lines
+    headings = [line for line in lines if line.startswith("##")]
+    assert headings[0] == "## Forward"
+    assert headings[1] == "### 1. Dense(units=4, bias=False, initializer=he): 5 → 4"
+    assert headings[7] == "## Backward"
+    assert headings[-1] == "## Total"
+    assert [line.split(".")[0] for line in headings[8:-1]] == [f"### {i}" for i in (6, 5, 4, 3, 2, 1)]
+    for line in (
+        r"$$Z = A W \tag{1.1}$$",
+        r"$$s = \sqrt{\sigma^2 + \varepsilon} \tag{2.3}$$",
+        r"$$\mu' = m \mu' + (1 - m) \mu \tag{2.6}$$",
+        r"$$dW = A^{\top} dZ \tag{1.2}$$",
+        r"$$P = \exp(Z - \max Z) / \sum_j \exp(Z_j - \max Z) \tag{6.1}$$",
+        r"$A$ (8, 5), $W$ (5, 4), $Z$ (8, 4)",
+    ):
+        assert line in lines
+    # Z (8, 5) float32; Ẑ (8, 4) and s (4); A; the mask of 32 booleans; what dropout handed on
+    cached = 8 * 5 * 4 + (32 + 4) * 4 + 32 * 4 + 32 + 32 * 4
+    assert lines[-1].endswith(f"| {cached:,} |")
+    assert lines[-1].count("|") == lines[-3].count("|") == 5
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_ends_a_derivation_in_every_form(loss):
+    derivation = explain(
+        mlp(4, [3], 3),
+        MultiSoftmaxCrossEntropy((1, 2)) if loss == "MultiSoftmaxCrossEntropy" else LOSSES[loss](),
+        rows=5,
+    )
+    assert derivation.stages[-1].name.startswith(loss)
+    assert derivation.plain()["stages"][-1]["forward_operations"] > 0
+    assert loss in to_text(derivation)
+    assert loss in to_markdown(derivation)

@@ -1,0 +1,104 @@
+"""Why: on a cluster machines come and go; the search ends with the trials that one machine finds.
+
+In: a Ray cluster of two nodes on the loopback, one of which is killed; a driver that is killed. Out: the same trials.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+from chainrule.data import Dataset
+from chainrule.errors import InvalidValueError
+from chainrule.pipeline import Settings
+from chainrule.search import SearchBudget, search
+from chainrule.search.ray_executor import RayExecutor, attach, raise_if_old
+
+pytestmark = [
+    pytest.mark.skipif(find_spec("ray") is None, reason="chainrule[cluster] is not installed"),
+    pytest.mark.filterwarnings("ignore"),  # Ray's own
+]
+
+SETTINGS = Settings(max_iter=400, n_iter_no_change=400)
+SPACE = {"width": {"low": 4, "high": 32}, "learning_rate_init": {"low": 1e-3, "high": 1e-2, "log": True}}
+
+
+def data():
+    draw = np.random.default_rng(0)
+    X = draw.normal(size=(300, 4))
+    return Dataset("made", X, (X[:, 0] > 0).astype(np.int64), "classification", ("a", "b", "c", "d"), "kind")
+
+
+def run(folder, trials, **more):
+    return search(data(), SPACE, out=folder, plan=SearchBudget("random", trials, seeds=1), settings=SETTINGS, **more)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    patch = pytest.MonkeyPatch()
+    patch.setenv("RAY_AUTH_MODE", "token")
+    patch.setenv("RAY_AUTH_TOKEN", "ab" * 32)
+    from ray.cluster_utils import Cluster  # reads the environment once
+
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    yield nodes
+    import ray
+
+    ray.shutdown()
+    nodes.shutdown()
+    patch.undo()
+
+
+DRIVER = """
+import sys
+sys.path.insert(0, {tests!r})
+import test_search_ray as t
+t.attach({address!r})
+t.run({folder!r}, {trials}, hands=lambda problem: t.RayExecutor(problem, 2))
+"""
+
+
+def test_a_killed_node_and_a_killed_driver_cost_no_trial(tmp_path, cluster):
+    alone = run(tmp_path / "alone", 12, workers=1)
+    node = cluster.add_node(num_cpus=1)
+    place = {
+        "tests": os.path.dirname(__file__),
+        "address": cluster.address,
+        "folder": str(tmp_path / "on"),
+        "trials": 12,
+    }
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER.format(**place)])
+    until = time.monotonic() + 60
+    while not list(tmp_path.glob("on/runs/*/lock")) and time.monotonic() < until:
+        time.sleep(0.05)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    attach(cluster.address)
+    killed = []
+
+    def watch(board):
+        if not killed and sum(trial.state == "complete" for trial in board.trials) >= 2:
+            killed.append(cluster.remove_node(node, allow_graceful=False))
+
+    found = run(tmp_path / "on", 12, executor=lambda problem: RayExecutor(problem, 2), watch=watch)
+    assert killed
+    assert [(t.number, t.values, t.state, t.curve) for t in found.trials] == [
+        (t.number, t.values, t.state, t.curve) for t in alone.trials
+    ]
+
+
+def test_a_cluster_without_a_token_is_refused(monkeypatch):
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    with pytest.raises(InvalidValueError, match="cluster must be one that asks for a token, got 'head:6379'"):
+        attach("head:6379")
+
+
+def test_an_old_ray_is_refused():
+    with pytest.raises(InvalidValueError, match=r"ray must be of version 2\.52 or later, got '2\.51\.2'"):
+        raise_if_old("2.51.2")
+    raise_if_old("2.60.0")
