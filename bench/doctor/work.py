@@ -159,7 +159,7 @@ def repaired(name: str, change: str) -> dict[str, Any]:
         "kept": list(mended.kept),
         "tries": len(mended.tries),
         "before": before,
-        "after": _scored_case(subject, mended.case) if mended.kept else before,
+        "after": _scored_case(subject, mended.problem) if mended.kept else before,
         "random": _scored_case(subject, by_chance) if by_chance is not case else before,
         "first": before if first is None else _scored_case(subject, first),
         "random first": _scored_case(subject, other),

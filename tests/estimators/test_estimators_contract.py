@@ -275,10 +275,13 @@ def test_frames_through_pipelines_with_the_network_in_the_middle():
         ({"learning_rate_init": "fidn"}, "learning_rate_init must be a number above 0 or 'find', got 'fidn'."),
         ({"activation": ("relu", "tanh")}, "activation must be one, or one for each of the 1 hidden layers"),
         ({"dropout": [0.1, 0.2]}, "dropout must be one, or one for each of the 1 hidden layers, got [0.1, 0.2]."),
-        ({"learning_rate_multipliers": [0.1]}, "groups must be a mapping of patterns to multipliers, got [0.1]."),
-        ({"ema_decay": 1.0}, "average must be in [0, 1) or None, got 1.0."),
+        (
+            {"learning_rate_multipliers": [0.1]},
+            "learning_rate_multipliers must be a mapping of patterns to multipliers, got [0.1].",
+        ),
+        ({"ema_decay": 1.0}, "ema_decay must be in [0, 1) or None, got 1.0."),
         ({"max_weight_norm": 0.0}, "max_weight_norm must be in (0, inf) or None, got 0.0."),
-        ({"accumulate_grad_batches": 0}, "accumulate must be a whole number in [1, inf), got 0."),
+        ({"accumulate_grad_batches": 0}, "accumulate_grad_batches must be a whole number in [1, inf), got 0."),
     ],
 )
 def test_arguments_that_mean_nothing_are_refused(iris, options, sentence):

@@ -265,7 +265,7 @@ def test_groups_slow_layers_down(iris):
     moved = [np.abs(after - before).max() for after, before in zip(slow.coefs_, start.coefs_, strict=True)]
     assert 0 < moved[0] < 0.05 * moved[1]
     np.testing.assert_allclose(slow.intercepts_[1], start.intercepts_[1], atol=1e-9)
-    with pytest.raises(InvalidValueError, match="groups must be patterns of parameter names"):
+    with pytest.raises(InvalidValueError, match="learning_rate_multipliers must be patterns of parameter names"):
         network(learning_rate_multipliers={"9.*": 0.0}).fit(X, y)
 
 
@@ -344,7 +344,7 @@ def test_an_examination_is_of_what_fit_would_train(iris):
     fitted = network(**options).fit(X, y, weights, **own)
     report = network(**options).examine(X, y, weights, **own)
     assert report.notes == ()
-    assert report.case.config.epochs == fitted.best_iteration_
+    assert report.problem.config.epochs == fitted.best_iteration_
     np.testing.assert_allclose(report.trace.final.w, fitted.model_.w, rtol=1e-6)
     with pytest.raises(InvalidValueError, match="scoring must be None without validation rows"):
         network(scoring="accuracy").examine(X, y)

@@ -206,7 +206,7 @@ def test_notebooks_show_networks_runs_and_diagnoses_in_frames():
     assert notebook.enable(shell)
     of = report()
     run = Run(of.trace.epochs, of.trace.final, 2, "", "reference", (), 1.0)
-    shown = {type(value): shell.kinds[type(value)](value) for value in (of, of.findings[0], of.case.recipe.net, run)}
+    shown = {type(value): shell.kinds[type(value)](value) for value in (of, of.findings[0], of.problem.recipe.net, run)}
     assert len(shown) == 4
     for text in shown.values():
         assert text.startswith('<iframe srcdoc="&lt;!DOCTYPE html&gt;')
