@@ -19,7 +19,7 @@ import chainrule
 
 SRC = Path(chainrule.__file__).parent
 ROOT = Path(__file__).parents[1]
-REFERENCES = ROOT / "docs" / "references.md"
+REFERENCES = ROOT / "docs" / "reference" / "references.md"
 FILES = sorted(SRC.rglob("*.py"))
 
 # Rooms from the ground up; an import points to a lower level only, or stays in its own room.

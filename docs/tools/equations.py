@@ -1,4 +1,4 @@
-"""Why: the mathematics' pages show the equations that stand in the docstrings, under the same numbers.
+"""Insert the numbered equations of the docstrings into the pages on the mathematics, so that they are written only once.
 
 In: pages with marks such as `<!-- equations: Dense -->`. Out: the equations as LaTeX in their place; LaTeX as MathML, which
 browsers draw without a script, a font or a network.
@@ -23,13 +23,13 @@ TAG = re.compile(r"\s*\\tag\{([\d.]+)\}")
 _MATHS = re.compile(r'<(span|div) class="arithmatex">(?:\\\(|\\\[)(.*?)(?:\\\)|\\\])</\1>', re.DOTALL)
 
 FUNCTIONS = {f.__name__: f for f in (mean_loss, train_step, penalties.bounded, optimizers.running_average)}
-"""Functions whose docstrings have equations, beside the pieces."""
+"""Functions, besides the registered classes, whose docstrings have equations."""
 
 _FUNCTION = re.compile(r"(<mi>(?:log|exp|tanh|cos|max|min)</mi>)(?=<m(?:i|n|sub|sup|row|under|over)\b)")
 
 
 def equations(name: str) -> tuple[Equation, ...]:
-    """The numbered equations of a piece or function by name."""
+    """Return the numbered equations of a layer, loss, optimizer or function by name."""
     if name in REGISTRY:
         return read_docstring(object.__new__(REGISTRY[name]))[0]
     like = type(name, (), {"__doc__": inspect.getdoc(FUNCTIONS[name])})
@@ -37,7 +37,7 @@ def equations(name: str) -> tuple[Equation, ...]:
 
 
 def expanded(markdown: str) -> str:
-    """A page with the equations in place of its marks."""
+    """Return a page with the equations in place of its marks."""
     return MARK.sub(lambda mark: "\n".join(_lines(mark[1])), markdown)
 
 
@@ -51,7 +51,7 @@ def _lines(name: str) -> Iterator[str]:
 
 
 def mathml(page: str) -> str:
-    """A page's HTML with MathML where LaTeX was; a tag becomes a number at the right."""
+    """Replace LaTeX in a page's HTML by MathML; a tag becomes a number at the right."""
     return _MATHS.sub(lambda found: _converted(html.unescape(found[2]), found[1] == "div"), page)
 
 
@@ -59,7 +59,8 @@ def _converted(source: str, block: bool) -> str:
     from latex2mathml.converter import convert
 
     number = TAG.search(source)
-    drawn = convert(TAG.sub("", source).strip(), display="block" if block else "inline")
+    spaced = TAG.sub("", source).strip().replace("}: \\text{", "}: \\; \\text{")
+    drawn = convert(spaced, display="block" if block else "inline")
     drawn = _FUNCTION.sub(r'\1<mspace width="0.17em" />', drawn)
     if not block:
         return drawn

@@ -1,6 +1,6 @@
-"""Why: pages say where equations, references and notebooks belong; building the site puts them there.
+"""Hooks of mkdocs that put equations, the reference and notebooks where the pages ask for them.
 
-In: what mkdocs hands over at each stage. Out: pages with their equations drawn, notebooks beside the chapters.
+In: what mkdocs passes at each stage. Out: pages with their equations drawn, notebooks beside the chapters.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _DOCS = Path(__file__).parent.parent
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """A notebook beside each chapter."""
+    """Add a notebook beside each chapter."""
     for chapter in sorted((_DOCS / "learn").glob("[0-9]*.md")):
         text = _checked(notebooks.dumped(chapter, (config.site_url or "").rstrip("/")))
         files.append(File.generated(config, f"learn/{chapter.stem}.ipynb", content=text))
@@ -27,7 +27,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def _checked(text: str) -> str:
-    """The notebook's text; raises where it is none."""
+    """Return the text of a notebook, or raise if it is not a valid one."""
     import nbformat
 
     nbformat.validate(nbformat.reads(text, as_version=4))
@@ -35,7 +35,7 @@ def _checked(text: str) -> str:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """Equations and references in place of their marks; a link to the notebook at a chapter's head."""
+    """Replace the marks by equations and references; link the notebook at the top of a chapter."""
     markdown = reference.expanded(equations.expanded(markdown))
     path = Path(page.file.src_uri)
     if path.parent.name == "learn" and path.name[0].isdigit():
@@ -45,11 +45,11 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
 
 
 def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
-    """LaTeX as MathML; drawings inside the page, so that they take its colors."""
+    """Turn LaTeX into MathML; put drawings inside the page, so that they take its colors."""
     return _DRAWING.sub(lambda image: _inside(image[3], image[1]), equations.mathml(html))
 
 
-def _inside(name: str, told: str) -> str:
+def _inside(name: str, label: str) -> str:
     source = (_DOCS / "drawings" / f"{name}.svg").read_text("utf-8")
-    labeled = source.replace("<svg ", f'<svg role="img" aria-label="{told}" ', 1)
+    labeled = source.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
     return f'<span class="figure">{labeled}</span>'

@@ -1,6 +1,6 @@
-"""Why: each chapter is a page to read and a notebook to run, written once.
+"""Turn a chapter into a Jupyter notebook, so that one source gives both the page to read and the notebook to run.
 
-In: a chapter in Markdown. Out: the same as a Jupyter notebook, drawings inside, outputs as the page shows them.
+In: a chapter in Markdown. Out: a notebook with the chapter's drawings inside and the outputs that the page shows.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,18 @@ from snippets import Cell, cells
 
 _IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)]+\.svg)\)(\{[^}]*\})?")
 _PAGE = re.compile(r"\]\((?!https?:|attachment:|#)([^)]+)\)")
+_BOX = re.compile(r'^!!! \w+ "([^"]+)"\n((?:(?: {4}.*)?\n)*(?: {4}.*)?)', re.MULTILINE)
+SETUP = (
+    Cell("markdown", "This notebook needs `chainrule`. In a clone of the repository: `%pip install -q .`", 0),
+    Cell("python", "import chainrule", 0),
+)
+"""The first cells of every notebook."""
 
 
 def notebook(chapter: Path, site: str = "") -> dict[str, Any]:
-    """The notebook (format 4.5) of a chapter; links to other pages lead to `site` where there is one, else are left out."""
-    made = [_cell(cell, i, chapter.parent, site) for i, cell in enumerate(cells(chapter.read_text("utf-8")))]
+    """Return a chapter's notebook (format 4.5); links to other pages lead to `site`, or are dropped if there is none."""
+    parts = cells(_without_boxes(chapter.read_text("utf-8")))
+    made = [_cell(cell, i, chapter.parent, site) for i, cell in enumerate((*SETUP, *parts))]
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     return {
         "cells": made,
@@ -30,8 +38,13 @@ def notebook(chapter: Path, site: str = "") -> dict[str, Any]:
 
 
 def dumped(chapter: Path, site: str = "") -> str:
-    """The notebook as the text of an .ipynb file."""
+    """Return the notebook as the text of an .ipynb file."""
     return json.dumps(notebook(chapter, site), ensure_ascii=False, indent=1) + "\n"
+
+
+def _without_boxes(markdown: str) -> str:
+    """Turn boxes (`!!! question "To try"`), which Jupyter does not know, into paragraphs with a bold title."""
+    return _BOX.sub(lambda box: f"**{box[1]}.** {textwrap.dedent(box[2]).strip()}\n", markdown)
 
 
 def _cell(cell: Cell, number: int, folder: Path, site: str) -> dict[str, Any]:
@@ -46,12 +59,12 @@ def _cell(cell: Cell, number: int, folder: Path, site: str) -> dict[str, Any]:
 
 
 def _prose(cell: Cell) -> str:
-    """Prose as it is, other fences with their marks."""
+    """Return prose as it is and other fences with their marks."""
     return f"```{cell.kind}\n{cell.source}```" if cell.kind in ("sh", "text") else cell.source
 
 
 def _with_drawings(text: str, folder: Path) -> tuple[str, dict[str, dict[str, str]]]:
-    """Drawings as attachments of the cell, since a notebook travels alone."""
+    """Attach the drawings to the cell, since a notebook is one file."""
     inside = {
         Path(image[2]).name: {"image/svg+xml": base64.b64encode((folder / image[2]).read_bytes()).decode()}
         for image in _IMAGE.finditer(text)
@@ -60,6 +73,6 @@ def _with_drawings(text: str, folder: Path) -> tuple[str, dict[str, dict[str, st
 
 
 def _address(link: str) -> str:
-    """Where a page of `learn/` leads, from the site's root."""
+    """Return the address, from the site's root, of a link on a page of `learn/`."""
     path = link.removeprefix("../") if link.startswith("../") else f"learn/{link}"
     return re.sub(r"\.md(?=#|$)", ".html", path)

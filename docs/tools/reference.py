@@ -1,4 +1,4 @@
-"""Why: the reference of public names is the docstrings, which the tests run; nothing is written twice.
+"""Build the reference of public names from the docstrings, which the tests run.
 
 In: pages with marks such as `<!-- reference: chainrule.nn.losses -->`. Out: signatures and docstrings in their place.
 """
@@ -18,12 +18,12 @@ _BLOCK = re.compile(r"^(Forward|Backward|Shapes|Reference) {2,}")
 
 
 def expanded(markdown: str) -> str:
-    """A page with every module's public names in place of its mark; names behind the module limit them."""
+    """Return a page with each module's public names in place of its mark; names after the module select some of them."""
     return MARK.sub(lambda mark: "\n".join(_module(mark[1], mark[2].split())), markdown)
 
 
 def public(module: ModuleType) -> list[str]:
-    """`__all__`, or the classes and functions that the module defines without an underscore, in its order."""
+    """Return `__all__`, or the public classes and functions that the module defines, in its order."""
     if hasattr(module, "__all__"):
         return list(module.__all__)
     own = [name for name, thing in vars(module).items() if getattr(thing, "__module__", "") == module.__name__]
@@ -47,14 +47,14 @@ def _thing(module: str, name: str, thing: Any) -> Iterator[str]:
 
 
 def _method(owner: str, name: str, inner: Any) -> Iterator[str]:
-    """A method or property, shorter than its class: no heading, indented text."""
+    """Yield a method or property in a folded box, without a heading of its own."""
     call = name if isinstance(inner, property) else _signature(name, inner)
     text = textwrap.indent(described(inspect.getdoc(inner) or ""), "    ")
     yield f'\n??? method "`{owner}.{name}`"\n\n    ```py\n{textwrap.indent(call, "    ")}\n    ```\n\n{text}\n'
 
 
 def _signature(name: str, thing: Any) -> str:
-    """The call, one argument a line where it is long."""
+    """Return the call, with one argument per line if it is long."""
     try:
         signature = inspect.signature(thing)
     except (TypeError, ValueError):
@@ -64,20 +64,20 @@ def _signature(name: str, thing: Any) -> str:
     if inspect.Parameter.KEYWORD_ONLY in kinds and inspect.Parameter.VAR_POSITIONAL not in kinds:
         arguments.insert(kinds.index(inspect.Parameter.KEYWORD_ONLY), "*")
     given = signature.return_annotation
-    answer = "" if given in (inspect.Signature.empty, "None", None) else f" -> {_told(given)}"
+    answer = "" if given in (inspect.Signature.empty, "None", None) else f" -> {_annotation(given)}"
     line = f"{name}({', '.join(arguments)}){answer}"
     return line if len(line) <= 88 else f"{name}(\n" + "".join(f"    {each},\n" for each in arguments) + f"){answer}"
 
 
 def _argument(parameter: inspect.Parameter) -> str:
-    """One argument: its name, type and default."""
+    """Return one argument: its name, type and default."""
     stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
-    kind = "" if parameter.annotation is inspect.Parameter.empty else f": {_told(parameter.annotation)}"
+    kind = "" if parameter.annotation is inspect.Parameter.empty else f": {_annotation(parameter.annotation)}"
     default = "" if parameter.default is inspect.Parameter.empty else f" = {parameter.default!r}"
     return f"{stars}{parameter.name}{kind}{default}"
 
 
-def _told(annotation: Any) -> str:
+def _annotation(annotation: Any) -> str:
     return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
 
 

@@ -1,6 +1,6 @@
-"""Why: a page's code is a promise; it is kept by running the page as one program.
+"""Run the code of a documentation page as one program, so that a page cannot show code that fails.
 
-In: a page in Markdown. Out: its cells; an error that names page and line where what runs is not what is printed.
+In: a page in Markdown. Out: its cells; an error that names page and line if a block does not print what the page shows.
 """
 
 from __future__ import annotations
@@ -17,15 +17,19 @@ from pathlib import Path
 from typing import Any
 
 _FENCE = re.compile(
-    r"^(?P<indent> *)```(?P<kind>\w*)[^\n]*\n(?P<source>.*?)^(?P=indent)```[ ]*\n?", re.MULTILINE | re.DOTALL
+    r"^(?P<indent> *)```(?P<kind>\w*)(?P<info>[^\n]*)\n(?P<source>.*?)^(?P=indent)```[ ]*\n?", re.MULTILINE | re.DOTALL
 )
+_KINDS = {"python": "python", "py": "python", "sh": "sh", "text": "text"}
+OTHERS = 'title="PyTorch"'
+"""The mark of a block that shows another library's code: the only Python on a page that is not run."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A stretch of a page: prose ("markdown"), or a fence by its kind; `output` is the ```text fence right behind it.
+    """Part of a page: prose ("markdown") or a code fence; `output` is the ```text fence that follows a Python block.
 
-    ```python is run, and so are the lines of ```sh that begin with `chainrule`; ```py and all else is only shown.
+    Python runs, whether its fence says `python` or `py`, and so do the lines of ```sh that begin with `chainrule`. Other
+    fences, and Python marked with `OTHERS`, are only shown.
     """
 
     kind: str
@@ -35,7 +39,7 @@ class Cell:
 
 
 def cells(markdown: str) -> list[Cell]:
-    """The page's cells in order."""
+    """Return the page's cells in order."""
     found: list[Cell] = []
     for cell in _stretches(markdown):
         behind = found[-1] if found else None
@@ -47,13 +51,13 @@ def cells(markdown: str) -> list[Cell]:
 
 
 def _stretches(markdown: str) -> Iterator[Cell]:
-    """Prose and fences as they stand; blank prose between two fences is left out."""
+    """Yield prose and fences in order, without the blank prose between two fences."""
     start = 0
     for fence in _FENCE.finditer(markdown):
         prose = markdown[start : fence.start()]
         if prose.strip():
             yield Cell("markdown", prose.strip("\n"), _line(markdown, start))
-        kind = fence["kind"] if fence["kind"] in ("python", "sh", "text") else "shown"
+        kind = "shown" if OTHERS in fence["info"] else _KINDS.get(fence["kind"], "shown")
         source = textwrap.dedent(fence["source"]) if kind != "shown" else fence[0].rstrip("\n")
         yield Cell(kind, source, _line(markdown, fence.start("source")))
         start = fence.end()
@@ -65,10 +69,10 @@ def _line(markdown: str, position: int) -> int:
     return markdown.count("\n", 0, position) + 1
 
 
-def run(page: Path, folder: Path) -> int:
-    """Run a page's cells in order in a folder, as one program; the number of Python cells.
+def run(page: Path, folder: Path, commands: bool = True) -> int:
+    """Run a page's cells in a folder as one program, with or without shell commands; return the number of Python cells.
 
-    Raises `AssertionError` where a cell prints something else than the page says, or a command fails.
+    Raises `AssertionError` if a cell prints something else than the page shows, or if a command fails.
     """
     ran = 0
     names: dict[str, Any] = {"__name__": "__main__"}
@@ -76,25 +80,26 @@ def run(page: Path, folder: Path) -> int:
         for cell in cells(page.read_text("utf-8")):
             if cell.kind == "python":
                 run_python(cell, page.name, names)
-            elif cell.kind == "sh":
+            elif cell.kind == "sh" and commands:
                 run_commands(cell, page.name)
             ran += cell.kind == "python"
     return ran
 
 
 def run_python(cell: Cell, name: str, names: dict[str, Any]) -> None:
-    """One cell; its output must be the page's, where the page shows one."""
-    said = io.StringIO()
+    """Run one cell and compare its output with the page's, if the page shows any."""
+    stdout = io.StringIO()
     code = compile("\n" * (cell.line - 1) + cell.source, name, "exec")
-    with contextlib.redirect_stdout(said):
+    with contextlib.redirect_stdout(stdout):
         exec(code, names)
     if cell.output is not None:
-        told, shown = said.getvalue().rstrip(), cell.output.rstrip()
-        assert told == shown, f"{name}:{cell.line} prints\n{told}\nand the page says\n{shown}"
+        printed = stdout.getvalue().rstrip()
+        shown = cell.output.rstrip()
+        assert printed == shown, f"{name}:{cell.line} prints\n{printed}\nand the page says\n{shown}"
 
 
 def run_commands(cell: Cell, name: str) -> None:
-    """The lines that begin with `chainrule`, in this process; a backslash at a line's end continues it."""
+    """Run the lines that begin with `chainrule` in this process; a backslash at the end of a line continues it."""
     from chainrule import cli
 
     for line in cell.source.replace("\\\n", " ").splitlines():

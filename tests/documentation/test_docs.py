@@ -1,6 +1,6 @@
-"""Why: documentation that is not run rots.
+"""Run the Python blocks of the README and of CONTRIBUTING, and the examples in the docstrings.
 
-In: the README's Python blocks and every docstring's examples. Out: they run as printed.
+In: the README, CONTRIBUTING and all modules. Out: their code runs and prints what is shown.
 """
 
 import doctest
@@ -28,10 +28,11 @@ def test_examples_in_docstrings(name):
     assert failed == 0
 
 
-def test_python_blocks_of_the_readme_run_as_one_program():
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
-    assert len(blocks) == 5
-    exec(compile("\n".join(blocks), "README.md", "exec"), {})
+@pytest.mark.parametrize(("page", "count"), [("README.md", 5), ("CONTRIBUTING.md", 1)])
+def test_python_blocks_of_a_page_run_as_one_program(page, count):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), flags=re.DOTALL)
+    assert len(blocks) == count
+    exec(compile("\n".join(blocks), page, "exec"), {"__name__": page})
 
 
 def test_links_between_pages_lead_somewhere():

@@ -1,6 +1,6 @@
 """Why: the page of the lecture's claims must name every test that shows one, and no test that is not there.
 
-In: docs/lecture.md and the test files beside this one. Out: passes, or the names that differ.
+In: docs/measured/lecture-claims.md and the test files beside this one. Out: passes, or the names that differ.
 """
 
 import ast
@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 TESTS = Path(__file__).parent
-PAGE = TESTS.parents[1] / "docs" / "lecture.md"
+PAGE = TESTS.parents[1] / "docs" / "measured" / "lecture-claims.md"
 
 
 def test_page_and_tests_name_each_other():

@@ -4,9 +4,7 @@ In: fitted networks and predictions. Out: the data of lines, points and images o
 """
 
 import math
-import re
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -156,20 +154,3 @@ def test_without_axes_a_figure_is_made():
     display = WeightImagesDisplay.from_weights(np.eye(9))
     assert pyplot.gcf() is display.figure_
     pyplot.close(display.figure_)
-
-
-def test_the_page_for_users_of_scikit_learn_runs_as_one_program(capsys):
-    from matplotlib import pyplot
-
-    page = Path(__file__).parents[2] / "docs" / "coming-from-sklearn.md"
-    text = page.read_text()
-    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    assert len(blocks) > 20
-    exec(compile("\n".join(blocks), page.name, "exec"), {})
-    pyplot.close("all")
-    headings = {
-        re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in re.findall(r"^## (.*)$", text, re.MULTILINE)
-    }
-    assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= headings
-    used = set(re.findall(r"\[(#\d+)\](?![\[:])", text))
-    assert used == set(re.findall(r"^\[(#\d+)\]: https://\S+/\d+$", text, re.MULTILINE))

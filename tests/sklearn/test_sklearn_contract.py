@@ -217,7 +217,7 @@ def test_the_engine_can_be_named(rows, monkeypatch):
 def test_the_page_lists_what_cannot_hold():
     from test_sklearn_own_tests import _TESTS, CANNOT_HOLD
 
-    page = (Path(__file__).parents[2] / "docs" / "sklearn-tests.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "measured" / "sklearn-test-suite.md").read_text()
     assert dict(re.findall(r"^\| `(test_\w+)` \| (.*) \|$", page, re.MULTILINE)) == CANNOT_HOLD
     assert set(CANNOT_HOLD) <= set(_TESTS)
     # each function is at least one test; parameters make more

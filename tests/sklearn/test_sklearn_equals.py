@@ -92,7 +92,8 @@ def test_classifier_has_the_same_weights(engine, rows, parameters):
     np.testing.assert_array_equal(b.predict(rows[0]), a.predict(rows[0]))
 
 
-# with lbfgs and several outputs scikit-learn's loss and gradient are of different functions; see docs/sklearn-tests.md
+# with lbfgs and several outputs scikit-learn's loss and gradient are of different functions;
+# see docs/measured/sklearn-test-suite.md
 @pytest.mark.parametrize(("solver", "columns"), [("adam", 1), ("adam", 2), ("sgd", 1), ("sgd", 2), ("lbfgs", 1)])
 def test_regressor_has_the_same_weights(engine, rows, amounts, solver, columns):
     a, b = pair("MLPRegressor", rows[0], amounts[:, :columns].squeeze(), solver=solver)

@@ -1,7 +1,7 @@
 """Why: what scikit-learn demands of its perceptron it has written down as tests; they run here against our classes.
 
 In: scikit-learn's installed test file, its import of the two classes replaced by ours. Out: the same tests with the same
-parameters; those that cannot hold fail as expected, each for a reason that docs/sklearn-tests.md repeats.
+parameters; those that cannot hold fail as expected, each for a reason that docs/measured/sklearn-test-suite.md repeats.
 """
 
 import importlib.util
