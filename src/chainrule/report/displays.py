@@ -1,6 +1,6 @@
-"""Why: scikit-learn's users draw with `SomethingDisplay.from_estimator(...)`; what there is to draw of a network is here.
+"""Displays in scikit-learn's manner: `SomethingDisplay.from_estimator(...)` draws a fitted network on matplotlib axes.
 
-In: a fitted estimator, or what it predicted. Out: displays with `plot`, and the matplotlib axes that they drew on.
+In: a fitted estimator, or its predictions. Out: displays with `plot`, and the axes that they drew on.
 """
 
 from __future__ import annotations
@@ -13,33 +13,44 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.calibration import expected_calibration_error, reliability
 from chainrule.constraints import OneOf
 from chainrule.errors import InvalidValueError, must_be
-from chainrule.report.figures import HELD_OUT, MARK, TRAIN
-from chainrule.train import Epoch, Run
+from chainrule.pipeline.evaluation import confusion_matrix
+from chainrule.report import series
+from chainrule.report.matplotlib import (
+    HELD_OUT_COLOR,
+    NEUTRAL_COLOR,
+    TRAINING_COLOR,
+    draw_curve,
+    finish,
+    log_axis,
+    tinted,
+)
+from chainrule.report.plots import LinePlot, positive
+from chainrule.train import Run
 
 _PARTS = OneOf(("loss", "score"))
 _MOST_WRITTEN = 20
-"""Classes up to which the numbers of a confusion matrix can be read."""
+"""Classes up to which the numbers of a confusion matrix are legible."""
 
 
 @dataclass(eq=False)
 class Display:
-    """What all displays share: the axes and the figure of the last `plot`."""
+    """What all displays share: `ax_` and `figure_`, the axes and the figure of the last `plot`."""
 
     ax_: Any = field(default=None, init=False, repr=False)
     figure_: Any = field(default=None, init=False, repr=False)
 
     def _on(self, ax: Any, width: float, height: float) -> Any:
-        """The axes given, or those of a new figure on a white ground."""
+        """Return the axes given, or those of a new white figure."""
         if ax is None:
             from matplotlib import pyplot
 
             _, ax = pyplot.subplots(figsize=(width, height), layout="constrained", facecolor="white")
         ax.set_facecolor("white")
         ax.spines[["top", "right"]].set_visible(False)
-        self.ax_, self.figure_ = ax, ax.figure
+        self.ax_ = ax
+        self.figure_ = ax.figure
         return ax
 
 
@@ -47,11 +58,18 @@ class Display:
 class TrainingCurveDisplay(Display):
     """Loss or score by epoch, on training and validation rows, with the epoch whose weights were kept.
 
-    Of several networks each has a line. scikit-learn's `LearningCurveDisplay` is another thing: scores by number of rows.
+    Several networks have a curve each. scikit-learn's `LearningCurveDisplay` is another thing: scores by number of rows.
 
+    Parameters
+    ----------
+    runs : sequence of Run
+        The runs to draw.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
     >>> from chainrule import NetRegressor
     >>> X = np.linspace(-1, 1, 40)[:, None]
-    >>> from matplotlib.figure import Figure
     >>> network = NetRegressor((4,), max_iter=5, early_stopping=True, random_state=0).fit(X, X[:, 0])
     >>> TrainingCurveDisplay.from_estimator(network, ax=Figure().subplots()).ax_.get_xlabel()
     'epoch'
@@ -61,71 +79,106 @@ class TrainingCurveDisplay(Display):
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, what: str = "loss", ax: Any = None) -> TrainingCurveDisplay:
-        """Draw the last fit of a network estimator."""
+        """Draw the last fit of a network estimator.
+
+        Parameters
+        ----------
+        estimator : NetClassifier or NetRegressor
+            A fitted network.
+        what : {"loss", "score"}, default="loss"
+            What to draw.
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on; None makes a new figure.
+
+        Returns
+        -------
+        display : TrainingCurveDisplay
+            The display, drawn.
+        """
         return cls(tuple(estimator.runs_)).plot(ax, what=what)
 
     @classmethod
     def from_run(cls, run: Run, *, what: str = "loss", ax: Any = None) -> TrainingCurveDisplay:
-        """Draw a run of `chainrule.train.train`."""
+        """Draw a run of `chainrule.train.train`.
+
+        Parameters
+        ----------
+        run : Run
+            The run.
+        what : {"loss", "score"}, default="loss"
+            What to draw.
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on; None makes a new figure.
+
+        Returns
+        -------
+        display : TrainingCurveDisplay
+            The display, drawn.
+        """
         return cls((run,)).plot(ax, what=what)
 
     def plot(self, ax: Any = None, *, what: str = "loss") -> TrainingCurveDisplay:
-        """Draw "loss" (on a logarithmic scale where it is above 0) or "score"; returns the display."""
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on; None makes a new figure.
+        what : {"loss", "score"}, default="loss"
+            What to draw; a loss has a logarithmic axis where it is above 0.
+
+        Returns
+        -------
+        display : TrainingCurveDisplay
+            This display.
+
+        Raises
+        ------
+        InvalidValueError
+            For another word than "loss" and "score".
+        """
         if not _PARTS.allows(what):
             raise InvalidValueError(must_be("TrainingCurveDisplay", "what", str(_PARTS), what, _PARTS.hint(what)))
         ax = self._on(ax, 6.4, 4.0)
-        for i, run in enumerate(self.runs):
-            self._lines(ax, run, what, first=i == 0)
-        label = "loss" if what == "loss" else _named(self.runs[0].epochs[-1].metric)
-        ax.set(xlabel="epoch", ylabel=label)
-        shown = [y for line in ax.get_lines() for y in np.atleast_1d(line.get_ydata()) if math.isfinite(y)]
-        if what == "loss" and shown and min(shown) > 0:
-            _logarithmic(ax, math.log10(max(shown) / min(shown)))
+        plots = [series.learning_curve(run.epochs, what) for run in self.runs]
+        for i, (run, plot) in enumerate(zip(self.runs, plots, strict=True)):
+            self._draw(ax, run, plot, what, first=i == 0)
+        curves = [curve for plot in plots for curve in plot.curves]
+        if what == "loss" and positive(curves):
+            log_axis(ax, curves)
+        ax.set(xlabel=plots[0].x_name, ylabel=plots[0].y_name)
         ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.grid(alpha=0.25)
-        ax.legend(frameon=False)
+        finish(ax, legend=True)
         return self
 
-    def _lines(self, ax: Any, run: Run, what: str, first: bool) -> None:
-        """Both curves of a run, and a ring around the epoch that was kept."""
-        style = {"alpha": 1.0 if len(self.runs) == 1 else 0.6, "marker": "o" if len(run.epochs) == 1 else ""}
-        for part, color in (("train", TRAIN), ("validation", HELD_OUT)):
-            values = [getattr(epoch, f"{part}_{what}") for epoch in run.epochs]
-            if not all(map(math.isnan, values)):
-                numbers = [epoch.number for epoch in run.epochs]
-                ax.plot(numbers, values, color=color, label=part if first else None, **style)
-        kept = [epoch for epoch in run.epochs if epoch.number == run.best_epoch]
-        if kept:
-            label = f"kept: epoch {run.best_epoch}" if len(self.runs) == 1 else "kept"
-            ring = {"markerfacecolor": "white", "markeredgecolor": MARK, "markersize": 8, "zorder": 3}
-            ax.plot(kept[0].number, _held_out(kept[0], what), "o", label=label if first else None, **ring)
-
-
-def _logarithmic(ax: Any, decades: float) -> None:
-    """A logarithmic scale with plain numbers beside it, more of them where it spans little."""
-    from matplotlib.ticker import LogLocator, NullFormatter
-
-    ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1,) if decades > 3 else (1, 2, 5) if decades > 0.7 else range(1, 10)))
-    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    ax.yaxis.set_minor_formatter(NullFormatter())
-
-
-def _held_out(epoch: Epoch, what: str) -> float:
-    """The figure that chose an epoch: of the validation rows where there are some."""
-    value = float(getattr(epoch, f"validation_{what}"))
-    return float(getattr(epoch, f"train_{what}")) if math.isnan(value) else value
-
-
-def _named(metric: str) -> str:
-    return {"rmse": "root mean squared error"}.get(metric, metric)
+    def _draw(self, ax: Any, run: Run, plot: LinePlot, what: str, first: bool) -> None:
+        """Draw the curves of a run, and a ring around its best epoch; only the first run is in the legend."""
+        alone = len(self.runs) == 1
+        for curve, color in zip(plot.curves, (TRAINING_COLOR, HELD_OUT_COLOR), strict=False):
+            draw_curve(ax, curve, color, alpha=1.0 if alone else 0.6, label=curve.name if first else None)
+        point = series.best_point(run.epochs, run.best_epoch, what)
+        if point is not None:
+            label = f"best: epoch {run.best_epoch}" if alone else "best epoch"
+            ring = {"markerfacecolor": "white", "markeredgecolor": NEUTRAL_COLOR, "markersize": 8, "zorder": 3}
+            ax.plot(*point, "o", label=label if first else None, **ring)
 
 
 @dataclass(eq=False)
 class ConfusionDisplay(Display):
-    """Rows of each true class by predicted class: right ones blue, mistakes orange, the darker the larger their share of the
-    true class; small shares are drawn darker than they are, since mistakes are what one looks for.
+    """Rows of each true class by predicted class.
 
+    Right predictions are blue, mistakes orange: the darker, the larger their share of the true class. Small shares are
+    drawn darker than they are, since mistakes are what one looks for.
+
+    Parameters
+    ----------
+    counts : array of shape (K, K)
+        Rows of class i that were predicted to be class j.
+    labels : sequence of K labels
+        Names of the classes.
+
+    Examples
+    --------
     >>> from matplotlib.figure import Figure
     >>> display = ConfusionDisplay.from_predictions(["a", "b", "b"], ["a", "b", "a"], ax=Figure().subplots())
     >>> display.counts.tolist()
@@ -137,34 +190,77 @@ class ConfusionDisplay(Display):
 
     @classmethod
     def from_estimator(cls, estimator: Any, X: Any, y: Any, *, ax: Any = None) -> ConfusionDisplay:
-        """Predict rows X and draw them against y; works for any classifier."""
+        """Predict rows and draw the predictions against their labels; works for any classifier.
+
+        Parameters
+        ----------
+        estimator : classifier
+            A fitted classifier with `predict` and `classes_`.
+        X : array of shape (n, d)
+            Rows to predict.
+        y : array of shape (n,)
+            Their labels.
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on; None makes a new figure.
+
+        Returns
+        -------
+        display : ConfusionDisplay
+            The display, drawn.
+        """
         return cls.from_predictions(y, estimator.predict(X), labels=estimator.classes_, ax=ax)
 
     @classmethod
     def from_predictions(cls, y_true: Any, y_pred: Any, *, labels: Any = None, ax: Any = None) -> ConfusionDisplay:
-        """Draw labels against predicted labels; `labels` orders the classes.
+        """Draw labels against predicted labels.
 
-        Raises `InvalidValueError` for labels of more than one target, or that are not among `labels`.
+        Parameters
+        ----------
+        y_true, y_pred : array of shape (n,)
+            True and predicted labels.
+        labels : sequence of K labels, default=None
+            All classes in the order of the matrix; None takes those that occur, sorted.
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on; None makes a new figure.
+
+        Returns
+        -------
+        display : ConfusionDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        InvalidValueError
+            For labels of more than one target, or labels that are not among `labels`.
         """
         true, predicted = np.asarray(y_true), np.asarray(y_pred)
         known = np.unique(np.concatenate([true, predicted])) if labels is None else np.asarray(labels)
         if true.ndim != 1 or true.shape != predicted.shape or not np.isin([*true, *predicted], known).all():
             allowed = f"{len(predicted)} labels among {known.tolist()}"
             raise InvalidValueError(must_be("ConfusionDisplay", "y_true", allowed, sorted(set(true.ravel().tolist()))))
-        place = {label: i for i, label in enumerate(known.tolist())}
-        counts = np.zeros((len(known), len(known)), np.int64)
-        np.add.at(counts, ([place[x] for x in true.tolist()], [place[x] for x in predicted.tolist()]), 1)
-        return cls(counts, known.tolist()).plot(ax)
+        return cls(confusion_matrix(true, predicted, known), known.tolist()).plot(ax)
 
     def plot(self, ax: Any = None) -> ConfusionDisplay:
-        """Draw; returns the display."""
+        """Draw the matrix.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on; None makes a new figure.
+
+        Returns
+        -------
+        display : ConfusionDisplay
+            This display.
+        """
         K = len(self.labels)
-        ax = self._on(ax, *(2 * (max(3.6, min(0.55 * K + 1.4, 9.0)),)))
-        share = self.counts / np.maximum(self.counts.sum(axis=1, keepdims=True), 1)
-        depth = np.sqrt(share)
-        ax.imshow(_tinted(depth), interpolation="nearest")
-        ax.set_xticks(range(K), self.labels, rotation=45 if max(len(str(x)) for x in self.labels) > 4 else 0)
-        ax.set_yticks(range(K), self.labels)
+        side = max(3.6, min(0.55 * K + 1.4, 9.0))
+        ax = self._on(ax, side, side)
+        depth = np.sqrt(series.row_shares(self.counts))
+        ax.imshow(tinted(depth), interpolation="nearest")
+        slanted = max(len(str(label)) for label in self.labels) > 4
+        ax.set_xticks(range(K), self.labels, rotation=45 if slanted else 0, parse_math=False)
+        ax.set_yticks(range(K), self.labels, parse_math=False)
         ax.spines[:].set_visible(False)
         ax.tick_params(length=0)
         for edge in np.arange(K + 1) - 0.5:
@@ -178,24 +274,29 @@ class ConfusionDisplay(Display):
         return self
 
 
-def _tinted(depth: Array) -> Array:
-    """White to blue on the diagonal, white to orange beside it, (K, K, 3)."""
-    from matplotlib.colors import to_rgb
-
-    right, wrong = (np.array(to_rgb(color)) for color in (TRAIN, HELD_OUT))
-    full = np.where(np.eye(len(depth), dtype=bool)[..., None], right, wrong)
-    return 1.0 - depth[..., None] * (1.0 - full)
-
-
 @dataclass(eq=False)
 class CalibrationDisplay(Display):
-    """How often predictions were right, by how sure they were: points on the diagonal are honest, below it too sure.
+    """How often predictions were right, by how confident they were.
 
-    The area of a point tells the share of rows in its bin. The legend has the expected calibration error. Unlike
-    scikit-learn's display of that name it takes any number of classes: it is about the predicted class.
+    Points on the diagonal are well calibrated; below it the network is overconfident. The area of a point is the share of
+    rows in its bin. The legend has the expected calibration error. Unlike scikit-learn's display of that name it takes any
+    number of classes: it is about the predicted class.
 
+    Parameters
+    ----------
+    confidence, accuracy, share : array of shape (bins,)
+        Mean confidence, share of right predictions and share of rows of each bin.
+    error : float
+        Expected calibration error.
+    name : str, default=""
+        What the legend calls the network.
+
+    References
+    ----------
     Reference  [murphy1977], [guo2017]
 
+    Examples
+    --------
     >>> from matplotlib.figure import Figure
     >>> P = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
     >>> round(CalibrationDisplay.from_predictions([0, 1, 1], P, ax=Figure().subplots()).error, 3)
@@ -212,7 +313,28 @@ class CalibrationDisplay(Display):
     def from_estimator(
         cls, estimator: Any, X: Any, y: Any, *, bins: int = 10, name: str = "", ax: Any = None
     ) -> CalibrationDisplay:
-        """Ask a classifier for probabilities of rows X and draw them against y."""
+        """Predict probabilities of rows and draw them against their labels.
+
+        Parameters
+        ----------
+        estimator : classifier
+            A fitted classifier with `predict_proba` and `classes_`.
+        X : array of shape (n, d)
+            Rows to predict.
+        y : array of shape (n,)
+            Their labels.
+        bins : int, default=10
+            Bins of confidence, of equal width.
+        name : str, default=""
+            What the legend calls the network; by default its class.
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on; None makes a new figure.
+
+        Returns
+        -------
+        display : CalibrationDisplay
+            The display, drawn.
+        """
         P, classes = estimator.predict_proba(X), estimator.classes_
         return cls.from_predictions(y, P, labels=classes, bins=bins, name=name or type(estimator).__name__, ax=ax)
 
@@ -220,42 +342,88 @@ class CalibrationDisplay(Display):
     def from_predictions(
         cls, y_true: Any, P: Array, *, labels: Any = None, bins: int = 10, name: str = "", ax: Any = None
     ) -> CalibrationDisplay:
-        """Draw probabilities P (n, K) against true labels; `labels` (K) names the columns, by default sorted."""
+        """Draw probabilities against true labels.
+
+        Parameters
+        ----------
+        y_true : array of shape (n,)
+            True labels.
+        P : array of shape (n, K)
+            Probabilities of the classes.
+        labels : sequence of K labels, default=None
+            Names of the columns of P; None takes the labels that occur, sorted.
+        bins : int, default=10
+            Bins of confidence, of equal width.
+        name : str, default=""
+            What the legend calls the network.
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on; None makes a new figure.
+
+        Returns
+        -------
+        display : CalibrationDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        InvalidValueError
+            Where P has not one column for each label, or a label is not among `labels`.
+        """
         known = np.unique(np.asarray(y_true)) if labels is None else np.asarray(labels)
         right = np.asarray(y_true)[:, None] == known
         if right.shape != np.shape(P) or not right.any(axis=1).all():
             allowed = f"of shape {right.shape}, a column for each label in {known.tolist()}"
             raise InvalidValueError(must_be("CalibrationDisplay", "P", allowed, np.shape(P)))
-        y = right.argmax(axis=1)
-        bars = reliability(P, y, bins)
-        return cls(*bars, expected_calibration_error(P, y, bins), name).plot(ax)
+        found = series.calibration(P, right.argmax(axis=1), bins)
+        return cls(found.confidence, found.accuracy, found.share, found.error, name).plot(ax)
 
-    def plot(self, ax: Any = None, *, color: str = TRAIN) -> CalibrationDisplay:
-        """Draw; on axes that already have such a diagram its points are added. Returns the display."""
-        new = ax is None or not ax.lines
+    def plot(self, ax: Any = None, *, color: str = TRAINING_COLOR) -> CalibrationDisplay:
+        """Draw the diagram; on axes that already have one, add the points to it.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on; None makes a new figure.
+        color : str, default="#1f5a94"
+            Color of the points.
+
+        Returns
+        -------
+        display : CalibrationDisplay
+            This display.
+        """
+        first = ax is None or not ax.lines
         ax = self._on(ax, 4.6, 4.6)
-        if new:
-            ax.plot([0, 1], [0, 1], color=MARK, linestyle="--", linewidth=1.0, label="honest")
-        seen = self.share > 0
-        x, y = self.confidence[seen], self.accuracy[seen]
+        found = series.Calibration(self.confidence, self.accuracy, self.share, self.error)
         label = " ".join([self.name, f"(calibration error {self.error:.3f})"]).strip()
-        ax.plot(x, y, color=color, linewidth=1.5, label=label)
+        plot = found.plot(label)
+        points, diagonal = plot.curves
+        if first:
+            draw_curve(ax, diagonal, NEUTRAL_COLOR, linewidth=1.0)
+        x, y = np.asarray(points.x), np.asarray(points.y)
+        draw_curve(ax, points, color, linewidth=1.5, marker="")
         ax.vlines(x, np.minimum(x, y), np.maximum(x, y), color=color, alpha=0.35, linewidth=4)
-        ax.scatter(x, y, s=30 + 300 * self.share[seen], color=color, edgecolor="white", zorder=3)
-        ax.set(xlim=(0, 1.03), ylim=(0, 1.03), aspect="equal")
-        ax.set(xlabel="confidence: probability of the predicted class", ylabel="share of right predictions")
-        ax.grid(alpha=0.25)
+        ax.scatter(x, y, s=30 + 300 * self.share[found.seen], color=color, edgecolor="white", zorder=3)
+        ax.set(xlim=(0, 1.03), ylim=(0, 1.03), aspect="equal", xlabel=plot.x_name, ylabel=plot.y_name)
+        finish(ax)
         ax.legend(frameon=False, loc="upper left")
         return self
 
 
 @dataclass(eq=False)
 class WeightImagesDisplay(Display):
-    """The weights into the first hidden units as images, for inputs that are pixels: what each unit looks for.
+    """The weights into the first hidden units as images, for inputs that are pixels: what each unit responds to.
 
-    Orange adds to the unit, purple takes away; white is zero. Each image has its own scale. Units with the longest weight
-    vectors come first.
+    Orange adds to the unit, purple subtracts from it; white is zero. Each image has its own scale. Units with the longest
+    weight vectors come first.
 
+    Parameters
+    ----------
+    images : array of shape (units, height, width)
+        The images.
+
+    Examples
+    --------
     >>> from matplotlib.figure import Figure
     >>> WeightImagesDisplay.from_weights(np.eye(4), ax=Figure().subplots()).images.shape
     (4, 2, 2)
@@ -267,27 +435,73 @@ class WeightImagesDisplay(Display):
     def from_estimator(
         cls, estimator: Any, *, shape: tuple[int, int] | None = None, units: int = 36, ax: Any = None
     ) -> WeightImagesDisplay:
-        """Draw the first layer of a network estimator; `shape` (height, width), by default square."""
+        """Draw the first layer of a network estimator.
+
+        Parameters
+        ----------
+        estimator : NetClassifier or NetRegressor
+            A fitted network.
+        shape : pair of int, default=None
+            Height and width of an image; None takes a square.
+        units : int, default=36
+            Units to draw at most.
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on; None makes a new figure.
+
+        Returns
+        -------
+        display : WeightImagesDisplay
+            The display, drawn.
+        """
         return cls.from_weights(estimator.coefs_[0], shape=shape, units=units, ax=ax)
 
     @classmethod
     def from_weights(
         cls, W: Array, *, shape: tuple[int, int] | None = None, units: int = 36, ax: Any = None
     ) -> WeightImagesDisplay:
-        """Draw the columns of W (pixels, units).
+        """Draw the columns of a weight matrix.
 
-        Raises `InvalidValueError` where the pixels do not fill the shape.
+        Parameters
+        ----------
+        W : array of shape (pixels, units)
+            The weights.
+        shape : pair of int, default=None
+            Height and width of an image; None takes a square.
+        units : int, default=36
+            Units to draw at most.
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on; None makes a new figure.
+
+        Returns
+        -------
+        display : WeightImagesDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        InvalidValueError
+            Where the pixels do not fill the shape.
         """
         d = W.shape[0]
         side = math.isqrt(d)
         height, width = shape or (side, side)
         if height * width != d:
             raise InvalidValueError(must_be("WeightImagesDisplay", "shape", f"of {d} pixels", shape or "no square"))
-        first = np.argsort(-np.linalg.norm(W, axis=0), kind="stable")[:units]
-        return cls(W[:, first].T.reshape(-1, height, width)).plot(ax)
+        return cls(series.weight_images(W, (height, width), units)[1]).plot(ax)
 
     def plot(self, ax: Any = None) -> WeightImagesDisplay:
-        """Draw all images on one pair of axes; returns the display."""
+        """Draw all images on one pair of axes.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on; None makes a new figure.
+
+        Returns
+        -------
+        display : WeightImagesDisplay
+            This display.
+        """
         wall = _wall(self.images)
         size = 6.0 / max(wall.shape)
         ax = self._on(ax, max(2.5, size * wall.shape[1]), max(2.5, size * wall.shape[0]))
@@ -299,7 +513,7 @@ class WeightImagesDisplay(Display):
 
 
 def _wall(images: Array) -> Array:
-    """Images side by side in a nearly square wall, each divided by its largest weight, with a line of nothing between."""
+    """Return images in a nearly square grid, each divided by its largest weight, with a line of NaN between them."""
     k, height, width = images.shape
     across = math.ceil(math.sqrt(k * height / width))
     down = math.ceil(k / across)
