@@ -8,12 +8,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from chainrule import display
 from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm
 from chainrule.nn.net import Net, mlp
 from chainrule.train.loop import fit
 
 if TYPE_CHECKING:
     from chainrule.estimators import NetClassifier, NetRegressor
+
+
+def _html(shown: object) -> str | None:
+    from chainrule.report.notebook import to_html
+
+    return to_html(shown)
+
+
+display.set_renderer(_html)
 
 __version__ = "0.1.0"
 

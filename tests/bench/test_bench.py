@@ -23,7 +23,7 @@ from chainrule.engines import Rows, choose
 from chainrule.engines.reference import logits
 from chainrule.errors import InvalidValueError
 from chainrule.report.explain import explain
-from chainrule.report.figures import png
+from chainrule.report.matplotlib import png
 
 SCRIPTS = Path(__file__).parents[2] / "bench"
 TINY = Workload("tiny", "training", (5, 4, 3), 4, 24, goals={"pytorch": 2.0, "jax": 9.0})

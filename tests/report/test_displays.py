@@ -20,7 +20,7 @@ from chainrule.report.displays import (
     TrainingCurveDisplay,
     WeightImagesDisplay,
 )
-from chainrule.report.figures import HELD_OUT, TRAIN
+from chainrule.report.matplotlib import HELD_OUT_COLOR, TRAINING_COLOR
 
 
 @pytest.fixture
@@ -53,12 +53,12 @@ def test_curves_are_the_epochs(what, network, ax):
     display = TrainingCurveDisplay.from_estimator(network, what=what, ax=ax)
     assert (display.ax_, display.figure_) == (ax, ax.figure)
     epochs, drawn = network.run_.epochs, lines(ax)
-    for part, color in (("train", TRAIN), ("validation", HELD_OUT)):
-        assert drawn[part].get_color() == color
-        np.testing.assert_array_equal(drawn[part].get_xdata(), [epoch.number for epoch in epochs])
-        np.testing.assert_array_equal(drawn[part].get_ydata(), [getattr(epoch, f"{part}_{what}") for epoch in epochs])
+    for part, name, color in (("train", "training", TRAINING_COLOR), ("validation", "validation", HELD_OUT_COLOR)):
+        assert drawn[name].get_color() == color
+        np.testing.assert_array_equal(drawn[name].get_xdata(), [epoch.number for epoch in epochs])
+        np.testing.assert_array_equal(drawn[name].get_ydata(), [getattr(epoch, f"{part}_{what}") for epoch in epochs])
     best = network.best_iteration_
-    x, y = (float(np.squeeze(v)) for v in drawn[f"kept: epoch {best}"].get_data())
+    x, y = (float(np.squeeze(v)) for v in drawn[f"best: epoch {best}"].get_data())
     assert (x, y) == (best, getattr(epochs[best - 1], f"validation_{what}"))
     assert ax.get_yscale() == ("log" if what == "loss" else "linear")
 
@@ -71,7 +71,7 @@ def test_a_run_without_validation_has_one_curve_and_several_networks_have_a_curv
     assert len(drawn) == 2
     for curve, run in zip(drawn, model.runs_, strict=True):
         np.testing.assert_array_equal(curve, [epoch.train_loss for epoch in run.epochs])
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["train"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["training"]
 
 
 def test_a_run_by_itself_can_be_drawn_and_a_wrong_word_is_refused(network, ax):
@@ -117,7 +117,7 @@ def test_calibration_points_are_the_bins(rows, network, ax):
     assert display.error == expected_calibration_error(P, numbers, 5)
     assert any(f"{display.error:.3f}" in text.get_text() for text in ax.get_legend().get_texts())
     CalibrationDisplay.from_predictions(y, P, name="again", ax=ax)
-    assert sum(line.get_label() == "honest" for line in ax.get_lines()) == 1
+    assert sum(line.get_label() == "perfectly calibrated" for line in ax.get_lines()) == 1
 
 
 def test_probabilities_need_a_column_for_each_label():

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 from page_records import HOSTILE, case, finding, report
 
-from chainrule.report.compare import Kept, compare_page
+from chainrule.report.compare import RecordedRun, compare_page
 from chainrule.report.page import doctor_page
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this mac
 def pages():
     of = case((HOSTILE, "b", "c"), inputs=64)
     runs = [
-        Kept(
+        RecordedRun(
             name,
             {"alpha": 0.1},
             {"test": {"accuracy": 0.5}},

@@ -9,7 +9,7 @@ import re
 import pytest
 from page_records import HOSTILE
 
-from chainrule.report.compare import Kept, compare, compare_page, figures_of
+from chainrule.report.compare import RecordedRun, compare, compare_page, figures_of
 
 
 def kept(name, losses=(1.0, 0.5), accuracy=0.9, **settings):
@@ -17,7 +17,9 @@ def kept(name, losses=(1.0, 0.5), accuracy=0.9, **settings):
         {"epoch": i + 1, "train_loss": v, "validation_loss": 2 * v, "learning_rate": None} for i, v in enumerate(losses)
     ]
     result = {"test": {"loss": losses[-1], "accuracy": accuracy}, "epochs": len(losses), "stopped": "all epochs done"}
-    return Kept(name, {"source": "digits", "alpha": 0.0, "seed": 0} | settings, result | {"best_epoch": None}, epochs)
+    return RecordedRun(
+        name, {"source": "digits", "alpha": 0.0, "seed": 0} | settings, result | {"best_epoch": None}, epochs
+    )
 
 
 def test_only_what_differs_is_shown():
@@ -36,7 +38,7 @@ def test_effects_are_differences_from_the_first_run():
 
 def test_figures_are_numbers_that_all_runs_have():
     bare = kept("b")
-    other = Kept("b", bare.settings, {"test": {"loss": 0.5}, "parameters": 5, "flag": True, "none": None}, ())
+    other = RecordedRun("b", bare.settings, {"test": {"loss": 0.5}, "parameters": 5, "flag": True, "none": None}, ())
     assert figures_of(other) == {"test loss": 0.5, "parameters": 5.0}
     assert compare([kept("a"), other]).figures == {"test loss": (0.5, 0.5)}
 
@@ -44,9 +46,9 @@ def test_figures_are_numbers_that_all_runs_have():
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"source": "iris"}, "have not the same source"),
+        ({"source": "iris"}, "used a different source"),
         ({"seed": 1}, "The seeds differ"),
-        ({"alpha": 1.0}, "One run each"),
+        ({"alpha": 1.0}, "one run of each"),
         ({}, "The settings are the same"),
     ],
 )
@@ -76,4 +78,4 @@ def test_many_runs_have_lines_of_their_own():
 
 def test_runs_without_epochs_have_a_page():
     bare = kept("a")
-    assert "Curves" not in compare_page([Kept("a", bare.settings, bare.result, ())] * 2)
+    assert "Curves" not in compare_page([RecordedRun("a", bare.settings, bare.result, ())] * 2)

@@ -77,7 +77,7 @@ def test_latex_can_be_drawn():
         ("after every `steps` batches", r"\text{after every steps batches}"),
         ("Adam's step from there", r"\text{Adam's step from there}"),
         ("σ = √(1 / n_in)", r"\sigma = \sqrt{1 / n_{\text{in}}}"),
-        ("max_norm + l1", r"\text{max-norm} + l_1"),
+        ("max_weight_norm + l1", r"\text{max-weight-norm} + l_1"),
         ("drop ^ ⌊e / every⌋", r"\text{drop}^{\lfloor e / \text{every}\rfloor}"),
         ("a ⊛ b", r"a \text{⊛} b"),
     ],

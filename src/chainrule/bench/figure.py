@@ -10,9 +10,10 @@ from typing import Any
 
 from chainrule.bench.measure import Result
 from chainrule.bench.peers import PEERS
-from chainrule.report.figures import HELD_OUT, MARK, TRAIN
+from chainrule.report.matplotlib import HELD_OUT_COLOR, NEUTRAL_COLOR, TRAINING_COLOR
 
-_ColorS = (HELD_OUT, "#8c3b1f", "#2a9d8f", "#0b5351", "#b58900", MARK, "#7b4ea3", "#c06c9a", "#4c78a8", "#9a9a9a")
+_OTHERS = ("#8c3b1f", "#2a9d8f", "#0b5351", "#b58900", "#7b4ea3", "#c06c9a", "#4c78a8", "#9a9a9a")
+_COLORS = (HELD_OUT_COLOR, *_OTHERS[:4], NEUTRAL_COLOR, *_OTHERS[4:])
 _SHAPES = "osD^vPX<>p"
 
 
@@ -25,7 +26,7 @@ def ratios(results: Sequence[Result]) -> Any:
     ]
     figure = Figure(figsize=(9.0, 1.6 + 0.5 * len(rows)), layout="constrained")
     axes = figure.subplots()
-    axes.axvline(1.0, color=TRAIN, linewidth=2.0, label="chainrule")
+    axes.axvline(1.0, color=TRAINING_COLOR, linewidth=2.0, label="chainrule")
     shown = [key for key in PEERS if any(key != r.ours and r.of(key) for r in rows)]
     for i, key in enumerate(shown):
         found = [(y, ratio) for y, r in enumerate(rows) if key != r.ours and (ratio := r.ratio(key)) is not None]
@@ -36,7 +37,7 @@ def ratios(results: Sequence[Result]) -> Any:
             [y for y, _ in found],
             xerr=ends,
             label=PEERS[key].title,
-            color=_ColorS[i % len(_ColorS)],
+            color=_COLORS[i % len(_COLORS)],
             fmt=_SHAPES[i % len(_SHAPES)],
             linewidth=1.2,
         )

@@ -23,7 +23,7 @@ from chainrule.errors import InvalidValueError, did_you_mean, must_be
 from chainrule.io import write_atomically
 from chainrule.nn.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
 from chainrule.pipeline import Settings
-from chainrule.report import figures
+from chainrule.report import matplotlib
 
 _KEYS = {"native": "native", "reference": "reference", "jax": "chainrule-jax"}
 
@@ -115,7 +115,7 @@ def _write(report: tables.Report, page: Path | None, picture: Path | None) -> No
         before = page.read_text() if page.exists() else ""
         write_atomically(page, tables.replaced(before, tables.markdown(report)).encode())
     if picture is not None:
-        write_atomically(picture, figures.png(drawing.ratios(report.results)))
+        write_atomically(picture, matplotlib.png(drawing.ratios(report.results)))
 
 
 def _show_goals(report: tables.Report) -> None:

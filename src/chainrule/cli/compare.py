@@ -15,7 +15,7 @@ from chainrule.cli import options as o
 from chainrule.errors import FormatError, InvalidValueError, MissingError, must_be
 from chainrule.io import write_atomically
 from chainrule.report import terminal
-from chainrule.report.compare import Comparison, Kept, compare_page
+from chainrule.report.compare import Comparison, RecordedRun, compare_page
 from chainrule.report.compare import compare as compare_runs
 
 
@@ -44,7 +44,7 @@ def _names(places: list[str]) -> list[str]:
     return [name if names.count(name) == 1 else f"{name} [{i + 1}]" for i, name in enumerate(names)]
 
 
-def _read(folder: Path, name: str) -> Kept:
+def _read(folder: Path, name: str) -> RecordedRun:
     """A run from its folder. Raises `MissingError` where there is none, `FormatError` where its files are damaged."""
     if not (folder / "config.json").is_file():
         raise MissingError(f"compare: RUN must be a run folder, got {str(folder)!r}. It has no config.json.")
@@ -52,7 +52,7 @@ def _read(folder: Path, name: str) -> Kept:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         log = (folder / "run.jsonl").read_text(encoding="utf-8") if (folder / "run.jsonl").is_file() else ""
         epochs = [dict(json.loads(line)) for line in log.splitlines()]
-        return Kept(name, dict(config["settings"]), dict(config["result"]), epochs)
+        return RecordedRun(name, dict(config["settings"]), dict(config["result"]), epochs)
     except (KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{folder}: the files must be those of a run ({error}). They are damaged.") from None
 

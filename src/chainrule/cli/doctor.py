@@ -18,7 +18,7 @@ from chainrule.cli.jobs import Job, wanted_job
 from chainrule.doctor.vocabulary.records import Report
 from chainrule.io import write_atomically
 from chainrule.pipeline import run as run_job
-from chainrule.report.page import Shown, doctor_page, judge_model
+from chainrule.report.page import PageContent, doctor_page, judge_model
 from chainrule.train import BestWeights, EarlyStopping, Monitor
 
 Examined = Annotated[str, typer.Argument(metavar="SOURCE|RUN", help="What `train` takes, or a run folder it left.")]
@@ -91,7 +91,7 @@ def _page(source: str, job: Job, report: Report) -> str:
     if trace is None:
         return doctor_page(report, f"{Path(source).stem}, examined")
     model = ready.model(trace.final)
-    shown = Shown(
+    shown = PageContent(
         {"epochs": len(trace.epochs), "parameters": model.net.size, "rows": len(ready.rows)},
         judge_model(model, part.X, part.y, "held-out" if part is not job.parts.train else "training", part.image_shape),
         {"source": source, **vars(job.settings)},

@@ -22,8 +22,8 @@ from chainrule.doctor.vocabulary.records import Report
 from chainrule.errors import FormatError, InvalidValueError, must_be
 from chainrule.io import save_model, write_atomically
 from chainrule.model import Model
-from chainrule.report import figures
-from chainrule.report.page import Shown, doctor_page, judge_model, run_page
+from chainrule.report import matplotlib
+from chainrule.report.page import PageContent, doctor_page, judge_model, run_page
 from chainrule.train import Run
 
 
@@ -84,8 +84,8 @@ def write(folder: Path, done: Done) -> None:
     save_model(done.model, folder / "model.safetensors")
     log = "".join(json.dumps(epoch.record()) + "\n" for epoch in done.run.epochs)
     write_atomically(folder / "run.jsonl", log.encode())
-    curve = figures.learning_curve(done.run.epochs, done.run.best_epoch, title(done.source, done.model))
-    write_atomically(folder / "learning-curve.png", figures.png(curve))
+    curve = matplotlib.learning_curve(done.run.epochs, done.run.best_epoch, title(done.source, done.model))
+    write_atomically(folder / "learning-curve.png", matplotlib.png(curve))
     settings = {**asdict(done.job.settings), "source": done.source, "target": done.job.parts.train.target_name}
     asked = {"source": done.source, **asdict(done.wanted)}
     config = {"settings": settings, "asked": asked, "result": o.finite(dict(done.summary))}
@@ -115,7 +115,7 @@ def run_report(done: Done) -> str:
     scores = {
         f"{name} {figure}": value for figure, value in done.summary[{"training": "train"}.get(name, name)].items()
     }
-    shown = Shown(
+    shown = PageContent(
         {**scores, **{k: v for k, v in ended.items() if v is not None}},
         judge_model(model, part.X, part.y, name, part.image_shape),
         {"source": done.source, **asdict(done.job.settings)},

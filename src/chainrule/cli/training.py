@@ -20,10 +20,10 @@ from chainrule.doctor import problem_of, watched
 from chainrule.errors import InvalidValueError, did_you_mean, must_be
 from chainrule.io import write_atomically
 from chainrule.model import Model
-from chainrule.pipeline import confusion
+from chainrule.pipeline import confusion_matrix
 from chainrule.pipeline import evaluate as evaluate_model
 from chainrule.pipeline import run as run_job
-from chainrule.report import figures, terminal
+from chainrule.report import matplotlib, terminal
 from chainrule.train import BestWeights, EarlyStopping, Monitor, Progress, RangeTest, Run
 
 LEVELS = ("off", "watch", "advise", "fix")
@@ -140,7 +140,8 @@ def _show(done: Done, folder: Path, cards: Cards) -> None:
     out.print(terminal.scores_table({name: done.summary[name] for name in present(parts)}))
     shown = parts.test or parts.validation or parts.train
     if model.classes is not None and len(model.classes) <= terminal.MOST_CLASSES:
-        out.print(terminal.confusion_table(confusion(model, shown.X, shown.y), list(model.classes)))
+        counts = confusion_matrix(shown.y, model.predict(shown.X), model.classes)
+        out.print(terminal.confusion_table(counts, list(model.classes)))
     kept = f", epoch {run.best_epoch} kept" if run.best_epoch else ""
     ended = f" ({run.stopped})" if run.stopped else ""
     out.print(f"{len(run.epochs)} epochs in {run.seconds:.1f} s on the {run.engine} engine{kept}{ended}")
@@ -192,7 +193,7 @@ def lr_find(
     job = settle(job, scaling, find=False, quiet=True)
     result = tried_rates(job, RangeTest(low, high, steps))
     if picture is not None:
-        write_atomically(picture, figures.png(figures.rate_curve(result)))
+        write_atomically(picture, matplotlib.png(matplotlib.rate_curve(result)))
     if as_json:
         curve = {"rates": result.rates.tolist(), "losses": result.losses.tolist()}
         o.print_json({"suggestion": result.suggestion, **curve})

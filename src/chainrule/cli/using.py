@@ -19,7 +19,7 @@ from chainrule.data import features_of, load
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.io import load_model, write_atomically
 from chainrule.model import Model
-from chainrule.pipeline import confusion
+from chainrule.pipeline import confusion_matrix
 from chainrule.pipeline import evaluate as evaluate_model
 from chainrule.report import terminal
 
@@ -58,7 +58,8 @@ def evaluate(
     out = o.console()
     out.print(terminal.scores_table({f"{len(X)} rows": scores}))
     if isinstance(trained.classes, np.ndarray) and len(trained.classes) <= terminal.MOST_CLASSES:
-        out.print(terminal.confusion_table(confusion(trained, X, y), trained.classes.tolist()))
+        counts = confusion_matrix(y, trained.predict(X), trained.classes)
+        out.print(terminal.confusion_table(counts, trained.classes.tolist()))
 
 
 def _default_target(model: Model, source: str) -> str | None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from chainrule.arrays import Array, Layout, Named, Namespace
 from chainrule.constraints import COUNT, NOT_NEGATIVE, OneOf, faults
+from chainrule.display import HtmlDisplay
 from chainrule.errors import did_you_mean, must_be, raise_all
 from chainrule.nn.activations import activation as function_of
 from chainrule.nn.initializers import default_for
@@ -54,7 +55,7 @@ class Tape:
 
 
 @dataclass(frozen=True)
-class Net:
+class Net(HtmlDisplay):
     """A dense network: the width of its inputs and its layers; holds no numbers.
 
     A `Dense` layer without an initializer gets the one that suits the activation behind it.

@@ -3,7 +3,7 @@
 In: rows X, targets y as the user has them, `Settings`. Out: a `Model` and the `Run` that made it.
 """
 
-from chainrule.pipeline.figures import confusion, evaluate
+from chainrule.pipeline.evaluation import confusion_matrix, evaluate
 from chainrule.pipeline.settings import OPTIMIZERS, REGRESSION_LOSSES, SCHEDULES, Settings
 from chainrule.pipeline.targets import (
     Target,
@@ -38,7 +38,7 @@ __all__ = [
     "Target",
     "class_weights",
     "classification",
-    "confusion",
+    "confusion_matrix",
     "evaluate",
     "found_rate",
     "prepare",

@@ -1,4 +1,6 @@
-"""Why: what was computed is shown so that a person sees it: tables, pictures, derivations.
+"""Tables, pictures and derivations of what was computed.
+
+`series` computes what there is to see, once; `svg`, `matplotlib` and `terminal` draw it.
 
 In: records, models, networks. Out: rich tables, matplotlib figures, text, Markdown, plain data.
 """

@@ -1,6 +1,6 @@
-"""Why: which setting made the difference between runs is seen when only what differs is shown, beside what it came to.
+"""Runs side by side: the settings in which they differ, and the difference it made.
 
-In: runs as their folders tell them: settings, results, epochs. Out: a comparison as data and as a page.
+In: runs as their folders recorded them: settings, results, epochs. Out: a comparison as data and as a page.
 """
 
 from __future__ import annotations
@@ -10,16 +10,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chainrule.report.page.charts import SERIES, Line, bars, grid, lines
 from chainrule.report.page.html import Section, details, page, table
-from chainrule.report.page.markup import tag
+from chainrule.report.plots import BarPlot, Curve, LinePlot, positive
+from chainrule.report.svg.charts import figure
+from chainrule.report.svg.frames import grid
+from chainrule.report.svg.markup import Html, tag
 
 _SAME = ("source", "target")
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A run as it was written down: its name, what it was asked, what it came to, its epochs' records."""
+class RecordedRun:
+    """A run as its folder recorded it.
+
+    Parameters
+    ----------
+    name : str
+        What to call it.
+    settings : mapping of str to object
+        Its settings.
+    result : mapping of str to object
+        Scores by part of the data, epochs, seconds and other results.
+    epochs : sequence of mappings
+        The records of its epochs.
+    """
 
     name: str
     settings: Mapping[str, Any]
@@ -29,10 +43,18 @@ class Kept:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs, the settings in which they differ, and figures that all of them have.
+    """Runs, the settings in which they differ, and the results that all of them have.
 
-    `settings` and `figures` map a name to one value for each run. `effects` says, for each run but the first, what its
-    figures came to beside the first run's, with the settings that changed. `notes` are reasons to read them with care.
+    Parameters
+    ----------
+    names : tuple of str
+        Names of the runs.
+    settings, figures : mapping of str to tuple
+        One value for each run, by the name of a setting that differs or of a result.
+    effects : tuple of mappings
+        For each run but the first: the settings that changed, and the difference of each result from the first run's.
+    notes : tuple of str
+        Reasons to read the differences with care.
     """
 
     names: tuple[str, ...]
@@ -42,7 +64,7 @@ class Comparison:
     notes: tuple[str, ...]
 
     def plain(self) -> dict[str, Any]:
-        """Dictionaries, lists, strings and numbers."""
+        """Return the comparison as dictionaries, lists, strings and numbers."""
         return {
             "runs": list(self.names),
             "settings": {name: list(values) for name, values in self.settings.items()},
@@ -52,17 +74,29 @@ class Comparison:
         }
 
 
-def compare(runs: Sequence[Kept]) -> Comparison:
-    """What differs between runs, and what came of it.
+def compare(runs: Sequence[RecordedRun]) -> Comparison:
+    """Compare runs with the first.
 
-    >>> a = Kept("a", {"alpha": 0.0, "seed": 0}, {"epochs": 3, "test": {"loss": 0.5}}, [])
-    >>> b = Kept("b", {"alpha": 0.1, "seed": 0}, {"epochs": 3, "test": {"loss": 0.25}}, [])
+    Parameters
+    ----------
+    runs : sequence of RecordedRun
+        The runs, at least one.
+
+    Returns
+    -------
+    comparison : Comparison
+        Differing settings, results, and the differences from the first run.
+
+    Examples
+    --------
+    >>> a = RecordedRun("a", {"alpha": 0.0, "seed": 0}, {"epochs": 3, "test": {"loss": 0.5}}, [])
+    >>> b = RecordedRun("b", {"alpha": 0.1, "seed": 0}, {"epochs": 3, "test": {"loss": 0.25}}, [])
     >>> compare([a, b]).effects[0]["changed"], compare([a, b]).effects[0]["figures"]["test loss"]
     ({'alpha': (0.0, 0.1)}, -0.25)
     """
     names = tuple(run.name for run in runs)
-    asked = dict.fromkeys(name for run in runs for name in run.settings)
-    values = {name: tuple(run.settings.get(name) for run in runs) for name in asked}
+    settings = dict.fromkeys(name for run in runs for name in run.settings)
+    values = {name: tuple(run.settings.get(name) for run in runs) for name in settings}
     differ = {name: row for name, row in values.items() if any(value != row[0] for value in row)}
     each = [figures_of(run) for run in runs]
     shared = {name: tuple(known[name] for known in each) for name in each[0] if all(name in known for known in each)}
@@ -78,8 +112,8 @@ def compare(runs: Sequence[Kept]) -> Comparison:
     return Comparison(names, differ, shared, effects, tuple(_notes(differ)))
 
 
-def figures_of(run: Kept) -> dict[str, float]:
-    """Numbers of a result by name: `test accuracy`, `seconds`; those that are no numbers are left out."""
+def figures_of(run: RecordedRun) -> dict[str, float]:
+    """Return the numbers of a result by name: `test accuracy`, `seconds`."""
     found: dict[str, float] = {}
     for name, value in run.result.items():
         named = {f"{name} {k}": v for k, v in value.items()} if isinstance(value, Mapping) else {name: value}
@@ -88,28 +122,38 @@ def figures_of(run: Kept) -> dict[str, float]:
 
 
 def _notes(differ: Mapping[str, Sequence[Any]]) -> list[str]:
-    told = [f"The runs have not the same {name}: their figures do not compare." for name in _SAME if name in differ]
+    notes = [
+        f"The runs used a different {name}, so their results are not comparable." for name in _SAME if name in differ
+    ]
     if "seed" in differ:
-        told.append("The seeds differ, and with them the split: some of the difference is chance.")
+        notes.append("The seeds differ, and with them the split: part of the difference is chance.")
     elif differ:
-        told.append("One run each: differences as small as those between seeds say nothing.")
+        notes.append("There is one run of each: differences within the noise of seeds mean nothing.")
     else:
-        told.append("The settings are the same.")
-    return told
+        notes.append("The settings are the same.")
+    return notes
 
 
-def compare_page(runs: Sequence[Kept]) -> str:
-    """The page of a comparison: overlaid curves, what differs, what it came to."""
+def compare_page(runs: Sequence[RecordedRun]) -> str:
+    """Return the HTML page of a comparison: what differs, the results, the curves on common axes.
+
+    Parameters
+    ----------
+    runs : sequence of RecordedRun
+        The runs, at least one.
+
+    Returns
+    -------
+    text : str
+        A page that loads nothing and runs nothing.
+    """
     found = compare(runs)
+    settings = table(["setting", *found.names], _differing(found), numbers=False)
     return page(
         " against ".join(found.names) if len(runs) < 4 else f"{len(runs)} runs",
         [
-            Section(
-                "What differs",
-                table(["setting", *found.names], _differing(found), numbers=False),
-                "Settings that are the same in all runs are left out.",
-            ),
-            Section("What it came to", _outcomes(found), "Beside each figure, how far it is from the first run's."),
+            Section("What differs", settings, "Settings that are the same in all runs are left out."),
+            Section("Results", _outcomes(found), "In brackets: the difference from the first run."),
             _curves(runs),
         ],
         tag("ul", *(tag("li", note) for note in found.notes)),
@@ -125,26 +169,25 @@ def _shown(value: Any) -> str:
     return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _outcomes(found: Comparison) -> Any:
-    header = ["figure", *found.names]
+def _outcomes(found: Comparison) -> Html:
     rows = [
         [name, *(_beside(value, values[0], i) for i, value in enumerate(values))]
         for name, values in found.figures.items()
     ]
     measured = [name for name in found.figures if name.startswith(("test ", "validation ")) and "loss" not in name]
     drawn = [
-        bars(name.capitalize(), found.names, found.figures[name], looks=range(len(found.names)))
+        figure(BarPlot(name.capitalize(), found.names, found.figures[name], colors=range(len(found.names))))
         for name in measured[:2]
     ]
-    return tag("div", table(header, rows, numbers=False), grid(*drawn))
+    return tag("div", table(["result", *found.names], rows, numbers=False), grid(*drawn))
 
 
 def _beside(value: float, first: float, place: int) -> str:
     return f"{value:.4g}" if place == 0 or value == first else f"{value:.4g} ({value - first:+.3g})"
 
 
-def _curves(runs: Sequence[Kept]) -> Section | None:
-    """Each measured column of the records as one chart with a line for each run."""
+def _curves(runs: Sequence[RecordedRun]) -> Section | None:
+    """Show each measured column of the records as one chart with a curve for each run."""
     columns = [name for name in dict.fromkeys(k for run in runs for e in run.epochs for k in e) if name != "epoch"]
     first = [name for name in columns if name.startswith("validation_")] + ["train_loss"]
     rest = [name for name in columns if name not in first]
@@ -154,16 +197,14 @@ def _curves(runs: Sequence[Kept]) -> Section | None:
     return Section("Curves", body) if drawn or others else None
 
 
-def _chart(runs: Sequence[Kept], column: str) -> Any:
-    series = []
+def _chart(runs: Sequence[RecordedRun], column: str) -> Html | None:
+    curves = []
     for i, run in enumerate(runs):
         points = [(e.get("epoch"), e.get(column)) for e in run.epochs]
         known = [(float(x), math.nan if y is None else float(y)) for x, y in points if x is not None]
-        series.append(
-            Line(run.name, [x for x, _ in known], [y for _, y in known], i, dots=len(known) < 3, dashed=i >= SERIES)
-        )
-    values = [v for line in series for v in line.y if math.isfinite(v)]
-    if not values:
+        curves.append(Curve(run.name, [x for x, _ in known], [y for _, y in known], i, dots=len(known) < 3))
+    if not any(math.isfinite(v) for curve in curves for v in curve.y):
         return None
-    log = all(v > 0 for v in values) and ("loss" in column or "rate" in column or "norm" in column)
-    return lines(column.replace("_", " ").capitalize(), series, y=column.split("_")[-1], log=log)
+    log = positive(curves) and ("loss" in column or "rate" in column or "norm" in column)
+    plot = LinePlot(column.replace("_", " ").capitalize(), curves, y_name=column.split("_")[-1], y_log=log)
+    return figure(plot)

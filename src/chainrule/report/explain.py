@@ -1,4 +1,4 @@
-"""Why: the lecture's page, for your network: each layer's equations, forward and backward, with actual shapes and costs.
+"""The derivation of your network: each layer's equations, forward and backward, with actual shapes and costs.
 
 In: a network, a loss, a number of rows. Out: the derivation as data, text, or Markdown with LaTeX. The equations are read
 from the docstrings of the layers, where they are written once.
@@ -37,7 +37,17 @@ COSTS: Mapping[str, Callable[[int, int, int], tuple[int, int]]] = {
 
 @dataclass(frozen=True)
 class Equation:
-    """One numbered equation of a layer, as its docstring has it."""
+    """One numbered equation of a layer, as its docstring states it.
+
+    Parameters
+    ----------
+    number : int
+        Its number in the docstring.
+    direction : {"forward", "backward"}
+        The pass it belongs to.
+    text : str
+        The equation, in Unicode.
+    """
 
     number: int
     direction: str
@@ -46,7 +56,25 @@ class Equation:
 
 @dataclass(frozen=True)
 class Stage:
-    """One layer (or the loss) of the derivation. Operations and bytes are for one training step of n rows."""
+    """One layer (or the loss) of the derivation.
+
+    Parameters
+    ----------
+    number : int
+        Its place, counted from 1.
+    name, summary : str
+        The layer with its settings, and the first paragraph of its docstring.
+    inputs, outputs : int
+        Widths of what goes in and comes out.
+    equations : tuple of Equation
+        Its equations.
+    shapes : mapping of str to tuple
+        Actual shapes of the symbols.
+    parameters : int
+        Number of parameters.
+    forward_operations, backward_operations, cached_bytes : int
+        Floating-point operations, and bytes kept between the passes, of one training step.
+    """
 
     number: int
     name: str
@@ -63,7 +91,19 @@ class Stage:
 
 @dataclass(frozen=True)
 class Explanation:
-    """The derivation of a network: its stages in forward order, the loss last."""
+    """The derivation of a network.
+
+    Parameters
+    ----------
+    architecture : str
+        Widths of the layers: "64-32-10".
+    rows : int
+        Rows of the batch.
+    stages : tuple of Stage
+        The layers in forward order, the loss last.
+    parameters, forward_operations, backward_operations, cached_bytes : int
+        Totals of the stages.
+    """
 
     architecture: str
     rows: int
@@ -74,13 +114,31 @@ class Explanation:
     cached_bytes: int
 
     def plain(self) -> dict[str, Any]:
-        """Dictionaries, lists, strings and numbers."""
+        """Return the derivation as dictionaries, lists, strings and numbers."""
         return asdict(self)
 
 
 def explain(net: Net, loss: Loss, rows: int = 32, dtype: str = "float32") -> Explanation:
-    """Derive the network for a batch of so many rows; cached bytes are read off a real forward pass in that dtype.
+    """Derive a network, forward and backward, with actual shapes and costs.
 
+    Parameters
+    ----------
+    net : Net
+        The network.
+    loss : Loss
+        The loss at its end.
+    rows : int, default=32
+        Rows of a batch.
+    dtype : str, default="float32"
+        Type of the numbers; cached bytes are measured on a real forward pass in it.
+
+    Returns
+    -------
+    derivation : Explanation
+        The stages and their totals; `to_text` and `to_markdown` print it.
+
+    Examples
+    --------
     >>> from chainrule import mlp
     >>> from chainrule.nn.losses import SoftmaxCrossEntropy
     >>> derivation = explain(mlp(64, [32], 10), SoftmaxCrossEntropy())
@@ -109,7 +167,7 @@ def _architecture(net: Net) -> list[int]:
 
 
 def _cached_bytes(net: Net, rows: int, dtype: str) -> list[int]:
-    """Bytes that each layer keeps; an array that two layers share counts for the first."""
+    """Return the bytes that each layer keeps; an array that two layers share counts for the first."""
     w, buffers = (vector.astype(dtype) for vector in net.init(0))
     ctx = Context(np, training=True, stream=Stream.from_seed(0))
     tape = net.forward(w, buffers, np.zeros((rows, net.inputs), dtype), ctx)[1]
@@ -146,7 +204,7 @@ def _stage(net: Net, i: int, rows: int, cached: int) -> Stage:
 
 
 def _operations(layer: Layer, n: int, d: int, k: int) -> tuple[int, int]:
-    """A layer's operations forward and backward; without b, n k additions less on either side."""
+    """Return a layer's operations forward and backward; without b there are n k fewer additions in each pass."""
     forward, backward = COSTS[type(layer).__name__](n, d, k)
     spared = n * k if isinstance(layer, Dense) and not layer.bias else 0
     return forward - spared, backward - spared
@@ -173,7 +231,7 @@ def _loss_stage(loss: Loss, number: int, rows: int, k: int) -> Stage:
 
 
 def _name(piece: Any) -> str:
-    """The piece with its settings: `Dense(units=32)`; defaults that are None or True are left out."""
+    """Return a piece with its settings: `Dense(units=32)`; settings that are None or True are left out."""
     settings = {f.name: getattr(piece, f.name) for f in fields(piece)}
     shown = ", ".join(f"{name}={value}" for name, value in settings.items() if value is not None and value is not True)
     return f"{type(piece).__name__}({shown})"
@@ -184,7 +242,7 @@ def _summary(piece: Any) -> str:
 
 
 def _with_function(equations: tuple[Equation, ...], function: str | Function, letter: str) -> tuple[Equation, ...]:
-    """The piece's equations followed by the definition of its function under the letter that they use."""
+    """Return the equations of a piece, then the definition of its function under the letter that they use."""
     inner, _ = read_docstring(activation(function))
     start = len(equations)
     named = (Equation(start + e.number, e.direction, e.text.replace("g'", f"{letter}'")) for e in inner)
@@ -192,13 +250,13 @@ def _with_function(equations: tuple[Equation, ...], function: str | Function, le
 
 
 def _without_bias(equations: tuple[Equation, ...]) -> tuple[Equation, ...]:
-    """A dense layer's equations where b is left out."""
+    """Return the equations of a dense layer without b."""
     kept = (e for e in equations if not e.text.startswith("db"))
     return tuple(Equation(e.number, e.direction, e.text.replace(" + b", "")) for e in kept)
 
 
 def read_docstring(piece: Layer | Loss | Any) -> tuple[tuple[Equation, ...], Mapping[str, tuple[str, ...]]]:
-    """The numbered equations and the symbolic shapes in a piece's docstring."""
+    """Return the numbered equations and the symbolic shapes in the docstring of a piece."""
     sections = _sections(inspect.getdoc(type(piece)) or "")
     equations = [
         Equation(int(number), direction.lower(), " ".join(text.split()))
@@ -214,7 +272,7 @@ def read_docstring(piece: Layer | Loss | Any) -> tuple[tuple[Equation, ...], Map
 
 
 def _sections(doc: str) -> dict[str, str]:
-    """Text of each section; a line indented deeper continues the one before."""
+    """Return the text of each section; a line indented deeper continues the one before."""
     found: dict[str, str] = {}
     current = ""
     for line in doc.splitlines():
@@ -236,7 +294,18 @@ def _actual(shapes: Mapping[str, tuple[str, ...]], sizes: Mapping[str, int]) -> 
 
 
 def to_text(derivation: Explanation) -> str:
-    """The derivation for a terminal."""
+    """Return a derivation as text, for a terminal.
+
+    Parameters
+    ----------
+    derivation : Explanation
+        What `explain` returned.
+
+    Returns
+    -------
+    text : str
+        The equations forward, then backward, then the totals.
+    """
     return "\n".join(_text_lines(derivation))
 
 
@@ -272,7 +341,18 @@ def _cost(stage: Stage, direction: str) -> str:
 
 
 def to_markdown(derivation: Explanation) -> str:
-    """The derivation as Markdown with LaTeX, for a lecture's notes."""
+    """Return a derivation as Markdown with LaTeX, for lecture notes.
+
+    Parameters
+    ----------
+    derivation : Explanation
+        What `explain` returned.
+
+    Returns
+    -------
+    text : str
+        A heading for each pass and layer, numbered equations, a table of totals.
+    """
     return "\n".join(_markdown_lines(derivation)) + "\n"
 
 

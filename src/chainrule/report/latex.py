@@ -1,4 +1,4 @@
-r"""Why: the equations in the docstrings are Unicode, for reading code; lecture notes and web pages want them in LaTeX.
+r"""The equations of docstrings, which are Unicode, in LaTeX for lecture notes and web pages.
 
 In: an equation's text. Out: LaTeX of ASCII only, its words upright within \text, its names of functions as commands.
 """
@@ -32,7 +32,7 @@ _MARK = re.compile(
     rf"|(?P<hatted>[A-Za-z]{_HAT})"
     rf"|(?P<below>{_INDEX}+)|(?P<above>{_POWER}+)"
     r"|(?P<command>\\[a-z]+)"
-    r"|(?P<setting>(?<![A-Za-z])[A-Za-z]+(?:_[a-z]+|(?<=[a-z])\d))"
+    r"|(?P<setting>(?<![A-Za-z])[A-Za-z]+(?:(?:_[a-z]+)+|(?<=[a-z])\d))"
     rf"|(?P<function>{_FUNCTION})"
     rf"|(?P<words> ?{_WORD}(?: {_WORD})* ?)"
     rf"|(?P<sign>{'|'.join(map(re.escape, sorted(_SIGNS, key=len, reverse=True)))})"
@@ -40,12 +40,24 @@ _MARK = re.compile(
 )
 _ROOT = re.compile(rf"√((?:Σ{_INDEX}* )?(?:\d+|[A-Za-z]{_HAT}?{_INDEX}*{_POWER}*))")
 _OPERATORS = "=<>+-*/:←→·⊙~≈"
-"""Beside these mathematics sets its own space, so that words need none of theirs."""
+"""Next to these, LaTeX sets its own space, so words need none."""
 
 
 def to_latex(text: str) -> str:
-    r"""A docstring's equation in LaTeX.
+    r"""Return an equation of a docstring in LaTeX.
 
+    Parameters
+    ----------
+    text : str
+        The equation, in Unicode.
+
+    Returns
+    -------
+    latex : str
+        ASCII only: words within \text, names of functions as commands.
+
+    Examples
+    --------
     >>> to_latex("dW = Aᵀ dZ")
     'dW = A^{\\top} dZ'
     >>> to_latex("w ← w - α m̂ / (√v̂ + ε)")
@@ -61,7 +73,7 @@ def to_latex(text: str) -> str:
 
 
 def _latex(mark: re.Match[str]) -> str:
-    """One mark in LaTeX: a word, a name with its index, a sign, a letter."""
+    """Return one mark in LaTeX: a word, a name with its index, a sign, a letter."""
     text = mark[0]
     match mark.lastgroup:
         case "quotient":
@@ -89,7 +101,7 @@ def _group(index: str) -> str:
 
 
 def _setting(name: str) -> str:
-    r"""`n_in` and `l1` are letters with an index, `max_norm` is a name of two words."""
+    r"""Return a setting: `n_in` and `l1` are letters with an index, `max_weight_norm` is a name of three words."""
     letter, index = name[0], name[1:].removeprefix("_")
     if name[1] == "_":
         return rf"{letter}_{{\text{{{index}}}}}"
@@ -97,7 +109,7 @@ def _setting(name: str) -> str:
 
 
 def _words(mark: re.Match[str]) -> str:
-    """Words with the spaces that stand around them, but for those at an operator or at an end."""
+    """Return words with the spaces around them, except those at an operator or at an end."""
     text = mark[0]
     before, behind = mark.string[: mark.start()][-1:], mark.string[mark.end() :][:1]
     left, right = text[0] == " ", text[-1] == " "
@@ -108,12 +120,12 @@ def _words(mark: re.Match[str]) -> str:
 
 
 def _raised(text: str) -> str:
-    """`x ^ ⌊y⌋` has its exponent in braces."""
+    """Put the exponent of `x ^ ⌊y⌋` into braces."""
     return re.sub(r" \^ (⌊[^⌋]*⌋)", r"^{\1}", text)
 
 
 def _roots(text: str) -> str:
-    """√ of a bracket with its balanced partner, of a sum's term, or of one letter or number, each as \\sqrt."""
+    """Replace the √ of a bracket, of a sum's term, or of one letter or number by \\sqrt."""
     while "√(" in text:
         start = text.index("√(")
         end = _closing(text, start + 1)
@@ -122,7 +134,7 @@ def _roots(text: str) -> str:
 
 
 def _closing(text: str, start: int) -> int:
-    """Where the bracket that opens at `start` closes; the end of the text where it does not."""
+    """Return where the bracket that opens at `start` closes; the end of the text where it does not."""
     depth = 0
     for end in range(start, len(text)):
         depth += {"(": 1, ")": -1}.get(text[end], 0)

@@ -1,4 +1,4 @@
-"""Why: a run ends in one table that says how good the model is, and where it errs.
+"""What a run shows in the terminal: how good the model is, where it errs, what the doctor found.
 
 In: scores, confusion counts, the doctor's findings. Out: rich tables and texts.
 """
@@ -10,32 +10,33 @@ from typing import Any
 
 from chainrule.arrays import Array
 from chainrule.doctor.vocabulary.records import Finding, Report
+from chainrule.report.cards import card_lines
 
 MOST_CLASSES = 12
-"""Confusion tables of more classes than this no longer fit a terminal."""
+"""Confusion matrices of more classes than this do not fit into a terminal."""
 
 
 def scores_table(scores: Mapping[str, Mapping[str, float]]) -> Any:
-    """One row per part of the data, one column per figure."""
+    """Return a table with a row for each part of the data and a column for each score."""
     from rich.table import Table
 
-    figures = list(next(iter(scores.values())))
+    names = list(next(iter(scores.values())))
     table = Table(box=_box(), pad_edge=False)
     table.add_column("")
-    for name in figures:
+    for name in names:
         table.add_column(name, justify="right")
     for part, values in scores.items():
-        table.add_row(part, *(f"{values[name]:.4f}" for name in figures))
+        table.add_row(part, *(f"{values[name]:.4f}" for name in names))
     return table
 
 
 def confusion_table(counts: Array, classes: Sequence[Any]) -> Any:
-    """True classes down, predicted classes across, zeros left blank, errors colored."""
+    """Return a table with true classes down and predicted classes across; a dot is a zero, mistakes are red."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(
-        box=_box(), pad_edge=False, title="true class (rows) against predicted (columns)", title_justify="left"
+        box=_box(), pad_edge=False, title="true class (rows) by predicted class (columns)", title_justify="left"
     )
     table.add_column("")
     for label in classes:
@@ -47,7 +48,7 @@ def confusion_table(counts: Array, classes: Sequence[Any]) -> Any:
 
 
 def plain_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> Any:
-    """A table of anything; numbers with a fraction are shortened. Short rows are filled up."""
+    """Return a table of anything; floats are shortened, short rows are filled with blanks."""
     from rich.table import Table
     from rich.text import Text
 
@@ -64,7 +65,7 @@ _STYLES = {"critical": "bold red", "warning": "yellow", "info": "blue"}
 
 
 def verdict_line(report: Report) -> Any:
-    """The doctor's verdict in one line, with what looking cost."""
+    """Return the doctor's verdict in one line, with what the examination cost."""
     from rich.text import Text
 
     first = report.primary
@@ -80,24 +81,16 @@ def _cost(report: Report) -> str:
 
 
 def card(finding: Finding) -> Any:
-    """One finding: severity, title, meaning, measured against usual, what was tried, the fix."""
+    """Return a finding as text: severity, title, meaning, what was measured and tried, the fix."""
     from rich.text import Text
 
-    lines = [
-        Text.assemble(
-            (finding.severity, _STYLES.get(finding.severity, "")), f"  {finding.title}  ", (finding.symptom, "dim")
-        )
-    ]
-    told = {
-        "": finding.meaning,
-        "measured": finding.measured,
-        "usual": finding.usual,
-        "tried": "; ".join(f"{t.name}: {'helps' if t.helped else 'does not help'}" for t in finding.trials),
-        "ruled out": ", ".join(finding.ruled_out),
-        "explains": ", ".join(finding.explains),
-        "fix": "  ".join(filter(None, (finding.fix.text, finding.fix.code, finding.fix.flag))),
-    }
-    lines += [Text.assemble("  ", (f"{name:9} " if name else "", "dim"), text) for name, text in told.items() if text]
+    severity = (finding.severity, _STYLES.get(finding.severity, ""))
+    lines = [Text.assemble(severity, f"  {finding.title}  ", (finding.symptom, "dim"))]
+    fix = "  ".join(filter(None, (finding.fix.text, finding.fix.code, finding.fix.flag)))
+    named = {"": finding.meaning, **card_lines(finding), "Fix": fix}
+    for name, text in named.items():
+        if text:
+            lines.append(Text.assemble("  ", (f"{name.lower():9} " if name else "", "dim"), text))
     return Text("\n").join(lines)
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from chainrule.report.page.charts import Line, bars, framed, grid, lines, scatter, svg
 from chainrule.report.page.html import Section, code, facts, page, pairs, table
-from chainrule.report.page.markup import Html, joined, tag
+from chainrule.report.plots import BarPlot, Curve, LinePlot, Points, ScatterPlot
+from chainrule.report.svg.charts import figure
+from chainrule.report.svg.frames import framed, grid, svg
+from chainrule.report.svg.markup import Html, joined, tag
 from chainrule.search.results import SearchResult, Trial, signed
 from chainrule.search.space import Dimension, shown
 
@@ -63,7 +65,7 @@ def _best(found: SearchResult, line: str) -> Section | None:
 def _importance(found: SearchResult) -> Section | None:
     if not found.importance:
         return None
-    chart = bars("Share of the scores' variance", list(found.importance), list(found.importance.values()))
+    chart = figure(BarPlot("Share of the scores' variance", list(found.importance), list(found.importance.values())))
     lead = "How much of the differences between trials each setting explains, alone or together with others."
     return Section("What mattered", grid(chart, _progress(found)), lead)
 
@@ -76,7 +78,8 @@ def _progress(found: SearchResult) -> Html:
         best = trial.score if better and not math.isnan(trial.score) else best
         reached.append(best)
     numbers = [float(trial.number) for trial in found.trials]
-    return lines("Best so far", [Line("best so far", numbers, reached)], x="trial", y=f"validation {found.metric}")
+    curve = Curve("best so far", numbers, reached)
+    return figure(LinePlot("Best so far", [curve], x_name="trial", y_name=f"validation {found.metric}"))
 
 
 def _coordinates(found: SearchResult) -> Section | None:
@@ -139,7 +142,8 @@ def _slices(found: SearchResult) -> Section | None:
         choices = ", ".join(f"{i} {shown(c)}" for i, c in enumerate(d.choices))
         name = f"log10 {d.name}" if d.log else d.name
         y = [trial.score for trial in trials]
-        charts.append(scatter(d.name, x, y, x_name=name, y_name=f"validation {found.metric}", note=choices))
+        plot = ScatterPlot(d.name, [Points("", x, y)], name, f"validation {found.metric}", note=choices)
+        charts.append(figure(plot))
     return Section("One value at a time", grid(*charts), "Each point is a trial.")
 
 
@@ -152,12 +156,12 @@ def _across(dimension: Dimension, trial: Trial) -> float:
 
 def _curves(found: SearchResult) -> Section | None:
     drawn = [
-        Line(f"trial {t.number}", [float(e) for e, _ in t.curve], [s for _, s in t.curve])
+        Curve(f"trial {t.number}", [float(e) for e, _ in t.curve], [s for _, s in t.curve])
         for t in found.ranked[:_CURVES]
     ]
     if not drawn:
         return None
-    chart = lines(f"Validation {found.metric} of the best", drawn, y=found.metric)
+    chart = figure(LinePlot(f"Validation {found.metric} of the best", drawn, y_name=found.metric))
     return Section("How they learned", grid(chart, _looks(found)), "Scores after each epoch, on the validation rows.")
 
 
@@ -167,7 +171,7 @@ def _looks(found: SearchResult) -> Html | None:
     if all(len(trial.rungs) < 2 for trial in found.trials):
         return None
     x, y = [e for e, _ in points], [s for _, s in points]
-    return scatter("Scores at the rungs", x, y, x_name="epoch", y_name=f"validation {found.metric}")
+    return figure(ScatterPlot("Scores at the rungs", [Points("", x, y)], "epoch", f"validation {found.metric}"))
 
 
 def _trials(found: SearchResult) -> Section:

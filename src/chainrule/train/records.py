@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from chainrule.display import HtmlDisplay
 from chainrule.errors import InvalidValueError
 from chainrule.nn.losses import Loss
 from chainrule.nn.step import State, Sums
@@ -57,7 +58,7 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(HtmlDisplay):
     """What a training came to: its epochs, the state it ended with (the best where a monitor kept it), why it ended."""
 
     epochs: tuple[Epoch, ...]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.display import HtmlDisplay
 from chainrule.errors import ChainruleError
 from chainrule.nn.step import State
 from chainrule.train.problem import TrainingProblem
@@ -157,7 +158,7 @@ class Fix:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Finding(HtmlDisplay):
     """One thing the doctor found.
 
     `meaning` says in a sentence why it matters, `measured` what was seen, `usual` what is common. `seen` are the epochs it
@@ -200,7 +201,7 @@ class Rule:
 
 
 @dataclass(frozen=True, eq=False)
-class Report:
+class Report(HtmlDisplay):
     """What the doctor says of a case: "healthy" or "ill", and its findings, the primary one first.
 
     A case is ill when a finding is a warning or critical. `skipped` names rules that could not look, with the reason;

@@ -1,4 +1,4 @@
-"""Why: a page is one file that opens anywhere, years later, without a network: its style and its pictures are inside.
+"""Pages that are one file: style and pictures are inside, so a page opens anywhere, years later, without a network.
 
 In: a title and sections. Out: the text of an HTML file.
 """
@@ -10,43 +10,79 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from chainrule.report.page.markup import Html, number, tag
+from chainrule.report.svg.charts import stylesheet
+from chainrule.report.svg.markup import Html, number, tag
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-"""What a browser may load for the page: nothing from anywhere. It may run nothing either."""
+"""What a browser may load for the page: nothing. It may run nothing either."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page under its own heading; `lead` says in a sentence or two how to read it."""
+    """A part of a page with its own heading.
+
+    Parameters
+    ----------
+    title : str
+        The heading.
+    body : Html
+        What stands under it; an empty body leaves the section out.
+    lead : str, default=""
+        A sentence or two that say how to read it.
+    """
 
     title: str
     body: Html
     lead: str = ""
 
 
-def page(title: str, sections: Sequence[Section | None], head: Html | None = None, foot: str = "") -> str:
-    """One self-contained page. `head` stands under the title; sections that are None or empty are left out.
+def page(
+    title: str, sections: Sequence[Section | None], head: Html | None = None, foot: str = "", contents: bool = True
+) -> str:
+    """Return one self-contained HTML page.
 
+    Parameters
+    ----------
+    title : str
+        The title, as text.
+    sections : sequence of Section or None
+        The parts; those that are None or empty are left out.
+    head : Html, default=None
+        What stands under the title.
+    foot : str, default=""
+        The last line, as text.
+    contents : bool, default=True
+        Whether to list the sections, as links, under the title.
+
+    Returns
+    -------
+    text : str
+        The file's text. It loads nothing and runs nothing.
+
+    Examples
+    --------
     >>> text = page("A <run>", [Section("Curves", tag("p", "none"))])
     >>> "<h1>A &lt;run&gt;</h1>" in text, "<script" in text
     (True, False)
     """
     shown = [section for section in sections if section is not None and section.body]
-    names = [f"part-{i}" for i in range(1, len(shown) + 1)]
+    names = [section_id(i) for i in range(1, len(shown) + 1)]
     links = [tag("a", section.title, href=f"#{name}") for section, name in zip(shown, names, strict=True)]
-    parts = [
-        tag(
-            "section",
-            tag("h2", part.title, id=name),
-            tag("p", part.lead, class_="lead") if part.lead else None,
-            part.body,
-        )
-        for part, name in zip(shown, names, strict=True)
-    ]
-    top = tag("header", tag("h1", title), head, tag("nav", *links, aria_label="Parts of this page") if links else None)
+    parts = [_part(section, name) for section, name in zip(shown, names, strict=True)]
+    nav = tag("nav", *links, aria_label="Parts of this page") if links and contents else None
+    top = tag("header", tag("h1", title), head, nav)
     body = tag("body", top, tag("main", *parts), tag("footer", foot) if foot else None)
     return "<!DOCTYPE html>\n" + tag("html", _head(title), body, lang="en") + "\n"
+
+
+def section_id(place: int) -> str:
+    """Return the name by which links reach the section at a place, counted from 1."""
+    return f"part-{place}"
+
+
+def _part(section: Section, name: str) -> Html:
+    lead = tag("p", section.lead, class_="lead") if section.lead else None
+    return tag("section", tag("h2", section.title, id=name), lead, section.body)
 
 
 def _head(title: str) -> Html:
@@ -63,12 +99,12 @@ def _head(title: str) -> Html:
 
 @cache
 def style() -> str:
-    """The style sheet of all pages."""
-    return resources.files("chainrule.report.page").joinpath("style.css").read_text(encoding="utf-8")
+    """Return the style sheet of all pages."""
+    return stylesheet() + resources.files("chainrule.report.page").joinpath("style.css").read_text(encoding="utf-8")
 
 
 def table(header: Sequence[object], rows: Sequence[Sequence[object]], numbers: bool = True) -> Html:
-    """A table that scrolls where it is wider than the page; floats are shortened and stand to the right."""
+    """Return a table that scrolls where it is wider than the page; columns of numbers are aligned to the right."""
     right = [
         numbers and bool(rows) and all(isinstance(row[j], int | float) for row in rows) for j in range(len(header))
     ]
@@ -83,22 +119,22 @@ def _cell(value: object) -> object:
 
 
 def facts(values: Mapping[str, object]) -> Html:
-    """A line of named figures."""
+    """Return a line of named values."""
     entries = [tag("li", tag("span", f"{name} "), tag("b", _cell(value))) for name, value in values.items()]
     return tag("ul", *entries, class_="facts")
 
 
 def pairs(values: Mapping[str, object | None]) -> Html:
-    """Names and what they mean, one below the other; those that are None or empty are left out."""
+    """Return names and values, one below the other; those that are None or empty are left out."""
     shown = {name: value for name, value in values.items() if value not in (None, "")}
     return tag("dl", *(part for name, value in shown.items() for part in (tag("dt", name), tag("dd", _cell(value)))))
 
 
 def details(summary: str, *body: object) -> Html:
-    """What is shown on demand."""
+    """Return what is shown on demand."""
     return tag("details", tag("summary", summary), *body)
 
 
 def code(line: str) -> Html:
-    """A line to copy."""
+    """Return a line to copy."""
     return tag("code", line, class_="line")

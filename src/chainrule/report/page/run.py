@@ -1,4 +1,4 @@
-"""Why: one training, examined, is one page: what is wrong, how it learned, what flowed, where it errs.
+"""The page of one training: what is wrong, how it learned, what flowed, where it errs.
 
 In: the doctor's report or the epochs of a run, a model with rows to judge it by. Out: the page's text.
 """
@@ -21,13 +21,12 @@ from chainrule.engines.reference import logits
 from chainrule.model import Model
 from chainrule.nn.net import Net
 from chainrule.nn.step import Recipe, State
-from chainrule.report.page import sections as parts
+from chainrule.report.page import predictions, sections
 from chainrule.report.page.cards import cards
 from chainrule.report.page.html import Section, facts, page
-from chainrule.report.page.markup import Html, joined, tag
-from chainrule.report.page.pixels import picture_shape
-from chainrule.report.page.predictions import Judged
-from chainrule.report.page.predictions import sections as judgment
+from chainrule.report.page.predictions import JudgedRows
+from chainrule.report.svg.markup import Html, joined, tag
+from chainrule.report.svg.pixels import picture_shape
 from chainrule.train import Epoch
 from chainrule.train.problem import TrainingProblem
 
@@ -36,14 +35,29 @@ _FOOT = f"Made by chainrule {chainrule.__version__}. This file is complete: it l
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
-    """What a page shows beside a report: figures for its head, judged rows, the settings, the epoch that was kept.
+class PageContent:
+    """What a page shows besides a report or the epochs of a run.
 
-    `shape` (height, width) is that of inputs which are images. `net` and `w` are those whose weights are shown.
+    Parameters
+    ----------
+    facts : mapping of str to object, default={}
+        Values for the head of the page, by name.
+    judged : JudgedRows, default=None
+        Rows with their predictions.
+    settings : mapping of str to object, default={}
+        The settings of the run.
+    best_epoch : int, default=None
+        The epoch whose weights were kept.
+    shape : pair of int, default=None
+        Height and width of inputs that are images.
+    net : Net, default=None
+        The network whose weights are shown.
+    w : array of shape (p,), default=None
+        Its weights.
     """
 
     facts: Mapping[str, object] = field(default_factory=dict)
-    judged: Judged | None = None
+    judged: JudgedRows | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
     best_epoch: int | None = None
     shape: tuple[int, int] | None = None
@@ -51,93 +65,127 @@ class Shown:
     w: Array | None = None
 
 
-def doctor_page(report: Report, title: str = "A training, examined", shown: Shown | None = None) -> str:
-    """The page of a report; what is not given is taken from its case."""
-    shown = _shown(report) if shown is None else shown
+def doctor_page(report: Report, title: str = "Training report", content: PageContent | None = None) -> str:
+    """Return the HTML page of a doctor's report.
+
+    Parameters
+    ----------
+    report : Report
+        What the doctor found.
+    title : str, default="Training report"
+        The title of the page.
+    content : PageContent, default=None
+        What the page shows besides the report; by default what can be computed from the report's problem.
+
+    Returns
+    -------
+    text : str
+        A page that loads nothing and runs nothing.
+    """
+    content = _default_content(report) if content is None else content
     trace = report.trace
     readings = () if trace is None else trace.readings
     epochs = () if trace is None else trace.epochs
-    head = joined(_verdict(report), facts({**shown.facts, **_costs(report)}))
-    return page(
-        title,
-        [
-            _findings(report.findings),
-            _remarks(report),
-            parts.curves(epochs, report.findings, shown.best_epoch),
-            *(judgment(shown.judged) if shown.judged is not None else ()),
-            parts.flow(readings),
-            parts.moves(readings),
-            parts.activations(readings),
-            parts.resting(readings),
-            None if shown.net is None or shown.w is None else parts.weights(shown.net, shown.w, shown.shape),
-            parts.settings(shown.settings or _asked(report.problem), versions()),
-        ],
-        head,
-        _FOOT,
-    )
+    head = joined(_verdict(report), facts({**content.facts, **_costs(report)}))
+    shown = [
+        _findings(report.findings),
+        _remarks(report),
+        sections.learning_curves(epochs, report.findings, content.best_epoch),
+        *_judgment(content),
+        sections.gradient_flow(readings),
+        sections.update_ratios(readings),
+        sections.activations(readings),
+        sections.idle_units(readings),
+        _weights(content),
+        sections.settings(content.settings or _settings_of(report.problem), versions()),
+    ]
+    return page(title, shown, head, _FOOT)
 
 
-def run_page(epochs: Sequence[Epoch], title: str, shown: Shown) -> str:
-    """The page of a training that nobody examined."""
-    return page(
-        title,
-        [
-            parts.curves(epochs, (), shown.best_epoch),
-            *(judgment(shown.judged) if shown.judged is not None else ()),
-            None if shown.net is None or shown.w is None else parts.weights(shown.net, shown.w, shown.shape),
-            parts.settings(shown.settings, versions()),
-        ],
-        facts(shown.facts),
-        _FOOT,
-    )
+def run_page(epochs: Sequence[Epoch], title: str, content: PageContent) -> str:
+    """Return the HTML page of a training that the doctor did not examine.
+
+    Parameters
+    ----------
+    epochs : sequence of Epoch
+        The epochs of the run.
+    title : str
+        The title of the page.
+    content : PageContent
+        What the page shows besides the curves.
+
+    Returns
+    -------
+    text : str
+        A page that loads nothing and runs nothing.
+    """
+    shown = [
+        sections.learning_curves(epochs, (), content.best_epoch),
+        *_judgment(content),
+        _weights(content),
+        sections.settings(content.settings, versions()),
+    ]
+    return page(title, shown, facts(content.facts), _FOOT)
+
+
+def _judgment(content: PageContent) -> list[Section | None]:
+    return [] if content.judged is None else predictions.sections(content.judged)
+
+
+def _weights(content: PageContent) -> Section | None:
+    if content.net is None or content.w is None:
+        return None
+    return sections.weights(content.net, content.w, content.shape)
 
 
 def _verdict(report: Report) -> Html:
     first = report.primary
-    words = "Nothing was found that costs this training anything." if first is None else first.title
+    words = "No problem was found in this training." if first is None else first.title
     healthy = report.verdict == "healthy"
     look = "verdict healthy" if healthy else "verdict ill"
     return tag("p", tag("span", ("✓ " if healthy else "✗ ") + report.verdict, class_=look), " ", words)
 
 
 def _costs(report: Report) -> dict[str, object]:
-    told: dict[str, object] = {"examined in": f"{report.seconds:.1f} s"} if report.seconds >= 0.05 else {}
+    costs: dict[str, object] = {"examined in": f"{report.seconds:.1f} s"} if report.seconds >= 0.05 else {}
     if report.overhead > 0:
-        much = f"{report.overhead:.1f} times" if report.overhead >= 1 else f"{100 * report.overhead:.1f} % of"
-        told["looking took"] = f"{much} the training"
-    return told
+        share = f"{report.overhead:.1f} times" if report.overhead >= 1 else f"{100 * report.overhead:.1f} % of"
+        costs["probes took"] = f"{share} the training"
+    return costs
 
 
 def _findings(findings: Sequence[Finding]) -> Section | None:
-    lead = "The first is what to mend first; it may explain the others."
+    lead = "Fix the first one first; it may explain the others."
     return Section("Findings", cards(findings), lead if len(findings) > 1 else "") if findings else None
 
 
 def _remarks(report: Report) -> Section | None:
-    """What could not be looked at, what was silenced, what was done for the examination."""
-    told = [*(f"Could not look: {reason}" for reason in report.skipped)]
-    told += [f"Silenced: {symptom} ({reason})" for symptom, reason in report.suppressed.items()]
-    told += list(report.notes)
-    return Section("Remarks", tag("ul", *(tag("li", line) for line in told))) if told else None
+    """Show what was skipped and suppressed, and the notes of the examination."""
+    remarks = [f"Skipped: {reason}" for reason in report.skipped]
+    remarks += [f"Suppressed: {symptom} ({reason})" for symptom, reason in report.suppressed.items()]
+    remarks += report.notes
+    return Section("Remarks", tag("ul", *(tag("li", line) for line in remarks))) if remarks else None
 
 
-def _shown(report: Report) -> Shown:
-    """What a case alone can show."""
+def _default_content(report: Report) -> PageContent:
+    """Return what can be shown of a report's problem alone."""
     problem, trace = report.problem, report.trace
     net = problem.recipe.net
     about: dict[str, object] = {"network": f"{net.inputs} → {net.outputs}, {net.size} parameters"}
     if trace is None:
-        return Shown(about)
+        return PageContent(about)
     about |= {"epochs": len(trace.epochs), "rows": len(problem.rows)}
-    rows, part = (problem.test, "test") if problem.test is not None else (problem.validation, "validation")
-    judged = judge_rows(
-        problem, trace.final, rows if rows is not None else problem.rows, part if rows is not None else "training"
-    )
-    return Shown(about, judged, {}, None, picture_shape(net.inputs), net, problem.recipe.weights(trace.final))
+    rows, part = problem.rows, "training"
+    if problem.test is not None:
+        rows, part = problem.test, "test"
+    elif problem.validation is not None:
+        rows, part = problem.validation, "validation"
+    judged = judge_rows(problem, trace.final, rows, part)
+    return PageContent(about, judged, {}, None, picture_shape(net.inputs), net, problem.recipe.weights(trace.final))
 
 
-def judge_rows(problem: TrainingProblem, state: State, rows: Rows, part: str) -> Judged | None:
-    """Rows of a case with what a state says of them; None where targets are neither classes nor amounts."""
+def judge_rows(problem: TrainingProblem, state: State, rows: Rows, part: str) -> JudgedRows | None:
+    """Return rows of a problem with a state's predictions; None if they can be shown neither as classes nor as values."""
     recipe = problem.recipe
     with np.errstate(all="ignore"):
         A = np.asarray(recipe.loss.predict(np, logits(recipe.net, recipe.weights(state), state.buffers, rows.X)))
@@ -146,38 +194,56 @@ def judge_rows(problem: TrainingProblem, state: State, rows: Rows, part: str) ->
 
 def _judged(
     recipe: Recipe, A: Array, rows: Rows, classes: Array | None, part: str, names: tuple[str, ...]
-) -> Judged | None:
+) -> JudgedRows | None:
     about: dict[str, Any] = {"feature_names": names, "shape": picture_shape(rows.X.shape[1])}
     exclusive = rows.Y.ndim == 1 and A.shape[1] > 1
     if exclusive or (A.shape[1] == 1 and recipe.loss.classes):
         P = A if exclusive else np.hstack([1.0 - A, A])
         y = rows.Y if exclusive else (rows.Y.reshape(len(A)) > 0.5).astype(np.int64)
-        labels = (
-            tuple(classes.tolist()) if classes is not None and len(classes) == P.shape[1] else tuple(range(P.shape[1]))
-        )
-        return Judged(part, rows.X, y.astype(np.int64), P.argmax(axis=1), P, labels, **about)
+        known = classes is not None and len(classes) == P.shape[1]
+        labels = tuple(classes.tolist()) if known and classes is not None else tuple(range(P.shape[1]))
+        return JudgedRows(part, rows.X, y.astype(np.int64), P.argmax(axis=1), P, labels, **about)
     if recipe.loss.classes or A.shape != rows.Y.shape:
         return None
-    return Judged(part, rows.X, rows.Y, A, **about)
+    return JudgedRows(part, rows.X, rows.Y, A, **about)
 
 
-def judge_model(model: Model, X: Array, y: Array, part: str, shape: tuple[int, int] | None = None) -> Judged | None:
-    """Rows in the user's units with what a model says of them; None for labels and several targets of classes."""
+def judge_model(model: Model, X: Array, y: Array, part: str, shape: tuple[int, int] | None = None) -> JudgedRows | None:
+    """Return rows with a model's predictions, for a page.
+
+    Parameters
+    ----------
+    model : Model
+        The model to judge.
+    X : array of shape (n, d)
+        Rows in the user's units.
+    y : array of shape (n,) or (n, k)
+        Their targets: labels, or values in the user's unit.
+    part : str
+        What the rows are called: "test", "validation", "training".
+    shape : pair of int, default=None
+        Height and width where a row is an image.
+
+    Returns
+    -------
+    judged : JudgedRows or None
+        None for multi-label targets and for several targets of classes, of which a page shows nothing.
+    """
     about: dict[str, Any] = {"feature_names": model.feature_names, "shape": shape}
     if isinstance(model.classes, np.ndarray) and isinstance(y, np.ndarray) and y.ndim == 1 and len(model.classes) > 1:
         P = model.probabilities(X)
         if P.shape[1] != len(model.classes):
             return None
-        codes = np.searchsorted(model.classes, y)
-        return Judged(part, X, codes, P.argmax(axis=1), P, tuple(model.classes.tolist()), **about)
+        numbers = np.searchsorted(model.classes, y)
+        return JudgedRows(part, X, numbers, P.argmax(axis=1), P, tuple(model.classes.tolist()), **about)
     if model.classes is None:
-        said = model.predict(X)
-        return Judged(part, X, y, said, **about) if said.shape == y.shape else None
+        predicted = model.predict(X)
+        return JudgedRows(part, X, y, predicted, **about) if predicted.shape == y.shape else None
     return None
 
 
-def _asked(problem: TrainingProblem) -> dict[str, object]:
-    """The settings of a case, in the words of its parts."""
+def _settings_of(problem: TrainingProblem) -> dict[str, object]:
+    """Return the settings of a problem, in the words of its parts."""
     recipe, config = problem.recipe, problem.config
     named = {
         "network": ", ".join(map(str, recipe.net.layers)),
@@ -197,7 +263,7 @@ def _asked(problem: TrainingProblem) -> dict[str, object]:
 
 
 def versions() -> dict[str, str]:
-    """What the page's figures were computed with."""
+    """Return the versions of the software that computed the page's values."""
     known = {"chainrule": chainrule.__version__, "python": platform.python_version()}
     known |= {name: _version(name) for name in _PACKAGES}
     return {name: version for name, version in known.items() if version} | {"machine": platform.machine()}

@@ -1,6 +1,6 @@
-"""Why: what has two dimensions (layers and time, true and predicted classes, units of a layer) is seen as a field of cells.
+"""Fields of cells whose strength is their value: heatmaps, confusion matrices, units of layers.
 
-In: tables of numbers, names. Out: figures of cells whose strength is their value.
+In: tables of numbers, names. Out: `<figure>` elements.
 """
 
 from __future__ import annotations
@@ -11,20 +11,22 @@ from collections.abc import Sequence
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.report.page.charts import WIDTH, clipped, framed, svg
-from chainrule.report.page.markup import Html, number, tag
-from chainrule.report.page.scales import finite
+from chainrule.report.plots import finite
+from chainrule.report.series import Table, row_shares
+from chainrule.report.svg.axes import WIDTH
+from chainrule.report.svg.frames import clipped, framed, svg
+from chainrule.report.svg.markup import Html, number, tag
 
 STRONGEST = 0.85
 """Opacity of the strongest cell; letters stay legible over `LEGIBLE`."""
 LEGIBLE = 0.55
+_NAMED = 26
+"""Classes up to which a confusion matrix has their names."""
 
 
-def heat(
+def heatmap(
     title: str,
-    values: Array,
-    rows: Sequence[str],
-    columns: Sequence[str],
+    table: Table,
     *,
     x_name: str = "epoch",
     log: bool = False,
@@ -32,36 +34,34 @@ def heat(
     unit: str = "",
     note: str = "",
 ) -> Html:
-    """Cells (rows × columns): the stronger the higher; with a `middle`, one color above and one below it.
+    """Return a table as cells: the stronger the higher; with a `middle`, one color above and another below it.
 
-    Logarithms are taken where `log`; cells without a value are hatched by a dot.
+    `log` takes logarithms. A cell without a value is a dot.
     """
-    values = np.asarray(values, np.float64)
+    values = np.asarray(table.values, np.float64)
     with np.errstate(all="ignore"):
         shown = np.log10(values) if log else values
     shown = np.where(np.isfinite(shown), shown, np.nan)
     center = None if middle is None else (math.log10(middle) if log else middle)
     low, high = _range(shown)
-    left, tall = 104.0, 20.0 if len(rows) < 18 else 12.0
-    wide = (WIDTH - left - 8) / max(len(columns), 1)
-    drawn = []
-    for i, name in enumerate(rows):
-        drawn.append(
-            tag("text", clipped(name, 16), tag("title", name), class_="end", x=left - 6, y=12 + tall * (i + 0.72))
-        )
-        for j, column in enumerate(columns):
-            box = {"x": left + wide * j, "y": 12 + tall * i, "width": wide + 0.3, "height": tall - 1.5}
-            drawn.append(
-                _cell(box, shown[i, j], (low, high, center), f"{name}, {x_name} {column}: {_said(values[i, j])}")
-            )
-    bottom = 12 + tall * len(rows)
-    every = max(1, -(-len(columns) // 8))
-    for j in range(0, len(columns), every):
-        drawn.append(tag("text", columns[j], class_="mid", x=left + wide * (j + 0.5), y=bottom + 13))
-    drawn.append(tag("text", x_name, class_="mid name", x=(left + WIDTH) / 2, y=bottom + 28))
+    left, tall = 104.0, 20.0 if len(table.rows) < 18 else 12.0
+    wide = (WIDTH - left - 8) / max(len(table.columns), 1)
+    drawn = [_row_name(name, left, 12 + tall * (i + 0.72)) for i, name in enumerate(table.rows)]
+    for i, j in np.ndindex(shown.shape):
+        box = {"x": left + wide * j, "y": 12 + tall * i, "width": wide + 0.3, "height": tall - 1.5}
+        words = f"{table.rows[i]}, {x_name} {table.columns[j]}: {number(float(values[i, j]))}"
+        drawn.append(_cell(box, float(shown[i, j]), (low, high, center), words))
+    bottom = 12 + tall * len(table.rows)
+    for j in range(0, len(table.columns), max(1, -(-len(table.columns) // 8))):
+        drawn.append(tag("text", table.columns[j], class_="mid", x=left + wide * (j + 0.5), y=bottom + 14))
+    drawn.append(tag("text", x_name, class_="mid name", x=(left + WIDTH) / 2, y=bottom + 29))
     ends = [10.0**v if log else v for v in (low, high)]
-    told = f"{len(rows)} rows over {len(columns)} columns, from {number(ends[0])} to {number(ends[1])}"
-    return framed(title, svg(title, told, drawn, WIDTH, bottom + 34), _key(ends[0], ends[1], middle, unit), note)
+    words = f"{len(table.rows)} rows over {len(table.columns)} columns, from {number(ends[0])} to {number(ends[1])}"
+    return framed(title, svg(title, words, drawn, WIDTH, bottom + 34), _key(ends[0], ends[1], middle, unit), note)
+
+
+def _row_name(name: str, left: float, y: float) -> Html:
+    return tag("text", clipped(name, 16), tag("title", name), class_="end", x=left - 6, y=y)
 
 
 def _range(values: Array) -> tuple[float, float]:
@@ -79,7 +79,7 @@ def _cell(box: dict[str, float], value: float, span: tuple[float, float, float |
 
 
 def strength(value: float, low: float, high: float, center: float | None = None) -> float:
-    """Opacity of a cell: from faint at the low end (or in the middle) to strong at the high end (or both ends).
+    """Return the opacity of a cell: from faint at the low end (or in the middle) to strong at the high end (or both ends).
 
     >>> round(strength(1.0, 0.0, 1.0), 2), round(strength(0.0, -1.0, 1.0, center=0.0), 2)
     (0.85, 0.06)
@@ -92,12 +92,8 @@ def strength(value: float, low: float, high: float, center: float | None = None)
     return 0.06 + (STRONGEST - 0.06) * min(max(share, 0.0), 1.0)
 
 
-def _said(value: float) -> str:
-    return number(value)
-
-
 def _key(low: float, high: float, middle: float | None, unit: str) -> Html:
-    """What the colors mean, in a line."""
+    """Return a line that says what the colors mean."""
     if middle is None:
         ramp = tag("span", class_="ramp")
         return tag("p", f"{number(low)} ", ramp, f" {number(high)} {unit}", class_="key-line")
@@ -106,40 +102,31 @@ def _key(low: float, high: float, middle: float | None, unit: str) -> Html:
 
 
 def matrix(title: str, counts: Array, names: Sequence[object], *, note: str = "") -> Html:
-    """A confusion matrix: true classes down, predicted ones across, rows' shares as strength, errors in another color."""
-    k = len(names)
-    labels = [str(name) for name in names]
-    left, side = 92.0, (WIDTH - 98) / max(k, 1)
-    slanted = any(len(label) * 6.2 > side for label in labels)
-    side = (WIDTH - 128) / max(k, 1) if slanted else side
-    top, tall = 66.0 if slanted and k <= 26 else 30.0, min(side, 40.0)
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    drawn = [tag("text", "predicted", class_="mid name", x=left + side * k / 2, y=11.0)]
-    for j, label in enumerate(labels if k <= 26 else ()):
+    """Return a confusion matrix: true classes down, predicted ones across; mistakes have another color."""
+    K, labels = len(names), [str(name) for name in names]
+    left, side = 92.0, (WIDTH - 98) / max(K, 1)
+    slanted = any(len(label) * 6.6 > side for label in labels)
+    side = (WIDTH - 128) / max(K, 1) if slanted else side
+    top, tall = 70.0 if slanted and K <= _NAMED else 32.0, min(side, 40.0)
+    drawn = [tag("text", "predicted", class_="mid name", x=left + side * K / 2, y=12.0)]
+    for j, label in enumerate(labels if K <= _NAMED else ()):
         drawn.append(_above(label, left + side * (j + 0.5), top - 6, slanted))
         y = top + tall * (j + 0.5) + 4
-        drawn.append(tag("text", clipped(label, 14), tag("title", label), class_="end", x=left - 6, y=y))
-    for i in range(k):
-        for j in range(k):
-            drawn += _counted(
-                {"x": left + side * j, "y": top + tall * i, "width": side - 1, "height": tall - 1},
-                int(counts[i, j]),
-                float(share[i, j]),
-                f"{labels[i]} called {labels[j]}: {int(counts[i, j])}",
-                right=i == j,
-                figures=side >= 22,
-            )
-    right = int(np.trace(counts))
-    told = f"{right} of {int(counts.sum())} rows on the diagonal"
+        drawn.append(tag("text", clipped(label, 13), tag("title", label), class_="end", x=left - 6, y=y))
+    share = row_shares(counts)
+    for i, j in np.ndindex(K, K):
+        box = {"x": left + side * j, "y": top + tall * i, "width": side - 1, "height": tall - 1}
+        words = f"{labels[i]} predicted as {labels[j]}: {int(counts[i, j])}"
+        drawn += _counted(box, int(counts[i, j]), float(share[i, j]), words, right=i == j, figures=side >= 22)
+    words = f"{int(np.trace(counts))} of {int(counts.sum())} rows on the diagonal"
     pairs = worst_pairs(counts, labels)
-    words = f"Most often mistaken: {pairs}." if pairs else ""
-    return framed(
-        title, svg(title, told, drawn, WIDTH, top + tall * k + 4), None, " ".join(filter(None, (words, note)))
-    )
+    mistaken = f"Most often confused: {pairs}." if pairs else ""
+    picture = svg(title, words, drawn, WIDTH, top + tall * K + 4)
+    return framed(title, picture, None, " ".join(filter(None, (mistaken, note))))
 
 
 def _above(label: str, x: float, y: float, slanted: bool) -> Html:
-    """A column's name, rising to the right where it has no room."""
+    """Return a column's name, slanted where there is no room for it."""
     name = tag("title", label)
     if not slanted:
         return tag("text", label, name, class_="mid", x=x, y=y)
@@ -157,7 +144,7 @@ def _counted(box: dict[str, float], count: int, share: float, words: str, *, rig
 
 
 def worst_pairs(counts: Array, names: Sequence[str], most: int = 3) -> str:
-    """The pairs of classes that are confused most, in words.
+    """Return the pairs of classes that are confused most, in words.
 
     >>> worst_pairs(np.array([[5, 2], [0, 3]]), ["a", "b"])
     'a as b (2)'
@@ -170,20 +157,18 @@ def worst_pairs(counts: Array, names: Sequence[str], most: int = 3) -> str:
 
 
 def units(title: str, layers: Sequence[tuple[str, Array]], *, note: str = "", most: int = 256) -> Html:
-    """Each unit of each layer as a small square, the stronger the nearer its value is to 1; at most so many a layer."""
+    """Return each unit of each layer as a small square: the stronger, the nearer its value is to 1."""
     side, left = 11.0, 104.0
     per_row = int((WIDTH - left - 6) / side)
     drawn, y = [], 8.0
     for name, values in layers:
-        drawn.append(tag("text", clipped(name, 16), tag("title", name), class_="end", x=left - 6, y=y + 9))
+        drawn.append(_row_name(name, left, y + 9))
         for u, value in enumerate(np.asarray(values, np.float64)[:most]):
-            box = {
-                "x": left + side * (u % per_row),
-                "y": y + side * (u // per_row),
-                "width": side - 1.5,
-                "height": side - 1.5,
-            }
+            across, down = u % per_row, u // per_row
+            box = {"x": left + side * across, "y": y + side * down, "width": side - 1.5, "height": side - 1.5}
             drawn.append(_cell(box, float(value), (0.0, 1.0, None), f"{name}, unit {u}: {number(float(value))}"))
         y += side * (1 + (min(len(values), most) - 1) // per_row) + 6
-    told = "; ".join(f"{name}: mean {number(float(np.mean(values)))} of {len(values)} units" for name, values in layers)
-    return framed(title, svg(title, told, drawn, WIDTH, y + 2), None, note)
+    words = "; ".join(
+        f"{name}: mean {number(float(np.mean(values)))} of {len(values)} units" for name, values in layers
+    )
+    return framed(title, svg(title, words, drawn, WIDTH, y + 2), None, note)

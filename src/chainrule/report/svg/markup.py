@@ -1,6 +1,8 @@
-"""Why: pages show column names, class labels and messages that anyone may have written; none of them may become markup.
+"""Markup that cannot be injected: everything that is not markup by construction is escaped.
 
-In: text, numbers, elements. Out: `Html`, in which all that is not markup by construction is escaped.
+Pages show column names, class labels and messages that anyone may have written; none of them may become markup.
+
+In: text, numbers, elements. Out: `Html`, in which text is always escaped.
 """
 
 from __future__ import annotations
@@ -11,17 +13,17 @@ import re
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _ALONE = frozenset({"br", "col", "hr", "img", "link", "meta"})
-"""Elements of HTML that have no end."""
+"""Elements of HTML without an end tag."""
 
 
 class Html(str):
-    """Markup to be taken as it is. Only this module makes it from text."""
+    """Markup that is used as it is. Only this module makes it from text."""
 
     __slots__ = ()
 
 
 def escaped(value: object) -> Html:
-    """Markup as it is; anything else as text, with characters that no page may hold replaced.
+    """Return markup unchanged, and anything else as escaped text; characters that no page may hold are replaced.
 
     >>> escaped("<b> & 'c'")
     '&lt;b&gt; &amp; &#x27;c&#x27;'
@@ -34,10 +36,10 @@ def escaped(value: object) -> Html:
 
 
 def tag(name: str, /, *children: object, **attributes: object) -> Html:
-    """An element with its children in order; those that are None are left out.
+    """Return an element with its children in order; children that are None are left out.
 
-    A name's underscores become hyphens and one at its end goes: `class_`, `stroke_width`. None and False leave an
-    attribute out, True has no value, numbers keep two decimals.
+    Underscores in a name become hyphens, and one at its end is dropped: `class_`, `stroke_width`. None and False leave an
+    attribute out, True gives it no value, numbers keep two decimals.
 
     >>> tag("rect", x=1.0, y=0.333, class_="cell", hidden=None)
     '<rect x="1" y="0.33" class="cell"/>'
@@ -52,7 +54,7 @@ def tag(name: str, /, *children: object, **attributes: object) -> Html:
 
 
 _SHAPES = frozenset({"circle", "image", "line", "path", "polyline", "rect"})
-"""Elements of SVG, which may end where they begin."""
+"""Elements of SVG that may close themselves."""
 
 
 def _attribute(name: str, value: object) -> str:
@@ -65,7 +67,7 @@ def _attribute(name: str, value: object) -> str:
 
 
 def rounded(value: float) -> str:
-    """Two decimals at most.
+    """Return a number with at most two decimals.
 
     >>> rounded(1.0), rounded(0.126), rounded(-0.001)
     ('1', '0.13', '0')
@@ -74,12 +76,12 @@ def rounded(value: float) -> str:
 
 
 def joined(*parts: object, between: str = "") -> Html:
-    """One after another; None is left out."""
+    """Return the parts one after another; None is left out."""
     return Html(escaped(between).join(escaped(part) for part in parts if part is not None))
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number for people: few digits, powers of ten where they are shorter, a true minus sign.
+    """Return a number for people: few digits, powers of ten where they are shorter, a true minus sign.
 
     >>> [number(v) for v in (0.0, 0.12345, -12345.0, 1e-5, 3.2e6, float("nan"))]
     ['0', '0.123', '−12345', '1e−5', '3.2e6', 'not a number']

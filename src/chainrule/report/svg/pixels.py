@@ -1,4 +1,4 @@
-"""Why: weights and rows that are images are looked at as images; a page that stands alone carries them inside.
+"""Images inside a page: weights and rows of pixels as PNG data.
 
 In: numbers (height, width). Out: PNG bytes, `<img>` elements.
 """
@@ -13,14 +13,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.report.page.markup import Html, tag
+from chainrule.report.svg.markup import Html, tag
 
 ABOVE, BELOW = (38, 120, 190), (209, 96, 61)
-"""Colors (red, green, blue) of numbers above and below 0; both stand out on white and on black."""
+"""Colors (red, green, blue) of numbers above and below 0; both are visible on white and on black."""
 
 
 def png(pixels: Array) -> bytes:
-    """A PNG file of pixels (height, width, 4) of 8 bits: red, green, blue, opacity."""
+    """Return pixels (height, width, 4) of 8 bits (red, green, blue, opacity) as the bytes of a PNG file."""
     height, width, _ = pixels.shape
     rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, width * 4)], axis=1)
     header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
@@ -33,7 +33,7 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def signed(values: Array) -> Array:
-    """Pixels of numbers (height, width): one color above 0, one below, the stronger the larger; 0 is clear."""
+    """Return numbers (height, width) as pixels: one color above 0, one below, the stronger the larger; 0 is transparent."""
     values = np.nan_to_num(np.asarray(values, np.float64), posinf=0.0, neginf=0.0)
     largest = float(np.abs(values).max()) or 1.0
     pixels = np.empty((*values.shape, 4), np.uint8)
@@ -43,7 +43,7 @@ def signed(values: Array) -> Array:
 
 
 def gray(values: Array) -> Array:
-    """Pixels of numbers (height, width) from black (lowest) to white (highest)."""
+    """Return numbers (height, width) as pixels from black (lowest) to white (highest)."""
     values = np.nan_to_num(np.asarray(values, np.float64), posinf=0.0, neginf=0.0)
     low, high = float(values.min()), float(values.max())
     shade = np.round(255 * (values - low) / (high - low if high > low else 1.0)).astype(np.uint8)
@@ -51,14 +51,14 @@ def gray(values: Array) -> Array:
 
 
 def image(pixels: Array, words: str) -> Html:
-    """An image with what it shows in words."""
+    """Return an image, with what it shows in words."""
     source = "data:image/png;base64," + base64.b64encode(png(pixels)).decode("ascii")
     height, width, _ = pixels.shape
     return tag("img", src=source, alt=words, title=words, width=width, height=height, class_="pixels")
 
 
 def images(pixels: Sequence[Array], words: Sequence[str], captions: Sequence[str] = ()) -> Html:
-    """Images side by side, with their captions."""
+    """Return images side by side, with their captions."""
     shown = captions or [""] * len(pixels)
     cells = [
         tag("div", image(one, said), tag("span", caption) if caption else None, class_="tile")
@@ -68,7 +68,7 @@ def images(pixels: Sequence[Array], words: Sequence[str], captions: Sequence[str
 
 
 def picture_shape(inputs: int) -> tuple[int, int] | None:
-    """Height and width where so many inputs make a square of at least 8 by 8.
+    """Return the height and width if this number of inputs fills a square of at least 8 by 8.
 
     >>> picture_shape(784), picture_shape(65), picture_shape(9)
     ((28, 28), None, None)

@@ -1,0 +1,161 @@
+"""Plots drawn by matplotlib, for PNG files and for axes that the caller has.
+
+In: plots as data, epoch records, a range test. Out: matplotlib figures, the axes that were drawn on, bytes as PNG.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.report import series
+from chainrule.report.plots import NEUTRAL, PALETTE, Curve, LinePlot, Mark, finite
+from chainrule.train import Epoch
+from chainrule.train.range_test import RangeResult
+
+TRAINING_COLOR, HELD_OUT_COLOR, NEUTRAL_COLOR = (PALETTE[i] for i in (0, 1, NEUTRAL))
+
+
+def learning_curve(epochs: Sequence[Epoch], best_epoch: int | None = None, title: str = "") -> Any:
+    """Return a `Figure` with loss and metric by epoch, on training and validation rows.
+
+    Parameters
+    ----------
+    epochs : sequence of Epoch
+        The epochs of a run, at least one.
+    best_epoch : int, default=None
+        The epoch whose weights were kept; it is marked.
+    title : str, default=""
+        The title of the figure.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+        Two axes side by side: the loss, then the metric.
+    """
+    figure = _figure(10.0, 3.8)
+    marks = [] if best_epoch is None else [Mark(best_epoch, f"best: epoch {best_epoch}")]
+    for axes, part in zip(figure.subplots(1, 2), ("loss", "score"), strict=True):
+        draw(axes, series.learning_curve(epochs, part, marks))
+    figure.suptitle(title)
+    return figure
+
+
+def rate_curve(result: RangeResult) -> Any:
+    """Return a `Figure` with the loss of a range test by learning rate, the suggested rate marked.
+
+    Parameters
+    ----------
+    result : RangeResult
+        What `chainrule.train.range_test` measured.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+        One pair of axes.
+    """
+    figure = _figure(7.0, 4.0)
+    draw(figure.subplots(), series.rate_curve(result))
+    return figure
+
+
+def draw(ax: Any, plot: LinePlot) -> Any:
+    """Draw curves on axes.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        The axes to draw on.
+    plot : LinePlot
+        What to draw, for example one of `chainrule.report.series`.
+
+    Returns
+    -------
+    ax : matplotlib.axes.Axes
+        The same axes.
+    """
+    for i, curve in enumerate(plot.curves):
+        draw_curve(ax, curve, PALETTE[(i if curve.color is None else curve.color) % len(PALETTE)])
+    for level in plot.levels:
+        ax.axhline(level.y, color=NEUTRAL_COLOR, linestyle="--", linewidth=1.0, label=level.name)
+    for mark in plot.marks:
+        ax.axvline(mark.x, color=NEUTRAL_COLOR, linestyle=":", linewidth=1.2, label=mark.label)
+    ax.set(xlabel=plot.x_name, ylabel=plot.y_name, title=plot.title)
+    if plot.x_log:
+        ax.set_xscale("log")
+    if plot.y_log:
+        log_axis(ax, plot.curves)
+    if plot.x_ticks:
+        ax.set_xticks(plot.x_ticks, [f"{value:g}" for value in plot.x_ticks], minor=False)
+    return finish(ax, legend=len(plot.curves) + len(plot.marks) + len(plot.levels) > 1)
+
+
+def draw_curve(ax: Any, curve: Curve, color: str, **style: Any) -> None:
+    """Draw one curve and its band."""
+    marker, line = "o" if curve.dots else "", "--" if curve.dashed else "-"
+    look: dict[str, Any] = {"label": curve.name, "marker": marker, "linestyle": line}
+    if curve.thin:
+        look |= {"alpha": 0.35, "linewidth": 1.0}
+    if not curve.joined:
+        look |= {"marker": "o", "linestyle": ""}
+    ax.plot(curve.x, curve.y, color=color, **(look | style))
+    if curve.low is not None and curve.high is not None:
+        ax.fill_between(curve.x, curve.low, curve.high, color=color, alpha=0.2, linewidth=0)
+
+
+def finish(ax: Any, legend: bool = False) -> Any:
+    """Add a light grid, and a legend without a frame."""
+    ax.grid(alpha=0.25)
+    if legend:
+        ax.legend(frameon=False)
+    return ax
+
+
+def log_axis(ax: Any, curves: Sequence[Curve]) -> None:
+    """Set a logarithmic vertical axis with plain numbers, more of them where the curves span little."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    known = finite([v for curve in curves for v in curve.y if v > 0])
+    decades = math.log10(float(known.max() / known.min())) if len(known) else 0.0
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1,) if decades > 3 else (1, 2, 5) if decades > 0.7 else range(1, 10)))
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def tinted(depth: Any) -> Any:
+    """Return a matrix of strengths (K, K) as colors (K, K, 3): white to blue on the diagonal, to orange beside it."""
+    from matplotlib.colors import to_rgb
+
+    right, wrong = (np.array(to_rgb(color)) for color in (TRAINING_COLOR, HELD_OUT_COLOR))
+    full = np.where(np.eye(len(depth), dtype=bool)[..., None], right, wrong)
+    return 1.0 - depth[..., None] * (1.0 - full)
+
+
+def png(figure: Any) -> bytes:
+    """Return a figure as the bytes of a PNG file.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure.
+
+    Returns
+    -------
+    data : bytes
+        The file, at 130 dots per inch.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130)
+    return buffer.getvalue()
+
+
+def _figure(width: float, height: float) -> Any:
+    """Return a figure of a size in inches, without pyplot and its global state."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
