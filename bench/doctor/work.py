@@ -114,11 +114,11 @@ def _scored_case(subject: Subject, case: Any) -> float:
 
 def _changed(case: Any, change: str) -> Any:
     """The case after one change; None where it does not apply."""
-    from chainrule.doctor.remedies.settings import CHANGES
+    from chainrule.doctor.remedies.apply import APPLY
     from chainrule.errors import InvalidValueError
 
     try:
-        return CHANGES[change](case) if change in CHANGES else None
+        return APPLY[change](case) if change in APPLY else None
     except InvalidValueError:
         return None
 
@@ -142,14 +142,14 @@ def _mended_by_chance(case: Any, names: list[str], tries: int) -> Any:
 def repaired(name: str, change: str) -> dict[str, Any]:
     """Test scores before and after: the doctor's repair and as many random tries; its first change and a random one."""
     from chainrule.doctor import examine_case
-    from chainrule.doctor.remedies.settings import CHANGES
+    from chainrule.doctor.remedies.apply import APPLY
     from chainrule.doctor.trials.repair import repair
 
     subject = subject_of(name)
     assert isinstance(subject, Subject)
     case = problem_of(subject, test=True)
     rng = np.random.default_rng([int(name.split("|")[3]), *name.encode()])
-    names = [str(other) for other in rng.permutation(sorted(CHANGES))]
+    names = [str(other) for other in rng.permutation(sorted(APPLY))]
     mended = repair(case, examine_case(problem_of(subject)))
     by_chance = _mended_by_chance(case, names, max(1, len(mended.tries)))
     first = _changed(case, change)

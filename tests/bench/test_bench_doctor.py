@@ -37,7 +37,7 @@ from doctor.hosts import HOSTS, Subject  # noqa: E402
 from doctor.trace import marks, record  # noqa: E402
 from doctor.variants import VARIANTS  # noqa: E402
 
-SYMPTOMS = pytest.importorskip("chainrule.doctor.vocabulary.records").SYMPTOMS
+SYMPTOMS = pytest.importorskip("chainrule.doctor.vocabulary.catalogue").SYMPTOMS
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 from chainrule import cli, doctor
 from chainrule.cli.examining import command_line
 from chainrule.cli.options import Wanted
-from chainrule.doctor.vocabulary.records import SYMPTOMS
+from chainrule.doctor.vocabulary.catalogue import SYMPTOMS
 from chainrule.doctor.vocabulary.thresholds import USUAL
 
 

@@ -16,7 +16,8 @@ from chainrule.doctor.rules import data
 from chainrule.doctor.rules.data import RULES, columns, labels, splits
 from chainrule.doctor.rules.data import confident_learning as confidence
 from chainrule.doctor.rules.data import ridge_baseline as quick
-from chainrule.doctor.vocabulary.records import SYMPTOMS, NotApplicable, Trace
+from chainrule.doctor.vocabulary.catalogue import SYMPTOMS
+from chainrule.doctor.vocabulary.records import NotApplicable, Trace
 from chainrule.engines import Rows
 from chainrule.nn.layers import Dense
 from chainrule.nn.losses import MeanSquaredError

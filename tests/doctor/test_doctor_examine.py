@@ -136,7 +136,7 @@ def test_silence_is_told_and_kept():
     report = examine_case(problem, suppress={"no-validation": "judged elsewhere"})
     assert report.healthy
     assert report.suppressed == {"no-validation": "judged elsewhere"}
-    with pytest.raises(InvalidValueError, match=r"^examine: silence must be .*Did you mean 'overfitting'\?$"):
+    with pytest.raises(InvalidValueError, match=r"^examine: suppress must be .*Did you mean 'overfitting'\?$"):
         examine_case(problem, suppress={"overfiting": "?"})
 
 

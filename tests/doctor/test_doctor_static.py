@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from doctor_cases import HEALTHY, alarms, healthy, with_layers, with_recipe, with_rows
 
-from chainrule.doctor.remedies.settings import CHANGES
+from chainrule.doctor.remedies.apply import APPLY
 from chainrule.doctor.rules import finding as found
 from chainrule.doctor.rules.configuration import RULES, heads, layers, settings, start
-from chainrule.doctor.vocabulary.records import SYMPTOMS, NotApplicable
+from chainrule.doctor.vocabulary.catalogue import SYMPTOMS
+from chainrule.doctor.vocabulary.records import NotApplicable
 from chainrule.nn import initializers, optimizers, schedules
 from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm
 from chainrule.nn.losses import BinaryCrossEntropy, Huber, MeanSquaredError, Poisson, SoftmaxCrossEntropy
@@ -104,7 +105,7 @@ def test_every_fix_names_a_change_that_exists():
     ]
     named = {name for source in sources for name in re.findall(r'change="([^"]+)"', source)}
     assert len(named) > 15
-    assert named <= set(CHANGES)
+    assert named <= set(APPLY)
 
 
 def test_findings_carry_plain_figures():

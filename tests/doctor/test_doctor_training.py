@@ -13,7 +13,8 @@ from chainrule import Activation, Dense, Net, mlp
 from chainrule.doctor.observe.recorder import record_training
 from chainrule.doctor.rules import training
 from chainrule.doctor.rules.training import convergence, flow, norms, steps
-from chainrule.doctor.vocabulary.records import SYMPTOMS, LayerReading, NotApplicable, Reading, Trace
+from chainrule.doctor.vocabulary.catalogue import SYMPTOMS
+from chainrule.doctor.vocabulary.records import LayerReading, NotApplicable, Reading, Trace
 from chainrule.engines import Rows
 from chainrule.nn.layers import BatchNorm, Dropout
 from chainrule.nn.losses import MeanSquaredError, SoftmaxCrossEntropy
@@ -90,7 +91,7 @@ def test_every_rule_is_silent_on_a_healthy_trace():
 def test_every_rule_has_a_name_of_the_vocabulary():
     names = [rule.symptom for rule in training.RULES]
     assert set(names) <= set(SYMPTOMS)
-    assert [SYMPTOMS.index(name) for name in names] == sorted(SYMPTOMS.index(name) for name in names)
+    assert [SYMPTOMS[name].rank for name in names] == sorted(SYMPTOMS[name].rank for name in names)
 
 
 @pytest.mark.parametrize("rule", training.RULES, ids=lambda rule: rule.symptom)

@@ -10,13 +10,11 @@ import pytest
 
 from chainrule import Activation, Dense, Net
 from chainrule.doctor.observe.recorder import record_training
+from chainrule.doctor.remedies.apply import APPLY
 from chainrule.doctor.remedies.nearest_neighbors import suspicious
-from chainrule.doctor.remedies.settings import CHANGES, REMOVES
 from chainrule.doctor.trials.evaluate import Outcome, held_out, ruined, train_and_judge, unseen
 from chainrule.doctor.trials.runner import TrialRunner
 from chainrule.doctor.trials.scoring import Verdict
-from chainrule.doctor.vocabulary.catalogue import REMEDIES, SCREEN
-from chainrule.doctor.vocabulary.records import SYMPTOMS
 from chainrule.engines import Rows
 from chainrule.nn.initializers import Constant
 from chainrule.nn.layers import BatchNorm, Dropout, LayerNorm
@@ -45,11 +43,6 @@ def laboratory(problem):
     return TrialRunner(problem, record_training(problem))
 
 
-def test_names_are_known_wherever_they_stand():
-    assert set(SCREEN) | set(REMOVES) | {c for changes in REMEDIES.values() for c in changes} <= set(CHANGES)
-    assert set(REMEDIES) | set(SCREEN.values()) <= set(SYMPTOMS)
-
-
 SETTINGS = {
     "rate/10": lambda c: c.config.learning_rate == pytest.approx(0.001),
     "rate*100": lambda c: c.config.learning_rate == pytest.approx(1.0),
@@ -70,7 +63,7 @@ SETTINGS = {
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_change_changes_one_thing(name):
     problem = plane()
-    changed = CHANGES[name](problem)
+    changed = APPLY[name](problem)
     assert SETTINGS[name](changed)
     assert (changed.recipe.loss, changed.recipe.seed, len(changed.rows)) == (problem.recipe.loss, 0, 300)
 
@@ -104,7 +97,7 @@ NOTHING_TO_DO = [
 
 @pytest.mark.parametrize("name", NOTHING_TO_DO)
 def test_a_change_with_nothing_to_change_says_so(name):
-    assert CHANGES[name](plane()) is None
+    assert APPLY[name](plane()) is None
 
 
 def test_changes_that_take_something_away():
@@ -124,26 +117,26 @@ def test_changes_that_take_something_away():
         config=TrainConfig(40, 0.01, Cosine()),
     )
     net = {
-        name: CHANGES[name](odd).recipe.net.layers for name in ("he-init", "no-dropout", "fresh-statistics", "add-bias")
+        name: APPLY[name](odd).recipe.net.layers for name in ("he-init", "no-dropout", "fresh-statistics", "add-bias")
     }
     assert net["he-init"][0] == Dense(8, initializer="xavier")
     assert not any(isinstance(layer, Dropout) for layer in net["no-dropout"])
     assert net["fresh-statistics"][1] == BatchNorm()
     assert net["add-bias"][-1].bias
-    assert isinstance(CHANGES["layer-norm"](odd).recipe.net.layers[1], LayerNorm)
-    assert CHANGES["unfreeze"](odd).recipe.learning_rate_multipliers == {}
-    assert CHANGES["no-clip"](odd).recipe.clip is None
-    assert CHANGES["smaller-batch"](odd).recipe.batch_size == 32
-    assert CHANGES["constant-schedule"](odd).config.schedule == ConstantSchedule()
-    bare = CHANGES["no-penalty"](odd).recipe
+    assert isinstance(APPLY["layer-norm"](odd).recipe.net.layers[1], LayerNorm)
+    assert APPLY["unfreeze"](odd).recipe.learning_rate_multipliers == {}
+    assert APPLY["no-clip"](odd).recipe.clip is None
+    assert APPLY["smaller-batch"](odd).recipe.batch_size == 32
+    assert APPLY["constant-schedule"](odd).config.schedule == ConstantSchedule()
+    bare = APPLY["no-penalty"](odd).recipe
     assert (bare.penalty, bare.optimizer) == (Penalty(), AdamW(weight_decay=0.0))
-    assert CHANGES["usual-settings"](odd).recipe.optimizer == AdamW()
+    assert APPLY["usual-settings"](odd).recipe.optimizer == AdamW()
 
 
 def test_sigmoids_between_layers_become_tanh_and_one_at_the_end_stays():
     sigmoid = Activation("sigmoid")
     mixed = plane([Dense(8), sigmoid, Dense(8), Activation("relu"), Dense(1), sigmoid])
-    assert CHANGES["no-hidden-sigmoid"](mixed).recipe.net.layers == (
+    assert APPLY["no-hidden-sigmoid"](mixed).recipe.net.layers == (
         *(Dense(8, initializer="xavier"), Activation("tanh")),
         *(Dense(8, initializer="he"), Activation("relu")),
         *(Dense(1, initializer="xavier"), sigmoid),
@@ -152,11 +145,11 @@ def test_sigmoids_between_layers_become_tanh_and_one_at_the_end_stays():
 
 def test_changes_of_the_output():
     squashed = plane([Dense(8), Activation("relu"), Dense(1), Activation("sigmoid")])
-    assert CHANGES["no-output-activation"](squashed).recipe.net.layers[-1] == Dense(1, initializer="xavier")
+    assert APPLY["no-output-activation"](squashed).recipe.net.layers[-1] == Dense(1, initializer="xavier")
     rng = np.random.default_rng(0)
     recipe = Recipe(Net(2, [Dense(3)]), MeanSquaredError())
     hot = Rows.of(recipe, rng.normal(size=(30, 2)), np.eye(3)[np.arange(30) % 3])
-    matched = CHANGES["matching-loss"](TrainingProblem(recipe, hot, TrainConfig(), hot))
+    matched = APPLY["matching-loss"](TrainingProblem(recipe, hot, TrainConfig(), hot))
     assert matched.recipe.loss == SoftmaxCrossEntropy()
     assert matched.rows.Y.tolist() == matched.validation.Y.tolist() == [0, 1, 2] * 10
 
@@ -166,16 +159,14 @@ def test_targets_are_standardised_on_training_rows_alone():
     problem = replace(
         problem, rows=replace(problem.rows, Y=problem.rows.Y * 100 + 7), validation=replace(problem.validation)
     )
-    changed = CHANGES["standardize-targets"](problem)
+    changed = APPLY["standardize-targets"](problem)
     assert (changed.rows.Y.mean(), changed.rows.Y.std()) == (pytest.approx(0, abs=1e-5), pytest.approx(1, abs=1e-5))
     expected = (problem.validation.Y - problem.rows.Y.mean()) / problem.rows.Y.std()
     np.testing.assert_allclose(changed.validation.Y, expected, atol=1e-5)
 
 
 def test_linear_stacks_get_activations():
-    layers = CHANGES["add-nonlinearity"](
-        plane([Dense(4), Dense(4), Activation("identity"), Dense(1)])
-    ).recipe.net.layers
+    layers = APPLY["add-nonlinearity"](plane([Dense(4), Dense(4), Activation("identity"), Dense(1)])).recipe.net.layers
     assert [type(layer).__name__ for layer in layers] == ["Dense", "Activation", "Dense", "Activation", "Dense"]
 
 
@@ -188,7 +179,7 @@ def test_rows_that_contradict_their_neighbors_are_found():
     found = suspicious(replace(problem.rows, Y=Y))
     assert (found & flipped).sum() >= 17
     assert (found & ~flipped & inside).sum() <= 3
-    assert len(CHANGES["drop-bad-rows"](replace(problem, rows=replace(problem.rows, Y=Y))).rows) == 300 - found.sum()
+    assert len(APPLY["drop-bad-rows"](replace(problem, rows=replace(problem.rows, Y=Y))).rows) == 300 - found.sum()
 
 
 ILL = {

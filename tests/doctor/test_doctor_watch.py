@@ -23,7 +23,8 @@ from chainrule.data import load
 from chainrule.doctor import DoctorCallback, DoctorMonitor, examine_and_repair, examine_case, watched
 from chainrule.doctor.observe.blas import ALONE, one_thread
 from chainrule.doctor.observe.recorder import record_training
-from chainrule.doctor.rules.selection import SLOW, STALLED, standing
+from chainrule.doctor.rules.selection import STALLED, standing
+from chainrule.doctor.vocabulary.catalogue import SYMPTOMS
 from chainrule.doctor.vocabulary.records import Finding, NotApplicable, Rule
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.errors import InvalidValueError
@@ -36,6 +37,8 @@ from chainrule.train.records import spent
 pytest.importorskip("sklearn", reason="the digits come from scikit-learn")
 
 FOLDER = Path(__file__).parents[2] / "bench" / "doctor"
+
+SLOW = {name for name, symptom in SYMPTOMS.items() if symptom.is_slow}
 
 
 def hosts():
@@ -122,9 +125,9 @@ def test_a_silenced_symptom_is_not_told_on_the_way_either(all_the_time):
     _, report, told = seen(STUCK, suppress=dict.fromkeys(symptoms, "known"))
     assert not symptoms & {symptom for symptom, _ in told}
     assert not symptoms & {finding.symptom for finding in report.findings}
-    with pytest.raises(InvalidValueError, match="silence must be"):
+    with pytest.raises(InvalidValueError, match="suppress must be"):
         watched(STUCK, trained, suppress={"overfiting": "?"})
-    with pytest.raises(InvalidValueError, match="silence must be"):
+    with pytest.raises(InvalidValueError, match="suppress must be"):
         DoctorMonitor(STUCK, print, suppress={"overfiting": "?"})
 
 
@@ -217,7 +220,7 @@ def test_slow_rules_wait_for_time_and_say_so(monkeypatch):
     monkeypatch.setattr("chainrule.doctor.monitor.USUAL", replace(USUAL, overhead=-1e9))
     _, report, _ = seen(STUCK)
     late = next(text for text in report.skipped if "too long beside this training" in text)
-    assert set(late.split(":")[0].split(", ")) <= set(SLOW)
+    assert set(late.split(":")[0].split(", ")) <= SLOW
     assert report.verdict == "ill"
 
 
@@ -233,15 +236,15 @@ def test_slow_rules_are_asked_only_where_their_answer_can_matter(monkeypatch):
 
         return replace(rule, call=call)
 
-    for part in ("static", "training"):
-        rules = __import__(f"chainrule.doctor.{part}", fromlist=["RULES"]).RULES
+    for part in ("configuration", "training"):
+        rules = __import__(f"chainrule.doctor.rules.{part}", fromlist=["RULES"]).RULES
         monkeypatch.setattr(f"chainrule.doctor.{part}.RULES", tuple(map(spy, rules)))
     seen(healthy("digits", max_iter=30))
-    assert not set(SLOW) & set(asked)
+    assert not SLOW & set(asked)
     assert "dead-units" in asked
     asked.clear()
     seen(STUCK)
-    assert set(SLOW) - {"overfitting", "suspicious-validation"} <= set(asked)
+    assert SLOW - {"overfitting", "suspicious-validation"} <= set(asked)
 
 
 def test_a_rule_that_cannot_look_does_not_end_a_watch(monkeypatch):

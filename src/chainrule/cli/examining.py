@@ -6,7 +6,7 @@ In: a job, its report. Out: the doctor's report; options that are better; what i
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -15,39 +15,14 @@ from chainrule.cli import options as o
 from chainrule.cli.jobs import Job, problem_of
 from chainrule.doctor import examine_case
 from chainrule.doctor.trials.repair import repair
+from chainrule.doctor.vocabulary.catalogue import FROM_PROBLEM, Remedy, remedy
 from chainrule.doctor.vocabulary.records import Finding, Report
-from chainrule.nn.penalties import ClipNorm
 from chainrule.nn.schedules import ConstantSchedule
 from chainrule.report import terminal
 from chainrule.train.problem import TrainingProblem
 
 MOST_CARDS = 3
 """Cards shown at once; the page has them all."""
-
-_IN_WORDS: Mapping[str, Mapping[str, Any]] = {
-    "standardize-inputs": {"scaling": "columns"},
-    "class-weights": {"class_weight": "balanced"},
-    "he-init": {"initializer": None},
-    "relu": {"activation": "relu"},
-    "tanh": {"activation": "tanh"},
-    "leaky-relu": {"activation": "leaky_relu"},
-    "batch-norm": {"batch_norm": True, "layer_norm": False},
-    "layer-norm": {"batch_norm": False, "layer_norm": True},
-    "no-dropout": {"dropout": 0.0},
-    "adam": {"optimizer": "adam"},
-    "usual-settings": {},
-    "usual-rate": {},
-    "add-nonlinearity": {"activation": "relu"},
-    "no-hidden-softmax": {"activation": "relu"},
-    "no-hidden-sigmoid": {"activation": "tanh"},
-}
-"""Changes of the network and its rows as options; those of rate, length, batch and penalty are read off the mended case."""
-
-_READ_OFF = frozenset({
-    "rate/1000", "rate/100", "rate/10", "rate*10", "rate*100", "rate*1000", "usual-rate", "clip", "no-clip", "longer",
-    "shorter", "larger-batch", "smaller-batch", "no-penalty", "penalty/10", "stronger-penalty", "constant-schedule",
-    "usual-settings", "adam",
-})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -66,33 +41,45 @@ def examined(job: Job, epochs: int | None, suppressed: Mapping[str, str], before
 
 
 def cured(job: Job, wanted: o.Wanted, report: Report) -> Cure:
-    """What proves itself of the remedies for a report, as options; what has no option is named."""
+    """Return the remedies that proved themselves as options; name those that have no option."""
     mended = repair(report.problem, report)
     better = wanted
-    for change in mended.kept:
-        better = replace(better, **_IN_WORDS.get(change, {}))
-    if any(change in _READ_OFF for change in mended.kept):
-        better = replace(better, **_read_off(report.problem, mended.problem))
-    log = list(mended.log)
-    log += [f"{name} has no option of the command line" for name in mended.kept if name not in {*_IN_WORDS, *_READ_OFF}]
-    return Cure(better, tuple(log))
+    for name in mended.kept:
+        better = replace(better, **option_values(remedy(name), report.problem, mended.problem))
+    without = [name for name in mended.kept if not has_option(remedy(name))]
+    return Cure(better, (*mended.log, *(f"{name} has no option of the command line" for name in without)))
 
 
-def _read_off(old: TrainingProblem, new: TrainingProblem) -> dict[str, Any]:
-    """Options whose value in the mended case is another than before."""
+_OPTION = {"learning_rate_init": "lr", "max_iter": "epochs"}
+"""Settings whose option has another name."""
+
+_READ: Mapping[str, Callable[[TrainingProblem], Any]] = {
+    "learning_rate_init": lambda problem: f"{problem.config.learning_rate:g}",
+    "max_iter": lambda problem: problem.config.epochs,
+    "batch_size": lambda problem: str(problem.recipe.batch_size),
+    "alpha": lambda problem: float(problem.recipe.penalty.l2),
+    "optimizer": lambda problem: None,
+}
+"""How the value of a setting is read off a training problem, as an option; None where the option stays as it is."""
+
+
+def has_option(entry: Remedy) -> bool:
+    """Check whether options of the command line can say what a remedy does."""
+    known = {f.name for f in fields(o.Wanted)}
+    return bool(entry.settings) and all(
+        _OPTION.get(setting, setting) in known and (value is not FROM_PROBLEM or setting in _READ)
+        for setting, value in entry.settings.items()
+    )
+
+
+def option_values(entry: Remedy, old: TrainingProblem, new: TrainingProblem) -> dict[str, Any]:
+    """Return the options that do what a remedy does, where they can say it: fixed values, and those of the new problem."""
     found: dict[str, Any] = {}
-    if new.config.learning_rate != old.config.learning_rate:
-        found["lr"] = f"{new.config.learning_rate:g}"
-    if new.config.epochs != old.config.epochs:
-        found["epochs"] = new.config.epochs
-    if new.config.schedule != old.config.schedule and isinstance(new.config.schedule, ConstantSchedule):
-        found["schedule"] = "constant"
-    if new.recipe.batch_size != old.recipe.batch_size:
-        found["batch_size"] = str(new.recipe.batch_size)
-    if new.recipe.penalty != old.recipe.penalty:
-        found["alpha"] = float(new.recipe.penalty.l2)
-    if new.recipe.clip != old.recipe.clip:
-        found["max_grad_norm"] = float(new.recipe.clip.limit) if isinstance(new.recipe.clip, ClipNorm) else None
+    for setting, value in entry.settings.items() if has_option(entry) else ():
+        if value is not FROM_PROBLEM:
+            found[_OPTION.get(setting, setting)] = value
+        elif _READ[setting](new) != _READ[setting](old):
+            found[_OPTION.get(setting, setting)] = _READ[setting](new)
     return found
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar, cast, get_type_hints
 import typer
 
 from chainrule.constraints import Checked, faults
-from chainrule.doctor.vocabulary.records import SYMPTOMS
+from chainrule.doctor.vocabulary.catalogue import SYMPTOMS
 from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
 from chainrule.pipeline import Settings
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from chainrule.doctor.remedies.settings import CHANGES, REMOVES
+from chainrule.doctor.remedies.apply import APPLY
 from chainrule.doctor.rules.data.labels import too_few
 from chainrule.doctor.rules.finding import make_finding, percent, places, repair
 from chainrule.doctor.rules.training.readings import hurting
@@ -21,30 +21,28 @@ from chainrule.doctor.trials.runner import TrialRunner
 from chainrule.doctor.trials.scoring import codes as codes_of
 from chainrule.doctor.trials.scoring import error_of_mean
 from chainrule.doctor.vocabulary.catalogue import (
-    ALWAYS,
-    CERTAIN,
-    DATA,
-    EVIDENCE,
-    FACTS,
-    OUTCOMES,
-    REMEDIES,
-    SAFE,
-    SCREEN,
-    WEAK,
+    ADD_BIAS,
+    LONGER,
+    MATCHING_LOSS,
+    OUTPUT_LOSS_MISMATCH,
+    OVERFITTING,
+    SCREENING,
+    TOO_LITTLE_DATA,
+    UNDERFITTING,
+    Area,
+    Fallback,
+    remedy,
 )
-from chainrule.doctor.vocabulary.records import SEVERITIES, SYMPTOMS, Finding, Fix, Trace, Trial
+from chainrule.doctor.vocabulary.records import SEVERITIES, Finding, Fix, Trace, Trial
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.nn.layers import BatchNorm, Dense, LayerNorm
 from chainrule.nn.losses import LOSSES
 from chainrule.train.problem import TrainingProblem
 
-_RANK = {symptom: number for number, symptom in enumerate(SYMPTOMS)}
-
 
 def rank(finding: Finding) -> tuple[int, int]:
     """The place in the order of root causes; how a training ended comes last but for what spoils evidence."""
-    last = 2 if finding.symptom in EVIDENCE else 1 if finding.symptom in OUTCOMES else 0
-    return last, _RANK.get(finding.symptom, len(_RANK))
+    return finding.entry.order
 
 
 def merged(suspicions: Iterable[Finding]) -> list[Finding]:
@@ -66,7 +64,7 @@ class TrialBudget:
 
     def try_all(self, finding: Finding) -> Finding:
         """The finding with the trials of its remedies, and whether one of them helped."""
-        names = (finding.fix.change, *REMEDIES.get(finding.symptom, ())) if finding.symptom not in FACTS else ()
+        names = () if finding.entry.self_evident else (finding.fix.change, *finding.entry.remedies)
         trials = [trial for name in dict.fromkeys(names) if name and (trial := self.trial(name, True)) is not None]
         if not trials:
             return finding
@@ -78,9 +76,11 @@ class TrialBudget:
 
         A second peculiarity may show only when the first is out of the way, so those that no trial bore out are asked too.
         """
-        known = first.fix.change if first.confirmed is None and first.fix.change in SAFE else ""
+        known = (
+            first.fix.change if first.confirmed is None and first.fix.change and remedy(first.fix.change).safe else ""
+        )
         base = next((trial.change for trial in first.trials if trial.helped), known)
-        own = [trial for trial in finding.trials if trial.change in REMOVES and trial.change != base]
+        own = [trial for trial in finding.trials if remedy(trial.change).case_specific and trial.change != base]
         if self.lab is None or not base or not own:
             return None
         for trial in own:
@@ -120,7 +120,7 @@ def diagnose(
     harmed = _harmed(problem, trace, lab)
     suspicions = [_by_recall(finding, lab) for finding in suspicions]
     known = merged([*([] if harmed else _without_bias(problem)), *suspicions, *_own_loss(problem, harmed)])
-    tried = [bench.try_all(f) if f.severity != "info" or f.symptom in ALWAYS else f for f in known]
+    tried = [bench.try_all(f) if f.severity != "info" or f.entry.always_reported else f for f in known]
     judged = [_gated(f, harmed, lab is not None) for f in tried]
     if lab is not None and harmed and not any(f.confirmed for f in judged):
         joint = together(lab, [f for f in tried if f.severity != "info"])
@@ -128,9 +128,9 @@ def diagnose(
     confirmed = [f for f in judged if f.confirmed]
     if lab is not None and _poor(lab) and not any(_gain(f) >= USUAL.comparable and _early(f) for f in confirmed):
         judged = merged([*_screened(bench, harmed, judged), *judged])
-    if not any(f.severity != "info" and f.symptom not in EVIDENCE | OUTCOMES for f in judged):
+    if not any(f.severity != "info" and f.entry.explains_failure for f in judged):
         judged = _at_a_loss(judged, harmed)
-    if lab is not None and not harmed and all(f.severity == "info" or f.symptom in EVIDENCE for f in judged):
+    if lab is not None and not harmed and all(f.severity == "info" or f.entry.is_evidence for f in judged):
         judged = _hungry(lab, judged)
     return tuple(_ordered(judged, bench))
 
@@ -141,13 +141,13 @@ def _own_loss(problem: TrainingProblem, harmed: bool) -> list[Finding]:
         return []
     name = type(problem.recipe.loss).__name__
     suspicion = make_finding(
-        "output-loss-mismatch",
+        OUTPUT_LOSS_MISMATCH,
         "warning",
         f"The loss {name} does not go with this output",
         meaning="A loss and the function before it belong together: cross-entropy here takes logits.",
         measured=f"{name} is not one of this library's losses",
         usual="SoftmaxCrossEntropy, BinaryCrossEntropy or MeanSquaredError on bare logits",
-        fix=repair("Use the library's loss for these targets.", change="matching-loss"),
+        fix=repair("Use the library's loss for these targets.", change=MATCHING_LOSS),
     )
     return [suspicion]
 
@@ -162,13 +162,13 @@ def _without_bias(problem: TrainingProblem) -> list[Finding]:
     if not bare:
         return []
     suspicion = make_finding(
-        "underfitting",
+        UNDERFITTING,
         "warning",
         f"Layers have no bias ({places(bare)})",
         meaning="Without one every unit turns at zero, and the network can only answer an input of zeros in one way.",
         measured=f"{len(bare)} Dense layers without a bias",
         usual="a bias in each, unless a norm layer follows",
-        fix=repair("Give them one.", "Dense(units)", change="add-bias"),
+        fix=repair("Give them one.", "Dense(units)", change=ADD_BIAS),
         layer=bare[0],
     )
     return [suspicion]
@@ -181,13 +181,15 @@ def _at_a_loss(findings: Sequence[Finding], harmed: bool) -> list[Finding]:
     """
     there: dict[str, Finding] = {f.symptom: f for f in findings}
     if harmed:
-        of_rows = [f.symptom for f in findings if f.symptom in DATA and f.symptom not in WEAK and not f.trials]
-        forward = [*of_rows, *(symptom for symptom in there if symptom == "underfitting")][:1]
+        of_rows = [
+            f.symptom for f in findings if f.entry.area is Area.DATA and not f.entry.fit_possible and not f.trials
+        ]
+        forward = [*of_rows, *(f.symptom for f in findings if f.entry.fallback is Fallback.TRAINING_FAILED)][:1]
     else:
-        over = there.get("overfitting")
+        over = there.get(OVERFITTING)
         validation = 0.0 if over is None else over.figures["validation"]
         wide = over is not None and validation > max(USUAL.gap, USUAL.gap_ratio * over.figures["train"])
-        closest = [symptom for symptom in there if symptom in ("too-little-data", "overfitting")]
+        closest = [f.symptom for f in findings if f.entry.fallback is Fallback.POOR_GENERALIZATION]
         forward = sorted(closest, reverse=True)[:1] if wide else []
     return [replace(f, severity="warning", confirmed=None) if f.symptom in forward else f for f in findings]
 
@@ -205,7 +207,7 @@ def _hungry(lab: TrialRunner, findings: Sequence[Finding]) -> list[Finding]:
         told = f"{percent(trained)} of a constant's mistakes on the {n} rows it learned from"
         measured = f"{told}, {percent(held)} on others{when}"
         return merged(
-            [too_few(n, typical, "warning", measured), *(f for f in findings if f.symptom != "too-little-data")]
+            [too_few(n, typical, "warning", measured), *(f for f in findings if f.symptom != TOO_LITTLE_DATA)]
         )
     trial = lab.more_rows()
     if trial is None or not trial.helped:
@@ -214,7 +216,7 @@ def _hungry(lab: TrialRunner, findings: Sequence[Finding]) -> list[Finding]:
         f"from half of the {n} rows to all, {percent(trial.gain)} of the mistakes on held-out rows go, from three seeds"
     )
     few = replace(too_few(n, typical, "warning", measured), confirmed=True, trials=(trial,))
-    return merged([few, *(f for f in findings if f.symptom != "too-little-data")])
+    return merged([few, *(f for f in findings if f.symptom != TOO_LITTLE_DATA)])
 
 
 def _chasm(lab: TrialRunner) -> tuple[float, float, str] | None:
@@ -222,7 +224,7 @@ def _chasm(lab: TrialRunner) -> tuple[float, float, str] | None:
     for, twice as far.
     """
     judged = [(lab.actual.trained.mistake, lab.not_seen, USUAL.chasm, "")]
-    longer = lab.outcome("longer") if lab.made("longer") else None
+    longer = lab.outcome(LONGER) if lab.made(LONGER) else None
     if longer is not None:
         judged.append((longer.trained.mistake, longer.held_out.mistakes, 2.0 * USUAL.chasm, " when trained longer"))
     for trained, mistakes, far, when in judged:
@@ -245,7 +247,7 @@ def _harmed(problem: TrainingProblem, trace: Trace, lab: TrialRunner | None) -> 
 
 def _by_recall(finding: Finding, lab: TrialRunner | None) -> Finding:
     """Class imbalance is a warning where rare classes, taken together, are found much less often than frequent ones."""
-    if finding.symptom != "class-imbalance" or finding.severity != "info" or lab is None:
+    if not finding.entry.judged_by_recall or finding.severity != "info" or lab is None:
         return finding
     rare, frequent = lab.recalls()
     gap = float(frequent.mean() - rare.mean()) if len(rare) and len(frequent) else 0.0
@@ -257,7 +259,7 @@ def _by_recall(finding: Finding, lab: TrialRunner | None) -> Finding:
 
 def _early(finding: Finding) -> bool:
     """Whether it is a cause, and not one of the ways in which a cause shows."""
-    return _RANK.get(finding.symptom, 0) < _RANK["vanishing-gradient"] or _peculiar(finding)
+    return finding.entry.is_cause or _peculiar(finding)
 
 
 def _poor(lab: TrialRunner) -> bool:
@@ -271,17 +273,17 @@ def _gain(finding: Finding) -> float:
 
 def _gated(finding: Finding, harmed: bool, tried: bool) -> Finding:
     """Its severity, by what the trials or the gate say."""
-    if finding.symptom in EVIDENCE | OUTCOMES:
+    if not finding.entry.explains_failure:
         return finding
     if finding.confirmed:
         return replace(finding, severity="critical" if harmed else "warning")
     if finding.severity == "info":
         share = finding.figures.get("count", 0.0) / max(finding.figures.get("columns", 1.0), 1.0)
-        empty = finding.symptom == "constant-feature" and share >= USUAL.constant_columns
+        empty = finding.entry.judged_by_share and share >= USUAL.constant_columns
         return replace(finding, severity="warning") if empty else finding
-    if finding.confirmed is False and finding.symptom not in ALWAYS:
+    if finding.confirmed is False and not finding.entry.always_reported:
         return replace(finding, severity="info")
-    if finding.symptom in FACTS | ALWAYS:
+    if finding.entry.self_evident or finding.entry.always_reported:
         return replace(finding, confirmed=None)
     return finding if harmed and not tried else replace(finding, severity="info")
 
@@ -291,14 +293,14 @@ def _screened(bench: TrialBudget, harmed: bool, known: Sequence[Finding]) -> lis
     assert bench.lab is not None
     bench.money = max(bench.money, USUAL.trial_budget / 3)
     borne_out = {trial.change for finding in known if finding.confirmed for trial in finding.trials}
-    trials = [trial for name in SCREEN if (trial := bench.trial(name)) is not None]
+    trials = [trial for entry in SCREENING if (trial := bench.trial(entry.name)) is not None]
     return [_shown(trial, harmed) for trial in trials if trial.helped and trial.change not in borne_out]
 
 
 def _shown(trial: Trial, harmed: bool) -> Finding:
     """What a trial alone shows, as a finding."""
     finding = make_finding(
-        SCREEN[trial.change],
+        remedy(trial.change).screens_for,
         "critical" if harmed else "warning",
         f"The change {trial.change!r} makes this training much better",
         meaning="No single measurement stands out, but the same training from the same seeds does better with it.",
@@ -317,15 +319,15 @@ def _ordered(findings: Sequence[Finding], bench: TrialBudget) -> list[Finding]:
     """
     ill = [f for f in findings if f.severity != "info"]
     infos = [f for f in findings if f.severity == "info"]
-    causes = [f for f in ill if f.symptom not in EVIDENCE | OUTCOMES]
+    causes = [f for f in ill if f.entry.explains_failure]
     if not ill:
         return sorted(infos, key=rank)
     most = max((_gain(f) for f in causes), default=0.0)
     strong = [f for f in causes if f.confirmed is None or _gain(f) >= USUAL.comparable * most]
     primary = min(strong or ill, key=lambda f: (not _peculiar(f), rank(f)))
-    if primary.symptom in EVIDENCE:
+    if primary.entry.is_evidence:
         return [*sorted(ill, key=rank), *sorted(infos, key=rank)]
-    apart = [f for f in ill if f is not primary and f.symptom in EVIDENCE] + _beside(primary, findings, bench)
+    apart = [f for f in ill if f is not primary and f.entry.is_evidence] + _beside(primary, findings, bench)
     kept = {f.symptom for f in apart}
     follows = tuple(f.symptom for f in sorted(ill, key=rank) if f is not primary and f.symptom not in kept)
     infos = [f for f in infos if f.symptom not in kept]
@@ -340,11 +342,11 @@ def _beside(primary: Finding, findings: Sequence[Finding], bench: TrialBudget) -
     Of findings with one remedy the first stands for the others.
     """
     bench.money = max(bench.money, USUAL.trial_budget / 3)
-    others = [f for f in sorted(findings, key=rank) if f is not primary and f.symptom not in EVIDENCE]
+    others = [f for f in sorted(findings, key=rank) if f is not primary and not f.entry.is_evidence]
     beside = [
         replace(f, fix=_proven(f, bench.lab)) if _joint(f) else f
         for f in others
-        if _joint(f) or (f.symptom in CERTAIN and f.severity != "info" and primary.symptom not in CERTAIN)
+        if _joint(f) or (f.entry.certain and f.severity != "info" and not primary.entry.certain)
     ]
     told = {f.symptom for f in beside}
     taken = {f.trials[0].change for f in (primary, *beside) if f.trials and f.trials[0].helped}
@@ -364,18 +366,18 @@ def _joint(finding: Finding) -> bool:
 def _peculiar(finding: Finding) -> bool:
     """Whether it needs no trial, or the change that helped takes away something peculiar to the case."""
     if finding.confirmed is None:
-        return finding.symptom not in OUTCOMES
-    tiny = finding.symptom == "batch-norm-tiny-batch"
-    short = finding.symptom == "undertrained" and finding.figures.get("steps", math.inf) < USUAL.few_steps
-    return tiny or short or any(trial.helped and trial.change in REMOVES for trial in finding.trials)
+        return not finding.entry.is_outcome
+    tiny = finding.entry.case_specific
+    short = finding.entry.short_run_only and finding.figures.get("steps", math.inf) < USUAL.few_steps
+    return tiny or short or any(trial.helped and remedy(trial.change).case_specific for trial in finding.trials)
 
 
 def _proven(finding: Finding, lab: TrialRunner | None) -> Fix:
     """The fix with the change that helped most; where that is another rate, with this rate."""
     change = next((trial.change for trial in finding.trials if trial.helped), "")
-    if lab is None or change not in CHANGES:
+    if lab is None or change not in APPLY:
         return finding.fix
-    fix, changed = replace(finding.fix, change=change), CHANGES[change](lab.problem)
+    fix, changed = replace(finding.fix, change=change), APPLY[change](lab.problem)
     if changed is None or changed.recipe != lab.problem.recipe or changed.config.epochs != lab.problem.config.epochs:
         return fix
     rate = changed.config.learning_rate

@@ -19,7 +19,8 @@ from chainrule.doctor.rules.training.readings import window
 from chainrule.doctor.trials.evaluate import held_out
 from chainrule.doctor.trials.repair import repair
 from chainrule.doctor.trials.runner import TrialRunner
-from chainrule.doctor.vocabulary.records import SYMPTOMS, Finding, NotApplicable, Report, Rule, Trace
+from chainrule.doctor.vocabulary.catalogue import STATISTICS_LEAKAGE, SYMPTOMS
+from chainrule.doctor.vocabulary.records import Finding, NotApplicable, Report, Rule, Trace
 from chainrule.engines import Rows
 from chainrule.errors import InvalidValueError, did_you_mean, must_be
 from chainrule.nn.losses import Loss
@@ -30,9 +31,6 @@ from chainrule.nn.schedules import ConstantSchedule, Schedule
 from chainrule.nn.spec import REGISTRY
 from chainrule.nn.step import Recipe, State
 from chainrule.train.problem import TrainConfig, TrainingProblem
-
-_OWN = ("wrong-gradient", "sample-mixing", "not-a-descent-direction")
-"""Checks before the training that pieces written by the user always get; the library's own have tests for that."""
 
 
 def examine(
@@ -86,7 +84,7 @@ def examine(
     if given is None and len(rows) >= 10:
         problem = held_out(problem)
         notes = (f"{len(problem.validation or ())} of {len(rows)} rows were held out to judge by.",)
-        suppress = {"statistics-leakage": "the doctor held rows out itself, after the scaling", **(suppress or {})}
+        suppress = {STATISTICS_LEAKAGE: "the doctor held rows out itself, after the scaling", **(suppress or {})}
     return examine_and_repair(problem, fix=fix, suppress=suppress, trials=trials, before=before, notes=notes)
 
 
@@ -184,7 +182,7 @@ def _checks(problem: TrainingProblem, wanted: bool) -> tuple[Rule, ...]:
         return preflight.CHECKS
     pieces = [*problem.recipe.net.layers, problem.recipe.loss, problem.recipe.optimizer]
     library = all(type(piece) in REGISTRY.values() for piece in pieces)
-    return () if library else tuple(rule for rule in preflight.CHECKS if rule.symptom in _OWN)
+    return () if library else tuple(rule for rule in preflight.CHECKS if SYMPTOMS[rule.symptom].checks_custom_code)
 
 
 def suspicions(

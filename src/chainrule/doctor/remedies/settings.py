@@ -5,46 +5,24 @@ In: a case. Out: the case with one thing changed, or None where there is nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.remedies.architecture import (
-    activations,
-    add_bias,
-    add_nonlinearity,
-    batch_norm,
-    fewer_layers,
-    fresh_statistics,
-    he_init,
-    layer_norm,
-    library_layers,
-    linked,
-    no_dropout,
-    no_head,
-    no_hidden_sigmoid,
-    no_hidden_softmax,
-    one_activation,
-    width,
-    with_recipe,
-)
+from chainrule.doctor.remedies.architecture import linked, no_head, with_recipe
 from chainrule.doctor.trials.scoring import codes
+from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.engines import Rows
-from chainrule.errors import InvalidValueError
 from chainrule.nn.losses import BinaryCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy
 from chainrule.nn.optimizers import AdaGrad, Adam, AdamW, Nesterov, RMSProp, SGDMomentum
 from chainrule.nn.penalties import ClipNorm, Penalty
 from chainrule.nn.schedules import ConstantSchedule
 from chainrule.train.problem import TrainingProblem
 
-Change = Callable[[TrainingProblem], TrainingProblem | None]
-
 _USUAL_BATCH = 32
-_CLIP = 1.0
 _WEIGHT_DECAY = 1e-2
 
 
@@ -75,7 +53,7 @@ def usual_rate(problem: TrainingProblem) -> TrainingProblem | None:
 
 def clip(problem: TrainingProblem) -> TrainingProblem | None:
     """Gradients cut at a length of 1."""
-    return None if problem.recipe.clip is not None else with_recipe(problem, clip=ClipNorm(_CLIP))
+    return None if problem.recipe.clip is not None else with_recipe(problem, clip=ClipNorm(USUAL.clip_norm))
 
 
 def no_clip(problem: TrainingProblem) -> TrainingProblem | None:
@@ -219,86 +197,3 @@ def drop_bad_rows(problem: TrainingProblem) -> TrainingProblem | None:
     if keep.all() or keep.sum() < 10:
         return None
     return replace(problem, rows=problem.rows[keep])
-
-
-CHANGES: Mapping[str, Change] = {
-    "drop-bad-rows": drop_bad_rows,
-    "standardize-inputs": standardise_inputs,
-    "standardize-targets": standardise_targets,
-    "class-weights": class_weights,
-    "matching-loss": matching_loss,
-    "no-output-activation": no_head,
-    "no-hidden-softmax": no_hidden_softmax,
-    "no-hidden-sigmoid": no_hidden_sigmoid,
-    "one-activation": one_activation,
-    "add-nonlinearity": add_nonlinearity,
-    "add-bias": add_bias,
-    "he-init": he_init,
-    "library-layers": library_layers,
-    "unfreeze": unfreeze,
-    "rate/1000": partial(rate, 1e-3),
-    "rate/100": partial(rate, 1e-2),
-    "rate/10": partial(rate, 0.1),
-    "rate*10": partial(rate, 10.0),
-    "rate*100": partial(rate, 100.0),
-    "rate*1000": partial(rate, 1000.0),
-    "usual-rate": usual_rate,
-    "clip": clip,
-    "no-clip": no_clip,
-    "usual-settings": usual_settings,
-    "adam": adam,
-    "larger-batch": larger_batch,
-    "smaller-batch": smaller_batch,
-    "no-penalty": partial(penalty, 0.0),
-    "penalty/10": partial(penalty, 0.1),
-    "constant-schedule": constant_schedule,
-    "relu": partial(activations, "relu"),
-    "tanh": partial(activations, "tanh"),
-    "leaky-relu": partial(activations, "leaky_relu"),
-    "batch-norm": batch_norm,
-    "layer-norm": layer_norm,
-    "fresh-statistics": fresh_statistics,
-    "no-dropout": no_dropout,
-    "longer": longer,
-    "shorter": partial(epochs, 0.5),
-    "stronger-penalty": stronger_penalty,
-    "larger-network": partial(width, 4.0),
-    "smaller-network": partial(width, 0.25),
-    "fewer-layers": fewer_layers,
-}
-"""Every change by name, in the order of the causes that they take away."""
-
-JOINED = " + "
-"""What stands between the names of changes that are made one after the other."""
-
-
-def changed(problem: TrainingProblem, change: str) -> TrainingProblem | None:
-    """The case after a change, or after several; None where one of them is none, changes nothing or cannot be made."""
-    new: TrainingProblem | None = problem
-    try:
-        for name in change.split(JOINED) if change else ():
-            new = CHANGES[name](new) if new is not None and name in CHANGES else None
-    except InvalidValueError:
-        return None
-    return new
-
-
-def chain(problem: TrainingProblem, names: Sequence[str]) -> list[str]:
-    """Those of several changes that change something after the others before them."""
-    kept: list[str] = []
-    for name in names:
-        if changed(problem, JOINED.join([*kept, name])) is not None:
-            kept.append(name)
-    return kept
-
-
-REMOVES = frozenset({
-    "standardize-inputs", "standardize-targets", "class-weights", "matching-loss", "no-output-activation",
-    "no-hidden-softmax", "no-hidden-sigmoid", "one-activation", "add-nonlinearity", "add-bias", "he-init", "library-layers",
-    "unfreeze", "no-clip", "usual-settings", "no-penalty", "constant-schedule", "fresh-statistics", "no-dropout",
-    "smaller-batch", "relu",
-})  # fmt: skip
-"""Changes that take away something peculiar to the case; the others lend a hand to many a training, sound ones too.
-
-Where both help as much, the peculiarity is the cause.
-"""

@@ -18,6 +18,7 @@ from chainrule.doctor.observe.blas import one_thread, per_row
 from chainrule.doctor.rules import configuration, training
 from chainrule.doctor.rules.training.readings import hurting, left, looks
 from chainrule.doctor.trials.scoring import codes
+from chainrule.doctor.vocabulary.catalogue import NAN_LOSS, OVERFITTING, SUSPICIOUS_VALIDATION, SYMPTOMS, Cost
 from chainrule.doctor.vocabulary.records import Finding, Report, Rule, Trace
 from chainrule.engines import Rows
 from chainrule.nn.step import State
@@ -26,27 +27,6 @@ from chainrule.train.records import Epoch
 
 AT_LEAST = 0.03
 """Seconds that the slow rules may take however short the training was."""
-
-SLOW = (
-    "train-eval-gap",
-    "overfitting",
-    "suspicious-validation",
-    "wrong-initial-loss",
-    "init-scale",
-    "symmetric-weights",
-    "wrong-loss",
-)
-"""Rules that take long for wide layers and many rows, in the order in which they are asked, after all others."""
-
-GATED = frozenset({"train-eval-gap", "wrong-initial-loss", "init-scale", "symmetric-weights", "wrong-loss"})
-"""Those of them whose finding is mere information where a training has worked, and that are not asked then."""
-
-ON_THE_WAY = frozenset({
-    "frozen-layer", "learning-rate-too-high", "learning-rate-too-low", "oscillating-loss", "clipping-too-tight",
-    "over-regularized", "vanishing-gradient", "exploding-gradient", "dead-units", "saturated-units", "activation-drift",
-    "not-decreasing",
-})  # fmt: skip
-"""Rules on a trace that can be asked before its end: the others count epochs, or look at many rows."""
 
 STALLED = 0.9
 """Share of the loss left at half the epochs that is left now; a training that gets on faster than that is left alone."""
@@ -87,10 +67,10 @@ def standing(
     early = looks(trace)[-1].epoch < min(EARLY * problem.config.epochs, LONGEST)
     if early or not hurting(few(problem), trace) or not _stalled(few(problem), trace):
         return None
-    rules = [rule for rule in configuration.RULES if rule.needs == "recipe" and rule.symptom not in SLOW]
-    rules += [rule for rule in training.RULES if rule.symptom in ON_THE_WAY]
+    rules = [rule for rule in configuration.RULES if rule.needs == "recipe" and not SYMPTOMS[rule.symptom].is_slow]
+    rules += [rule for rule in training.RULES if SYMPTOMS[rule.symptom].during_training]
     rules = [rule for rule in rules if rule.symptom not in suppressed]
-    known = ON_THE_WAY | {rule.symptom for rule in rules}
+    known = {name for name, symptom in SYMPTOMS.items() if symptom.during_training} | {rule.symptom for rule in rules}
     findings = diagnose(problem, trace, list(suspicions(rules, problem, trace, [])), None)
     ill = [finding for finding in findings if finding.severity != "info" and finding.symptom in known]
     return (ill[0], frozenset({ill[0].symptom, *ill[0].explains})) if ill else None
@@ -106,7 +86,7 @@ def _stalled(problem: TrainingProblem, trace: Trace) -> bool:
 
 def broken(problem: TrainingProblem, trace: Trace) -> Finding | None:
     """The finding of a training that ended in numbers that are not finite."""
-    rules = [rule for rule in training.RULES if rule.symptom == "nan-loss"]
+    rules = [rule for rule in training.RULES if rule.symptom == NAN_LOSS]
     return next(suspicions(rules, problem, trace, []), None)
 
 
@@ -142,17 +122,19 @@ class _Asked:
     def cheap(self, rules: list[Rule]) -> Iterator[Rule]:
         """All but the slow ones; those on the recipe need not draw the first weights again."""
         for rule in rules:
-            if rule.symptom not in SLOW:
-                again = rule.needs == "trace" or rule.symptom == "frozen-layer"
+            if not SYMPTOMS[rule.symptom].is_slow:
+                again = rule.needs == "trace" or SYMPTOMS[rule.symptom].draws_weights
                 yield rule if again else _about(rule, self.drawn)
 
     def slow(self, rules: list[Rule]) -> Iterator[Rule]:
         """The slow ones whose answer can matter, in their order."""
         harmed, shares = hurting(self.few, self.trace), _shares(self.few, self.trace)
-        chosen = (rule for rule in rules if rule.symptom in SLOW)
-        for rule in sorted(chosen, key=lambda rule: SLOW.index(rule.symptom)):
-            if not (rule.symptom in GATED and not harmed) and not _excluded(rule.symptom, shares):
-                started = rule.symptom != "init-scale" and rule.needs != "trace"
+        chosen = (rule for rule in rules if SYMPTOMS[rule.symptom].is_slow)
+        for rule in sorted(chosen, key=lambda rule: SYMPTOMS[rule.symptom].slow_order):
+            if not (SYMPTOMS[rule.symptom].cost is Cost.SLOW_IF_FAILED and not harmed) and not _excluded(
+                rule.symptom, shares
+            ):
+                started = not SYMPTOMS[rule.symptom].draws_weights and rule.needs != "trace"
                 yield _about(rule, replace(self.few, start=self.drawn.start) if started else self.few)
 
     def in_time(self, rules: list[Rule], skipped: list[str]) -> Iterator[Rule]:
@@ -179,9 +161,9 @@ def _excluded(symptom: str, shares: tuple[float, float] | None) -> bool:
     if shares is None or math.isnan(sum(shares)):
         return False
     train, validation = shares
-    if symptom == "overfitting":
+    if symptom == OVERFITTING:
         return validation < 0.04
-    return symptom == "suspicious-validation" and train - validation < 0.08
+    return symptom == SUSPICIOUS_VALIDATION and train - validation < 0.08
 
 
 def _shares(problem: TrainingProblem, trace: Trace) -> tuple[float, float] | None:

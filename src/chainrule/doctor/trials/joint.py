@@ -9,14 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from chainrule.doctor.remedies.settings import CHANGES, JOINED, REMOVES, chain
+from chainrule.doctor.remedies.apply import APPLY, JOINED, effective_remedies
 from chainrule.doctor.trials.runner import TrialRunner
-from chainrule.doctor.vocabulary.catalogue import REMEDIES
+from chainrule.doctor.vocabulary.catalogue import USUAL_RATE, remedy
 from chainrule.doctor.vocabulary.records import OTHERS, Finding, Trial
 from chainrule.doctor.vocabulary.thresholds import USUAL
-
-_OF_PACE = ("learning-rate-too-high", "learning-rate-too-low")
-_LENDS = frozenset({"longer", "larger-batch"})
 
 
 def together(lab: TrialRunner, suspicions: Sequence[Finding]) -> list[Finding]:
@@ -27,7 +24,7 @@ def together(lab: TrialRunner, suspicions: Sequence[Finding]) -> list[Finding]:
     """
     taken = _remedies(lab, suspicions)
     most = int(USUAL.trial_budget / (2.0 * max(lab.cost, 1e-3))) - 1
-    names = chain(lab.problem, list(taken)[: max(0, most)])
+    names = effective_remedies(lab.problem, list(taken)[: max(0, most)])
     whole = JOINED.join(names)
     new = lab.outcome(whole) if len(names) > 1 else None
     if new is None or not all(lab.improves("", whole, again) for again in (0, 1)):
@@ -45,14 +42,19 @@ def together(lab: TrialRunner, suspicions: Sequence[Finding]) -> list[Finding]:
 
 def _remedies(lab: TrialRunner, suspicions: Sequence[Finding]) -> dict[str, Finding]:
     """The remedy of each suspicion that has one, and whose it is: of several the first, by root cause."""
-    faster = CHANGES["usual-rate"](lab.problem)
-    pace = _OF_PACE[faster is not None and faster.config.learning_rate > lab.problem.config.learning_rate]
+    usual = APPLY[USUAL_RATE](lab.problem)
+    higher = usual is not None and usual.config.learning_rate > lab.problem.config.learning_rate
+    direction = 1 if higher else -1
     taken: dict[str, Finding] = {}
     for finding in suspicions:
-        names = (finding.fix.change, *REMEDIES.get(finding.symptom, ()))
-        name = next((name for name in names if name in REMOVES | _LENDS), "")
-        if finding.symptom in _OF_PACE:
-            name = "usual-rate" if finding.symptom == pace else ""
+        names = (finding.fix.change, *finding.entry.remedies)
+        name = next((name for name in names if name and _may_join(name)), "")
+        if finding.entry.rate_change:
+            name = USUAL_RATE if finding.entry.rate_change == direction else ""
         if name:
             taken.setdefault(name, finding)
     return taken
+
+
+def _may_join(name: str) -> bool:
+    return remedy(name).case_specific or remedy(name).joins_others

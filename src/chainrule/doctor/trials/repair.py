@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from chainrule.doctor.remedies.settings import JOINED, changed
+from chainrule.doctor.remedies.apply import JOINED, apply_remedies
 from chainrule.doctor.trials.evaluate import balanced, cost, held_out, train_and_judge
 from chainrule.doctor.trials.scoring import codes
-from chainrule.doctor.vocabulary.catalogue import REMEDIES, SAFE, UNTRIED
+from chainrule.doctor.vocabulary.catalogue import SYMPTOMS, remedy
 from chainrule.doctor.vocabulary.records import Report
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.train.problem import TrainingProblem
@@ -86,7 +86,7 @@ def repair(problem: TrainingProblem, report: Report, *, most: int = 6) -> Repair
     for symptom, change, safe in proposals(report):
         if len(tries) >= most or symptom in done or any(each.change == change for each in tries):
             continue
-        new = changed(problem, change)
+        new = apply_remedies(problem, change)
         if new is None:
             continue
         tries.append(proof.try_out(problem, new, symptom, change, safe))
@@ -104,16 +104,16 @@ def proposals(report: Report) -> Iterator[tuple[str, str, bool]]:
             yield finding.symptom, finding.fix.change, True
     joint = {trial.change: finding for finding in ill for trial in finding.trials if trial.joint}
     if len(joint) > 1:
-        yield ill[0].symptom, JOINED.join(joint), joint.keys() <= SAFE
+        yield ill[0].symptom, JOINED.join(joint), all(remedy(name).safe for name in joint)
     for finding in ill:
         for trial in sorted(finding.trials, key=lambda trial: -trial.gain):
             if trial.helped:
-                yield finding.symptom, trial.change, trial.change in SAFE
+                yield finding.symptom, trial.change, remedy(trial.change).safe
     for finding in ill:
         for symptom in (finding.symptom, *finding.explains):
-            for change in (finding.fix.change, *REMEDIES.get(symptom, ()), *UNTRIED.get(symptom, ())):
+            for change in (finding.fix.change, *SYMPTOMS[symptom].remedies, *SYMPTOMS[symptom].untested):
                 if change:
-                    yield symptom, change, change in SAFE
+                    yield symptom, change, remedy(change).safe
 
 
 def judged(before: Sequence[float], after: Sequence[float], safe: bool) -> tuple[bool, str]:
@@ -143,7 +143,7 @@ class PairedComparison:
     ) -> RepairAttempt:
         """One change on trial, from `SEEDS` seeds; from as many again where only their disagreement stands against it."""
         epochs = [self.epochs(old, new, problem) for problem in (old, new)]
-        weighted = change == "class-weights"
+        weighted = remedy(change).reweights_classes
         for count in (SEEDS, 2 * SEEDS):
             before, after = (
                 tuple(self.error(problem, again, length, weighted) for again in range(count))

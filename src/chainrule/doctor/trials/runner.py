@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.remedies.settings import JOINED, REMOVES, changed
+from chainrule.doctor.remedies.apply import JOINED, apply_remedies, split_names
 from chainrule.doctor.trials.evaluate import (
     Outcome,
     balanced,
@@ -25,22 +25,13 @@ from chainrule.doctor.trials.evaluate import (
 )
 from chainrule.doctor.trials.replication import Pair, fits, learned, learns, steady
 from chainrule.doctor.trials.scoring import Verdict, better, codes, error_of_mean, judge_state
-from chainrule.doctor.vocabulary.catalogue import SAFE
+from chainrule.doctor.vocabulary.catalogue import USUAL_RATE, remedy
 from chainrule.doctor.vocabulary.records import Trace, Trial
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.errors import InvalidValueError
 from chainrule.nn.layers import BatchNorm
 from chainrule.random import Purpose, Stream
 from chainrule.train.problem import TrainingProblem
-
-OTHER_UNITS = frozenset({"matching-loss", "no-output-activation", "class-weights", "standardize-targets"})
-"""Changes after which losses mean something else: only mistakes are compared."""
-
-RIGHTS = SAFE - {"add-nonlinearity"}
-"""Changes that put right what nobody means; a linear network someone may."""
-
-LEARNING = frozenset({"rate/10", "usual-settings", "no-clip", "smaller-batch", "constant-schedule", "relu"})
-"""Changes of how a network learns, which leave alone how much it can."""
 
 
 @dataclass
@@ -78,7 +69,7 @@ class TrialRunner:
             problem = replace(problem, start=None) if self.problem.start is not None else problem
         if not change and not again and self.whole and limit >= problem.config.epochs:
             return self.actual
-        new = changed(problem, change)
+        new = apply_remedies(problem, change)
         if new is None:
             return None
         own = max(1, min(new.config.epochs, _scaled(limit, change)))
@@ -153,8 +144,9 @@ class TrialRunner:
         before, after = self.outcome(old, again), self.outcome(new, again)
         if before is None or after is None:
             return False
-        units = OTHER_UNITS & (set(old.split(JOINED)) ^ set(new.split(JOINED)))
-        weighted = "class-weights" in units
+        differing = [remedy(name) for name in set(split_names(old)) ^ set(split_names(new))]
+        units = any(each.changes_units for each in differing)
+        weighted = any(each.reweights_classes for each in differing)
         one, other = (balanced(self.problem, each) if weighted else each.held_out for each in (before, after))
         return better(one, other, not units, weighted=weighted)[0]
 
@@ -166,7 +158,7 @@ class TrialRunner:
         new, old = self.outcome(change), self.outcome()
         if new is None or old is None:
             return None
-        own = suspected and (change in REMOVES or change.startswith("rate/") or self._tiny(change))
+        own = suspected and (remedy(change).case_specific or remedy(change).lowers_rate or self._tiny(change))
         helped, gain = self._better(change, old, new, own)
         if helped and self.whole and old is not self.actual:
             helped = self._better(change, self.actual, new, own)[0]
@@ -193,7 +185,7 @@ class TrialRunner:
         """Whether the change gives batch norm more than a handful of rows, or takes its place where it has only that."""
         recipe = self.problem.recipe
         normed = any(isinstance(layer, BatchNorm) for layer in recipe.net.layers)
-        return change in ("larger-batch", "layer-norm") and normed and recipe.batch_size < 8
+        return remedy(change).fixes_tiny_norm_batch and normed and recipe.batch_size < 8
 
     def _slight(self, change: str, suspected: bool, own: bool) -> float:
         """The share of mistakes that a change takes away where it is slight, from three seeds; 0 where it does not count.
@@ -201,25 +193,25 @@ class TrialRunner:
         It does where something peculiar was suspected; where a course had few steps or a rate far from its optimizer's usual
         one, if training rows gain as well; and where the network only now learns its own rows.
         """
-        hasty = change == "longer" and self.actual.steps < USUAL.few_steps
+        hasty = remedy(change).lengthens and self.actual.steps < USUAL.few_steps
         small = 0.0
-        if own and change != "class-weights":
+        if own and not remedy(change).reweights_classes:
             small = steady(self._pairs(change), self._fits(change))
-        elif suspected and (hasty or change == "usual-rate") and self._fits(change):
+        elif suspected and (hasty or change == USUAL_RATE) and self._fits(change):
             small = steady(self._pairs(change), False)
-        return small or (self._learns(change) if suspected or change in LEARNING else 0.0)
+        return small or (self._learns(change) if suspected or remedy(change).learning_only else 0.0)
 
     def _fits(self, change: str) -> bool:
-        return change not in OTHER_UNITS and fits(self._pairs(change))
+        return not remedy(change).changes_units and fits(self._pairs(change))
 
     def _learns(self, change: str) -> float:
         """The share of mistakes that go because the network only now learns its own rows, if enough of them were wrong."""
-        by_loss, known = change not in OTHER_UNITS, self.actual.trained
+        by_loss, known = not remedy(change).changes_units, self.actual.trained
         few = known.mistake < USUAL.learned or (known.mistakes > 0).sum() < 2 * USUAL.fewest_rows
         new, old = self.outcome(change), self.outcome()
-        if few or change == "class-weights" or new is None or old is None or not learned((old, new), by_loss):
+        if few or remedy(change).reweights_classes or new is None or old is None or not learned((old, new), by_loss):
             return 0.0
-        return learns(self._pairs(change), by_loss, change in RIGHTS)
+        return learns(self._pairs(change), by_loss, remedy(change).corrects_error)
 
     def _pairs(self, change: str) -> list[Pair]:
         """The training without and with a change from three seeds; none where the change cannot be made."""
@@ -258,15 +250,16 @@ class TrialRunner:
 
     def _better(self, change: str, old: Outcome, new: Outcome, suspected: bool) -> tuple[bool, float]:
         pair = self._compared(change, old, new)
-        return better(*pair, change not in OTHER_UNITS, suspected, weighted=change == "class-weights")
+        entry = remedy(change)
+        return better(*pair, not entry.changes_units, suspected, weighted=entry.reweights_classes)
 
     def _compared(self, change: str, old: Outcome, new: Outcome) -> tuple[Verdict, Verdict]:
         """What is compared: held-out rows; with class weights all rows, each class counting the same."""
-        if change == "class-weights":
+        if remedy(change).reweights_classes:
             return balanced(self.problem, old), balanced(self.problem, new)
         return old.held_out, new.held_out
 
 
 def _scaled(limit: int, change: str) -> int:
     """A longer course may cost as many times more."""
-    return limit * 3 if "longer" in change else limit
+    return limit * 3 if any(remedy(name).lengthens for name in split_names(change)) else limit

@@ -14,28 +14,11 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.display import HtmlDisplay
+from chainrule.doctor.vocabulary.catalogue import SYMPTOMS, Symptom
 from chainrule.errors import ChainruleError
 from chainrule.nn.step import State
 from chainrule.train.problem import TrainingProblem
 from chainrule.train.records import Epoch
-
-SYMPTOMS: tuple[str, ...] = (
-    "nan-input", "constant-feature", "duplicate-feature", "unnormalized-inputs", "tiny-inputs", "target-scale",
-    "class-imbalance", "label-conflict", "duplicate-rows-across-split", "statistics-leakage", "label-noise",
-    "misaligned-labels", "noisy-inputs", "too-little-data",
-    "output-loss-mismatch", "output-range", "wrong-loss", "hidden-softmax", "linear-collapse", "doubled-activation",
-    "bias-before-norm", "dropout-before-norm", "dropout-too-high", "constant-output",
-    "symmetric-weights", "init-scale", "wrong-initial-loss",
-    "wrong-gradient", "not-a-descent-direction", "input-ignored", "sample-mixing", "cannot-overfit-batch",
-    "frozen-layer",
-    "nan-loss", "learning-rate-too-high", "learning-rate-too-low", "optimizer-settings", "oscillating-loss",
-    "clipping-too-tight", "batch-too-small", "batch-too-large", "over-regularized", "schedule-too-early",
-    "vanishing-gradient", "exploding-gradient", "dead-units", "saturated-units", "activation-drift", "update-ratio",
-    "batch-norm-tiny-batch", "batch-norm-statistics", "train-eval-gap",
-    "not-decreasing", "undertrained", "underfitting", "loss-metric-disagreement",
-    "overfitting", "suspicious-validation", "no-validation", "stopped-too-early",
-)  # fmt: skip
-"""Every name that a finding may carry, in the order of root causes: what stands earlier explains what stands later."""
 
 SEVERITIES = ("info", "warning", "critical")
 """What is worth knowing; what costs something; what ruins the training."""
@@ -180,6 +163,11 @@ class Finding(HtmlDisplay):
     trials: tuple[Trial, ...] = ()
     ruled_out: tuple[str, ...] = ()
     explains: tuple[str, ...] = ()
+
+    @property
+    def entry(self) -> Symptom:
+        """What the catalogue says about its symptom."""
+        return SYMPTOMS[self.symptom]
 
     def __str__(self) -> str:
         sign = {True: ", confirmed by a trial", False: ", not confirmed", None: ""}[self.confirmed]

@@ -193,6 +193,9 @@ class Thresholds:
     trial_budget: float = 6.0
     """Seconds, by the same count, after which nothing more is tried."""
 
+    clip_norm: float = 1.0
+    """Gradient norm to which the remedy `clip` limits a step."""
+
 
 USUAL = Thresholds()
 """The numbers in use."""

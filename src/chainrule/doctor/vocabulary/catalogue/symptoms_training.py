@@ -1,0 +1,238 @@
+"""List the symptoms of a training, its layers and its result, each once with all its properties.
+
+In: nothing. Out: `ENTRIES`, in the order of root causes.
+"""
+
+from chainrule.doctor.vocabulary.catalogue.records import Area, Cost, Fallback, Kind, Symptom
+
+SETTINGS = (
+    Symptom(
+        "frozen-layer",
+        Kind.CAUSE,
+        Area.SETTINGS,
+        "Some weights do not change during training.",
+        remedies=("unfreeze", "library-layers"),
+        during_training=True,
+        draws_weights=True,
+    ),
+    Symptom(
+        "nan-loss",
+        Kind.OUTCOME,
+        Area.SETTINGS,
+        "The training ended with a loss or a weight that is not a finite number.",
+        self_evident=True,
+    ),
+    Symptom(
+        "learning-rate-too-high",
+        Kind.CAUSE,
+        Area.SETTINGS,
+        "Each step overshoots the minimum, so the loss jumps, stalls or diverges.",
+        remedies=("rate/10", "rate/100", "rate/1000"),
+        rate_change=-1,
+        during_training=True,
+    ),
+    Symptom(
+        "learning-rate-too-low",
+        Kind.CAUSE,
+        Area.SETTINGS,
+        "The steps are so small that the weights barely change over the whole training.",
+        remedies=("rate*10", "rate*100", "rate*1000", "usual-rate"),
+        rate_change=1,
+        during_training=True,
+    ),
+    Symptom(
+        "optimizer-settings",
+        Kind.CAUSE,
+        Area.SETTINGS,
+        "A setting of the optimizer, such as epsilon or a momentum, is far from its usual value.",
+        remedies=("usual-settings", "adam"),
+    ),
+    Symptom(
+        "oscillating-loss",
+        Kind.CAUSE,
+        Area.SETTINGS,
+        "The training loss goes up and down from epoch to epoch without getting lower.",
+        remedies=("larger-batch", "rate/10"),
+        during_training=True,
+    ),
+    Symptom(
+        "clipping-too-tight",
+        Kind.CAUSE,
+        Area.SETTINGS,
+        "Gradient clipping shortens most steps, so the limit and not the gradient sets the step size.",
+        remedies=("no-clip",),
+        during_training=True,
+    ),
+    Symptom(
+        "batch-too-small",
+        Kind.CAUSE,
+        Area.SETTINGS,
+        "The batches are so small that the noise of their gradients hides the direction.",
+        remedies=("larger-batch",),
+    ),
+    Symptom(
+        "batch-too-large",
+        Kind.CAUSE,
+        Area.SETTINGS,
+        "The batches are so large that an epoch has only a few updates.",
+        remedies=("smaller-batch",),
+    ),
+    Symptom(
+        "over-regularized",
+        Kind.CAUSE,
+        Area.SETTINGS,
+        "The penalty outweighs the loss on the data and keeps the weights too small.",
+        remedies=("no-penalty",),
+        during_training=True,
+    ),
+    Symptom(
+        "schedule-too-early",
+        Kind.CAUSE,
+        Area.SETTINGS,
+        "The schedule lowers the learning rate while the loss is still falling quickly.",
+        remedies=("constant-schedule",),
+    ),
+)
+
+LAYERS = (
+    Symptom(
+        "vanishing-gradient",
+        Kind.MECHANISM,
+        Area.LAYERS,
+        "The gradient shrinks on its way back, so the first layers hardly learn.",
+        remedies=("relu", "no-hidden-sigmoid", "batch-norm", "fewer-layers"),
+        during_training=True,
+    ),
+    Symptom(
+        "exploding-gradient",
+        Kind.MECHANISM,
+        Area.LAYERS,
+        "The gradient grows on its way back or spikes, so single steps destroy what was learned.",
+        remedies=("clip", "batch-norm", "relu", "tanh"),
+        during_training=True,
+    ),
+    Symptom(
+        "dead-units",
+        Kind.MECHANISM,
+        Area.LAYERS,
+        "Some units are zero for every row, get no gradient and stay off.",
+        remedies=("leaky-relu", "batch-norm"),
+        during_training=True,
+    ),
+    Symptom(
+        "saturated-units",
+        Kind.MECHANISM,
+        Area.LAYERS,
+        "Some units work where their activation is flat, so almost no gradient passes through them.",
+        remedies=("relu", "batch-norm"),
+        during_training=True,
+    ),
+    Symptom(
+        "activation-drift",
+        Kind.MECHANISM,
+        Area.LAYERS,
+        "The outputs of a layer have grown or shrunk a lot since the start of the training.",
+        remedies=("batch-norm",),
+        during_training=True,
+    ),
+    Symptom(
+        "update-ratio",
+        Kind.MECHANISM,
+        Area.LAYERS,
+        "Relative to their weights, some layers take much larger steps than others.",
+    ),
+    Symptom(
+        "batch-norm-tiny-batch",
+        Kind.MECHANISM,
+        Area.LAYERS,
+        "Batch norm computes its statistics from only a few rows, so they are mostly noise.",
+        remedies=("larger-batch", "layer-norm"),
+        case_specific=True,
+    ),
+    Symptom(
+        "batch-norm-statistics",
+        Kind.MECHANISM,
+        Area.LAYERS,
+        "The running statistics of batch norm do not match the data, so inference differs from training.",
+        remedies=("fresh-statistics",),
+    ),
+    Symptom(
+        "train-eval-gap",
+        Kind.MECHANISM,
+        Area.LAYERS,
+        "On the same rows the network does much worse in inference mode than in training mode.",
+        remedies=("library-layers", "no-dropout"),
+        cost=Cost.SLOW_IF_FAILED,
+        slow_order=1,
+    ),
+)
+
+RESULT = (
+    Symptom(
+        "not-decreasing",
+        Kind.OUTCOME,
+        Area.RESULT,
+        "The training loss is hardly below that of a constant prediction.",
+        self_evident=True,
+        during_training=True,
+    ),
+    Symptom(
+        "undertrained",
+        Kind.MECHANISM,
+        Area.RESULT,
+        "The loss was still falling when the training ended.",
+        remedies=("longer",),
+        short_run_only=True,
+    ),
+    Symptom(
+        "underfitting",
+        Kind.MECHANISM,
+        Area.RESULT,
+        "The network does not fit its training rows: it is too small or too restricted for the task.",
+        remedies=("add-bias", "larger-network"),
+        fallback=Fallback.TRAINING_FAILED,
+    ),
+    Symptom(
+        "loss-metric-disagreement",
+        Kind.MECHANISM,
+        Area.RESULT,
+        "The loss falls but the metric does not improve, so the loss does not measure what is wanted.",
+        remedies=("matching-loss",),
+    ),
+    Symptom(
+        "overfitting",
+        Kind.MECHANISM,
+        Area.RESULT,
+        "The network does much better on its training rows than on validation rows.",
+        remedies=("shorter", "stronger-penalty", "smaller-network"),
+        fallback=Fallback.POOR_GENERALIZATION,
+        cost=Cost.SLOW,
+        slow_order=2,
+    ),
+    Symptom(
+        "suspicious-validation",
+        Kind.EVIDENCE,
+        Area.RESULT,
+        "The network does better on validation rows than on its training rows by more than chance.",
+        self_evident=True,
+        cost=Cost.SLOW,
+        slow_order=3,
+    ),
+    Symptom(
+        "no-validation",
+        Kind.EVIDENCE,
+        Area.RESULT,
+        "No rows are held out, so nothing shows how the network does on new data.",
+        self_evident=True,
+    ),
+    Symptom(
+        "stopped-too-early",
+        Kind.EVIDENCE,
+        Area.RESULT,
+        "Early stopping ended the training after a few noisy epochs although it was still improving.",
+        self_evident=True,
+    ),
+)
+
+ENTRIES = (*SETTINGS, *LAYERS, *RESULT)
+"""Symptoms that can be found in the settings of a training, or in its trace."""
