@@ -26,10 +26,10 @@ from chainrule.train import Monitor
 class NetClassifier(ClassifierMixin, Network):  # type: ignore[misc]
     """Dense neural-network classifier.
 
-    Two classes are learned with one logit and the logistic loss, more classes with softmax cross-entropy; y (n, k) of 0 and
-    1 as k independent labels; y (n, m) of classes as m targets with a softmax each. Inputs are standardized with the
-    training rows' statistics, which stay with the model. X may be an array, a pandas or polars frame, or a sparse matrix. Every
-    argument outside what it may be is named by one `InvalidValueError` in `fit`.
+    Two classes are learned with one logit and the logistic loss, more classes with softmax cross-entropy; y (n, k) of 0
+    and 1 as k independent labels; y (n, m) of classes as m targets with a softmax each. Inputs are standardized with
+    the training rows' statistics, which stay with the model. X may be an array, a pandas or polars frame, or a sparse
+    matrix. Every argument outside what it may be is named by one `InvalidValueError` in `fit`.
 
     Parameters
     ----------

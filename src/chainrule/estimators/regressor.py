@@ -25,11 +25,11 @@ from chainrule.train import Monitor
 class NetRegressor(RegressorMixin, Network):  # type: ignore[misc]
     """Dense neural-network regressor.
 
-    y (n) or (n, k) of continuous targets, counts or quantiles. Inputs are standardized with the training rows' statistics;
-    targets are too where the output is not bound to a range, and predictions come back in the targets' unit, float32 where
-    network and rows are, else float64. Losses and scores of epochs are those of the scaled targets: a root mean squared
-    error of 1 is the targets' standard deviation. Every argument outside what it may be is named by one `InvalidValueError` in
-    `fit`.
+    y (n) or (n, k) of continuous targets, counts or quantiles. Inputs are standardized with the training rows'
+    statistics; targets are too where the output is not bound to a range, and predictions come back in the targets'
+    unit, float32 where network and rows are, else float64. Losses and scores of epochs are those of the scaled targets:
+    a root mean squared error of 1 is the targets' standard deviation. Every argument outside what it may be is named by
+    one `InvalidValueError` in `fit`.
 
     Parameters
     ----------

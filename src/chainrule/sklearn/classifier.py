@@ -25,10 +25,10 @@ from chainrule.sklearn.objective import Data, Objective
 class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     """scikit-learn's `MLPClassifier` on this package's engines.
 
-    Parameters, defaults, attributes and results are those of scikit-learn 1.9. Two classes and independent labels, y (n, k) of
-    0 and 1, are learned with the logistic loss, more classes with softmax cross-entropy. One `random_state` draws the same
-    first weights, splits and orders of rows as in scikit-learn. The class attribute `engine` names the engine; "auto" takes
-    the fastest.
+    Parameters, defaults, attributes and results are those of scikit-learn 1.9. Two classes and independent labels, y
+    (n, k) of 0 and 1, are learned with the logistic loss, more classes with softmax cross-entropy. One `random_state`
+    draws the same first weights, splits and orders of rows as in scikit-learn. The class attribute `engine` names the
+    engine; "auto" takes the fastest.
 
     Parameters
     ----------
