@@ -84,9 +84,39 @@ def test_types_are_shipped():
 
 def test_public_names_are_there():
     for name in chainrule.__all__:
-        assert getattr(chainrule, name).__name__ == name
-    with pytest.raises(AttributeError, match="no attribute 'NetClasifier'"):
+        assert getattr(chainrule, name).__name__.rsplit(".", 1)[-1] == name
+    with pytest.raises(AttributeError, match=r"no attribute 'NetClasifier'. Did you mean 'NetClassifier'\?$"):
         chainrule.NetClasifier  # noqa: B018
+    with pytest.raises(AttributeError, match=r"no attribute 'xyzzy'$"):
+        chainrule.xyzzy  # noqa: B018
+    assert not hasattr(chainrule, "__wrapped__")
+
+
+def test_tab_completion_shows_what_there_is_and_nothing_else(tmp_path):
+    program = (
+        "import sys, chainrule\n"
+        "names = dir(chainrule)\n"
+        "assert set(chainrule.__all__) | {'__version__', 'sklearn', 'search', 'io'} <= set(names)\n"
+        "assert not {'Any', 'TYPE_CHECKING', 'annotations', 'import_module'} & set(names), names\n"
+        "assert all(hasattr(chainrule, name) for name in names if name != 'cli')\n"
+        "print('all')\n"
+    )
+    done = interpreter(program, tmp_path)
+    assert done.stdout == "all\n", done.stderr
+
+
+def test_modules_have_short_names(tmp_path):
+    program = (
+        "from chainrule import losses, optimizers, schedules, layers, data\n"
+        "import chainrule, sys\n"
+        "assert 'sklearn' not in sys.modules and 'polars' not in sys.modules\n"
+        "assert chainrule.losses.SoftmaxCrossEntropy() == losses.SoftmaxCrossEntropy()\n"
+        "from chainrule.train import fit\n"
+        "assert chainrule.fit is fit and chainrule.train.fit is fit\n"
+        "print(chainrule.optimizers.Adam().__class__.__module__, layers.Dense is chainrule.Dense)\n"
+    )
+    done = interpreter(program, tmp_path)
+    assert done.stdout == "chainrule.nn.optimizers True\n", done.stderr
 
 
 def test_metadata_agree_with_the_code():

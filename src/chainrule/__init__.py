@@ -1,12 +1,16 @@
 """Dense neural networks that work the first time, and show why when they don't.
 
-The pieces for who owns the loop: `Net`, layers, `fit`. For who has a table: `NetClassifier`, `NetRegressor`, which are
-imported on first use, since they bring scikit-learn with them.
+With a table, start from `NetClassifier` or `NetRegressor`. With a loop or layers of your own, start from `Net` or `mlp`, the
+layers, `fit`, and the pieces in `chainrule.losses`, `chainrule.optimizers` and `chainrule.schedules`. `save_model` and
+`load_model` keep what was trained; `examine` says what is wrong with a training.
+
+Importing this package imports NumPy only. Estimators, the doctor and the other modules are imported on first use.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
 
 from chainrule import display
 from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm
@@ -14,7 +18,11 @@ from chainrule.nn.net import Net, mlp
 from chainrule.train.loop import fit
 
 if TYPE_CHECKING:
+    from chainrule import data, doctor, train
+    from chainrule.doctor import examine
     from chainrule.estimators import NetClassifier, NetRegressor
+    from chainrule.io import load_model, save_model
+    from chainrule.nn import layers, losses, optimizers, schedules
 
 
 def _html(shown: object) -> str | None:
@@ -36,14 +44,59 @@ __all__ = [
     "Net",
     "NetClassifier",
     "NetRegressor",
+    "data",
+    "doctor",
+    "examine",
     "fit",
+    "layers",
+    "load_model",
+    "losses",
     "mlp",
+    "optimizers",
+    "save_model",
+    "schedules",
+    "train",
 ]
 
+_FROM = {
+    "NetClassifier": "chainrule.estimators",
+    "NetRegressor": "chainrule.estimators",
+    "examine": "chainrule.doctor",
+    "load_model": "chainrule.io",
+    "save_model": "chainrule.io",
+}
+"""Where the names that are imported on first use come from."""
 
-def __getattr__(name: str) -> Any:
-    if name in {"NetClassifier", "NetRegressor"}:
-        from chainrule import estimators
+_SHORT = {name: f"chainrule.nn.{name}" for name in ("layers", "losses", "optimizers", "schedules")}
+"""Modules that also have a short name."""
 
-        return getattr(estimators, name)
-    raise AttributeError(f"module 'chainrule' has no attribute {name!r}")
+_MODULES = (
+    *("bench", "calibration", "callbacks", "checkpoint", "cli", "data", "doctor", "engines", "ensemble", "errors"),
+    *("estimators", "inspection", "io", "model", "nn", "pipeline", "report", "search", "sklearn", "studies", "train"),
+)
+"""Modules that an attribute imports on first use."""
+
+
+def __getattr__(name: str) -> object:
+    """Import what is not imported yet, or suggest the nearest name."""
+    if name in _FROM:
+        value: object = getattr(_import_module(_FROM[name]), name)
+    elif name in _SHORT or name in _MODULES:
+        value = _import_module(_SHORT.get(name, f"chainrule.{name}"))
+    else:
+        raise AttributeError(f"module 'chainrule' has no attribute {name!r}{_suggestion(name)}")
+    globals()[name] = value
+    return value
+
+
+def _suggestion(name: str) -> str:
+    """The nearest public name as a sentence, if there is one."""
+    from chainrule.errors import did_you_mean
+
+    nearest = did_you_mean(name, {*__all__, *_MODULES})
+    return f". {nearest}" if nearest.startswith("Did") and not name.startswith("_") else ""
+
+
+def __dir__() -> list[str]:
+    """Names of the public interface and of its modules, for tab completion."""
+    return sorted({*__all__, *_MODULES, *(name for name in globals() if name.startswith("__"))})

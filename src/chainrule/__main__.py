@@ -1,4 +1,4 @@
-"""Why: `python -m chainrule` is the command line where the command itself is not on the path. In: arguments. Out: as cli."""
+"""Run the command line as `python -m chainrule`, where the command itself is not on the path."""
 
 from chainrule.cli import main
 

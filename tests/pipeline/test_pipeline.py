@@ -289,7 +289,7 @@ def test_model_says_what_it_cannot_do():
     amounts, _ = train_model(X, X[:, 0], regression(X[:, 0], settings), settings)
     classes, _ = train_model(X, y, classification(y, settings), settings)
     assert (amounts.task, classes.task) == ("regression", "classification")
-    with pytest.raises(InvalidValueError, match="Amounts have no classes"):
+    with pytest.raises(InvalidValueError, match="Probabilities need a classifier"):
         amounts.probabilities(X)
     for wrong in (X[:, :1], X[0]):
         with pytest.raises(InvalidValueError, match=re.escape("Model: X must be of shape (n, 2)")):

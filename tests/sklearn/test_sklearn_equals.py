@@ -16,7 +16,7 @@ from sklearn.preprocessing import scale
 
 import chainrule.sklearn as ours
 from chainrule.engines import available
-from chainrule.sklearn.estimators import Perceptron
+from chainrule.sklearn.base import Perceptron
 
 ENGINES = [
     pytest.param(name, marks=pytest.mark.skipif(bool(available(name)), reason=f"{name} engine is not there"))

@@ -24,53 +24,153 @@ from chainrule.train import Monitor
 
 
 class NetClassifier(ClassifierMixin, Network):  # type: ignore[misc]
-    """A dense network that tells classes apart.
+    """Dense neural-network classifier.
 
-    y (n) of two classes is learned with one logit and the logistic loss, of more with softmax cross-entropy; y (n, k) of
-    0 and 1 as k independent labels; y (n, m) of classes as m targets, a softmax for each. Inputs are standardized with
-    the training rows' statistics, which stay with the model.
+    Two classes are learned with one logit and the logistic loss, more classes with softmax cross-entropy; y (n, k) of 0
+    and 1 as k independent labels; y (n, m) of classes as m targets with a softmax each. Inputs are standardized with
+    the training rows' statistics, which stay with the model. X may be an array, a pandas or polars frame, or a sparse
+    matrix. Every argument outside what it may be is named by one `InvalidValueError` in `fit`.
 
-    Network: `hidden_layer_sizes` units of each hidden layer, (100,) as scikit-learn's; `activation` by name and `dropout`
-    (fraction dropped), each one value or one for each hidden layer; `loss` None (what the targets ask for) or a loss of
-    `chainrule.nn.losses` that fits them; `batch_norm`, `layer_norm` in every hidden layer; `initializer` None (what suits
-    the activation) or by name.
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default=(100,)
+        Units of each hidden layer; `()` gives a linear model. The default is scikit-learn's.
+    activation : str or sequence of str, default="relu"
+        Activation of the hidden layers by name, one for all or one for each: "relu", "leaky_relu", "elu", "selu",
+        "gelu", "silu", "mish", "softplus", "tanh", "sigmoid", "exp", "identity". ReLU is fast and does not
+        saturate.
+    loss : Loss or None, default=None
+        None takes the loss that suits the targets: the logistic loss for two classes and for labels, softmax
+        cross-entropy for more classes. Else a loss of `chainrule.losses` that fits them.
+    batch_norm : bool, default=False
+        Whether to put batch norm before the activation of every hidden layer. It helps deep networks; use batches
+        of 32 rows or more.
+    layer_norm : bool, default=False
+        Whether to put layer norm there instead. It does not depend on the batch.
+    dropout : float or sequence of float, default=0.0
+        Fraction of hidden units dropped in training, in [0, 1), one for all hidden layers or one for each.
+    initializer : str or None, default=None
+        Rule that draws the first weights: "he", "xavier", "lecun", "glorot" (also as "he_uniform" and so on),
+        "orthogonal", "normal", "constant", "zeros". None takes the one that suits the activation: He for the ReLU
+        family, Xavier for tanh and sigmoid, LeCun for SELU.
+    optimizer : str or Optimizer, default="adam"
+        "adam", "adamw", "sgd", "momentum", "classical_momentum", "nesterov", "rmsprop", "adagrad", or an optimizer
+        of `chainrule.optimizers` with settings of its own. Adam needs the least tuning.
+    learning_rate_init : float or "find", default=0.001
+        Base learning rate, > 0. "find" runs a range test on the training rows and uses the rate it suggests, which
+        `learning_rate_init_` then holds. 0.001 suits Adam; SGD usually needs about 0.1.
+    schedule : str or Schedule, default="constant"
+        How the rate changes during training: "constant", "step", "exponential", "inverse_time", "cosine",
+        "cosine_restarts", "warmup_cosine", "one_cycle", "plateau", or a schedule of `chainrule.schedules`.
+    learning_rate_multipliers : dict of str to float, default=None
+        Multipliers of the learning rate by patterns of parameter names, such as `{"0.*": 0.1, "*.b": 2.0}`; 0
+        freezes.
+    batch_size : int, "auto" or None, default="auto"
+        Rows of a batch. "auto" takes the power of two that gives about fifty steps an epoch, between 32 and 256;
+        None takes all rows at once.
+    accumulate_grad_batches : int, default=1
+        Batches whose gradients are averaged for one step.
+    max_iter : int, default=100
+        Epochs at most.
+    alpha : float, default=0.0
+        Factor of the L2 penalty α/2 ‖W‖², >= 0. Unlike in scikit-learn it is not divided by the number of rows.
+    l1_alpha : float, default=0.0
+        Factor of the L1 penalty α ‖W‖₁, >= 0, which sets weights to zero.
+    max_grad_norm : float or None, default=None
+        Length to which a longer gradient is clipped; None clips nothing.
+    max_weight_norm : float or None, default=None
+        Largest length of a unit's incoming weights; None sets no limit.
+    ema_decay : float or None, default=None
+        Share that an exponential moving average of the weights keeps at each step, usually 0.99 to 0.9999; the
+        average then predicts. None predicts with the last weights.
+    early_stopping : bool, default=False
+        Whether to hold out rows, stop when their loss no longer improves, and keep the best epoch's weights. Rows
+        given to `fit` as `X_val` and `y_val` are used instead.
+    validation_fraction : float, default=0.1
+        Share of rows held out by `early_stopping`, in (0, 1).
+    n_iter_no_change : int, default=10
+        Epochs without an improvement above `tol` after which training ends: of the validation loss with
+        `early_stopping`, else of the training loss.
+    tol : float, default=1e-4
+        Smallest decrease of the loss that counts as an improvement, >= 0.
+    scoring : str, callable or None, default=None
+        Scorer of scikit-learn that chooses the epoch by the validation rows and decides when to stop; None uses the
+        loss.
+    class_weight : dict, list of dicts, "balanced" or None, default=None
+        Weight of each class. "balanced" weighs classes inversely to their number of rows; for several targets a
+        list of dicts.
+    label_smoothing : float, default=0.0
+        Share of each target spread evenly over all classes, in [0, 1).
+    calibrate : "temperature" or False, default=False
+        "temperature" divides the logits by one number fitted on the validation rows, so that probabilities match
+        how often they are right.
+    scaling : {"columns", "shared", "none"}, default="columns"
+        How inputs are standardized with the training rows' statistics: each column by its own mean and standard
+        deviation; all by one mean and one scale (pixels); or not at all.
+    n_networks : int, default=1
+        Networks trained side by side from different seeds; their predictions are averaged.
+    start : fitted estimator or Model, default=None
+        Network whose layers and input scaling training starts from; its last layer too if the targets are the same.
+        The arguments of the architecture above are then ignored.
+    warm_start : bool, default=False
+        Whether `fit` continues from where the last call ended, optimizer included.
+    callbacks : sequence of Monitor, default=()
+        Monitors of the run, such as those of `chainrule.callbacks`, or `chainrule.doctor`'s.
+    engine : {"auto", "native", "reference", "jax"}, default="auto"
+        What computes: "auto" takes the compiled engine where it is installed. Results agree up to rounding.
+    dtype : {"auto", "float32", "float64"}, default="auto"
+        Precision of training. "auto" is float64 for a float64 X of at most 32,768 numbers, which costs no time
+        there, else float32.
+    random_state : int, RandomState or None, default=None
+        A whole number makes the fit repeatable; None draws a new seed.
+    verbose : bool, default=False
+        Whether to show a progress bar.
 
-    Steps: `optimizer`, `schedule` by name or as objects; `learning_rate_init` the base rate, or "find" for what a
-    range test suggests; `learning_rate_multipliers` multipliers of the rate by patterns of parameter names, as
-    {"0.*": 0.1, "*.b": 2.0}, 0 freezes; `batch_size` in rows, "auto" (about fifty steps an epoch, 32 to 256 rows) or
-    None (full batch); `accumulate_grad_batches` batches make one step; `max_iter` epochs at most; `alpha`, `l1_alpha`
-    factors of the L2 and L1 penalties; `max_grad_norm` the largest length of the gradient; `max_weight_norm` the
-    largest length of a unit's incoming weights; `ema_decay` None, or the share that a running mean of the weights
-    keeps at each step (0.99 to 0.9999), which then is what predicts.
+    Attributes
+    ----------
+    classes_ : array of shape (K,), or list of such arrays
+        The classes in order; a list for several targets.
+    model_ : Model
+        The network with its scaling, classes and column names; `chainrule.save_model` writes it.
+    run_ : Run
+        The record of the last training: epochs, why it stopped, seconds, engine. Of several networks, the first.
+    runs_ : list of Run
+        The record of each of `n_networks`.
+    epochs_ : list of Epoch
+        All epochs since the weights were new.
+    learning_rate_init_ : float
+        The base learning rate, given or found.
+    validation_scores_ : list of float or None
+        Validation score after each epoch of the last call, by `scoring` or else accuracy; None without validation
+        rows.
+    best_validation_score_ : float or None
+        Validation score of the epoch kept.
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : array of str
+        Names of the columns, if X was a frame with names.
+    t_ : int
+        Training rows seen.
 
-    Ends: with `early_stopping`, `validation_fraction` of the rows are held out unless `fit` gets some, and the run ends
-    after `n_iter_no_change` epochs without a gain above `tol` on them; without it, the training loss decides.
-    `scoring` None (the loss) or a scorer of scikit-learn, by which validation rows choose and stop.
+    See Also
+    --------
+    NetRegressor : the same network for continuous targets.
+    chainrule.sklearn.MLPClassifier : scikit-learn's own parameters and defaults, for code that must not change.
+    chainrule.examine : what is wrong with a training.
 
-    Rows and classes: `class_weight` None, "balanced" or a mapping, for several targets a list of mappings;
-    `label_smoothing` in [0, 1); `calibrate` False or "temperature": one number, fitted on the validation rows, makes the
-    probabilities honest; `scaling` "columns", "shared" (pixels) or "none".
+    References
+    ----------
+    Reference  [ng2018]; [howard2020] for fine-tuning; [smith2017] for the range test
 
-    Whole: `n_networks` trained side by side from seeds of their own, their probabilities averaged; `start` a fitted
-    estimator or a `Model` whose layers and input scaling are taken over, the last layer too if the classes are the same;
-    the arguments of the network above are then not read; `warm_start` goes on at each `fit`, optimizer included, with a
-    course and schedule of its own; `callbacks` monitors of the run, `chainrule.doctor.Watcher()` for one; `engine` "auto"
-    or a name; `dtype` "float32", "float64" or "auto": float64 for a float64 X of at most 32,768 numbers, which it does not
-    slow down, else float32; `random_state` a whole number makes it repeatable; `verbose` draws a bar.
-
-    Attributes: `classes_` (a list of them for several targets), `model_` (saves with `chainrule.io.save_model`), `run_`
-    (`runs_` of several networks), `epochs_`, `learning_rate_init_`, `validation_scores_` (by `scoring`, else accuracy; of
-    the last call) and `best_validation_score_` (of the epoch kept), `n_features_in_`, `feature_names_in_`, `t_` (rows
-    seen), and the properties below.
-
-    Raises `InvalidValueError` in `fit`, naming every argument outside what it may be.
-
-    Reference  [ng2018], [howard2020] for groups and transfer, [smith2017] for the range test
-
+    Examples
+    --------
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
     >>> NetClassifier(random_state=0).fit(X, y).score(X, y) > 0.95
     True
+
+    Fine-tuning with a frozen first layer:
+
     >>> base = NetClassifier((16,), max_iter=30, random_state=0).fit(X, y == 0)
     >>> tuned = NetClassifier(start=base, learning_rate_multipliers={"0.*": 0.0}, max_iter=30, random_state=0).fit(X, y)
     >>> bool((tuned.coefs_[0] == base.coefs_[0]).all())

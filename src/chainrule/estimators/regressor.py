@@ -23,18 +23,140 @@ from chainrule.train import Monitor
 
 
 class NetRegressor(RegressorMixin, Network):  # type: ignore[misc]
-    """A dense network that predicts amounts, one or several.
+    """Dense neural-network regressor.
 
-    Parameters and attributes are those of `NetClassifier`, those of classes apart. `loss` is "squared_error" (the mean),
-    "absolute_error" (the median), "huber", "poisson" (counts), "quantile" (the levels in `quantiles`), or a loss of
-    `chainrule.nn.losses`. Inputs are standardized; targets are too where the output is not bound to a range, and
-    predictions come back in the targets' unit: float32 where network and rows are, else float64. Losses and scores of
-    epochs are those of the scaled targets: a root mean squared error of 1 is the targets' standard deviation.
+    y (n) or (n, k) of continuous targets, counts or quantiles. Inputs are standardized with the training rows'
+    statistics; targets are too where the output is not bound to a range, and predictions come back in the targets'
+    unit, float32 where network and rows are, else float64. Losses and scores of epochs are those of the scaled targets:
+    a root mean squared error of 1 is the targets' standard deviation. Every argument outside what it may be is named by
+    one `InvalidValueError` in `fit`.
 
-    Raises `InvalidValueError` in `fit`, naming every argument outside what it may be.
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default=(100,)
+        Units of each hidden layer; `()` gives a linear model. The default is scikit-learn's.
+    activation : str or sequence of str, default="relu"
+        Activation of the hidden layers by name, one for all or one for each: "relu", "leaky_relu", "elu", "selu",
+        "gelu", "silu", "mish", "softplus", "tanh", "sigmoid", "exp", "identity". ReLU is fast and does not
+        saturate.
+    loss : str or Loss, default="squared_error"
+        "squared_error" predicts the mean, "absolute_error" the median, "huber" a mean that outliers move little,
+        "poisson" a rate of counts, "quantile" the levels in `quantiles`; or a loss of `chainrule.losses`.
+    quantiles : sequence of float, default=(0.05, 0.5, 0.95)
+        Ascending levels in (0, 1) for loss="quantile". The default gives the median and an interval that holds 90 %
+        of the targets.
+    batch_norm : bool, default=False
+        Whether to put batch norm before the activation of every hidden layer. It helps deep networks; use batches
+        of 32 rows or more.
+    layer_norm : bool, default=False
+        Whether to put layer norm there instead. It does not depend on the batch.
+    dropout : float or sequence of float, default=0.0
+        Fraction of hidden units dropped in training, in [0, 1), one for all hidden layers or one for each.
+    initializer : str or None, default=None
+        Rule that draws the first weights: "he", "xavier", "lecun", "glorot" (also as "he_uniform" and so on),
+        "orthogonal", "normal", "constant", "zeros". None takes the one that suits the activation: He for the ReLU
+        family, Xavier for tanh and sigmoid, LeCun for SELU.
+    optimizer : str or Optimizer, default="adam"
+        "adam", "adamw", "sgd", "momentum", "classical_momentum", "nesterov", "rmsprop", "adagrad", or an optimizer
+        of `chainrule.optimizers` with settings of its own. Adam needs the least tuning.
+    learning_rate_init : float or "find", default=0.001
+        Base learning rate, > 0. "find" runs a range test on the training rows and uses the rate it suggests, which
+        `learning_rate_init_` then holds. 0.001 suits Adam; SGD usually needs about 0.1.
+    schedule : str or Schedule, default="constant"
+        How the rate changes during training: "constant", "step", "exponential", "inverse_time", "cosine",
+        "cosine_restarts", "warmup_cosine", "one_cycle", "plateau", or a schedule of `chainrule.schedules`.
+    learning_rate_multipliers : dict of str to float, default=None
+        Multipliers of the learning rate by patterns of parameter names, such as `{"0.*": 0.1, "*.b": 2.0}`; 0
+        freezes.
+    batch_size : int, "auto" or None, default="auto"
+        Rows of a batch. "auto" takes the power of two that gives about fifty steps an epoch, between 32 and 256;
+        None takes all rows at once.
+    accumulate_grad_batches : int, default=1
+        Batches whose gradients are averaged for one step.
+    max_iter : int, default=100
+        Epochs at most.
+    alpha : float, default=0.0
+        Factor of the L2 penalty α/2 ‖W‖², >= 0. Unlike in scikit-learn it is not divided by the number of rows.
+    l1_alpha : float, default=0.0
+        Factor of the L1 penalty α ‖W‖₁, >= 0, which sets weights to zero.
+    max_grad_norm : float or None, default=None
+        Length to which a longer gradient is clipped; None clips nothing.
+    max_weight_norm : float or None, default=None
+        Largest length of a unit's incoming weights; None sets no limit.
+    ema_decay : float or None, default=None
+        Share that an exponential moving average of the weights keeps at each step, usually 0.99 to 0.9999; the
+        average then predicts. None predicts with the last weights.
+    early_stopping : bool, default=False
+        Whether to hold out rows, stop when their loss no longer improves, and keep the best epoch's weights. Rows
+        given to `fit` as `X_val` and `y_val` are used instead.
+    validation_fraction : float, default=0.1
+        Share of rows held out by `early_stopping`, in (0, 1).
+    n_iter_no_change : int, default=10
+        Epochs without an improvement above `tol` after which training ends: of the validation loss with
+        `early_stopping`, else of the training loss.
+    tol : float, default=1e-4
+        Smallest decrease of the loss that counts as an improvement, >= 0.
+    scoring : str, callable or None, default=None
+        Scorer of scikit-learn that chooses the epoch by the validation rows and decides when to stop; None uses the
+        loss.
+    scaling : {"columns", "shared", "none"}, default="columns"
+        How inputs are standardized with the training rows' statistics: each column by its own mean and standard
+        deviation; all by one mean and one scale (pixels); or not at all.
+    n_networks : int, default=1
+        Networks trained side by side from different seeds; their predictions are averaged.
+    start : fitted estimator or Model, default=None
+        Network whose layers and input scaling training starts from; its last layer too if the targets are the same.
+        The arguments of the architecture above are then ignored.
+    warm_start : bool, default=False
+        Whether `fit` continues from where the last call ended, optimizer included.
+    callbacks : sequence of Monitor, default=()
+        Monitors of the run, such as those of `chainrule.callbacks`, or `chainrule.doctor`'s.
+    engine : {"auto", "native", "reference", "jax"}, default="auto"
+        What computes: "auto" takes the compiled engine where it is installed. Results agree up to rounding.
+    dtype : {"auto", "float32", "float64"}, default="auto"
+        Precision of training. "auto" is float64 for a float64 X of at most 32,768 numbers, which costs no time
+        there, else float32.
+    random_state : int, RandomState or None, default=None
+        A whole number makes the fit repeatable; None draws a new seed.
+    verbose : bool, default=False
+        Whether to show a progress bar.
 
+    Attributes
+    ----------
+    model_ : Model
+        The network with its scaling, classes and column names; `chainrule.save_model` writes it.
+    run_ : Run
+        The record of the last training: epochs, why it stopped, seconds, engine. Of several networks, the first.
+    runs_ : list of Run
+        The record of each of `n_networks`.
+    epochs_ : list of Epoch
+        All epochs since the weights were new.
+    learning_rate_init_ : float
+        The base learning rate, given or found.
+    validation_scores_ : list of float or None
+        Validation score after each epoch of the last call, by `scoring` or else the root mean squared error of
+        scaled targets; None without validation rows.
+    best_validation_score_ : float or None
+        Validation score of the epoch kept.
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : array of str
+        Names of the columns, if X was a frame with names.
+    t_ : int
+        Training rows seen.
+
+    See Also
+    --------
+    NetClassifier : the same network for classes and labels.
+    chainrule.sklearn.MLPRegressor : scikit-learn's own parameters and defaults, for code that must not change.
+    chainrule.examine : what is wrong with a training.
+
+    References
+    ----------
     Reference  [ng2018], [huber1964], [mccullagh1989]
 
+    Examples
+    --------
     >>> import numpy as np
     >>> X = np.linspace(-1, 1, 200)[:, None]
     >>> NetRegressor(max_iter=300, random_state=0).fit(X, np.sin(3 * X[:, 0])).score(X, np.sin(3 * X[:, 0])) > 0.98
@@ -115,7 +237,7 @@ class NetRegressor(RegressorMixin, Network):  # type: ignore[misc]
         >>> network.set_params(random_state=0).fit(X, y).predict_quantiles([[0.0]]).round(-1).tolist()
         [[10.0, 50.0, 90.0]]
         """
-        return self._each(X, fitted_model(self).quantiles)
+        return self._each(X, fitted_model(self).predict_quantiles)
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
         """Lower and upper limit between which the share `coverage` of targets lies: (n, 2), for several targets (n, k, 2).

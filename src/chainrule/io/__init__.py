@@ -1,6 +1,6 @@
-"""Why: trained models outlive the process that made them, in files that run no code when they are read.
+"""Files of trained models, which outlive the process that made them and run no code when they are read.
 
-In: a `Model`, or the path of a file. Out: a file, or the `Model`.
+In: a fitted estimator or a `Model`, or the path of a file. Out: a file, or the `Model`.
 """
 
 from chainrule.io.files import write_atomically

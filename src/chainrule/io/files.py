@@ -1,4 +1,4 @@
-"""Why: a file is either whole or not there, whatever happens while it is written.
+"""Atomic writes and locked folders: a file is either whole or not there, whatever happens while it is written.
 
 In: a path and bytes, or a folder. Out: the file, in place; the folder, held by one process.
 """
@@ -15,9 +15,21 @@ from chainrule.errors import InvalidValueError, MissingError, must_be
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write to a temporary file beside the goal, flush it to the disk, then rename it and flush the folder.
+    """Write a file as a whole: into a temporary file beside it, flushed to the disk, then renamed.
 
-    Raises `MissingError` when the folder does not exist; `InvalidValueError` when the path is itself a folder.
+    Parameters
+    ----------
+    path : Path
+        The file; one of this name is replaced.
+    data : bytes
+        Its content.
+
+    Raises
+    ------
+    MissingError
+        For a folder that does not exist.
+    InvalidValueError
+        For a path that is itself a folder.
     """
     if path.is_dir():
         raise InvalidValueError(must_be("write", "path", "a file's", str(path), "It is a folder."))
@@ -50,7 +62,7 @@ def _flush_folder(folder: Path) -> None:
 
 @contextmanager
 def locked(folder: Path, refusal: str) -> Iterator[None]:
-    """Hold a folder's lock; the system lets go of it when the process ends, however it ends.
+    """Hold a folder's lock until the block ends; the system releases it however the process ends.
 
     Raises `InvalidValueError` with the text `refusal` where another process holds it.
     """

@@ -1,6 +1,7 @@
-"""Why: a model file holds data only: no pickle, nothing named that is then imported, and a checksum over what counts.
+"""Read and write model files, which hold data only: no pickle, nothing named that is then imported, and a checksum.
 
-In: a `Model`, or a .safetensors file. Out: the file (tensors plus one JSON text in its header), or the `Model`.
+In: a fitted estimator or a `Model`, or a .safetensors file. Out: the file (tensors plus one JSON text in its header), or the
+`Model`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _HEADER_LIMIT = 100_000_000
 
 _FIELDS = {"format", "version", "net", "loss", "classes", "feature_names", "target_name", "sha256"}
 _EXTRA = {"temperature", "networks"}
-"""Keys that only models with something unusual to say have."""
+"""Keys that only some models have."""
 _TENSORS = {"w", "buffers", "inputs.mean", "inputs.scale"}
 _OPTIONAL = {"targets.mean", "targets.scale"}
 _MOST_NETWORKS = 10_000
@@ -41,20 +42,46 @@ _PLAIN: Mapping[str, type[Any]] = {"int64": int, "float64": float, "bool": bool,
 """What a label of each kind is in JSON."""
 
 
-def save_model(model: Model, path: str | Path) -> None:
-    """Write a model, atomically.
+def save_model(model: Any, path: str | Path) -> None:
+    """Write a trained model to a file, atomically.
 
-    The file is safetensors; its one metadata entry "chainrule" is JSON: format, version, net and loss as specs,
-    classes (a list of them for several targets), names, and the sha256 of all that and of every tensor's name, type, shape
-    and bytes. A temperature other than 1 and a number of networks above 1 are in it too; the numbers of the second
-    network are the tensors "w.1" and "buffers.1", and so on.
+    The file is safetensors; its one metadata entry "chainrule" is JSON: format, version, net and loss as specs, classes (a
+    list of them for several targets), names, and the sha256 of all that and of every tensor's name, type, shape and bytes.
+    A temperature other than 1 and a number of networks above 1 are in it too; the weights of the second network are the
+    tensors "w.1" and "buffers.1", and so on.
 
-    Raises `InvalidValueError` for labels other than text, booleans and numbers; `MissingError` for a missing folder.
+    Parameters
+    ----------
+    model : NetClassifier, NetRegressor or Model
+        A fitted estimator, or its ``model_``. A scikit-learn ``Pipeline`` is accepted if the network is its only step that
+        does anything; other steps cannot be written without pickle.
+    path : str or Path
+        The file, usually with the ending .safetensors. A file of this name is replaced.
+
+    Raises
+    ------
+    InvalidValueError
+        For an estimator that is not fitted, a pipeline with other steps, anything else that is no model, and class labels
+        other than text, booleans and numbers.
+    MissingError
+        For a folder that does not exist.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from chainrule import NetClassifier, load_model, save_model
+    >>> network = NetClassifier((4,), max_iter=2, random_state=0).fit([[0.0], [1.0]] * 20, ["no", "yes"] * 20)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_model(network, folder + "/model.safetensors")
+    ...     model = load_model(folder + "/model.safetensors")
+    >>> model.predict_proba([[0.5], [1.0]]).shape
+    (2, 2)
     """
     from safetensors.numpy import save
 
     import chainrule
 
+    model = _model_of(model)
     tensors = _tensors(model)
     header = {
         "format": FORMAT,
@@ -72,10 +99,24 @@ def save_model(model: Model, path: str | Path) -> None:
 
 
 def load_model(path: str | Path) -> Model:
-    """Read a model.
+    """Read a model from a file; no code in the file is run.
 
-    Raises `MissingError` when there is no such file; `FormatError` when it is damaged (checksum), not a model, of a
-    newer format, or holds unknown keys, layers or tensors.
+    Parameters
+    ----------
+    path : str or Path
+        A file that `save_model` wrote.
+
+    Returns
+    -------
+    Model
+        What predicts as the saved one does, to the bit, from frames, lists and arrays.
+
+    Raises
+    ------
+    MissingError
+        For a path without a file.
+    FormatError
+        For a file that is damaged (checksum), not a model, of a newer format, or with unknown keys, layers or tensors.
     """
     path = Path(path)
     if not path.is_file():
@@ -88,6 +129,25 @@ def load_model(path: str | Path) -> Model:
         raise FormatError(f"{path.name}: {error}") from None
     except RecursionError:
         raise FormatError(f"{path.name}: the header must not be nested so deeply.") from None
+
+
+def _model_of(given: Any) -> Model:
+    """The model of a fitted estimator, or of a pipeline in which nothing else does anything."""
+    if isinstance(given, Model):
+        return given
+    name = type(given).__name__
+    if hasattr(given, "steps"):
+        others = [type(step).__name__ for _, step in given.steps[:-1] if step not in (None, "passthrough")]
+        if others:
+            hint = "Save its last step alone and apply the others before, or pickle the pipeline."
+            raise InvalidValueError(must_be("save_model", "pipeline", "the network alone", others, hint))
+        return _model_of(given.steps[-1][1])
+    fitted = getattr(given, "model_", None)
+    if isinstance(fitted, Model):
+        return fitted
+    hint = "Call fit first." if hasattr(given, "fit") and name.startswith("Net") else ""
+    allowed = "a fitted NetClassifier or NetRegressor, or a Model"
+    raise InvalidValueError(must_be("save_model", "model", allowed, given, hint))
 
 
 def _tensors(model: Model) -> dict[str, Array]:
@@ -162,7 +222,7 @@ def _check(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
 
 
 def _networks(header: Mapping[str, Any]) -> int:
-    """How many networks the file holds."""
+    """Number of networks in the file."""
     count = header.get("networks", 1)
     if type(count) is not int or not 1 <= count <= _MOST_NETWORKS:
         raise FormatError(f"networks must be a whole number from 1 to {_MOST_NETWORKS}, got {count!r}.")
@@ -248,7 +308,7 @@ def _target_classes(plain: Any, loss: Loss, outputs: int) -> Classes:
 
 
 def _classes_to_plain(classes: Classes) -> Any:
-    """Labels as JSON, a list of them for several targets; an array of objects counts as what it holds."""
+    """Labels as JSON, a list of them for several targets; an array of objects is read as the type of its entries."""
     if classes is None:
         return None
     if isinstance(classes, tuple):
@@ -264,7 +324,7 @@ def _classes_to_plain(classes: Classes) -> Any:
 
 
 def _classes_from_plain(plain: Any, count: int) -> Array | None:
-    """The labels, so many, distinct and in order."""
+    """The labels: `count` of them, distinct and in order."""
     if plain is None:
         return None
     if not isinstance(plain, dict) or set(plain) != {"kind", "values"} or plain["kind"] not in tuple(_PLAIN):

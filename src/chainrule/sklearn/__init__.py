@@ -1,9 +1,10 @@
-"""Why: code written for scikit-learn's multi-layer perceptron gets this package's engines by changing one import.
+"""scikit-learn's `MLPClassifier` and `MLPRegressor` on this package's engines: change one import.
 
 In: `from chainrule.sklearn import MLPClassifier, MLPRegressor`. Out: the same parameters, defaults, attributes and
 meaning, several times faster where the native engine is installed.
 """
 
-from chainrule.sklearn.estimators import MLPClassifier, MLPRegressor
+from chainrule.sklearn.classifier import MLPClassifier
+from chainrule.sklearn.regressor import MLPRegressor
 
 __all__ = ["MLPClassifier", "MLPRegressor"]

@@ -1,4 +1,4 @@
-"""Why: what each parameter of scikit-learn's perceptron may be is data, checked at once and with a hint, before work begins.
+"""The parameters of scikit-learn's perceptrons with their limits, checked together before work begins.
 
 In: the parameters that an estimator stored. Out: `Arguments`, typed and checked.
 """
@@ -18,7 +18,7 @@ from chainrule.errors import must_be, raise_all
 
 @dataclass(frozen=True)
 class Either:
-    """What one of two constraints allows.
+    """The values that either of two constraints allows.
 
     >>> print(Either(OneOf(("auto",)), COUNT))
     one of 'auto' or a whole number in [1, inf)
@@ -28,11 +28,11 @@ class Either:
     second: Constraint
 
     def allows(self, value: Any) -> bool:
-        """Whether one of the two allows it."""
+        """Check whether one of the two allows the value."""
         return self.first.allows(value) or self.second.allows(value)
 
     def hint(self, value: Any) -> str:
-        """The hint of the words, where a word came."""
+        """Return the hint of the first constraint for a word, else nothing."""
         return self.first.hint(value) if isinstance(value, str) else ""
 
     def __str__(self) -> str:
@@ -73,7 +73,7 @@ class Arguments:
 
     @classmethod
     def of(cls, owner: str, stored: Mapping[str, Any]) -> Arguments:
-        """Check what an estimator stored; `owner` is its name in the message.
+        """Check the parameters that an estimator stored; `owner` is its name in messages.
 
         Raises `InvalidValueError` naming every parameter outside what it may be.
         """
@@ -84,7 +84,7 @@ class Arguments:
         return cls(**{**values, "hidden_layer_sizes": tuple(map(int, sizes))})
 
     def rows_per_batch(self, n: int) -> int:
-        """Rows of a batch, of n rows in all: 200 by default, never more than there are."""
+        """Return the batch size for n rows: 200 by default, never more than n."""
         return min(200 if self.batch_size == "auto" else int(self.batch_size), n)
 
 

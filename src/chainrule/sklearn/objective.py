@@ -1,6 +1,6 @@
-"""Why: scikit-learn's losses are ours up to a factor, and its weights are ours in another order; both are said here, once.
+"""The factors between scikit-learn's losses and ours, and the order of its weights in our flat vector.
 
-In: layer widths, the names that scikit-learn gives to activations. Out: an `Objective`: net, loss, factors; weights as one
+In: layer widths, the names that scikit-learn gives to activations. Out: an `Objective` (net, loss, factors); weights as one
 flat vector and back.
 """
 
@@ -20,7 +20,7 @@ from chainrule.nn.net import Net, mlp
 
 @dataclass(frozen=True)
 class Link:
-    """An output activation's loss, and how many times ours scikit-learn's gradient and reported loss are, for k outputs.
+    """An output activation's loss, and the factors of scikit-learn's gradient and reported loss to ours, for k outputs.
 
     Its loss of several labels or counts is a sum where ours is a mean. Its squared error has the factor ½, is reported
     as a mean over the outputs, and descends along the gradient of their sum.
@@ -53,13 +53,13 @@ class Data:
     weighted: bool
 
     def take(self, rows: Array) -> Data:
-        """Some of the rows."""
+        """Return some of the rows."""
         return Data(self.X[rows], self.Y[rows], self.c[rows], self.weighted)
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What scikit-learn minimizes, said with our net and our loss L.
+    """The function that scikit-learn minimizes, in terms of our net and our loss L.
 
     Forward    (1) J = s L + α / (2 C) ‖W‖², with C = Σ c over the rows at hand
     Backward   (2) dJ/dw = s (dL/dw + λ W), with λ = α / (s C)
@@ -77,7 +77,7 @@ class Objective:
     @classmethod
     @lru_cache(maxsize=64)
     def of(cls, widths: tuple[int, ...], activation: str, output: str) -> Objective:
-        """From the widths of all layers, inputs first, and scikit-learn's names of the activations."""
+        """Build the objective from the widths of all layers, inputs first, and scikit-learn's names of the activations."""
         function = "sigmoid" if activation == "logistic" else activation
         # `draw` replaces the zeros
         net = mlp(widths[0], widths[1:-1], widths[-1], activation=function, initializer="zeros")
@@ -85,30 +85,30 @@ class Objective:
         return cls(net, link.loss, link.gradient(widths[-1]), link.reported(widths[-1]))
 
     def penalty(self, alpha: float, C: float) -> float:
-        """λ."""
+        """Return λ."""
         return alpha / (self.scale * C)  # (2)
 
     def squares(self, w: Array) -> float:
-        """‖W‖²."""
+        """Return ‖W‖²."""
         return float((w * w * self.net.decay).sum())
 
     def value(self, L: float, w: Array, alpha: float, C: float) -> float:
-        """J from L."""
+        """Return J for a loss L."""
         return self.scale * L + alpha / (2.0 * C) * self.squares(w)  # (1)
 
     def targets(self, Y: Array) -> Array:
-        """Y as the engines take it: the class's number (n) for exclusive classes."""
+        """Return Y as the engines take it: class numbers (n) for exclusive classes."""
         return Y.argmax(axis=1) if isinstance(self.loss, SoftmaxCrossEntropy) else np.ascontiguousarray(Y)
 
     def constant(self, Y: Array, c: Array) -> float:
-        """What the reported loss has besides L: the deviance of counts is zero where the prediction is the target."""
+        """Return what the reported loss adds to L: the deviance of counts is zero where the prediction is the target."""
         if not isinstance(self.loss, Poisson):
             return 0.0
         return float(c @ (Y * np.log(np.where(Y > 0, Y, 1.0)) - Y).sum(axis=1) / c.sum())
 
 
 def pack(coefs: Sequence[Array], intercepts: Sequence[Array]) -> Array:
-    """The flat vector w (P): W and b of each layer in turn.
+    """Return the flat vector w (P): W and b of each layer in turn.
 
     >>> pack([np.array([[1.0], [2.0]])], [np.array([3.0])])
     array([1., 2., 3.])
@@ -117,13 +117,15 @@ def pack(coefs: Sequence[Array], intercepts: Sequence[Array]) -> Array:
 
 
 def unpack(net: Net, w: Array) -> tuple[list[Array], list[Array]]:
-    """`coefs_` and `intercepts_` from the flat vector, each on its own memory."""
+    """Return `coefs_` and `intercepts_` from the flat vector, as copies."""
     views = {name: view.copy() for name, view in net.parameters.views(w).items()}
     return tuple([view for name, view in views.items() if name.endswith(letter)] for letter in "Wb")  # type: ignore[return-value]
 
 
 def draw(widths: Sequence[int], activation: str, random: np.random.RandomState) -> Array:
-    """First w, float64: uniform within ±√(f / (n_in + n_out)), intercepts too; f is 2 for the logistic function, else 6.
+    """Draw the first w, float64: weights and intercepts uniform within ±√(f / (n_in + n_out)).
+
+    f is 2 for the logistic function, else 6.
 
     Drawn in scikit-learn's order, so that one seed gives both libraries the same start.
 

@@ -1,4 +1,4 @@
-"""Why: scikit-learn's lbfgs is SciPy's, fed with our loss and gradient.
+"""scikit-learn's lbfgs, which is SciPy's, with our loss and gradient.
 
 In: an objective, arguments, data, first weights. Out: SciPy's result.
 """
@@ -19,7 +19,7 @@ from chainrule.sklearn.arguments import Arguments
 from chainrule.sklearn.objective import Data, Objective
 
 
-class Slope:
+class LossAndGradient:
     """J(w) and its gradient over all rows, in float64, by any engine.
 
     A step of momentum with μ = 0 leaves the gradient in the velocity; at rate 0 it moves nothing.
@@ -36,14 +36,14 @@ class Slope:
         self.engine, self._session = chosen.name, chosen.compile(recipe, rows)
 
     def __call__(self, w: Array) -> tuple[float, Array]:
-        """J and dJ/dw (P)."""
+        """Return J and dJ/dw (P)."""
         self._session.load(State(w, np.zeros(0), {"v": np.zeros_like(w)}, 0))
         L = self._session.run(0, 0, np.zeros(1)).mean_loss
         gradient = self._objective.scale * self._session.state.memory["v"]
         return self._objective.value(L, w, self._alpha, self._C), gradient
 
     def reported(self, w: Array, data: Data) -> float:
-        """The loss that scikit-learn reports at w."""
+        """Return the loss that scikit-learn reports at w."""
         objective = self._objective
         self._session.load(State(w, np.zeros(0), {"v": np.zeros_like(w)}, 0))
         L = self._session.run(0, 0, np.zeros(1)).mean_loss
@@ -51,8 +51,8 @@ class Slope:
         return objective.reported * L + objective.constant(data.Y, data.c) + penalty
 
 
-def lbfgs(slope: Slope, arguments: Arguments, w: Array) -> Any:
-    """L-BFGS-B from w, until no entry of the gradient exceeds `tol`, or after `max_iter` iterations or `max_fun` calls."""
+def minimize_lbfgs(loss_and_gradient: LossAndGradient, arguments: Arguments, w: Array) -> Any:
+    """Run L-BFGS-B from w until no gradient entry exceeds `tol`, at most `max_iter` iterations or `max_fun` calls."""
     report = None
     if arguments.verbose:
 
@@ -60,4 +60,5 @@ def lbfgs(slope: Slope, arguments: Arguments, w: Array) -> Any:
             print(f"loss = {intermediate_result.fun:.8f}")
 
     options = {"maxfun": arguments.max_fun, "maxiter": arguments.max_iter, "gtol": arguments.tol}
-    return minimize(slope, w.astype(np.float64), method="L-BFGS-B", jac=True, callback=report, options=options)
+    start = w.astype(np.float64)
+    return minimize(loss_and_gradient, start, method="L-BFGS-B", jac=True, callback=report, options=options)

@@ -1,7 +1,7 @@
-"""Why: scikit-learn's sgd and adam are runs of an engine's session, an epoch per call, over rows in its own order.
+"""scikit-learn's sgd and adam as runs of an engine's session: one call for each epoch, over rows in scikit-learn's order.
 
-In: an objective, arguments, data, first weights. Out: after each epoch the mean loss, and the weights; what a later call
-goes on from.
+In: an objective, arguments, data, first weights. Out: after each epoch the mean loss and the weights, and the state from
+which a later call continues.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _LONG_AGO = 10**12
 
 
 @dataclass(frozen=True)
-class Motion:
-    """What a stochastic solver carries from one call to the next: its rate, its vectors (P), its steps."""
+class SolverState:
+    """The state that a stochastic solver carries from one call to the next: its rate, its vectors (P), its steps."""
 
     learning_rate: float
     memory: Named = field(default_factory=dict, repr=False)
@@ -47,7 +47,7 @@ class Part:
 
 
 def optimizer(arguments: Arguments, scale: float) -> Optimizer:
-    """Our rule for theirs, on gradients that are theirs divided by `scale`."""
+    """Return our optimizer for theirs, on gradients that are theirs divided by `scale`."""
     if arguments.solver == "adam":
         return Adam(arguments.beta_1, arguments.beta_2, arguments.epsilon / scale)
     mu = min(arguments.momentum, _FREE)
@@ -55,10 +55,10 @@ def optimizer(arguments: Arguments, scale: float) -> Optimizer:
 
 
 def correction(arguments: Arguments, t: Array) -> Array:
-    """By what steps t (from 1) multiply the rate: Adam's correction, 1 for sgd.
+    """Return what multiplies the rate at steps t (from 1): Adam's bias correction, 1 for sgd.
 
-    Theirs has ε beside √v, ours beside √v̂. So our Adam runs as if its start were long ago, v̂ = v, and the rate carries
-    the correction.
+    Theirs has ε beside √v, ours beside √v̂. So our Adam runs as if it had started long ago, where v̂ = v, and the
+    rate carries the correction.
 
     Forward    (1) √(1 - β₂ᵗ) / (1 - β₁ᵗ)
     Reference  [kingma2015] section 2, the last sentences
@@ -68,17 +68,17 @@ def correction(arguments: Arguments, t: Array) -> Array:
     return np.sqrt(1.0 - arguments.beta_2**t) / (1.0 - arguments.beta_1**t)  # (1)
 
 
-class Descent:
+class SgdRun:
     """A run of sgd or adam in progress.
 
-    A session reads its rows anew in every epoch, in an order of its own. So the rows are laid out before each epoch such
-    that it meets them in the order that the caller drew; one batch of all rows stays as it is. Batches of another length
-    need another penalty λ = α / rows, hence a session of their own; with weights a batch counts by its rows, hence one
-    call for each.
+    A session reads its rows in every epoch in an order of its own. So the rows are arranged before each epoch such that the
+    session reads them in the order that the caller drew; one batch of all rows stays as it is. A last batch of another
+    length needs another penalty λ = α / rows, hence a session of its own. With weights, each batch counts by its rows, hence
+    one call for each.
     """
 
     def __init__(
-        self, objective: Objective, arguments: Arguments, data: Data, w: Array, motion: Motion | None, engine: str
+        self, objective: Objective, arguments: Arguments, data: Data, w: Array, state: SolverState | None, engine: str
     ) -> None:
         self._objective, self._arguments, self._alpha, self._data = objective, arguments, arguments.alpha, data
         n, dtype = len(data.X), data.X.dtype.name
@@ -90,19 +90,19 @@ class Descent:
         self._rows = Rows(data.X, self._targets, data.c)
         if size < n:
             self._rows = Rows(np.empty_like(data.X), np.empty_like(self._targets), np.empty_like(data.c))
-            self._place = np.argsort(recipe.order(np, n, 0))
+            self._inverse = np.argsort(recipe.order(np, n, 0))
         self._constant = objective.constant(data.Y, data.c)
         self._parts = self._divide(recipe, n, engine)
         self._session = self._parts[0].session
-        known = motion is not None and set(motion.memory) == set(rule.memory)
-        self.motion = motion if motion is not None and known else Motion(arguments.learning_rate_init)
-        memory = self.motion.memory or {letter: np.zeros_like(w, dtype) for letter in rule.memory}
+        known = state is not None and set(state.memory) == set(rule.memory)
+        self.state = state if state is not None and known else SolverState(arguments.learning_rate_init)
+        memory = self.state.memory or {letter: np.zeros_like(w, dtype) for letter in rule.memory}
         self._session.load(State(w.astype(dtype), np.zeros(0, dtype), memory, _LONG_AGO))
         self._squares = objective.squares(w)
-        self._laid_out: Array | None = None
+        self._arranged: Array | None = None
 
     def _divide(self, recipe: Recipe, n: int, engine: str) -> tuple[Part, ...]:
-        """The parts of an epoch."""
+        """Divide an epoch into parts that one session can run."""
         size, each, mean = recipe.batch_size, 1 if self._data.weighted else n // recipe.batch_size, self._data.c.mean()
 
         def session(rows: int) -> Session:
@@ -119,24 +119,24 @@ class Descent:
 
     @property
     def steps(self) -> int:
-        """Steps of an epoch."""
+        """Number of steps in an epoch."""
         return sum(part.count for part in self._parts)
 
     @property
     def w(self) -> Array:
-        """Weights now."""
+        """The current weights."""
         return self._session.state.w
 
     def logits(self, X: Array) -> Array:
-        """Z (n, k) with the weights now."""
+        """Return the logits (n, k) with the current weights."""
         return self._session.logits(X)
 
     def epoch(self, order: Array, stop: Callable[[], bool]) -> float:
-        """One epoch with the rows in that order; the mean over them of what scikit-learn reports as loss.
+        """Run one epoch with the rows in this order; return the mean of what scikit-learn reports as loss.
 
-        The penalty's share of it needs ‖W‖² before each step, taken on the line from the epoch's first to its last value.
+        The penalty in it needs ‖W‖² before each step, which is interpolated between the epoch's first and last value.
         """
-        self._lay_out(order)
+        self._arrange_rows(order)
         n, total = len(order), 0.0
         for part in self._parts:
             if part.session is not self._session:
@@ -144,15 +144,15 @@ class Descent:
                 self._session = part.session
             sums = part.session.run(0, part.first, self._rates(part.count), stop)
             total += part.rows * (sums.mean_loss if sums.weight else 0.0)
-            self.motion = replace(self.motion, step=self.motion.step + int(sums.steps))
+            self.state = replace(self.state, step=self.state.step + int(sums.steps))
             if stop():
                 break
         return self._objective.reported * total / n + self._constant + self._penalty(n)
 
     def _rates(self, count: int) -> Array:
-        """Our rates of the next steps."""
-        t = self.motion.step + np.arange(1.0, count + 1.0)
-        return self.motion.learning_rate * self._factor * correction(self._arguments, t)
+        """Return our learning rates of the next steps."""
+        t = self.state.step + np.arange(1.0, count + 1.0)
+        return self.state.learning_rate * self._factor * correction(self._arguments, t)
 
     def _penalty(self, n: int) -> float:
         if not self._alpha:
@@ -161,22 +161,26 @@ class Descent:
         squares = ((self.steps + 1) * before + (self.steps - 1) * self._squares) / 2.0
         return float(self._alpha / (2.0 * n * self._data.c.mean()) * squares)
 
-    def _lay_out(self, order: Array) -> None:
-        """Write the rows such that the session's order of an epoch reads them in this one."""
-        if self._rows.X is self._data.X or order is self._laid_out:
+    def _arrange_rows(self, order: Array) -> None:
+        """Write the rows so that the session's own order of an epoch reads them in the given one."""
+        if self._rows.X is self._data.X or order is self._arranged:
             return
-        source, rows = order[self._place], self._rows
+        source, rows = order[self._inverse], self._rows
         for array, out in ((self._data.X, rows.X), (self._targets, rows.Y), (self._data.c, rows.c)):
             np.take(array, source, axis=0, out=out, mode="clip")
-        self._laid_out = order
+        self._arranged = order
 
     def slow_down(self, rate: float) -> None:
-        """Go on with another rate. Velocities of scikit-learn's sgd hold the rates of their time, ours gradients only."""
-        state, ratio = self._session.state, self.motion.learning_rate / rate
-        memory = {letter: ratio * vector for letter, vector in state.memory.items()}
-        self._session.load(replace(state, memory=memory))
-        self.motion = replace(self.motion, learning_rate=rate)
+        """Continue with a lower rate.
 
-    def rest(self) -> Motion:
-        """What a later call goes on from."""
-        return replace(self.motion, memory=self._session.state.memory)
+        Velocities of scikit-learn's sgd include the rates of earlier steps; ours hold gradients only, so they are rescaled.
+        """
+        session_state = self._session.state
+        ratio = self.state.learning_rate / rate
+        memory = {letter: ratio * vector for letter, vector in session_state.memory.items()}
+        self._session.load(replace(session_state, memory=memory))
+        self.state = replace(self.state, learning_rate=rate)
+
+    def final_state(self) -> SolverState:
+        """Return the state from which a later call continues."""
+        return replace(self.state, memory=self._session.state.memory)
