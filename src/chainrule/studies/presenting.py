@@ -14,7 +14,7 @@ from typing import Any
 
 from chainrule.io import write_atomically
 from chainrule.report.page.html import Section, page
-from chainrule.report.page.markup import Html, tag
+from chainrule.report.svg.markup import Html, tag
 from chainrule.studies.papers import PAPERS
 from chainrule.studies.study import Conclusion, Results, Setting, Study
 
