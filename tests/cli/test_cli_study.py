@@ -36,6 +36,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Setting]:
     return settings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "data"),
     [
