@@ -14,7 +14,7 @@ import numpy as np
 
 from chainrule.doctor.remedies.apply import APPLY
 from chainrule.doctor.rules.data.labels import too_few
-from chainrule.doctor.rules.finding import make_finding, percent, places, repair
+from chainrule.doctor.rules.finding import make_finding, percent, places
 from chainrule.doctor.rules.training.readings import hurting
 from chainrule.doctor.trials.joint import together
 from chainrule.doctor.trials.runner import TrialRunner
@@ -37,6 +37,7 @@ from chainrule.doctor.vocabulary.records import SEVERITIES, Finding, Fix, Trace,
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.nn.layers import BatchNorm, Dense, LayerNorm
 from chainrule.nn.losses import LOSSES
+from chainrule.pipeline.option_names import Setting
 from chainrule.train.problem import TrainingProblem
 
 
@@ -64,7 +65,7 @@ class TrialBudget:
 
     def try_all(self, finding: Finding) -> Finding:
         """The finding with the trials of its remedies, and whether one of them helped."""
-        names = () if finding.entry.self_evident else (finding.fix.change, *finding.entry.remedies)
+        names = () if finding.entry.self_evident else (finding.fix.remedy, *finding.entry.remedies)
         trials = [trial for name in dict.fromkeys(names) if name and (trial := self.trial(name, True)) is not None]
         if not trials:
             return finding
@@ -77,7 +78,7 @@ class TrialBudget:
         A second peculiarity may show only when the first is out of the way, so those that no trial bore out are asked too.
         """
         known = (
-            first.fix.change if first.confirmed is None and first.fix.change and remedy(first.fix.change).safe else ""
+            first.fix.remedy if first.confirmed is None and first.fix.remedy and remedy(first.fix.remedy).safe else ""
         )
         base = next((trial.change for trial in first.trials if trial.helped), known)
         own = [trial for trial in finding.trials if remedy(trial.change).case_specific and trial.change != base]
@@ -147,7 +148,7 @@ def _own_loss(problem: TrainingProblem, harmed: bool) -> list[Finding]:
         meaning="A loss and the function before it belong together: cross-entropy here takes logits.",
         measured=f"{name} is not one of this library's losses",
         usual="SoftmaxCrossEntropy, BinaryCrossEntropy or MeanSquaredError on bare logits",
-        fix=repair("Use the library's loss for these targets.", change=MATCHING_LOSS),
+        fix=Fix("Use the library's loss for these targets.", remedy=MATCHING_LOSS),
     )
     return [suspicion]
 
@@ -168,7 +169,7 @@ def _without_bias(problem: TrainingProblem) -> list[Finding]:
         meaning="Without one every unit turns at zero, and the network can only answer an input of zeros in one way.",
         measured=f"{len(bare)} Dense layers without a bias",
         usual="a bias in each, unless a norm layer follows",
-        fix=repair("Give them one.", "Dense(units)", change=ADD_BIAS),
+        fix=Fix("Give them one.", code="Dense(32, bias=True)", remedy=ADD_BIAS),
         layer=bare[0],
     )
     return [suspicion]
@@ -306,7 +307,7 @@ def _shown(trial: Trial, harmed: bool) -> Finding:
         meaning="No single measurement stands out, but the same training from the same seeds does better with it.",
         measured=f"it takes away {100 * trial.gain:.0f} % of what was wrong on held-out rows, from two seeds",
         usual="nothing usual helps a sound training by that much",
-        fix=repair(f"Make the change {trial.change!r}.", change=trial.change),
+        fix=Fix(f"Make the change {trial.change!r}.", remedy=trial.change),
         gain=trial.gain,
     )
     return replace(finding, confirmed=True, trials=(trial,))
@@ -377,9 +378,9 @@ def _proven(finding: Finding, lab: TrialRunner | None) -> Fix:
     change = next((trial.change for trial in finding.trials if trial.helped), "")
     if lab is None or change not in APPLY:
         return finding.fix
-    fix, changed = replace(finding.fix, change=change), APPLY[change](lab.problem)
+    fix, changed = replace(finding.fix, remedy=change), APPLY[change](lab.problem)
     if changed is None or changed.recipe != lab.problem.recipe or changed.config.epochs != lab.problem.config.epochs:
         return fix
     rate = changed.config.learning_rate
     own = rate != lab.problem.config.learning_rate
-    return replace(fix, code=f"learning_rate={rate:g}", flag=f"--lr {rate:g}") if own else fix
+    return replace(fix, settings=(Setting("learning_rate_init", rate),)) if own else fix

@@ -54,11 +54,6 @@ def make_finding(
     )
 
 
-def repair(text: str, code: str = "", flag: str = "", *, change: str = "", safe: bool = False) -> Fix:
-    """A fix; `safe` where it cannot harm, `change` the trial that tells whether it helps."""
-    return Fix(text=text, code=code, flag=flag, safe=safe, change=change)
-
-
 def outputs_of(layer: Activation, Z: Array) -> Array:
     """What an activation layer makes of Z (n, d), whoever wrote it; overflow shows as infinity."""
     with np.errstate(all="ignore"):

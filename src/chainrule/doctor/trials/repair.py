@@ -100,8 +100,8 @@ def proposals(report: Report) -> Iterator[tuple[str, str, bool]]:
     """Symptom, change, whether it is safe: what trials bore out, together or alone, then other remedies of what matters."""
     ill = [finding for finding in report.findings if finding.severity != "info"]
     for finding in report.findings:
-        if finding.fix.safe and finding.fix.change:
-            yield finding.symptom, finding.fix.change, True
+        if finding.fix.safe and finding.fix.remedy:
+            yield finding.symptom, finding.fix.remedy, True
     joint = {trial.change: finding for finding in ill for trial in finding.trials if trial.joint}
     if len(joint) > 1:
         yield ill[0].symptom, JOINED.join(joint), all(remedy(name).safe for name in joint)
@@ -111,7 +111,7 @@ def proposals(report: Report) -> Iterator[tuple[str, str, bool]]:
                 yield finding.symptom, trial.change, remedy(trial.change).safe
     for finding in ill:
         for symptom in (finding.symptom, *finding.explains):
-            for change in (finding.fix.change, *SYMPTOMS[symptom].remedies, *SYMPTOMS[symptom].untested):
+            for change in (finding.fix.remedy, *SYMPTOMS[symptom].remedies, *SYMPTOMS[symptom].untested):
                 if change:
                     yield symptom, change, remedy(change).safe
 
