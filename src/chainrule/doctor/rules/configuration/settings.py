@@ -10,8 +10,10 @@ import math
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.rules.finding import make_finding, percent, places, repair, some
+from chainrule.doctor.rules.finding import make_finding, repair
 from chainrule.doctor.vocabulary.records import Finding, Trace
+from chainrule.doctor.vocabulary.targets import subsample_indices
+from chainrule.doctor.vocabulary.wording import percent, places
 from chainrule.nn.layers import Context
 from chainrule.nn.losses import mean_loss
 from chainrule.nn.optimizers import AdaGrad, Adam, AdamW, RMSProp
@@ -217,7 +219,7 @@ def _rms_weight(problem: TrainingProblem) -> float:
 
 def _gradient(problem: TrainingProblem) -> Array:
     """The first gradient on at most 256 rows, in training, with penalties."""
-    recipe, take = problem.recipe, some(problem.rows.X, 256)
+    recipe, take = problem.recipe, subsample_indices(problem.rows.X, 256)
     state = problem.start or recipe.start()
     ctx = Context(np, True, Stream.from_seed(recipe.seed).fold(Purpose.DROPOUT, 0))
     with np.errstate(all="ignore"):
