@@ -45,6 +45,19 @@ LEVELS = (
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 
+# The same inside the doctor: words, observing, changing, experimenting, suspecting, concluding.
+DOCTOR_LEVELS = (
+    "vocabulary",
+    "observe",
+    "remedies",
+    "trials",
+    "rules",
+    "diagnosis",
+    "examine",
+    "monitoring",
+    "monitor",
+)
+
 # Where a package from outside may be imported: rooms, or single modules of a room.
 OUTSIDE = {
     "jax": {"engines.jax"},
@@ -107,6 +120,33 @@ def test_imports_point_one_way():
 def test_every_room_has_a_level():
     rooms = {module(file).split(".")[0] for file in FILES} - {""}
     assert rooms <= set(LEVEL)
+
+
+def imports_back(file: Path) -> Iterator[str]:
+    """Imports from a room of the doctor into one above it."""
+    room = module(file).split(".")[1]
+    for line, name in imports(file):
+        target = (*name.split("."), "", "")[2] if within(name, "chainrule.doctor") else ""
+        if target in DOCTOR_LEVELS and DOCTOR_LEVELS.index(target) > DOCTOR_LEVELS.index(room):
+            yield f"{file}:{line}: doctor.{room} must not import doctor.{target}"
+
+
+DOCTOR_FILES = [file for file in FILES if module(file).startswith("doctor.")]
+
+
+def test_no_import_runs_back_inside_the_doctor():
+    assert {module(file).split(".")[1] for file in DOCTOR_FILES} == set(DOCTOR_LEVELS)
+    faults = [fault for file in DOCTOR_FILES for fault in imports_back(file)]
+    assert not faults, "\n".join(faults)
+
+
+def test_imports_back_are_found(tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "SRC", tmp_path)
+    file = tmp_path / "doctor" / "trials" / "runner.py"
+    file.parent.mkdir(parents=True)
+    file.write_text("from chainrule.doctor.remedies import apply\n\nfrom chainrule.doctor.rules.run import run_rules\n")
+    (fault,) = imports_back(file)
+    assert fault.endswith("runner.py:3: doctor.trials must not import doctor.rules")
 
 
 def test_wrong_directions_are_found(tmp_path, monkeypatch):

@@ -107,7 +107,7 @@ def doctored(name: str) -> dict[str, Any]:
 
 def _scored_case(subject: Subject, case: Any) -> float:
     """The test score of a mended case, trained."""
-    parts = {name: getattr(case, name) for name in ("recipe", "rows", "course", "validation", "test", "engine")}
+    parts = {name: getattr(case, name) for name in ("recipe", "rows", "config", "validation", "test", "engine")}
     again = replace(subject, **parts)
     return score(again, trained(again)[0])
 
@@ -135,7 +135,7 @@ def _mended_by_chance(case: Any, names: list[str], tries: int) -> Any:
         if new is None:
             continue
         tries -= 1
-        case = new if proof.try_out(case, new, "", change).kept else case
+        case = new if proof.attempt(case, new, "", change).kept else case
     return case
 
 
@@ -151,13 +151,13 @@ def repaired(name: str, change: str) -> dict[str, Any]:
     rng = np.random.default_rng([int(name.split("|")[3]), *name.encode()])
     names = [str(other) for other in rng.permutation(sorted(APPLY))]
     mended = repair(case, examine_case(problem_of(subject)))
-    by_chance = _mended_by_chance(case, names, max(1, len(mended.tries)))
+    by_chance = _mended_by_chance(case, names, max(1, len(mended.attempts)))
     first = _changed(case, change)
     other = next(new for other in names if (new := _changed(case, other)) is not None)
     before = _scored_case(subject, case)
     return {
         "kept": list(mended.kept),
-        "tries": len(mended.tries),
+        "tries": len(mended.attempts),
         "before": before,
         "after": _scored_case(subject, mended.problem) if mended.kept else before,
         "random": _scored_case(subject, by_chance) if by_chance is not case else before,

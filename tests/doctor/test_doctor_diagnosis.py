@@ -10,12 +10,13 @@ import pytest
 from test_doctor_trials import ILL, laboratory, plane
 
 from chainrule import Activation, Dense
-from chainrule.doctor.diagnosis import TrialBudget, diagnose, merged, rank
+from chainrule.doctor.diagnosis import diagnose
+from chainrule.doctor.diagnosis.evidence import TrialBudget, merge, rank
 from chainrule.doctor.observe.recorder import record_training
 from chainrule.doctor.trials.evaluate import Outcome
-from chainrule.doctor.trials.joint import together
+from chainrule.doctor.trials.joint import joint_trials
 from chainrule.doctor.trials.runner import TrialRunner
-from chainrule.doctor.trials.scoring import Verdict
+from chainrule.doctor.trials.scoring import RowScores
 from chainrule.doctor.vocabulary.records import Finding, Fix, Trial
 from chainrule.nn.layers import BatchNorm
 from chainrule.nn.penalties import Penalty
@@ -34,7 +35,7 @@ class Stub(TrialRunner):
 
     def __init__(self, gains, mistake=0.8):
         self.gains, self.asked, self.cost, self.problem = gains, [], 0.0, CASE
-        verdict = Verdict(np.full(100, mistake), np.full(100, mistake))
+        verdict = RowScores(np.full(100, mistake), np.full(100, mistake))
         self._actual = Outcome(verdict, verdict, (), 1)
 
     @property
@@ -47,10 +48,10 @@ class Stub(TrialRunner):
     def more_rows(self):
         return self.rows
 
-    def adds(self, first, second):
+    def helps_on_top(self, first, second):
         return (first, second) in self.gains
 
-    def made(self, change):
+    def was_tested(self, change):
         return change in self.asked
 
     def trial(self, change, suspected=False):
@@ -156,7 +157,10 @@ def test_two_causes_that_hide_one_another_are_found_together():
 def test_one_cause_is_not_two():
     one = replace(TWO, recipe=replace(TWO.recipe, penalty=Penalty()))
     lab = laboratory(one)
-    assert together(lab, [finding("learning-rate-too-low"), finding("over-regularized"), finding("underfitting")]) == []
+    assert (
+        joint_trials(lab, [finding("learning-rate-too-low"), finding("over-regularized"), finding("underfitting")])
+        == []
+    )
 
 
 def test_the_fix_is_the_change_that_helped():
@@ -217,7 +221,7 @@ def test_where_nothing_helps_it_underfits():
 
 def test_one_finding_for_each_symptom_the_most_severe():
     both = [finding("dead-units", "info"), finding("dead-units", "critical"), finding("nan-input")]
-    assert [(f.symptom, f.severity) for f in merged(both)] == [("nan-input", "warning"), ("dead-units", "critical")]
+    assert [(f.symptom, f.severity) for f in merge(both)] == [("nan-input", "warning"), ("dead-units", "critical")]
 
 
 def test_outcomes_and_evidence_come_last():
@@ -260,17 +264,19 @@ def test_where_nothing_is_wrong_rows_may_be_too_few():
 
 def test_rows_are_too_few_where_a_network_is_worth_nothing_on_others():
     lab = Stub({}, mistake=0.9)
-    trained = Verdict(np.full(100, 0.3), np.full(100, 0.3))
+    trained = RowScores(np.full(100, 0.3), np.full(100, 0.3))
     lab._actual = replace(lab._actual, trained=trained)
     (only,) = diagnose(CASE, TRACE, [], lab)
     assert (only.symptom, only.severity, only.confirmed) == ("too-little-data", "warning", None)
-    assert only.measured == "30 % of a constant's mistakes on the 300 rows it learned from, 90 % on others"
+    assert only.measured == "30 % of a constant's mistakes on the 300 training rows, 90 % on others"
 
 
 @pytest.mark.parametrize(("held", "told"), [(0.7, "too-little-data"), (0.4, "undertrained")])
 def test_rows_are_too_few_where_a_longer_training_is_worth_nothing_on_others(held, told):
     lab = Stub({"longer": 0.0}, mistake=0.3)
-    lab.longer = Outcome(Verdict(np.full(100, held), np.full(100, held)), Verdict(np.zeros(100), np.zeros(100)), (), 1)
+    lab.longer = Outcome(
+        RowScores(np.full(100, held), np.full(100, held)), RowScores(np.zeros(100), np.zeros(100)), (), 1
+    )
     found = diagnose(CASE, TRACE, [finding("undertrained", change="longer")], lab)
     assert (found[0].symptom, found[0].severity) == (told, "warning" if told == "too-little-data" else "info")
 

@@ -12,16 +12,8 @@ from doctor_cases import healthy
 from chainrule import Activation, Dense, Net, mlp
 from chainrule.doctor.observe.probe import Probe, walk
 from chainrule.doctor.observe.recorder import Recorder, record_training, single_steps
-from chainrule.doctor.trials.scoring import (
-    Verdict,
-    baseline,
-    best_constant,
-    better,
-    codes,
-    judge,
-    judge_state,
-    row_losses,
-)
+from chainrule.doctor.trials.scoring import RowScores, is_better, score_logits, score_state
+from chainrule.doctor.vocabulary.targets import baseline_loss, best_constant, class_indices, row_losses
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.engines import Rows, choose
 from chainrule.nn.layers import BatchNorm, Context, Dropout
@@ -149,13 +141,13 @@ def test_penalty_ratio():
 def test_baseline_is_the_best_constant(loss, Y, value):
     recipe = Recipe(Net(1, [Dense(1)]), loss, dtype="float64")
     rows = Rows.of(recipe, np.zeros((len(Y), 1)), np.array(Y))
-    assert baseline(recipe, rows) == pytest.approx(value, rel=1e-4)
+    assert baseline_loss(recipe, rows) == pytest.approx(value, rel=1e-4)
 
 
 def test_baseline_of_classes_is_their_entropy():
     recipe = Recipe(Net(1, [Dense(3)]), SoftmaxCrossEntropy(), dtype="float64")
     rows = Rows.of(recipe, np.zeros((4, 1)), np.array([0, 0, 1, 2]))
-    assert baseline(recipe, rows) == pytest.approx(1.5 * np.log(2))
+    assert baseline_loss(recipe, rows) == pytest.approx(1.5 * np.log(2))
 
 
 def test_every_level_has_a_constant_of_its_own():
@@ -170,8 +162,10 @@ def test_heads_are_judged_together():
     recipe = Recipe(Net(1, [Dense(4)]), MultiSoftmaxCrossEntropy((2, 2)), dtype="float64")
     hot = np.array([[1, 0, 1, 0], [1, 0, 0, 1], [0, 1, 1, 0], [1, 0, 1, 0]], float)
     rows = Rows.of(recipe, np.zeros((4, 1)), hot)
-    assert judge(recipe, 50 * hot, rows, rows).mistake == 0.0
-    assert judge(recipe, np.tile(best_constant(recipe.loss, rows), (4, 1)), rows, rows).mistake == pytest.approx(1.0)
+    assert score_logits(recipe, 50 * hot, rows, rows).mistake == 0.0
+    assert score_logits(recipe, np.tile(best_constant(recipe.loss, rows), (4, 1)), rows, rows).mistake == pytest.approx(
+        1.0
+    )
 
 
 def test_the_running_mean_is_what_is_judged():
@@ -179,8 +173,8 @@ def test_the_running_mean_is_what_is_judged():
     state = given.recipe.start()
     other = {**state.memory, "average": np.zeros_like(state.w)}
     moved = replace(state, memory=other, step=5)
-    flat = judge(given.recipe, np.zeros((60, 2)), given.rows, given.rows)
-    assert judge_state(given.recipe, moved, given.rows, given.rows).loss == pytest.approx(flat.loss)
+    flat = score_logits(given.recipe, np.zeros((60, 2)), given.rows, given.rows)
+    assert score_state(given.recipe, moved, given.rows, given.rows).loss == pytest.approx(flat.loss)
     assert Probe(given).read(moved, 0, 0.01).loss == pytest.approx(np.log(2))
 
 
@@ -194,7 +188,7 @@ def test_no_constant_beats_hubers_baseline():
     recipe = Recipe(Net(1, [Dense(1)]), Huber(0.5), dtype="float64")
     rows = Rows.of(recipe, np.zeros((50, 1)), np.random.default_rng(0).exponential(size=50))
     grid = [row_losses(recipe, np.full((50, 1), z), rows.Y).mean() for z in np.linspace(0, 5, 501)]
-    assert baseline(recipe, rows) <= min(grid) + 2e-3
+    assert baseline_loss(recipe, rows) <= min(grid) + 2e-3
     assert best_constant(recipe.loss, rows).shape == (1,)
 
 
@@ -202,11 +196,11 @@ def test_a_verdict_is_one_for_a_constant_and_zero_for_the_truth():
     recipe = Recipe(Net(1, [Dense(3)]), SoftmaxCrossEntropy(), dtype="float64")
     y = np.array([0, 0, 0, 1, 2, 1])
     rows = Rows.of(recipe, np.zeros((6, 1)), y)
-    constant = judge(recipe, np.tile(best_constant(recipe.loss, rows), (6, 1)), rows, rows)
-    truth = judge(recipe, 50.0 * np.eye(3)[y], rows, rows)
+    constant = score_logits(recipe, np.tile(best_constant(recipe.loss, rows), (6, 1)), rows, rows)
+    truth = score_logits(recipe, 50.0 * np.eye(3)[y], rows, rows)
     assert (constant.loss, constant.mistake) == (pytest.approx(1.0), pytest.approx(1.0))
     assert (truth.loss, truth.mistake) == (pytest.approx(0.0, abs=1e-12), 0.0)
-    broken = judge(recipe, np.full((6, 3), np.nan), rows, rows)
+    broken = score_logits(recipe, np.full((6, 3), np.nan), rows, rows)
     assert (broken.loss, broken.mistake) == (USUAL.worst_share, 2.0)
 
 
@@ -222,37 +216,37 @@ def test_a_loss_of_ones_own_is_judged_by_what_it_predicts():
     recipe = Recipe(Net(1, [Dense(3)]), Cut(), dtype="float64")
     rows = Rows.of(recipe, np.zeros((3, 1)), np.array([0, 1, 2]))
     Z = np.array([[1.0, 2.0, 3.0], [0.5, 3.0, 1.5], [2.0, 3.0, 4.0]])
-    assert judge(recipe, Z, rows, rows).mistakes.tolist() == [0.0, 0.0, 1.5]
+    assert score_logits(recipe, Z, rows, rows).mistakes.tolist() == [0.0, 0.0, 1.5]
     known = replace(recipe, loss=SoftmaxCrossEntropy())
-    assert judge(known, Z, rows, rows).mistakes.tolist() == [1.5, 0.0, 0.0]
+    assert score_logits(known, Z, rows, rows).mistakes.tolist() == [1.5, 0.0, 0.0]
 
 
 def test_codes_are_found_in_every_form_of_classes():
     recipe = Recipe(Net(1, [Dense(3)]), MeanSquaredError(), dtype="float64")
     hot = Rows.of(recipe, np.zeros((3, 1)), np.eye(3)[[2, 0, 1]])
-    assert codes(hot).tolist() == [2, 0, 1]
-    assert codes(Rows.of(recipe, np.zeros((2, 1)), np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]]))) is None
-    assert codes(Rows.of(recipe, np.zeros((1, 1)), np.array([[0.5, 0.2, 0.3]]))) is None
+    assert class_indices(hot).tolist() == [2, 0, 1]
+    assert class_indices(Rows.of(recipe, np.zeros((2, 1)), np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]]))) is None
+    assert class_indices(Rows.of(recipe, np.zeros((1, 1)), np.array([[0.5, 0.2, 0.3]]))) is None
 
 
 def wrong(share, n=400):
     mistakes = (np.arange(n) < share * n) * 2.0
-    return Verdict(mistakes, mistakes)
+    return RowScores(mistakes, mistakes)
 
 
 def test_better_asks_for_size_and_for_more_than_chance():
-    assert better(wrong(0.2), wrong(0.1)) == (True, pytest.approx(0.5))
-    assert not better(wrong(0.2), wrong(0.195))[0]
-    assert not better(wrong(0.2, 20), wrong(0.1, 20))[0]  # two rows of twenty
-    assert not better(wrong(0.1), wrong(0.2))[0]
-    assert better(wrong(0.0), wrong(0.1))[1] == -USUAL.worst_share
+    assert is_better(wrong(0.2), wrong(0.1)) == (True, pytest.approx(0.5))
+    assert not is_better(wrong(0.2), wrong(0.195))[0]
+    assert not is_better(wrong(0.2, 20), wrong(0.1, 20))[0]  # two rows of twenty
+    assert not is_better(wrong(0.1), wrong(0.2))[0]
+    assert is_better(wrong(0.0), wrong(0.1))[1] == -USUAL.worst_share
 
 
 def test_a_lower_loss_counts_only_where_mistakes_are_no_more():
-    old, new = Verdict(np.full(50, 0.9), np.zeros(50)), Verdict(np.full(50, 0.1), np.zeros(50))
-    assert better(old, new)[0]
-    assert not better(old, new, by_loss=False)[0]
-    assert not better(old, Verdict(new.losses, np.ones(50)))[0]
+    old, new = RowScores(np.full(50, 0.9), np.zeros(50)), RowScores(np.full(50, 0.1), np.zeros(50))
+    assert is_better(old, new)[0]
+    assert not is_better(old, new, by_loss=False)[0]
+    assert not is_better(old, RowScores(new.losses, np.ones(50)))[0]
 
 
 def test_following_changes_nothing():
@@ -305,4 +299,4 @@ def test_watching_alone_costs_little():
         trace = record_training(given, thorough=False)
         shares.append(trace.probe_seconds / (trace.seconds - trace.probe_seconds))
     assert min(shares) < 2 * USUAL.overhead
-    assert judge_state(given.recipe, trace.final, given.rows, given.validation).mistake < 0.1
+    assert score_state(given.recipe, trace.final, given.rows, given.validation).mistake < 0.1

@@ -10,7 +10,7 @@ import pytest
 from test_doctor_trials import ILL, plane
 
 from chainrule.doctor.examine import examine_case
-from chainrule.doctor.trials.repair import PairedComparison, judged, proposals, repair
+from chainrule.doctor.trials.repair import PairedComparison, decide, proposals, repair
 from chainrule.doctor.vocabulary.records import OTHERS, Finding, Fix, Report, Trial
 from chainrule.nn.losses import BinaryCrossEntropy
 from chainrule.nn.penalties import Penalty
@@ -33,7 +33,7 @@ def test_an_ill_training_is_mended(name):
     assert mended.kept
     error = PairedComparison().error
     assert error(mended.problem, 7, mended.problem.config.epochs) < error(problem, 7, problem.config.epochs) - 0.05
-    assert all(len(each.before) == len(each.after) and len(each.before) in (3, 6) for each in mended.tries)
+    assert all(len(each.before) == len(each.after) and len(each.before) in (3, 6) for each in mended.attempts)
     assert any("kept" in line and "error" in line for line in mended.log)
 
 
@@ -42,7 +42,7 @@ def test_a_remedy_that_does_not_help_is_undone():
     mended = repair(problem, report(problem, ill("dropout-too-high", "rate/100")))
     assert mended.problem is problem
     assert mended.kept == ()
-    assert (mended.tries[0].change, mended.tries[0].kept) == ("rate/100", False)
+    assert (mended.attempts[0].change, mended.attempts[0].kept) == ("rate/100", False)
 
 
 def test_remedies_are_stacked_only_where_each_proves_itself():
@@ -56,7 +56,7 @@ def test_a_symptom_that_was_cured_is_done_with():
     problem = plane(penalty=Penalty(l2=1.0), config=TrainConfig(30, 1e-2))
     cause = replace(ill("over-regularized", "no-penalty", "penalty/10"), explains=("undertrained",))
     mended = repair(problem, report(problem, cause))
-    assert [each.change for each in mended.tries] == ["no-penalty"]
+    assert [each.change for each in mended.attempts] == ["no-penalty"]
 
 
 def test_the_case_keeps_its_rows():
@@ -74,7 +74,7 @@ def test_remedies_that_help_together_alone_are_tried_together():
         for finding in (ill("over-regularized", "no-penalty"), ill("learning-rate-too-low", "usual-rate"))
     ]
     mended = repair(problem, report(problem, *both))
-    assert mended.tries[0].change == "no-penalty + usual-rate"
+    assert mended.attempts[0].change == "no-penalty + usual-rate"
     assert mended.kept[:2] == ("no-penalty", "usual-rate")
     assert mended.problem.recipe.penalty == Penalty()
     assert mended.problem.config.learning_rate >= 1e-3
@@ -98,12 +98,12 @@ def test_proposals_come_in_order_of_proof():
     ],
 )
 def test_more_than_a_point_and_more_than_chance(before, after, kept):
-    assert judged(before, after, safe=False)[0] == kept
+    assert decide(before, after, safe=False)[0] == kept
 
 
 def test_a_safe_fix_is_kept_unless_it_harms():
-    assert judged([0.1, 0.1, 0.1], [0.1, 0.1, 0.1], safe=True)[0]
-    assert not judged([0.1, 0.1, 0.1], [0.2, 0.2, 0.2], safe=True)[0]
+    assert decide([0.1, 0.1, 0.1], [0.1, 0.1, 0.1], safe=True)[0]
+    assert not decide([0.1, 0.1, 0.1], [0.2, 0.2, 0.2], safe=True)[0]
 
 
 @pytest.fixture
@@ -121,18 +121,18 @@ def scripted(monkeypatch):
 def test_three_more_seeds_decide_where_the_gain_is_large_and_the_seeds_disagree(scripted):
     old, new = plane(), plane()
     scripted({old: [0.5] * 6, new: [0.1, 0.5, 0.1, 0.1, 0.1, 0.1]})
-    tried = PairedComparison().try_out(old, new, "vanishing-gradient", "relu")
+    tried = PairedComparison().attempt(old, new, "vanishing-gradient", "relu")
     assert tried.kept
     assert len(tried.after) == 6
     scripted({old: [0.5] * 6, new: [0.1, 0.5, 0.1, 0.5, 0.5, 0.7]})
-    assert not PairedComparison().try_out(old, new, "vanishing-gradient", "relu").kept
+    assert not PairedComparison().attempt(old, new, "vanishing-gradient", "relu").kept
 
 
 def test_a_pair_too_costly_is_shortened_alike(monkeypatch):
     old, new = plane(config=TrainConfig(40, 0.01)), plane(config=TrainConfig(120, 0.01))
     proof = PairedComparison()
     assert [proof.epochs(old, new, problem) for problem in (old, new)] == [40, 120]
-    monkeypatch.setattr(sys.modules[PairedComparison.__module__], "cost", lambda problem: 0.5)
+    monkeypatch.setattr(sys.modules[PairedComparison.__module__], "epoch_seconds", lambda problem: 0.5)
     assert [proof.epochs(old, new, problem) for problem in (old, new)] == [7, 20]
 
 

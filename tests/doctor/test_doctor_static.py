@@ -16,6 +16,7 @@ from doctor_cases import HEALTHY, alarms, healthy, with_layers, with_recipe, wit
 from chainrule.doctor.remedies.apply import APPLY
 from chainrule.doctor.rules import finding as found
 from chainrule.doctor.rules.configuration import RULES, heads, layers, settings, start
+from chainrule.doctor.vocabulary import network
 from chainrule.doctor.vocabulary.catalogue import SYMPTOMS
 from chainrule.doctor.vocabulary.records import NotApplicable
 from chainrule.nn import initializers, optimizers, schedules
@@ -128,19 +129,19 @@ def test_findings_carry_plain_figures():
     ],
 )
 def test_span_of_an_activation(function, low, high):
-    assert found.span(Activation(function)) == pytest.approx((low, high), abs=1e-3)
+    assert network.span(Activation(function)) == pytest.approx((low, high), abs=1e-3)
 
 
 def test_leaky_and_gelu_spans():
-    assert found.span(Activation("gelu"))[0] == pytest.approx(-0.17, abs=1e-2)
-    assert found.span(Activation("leaky_relu"))[1] == math.inf
+    assert network.span(Activation("gelu"))[0] == pytest.approx(-0.17, abs=1e-2)
+    assert network.span(Activation("leaky_relu"))[1] == math.inf
 
 
 def test_affine_and_softmax_are_told_by_what_they_do():
-    assert found.is_affine(Activation(Half()))
-    assert not found.is_affine(Activation("leaky_relu"))
-    assert found.is_softmax(Activation(Softmax()))
-    assert not found.is_softmax(Activation("sigmoid"))
+    assert network.is_affine(Activation(Half()))
+    assert not network.is_affine(Activation("leaky_relu"))
+    assert network.is_softmax(Activation(Softmax()))
+    assert not network.is_softmax(Activation("sigmoid"))
 
 
 # Heads and losses

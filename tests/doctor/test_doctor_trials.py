@@ -11,10 +11,10 @@ import pytest
 from chainrule import Activation, Dense, Net
 from chainrule.doctor.observe.recorder import record_training
 from chainrule.doctor.remedies.apply import APPLY
-from chainrule.doctor.remedies.nearest_neighbors import suspicious
-from chainrule.doctor.trials.evaluate import Outcome, held_out, ruined, train_and_judge, unseen
+from chainrule.doctor.remedies.nearest_neighbors import contradicts_neighbors
+from chainrule.doctor.trials.evaluate import Outcome, as_failed, train_and_score, unseen_rows, with_held_out
 from chainrule.doctor.trials.runner import TrialRunner
-from chainrule.doctor.trials.scoring import Verdict
+from chainrule.doctor.trials.scoring import RowScores
 from chainrule.engines import Rows
 from chainrule.nn.initializers import Constant
 from chainrule.nn.layers import BatchNorm, Dropout, LayerNorm
@@ -176,7 +176,7 @@ def test_rows_that_contradict_their_neighbors_are_found():
     inside = np.abs(problem.rows.X).min(axis=1) > 0.25
     flipped[np.flatnonzero(inside)[:20]] = True
     Y = np.where(flipped[:, None], 1 - problem.rows.Y, problem.rows.Y)
-    found = suspicious(replace(problem.rows, Y=Y))
+    found = contradicts_neighbors(replace(problem.rows, Y=Y))
     assert (found & flipped).sum() >= 17
     assert (found & ~flipped & inside).sum() <= 3
     assert len(APPLY["drop-bad-rows"](replace(problem, rows=replace(problem.rows, Y=Y))).rows) == 300 - found.sum()
@@ -223,26 +223,26 @@ def test_trials_repeat_bit_for_bit():
 
 def test_without_validation_rows_a_fifth_is_held_out():
     problem = replace(plane(), validation=None)
-    split = held_out(problem)
+    split = with_held_out(problem)
     assert (len(split.rows), len(split.validation)) == (240, 60)
     together = np.concatenate([split.rows.X, split.validation.X])
     np.testing.assert_array_equal(np.sort(together, axis=0), np.sort(problem.rows.X, axis=0))
-    assert held_out(plane()).rows is not None
+    assert with_held_out(plane()).rows is not None
 
 
 def test_the_actual_training_stands_for_the_unchanged_one():
     problem = plane()
     lab = laboratory(problem)
-    ran = train_and_judge(problem)
+    ran = train_and_score(problem)
     np.testing.assert_array_equal(lab.outcome().held_out.mistakes, ran.held_out.mistakes)
     assert lab.outcome() is lab.actual
 
 
 def test_a_training_that_ended_in_nan_counts_as_a_constant():
-    verdict = Verdict(np.array([0.1, 3.0]), np.array([0.0, 2.0]))
-    assert ruined(verdict).losses.tolist() == [1.0, 3.0]
+    verdict = RowScores(np.array([0.1, 3.0]), np.array([0.0, 2.0]))
+    assert as_failed(verdict).losses.tolist() == [1.0, 3.0]
     problem = plane(optimizer=SGD(), task="sum", config=TrainConfig(30, 1e4))
-    outcome = train_and_judge(problem)
+    outcome = train_and_score(problem)
     assert outcome.diverged
     assert outcome.held_out.mistake >= 1.0
 
@@ -256,9 +256,9 @@ def test_validation_rows_seen_in_training_are_left_out():
     mixed = Rows(
         *(np.concatenate([a, b[:50]]) for a, b in zip(parts(problem.validation), parts(problem.rows), strict=True))
     )
-    assert len(unseen(replace(problem, validation=mixed))) == 200
-    assert unseen(replace(problem, validation=problem.rows)) is None
-    assert unseen(problem) is problem.validation
+    assert len(unseen_rows(replace(problem, validation=mixed))) == 200
+    assert unseen_rows(replace(problem, validation=problem.rows)) is None
+    assert unseen_rows(problem) is problem.validation
 
 
 def parts(rows):
@@ -268,7 +268,7 @@ def parts(rows):
 def shares(wrong, rows=200, loss=None):
     """A verdict with so many wrong rows, each as bad as a constant."""
     mistakes = np.where(np.arange(rows) < wrong, 1.0, 0.0)
-    return Verdict(mistakes if loss is None else np.full(rows, loss), mistakes)
+    return RowScores(mistakes if loss is None else np.full(rows, loss), mistakes)
 
 
 def told(held, trained, losses, change="rate*10", steps=1):
@@ -372,9 +372,9 @@ def test_rows_left_out_in_turn_are_judged_by_networks_that_have_not_seen_them():
     assert lab.actual.trained.mistake < 0.4
     assert lab.left_out.shape == (120,)
     assert 0.7 < lab.left_out.mean() < 1.4
-    assert lab.not_seen is lab.actual.held_out.mistakes
+    assert lab.unseen_mistakes is lab.actual.held_out.mistakes
     few = replace(lab.problem, validation=lab.problem.validation[:20])
-    assert len(laboratory(few).not_seen) == 20 + 120
+    assert len(laboratory(few).unseen_mistakes) == 20 + 120
 
 
 def test_rare_classes_are_judged_on_rows_left_out_where_few_are_held_out():
@@ -403,7 +403,7 @@ def test_class_weights_are_judged_by_classes_and_not_by_rows():
     lab.problem = problem
     for again in range(3):
         for change, mistakes in (("", wrong), ("class-weights", freed)):
-            verdict = Verdict(mistakes, mistakes)
+            verdict = RowScores(mistakes, mistakes)
             lab.outcomes[change, again, lab.limit] = Outcome(verdict, verdict, (), 1)
     lab.outcomes["actual", 0, 0] = lab.outcomes["", 0, lab.limit]
     trial = lab.trial("class-weights")

@@ -21,9 +21,9 @@ from chainrule import Activation, Dense, NetClassifier
 from chainrule.cli.examining import MOST_CARDS, Cards, tell
 from chainrule.data import load
 from chainrule.doctor import DoctorCallback, DoctorMonitor, examine_and_repair, examine_case, watched
+from chainrule.doctor.monitoring import current_problem
 from chainrule.doctor.observe.blas import ALONE, one_thread
 from chainrule.doctor.observe.recorder import record_training
-from chainrule.doctor.rules.selection import STALLED, standing
 from chainrule.doctor.vocabulary.catalogue import SYMPTOMS
 from chainrule.doctor.vocabulary.records import Finding, NotApplicable, Rule
 from chainrule.doctor.vocabulary.thresholds import USUAL
@@ -115,7 +115,7 @@ def test_one_look_is_not_enough(all_the_time, monkeypatch):
         return (finding, frozenset({finding.symptom})) if len(asked) % 2 else None
 
     finding = next(f for f in examine_case(STUCK, trials=False).findings if f.severity != "info")
-    monkeypatch.setattr("chainrule.doctor.monitor.standing", flickering)
+    monkeypatch.setattr("chainrule.doctor.monitor.current_problem", flickering)
     assert seen(STUCK)[2] == []
     assert len(asked) > 10
 
@@ -134,12 +134,12 @@ def test_a_silenced_symptom_is_not_told_on_the_way_either(all_the_time):
 def test_a_training_that_gets_on_is_left_alone():
     """The same looks, with the last loss lowered below the share that counts as standing still."""
     trace = record_training(STUCK)
-    assert standing(STUCK, trace) is not None
+    assert current_problem(STUCK, trace) is not None
     early = replace(STUCK, config=replace(STUCK.config, epochs=10 * len(trace.epochs)))
-    assert standing(early, trace) is None
+    assert current_problem(early, trace) is None
     first = trace.readings[0]
-    better = replace(trace.readings[-1], loss=0.9 * STALLED * first.loss)
-    assert standing(STUCK, replace(trace, readings=(*trace.readings[:-1], better))) is None
+    better = replace(trace.readings[-1], loss=0.9 * USUAL.stalled * first.loss)
+    assert current_problem(STUCK, replace(trace, readings=(*trace.readings[:-1], better))) is None
 
 
 def broken(rate=1e6, **config):
@@ -216,7 +216,7 @@ def test_a_run_that_continues_is_counted_from_where_it_began():
 
 
 def test_slow_rules_wait_for_time_and_say_so(monkeypatch):
-    monkeypatch.setattr("chainrule.doctor.rules.selection.AT_LEAST", -1e9)
+    monkeypatch.setattr("chainrule.doctor.monitoring.USUAL", replace(USUAL, slow_seconds=-1e9))
     monkeypatch.setattr("chainrule.doctor.monitor.USUAL", replace(USUAL, overhead=-1e9))
     _, report, _ = seen(STUCK)
     late = next(text for text in report.skipped if "too long beside this training" in text)
@@ -226,7 +226,7 @@ def test_slow_rules_wait_for_time_and_say_so(monkeypatch):
 
 def test_slow_rules_are_asked_only_where_their_answer_can_matter(monkeypatch):
     """Of a training that works, and whose validation is as good as perfect, none of them."""
-    monkeypatch.setattr("chainrule.doctor.rules.selection.AT_LEAST", 1e9)
+    monkeypatch.setattr("chainrule.doctor.monitoring.USUAL", replace(USUAL, slow_seconds=1e9))
     asked = []
 
     def spy(rule):
@@ -238,7 +238,7 @@ def test_slow_rules_are_asked_only_where_their_answer_can_matter(monkeypatch):
 
     for part in ("configuration", "training"):
         rules = __import__(f"chainrule.doctor.rules.{part}", fromlist=["RULES"]).RULES
-        monkeypatch.setattr(f"chainrule.doctor.{part}.RULES", tuple(map(spy, rules)))
+        monkeypatch.setattr(f"chainrule.doctor.rules.{part}.RULES", tuple(map(spy, rules)))
     seen(healthy("digits", max_iter=30))
     assert not SLOW & set(asked)
     assert "dead-units" in asked

@@ -1,6 +1,10 @@
-"""Why: a network that does not learn says nothing; the doctor trains it, looks, tries remedies, and says what it is.
+"""Diagnose trainings: record one, suspect what may be wrong with it, test remedies in trials, and report the cause.
 
-In: a recipe with rows, or arguments like `fit`'s. Out: a `Report` with findings, each with evidence and a fix.
+The rooms read from the bottom: `vocabulary` (records, the catalogue of symptoms and remedies, thresholds), `observe`
+(probes and recordings), `remedies` (changes of a problem), `trials` (paired experiments), `rules` (suspicions), `diagnosis`
+(from suspicions to the cause), then `examine` (the one call), `monitoring` and `monitor` (beside a training).
+
+In: a recipe with rows, or arguments like those of `fit`. Out: a `Report` with findings, each with evidence and a fix.
 """
 
 from chainrule.doctor.examine import examine, examine_and_repair, examine_case

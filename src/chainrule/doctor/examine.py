@@ -1,26 +1,25 @@
-"""Why: one call trains a network under the doctor's eyes and says whether it is well, and if not, why and what to do.
+"""Examine a training: one call trains a network, tests remedies, and says whether it is well, and if not, why.
 
-In: arguments like `fit`'s, or a `TrainingProblem`. Out: a `Report`.
+In: arguments like those of `fit`, or a `TrainingProblem`. Out: a `Report`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-
-import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.doctor.diagnosis import diagnose
 from chainrule.doctor.observe.recorder import record_training
 from chainrule.doctor.rules import configuration, data, preflight, training
-from chainrule.doctor.rules.training.readings import window
-from chainrule.doctor.trials.evaluate import held_out
+from chainrule.doctor.rules.run import run_rules
+from chainrule.doctor.trials.evaluate import with_held_out
 from chainrule.doctor.trials.repair import repair
 from chainrule.doctor.trials.runner import TrialRunner
 from chainrule.doctor.vocabulary.catalogue import STATISTICS_LEAKAGE, SYMPTOMS
-from chainrule.doctor.vocabulary.records import Finding, NotApplicable, Report, Rule, Trace
+from chainrule.doctor.vocabulary.records import Finding, Report, Rule, Trace
+from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.engines import Rows
 from chainrule.errors import InvalidValueError, did_you_mean, must_be
 from chainrule.nn.losses import Loss
@@ -58,15 +57,68 @@ def examine(
     before: bool = False,
     initial: State | None = None,
 ) -> Report:
-    """Train a network as `fit` would, look on, try remedies, and report.
+    """Train a network as `fit` would, test remedies, and report what is wrong.
 
-    X (n, d), y as in `fit`. `validation` is (X, y) or (X, y, weights); None holds a fifth of the rows out and says so.
-    `trials=False` watches only. `before=True` also makes the checks that come before a training (gradients against
-    differences, sixteen rows learned by heart, ...); pieces of your own are checked in any case. `fix=True` applies what
-    is found and proven, and examines the mended case. `suppress` maps symptoms not to be told to the reason why.
+    Parameters
+    ----------
+    net : Net
+        The network.
+    X : array of shape (n, d)
+        Inputs, scaled as they should reach the network.
+    y : array of shape (n,) or (n, k)
+        Targets, as `fit` takes them.
+    loss : Loss
+        The loss to minimize.
+    optimizer : Optimizer, default=Adam()
+        The update rule.
+    learning_rate : float, default=1e-3
+        The base learning rate.
+    epochs : int, default=100
+        Number of passes over the rows.
+    batch_size : int or None, default=32
+        Rows per step; None uses all rows in every step.
+    schedule : Schedule, default=ConstantSchedule()
+        The factor of the learning rate over time.
+    penalty : Penalty, default=Penalty()
+        L1 and L2 penalties; none by default.
+    clip : Clip or None, default=None
+        Limit on the gradient.
+    learning_rate_multipliers : mapping of str to float, default=None
+        Factors of the learning rate by pattern of parameter names; 0 freezes.
+    sample_weight : array of shape (n,), default=None
+        Weights of the rows; None counts every row once.
+    validation : tuple, default=None
+        Rows to judge by: (X, y) or (X, y, weights). None holds out a fifth of the rows and says so in a note.
+    dtype : str, default="float32"
+        Precision of the training: "float32" or "float64".
+    engine : str, default="auto"
+        Name of the engine; "auto" takes the fastest that supports the recipe.
+    seed : int, default=0
+        Fixes initial weights, the order of rows and dropout masks.
+    fix : bool, default=False
+        Apply what was found and proven, and examine the repaired training.
+    suppress : mapping of str to str, default=None
+        Symptoms to leave out of the verdict, with the reasons.
+    trials : bool, default=True
+        Test remedies. False only observes the training.
+    before : bool, default=False
+        Also run the checks that come before a training, such as gradients against finite differences; custom layers,
+        losses and optimizers are checked in any case.
+    initial : State, default=None
+        State to start from instead of newly drawn weights.
 
-    Raises `InvalidValueError` as `fit` does, and for a symptom to silence that does not exist.
+    Returns
+    -------
+    Report
+        The verdict and the findings, the primary one first.
 
+    Raises
+    ------
+    InvalidValueError
+        As `fit` does, and for a symptom in `suppress` that does not exist.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from chainrule import mlp
     >>> from chainrule.nn.losses import BinaryCrossEntropy
@@ -78,12 +130,13 @@ def examine(
     size = max(len(X), 1) if batch_size is None else batch_size
     recipe = Recipe(net, loss, optimizer, penalty, clip, dict(learning_rate_multipliers or {}), size, seed, dtype)
     rows = Rows.of(recipe, X, y, sample_weight)
-    given = None if validation is None else Rows.of(recipe, *validation)
-    problem = TrainingProblem(recipe, rows, TrainConfig(epochs, learning_rate, schedule), given, engine, initial)
+    user_validation = None if validation is None else Rows.of(recipe, *validation)
+    config = TrainConfig(epochs, learning_rate, schedule)
+    problem = TrainingProblem(recipe, rows, config, user_validation, engine, initial)
     notes: tuple[str, ...] = ()
-    if given is None and len(rows) >= 10:
-        problem = held_out(problem)
-        notes = (f"{len(problem.validation or ())} of {len(rows)} rows were held out to judge by.",)
+    if user_validation is None and len(rows) >= USUAL.fewest_to_hold_out:
+        problem = with_held_out(problem)
+        notes = (f"{len(problem.validation or ())} of {len(rows)} rows were held out for validation.",)
         suppress = {STATISTICS_LEAKAGE: "the doctor held rows out itself, after the scaling", **(suppress or {})}
     return examine_and_repair(problem, fix=fix, suppress=suppress, trials=trials, before=before, notes=notes)
 
@@ -97,22 +150,57 @@ def examine_and_repair(
     before: bool = False,
     notes: Sequence[str] = (),
 ) -> Report:
-    """The report on a case; with `fix`, on the case with the remedies that proved themselves, where it was ill.
+    """Examine a problem, repair it if it is ill, and examine what came of it.
 
-    `notes` come first among the report's, then a line for each remedy that was tried.
+    Parameters
+    ----------
+    problem : TrainingProblem
+        What is trained.
+    fix : bool, default=True
+        Apply the remedies that prove themselves; False only examines.
+    suppress : mapping of str to str, default=None
+        Symptoms to leave out of the verdict, with the reasons.
+    trials : bool, default=True
+        Test remedies. False only observes the training.
+    before : bool, default=False
+        Also run the checks that come before a training.
+    notes : sequence of str, default=()
+        Notes that come first in the report, before a line for each remedy that was applied.
+
+    Returns
+    -------
+    Report
+        The report on the problem, or on the repaired one.
     """
     report = examine_case(problem, suppress=suppress, trials=trials, before=before)
     if fix and report.primary is not None:
-        mended = repair(problem, report)
-        report = examine_case(mended.problem, suppress=suppress, trials=trials, before=before)
-        notes = (*notes, *mended.log)
+        result = repair(problem, report)
+        report = examine_case(result.problem, suppress=suppress, trials=trials, before=before)
+        notes = (*notes, *result.log)
     return replace(report, notes=(*notes, *report.notes))
 
 
 def examine_case(
     problem: TrainingProblem, *, suppress: Mapping[str, str] | None = None, trials: bool = True, before: bool = False
 ) -> Report:
-    """Examine a case: rules on recipe and rows, the training itself, rules on its trace, trials, diagnosis."""
+    """Train a problem, run all rules, test remedies, and report.
+
+    Parameters
+    ----------
+    problem : TrainingProblem
+        What is trained.
+    suppress : mapping of str to str, default=None
+        Symptoms to leave out of the verdict, with the reasons.
+    trials : bool, default=True
+        Test remedies. False only observes the training.
+    before : bool, default=False
+        Also run the checks that come before a training.
+
+    Returns
+    -------
+    Report
+        The verdict and the findings, the primary one first.
+    """
     began = time.perf_counter()
     trace = record_training(problem, thorough=trials)
     report = report_on(problem, trace, suppress=suppress, trials=trials, before=before)
@@ -127,18 +215,19 @@ def report_on(
     trials: bool = False,
     before: bool = False,
 ) -> Report:
-    """The report on a training that was watched: rules, trials where wanted, diagnosis."""
+    """Return the report on a recorded training: rules, trials if wanted, diagnosis."""
     began = time.perf_counter()
-    suppressed = told_not(suppress)
+    suppressed = checked_suppressions(suppress)
     skipped: list[str] = []
-    rules = [*configuration.RULES, *data.RULES, *training.RULES, *_checks(problem, before)]
-    suspected = list(suspicions((rule for rule in rules if rule.symptom not in suppressed), problem, trace, skipped))
-    lab = TrialRunner(problem, trace) if trials and _can_judge(problem) else None
-    findings = diagnose(problem, trace, suspected, lab)
-    return concluded(problem, trace, findings, skipped, suppressed, seconds=time.perf_counter() - began)
+    rules = [*configuration.RULES, *data.RULES, *training.RULES, *_preflight_checks(problem, before)]
+    wanted = [rule for rule in rules if rule.symptom not in suppressed]
+    suspicions = list(run_rules(wanted, problem, trace, skipped))
+    runner = TrialRunner(problem, trace) if trials and len(problem.rows) >= USUAL.fewest_to_judge else None
+    findings = diagnose(problem, trace, suspicions, runner)
+    return make_report(problem, trace, findings, skipped, suppressed, seconds=time.perf_counter() - began)
 
 
-def concluded(
+def make_report(
     problem: TrainingProblem,
     trace: Trace,
     findings: Iterable[Finding],
@@ -147,11 +236,11 @@ def concluded(
     notes: Sequence[str] = (),
     seconds: float = 0.0,
 ) -> Report:
-    """The report that findings come to: ill where one of them, not silenced, is a warning or critical."""
-    told = tuple(finding for finding in findings if finding.symptom not in suppressed)
+    """Return the report of a diagnosis: ill if a finding that is not suppressed is a warning or critical."""
+    reported = tuple(finding for finding in findings if finding.symptom not in suppressed)
     return Report(
-        "ill" if any(finding.severity != "info" for finding in told) else "healthy",
-        told,
+        "ill" if any(finding.severity != "info" for finding in reported) else "healthy",
+        reported,
         problem,
         trace,
         tuple(skipped),
@@ -162,13 +251,8 @@ def concluded(
     )
 
 
-def _can_judge(problem: TrainingProblem) -> bool:
-    """Whether there are rows enough to tell better from worse."""
-    return len(problem.rows) >= 20
-
-
-def told_not(suppress: Mapping[str, str] | None) -> dict[str, str]:
-    """Symptoms to be silent about, with reasons; raises `InvalidValueError` for one that does not exist."""
+def checked_suppressions(suppress: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the symptoms to suppress with their reasons; raise `InvalidValueError` for one that does not exist."""
     for symptom in suppress or {}:
         if symptom not in SYMPTOMS:
             hint = did_you_mean(symptom, SYMPTOMS)
@@ -176,32 +260,13 @@ def told_not(suppress: Mapping[str, str] | None) -> dict[str, str]:
     return dict(suppress or {})
 
 
-def _checks(problem: TrainingProblem, wanted: bool) -> tuple[Rule, ...]:
-    """The checks before a training that are due: all where asked, a few for pieces of the user's own."""
+def _preflight_checks(problem: TrainingProblem, wanted: bool) -> tuple[Rule, ...]:
+    """Return the checks before a training: all if wanted, a few for pieces that the user wrote.
+
+    The library's own pieces are tested elsewhere.
+    """
     if wanted:
         return preflight.CHECKS
     pieces = [*problem.recipe.net.layers, problem.recipe.loss, problem.recipe.optimizer]
     library = all(type(piece) in REGISTRY.values() for piece in pieces)
     return () if library else tuple(rule for rule in preflight.CHECKS if SYMPTOMS[rule.symptom].checks_custom_code)
-
-
-def suspicions(
-    rules: Iterable[Rule], problem: TrainingProblem, trace: Trace | None, skipped: list[str]
-) -> Iterator[Finding]:
-    """What rules find, one after the other; why one cannot look goes into `skipped`."""
-    for rule in rules:
-        try:
-            with np.errstate(all="ignore"):
-                finding = rule.call(problem, trace)
-        except NotApplicable as reason:
-            skipped.append(f"{rule.symptom}: {reason}")
-            continue
-        if finding is not None:
-            if trace is not None and rule.needs == "trace" and not finding.seen:
-                finding = replace(finding, seen=_epochs(trace))
-            yield finding
-
-
-def _epochs(trace: Trace) -> tuple[int, ...]:
-    """The epochs of the readings that rules on a trace look at."""
-    return (len(trace.epochs),) if trace.stopped else tuple(reading.epoch for reading in window(trace))

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from chainrule.doctor.examine import told_not
+from chainrule.doctor.examine import checked_suppressions
+from chainrule.doctor.monitoring import current_problem, monitoring_report, nan_finding
 from chainrule.doctor.observe.blas import ALONE, per_row
 from chainrule.doctor.observe.probe import Probe
 from chainrule.doctor.observe.recorder import Recorder, broken_reading
-from chainrule.doctor.rules.selection import broken, report_of, some, standing
-from chainrule.doctor.trials.scoring import baseline
+from chainrule.doctor.rules.selection import subsample
 from chainrule.doctor.vocabulary.records import Finding, Reading, Report, Trace
+from chainrule.doctor.vocabulary.targets import baseline_loss
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.errors import InvalidValueError
 from chainrule.nn.step import State
@@ -108,7 +109,7 @@ class DoctorMonitor:
     interface: str = FIT
 
     def __post_init__(self) -> None:
-        told_not(self.suppress)
+        checked_suppressions(self.suppress)
 
     def start(self, epochs: int) -> WatchState:
         """A first look, at the numbers that the run begins with."""
@@ -118,7 +119,7 @@ class DoctorMonitor:
         rows = min(max(FEWEST, ALONE // per_row(problem.recipe.net)), USUAL.glanced_rows)
         book = Recorder(Probe(problem, rows), USUAL.overhead / 2)
         book.look(first, self._epoch(first), problem.config.learning_rate)
-        base = baseline(problem.recipe, some(problem.rows))
+        base = baseline_loss(problem.recipe, subsample(problem.rows))
         book.seconds = time.perf_counter() - began
         return WatchState(book, first, base, began)
 
@@ -145,7 +146,7 @@ class DoctorMonitor:
         looking = notes.book.seconds
         trace = self._trace(notes, final, epochs, readings, seconds, looking)
         left = USUAL.overhead * seconds - looking - (time.perf_counter() - began)
-        report = report_of(problem, trace, notes.first, dict(self.suppress), left)
+        report = monitoring_report(problem, trace, notes.first, dict(self.suppress), left)
         took = looking + time.perf_counter() - began
         overhead = took / max(seconds - looking, 1e-9)
         return replace(report, seconds=took, overhead=overhead, interface=self.interface)
@@ -205,7 +206,7 @@ class DoctorMonitor:
     def _compare(self, notes: WatchState, state: State, number: int) -> None:
         """Tell what stands now and stood at the look before."""
         trace = self._trace(notes, state, notes.epochs, notes.book.readings, 0.0, 0.0)
-        found = standing(self.problem, trace, self.suppress)
+        found = current_problem(self.problem, trace, self.suppress)
         stood, notes.stood = notes.stood, frozenset() if found is None else found[1]
         if found is not None and found[0].symptom in stood:
             self._say(notes, found[0], number)
@@ -221,7 +222,7 @@ class DoctorMonitor:
         notes.broke = broken_reading(self.problem, state, notes.epochs, AGAIN)
         notes.book.seconds += time.perf_counter() - began
         readings = (*notes.book.readings, notes.broke)
-        finding = broken(self.problem, self._trace(notes, state, notes.epochs, readings, 0.0, 0.0))
+        finding = nan_finding(self.problem, self._trace(notes, state, notes.epochs, readings, 0.0, 0.0))
         if finding is not None:
             self._say(notes, finding, epoch.number)
 
@@ -275,7 +276,7 @@ def watched(
     suppress: Mapping[str, str] | None = None,
 ) -> tuple[Run, Report]:
     """What `run` trains under a monitor that it is given, and the report on the weights that it kept."""
-    watch = DoctorMonitor(problem, lambda report: None, on_change, told_not(suppress))
+    watch = DoctorMonitor(problem, lambda report: None, on_change, checked_suppressions(suppress))
     left_open = _LeftOpen(watch, [])
     ended = run(left_open)
     notes = left_open.memories[-1]

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array, Named
-from chainrule.doctor.trials.scoring import row_losses
+from chainrule.doctor.vocabulary.network import largest_slope, layer_name
 from chainrule.doctor.vocabulary.records import LayerReading, Reading
+from chainrule.doctor.vocabulary.targets import row_losses
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.nn.activations import activation
 from chainrule.nn.layers import Activation, Context
@@ -23,9 +24,6 @@ from chainrule.nn.optimizers import GradientAccumulation
 from chainrule.nn.step import Recipe, State
 from chainrule.random import Purpose, Stream
 from chainrule.train.problem import TrainingProblem
-
-_SLOPES = np.concatenate([-np.geomspace(1e-3, 4.0, 60)[::-1], np.geomspace(1e-3, 4.0, 60)])
-"""Where an activation's largest slope is looked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,25 +84,14 @@ def _broken(net: Net, state: State, outputs: list[Array], loss: Any, behind: lis
             return f"parameter {name}"
     for i, A in enumerate(outputs):
         if not np.isfinite(A).all():
-            return f"output of layer {i} ({kind_of(net.layers[i])})"
+            return f"output of layer {i} ({layer_name(net.layers[i])})"
     if not np.isfinite(loss):
         return "the loss"
     for i in reversed(range(len(behind))):
         if not np.isfinite(behind[i]).all():
-            return f"gradient behind layer {i} ({kind_of(net.layers[i])})"
+            return f"gradient behind layer {i} ({layer_name(net.layers[i])})"
     named = net.parameters.views(gradient)
     return next((f"gradient of {name}" for name, g in named.items() if not np.isfinite(g).all()), "")
-
-
-def kind_of(layer: Any) -> str:
-    """A layer's name; an activation's is its function's.
-
-    >>> kind_of(Activation("relu"))
-    'relu'
-    """
-    if type(layer) is Activation:
-        return layer.function if isinstance(layer.function, str) else type(layer.function).__name__
-    return type(layer).__name__
 
 
 @dataclass
@@ -166,7 +153,7 @@ class Probe:
         start = self.first.setdefault(i, rms)
         reading = LayerReading(
             i,
-            kind_of(net.layers[i]),
+            layer_name(net.layers[i]),
             float(A.mean()),
             rms,
             float(np.abs(A).max()),
@@ -201,18 +188,6 @@ class Probe:
         function = activation(layer.function)
         slope = np.broadcast_to(function.slope(np, Z, function.value(np, Z)), Z.shape)
         return np.asarray(slope).mean(axis=0) / largest
-
-
-def largest_slope(layer: Any) -> float | None:
-    """Of an activation that flattens on both sides; None for any other layer."""
-    if type(layer) is not Activation:
-        return None
-    function = activation(layer.function)
-    ends = np.array([-30.0, 30.0])
-    with np.errstate(all="ignore"):
-        flat = np.abs(np.broadcast_to(function.slope(np, ends, function.value(np, ends)), 2)).max() < 1e-3
-        slopes = np.broadcast_to(function.slope(np, _SLOPES, function.value(np, _SLOPES)), _SLOPES.shape)
-    return float(np.abs(slopes).max()) if flat else None
 
 
 def _rms(A: Array) -> float:

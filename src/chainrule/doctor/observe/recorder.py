@@ -15,8 +15,8 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.doctor.observe.blas import one_thread, per_row
 from chainrule.doctor.observe.probe import Probe, walk
-from chainrule.doctor.trials.scoring import baseline
 from chainrule.doctor.vocabulary.records import Reading, Trace
+from chainrule.doctor.vocabulary.targets import baseline_loss
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.engines import Session, choose
 from chainrule.nn.schedules import Plateau
@@ -97,7 +97,7 @@ def record_training(problem: TrainingProblem, thorough: bool = True) -> Trace:
         np.concatenate([np.zeros(0), *(losses for losses, _, _ in windows)]),
         np.concatenate([np.zeros(0), *(norms for _, norms, _ in windows)]),
         notes.snapshots,
-        baseline(recipe, problem.rows),
+        baseline_loss(recipe, problem.rows),
         state,
         stopped,
         time.perf_counter() - began,

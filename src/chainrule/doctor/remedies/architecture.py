@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from chainrule.doctor.rules.finding import head, is_affine, is_softmax
+from chainrule.doctor.vocabulary.network import head, is_affine, is_softmax
 from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, Layer, LayerNorm
 from chainrule.nn.losses import MeanSquaredError
 from chainrule.nn.net import Net

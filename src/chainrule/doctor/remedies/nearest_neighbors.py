@@ -8,14 +8,14 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.trials.scoring import codes
+from chainrule.doctor.vocabulary.targets import class_indices
 from chainrule.engines import Rows
 
 _K = 10
 _MOST = 5000
 
 
-def suspicious(rows: Rows) -> Array:
+def contradicts_neighbors(rows: Rows) -> Array:
     """Rows (n, booleans) whose class has fewer than 3 in 10 of the nearest rows, or whose amount is 2 deviations off.
 
     Distances are Euclidean over standardized columns. At most 5,000 rows are looked at; the others count as sound.
@@ -25,7 +25,7 @@ def suspicious(rows: Rows) -> Array:
     X = (X - X.mean(axis=0)) / np.maximum(X.std(axis=0), 1e-12)
     near = _nearest(X, min(_K, len(X) - 1))
     doubtful = np.zeros(n, bool)
-    y = codes(rows)
+    y = class_indices(rows)
     if y is not None:
         agree = (y[near] == y[: len(X), None]).mean(axis=1)
         doubtful[: len(X)] = agree < 0.3

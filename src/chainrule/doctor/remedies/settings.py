@@ -13,7 +13,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.doctor.remedies.architecture import linked, no_head, with_recipe
-from chainrule.doctor.trials.scoring import codes
+from chainrule.doctor.vocabulary.targets import class_indices
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.engines import Rows
 from chainrule.nn.losses import BinaryCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy
@@ -74,7 +74,7 @@ def standardise_inputs(problem: TrainingProblem) -> TrainingProblem | None:
 
 def standardise_targets(problem: TrainingProblem) -> TrainingProblem | None:
     """Each column of a regression's targets to mean 0 and deviation 1; a link that cannot reach both signs goes."""
-    if problem.recipe.loss.classes or codes(problem.rows) is not None:
+    if problem.recipe.loss.classes or class_indices(problem.rows) is not None:
         return None
     Y = problem.rows.Y.astype(np.float64)
     mean, scale = Y.mean(axis=0), np.maximum(Y.std(axis=0), 1e-300)
@@ -132,7 +132,7 @@ def usual_settings(problem: TrainingProblem) -> TrainingProblem | None:
 
 def class_weights(problem: TrainingProblem) -> TrainingProblem | None:
     """Weights that make every class count the same."""
-    y = codes(problem.rows)
+    y = class_indices(problem.rows)
     if y is None:
         return None
     count = np.bincount(y)
@@ -144,7 +144,7 @@ def class_weights(problem: TrainingProblem) -> TrainingProblem | None:
 
 def matching_loss(problem: TrainingProblem) -> TrainingProblem | None:
     """The loss that the targets ask for, and nothing between the last affine map and it."""
-    y, bare = codes(problem.rows), no_head(problem) or problem
+    y, bare = class_indices(problem.rows), no_head(problem) or problem
     net, loss = bare.recipe.net, problem.recipe.loss
     if y is None:
         wanted: Any = MeanSquaredError()
@@ -158,7 +158,7 @@ def matching_loss(problem: TrainingProblem) -> TrainingProblem | None:
 
 
 def _whole(rows: Rows) -> Array:
-    y = codes(rows)
+    y = class_indices(rows)
     return rows.Y if y is None else y.astype(np.int64)
 
 
@@ -191,9 +191,9 @@ def constant_schedule(problem: TrainingProblem) -> TrainingProblem | None:
 
 def drop_bad_rows(problem: TrainingProblem) -> TrainingProblem | None:
     """Training rows only whose target agrees with those of their neighbors (the majority of ten; 2 deviations)."""
-    from chainrule.doctor.remedies.nearest_neighbors import suspicious
+    from chainrule.doctor.remedies.nearest_neighbors import contradicts_neighbors
 
-    keep = ~suspicious(problem.rows)
+    keep = ~contradicts_neighbors(problem.rows)
     if keep.all() or keep.sum() < 10:
         return None
     return replace(problem, rows=problem.rows[keep])

@@ -1,117 +1,64 @@
-"""Why: beside a training there is time for few questions; those are asked whose answer can matter.
+"""Select the rules that monitoring can afford: those whose answer can matter, slow ones last, while time remains.
 
-In: a case and its trace, on the way or at the end; seconds. Out: what is wrong now; a report.
+In: rules, a training problem, its trace. Out: rules in order, each on a form of the problem that is cheap to judge.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from chainrule.doctor.diagnosis import diagnose
-from chainrule.doctor.examine import concluded, suspicions
-from chainrule.doctor.observe.blas import one_thread, per_row
+from chainrule.doctor.observe.readings import layer_readings, training_failed
 from chainrule.doctor.rules import configuration, training
-from chainrule.doctor.rules.training.readings import hurting, left, looks
-from chainrule.doctor.trials.scoring import codes
 from chainrule.doctor.vocabulary.catalogue import NAN_LOSS, OVERFITTING, SUSPICIOUS_VALIDATION, SYMPTOMS, Cost
-from chainrule.doctor.vocabulary.records import Finding, Report, Rule, Trace
+from chainrule.doctor.vocabulary.records import Finding, Rule, Trace
+from chainrule.doctor.vocabulary.targets import class_indices
+from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.engines import Rows
-from chainrule.nn.step import State
 from chainrule.train.problem import TrainingProblem
 from chainrule.train.records import Epoch
 
-AT_LEAST = 0.03
-"""Seconds that the slow rules may take however short the training was."""
 
-STALLED = 0.9
-"""Share of the loss left at half the epochs that is left now; a training that gets on faster than that is left alone."""
-
-EARLY, LONGEST = 1 / 3, 50
-"""Share of a course's epochs, and number of epochs at most, in which a training may be as bad as it likes."""
-
-ROWS = 1000
-"""Rows of each part that the slow rules, and the baseline, look at."""
-
-_NOTE = "Watched only: nothing was tried out, and the rows were not looked at. `chainrule doctor` does both."
-
-
-def some(rows: Rows) -> Rows:
-    """At most `ROWS` rows, evenly spread, without copying them."""
-    step = -(-len(rows) // ROWS)
+def subsample(rows: Rows) -> Rows:
+    """Return at most `Thresholds.monitored_rows` rows, evenly spread, without copying them."""
+    step = -(-len(rows) // USUAL.monitored_rows)
     return rows[::step]
 
 
-def few(problem: TrainingProblem) -> TrainingProblem:
-    """The case with some of its rows."""
-    return replace(
-        problem,
-        rows=some(problem.rows),
-        validation=None if problem.validation is None else some(problem.validation),
-        test=None,
-    )
+def with_fewer_rows(problem: TrainingProblem) -> TrainingProblem:
+    """Return the problem with some of its rows."""
+    validation = None if problem.validation is None else subsample(problem.validation)
+    return replace(problem, rows=subsample(problem.rows), validation=validation, test=None)
 
 
-def standing(
-    problem: TrainingProblem, trace: Trace, suppressed: Collection[str] = ()
-) -> tuple[Finding, frozenset[str]] | None:
-    """What is wrong with a training that goes on, with all symptoms that it explains and its own; None where nothing is.
-
-    Asked are rules that look at no rows, and only after a first part of the course, where more than half of a constant's
-    loss is left, and as much (nearly) as at half of the epochs so far: most trainings begin badly and get on.
-    """
-    early = looks(trace)[-1].epoch < min(EARLY * problem.config.epochs, LONGEST)
-    if early or not hurting(few(problem), trace) or not _stalled(few(problem), trace):
-        return None
+def rules_during_training(suppressed: Collection[str]) -> list[Rule]:
+    """Return the rules that read no rows and can judge an unfinished training."""
     rules = [rule for rule in configuration.RULES if rule.needs == "recipe" and not SYMPTOMS[rule.symptom].is_slow]
     rules += [rule for rule in training.RULES if SYMPTOMS[rule.symptom].during_training]
-    rules = [rule for rule in rules if rule.symptom not in suppressed]
-    known = {name for name, symptom in SYMPTOMS.items() if symptom.during_training} | {rule.symptom for rule in rules}
-    findings = diagnose(problem, trace, list(suspicions(rules, problem, trace, [])), None)
-    ill = [finding for finding in findings if finding.severity != "info" and finding.symptom in known]
-    return (ill[0], frozenset({ill[0].symptom, *ill[0].explains})) if ill else None
+    return [rule for rule in rules if rule.symptom not in suppressed]
 
 
-def _stalled(problem: TrainingProblem, trace: Trace) -> bool:
-    now = looks(trace)[-1].epoch
-    earlier = tuple(reading for reading in looks(trace) if 2 * reading.epoch <= now)
-    return bool(now and earlier) and not left(problem, trace) < STALLED * left(
-        problem, replace(trace, readings=earlier)
-    )
+def rules_after_training(suppressed: Collection[str]) -> list[Rule]:
+    """Return the rules for a monitored training; the data are not checked."""
+    return [rule for rule in (*configuration.RULES, *training.RULES) if rule.symptom not in suppressed]
 
 
-def broken(problem: TrainingProblem, trace: Trace) -> Finding | None:
-    """The finding of a training that ended in numbers that are not finite."""
-    rules = [rule for rule in training.RULES if rule.symptom == NAN_LOSS]
-    return next(suspicions(rules, problem, trace, []), None)
-
-
-def report_of(
-    problem: TrainingProblem, trace: Trace, first: State, suppressed: Mapping[str, str], seconds: float
-) -> Report:
-    """What the rules say of a training that was watched from its `first` numbers on, the slow ones within the seconds.
-
-    Nothing is tried, and the rows are not examined; only what hurts the training counts.
-    """
-    began = time.perf_counter()
-    skipped: list[str] = []
-    rules = [rule for rule in (*configuration.RULES, *training.RULES) if rule.symptom not in suppressed]
-    asked = _Asked(problem, few(problem), replace(problem, start=first), trace, began + max(seconds, AT_LEAST))
-    found = list(suspicions(asked.cheap(rules), problem, trace, skipped))
-    slow = list(asked.slow(rules))
-    with one_thread(min(len(problem.rows), ROWS) * per_row(problem.recipe.net) if slow else 0):
-        found += suspicions(asked.in_time(slow, skipped), problem, trace, skipped)
-    findings = diagnose(asked.few, trace, found, None)
-    return concluded(problem, trace, findings, skipped, suppressed, (_NOTE,), time.perf_counter() - began)
+def rules_for_nan() -> list[Rule]:
+    """Return the rules for a training that ended in numbers that are not finite."""
+    return [rule for rule in training.RULES if rule.symptom == NAN_LOSS]
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """Which rules are asked, in which order, and about which form of the case."""
+class RuleSelection:
+    """Which rules run after a monitored training, in which order, and on which form of the problem.
+
+    `few` is the problem with some of its rows, `drawn` the problem with its initial weights, so that rules need not draw
+    them again; `limit` is the time at which slow rules end.
+    """
 
     problem: TrainingProblem
     few: TrainingProblem
@@ -120,55 +67,57 @@ class _Asked:
     limit: float
 
     def cheap(self, rules: list[Rule]) -> Iterator[Rule]:
-        """All but the slow ones; those on the recipe need not draw the first weights again."""
+        """Yield all rules but the slow ones."""
         for rule in rules:
-            if not SYMPTOMS[rule.symptom].is_slow:
-                again = rule.needs == "trace" or SYMPTOMS[rule.symptom].draws_weights
-                yield rule if again else _about(rule, self.drawn)
+            entry = SYMPTOMS[rule.symptom]
+            if not entry.is_slow:
+                as_it_is = rule.needs == "trace" or entry.draws_weights
+                yield rule if as_it_is else _on_problem(rule, self.drawn)
 
     def slow(self, rules: list[Rule]) -> Iterator[Rule]:
-        """The slow ones whose answer can matter, in their order."""
-        harmed, shares = hurting(self.few, self.trace), _shares(self.few, self.trace)
-        chosen = (rule for rule in rules if SYMPTOMS[rule.symptom].is_slow)
+        """Yield the slow rules whose answer can matter, in their order."""
+        failed = training_failed(self.few, self.trace)
+        shares = _mistake_shares(self.few, self.trace)
+        chosen = [rule for rule in rules if SYMPTOMS[rule.symptom].is_slow]
         for rule in sorted(chosen, key=lambda rule: SYMPTOMS[rule.symptom].slow_order):
-            if not (SYMPTOMS[rule.symptom].cost is Cost.SLOW_IF_FAILED and not harmed) and not _excluded(
-                rule.symptom, shares
-            ):
-                started = not SYMPTOMS[rule.symptom].draws_weights and rule.needs != "trace"
-                yield _about(rule, replace(self.few, start=self.drawn.start) if started else self.few)
+            entry = SYMPTOMS[rule.symptom]
+            pointless = entry.cost is Cost.SLOW_IF_FAILED and not failed
+            if not pointless and not _is_excluded(rule.symptom, shares):
+                started = not entry.draws_weights and rule.needs != "trace"
+                yield _on_problem(rule, replace(self.few, start=self.drawn.start) if started else self.few)
 
     def in_time(self, rules: list[Rule], skipped: list[str]) -> Iterator[Rule]:
-        """Rules until the time is up; the names of the others."""
+        """Yield rules until the time is up; append the names of the others to `skipped`."""
         for place, rule in enumerate(rules):
             if time.perf_counter() > self.limit:
                 late = ", ".join(dict.fromkeys(rule.symptom for rule in rules[place:]))
-                skipped.append(f"{late}: it would have taken too long beside this training")
+                skipped.append(f"{late}: would have taken too long beside this training")
                 return
             yield rule
 
 
-def _about(rule: Rule, problem: TrainingProblem) -> Rule:
-    """The rule, asked about another form of the case."""
+def _on_problem(rule: Rule, problem: TrainingProblem) -> Rule:
+    """Return the rule, bound to another form of the problem."""
     call: Callable[[TrainingProblem, Trace | None], Finding | None] = lambda _, trace: rule.call(problem, trace)  # noqa: E731
     return replace(rule, call=call)
 
 
-def _excluded(symptom: str, shares: tuple[float, float] | None) -> bool:
-    """Whether the epochs' own figures already say that the rule on two parts finds nothing, with a fifth to spare.
+def _is_excluded(symptom: str, shares: tuple[float, float] | None) -> bool:
+    """Check whether the epochs' own figures already say that a rule finds nothing, with a fifth to spare.
 
-    Training figures are taken while the weights still move and with dropout on: in inference mistakes are fewer.
+    Training figures are taken while the weights still change and with dropout on: in inference mistakes are fewer.
     """
     if shares is None or math.isnan(sum(shares)):
         return False
     train, validation = shares
     if symptom == OVERFITTING:
-        return validation < 0.04
-    return symptom == SUSPICIOUS_VALIDATION and train - validation < 0.08
+        return validation < USUAL.excluded_overfitting
+    return symptom == SUSPICIOUS_VALIDATION and train - validation < USUAL.excluded_suspicion
 
 
-def _shares(problem: TrainingProblem, trace: Trace) -> tuple[float, float] | None:
-    """Mistakes in training and validation at the kept epoch as shares of a constant's; None where they are not known so."""
-    epoch, y, metric = _kept(trace), codes(problem.rows), problem.recipe.loss.metric
+def _mistake_shares(problem: TrainingProblem, trace: Trace) -> tuple[float, float] | None:
+    """Return mistakes in training and validation at the kept epoch as shares of a constant's; None if unknown."""
+    epoch, y, metric = _kept_epoch(trace), class_indices(problem.rows), problem.recipe.loss.metric
     if epoch is None or (y is None) == (metric == "accuracy"):
         return None
     if y is not None:
@@ -178,7 +127,7 @@ def _shares(problem: TrainingProblem, trace: Trace) -> tuple[float, float] | Non
     return epoch.train_score**2 / max(usual, 1e-300), epoch.validation_score**2 / max(usual, 1e-300)
 
 
-def _kept(trace: Trace) -> Epoch | None:
-    """The epoch that the trace's last look was taken behind."""
-    number = looks(trace)[-1].epoch
+def _kept_epoch(trace: Trace) -> Epoch | None:
+    """Return the epoch after which the last reading was taken."""
+    number = layer_readings(trace)[-1].epoch
     return next((epoch for epoch in trace.epochs if epoch.number == number), None)

@@ -1,1 +1,1 @@
-"""Run paired experiments: the same training with one thing changed, judged on the same rows."""
+"""Run paired experiments: the same training with one thing changed, scored on the same rows."""

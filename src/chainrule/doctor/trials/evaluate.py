@@ -1,6 +1,6 @@
-"""Why: what a training comes to is judged the same way wherever it is made: in a trial, in a repair, on rows left out.
+"""Train a problem and score the result: one way for trials, repairs and rows left out.
 
-In: a case. Out: an `Outcome`: verdicts on held-out and on training rows, and the curve of the held-out loss.
+In: a training problem. Out: an `Outcome`: scores on held-out and training rows, and the curve of the held-out loss.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.rules.data.ridge_baseline import FOLDS
-from chainrule.doctor.trials.scoring import Verdict, codes, judge, row_losses
+from chainrule.doctor.trials.scoring import RowScores, score_logits
+from chainrule.doctor.vocabulary.targets import class_indices, row_losses
+from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.engines import Rows, Session, choose
 from chainrule.errors import InvalidValueError
 from chainrule.nn.step import Recipe
@@ -22,107 +23,121 @@ from chainrule.train.problem import TrainingProblem
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What one training came to: verdicts on held-out and on training rows, its held-out losses, its steps."""
+    """The result of one training: scores on held-out and training rows, held-out losses, number of steps."""
 
-    held_out: Verdict
-    trained: Verdict
+    held_out: RowScores
+    trained: RowScores
     curve: tuple[float, ...]
     steps: int
     diverged: bool = False
 
 
-def held_out(problem: TrainingProblem) -> TrainingProblem:
-    """The case with rows that judge: its validation rows, or a fifth of the training rows where it has none."""
-    if problem.validation is not None and len(problem.validation) >= 2:
+def with_held_out(problem: TrainingProblem) -> TrainingProblem:
+    """Return the problem with rows to judge by: its validation rows, or a fifth of the training rows if it has none."""
+    if problem.validation is not None and len(problem.validation) >= USUAL.fewest_held_out:
         return problem
     order = Stream.from_seed(problem.recipe.seed).fold(Purpose.SPLIT).permutation(np, len(problem.rows))
-    count = max(1, min(len(order) // 5, 2000))
+    count = max(1, min(len(order) // USUAL.held_out_part, USUAL.held_out_most))
     return replace(problem, rows=problem.rows[order[count:]], validation=problem.rows[order[:count]])
 
 
-def unseen(problem: TrainingProblem) -> Rows | None:
-    """The validation rows that are no training rows; None where fewer than half of them, or fewer than 2, are left."""
+def unseen_rows(problem: TrainingProblem) -> Rows | None:
+    """Return the validation rows that are no training rows; None if fewer than half of them, or fewer than 2, remain."""
     held = problem.validation
     if held is None:
         return None
     known = {row.tobytes() for row in problem.rows.X}
     new = np.array([row.tobytes() not in known for row in held.X])
-    if new.all() and len(new) >= 2:
+    if new.all() and len(new) >= USUAL.fewest_held_out:
         return held
-    if new.sum() < max(2, len(new) / 2):
+    if new.sum() < max(USUAL.fewest_held_out, len(new) / 2):
         return None
     return held[new]
 
 
-def cost(problem: TrainingProblem) -> float:
-    """Seconds that an epoch of the case takes, by a rough count of operations: the same on every machine."""
+def epoch_seconds(problem: TrainingProblem) -> float:
+    """Estimate the seconds of an epoch from a rough count of operations, so that it is the same on every machine."""
     n, layers, P = len(problem.rows), len(problem.recipe.net.layers), problem.recipe.net.size
     try:
         slow = choose(problem.engine, problem.recipe)[0].name != "native"
     except InvalidValueError:
         slow = True
-    return len(problem.recipe.batches(n)) * layers * (100e-6 if slow else 2e-6) + 6.0 * P * n / 4e9 + 1e-4
+    per_layer = USUAL.slow_layer_seconds if slow else USUAL.layer_seconds
+    steps = len(problem.recipe.batches(n))
+    return steps * layers * per_layer + 6.0 * P * n / USUAL.operations_per_second + USUAL.epoch_overhead
 
 
-def train_and_judge(problem: TrainingProblem) -> Outcome:
-    """Train a case without looking on, and judge the end on its validation and on its training rows."""
+def train_and_score(problem: TrainingProblem) -> Outcome:
+    """Train a problem without probes, and score the final network on its validation and training rows."""
     assert problem.validation is not None
     recipe, session = problem.recipe, choose(problem.engine, problem.recipe)[0].compile(problem.recipe, problem.rows)
     if problem.start is not None:
         session.load(problem.start)
-    curve, steps, diverged = [], 0, False
-    every = max(1, problem.config.epochs // 20)
-    for epoch in iterate(session, recipe, problem.rows, problem.config):
-        steps += epoch.steps
-        diverged = not epoch.finite
-        if diverged:
-            break
-        if epoch.number % every == 0 or epoch.number == problem.config.epochs:
-            curve.append(_loss(recipe, session, problem.validation))
+    curve, steps, diverged = _train(problem, session)
     diverged = diverged or not np.isfinite(session.state.w).all()
     with np.errstate(all="ignore"):
-        verdicts = [
-            judge(recipe, session.logits(part.X), problem.rows, part) for part in (problem.validation, problem.rows)
-        ]
-    held, trained = (ruined(verdict) if diverged else verdict for verdict in verdicts)
-    return Outcome(held, trained, thinned(tuple(curve)), steps, diverged)
+        held, trained = (
+            score_logits(recipe, session.logits(part.X), problem.rows, part)
+            for part in (problem.validation, problem.rows)
+        )
+    if diverged:
+        held, trained = as_failed(held), as_failed(trained)
+    return Outcome(held, trained, thin_curve(tuple(curve)), steps, diverged)
 
 
-def left_out(problem: TrainingProblem) -> Array:
-    """Mistakes on each training row (n) of a network that is trained without it: a quarter of each class in turn."""
-    y, mistakes = codes(problem.rows), np.zeros(len(problem.rows))
+def _train(problem: TrainingProblem, session: Session) -> tuple[list[float], int, bool]:
+    """Run all epochs; return held-out losses, the number of steps, and whether the loss stopped being finite."""
+    assert problem.validation is not None
+    curve: list[float] = []
+    steps = 0
+    every = max(1, problem.config.epochs // USUAL.curve_points)
+    for epoch in iterate(session, problem.recipe, problem.rows, problem.config):
+        steps += epoch.steps
+        if not epoch.finite:
+            return curve, steps, True
+        if epoch.number % every == 0 or epoch.number == problem.config.epochs:
+            curve.append(_mean_loss(problem.recipe, session, problem.validation))
+    return curve, steps, False
+
+
+def leave_out_mistakes(problem: TrainingProblem) -> Array:
+    """Return the mistakes on each training row (n) of a network trained without it: a quarter of each class in turn."""
+    y, mistakes = class_indices(problem.rows), np.zeros(len(problem.rows))
     order = Stream.from_seed(problem.recipe.seed).fold(Purpose.SPLIT, *b"fold").permutation(np, len(mistakes))
     order = order if y is None else order[np.argsort(y[order], kind="stable")]
-    for i in range(FOLDS):
-        part, rest = order[i::FOLDS], np.delete(order, slice(i, None, FOLDS))
-        judged = train_and_judge(replace(problem, rows=problem.rows[rest], validation=problem.rows[part], start=None))
-        mistakes[part] = judged.held_out.mistakes
+    for i in range(USUAL.folds):
+        part, rest = order[i :: USUAL.folds], np.delete(order, slice(i, None, USUAL.folds))
+        fold = replace(problem, rows=problem.rows[rest], validation=problem.rows[part], start=None)
+        mistakes[part] = train_and_score(fold).held_out.mistakes
     return mistakes
 
 
-def _loss(recipe: Recipe, session: Session, rows: Rows) -> float:
+def _mean_loss(recipe: Recipe, session: Session, rows: Rows) -> float:
     with np.errstate(all="ignore"):
         return float(np.average(row_losses(recipe, session.logits(rows.X), rows.Y), weights=rows.c))
 
 
-def ruined(verdict: Verdict) -> Verdict:
-    """No better than a constant: what a training that ended in NaN leaves."""
-    return Verdict(np.maximum(verdict.losses, 1.0), np.maximum(verdict.mistakes, 1.0))
+def as_failed(scores: RowScores) -> RowScores:
+    """Return scores no better than a constant's: what a training that ended in NaN deserves."""
+    return RowScores(np.maximum(scores.losses, 1.0), np.maximum(scores.mistakes, 1.0))
 
 
-def thinned(losses: tuple[float, ...]) -> tuple[float, ...]:
-    """At most 21 points of a curve, the last one among them."""
-    if len(losses) <= 21:
+def thin_curve(losses: tuple[float, ...]) -> tuple[float, ...]:
+    """Return at most 21 points of a curve, the last one among them."""
+    points = USUAL.curve_points + 1
+    if len(losses) <= points:
         return losses
-    take = np.linspace(0, len(losses) - 1, 21).astype(int)
+    take = np.linspace(0, len(losses) - 1, points).astype(int)
     return tuple(losses[i] for i in take)
 
 
-def balanced(problem: TrainingProblem, outcome: Outcome) -> Verdict:
-    """Training and held-out rows together, each class counting the same: rare classes have too few held-out rows."""
+def class_balanced(problem: TrainingProblem, outcome: Outcome) -> RowScores:
+    """Score training and held-out rows together, every class counting the same: rare classes have few held-out rows."""
     parts = [(problem.validation, outcome.held_out), (problem.rows, outcome.trained)]
-    y = np.concatenate([classes for rows, _ in parts if rows is not None and (classes := codes(rows)) is not None])
+    y = np.concatenate(
+        [classes for rows, _ in parts if rows is not None and (classes := class_indices(rows)) is not None]
+    )
     count = np.bincount(y)
     weights = len(y) / (np.count_nonzero(count) * count[y])
-    wrong = np.concatenate([verdict.mistakes > 0 for _, verdict in parts]) * 2.0
-    return Verdict(wrong * weights, wrong * weights)
+    wrong = np.concatenate([scores.mistakes > 0 for _, scores in parts]) * 2.0
+    return RowScores(wrong * weights, wrong * weights)

@@ -1,6 +1,6 @@
-"""Why: a remedy is taken only when the mended training is better on held-out rows, from several seeds, by more than chance.
+"""Apply remedies and keep those that prove themselves: better on held-out rows, from several seeds, by more than chance.
 
-In: a case and its report. Out: the mended case and a record of everything that was tried.
+In: a training problem and its report. Out: the repaired problem and a record of every attempt.
 """
 
 from __future__ import annotations
@@ -12,15 +12,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from chainrule.doctor.remedies.apply import JOINED, apply_remedies
-from chainrule.doctor.trials.evaluate import balanced, cost, held_out, train_and_judge
-from chainrule.doctor.trials.scoring import codes
+from chainrule.doctor.trials.evaluate import class_balanced, epoch_seconds, train_and_score, with_held_out
 from chainrule.doctor.vocabulary.catalogue import SYMPTOMS, remedy
-from chainrule.doctor.vocabulary.records import Report
+from chainrule.doctor.vocabulary.records import Finding, Report
+from chainrule.doctor.vocabulary.targets import class_indices
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.train.problem import TrainingProblem
-
-SEEDS = 3
-"""Trainings from as many seeds decide whether a remedy is kept."""
 
 
 @dataclass(frozen=True)
@@ -39,65 +36,80 @@ class RepairAttempt:
 
     @property
     def gain(self) -> float:
-        """Error that the remedy takes away, the mean over seeds."""
+        """Error that the remedy removes, averaged over seeds."""
         return float(np.mean(self.before) - np.mean(self.after))
 
     def __str__(self) -> str:
-        def mean(errors: tuple[float, ...]) -> str:
-            return f"{100 * float(np.mean(errors)):.1f} %" if errors else "-"
-
+        before, after = _mean_error(self.before), _mean_error(self.after)
         verb = "kept" if self.kept else "undone"
-        return (
-            f"{self.change} against {self.symptom}: error {mean(self.before)} -> {mean(self.after)}, {verb}: {self.why}"
-        )
+        return f"{self.change} against {self.symptom}: error {before} -> {after}, {verb}: {self.why}"
+
+
+def _mean_error(errors: tuple[float, ...]) -> str:
+    return f"{100 * float(np.mean(errors)):.1f} %" if errors else "-"
 
 
 @dataclass(frozen=True, eq=False)
 class RepairResult:
-    """The case with what was kept, and all tries in order."""
+    """The problem with the remedies that were kept, and all attempts in order."""
 
     problem: TrainingProblem
-    tries: tuple[RepairAttempt, ...]
+    attempts: tuple[RepairAttempt, ...]
 
     @property
     def kept(self) -> tuple[str, ...]:
-        """Names of the changes in force."""
-        return tuple(change for each in self.tries if each.kept for change in each.change.split(JOINED))
+        """Names of the remedies in force."""
+        return tuple(change for each in self.attempts if each.kept for change in each.change.split(JOINED))
 
     @property
     def log(self) -> tuple[str, ...]:
-        """One line for each try."""
-        return tuple(map(str, self.tries))
+        """One line for each attempt."""
+        return tuple(map(str, self.attempts))
 
 
 def repair(problem: TrainingProblem, report: Report, *, most: int = 6) -> RepairResult:
-    """Try what the report proposes, at most `most` remedies, one on top of another, and keep what proves itself.
+    """Apply what a report proposes, one remedy on top of another, and keep what proves itself.
 
-    A remedy is kept when the held-out error falls by more than one point (of accuracy, or of the targets' variance) and
-    by more than two standard errors of the paired differences between seeds; else the case stays as it was. Three seeds
-    decide, and three more where the gain is large but the seeds disagree. Fixes that are safe are kept unless the error
-    rises by as much. A symptom is done with, and so are those that it explains, when something helped against it and less
-    than a tenth is still wrong.
+    A remedy is kept if the held-out error falls by more than one point (of accuracy, or of the targets' variance) and by
+    more than two standard errors of the paired differences between seeds; otherwise the problem stays as it was. Three
+    seeds decide, and three more if the gain is large but the seeds disagree. Safe fixes are kept unless the error rises by
+    as much. A symptom is done, and so are those that it explains, when a remedy helped against it and less than a tenth is
+    still wrong.
+
+    Parameters
+    ----------
+    problem : TrainingProblem
+        The problem that was examined.
+    report : Report
+        What the doctor says about it.
+    most : int, default=6
+        Number of attempts at most.
+
+    Returns
+    -------
+    RepairResult
+        The problem with the remedies that were kept, and all attempts.
     """
-    tries: list[RepairAttempt] = []
+    attempts: list[RepairAttempt] = []
     done: set[str] = set()
     explained = {finding.symptom: finding.explains for finding in report.findings}
-    proof = PairedComparison()
+    comparison = PairedComparison()
     for symptom, change, safe in proposals(report):
-        if len(tries) >= most or symptom in done or any(each.change == change for each in tries):
+        if len(attempts) >= most or symptom in done or any(each.change == change for each in attempts):
             continue
-        new = apply_remedies(problem, change)
-        if new is None:
+        changed = apply_remedies(problem, change)
+        if changed is None:
             continue
-        tries.append(proof.try_out(problem, new, symptom, change, safe))
-        problem = new if tries[-1].kept else problem
-        if tries[-1].kept and tries[-1].gain > USUAL.repair_gain and np.mean(tries[-1].after) < USUAL.cured:
+        attempt = comparison.attempt(problem, changed, symptom, change, safe)
+        attempts.append(attempt)
+        problem = changed if attempt.kept else problem
+        if attempt.kept and attempt.gain > USUAL.repair_gain and np.mean(attempt.after) < USUAL.cured:
             done |= {symptom, *explained.get(symptom, ())}
-    return RepairResult(problem, tuple(tries))
+    return RepairResult(problem, tuple(attempts))
 
 
 def proposals(report: Report) -> Iterator[tuple[str, str, bool]]:
-    """Symptom, change, whether it is safe: what trials bore out, together or alone, then other remedies of what matters."""
+    """Yield symptom, remedy and whether it is safe: safe fixes, what trials confirmed together or alone, then the rest."""
     ill = [finding for finding in report.findings if finding.severity != "info"]
     for finding in report.findings:
         if finding.fix.safe and finding.fix.remedy:
@@ -109,70 +121,80 @@ def proposals(report: Report) -> Iterator[tuple[str, str, bool]]:
         for trial in sorted(finding.trials, key=lambda trial: -trial.gain):
             if trial.helped:
                 yield finding.symptom, trial.change, remedy(trial.change).safe
+    yield from _untested_proposals(ill)
+
+
+def _untested_proposals(ill: Sequence[Finding]) -> Iterator[tuple[str, str, bool]]:
+    """Yield every other remedy of what is wrong and of what follows from it."""
     for finding in ill:
         for symptom in (finding.symptom, *finding.explains):
-            for change in (finding.fix.remedy, *SYMPTOMS[symptom].remedies, *SYMPTOMS[symptom].untested):
+            entry = SYMPTOMS[symptom]
+            for change in (finding.fix.remedy, *entry.remedies, *entry.untested):
                 if change:
                     yield symptom, change, remedy(change).safe
 
 
-def judged(before: Sequence[float], after: Sequence[float], safe: bool) -> tuple[bool, str]:
-    """Whether to keep a remedy, from paired errors by seed, and the reason in words.
+def decide(before: Sequence[float], after: Sequence[float], safe: bool) -> tuple[bool, str]:
+    """Return whether to keep a remedy, from paired errors by seed, and the reason in words.
 
-    >>> judged([0.30, 0.31, 0.29], [0.10, 0.12, 0.11], safe=False)[0]
+    >>> decide([0.30, 0.31, 0.29], [0.10, 0.12, 0.11], safe=False)[0]
     True
-    >>> judged([0.30, 0.31, 0.29], [0.29, 0.31, 0.29], safe=False)
-    (False, 'better by 0.3 points; more than 1.0 is asked')
+    >>> decide([0.30, 0.31, 0.29], [0.29, 0.31, 0.29], safe=False)
+    (False, 'better by 0.3 points; more than 1.0 is required')
     """
     fewer = np.array(before) - np.array(after)
-    gain, noise = float(fewer.mean()), 2.0 * float(fewer.std(ddof=1)) / math.sqrt(len(fewer))
-    asked = max(USUAL.repair_gain, noise)
+    gain = float(fewer.mean())
+    noise = USUAL.clear_errors * float(fewer.std(ddof=1)) / math.sqrt(len(fewer))
+    required = max(USUAL.repair_gain, noise)
     if safe:
-        return gain > -asked, "safe, and no worse" if gain > -asked else "made it worse"
-    return gain > asked, f"better by {100 * gain:.1f} points; more than {100 * asked:.1f} is asked"
+        return gain > -required, "safe, and no worse" if gain > -required else "made it worse"
+    return gain > required, f"better by {100 * gain:.1f} points; more than {100 * required:.1f} is required"
 
 
 @dataclass(frozen=True)
 class PairedComparison:
-    """Compares two cases by their trainings from the same seeds; each training is made once."""
+    """Compares two problems by trainings from the same seeds; every training runs once."""
 
     known: dict[tuple[TrainingProblem, int, int, bool], float] = field(default_factory=dict)
 
-    def try_out(
+    def attempt(
         self, old: TrainingProblem, new: TrainingProblem, symptom: str, change: str, safe: bool = False
     ) -> RepairAttempt:
-        """One change on trial, from `SEEDS` seeds; from as many again where only their disagreement stands against it."""
+        """Test one remedy from three seeds; from three more if only their disagreement speaks against it."""
         epochs = [self.epochs(old, new, problem) for problem in (old, new)]
         weighted = remedy(change).reweights_classes
-        for count in (SEEDS, 2 * SEEDS):
+        for count in (USUAL.seeds, 2 * USUAL.seeds):
             before, after = (
-                tuple(self.error(problem, again, length, weighted) for again in range(count))
+                tuple(self.error(problem, seed_offset, length, weighted) for seed_offset in range(count))
                 for problem, length in zip((old, new), epochs, strict=True)
             )
-            kept, why = judged(before, after, safe)
+            kept, why = decide(before, after, safe)
             if kept or np.mean(before) - np.mean(after) <= USUAL.repair_gain:
                 break
         return RepairAttempt(symptom, change, before, after, kept, why)
 
     def epochs(self, old: TrainingProblem, new: TrainingProblem, problem: TrainingProblem) -> int:
-        """Epochs of one of two cases: all, or of both the same share where one costs more than `Thresholds.repair_seconds`.
+        """Return the epochs of one of two problems: all, or the same share of both if one costs too much.
 
-        A large network that is stopped sooner than a small one looks better than it is where it overfits in the end.
+        A large network that is stopped sooner than a small one looks better than it is if it would overfit in the end.
         """
-        dearest = max(cost(each) * each.config.epochs for each in (old, new))
-        return max(1, round(problem.config.epochs * min(1.0, USUAL.repair_seconds / dearest)))
+        highest = max(epoch_seconds(each) * each.config.epochs for each in (old, new))
+        return max(1, round(problem.config.epochs * min(1.0, USUAL.repair_seconds / highest)))
 
-    def error(self, problem: TrainingProblem, again: int, epochs: int, weighted: bool = False) -> float:
-        """Held-out error of the training from the seed `again` later: wrong rows, or squared error over the variance.
+    def error(self, problem: TrainingProblem, seed_offset: int, epochs: int, weighted: bool = False) -> float:
+        """Return the held-out error from a later seed: share of wrong rows, or squared error over the variance.
 
         `weighted` counts every class the same, over held-out and training rows.
         """
-        key = (problem, again, epochs, weighted)
+        key = (problem, seed_offset, epochs, weighted)
         if key not in self.known:
-            recipe = replace(problem.recipe, seed=problem.recipe.seed + again)
-            seeded = held_out(replace(problem, recipe=recipe, start=None if again else problem.start))
-            outcome = train_and_judge(replace(seeded, config=replace(problem.config, epochs=epochs)))
-            verdict = balanced(seeded, outcome) if weighted else outcome.held_out
-            counted = codes(problem.rows) is not None and not weighted
-            self.known[key] = float((verdict.mistakes > 0).mean() if counted else verdict.mistakes.mean())
+            self.known[key] = self._error(problem, seed_offset, epochs, weighted)
         return self.known[key]
+
+    def _error(self, problem: TrainingProblem, seed_offset: int, epochs: int, weighted: bool) -> float:
+        recipe = replace(problem.recipe, seed=problem.recipe.seed + seed_offset)
+        seeded = with_held_out(replace(problem, recipe=recipe, start=None if seed_offset else problem.start))
+        outcome = train_and_score(replace(seeded, config=replace(problem.config, epochs=epochs)))
+        scores = class_balanced(seeded, outcome) if weighted else outcome.held_out
+        counted = class_indices(problem.rows) is not None and not weighted
+        return float((scores.mistakes > 0).mean() if counted else scores.mistakes.mean())

@@ -1,6 +1,9 @@
-"""Why: a threshold suspects, an experiment shows: the same training from the same seed with one thing changed.
+"""Run trials: the same training from the same seed with one thing changed.
 
-In: a case, its trace, the name of a change. Out: a `Trial`: held-out losses without and with it, and whether it helped.
+A threshold suspects, an experiment convicts.
+
+In: a training problem, its trace, the name of a remedy. Out: a `Trial`: held-out losses without and with it, and whether
+it helped.
 """
 
 from __future__ import annotations
@@ -14,29 +17,41 @@ from chainrule.arrays import Array
 from chainrule.doctor.remedies.apply import JOINED, apply_remedies, split_names
 from chainrule.doctor.trials.evaluate import (
     Outcome,
-    balanced,
-    cost,
-    held_out,
-    left_out,
-    ruined,
-    thinned,
-    train_and_judge,
-    unseen,
+    as_failed,
+    class_balanced,
+    epoch_seconds,
+    leave_out_mistakes,
+    thin_curve,
+    train_and_score,
+    unseen_rows,
+    with_held_out,
 )
-from chainrule.doctor.trials.replication import Pair, fits, learned, learns, steady
-from chainrule.doctor.trials.scoring import Verdict, better, codes, error_of_mean, judge_state
+from chainrule.doctor.trials.more_data import more_data_trial
+from chainrule.doctor.trials.replication import (
+    Pair,
+    consistent_gain,
+    has_learned,
+    starts_learning,
+    training_loss_improves,
+)
+from chainrule.doctor.trials.scoring import RowScores, is_better, score_state
 from chainrule.doctor.vocabulary.catalogue import USUAL_RATE, remedy
 from chainrule.doctor.vocabulary.records import Trace, Trial
+from chainrule.doctor.vocabulary.targets import class_indices
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.errors import InvalidValueError
 from chainrule.nn.layers import BatchNorm
-from chainrule.random import Purpose, Stream
 from chainrule.train.problem import TrainingProblem
 
 
 @dataclass
 class TrialRunner:
-    """Runs changed trainings of one case and remembers them."""
+    """Runs changed trainings of one problem and remembers their outcomes.
+
+    `problem` keeps only validation rows that are no training rows; if there are too few, a fifth of the training rows is
+    held out and `user_validation` is False. `limit` is the number of epochs that a trial may take, `cost` its seconds by
+    a count of operations.
+    """
 
     problem: TrainingProblem
     trace: Trace
@@ -44,77 +59,81 @@ class TrialRunner:
     trials: dict[tuple[str, bool], Trial | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        fresh = unseen(self.problem)
-        self.whole = fresh is not None
-        self.problem = (
-            replace(self.problem, validation=fresh)
-            if fresh is not None
-            else held_out(replace(self.problem, validation=None))
-        )
-        each = cost(self.problem)
-        self.limit = max(1, int(USUAL.trial_seconds / each))
-        self.cost = each * min(self.limit, self.problem.config.epochs)
+        unseen = unseen_rows(self.problem)
+        self.user_validation = unseen is not None
+        if unseen is not None:
+            self.problem = replace(self.problem, validation=unseen)
+        else:
+            self.problem = with_held_out(replace(self.problem, validation=None))
+        seconds = epoch_seconds(self.problem)
+        self.limit = max(1, int(USUAL.trial_seconds / seconds))
+        self.cost = seconds * min(self.limit, self.problem.config.epochs)
 
-    def outcome(self, change: str = "", again: int = 0, epochs: int | None = None) -> Outcome | None:
-        """The training under a change ("" for none) from the seed `again` later; None where the change cannot be made."""
+    def outcome(self, change: str = "", seed_offset: int = 0, epochs: int | None = None) -> Outcome | None:
+        """Return the outcome under a remedy ("" for none) from a later seed; None if the remedy cannot be applied."""
         epochs = self.limit if epochs is None else epochs
-        key = (change, again, epochs)
+        key = (change, seed_offset, epochs)
         if key not in self.outcomes:
-            self.outcomes[key] = self._run(change, again, epochs)
+            self.outcomes[key] = self._run(change, seed_offset, epochs)
         return self.outcomes[key]
 
-    def _run(self, change: str, again: int, limit: int) -> Outcome | None:
-        problem = replace(self.problem, recipe=replace(self.problem.recipe, seed=self.problem.recipe.seed + again))
-        if again:
-            problem = replace(problem, start=None) if self.problem.start is not None else problem
-        if not change and not again and self.whole and limit >= problem.config.epochs:
+    def _run(self, change: str, seed_offset: int, limit: int) -> Outcome | None:
+        recipe = self.problem.recipe
+        problem = replace(self.problem, recipe=replace(recipe, seed=recipe.seed + seed_offset))
+        if seed_offset and self.problem.start is not None:
+            problem = replace(problem, start=None)
+        if not change and not seed_offset and self.user_validation and limit >= problem.config.epochs:
             return self.actual
-        new = apply_remedies(problem, change)
-        if new is None:
+        changed = apply_remedies(problem, change)
+        if changed is None:
             return None
-        own = max(1, min(new.config.epochs, _scaled(limit, change)))
+        epochs = max(1, min(changed.config.epochs, _epoch_limit(limit, change)))
         try:
-            return train_and_judge(replace(new, config=replace(new.config, epochs=own)))
+            return train_and_score(replace(changed, config=replace(changed.config, epochs=epochs)))
         except InvalidValueError:
             return None
 
     @property
     def actual(self) -> Outcome:
-        """What the training that was watched came to."""
+        """The outcome of the training that was recorded."""
         key = ("actual", 0, 0)
         found = self.outcomes.get(key)
         if found is None:
-            problem, trace = self.problem, self.trace
-            assert problem.validation is not None
-            verdicts = [
-                judge_state(problem.recipe, trace.final, problem.rows, part)
-                for part in (problem.validation, problem.rows)
-            ]
-            diverged = trace.stopped.startswith("diverged")
-            steps = sum(epoch.steps for epoch in trace.epochs)
-            curve = thinned(tuple(epoch.validation_loss for epoch in trace.epochs))
-            held, trained = (ruined(verdict) if diverged else verdict for verdict in verdicts)
-            found = Outcome(held, trained, curve, steps, diverged)
+            found = self._actual_outcome()
             self.outcomes[key] = found
         return found
 
+    def _actual_outcome(self) -> Outcome:
+        problem, trace = self.problem, self.trace
+        assert problem.validation is not None
+        held, trained = (
+            score_state(problem.recipe, trace.final, problem.rows, part) for part in (problem.validation, problem.rows)
+        )
+        diverged = trace.stopped.startswith("diverged")
+        if diverged:
+            held, trained = as_failed(held), as_failed(trained)
+        curve = thin_curve(tuple(epoch.validation_loss for epoch in trace.epochs))
+        return Outcome(held, trained, curve, sum(epoch.steps for epoch in trace.epochs), diverged)
+
     def recalls(self) -> tuple[Array, Array]:
-        """Which rows were found by a network that had not seen them, of rare classes (below a third of the largest) and of
-        frequent ones: held-out rows, and training rows left out in turn where few of the held-out ones are rare.
+        """Return for rows of rare and of frequent classes whether a network that had not seen them was right.
+
+        A class is rare below a third of the largest. If few held-out rows are rare, training rows left out in turn count.
         """
         assert self.problem.validation is not None
-        known, y = codes(self.problem.rows), codes(self.problem.validation)
+        known, y = class_indices(self.problem.rows), class_indices(self.problem.validation)
         if known is None or y is None:
             return np.zeros(0), np.zeros(0)
         count = np.bincount(known, minlength=int(y.max()) + 1)
-        scarce, found = count < count.max() / 3, self.actual.held_out.mistakes == 0
-        if scarce[y].sum() < USUAL.few_rows:
-            y, found = np.concatenate([y, known]), np.concatenate([found, self.left_out == 0])
-        return found[scarce[y]] * 1.0, found[~scarce[y]] * 1.0
+        rare, right = count < count.max() / USUAL.rare_class, self.actual.held_out.mistakes == 0
+        if rare[y].sum() < USUAL.few_rows:
+            y = np.concatenate([y, known])
+            right = np.concatenate([right, self.left_out == 0])
+        return right[rare[y]] * 1.0, right[~rare[y]] * 1.0
 
     @property
-    def not_seen(self) -> Array:
-        """Mistakes on rows that the network had not seen: held-out rows, and, where those are few, `left_out`."""
+    def unseen_mistakes(self) -> Array:
+        """Mistakes on rows that the network had not seen: held-out rows and, if those are few, `left_out`."""
         held = self.actual.held_out.mistakes
         return held if len(held) >= USUAL.few_rows else np.concatenate([held, self.left_out])
 
@@ -122,144 +141,132 @@ class TrialRunner:
     def left_out(self) -> Array:
         """Mistakes on each training row of a network that is trained without it."""
         config = self.problem.config
-        return left_out(replace(self.problem, config=replace(config, epochs=min(self.limit, config.epochs))))
+        return leave_out_mistakes(replace(self.problem, config=replace(config, epochs=min(self.limit, config.epochs))))
 
     def trial(self, change: str, suspected: bool = False) -> Trial | None:
-        """Try a change: against the same training without it, and against what the watched training came to.
+        """Test a remedy against the same training without it and against the recorded training.
 
-        One that seems to help is tried from a second seed as well, and must help there too. `suspected` says that a
-        rule pointed at its cause before: then a smaller gain counts, if three seeds show it, or if the network only now
-        learns its own rows. None where the change cannot be made.
+        One that seems to help is tested from a second seed as well and must help there too. `suspected` says that a rule
+        pointed at its cause before: then a smaller gain counts, if three seeds show it or if the network learns only with
+        the remedy. Return None if the remedy cannot be applied.
         """
         if (change, suspected) not in self.trials:
             self.trials[change, suspected] = self._trial(change, suspected)
         return self.trials[change, suspected]
 
-    def adds(self, first: str, second: str) -> bool:
-        """Whether a second change helps where the first is already made, from both seeds."""
-        return all(self.improves(first, f"{first}{JOINED}{second}", again) for again in (0, 1))
+    def helps_on_top(self, first: str, second: str) -> bool:
+        """Check whether a second remedy helps after the first one, from both seeds."""
+        return all(self.improves(first, f"{first}{JOINED}{second}", seed_offset) for seed_offset in (0, 1))
 
-    def improves(self, old: str, new: str, again: int) -> bool:
-        """Whether the training under some changes is better than under others, by as much as counts without suspicion."""
-        before, after = self.outcome(old, again), self.outcome(new, again)
+    def improves(self, old: str, new: str, seed_offset: int) -> bool:
+        """Check whether training with some remedies is better than with others, by as much as counts without suspicion."""
+        before, after = self.outcome(old, seed_offset), self.outcome(new, seed_offset)
         if before is None or after is None:
             return False
         differing = [remedy(name) for name in set(split_names(old)) ^ set(split_names(new))]
-        units = any(each.changes_units for each in differing)
+        same_units = not any(each.changes_units for each in differing)
         weighted = any(each.reweights_classes for each in differing)
-        one, other = (balanced(self.problem, each) if weighted else each.held_out for each in (before, after))
-        return better(one, other, not units, weighted=weighted)[0]
+        one, other = (class_balanced(self.problem, each) if weighted else each.held_out for each in (before, after))
+        return is_better(one, other, same_units, weighted=weighted)[0]
 
-    def made(self, change: str) -> bool:
-        """Whether the change was tried before."""
+    def was_tested(self, change: str) -> bool:
+        """Check whether the remedy was tested before."""
         return any(name == change for name, _ in self.trials)
 
     def _trial(self, change: str, suspected: bool) -> Trial | None:
         new, old = self.outcome(change), self.outcome()
         if new is None or old is None:
             return None
-        own = suspected and (remedy(change).case_specific or remedy(change).lowers_rate or self._tiny(change))
-        helped, gain = self._better(change, old, new, own)
-        if helped and self.whole and old is not self.actual:
-            helped = self._better(change, self.actual, new, own)[0]
+        specific = suspected and self._is_specific(change)
+        helped, gain = self._better(change, old, new, specific)
+        if helped and self.user_validation and old is not self.actual:
+            helped = self._better(change, self.actual, new, specific)[0]
         if helped:
-            helped, gain = self._repeated(change, own, gain)
+            helped, gain = self._repeated(change, specific, gain)
         if not helped:
-            small = self._slight(change, suspected, own)
+            small = self._small_gain(change, suspected, specific)
             helped, gain = small > 0.0, small or gain
         return Trial(change, new.steps, old.curve, new.curve, helped, gain, old.steps)
 
-    def _repeated(self, change: str, suspected: bool, gain: float) -> tuple[bool, float]:
-        """Whether a second seed agrees, and the gain of the two: clearly, or in its direction with half of the margin."""
+    def _repeated(self, change: str, specific: bool, gain: float) -> tuple[bool, float]:
+        """Return whether a second seed agrees, fully or in direction with half of the margin, and the gain of the two."""
         new, old = self.outcome(change, 1), self.outcome("", 1)
         if new is None or old is None:
             return True, gain
-        again, other = self._better(change, old, new, suspected)
-        if again:
+        agrees, other = self._better(change, old, new, specific)
+        if agrees:
             return True, 0.5 * (gain + other)
         before, after = self._compared(change, old, new)
         fewer = before.mistake - after.mistake
-        return fewer >= 0.5 * max(USUAL.suspected_gain, USUAL.relative_gain * before.mistake), min(gain, other)
+        margin = max(USUAL.suspected_gain, USUAL.relative_gain * before.mistake)
+        return fewer >= USUAL.second_seed_margin * margin, min(gain, other)
 
-    def _tiny(self, change: str) -> bool:
-        """Whether the change gives batch norm more than a handful of rows, or takes its place where it has only that."""
-        recipe = self.problem.recipe
+    def _is_specific(self, change: str) -> bool:
+        """Check whether the remedy removes something peculiar to this problem, so that a smaller gain counts."""
+        recipe, entry = self.problem.recipe, remedy(change)
         normed = any(isinstance(layer, BatchNorm) for layer in recipe.net.layers)
-        return remedy(change).fixes_tiny_norm_batch and normed and recipe.batch_size < 8
+        tiny = entry.fixes_tiny_norm_batch and normed and recipe.batch_size < USUAL.tiny_norm_batch
+        return entry.case_specific or entry.lowers_rate or tiny
 
-    def _slight(self, change: str, suspected: bool, own: bool) -> float:
-        """The share of mistakes that a change takes away where it is slight, from three seeds; 0 where it does not count.
+    def _small_gain(self, change: str, suspected: bool, specific: bool) -> float:
+        """Return the share of the mistakes that a remedy removes if that is little but consistent; 0 if it does not count.
 
-        It does where something peculiar was suspected; where a course had few steps or a rate far from its optimizer's usual
-        one, if training rows gain as well; and where the network only now learns its own rows.
+        It counts if something peculiar was suspected; if the training had few steps or a rate far from its optimizer's
+        usual one, and training rows gain as well; and if the network learns its training rows only with the remedy.
         """
-        hasty = remedy(change).lengthens and self.actual.steps < USUAL.few_steps
+        entry = remedy(change)
+        short = entry.lengthens and self.actual.steps < USUAL.few_steps
         small = 0.0
-        if own and not remedy(change).reweights_classes:
-            small = steady(self._pairs(change), self._fits(change))
-        elif suspected and (hasty or change == USUAL_RATE) and self._fits(change):
-            small = steady(self._pairs(change), False)
-        return small or (self._learns(change) if suspected or remedy(change).learning_only else 0.0)
+        if specific and not entry.reweights_classes:
+            small = consistent_gain(self._pairs(change), self._training_improves(change))
+        elif suspected and (short or change == USUAL_RATE) and self._training_improves(change):
+            small = consistent_gain(self._pairs(change), False)
+        return small or (self._learning_gain(change) if suspected or entry.learning_only else 0.0)
 
-    def _fits(self, change: str) -> bool:
-        return not remedy(change).changes_units and fits(self._pairs(change))
+    def _training_improves(self, change: str) -> bool:
+        return not remedy(change).changes_units and training_loss_improves(self._pairs(change))
 
-    def _learns(self, change: str) -> float:
-        """The share of mistakes that go because the network only now learns its own rows, if enough of them were wrong."""
-        by_loss, known = not remedy(change).changes_units, self.actual.trained
-        few = known.mistake < USUAL.learned or (known.mistakes > 0).sum() < 2 * USUAL.fewest_rows
+    def _learning_gain(self, change: str) -> float:
+        """Return the share of mistakes that go because the network learns only now, if enough training rows were wrong."""
+        entry, known = remedy(change), self.actual.trained
+        by_loss = not entry.changes_units
+        few_wrong = known.mistake < USUAL.learned or (known.mistakes > 0).sum() < 2 * USUAL.fewest_rows
         new, old = self.outcome(change), self.outcome()
-        if few or remedy(change).reweights_classes or new is None or old is None or not learned((old, new), by_loss):
+        if few_wrong or entry.reweights_classes or new is None or old is None or not has_learned((old, new), by_loss):
             return 0.0
-        return learns(self._pairs(change), by_loss, remedy(change).corrects_error)
+        return starts_learning(self._pairs(change), by_loss, entry.corrects_error)
 
     def _pairs(self, change: str) -> list[Pair]:
-        """The training without and with a change from three seeds; none where the change cannot be made."""
-        pairs = [(self.outcome("", again), self.outcome(change, again)) for again in range(3)]
+        """Return the training without and with a remedy from three seeds; none if the remedy cannot be applied."""
+        pairs = [(self.outcome("", offset), self.outcome(change, offset)) for offset in range(USUAL.seeds)]
         return [(old, new) for old, new in pairs if old is not None and new is not None]
 
     def more_rows(self) -> Trial | None:
-        """All rows beside half of them, in as many steps: whether twice the rows take many mistakes away, from three seeds,
-        by more than chance.
-
-        None where there are too few to halve, or where the network is worth no more on its own rows than on others: then it
-        is not rows that it lacks.
-        """
-        held, trained = self.actual.held_out.mistake, self.actual.trained.mistake
-        if len(self.problem.rows) < 40 or held < USUAL.hungry_gain / 2 or trained > held / 3:
+        """Test whether more data would help (see `more_data_trial`)."""
+        if not self._may_need_data():
             return None
-        halves = [self._half(again) for again in range(3)]
-        wholes = [whole for again in range(3) if (whole := self.outcome("", again)) is not None]
-        pairs = list(zip(halves, wholes, strict=True))
-        fewer = np.array([half.held_out.mistakes - whole.held_out.mistakes for half, whole in pairs])
-        mistake, gain = float(np.mean([whole.held_out.mistake for whole in wholes])), float(fewer.mean())
-        chance = 2.0 * error_of_mean(fewer.mean(axis=0))
-        helped = fewer.mean(axis=1).min() > 0 and gain >= max(USUAL.hungry_gain, USUAL.hungry * mistake, chance)
-        share = gain / max(mistake + gain, 1e-12)
-        old, new = halves[0], wholes[0]
-        return Trial(
-            "all rows", new.steps, old.curve, new.curve, bool(helped), share, old.steps, "with half of the rows"
-        )
+        wholes = [whole for offset in range(USUAL.seeds) if (whole := self.outcome("", offset)) is not None]
+        epochs = 2 * min(self.limit, self.problem.config.epochs)
+        return more_data_trial(self.problem, wholes, epochs)
 
-    def _half(self, again: int) -> Outcome:
-        """The training on half of the rows, drawn at random, for twice the epochs."""
-        recipe, rows = replace(self.problem.recipe, seed=self.problem.recipe.seed + again), self.problem.rows
-        take = Stream.from_seed(recipe.seed).fold(Purpose.SPLIT, *b"half").permutation(np, len(rows))[: len(rows) // 2]
-        config = replace(self.problem.config, epochs=2 * min(self.limit, self.problem.config.epochs))
-        return train_and_judge(replace(self.problem, recipe=recipe, rows=rows[take], config=config, start=None))
+    def _may_need_data(self) -> bool:
+        """Check whether there are enough rows to halve and the network does far better on its own rows than on others."""
+        held, trained = self.actual.held_out.mistake, self.actual.trained.mistake
+        enough = len(self.problem.rows) >= USUAL.fewest_to_halve and held >= USUAL.hungry_gain / 2
+        return enough and trained <= held / USUAL.memorizing
 
     def _better(self, change: str, old: Outcome, new: Outcome, suspected: bool) -> tuple[bool, float]:
-        pair = self._compared(change, old, new)
         entry = remedy(change)
-        return better(*pair, not entry.changes_units, suspected, weighted=entry.reweights_classes)
+        pair = self._compared(change, old, new)
+        return is_better(*pair, not entry.changes_units, suspected, weighted=entry.reweights_classes)
 
-    def _compared(self, change: str, old: Outcome, new: Outcome) -> tuple[Verdict, Verdict]:
-        """What is compared: held-out rows; with class weights all rows, each class counting the same."""
+    def _compared(self, change: str, old: Outcome, new: Outcome) -> tuple[RowScores, RowScores]:
+        """Return what is compared: held-out rows; with class weights all rows, every class counting the same."""
         if remedy(change).reweights_classes:
-            return balanced(self.problem, old), balanced(self.problem, new)
+            return class_balanced(self.problem, old), class_balanced(self.problem, new)
         return old.held_out, new.held_out
 
 
-def _scaled(limit: int, change: str) -> int:
-    """A longer course may cost as many times more."""
-    return limit * 3 if any(remedy(name).lengthens for name in split_names(change)) else limit
+def _epoch_limit(limit: int, change: str) -> int:
+    """Return the epochs that a trial may take: three times as many if the remedy makes the training longer."""
+    return limit * USUAL.longer_limit if any(remedy(name).lengthens for name in split_names(change)) else limit

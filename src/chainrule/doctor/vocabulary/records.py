@@ -264,8 +264,8 @@ class Report(HtmlDisplay):
 
     def __str__(self) -> str:
         told = [finding.describe(self.interface) for finding in self.findings]
-        told += [f"could not look: {reason}" for reason in self.skipped]
-        told += [f"silenced: {symptom} ({reason})" for symptom, reason in self.suppressed.items()]
+        told += [f"skipped {reason}" for reason in self.skipped]
+        told += [f"suppressed: {symptom} ({reason})" for symptom, reason in self.suppressed.items()]
         return "\n".join([self.verdict, *told, *(f"note: {note}" for note in self.notes)])
 
 

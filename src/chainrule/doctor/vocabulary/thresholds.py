@@ -1,6 +1,6 @@
-"""Why: every number that a rule compares with stands in one place, with where it comes from.
+"""Provide every number that is a judgment, in one place, with its source.
 
-In: nothing. Out: `USUAL`, the numbers that the doctor works with.
+In: nothing. Out: `USUAL`, the thresholds in use.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Limits of the rules. Shares of loss and mistakes are those of the best constant prediction: 1 is useless, 0 perfect.
+    """Thresholds of rules, trials and monitoring. Shares of loss and mistakes are relative to the best constant prediction:
+    1 is useless, 0 perfect.
 
     Sources: (A) AutoTrainer (Zhang et al., ICSE 2021), (S) the defaults of SageMaker Debugger's built-in rules, (T)
     TheDeepChecker (Ben Braiek and Khomh, TOSEM 2022), (C) the course notes of cs231n, (P) the Deep Learning Tuning Playbook;
-    the rest are own choices, made on the tuning half of `bench/doctor`.
+    the rest were chosen on the tuning half of `bench/doctor`.
     """
 
     hurting: float = 0.5
@@ -196,6 +197,169 @@ class Thresholds:
     clip_norm: float = 1.0
     """Gradient norm to which the remedy `clip` limits a step."""
 
+    # Held-out rows, and the cost of a trial.
+
+    held_out_part: int = 5
+    """One row in so many is held out where there are no validation rows."""
+
+    held_out_most: int = 2000
+    """Rows that are held out at most."""
+
+    folds: int = 4
+    """Parts that are left out in turn."""
+
+    fewest_to_hold_out: int = 10
+    """Rows from which `examine` holds some out."""
+
+    fewest_to_judge: int = 20
+    """Rows from which trials are possible."""
+
+    fewest_held_out: int = 2
+    """Validation rows below which they cannot judge."""
+
+    curve_points: int = 20
+    """Points of a held-out curve, beside the first."""
+
+    layer_seconds: float = 2e-6
+    """Cost of one layer in one step of the native engine, for the count of operations that stands for time."""
+
+    slow_layer_seconds: float = 100e-6
+    """The same for other engines."""
+
+    operations_per_second: float = 4e9
+    """Operations per second in the same count."""
+
+    epoch_overhead: float = 1e-4
+    """Seconds of an epoch in the same count, whatever is in it."""
+
+    # Trials.
+
+    seeds: int = 3
+    """Seeds that must agree where a gain is small."""
+
+    second_seed_margin: float = 0.5
+    """Share of the usual gain that a second seed must show if it does not show all of it."""
+
+    rare_class: float = 3.0
+    """How many times smaller than the largest class a rare class is."""
+
+    tiny_norm_batch: int = 8
+    """Rows per batch below which batch norm has too few."""
+
+    fewest_to_halve: int = 40
+    """Rows below which training on half of them says nothing."""
+
+    longer_limit: int = 3
+    """How many times as long as another trial a longer training may run."""
+
+    memorizing: float = 3.0
+    """How many times fewer the mistakes on training rows must be than on others for more data to help."""
+
+    clear_errors: float = 2.0
+    """Standard errors that a difference must exceed where nothing suggested it."""
+
+    # Diagnosis.
+
+    surely_failed: float = 0.6
+    """Share of `hurting` above which mistakes count as failure if the loss agrees."""
+
+    reserve: float = 2.0
+    """Seconds of the trial budget that screening and second causes get in any case."""
+
+    longer_gap: float = 2.0
+    """How many times `chasm` the gap must be after a longer training, which nobody asked for."""
+
+    # Remedies.
+
+    usual_batch: int = 32
+    """Rows per batch that suit most trainings."""
+
+    larger_batch: int = 4
+    """Factor between batch sizes of a remedy."""
+
+    default_penalty: float = 1e-2
+    """L2 penalty where there is none yet."""
+
+    usual_rate_low: float = 0.3
+    usual_rate_high: float = 3.0
+    """A learning rate between these multiples of the usual one is as good."""
+
+    normalized_inputs: float = 0.05
+    """Deviation from mean 0 and scale 1 up to which inputs count as standardized."""
+
+    normalized_targets: float = 0.1
+    """The same for targets."""
+
+    balanced_classes: float = 1.5
+    """Ratio of the largest to the smallest class below which weights change nothing."""
+
+    longer_factor: float = 3.0
+    """How many times the epochs are worth a try where a training may have been too short."""
+
+    longer_steps: float = 1500.0
+    """Steps that such a training takes at least."""
+
+    neighbors: int = 10
+    """Nearest rows that a row is compared with."""
+
+    neighbor_rows: int = 5000
+    """Rows that are compared at most."""
+
+    neighbor_agreement: float = 0.3
+    """Share of its neighbors that must have a row's class."""
+
+    neighbor_deviations: float = 2.0
+    """Deviations of a continuous target from its neighbors that are too many."""
+
+    fewest_after_dropping: int = 10
+    """Rows that must remain."""
+
+    norm_rows: int = 16
+    """Training rows below which batch norm is not tried."""
+
+    widened: int = 32
+    """Units that a widened layer has at least."""
+
+    narrowed: int = 2
+    """Units that a narrowed layer has at least."""
+
+    # Monitoring.
+
+    slow_seconds: float = 0.03
+    """Seconds that slow rules may take, however short the training was."""
+
+    stalled: float = 0.9
+    """Share of the loss remaining at half the epochs that remains now; faster trainings are left alone."""
+
+    early_share: float = 1 / 3
+    """Share of the epochs during which a training may be as bad as it likes."""
+
+    early_epochs: float = 50.0
+    """Epochs that this lasts at most."""
+
+    monitored_rows: int = 1000
+    """Rows of each part that slow rules and the baseline read."""
+
+    excluded_overfitting: float = 0.04
+    """Validation mistakes below which overfitting is impossible, a fifth below the rule's own limit."""
+
+    excluded_suspicion: float = 0.08
+    """Gap between training and validation mistakes below which the latter are not suspicious, with the same margin."""
+
+    # Probes.
+
+    interval_growth: float = 2.0
+    """Factor by which the interval between probes grows when they cost too much."""
+
+    even_probes: int = 5
+    """Probes after which the intervals are even."""
+
+    longest_interval: int = 16
+    """Epochs between two of the first probes at most."""
+
+    last_window: int = 3
+    """Readings that rules judge by."""
+
 
 USUAL = Thresholds()
-"""The numbers in use."""
+"""The thresholds in use."""

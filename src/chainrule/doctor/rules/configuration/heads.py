@@ -9,8 +9,10 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.doctor.rules.data.ridge_baseline import nominal_evidence
-from chainrule.doctor.rules.finding import head, is_softmax, make_finding, name_of, percent, span
+from chainrule.doctor.rules.finding import make_finding
+from chainrule.doctor.vocabulary.network import head, is_softmax, layer_name, span
 from chainrule.doctor.vocabulary.records import Finding, Fix, Trace
+from chainrule.doctor.vocabulary.wording import percent
 from chainrule.nn.layers import Activation
 from chainrule.nn.losses import (
     BinaryCrossEntropy,
@@ -43,7 +45,7 @@ def output_loss_mismatch(problem: TrainingProblem, trace: Trace | None) -> Findi
     return make_finding(
         "output-loss-mismatch",
         "critical" if one_sided else "warning",
-        f"The last layer applies {name_of(layer)}, and the loss applies {link} again",
+        f"The last layer applies {layer_name(layer)}, and the loss applies {link} again",
         meaning="The loss takes logits and owns the output function, so a function in front of it narrows what the "
         + ("network can say: it can only ever answer yes." if one_sided else "network can say."),
         measured=f"layer {number} hands on values in [{low:g}, {high:g}] to {type(problem.recipe.loss).__name__}",
@@ -153,7 +155,7 @@ def _reach(problem: TrainingProblem) -> tuple[float, float, str]:
     """Lowest and highest prediction, and what sets them: the last layer, or the loss's link."""
     link, end = _link(problem.recipe.loss), head(problem.recipe.net)
     if end is not None:
-        return (*span(end[1]), f"layer {end[0]} ({name_of(end[1])})")
+        return (*span(end[1]), f"layer {end[0]} ({layer_name(end[1])})")
     return (*span(Activation(link)), f"the loss's {link}")
 
 

@@ -10,18 +10,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from chainrule.doctor.rules.finding import (
-    PROBE,
-    dense_layers,
-    is_affine,
-    is_softmax,
-    make_finding,
-    name_of,
-    outputs_of,
-    percent,
-    places,
-)
+from chainrule.doctor.rules.finding import make_finding
+from chainrule.doctor.vocabulary.network import PROBE, dense_layers, is_affine, is_softmax, layer_name, outputs_of
 from chainrule.doctor.vocabulary.records import Finding, Fix, Trace
+from chainrule.doctor.vocabulary.wording import percent, places
 from chainrule.nn.layers import Activation, BatchNorm, Context, Dense, Dropout, LayerNorm
 from chainrule.nn.net import Net
 from chainrule.pipeline.option_names import Setting
@@ -120,7 +112,7 @@ def doubled_activation(problem: TrainingProblem, trace: Trace | None) -> Finding
             return make_finding(
                 "doubled-activation",
                 "info" if idle else "warning",
-                f"Two activations follow one another ({name_of(first)}, then {name_of(second)})",
+                f"Two activations follow one another ({layer_name(first)}, then {layer_name(second)})",
                 meaning="The second function does nothing."
                 if idle
                 else "Each function narrows the range and the slope, so two in a row cost signal without adding power.",
@@ -277,7 +269,7 @@ def restless_inference(problem: TrainingProblem, trace: Trace | None) -> Finding
                     "critical",
                     f"Dropout goes on in inference (layer {i})",
                     meaning="Predictions change from call to call and are worse than they need be.",
-                    measured=f"{name_of(layer)} changes rows of ones in inference",
+                    measured=f"{layer_name(layer)} changes rows of ones in inference",
                     usual="dropout in training only",
                     fix=Fix(
                         "Drop units only where ctx.training is True.",

@@ -11,8 +11,10 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.doctor.remedies.settings import usual_rate
-from chainrule.doctor.rules.finding import make_finding, percent, places, some
+from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.records import Finding, Fix, Trace
+from chainrule.doctor.vocabulary.targets import subsample_indices
+from chainrule.doctor.vocabulary.wording import percent, places
 from chainrule.nn.layers import Context
 from chainrule.nn.losses import mean_loss
 from chainrule.nn.optimizers import AdaGrad, Adam, AdamW, RMSProp
@@ -227,7 +229,7 @@ def _rms_weight(problem: TrainingProblem) -> float:
 
 def _gradient(problem: TrainingProblem) -> Array:
     """The first gradient on at most 256 rows, in training, with penalties."""
-    recipe, take = problem.recipe, some(problem.rows.X, 256)
+    recipe, take = problem.recipe, subsample_indices(problem.rows.X, 256)
     state = problem.start or recipe.start()
     ctx = Context(np, True, Stream.from_seed(recipe.seed).fold(Purpose.DROPOUT, 0))
     with np.errstate(all="ignore"):

@@ -12,8 +12,11 @@ from itertools import pairwise
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.rules.finding import dense_layers, make_finding, percent, some
+from chainrule.doctor.rules.finding import make_finding
+from chainrule.doctor.vocabulary.network import dense_layers
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
+from chainrule.doctor.vocabulary.targets import subsample_indices
+from chainrule.doctor.vocabulary.wording import percent
 from chainrule.nn.initializers import default_for
 from chainrule.nn.layers import Activation, Context, Dense, Dropout
 from chainrule.nn.losses import BinaryCrossEntropy, Loss, Poisson, SoftmaxCrossEntropy
@@ -138,7 +141,7 @@ def wrong_initial_loss(problem: TrainingProblem, trace: Trace | None) -> Finding
 def first_losses(problem: TrainingProblem) -> Array:
     """Losses of at most 256 rows before the first step, as in training but without dropout, float64."""
     net, state = without_dropout(problem.recipe.net), problem.start or problem.recipe.start()
-    take = some(problem.rows.X, _ROWS)
+    take = subsample_indices(problem.rows.X, _ROWS)
     X, Y = problem.rows.X[take].astype(np.float64), problem.rows.Y[take]
     with np.errstate(all="ignore"):
         Z = net.forward(state.w.astype(np.float64), state.buffers.astype(np.float64), X, Context(np, training=True))[0]
@@ -223,4 +226,4 @@ def _logit_spread(net: Net, w: Array, buffers: Array, X: Array) -> float:
 
 
 def _rows(problem: TrainingProblem) -> Array:
-    return problem.rows.X[some(problem.rows.X, _ROWS)].astype(np.float64)
+    return problem.rows.X[subsample_indices(problem.rows.X, _ROWS)].astype(np.float64)

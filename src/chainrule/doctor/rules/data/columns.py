@@ -8,8 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.rules.finding import make_finding, some
+from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.records import Finding, Fix, Trace
+from chainrule.doctor.vocabulary.targets import subsample_indices
 from chainrule.pipeline.option_names import Setting
 from chainrule.train.problem import TrainingProblem
 
@@ -78,7 +79,7 @@ def constant_feature(problem: TrainingProblem, trace: Trace | None) -> Finding |
 
 def duplicate_feature(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Pairs of columns that are equal up to shift and scale: |correlation| above 1 - 1e-6 over at most 2000 rows."""
-    X = problem.rows.X[some(problem.rows.X, _ROWS)].astype(np.float64)
+    X = problem.rows.X[subsample_indices(problem.rows.X, _ROWS)].astype(np.float64)
     X = X - X.mean(axis=0)
     length = np.sqrt((X * X).sum(axis=0))
     kept = np.flatnonzero(length > 1e-12 * max(1.0, float(np.abs(X).max(initial=0.0))))
@@ -109,7 +110,7 @@ def unnormalised_inputs(problem: TrainingProblem, trace: Trace | None) -> Findin
     of the rows (pixels and indicators have one), largest s over smallest s above 100.
     A range beyond ±1, or a single large entry, is no fault: standardized data has both.
     """
-    X = problem.rows.X[some(problem.rows.X, _ROWS)].astype(np.float64)
+    X = problem.rows.X[subsample_indices(problem.rows.X, _ROWS)].astype(np.float64)
     m, s = X.mean(axis=0), X.std(axis=0)
     vary = np.flatnonzero(s > 1e-9 * np.maximum(1.0, np.abs(m)))
     if not len(vary) or not np.isfinite(X).all():
@@ -147,7 +148,7 @@ def unnormalised_inputs(problem: TrainingProblem, trace: Trace | None) -> Findin
 
 def tiny_inputs(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """No column reaches a root mean square of 0.1: scaled twice, or in units far too large."""
-    X = problem.rows.X[some(problem.rows.X, _ROWS)].astype(np.float64)
+    X = problem.rows.X[subsample_indices(problem.rows.X, _ROWS)].astype(np.float64)
     size = float(np.sqrt((X * X).mean(axis=0)).max(initial=0.0))
     if not 0 < size < 0.1:
         return None

@@ -13,8 +13,10 @@ from chainrule.arrays import Array
 from chainrule.doctor.rules.data.confident_learning import doubts, in_doubt
 from chainrule.doctor.rules.data.ridge_baseline import Folds, neighbor, one_hot, shares
 from chainrule.doctor.rules.data.splits import row_hashes
-from chainrule.doctor.rules.finding import make_finding, percent, some
+from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
+from chainrule.doctor.vocabulary.targets import subsample_indices
+from chainrule.doctor.vocabulary.wording import percent
 from chainrule.engines import Rows
 from chainrule.engines.reference import logits
 from chainrule.nn.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
@@ -150,7 +152,7 @@ def misaligned_labels(problem: TrainingProblem, trace: Trace | None) -> Finding 
     Two quick models, ridge regression on random features and the nearest neighbor, guess left-out rows no better than they
     guess shuffled targets (both below three standard deviations of 30 shuffles). From 100 rows on.
     """
-    take = some(problem.rows.X, _ROWS)
+    take = subsample_indices(problem.rows.X, _ROWS)
     if len(take) < 100:
         raise NotApplicable("fewer than 100 rows say too little about chance")
     X, Y = problem.rows.X[take], _columns(problem, take)
@@ -179,7 +181,7 @@ def noisy_inputs(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
     times the median. Named when 5 % to 60 % of the rows do, and a quick model errs on them three times as often, by 15
     points at least. From 8 columns on.
     """
-    X = problem.rows.X[some(problem.rows.X, _ROWS)].astype(np.float64)
+    X = problem.rows.X[subsample_indices(problem.rows.X, _ROWS)].astype(np.float64)
     if X.shape[1] < 8 or X.shape[1] > 512:
         raise NotApplicable("noise in rows shows only in 8 to 512 columns")
     _, P, codes = _probabilities(problem)
@@ -222,7 +224,7 @@ def too_little_data(problem: TrainingProblem, trace: Trace | None) -> Finding | 
         return too_few(
             n, typical, "warning", f"{n} rows" + (f", {typical:.0f} of the median class" if codes is not None else "")
         )
-    take = some(problem.rows.X, _ROWS)
+    take = subsample_indices(problem.rows.X, _ROWS)
     X, Y = problem.rows.X[take], _columns(problem, take)
     _usable(X, Y)
     folds = Folds.of(X)
@@ -275,7 +277,7 @@ def _probabilities(problem: TrainingProblem) -> tuple[Array, Array, Array]:
     codes = codes_of(problem, problem.rows)
     if codes is None:
         raise NotApplicable("the targets are no classes")
-    take = some(problem.rows.X, _ROWS)
+    take = subsample_indices(problem.rows.X, _ROWS)
     codes, K = codes[take], max(2, problem.recipe.net.outputs)
     if len(take) < 60 or len(take) < 10 * len(np.unique(codes)):
         raise NotApplicable("fewer than 60 rows, or than 10 for each class, are too few to judge labels")
@@ -301,7 +303,7 @@ def _above(values: Array) -> float:
 def _lowest_recall(problem: TrainingProblem, trace: Trace, weight: Array) -> float:
     """Lowest recall, among held-out rows where there are any, of classes with half an even share of the rows or less."""
     rows = problem.rows if problem.validation is None else problem.validation
-    codes, take = codes_of(problem, rows), some(rows.X, _ROWS)
+    codes, take = codes_of(problem, rows), subsample_indices(rows.X, _ROWS)
     assert codes is not None
     with np.errstate(all="ignore"):
         Z = logits(problem.recipe.net, trace.final.w, trace.final.buffers, rows.X[take])

@@ -12,8 +12,9 @@ from itertools import combinations
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.rules.finding import make_finding, percent
+from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
+from chainrule.doctor.vocabulary.wording import percent
 from chainrule.random import Stream
 from chainrule.train.problem import TrainingProblem
 
@@ -48,7 +49,7 @@ def duplicate_rows_across_split(problem: TrainingProblem, trace: Trace | None) -
                 f"{percent(share)} of the {name} rows are training rows"
                 if share >= 0.01
                 else f"A {name} row is a training row",
-                meaning="Scores on rows that were trained on say nothing about new rows.",
+                meaning="RowScores on rows that were trained on say nothing about new rows.",
                 measured=f"{int(twice.sum())} of {len(held)} rows, first row {int(np.argmax(twice))}; "
                 f"{percent(chance)} of the training rows repeat one another",
                 usual="none",

@@ -14,8 +14,10 @@ from chainrule.arrays import Array
 from chainrule.doctor.rules.configuration.start import without_dropout
 from chainrule.doctor.rules.data.labels import codes_of
 from chainrule.doctor.rules.data.ridge_baseline import standardized
-from chainrule.doctor.rules.finding import make_finding, percent, some
+from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
+from chainrule.doctor.vocabulary.targets import subsample_indices
+from chainrule.doctor.vocabulary.wording import percent
 from chainrule.engines import choose
 from chainrule.errors import InvalidValueError
 from chainrule.nn.layers import LAYERS, Context
@@ -168,7 +170,7 @@ def learning_rate_range(problem: TrainingProblem, trace: Trace | None) -> Findin
 
 def _few_rows(problem: TrainingProblem) -> tuple[Array, Array]:
     """Sixteen different rows, the classes taken in turn; inputs and amounts standardized."""
-    take = some(problem.rows.X, 2000)
+    take = subsample_indices(problem.rows.X, 2000)
     X, Y = problem.rows.X[take], problem.rows.Y[take]
     if not (np.isfinite(X).all() and np.isfinite(Y).all()):
         raise NotApplicable("some numbers are not finite")
@@ -183,7 +185,7 @@ def _few_rows(problem: TrainingProblem) -> tuple[Array, Array]:
         place = np.argsort(np.argsort(kind, kind="stable")) - np.searchsorted(np.sort(kind), kind)
         first = first[np.argsort(place, kind="stable")]
     else:
-        first = first[some(first, _BATCH)]
+        first = first[subsample_indices(first, _BATCH)]
     if not problem.recipe.loss.classes and getattr(problem.recipe.loss, "link", "") == "identity":
         spread = Y.std(axis=0, dtype=np.float64)
         Y = (Y - Y.mean(axis=0, dtype=np.float64)) / np.where(spread > 0, spread, 1.0)

@@ -13,8 +13,10 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.doctor.rules.configuration.start import suitable_weights, without_dropout
-from chainrule.doctor.rules.finding import make_finding, name_of, some
+from chainrule.doctor.rules.finding import make_finding
+from chainrule.doctor.vocabulary.network import layer_name
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
+from chainrule.doctor.vocabulary.targets import subsample_indices
 from chainrule.nn.gradcheck import GradientReport, gradcheck
 from chainrule.nn.layers import BatchNorm, Context, Layer
 from chainrule.nn.losses import Huber, Loss, MeanAbsoluteError, MeanSquaredError, mean_loss
@@ -44,7 +46,7 @@ def wrong_gradient(problem: TrainingProblem, trace: Trace | None) -> Finding | N
         return None
     check = next(c for c in min(reports, key=lambda r: r.error(name)).checks if c.name == name)
     layer, part = _culprit(problem)
-    where = "the loss" if layer is None else f"layer {layer} ({name_of(problem.recipe.net.layers[layer])})"
+    where = "the loss" if layer is None else f"layer {layer} ({layer_name(problem.recipe.net.layers[layer])})"
     return make_finding(
         "wrong-gradient",
         "warning" if errors[name] <= 1e-2 else "critical",
@@ -227,7 +229,7 @@ def _targets(problem: TrainingProblem, n: int) -> Array:
 
 def _first_step(problem: TrainingProblem) -> tuple[Array, Array, Callable[[Array], float]]:
     """First weights, their gradient by hand with penalties, and the loss as a function of the weights; float64."""
-    recipe, take = problem.recipe, some(problem.rows.X, 64)
+    recipe, take = problem.recipe, subsample_indices(problem.rows.X, 64)
     net, state = without_dropout(recipe.net), problem.start or recipe.start()
     X, Y = problem.rows.X[take].astype(np.float64), problem.rows.Y[take]
     c, ctx = problem.rows.c[take].astype(np.float64), Context(np, True, Stream.from_seed(0))

@@ -9,45 +9,46 @@ import math
 
 import numpy as np
 
-from chainrule.doctor.remedies.settings import longer_by
-from chainrule.doctor.rules.finding import make_finding, percent
-from chainrule.doctor.rules.training.readings import (
-    hurting,
-    is_class,
-    left,
-    seen,
-    smooth,
+from chainrule.doctor.observe.readings import (
+    has_classes,
+    moving_average,
+    remaining_loss_share,
+    require_trace,
     train_losses,
+    training_failed,
     validation_losses,
 )
-from chainrule.doctor.trials.scoring import Verdict, error_of_mean, judge_state
+from chainrule.doctor.remedies.settings import longer_by
+from chainrule.doctor.rules.finding import make_finding
+from chainrule.doctor.trials.scoring import RowScores, score_state, standard_error
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.thresholds import USUAL
+from chainrule.doctor.vocabulary.wording import percent
 from chainrule.pipeline.option_names import Setting
 from chainrule.train.problem import TrainingProblem
 
 _MOST = 2000
 
 
-def both(problem: TrainingProblem, trace: Trace) -> tuple[Verdict, Verdict]:
+def both(problem: TrainingProblem, trace: Trace) -> tuple[RowScores, RowScores]:
     """Verdicts on training and validation rows at the end, in inference."""
     if problem.validation is None:
         raise NotApplicable("needs validation rows")
     return (
-        judge_state(problem.recipe, trace.final, problem.rows, problem.rows[:_MOST]),
-        judge_state(problem.recipe, trace.final, problem.rows, problem.validation),
+        score_state(problem.recipe, trace.final, problem.rows, problem.rows[:_MOST]),
+        score_state(problem.recipe, trace.final, problem.rows, problem.validation),
     )
 
 
-def _mistakes(train: Verdict, validation: Verdict) -> str:
+def _mistakes(train: RowScores, validation: RowScores) -> str:
     told = f"{percent(train.mistake)} of a constant's in training, {percent(validation.mistake)} in validation"
     return f"mistakes {told}"
 
 
 def not_decreasing(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Nearly all of a constant prediction's loss is left."""
-    trace = seen(trace)
-    rest = left(problem, trace)
+    trace = require_trace(trace)
+    rest = remaining_loss_share(problem, trace)
     if rest < 1.0 - 5 * USUAL.no_progress and not trace.stopped:
         return None
     return make_finding(
@@ -65,16 +66,16 @@ def not_decreasing(problem: TrainingProblem, trace: Trace | None) -> Finding | N
 
 def undertrained(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """The last tenth of the epochs (two at least) still lowers the training loss by 5 %, or there were few steps."""
-    trace = seen(trace)
+    trace = require_trace(trace)
     losses = train_losses(trace)
     if trace.stopped or not np.isfinite(losses).all():
         return None
     steps = sum(epoch.steps for epoch in trace.epochs)
     few = steps < USUAL.few_steps
     width = max(1, len(losses) // 10)
-    curve = smooth(losses, width)
+    curve = moving_average(losses, width)
     fall = 0.0 if len(curve) <= width else (curve[-1 - width] - curve[-1]) / max(abs(curve[-1 - width]), 1e-12)
-    if not (fall > 0.02 or few) or left(problem, trace) < 0.02:
+    if not (fall > 0.02 or few) or remaining_loss_share(problem, trace) < 0.02:
         return None
     return make_finding(
         "undertrained",
@@ -98,7 +99,7 @@ def stopped_too_early(problem: TrainingProblem, trace: Trace | None) -> Finding 
     the rule took for the end was one epoch's noise. A wait of `Thresholds.patience` epochs, or of a twentieth of all,
     rules that out.
     """
-    trace = seen(trace)
+    trace = require_trace(trace)
     losses, held = train_losses(trace), validation_losses(trace)
     done, planned = len(losses), trace.planned
     if trace.stopped or not done or 3 * done >= planned or not np.isfinite([*losses, *held]).all():
@@ -139,8 +140,8 @@ def _waited(trace: Trace) -> int:
 
 def underfitting(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Much of the loss is left on the training rows themselves."""
-    trace = seen(trace)
-    rest = left(problem, trace)
+    trace = require_trace(trace)
+    rest = remaining_loss_share(problem, trace)
     if trace.stopped or rest < 0.3:
         return None
     return make_finding(
@@ -157,7 +158,7 @@ def underfitting(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
 
 def loss_metric_disagreement(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Loss and metric hardly move together over twenty epochs, although both move."""
-    trace = seen(trace)
+    trace = require_trace(trace)
     if len(trace.epochs) < 20:
         raise NotApplicable("needs twenty epochs to compare loss and metric")
     losses = train_losses(trace)
@@ -166,7 +167,7 @@ def loss_metric_disagreement(problem: TrainingProblem, trace: Trace | None) -> F
     if not np.isfinite(losses).all() or losses.std() < 0.02 * abs(losses.mean()) or better.std() < 1e-3:
         return None
     related = -float(np.corrcoef(losses, better)[0, 1])
-    if not related < USUAL.correlation or not hurting(problem, trace):
+    if not related < USUAL.correlation or not training_failed(problem, trace):
         return None
     return make_finding(
         "loss-metric-disagreement",
@@ -182,17 +183,17 @@ def loss_metric_disagreement(problem: TrainingProblem, trace: Trace | None) -> F
 
 def overfitting(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """The validation loss has risen by a tenth over its best while the training loss fell, or mistakes are far more."""
-    trace = seen(trace)
+    trace = require_trace(trace)
     if problem.validation is None:
         raise NotApplicable("overfitting: needs validation rows")
-    held = smooth(validation_losses(trace), 3)
+    held = moving_average(validation_losses(trace), 3)
     train, validation = both(problem, trace)
     rise, best = 0.0, len(held)
     if np.isfinite(held).all() and len(held) >= 5:
         best = int(np.argmin(held))
         rise = float((held[-1] - held[best]) / max(abs(float(held[best])), 1e-12))
     gap = validation.mistake - train.mistake
-    noise = error_of_mean(validation.mistakes)
+    noise = standard_error(validation.mistakes)
     wide = gap > max(0.1, 3.0 * noise) and validation.mistake > 2.0 * train.mistake
     if validation.mistake < 0.05 or not (wide or (rise > USUAL.overfitting_rise and gap > 2.0 * noise)):
         return None
@@ -220,9 +221,9 @@ def suspicious_validation(problem: TrainingProblem, trace: Trace | None) -> Find
 
     What chance does is told by the training rows' mistakes: few validation rows without any have no spread of their own.
     """
-    trace = seen(trace)
+    trace = require_trace(trace)
     train, validation = both(problem, trace)
-    if trace.stopped or (is_class(problem) and train.mistake < 0.02):
+    if trace.stopped or (has_classes(problem) and train.mistake < 0.02):
         return None
     spread = float(train.mistakes.std())
     error = spread * math.sqrt(1.0 / len(train.mistakes) + 1.0 / len(validation.mistakes))

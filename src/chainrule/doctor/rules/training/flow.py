@@ -10,11 +10,19 @@ import math
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.observe.probe import largest_slope
-from chainrule.doctor.rules.finding import make_finding, percent, places
-from chainrule.doctor.rules.training.readings import hurting, left, looks, seen, update_ratios, window
+from chainrule.doctor.observe.readings import (
+    last_readings,
+    layer_readings,
+    remaining_loss_share,
+    require_trace,
+    training_failed,
+    update_ratios,
+)
+from chainrule.doctor.rules.finding import make_finding
+from chainrule.doctor.vocabulary.network import largest_slope
 from chainrule.doctor.vocabulary.records import Finding, Fix, Reading, Trace
 from chainrule.doctor.vocabulary.thresholds import USUAL
+from chainrule.doctor.vocabulary.wording import percent, places
 from chainrule.nn.layers import Activation, Dense
 from chainrule.pipeline.option_names import Setting
 from chainrule.train.problem import TrainingProblem
@@ -38,7 +46,7 @@ def gradient_ratio(problem: TrainingProblem, reading: Reading) -> float:
 
 
 def _ratios(problem: TrainingProblem, trace: Trace) -> Array:
-    ratios = np.array([gradient_ratio(problem, reading) for reading in looks(trace)])
+    ratios = np.array([gradient_ratio(problem, reading) for reading in layer_readings(trace)])
     return ratios[np.isfinite(ratios)]
 
 
@@ -48,9 +56,9 @@ def vanishing_gradient(problem: TrainingProblem, trace: Trace | None) -> Finding
 
     Looked at from the start on; where training works nothing is said, since a tiny gradient at its end is health.
     """
-    trace = seen(trace)
+    trace = require_trace(trace)
     ratios, depth = _ratios(problem, trace), len(_hidden(problem))
-    if not ratios.size or not hurting(problem, trace):
+    if not ratios.size or not training_failed(problem, trace):
         return None
     lowest = float(ratios.min())
     flat = [i for i in _hidden(problem) if _steepest(problem, i) <= 0.25]
@@ -83,14 +91,16 @@ def _steepest(problem: TrainingProblem, i: int) -> float:
 
 def exploding_gradient(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """The gradient grows by 70 on its way to the first layer, or jumps to ten times its median three times, or is huge."""
-    trace = seen(trace)
+    trace = require_trace(trace)
     ratios, norms = _ratios(problem, trace), trace.step_norms[np.isfinite(trace.step_norms)]
     largest = float(ratios.max()) if ratios.size else 1.0
     median = float(np.median(norms)) if norms.size else 0.0
     spikes = int((norms > USUAL.norm_spike * median).sum()) if median > 0 else 0
-    peaks = [reading.layers[-1].rms for reading in looks(trace)]
+    peaks = [reading.layers[-1].rms for reading in layer_readings(trace)]
     huge = bool(peaks) and (not np.isfinite(peaks).all() or max(peaks) > 1e4)
-    if not hurting(problem, trace) or not (largest > USUAL.exploding_ratio or spikes >= 3 or huge or trace.stopped):
+    if not training_failed(problem, trace) or not (
+        largest > USUAL.exploding_ratio or spikes >= 3 or huge or trace.stopped
+    ):
         return None
     return make_finding(
         "exploding-gradient",
@@ -109,8 +119,8 @@ def exploding_gradient(problem: TrainingProblem, trace: Trace | None) -> Finding
 
 def dead_units(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Units that are zero for every probed row at each of the last readings; single zeros are how relu works."""
-    trace = seen(trace)
-    readings = window(trace)
+    trace = require_trace(trace)
+    readings = last_readings(trace)
     shares = {}
     for i, layer in enumerate(problem.recipe.net.layers[:-1]):
         silent = [reading.layers[i].silent for reading in readings if i < len(reading.layers)]
@@ -120,7 +130,7 @@ def dead_units(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     if worst is None or shares[worst] < USUAL.dead_info:
         return None
     share = shares[worst]
-    harm = share >= USUAL.dead_warning and left(problem, trace) > 0.1
+    harm = share >= USUAL.dead_warning and remaining_loss_share(problem, trace) > 0.1
     return make_finding(
         "dead-units",
         ("critical" if share >= USUAL.dead_critical else "warning") if harm else "info",
@@ -141,8 +151,8 @@ def dead_units(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
 
 def saturated_units(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Units of sigmoid or tanh whose mean slope is below 5 % of the largest, in more than half of a layer."""
-    trace = seen(trace)
-    readings = window(trace)
+    trace = require_trace(trace)
+    readings = last_readings(trace)
     shares = {}
     for i in range(len(problem.recipe.net.layers) - 1):
         free = [r.layers[i].saturation for r in readings]
@@ -150,7 +160,7 @@ def saturated_units(problem: TrainingProblem, trace: Trace | None) -> Finding | 
             worst = np.max([np.asarray(mean) for mean in free], axis=0)
             shares[i] = float((worst < USUAL.saturated_slope).mean())
     worst_layer = max(shares, key=lambda i: shares[i], default=None)
-    if worst_layer is None or shares[worst_layer] <= USUAL.saturated_share or not hurting(problem, trace):
+    if worst_layer is None or shares[worst_layer] <= USUAL.saturated_share or not training_failed(problem, trace):
         return None
     share = shares[worst_layer]
     return make_finding(
@@ -172,10 +182,10 @@ def saturated_units(problem: TrainingProblem, trace: Trace | None) -> Finding | 
 
 def activation_drift(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """A hidden layer's output is ten times, or a tenth of, what it was at the start."""
-    trace = seen(trace)
-    if not hurting(problem, trace):
+    trace = require_trace(trace)
+    if not training_failed(problem, trace):
         return None
-    last, hidden = window(trace)[-1], _hidden(problem)
+    last, hidden = last_readings(trace)[-1], _hidden(problem)
     drifts = {i: float(last.layers[i].drift or 1.0) for i in hidden}
     far = {i: d for i, d in drifts.items() if not 1.0 / USUAL.drift <= d <= USUAL.drift}
     if not far:
@@ -196,9 +206,9 @@ def activation_drift(problem: TrainingProblem, trace: Trace | None) -> Finding |
 
 def update_ratio(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """One layer's steps, beside its weights, are more than a hundred times those of another."""
-    trace = seen(trace)
+    trace = require_trace(trace)
     ratios = {i: r for i, r in update_ratios(problem, trace, every=True).items() if r > 0 and math.isfinite(r)}
-    if len(ratios) < 2 or not hurting(problem, trace):
+    if len(ratios) < 2 or not training_failed(problem, trace):
         return None
     low, high = min(ratios, key=lambda i: ratios[i]), max(ratios, key=lambda i: ratios[i])
     if ratios[high] < 100.0 * ratios[low]:

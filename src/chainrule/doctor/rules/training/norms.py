@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from chainrule.doctor.rules.finding import make_finding, percent
-from chainrule.doctor.rules.training.readings import looks, seen
-from chainrule.doctor.trials.scoring import floors
+from chainrule.doctor.observe.readings import layer_readings, require_trace
+from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
+from chainrule.doctor.vocabulary.targets import floors
 from chainrule.doctor.vocabulary.thresholds import USUAL
+from chainrule.doctor.vocabulary.wording import percent
 from chainrule.nn.layers import BatchNorm, Dropout
 from chainrule.train.problem import TrainingProblem
 
@@ -19,7 +20,7 @@ from chainrule.train.problem import TrainingProblem
 def _modes(problem: TrainingProblem, trace: Trace) -> tuple[float, float]:
     """Share of a constant's loss left on the probed rows at the end, in inference and in training mode."""
     floor = float(floors(problem.recipe.loss, problem.rows).mean())
-    last, scale = looks(trace)[-1], max(trace.baseline - floor, 1e-300)
+    last, scale = layer_readings(trace)[-1], max(trace.baseline - floor, 1e-300)
     return (last.loss - floor) / scale, (last.training_loss - floor) / scale
 
 
@@ -28,7 +29,7 @@ def batch_norm_statistics(problem: TrainingProblem, trace: Trace | None) -> Find
 
     The running mean and variance are held against those of the probed rows at the same layer.
     """
-    trace = seen(trace)
+    trace = require_trace(trace)
     norms = [i for i, layer in enumerate(problem.recipe.net.layers) if isinstance(layer, BatchNorm)]
     if not norms:
         return None
@@ -56,7 +57,7 @@ def train_eval_gap(problem: TrainingProblem, trace: Trace | None) -> Finding | N
     """Inference and training mode disagree on the same rows without dropout or batch norm to explain it, or inference
     does not give the same numbers for fewer rows.
     """
-    trace = seen(trace)
+    trace = require_trace(trace)
     net, state = problem.recipe.net, trace.final
     X = problem.rows.X[: min(64, len(problem.rows))]
     if len(X) < 4:

@@ -9,19 +9,20 @@ import math
 
 import numpy as np
 
-from chainrule.doctor.rules.finding import make_finding, percent, places
-from chainrule.doctor.rules.training.readings import (
+from chainrule.doctor.observe.readings import (
     first_updates,
-    hurting,
-    left,
-    looks,
-    seen,
+    last_readings,
+    layer_readings,
+    remaining_loss_share,
+    require_trace,
     train_losses,
+    training_failed,
     update_ratios,
-    window,
 )
+from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.thresholds import USUAL
+from chainrule.doctor.vocabulary.wording import percent, places
 from chainrule.nn.penalties import ClipNorm
 from chainrule.nn.schedules import ConstantSchedule, plateau_rule
 from chainrule.pipeline.option_names import Setting
@@ -33,8 +34,8 @@ def frozen_layer(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
 
     Biases may move; a layer in front of a hole in the backward pass gets nothing at all.
     """
-    trace = seen(trace)
-    readings = looks(trace)
+    trace = require_trace(trace)
+    readings = layer_readings(trace)
     still = {
         layer.layer
         for layer in readings[0].layers
@@ -69,7 +70,7 @@ def frozen_layer(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
 
 def nan_loss(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """The loss is not a finite number; where it broke is looked up step by step from the last sound state."""
-    trace = seen(trace)
+    trace = require_trace(trace)
     if not trace.stopped.startswith("diverged"):
         return None
     broken = trace.readings[-1]
@@ -93,10 +94,10 @@ def nan_loss(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
 
 def rate_too_high(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Steps that are large beside the weights, or a loss that rises or turns while more than noise is left of it."""
-    trace = seen(trace)
+    trace = require_trace(trace)
     ratios = update_ratios(problem, trace, every=True)
     largest = max([*ratios.values(), 0.0])
-    losses, rest = train_losses(trace), left(problem, trace)
+    losses, rest = train_losses(trace), remaining_loss_share(problem, trace)
     finite = losses[np.isfinite(losses)]
     rose = bool(finite.size) and finite[-1] > 1.2 * max(finite.min(), 1e-12) and finite[-1] > 0.1 * trace.baseline
     turns = _restless(losses)
@@ -131,11 +132,11 @@ def rate_too_high(problem: TrainingProblem, trace: Trace | None) -> Finding | No
 
 def rate_too_low(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Steps that are tiny beside the weights, a smooth loss, and much of it left."""
-    trace = seen(trace)
+    trace = require_trace(trace)
     if trace.stopped:
         return None
     ratios = update_ratios(problem, trace, every=True)
-    middle, rest = float(np.median(list(ratios.values()) or [0.0])), left(problem, trace)
+    middle, rest = float(np.median(list(ratios.values()) or [0.0])), remaining_loss_share(problem, trace)
     slow = middle < 1e-3 and rest > 0.1 and _restless(train_losses(trace)) < USUAL.turning
     if rest < 0.05 or not (slow or middle < USUAL.update_low):
         return None
@@ -167,7 +168,7 @@ def _no_penalty(problem: TrainingProblem) -> tuple[Setting, ...]:
 
 def oscillating_loss(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """The epochs' mean loss turns at more than half of the last twenty, by more than 5 % of its level, without a trend."""
-    trace = seen(trace)
+    trace = require_trace(trace)
     losses = train_losses(trace)[-20:]
     if len(losses) < 8:
         raise NotApplicable("needs eight epochs to tell swings from noise")
@@ -175,7 +176,12 @@ def oscillating_loss(problem: TrainingProblem, trace: Trace | None) -> Finding |
         return None
     turns, swing = _turning(losses), _swing(losses)
     trend = abs(float(np.polyfit(np.arange(len(losses)), losses, 1)[0])) * len(losses) / max(abs(losses.mean()), 1e-12)
-    if not (turns > USUAL.turning and swing > USUAL.swing and trend < 4 * swing and left(problem, trace) > 0.1):
+    if not (
+        turns > USUAL.turning
+        and swing > USUAL.swing
+        and trend < 4 * swing
+        and remaining_loss_share(problem, trace) > 0.1
+    ):
         return None
     return make_finding(
         "oscillating-loss",
@@ -212,7 +218,7 @@ def _turning(losses: np.ndarray) -> float:
 
 def clipping_too_tight(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """More than half of the recorded steps have a gradient longer than the limit."""
-    trace = seen(trace)
+    trace = require_trace(trace)
     clip = problem.recipe.clip
     if not isinstance(clip, ClipNorm):
         return None
@@ -239,7 +245,7 @@ def clipping_too_tight(problem: TrainingProblem, trace: Trace | None) -> Finding
 
 def batch_too_small(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Batches below eight rows: each gradient is mostly noise."""
-    trace = seen(trace)
+    trace = require_trace(trace)
     size = problem.recipe.batch_size
     if size >= 8 or len(problem.rows) < 32:
         return None
@@ -260,7 +266,7 @@ def batch_too_small(problem: TrainingProblem, trace: Trace | None) -> Finding | 
 
 def batch_too_large(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Fewer than ten updates per epoch with more rows than 32 in each, and few updates in all."""
-    trace = seen(trace)
+    trace = require_trace(trace)
     updates = len(problem.recipe.batches(len(problem.rows)))
     total = sum(epoch.steps for epoch in trace.epochs)
     if updates >= USUAL.few_updates or problem.recipe.batch_size <= 32 or total > 2000:
@@ -280,28 +286,31 @@ def batch_too_large(problem: TrainingProblem, trace: Trace | None) -> Finding | 
 
 def over_regularized(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """A penalty whose gradient is as long as that of the data's loss while much of the loss is left."""
-    trace = seen(trace)
+    trace = require_trace(trace)
     if not problem.recipe.penalty.active and not getattr(problem.recipe.optimizer, "weight_decay", 0.0):
         return None
-    ratio = float(np.median([reading.penalty_ratio for reading in window(trace)]))
-    if left(problem, trace) < 0.05 or not (hurting(problem, trace) or (problem.recipe.penalty.active and ratio >= 0.3)):
+    ratio = float(np.median([reading.penalty_ratio for reading in last_readings(trace)]))
+    if remaining_loss_share(problem, trace) < 0.05 or not (
+        training_failed(problem, trace) or (problem.recipe.penalty.active and ratio >= 0.3)
+    ):
         return None
     return make_finding(
         "over-regularized",
         "warning",
         "The penalty on the weights outweighs the data",
         meaning="The weights are held near zero, so the network cannot say what it has seen.",
-        measured=f"penalty's gradient is {ratio:.2g} times the data's; {percent(left(problem, trace))} of the loss is left",
+        measured=f"penalty's gradient is {ratio:.2g} times the data's; "
+        f"{percent(remaining_loss_share(problem, trace))} of the loss is left",
         usual="a small share",
         fix=Fix("Turn the penalty off, or divide it by ten.", _no_penalty(problem), remedy="no-penalty"),
         ratio=ratio,
-        left=left(problem, trace),
+        left=remaining_loss_share(problem, trace),
     )
 
 
 def schedule_too_early(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """The rate has fallen below a hundredth by the middle of the run, or lies below a tenth for four fifths of it."""
-    trace, schedule, E = seen(trace), problem.config.schedule, problem.config.epochs
+    trace, schedule, E = require_trace(trace), problem.config.schedule, problem.config.epochs
     if isinstance(schedule, ConstantSchedule):
         return None
     if plateau_rule(schedule) is not None:

@@ -10,44 +10,44 @@ import math
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.trials.scoring import codes, floors
 from chainrule.doctor.vocabulary.records import LayerReading, NotApplicable, Reading, Trace
+from chainrule.doctor.vocabulary.targets import class_indices, floors
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.nn.net import Net
 from chainrule.train.problem import TrainingProblem
 
 
-def seen(trace: Trace | None) -> Trace:
+def require_trace(trace: Trace | None) -> Trace:
     """The trace; raises `NotApplicable` where there is none, or no epoch in it."""
     if trace is None or not trace.epochs:
         raise NotApplicable("needs a training that was watched for an epoch")
     return trace
 
 
-def looks(trace: Trace) -> tuple[Reading, ...]:
+def layer_readings(trace: Trace) -> tuple[Reading, ...]:
     """Readings with layers in them (that of the breaking step has none)."""
     return tuple(reading for reading in trace.readings if reading.layers)
 
 
-def window(trace: Trace) -> tuple[Reading, ...]:
+def last_readings(trace: Trace) -> tuple[Reading, ...]:
     """The last readings, at most three, the first moment apart where there are others."""
-    readings = looks(trace)
+    readings = layer_readings(trace)
     return readings[1:][-3:] or readings
 
 
-def left(problem: TrainingProblem, trace: Trace) -> float:
+def remaining_loss_share(problem: TrainingProblem, trace: Trace) -> float:
     """Share of a constant prediction's loss that is left at the end, in inference, on the probed training rows."""
     floor = float(floors(problem.recipe.loss, problem.rows).mean())
-    last = looks(trace)[-1].loss
+    last = layer_readings(trace)[-1].loss
     return (last - floor) / max(trace.baseline - floor, 1e-300) if math.isfinite(last) else math.inf
 
 
-def hurting(problem: TrainingProblem, trace: Trace) -> bool:
+def training_failed(problem: TrainingProblem, trace: Trace) -> bool:
     """Whether training has not worked: it ended in NaN, or more than half of a constant's loss is left."""
-    return bool(trace.stopped) or left(problem, trace) > USUAL.hurting
+    return bool(trace.stopped) or remaining_loss_share(problem, trace) > USUAL.hurting
 
 
-def parametrised(net: Net, reading: Reading) -> list[LayerReading]:
+def weighted_layers(net: Net, reading: Reading) -> list[LayerReading]:
     """Readings of layers that hold a weight matrix."""
     names = net.parameters.names
     return [layer for layer in reading.layers if f"{layer.layer}.W" in names]
@@ -55,17 +55,20 @@ def parametrised(net: Net, reading: Reading) -> list[LayerReading]:
 
 def update_ratios(problem: TrainingProblem, trace: Trace, every: bool = False) -> dict[int, float]:
     """Median of ‖Δw‖ / ‖w‖ per step over the window (or all moments but the first), by layer with a weight matrix."""
-    readings = (looks(trace)[1:] or looks(trace)) if every else window(trace)
+    readings = (layer_readings(trace)[1:] or layer_readings(trace)) if every else last_readings(trace)
     found: dict[int, list[float]] = {}
     for reading in readings:
-        for layer in parametrised(problem.recipe.net, reading):
+        for layer in weighted_layers(problem.recipe.net, reading):
             found.setdefault(layer.layer, []).append(layer.update_ratio or 0.0)
     return {i: float(np.median(ratios)) for i, ratios in found.items()}
 
 
 def first_updates(problem: TrainingProblem, trace: Trace) -> dict[int, float]:
     """‖Δw‖ / ‖w‖ of the first step, by layer with a weight matrix."""
-    return {layer.layer: layer.update_ratio or 0.0 for layer in parametrised(problem.recipe.net, looks(trace)[0])}
+    return {
+        layer.layer: layer.update_ratio or 0.0
+        for layer in weighted_layers(problem.recipe.net, layer_readings(trace)[0])
+    }
 
 
 def train_losses(trace: Trace) -> Array:
@@ -78,12 +81,12 @@ def validation_losses(trace: Trace) -> Array:
     return np.array([epoch.validation_loss for epoch in trace.epochs])
 
 
-def smooth(curve: Array, width: int) -> Array:
+def moving_average(curve: Array, width: int) -> Array:
     """Running mean over so many points."""
     width = max(1, min(width, len(curve)))
     return np.convolve(curve, np.full(width, 1.0 / width), mode="valid")
 
 
-def is_class(problem: TrainingProblem) -> bool:
+def has_classes(problem: TrainingProblem) -> bool:
     """Whether targets are classes."""
-    return codes(problem.rows) is not None
+    return class_indices(problem.rows) is not None

@@ -1,0 +1,136 @@
+"""Define what the stages of a diagnosis share: the problem, its trace, the trials, and whether the training failed.
+
+In: a training problem, a trace, a trial runner or none. Out: `Evidence`, with a budget for trials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from chainrule.doctor.observe.readings import training_failed
+from chainrule.doctor.trials.runner import TrialRunner
+from chainrule.doctor.vocabulary.catalogue import remedy
+from chainrule.doctor.vocabulary.records import SEVERITIES, Finding, Trace, Trial
+from chainrule.doctor.vocabulary.thresholds import USUAL
+from chainrule.train.problem import TrainingProblem
+
+Findings = tuple[Finding, ...]
+"""What a stage takes and returns."""
+
+
+@dataclass
+class TrialBudget:
+    """Runs trials while there are seconds left; without a runner there are no trials."""
+
+    runner: TrialRunner | None
+    seconds: float = USUAL.trial_budget
+
+    def top_up(self) -> None:
+        """Grant the seconds that screening and second causes get in any case."""
+        self.seconds = max(self.seconds, USUAL.reserve)
+
+    def trial(self, change: str, suspected: bool = False) -> Trial | None:
+        """Return one trial, if it is affordable or was run before."""
+        if self.runner is None or not (self.runner.was_tested(change) or self._spend(self.runner)):
+            return None
+        return self.runner.trial(change, suspected)
+
+    def test_remedies(self, finding: Finding) -> Finding:
+        """Return the finding with the trials of its remedies, and whether one of them helped."""
+        names = () if finding.entry.self_evident else (finding.fix.remedy, *finding.entry.remedies)
+        trials = [trial for name in dict.fromkeys(names) if name and (trial := self.trial(name, True)) is not None]
+        if not trials:
+            return finding
+        best = max(trials, key=lambda trial: (trial.helped, trial.gain))
+        return replace(finding, confirmed=best.helped, trials=_best_first(trials, best))
+
+    def second_cause(self, first: Finding, finding: Finding) -> Finding | None:
+        """Return the finding as a second cause if its remedy helps on top of the first one's; else None.
+
+        A second peculiarity may show only once the first is corrected, so those that no trial confirmed are tested too.
+        """
+        known = first.fix.remedy if first.confirmed is None and remedy(first.fix.remedy).safe else ""
+        base = next((trial.change for trial in first.trials if trial.helped), known)
+        specific = [trial for trial in finding.trials if remedy(trial.change).case_specific and trial.change != base]
+        if self.runner is None or not base:
+            return None
+        for trial in specific:
+            if not self._spend(self.runner):
+                return None
+            if self.runner.helps_on_top(base, trial.change):
+                severity = "warning" if finding.severity == "info" else finding.severity
+                return replace(finding, severity=severity, confirmed=True, trials=_best_first(finding.trials, trial))
+        return None
+
+    def _spend(self, runner: TrialRunner) -> bool:
+        """Pay for one trial, if there are seconds left."""
+        if self.seconds <= 0:
+            return False
+        self.seconds -= runner.cost
+        return True
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of one training besides its findings."""
+
+    problem: TrainingProblem
+    trace: Trace
+    budget: TrialBudget
+    failed: bool
+
+    @classmethod
+    def of(cls, problem: TrainingProblem, trace: Trace, runner: TrialRunner | None) -> Evidence:
+        """Return the evidence at the start of a diagnosis, with the full budget."""
+        return cls(problem, trace, TrialBudget(runner), has_failed(problem, trace, runner))
+
+    @property
+    def runner(self) -> TrialRunner | None:
+        """The trial runner, if there are trials."""
+        return self.budget.runner
+
+
+def has_failed(problem: TrainingProblem, trace: Trace, runner: TrialRunner | None) -> bool:
+    """Check whether the training did not work on its own rows: by its loss, and by its mistakes if they can be counted.
+
+    A loss may stay high while every prediction is right, as behind a squashed output.
+    """
+    if runner is None or trace.stopped:
+        return training_failed(problem, trace)
+    mistakes = runner.actual.trained.mistake
+    unsure = mistakes > USUAL.surely_failed * USUAL.hurting
+    return mistakes > USUAL.hurting or (unsure and training_failed(problem, trace))
+
+
+def merge(findings: Sequence[Finding]) -> Findings:
+    """Return one finding for each symptom, the most severe, in the order of root causes."""
+    by_symptom: dict[str, Finding] = {}
+    for finding in findings:
+        held = by_symptom.get(finding.symptom)
+        if held is None or SEVERITIES.index(finding.severity) > SEVERITIES.index(held.severity):
+            by_symptom[finding.symptom] = finding
+    return tuple(sorted(by_symptom.values(), key=rank))
+
+
+def rank(finding: Finding) -> tuple[int, int]:
+    """Return its place in the order of root causes; outcomes and evidence come last."""
+    return finding.entry.order
+
+
+def confirmed_gain(finding: Finding) -> float:
+    """Return the largest gain among its trials that helped; 0 without any."""
+    return max((trial.gain for trial in finding.trials if trial.helped), default=0.0)
+
+
+def is_case_specific(finding: Finding) -> bool:
+    """Check whether it needs no trial, or the remedy that helped removes something peculiar to this problem."""
+    if finding.confirmed is None:
+        return not finding.entry.is_outcome
+    short = finding.entry.short_run_only and finding.figures.get("steps", float("inf")) < USUAL.few_steps
+    removes = any(trial.helped and remedy(trial.change).case_specific for trial in finding.trials)
+    return finding.entry.case_specific or short or removes
+
+
+def _best_first(trials: Sequence[Trial], best: Trial) -> tuple[Trial, ...]:
+    return (best, *(trial for trial in trials if trial is not best))

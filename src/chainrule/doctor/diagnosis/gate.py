@@ -1,0 +1,42 @@
+"""Stage 4: let suspicions pass only with evidence.
+
+In: tested findings. Out: the same with final severities.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chainrule.doctor.diagnosis.evidence import Evidence, Findings
+from chainrule.doctor.vocabulary.records import Finding
+from chainrule.doctor.vocabulary.thresholds import USUAL
+
+
+def gate(findings: Findings, evidence: Evidence) -> Findings:
+    """Return the findings with the severity that the trials justify.
+
+    Confirmed causes are critical if the training failed, else warnings. What trials contradict becomes information, and so
+    does what no trial could test, unless it is self-evident or always reported. Without trials, suspicions keep their
+    severity if the training failed. Outcomes and evidence pass as they are.
+    """
+    return tuple(_gated(finding, evidence) for finding in findings)
+
+
+def _gated(finding: Finding, evidence: Evidence) -> Finding:
+    entry = finding.entry
+    if not entry.explains_failure:
+        return finding
+    if finding.confirmed:
+        return replace(finding, severity="critical" if evidence.failed else "warning")
+    if finding.severity == "info":
+        return replace(finding, severity="warning") if entry.judged_by_share and _affects_many(finding) else finding
+    if entry.always_reported or (entry.self_evident and finding.confirmed is None):
+        return replace(finding, confirmed=None)
+    untested_failure = finding.confirmed is None and evidence.failed and evidence.runner is None
+    return finding if untested_failure else replace(finding, severity="info")
+
+
+def _affects_many(finding: Finding) -> bool:
+    """Check whether a large share of the columns is affected."""
+    share = finding.figures.get("count", 0.0) / max(finding.figures.get("columns", 1.0), 1.0)
+    return share >= USUAL.constant_columns

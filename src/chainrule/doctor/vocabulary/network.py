@@ -1,0 +1,110 @@
+"""Describe layers and networks from outside: what an activation does to numbers, which layer is which.
+
+Several rules, remedies and probes ask the same questions, also about layers that the user wrote.
+
+In: a layer or a network. Out: facts about it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.nn.activations import activation
+from chainrule.nn.layers import Activation, Context, Dense, Dropout
+from chainrule.nn.net import Net
+
+PROBE = np.concatenate([-np.geomspace(20.0, 1e-3, 40), [0.0], np.geomspace(1e-3, 20.0, 40)])
+"""Where a scalar function is looked at: both signs, small and large."""
+
+
+_FAR = np.array([-1e3, -500.0, 500.0, 1e3])
+"""Where a function that still moves goes on for ever."""
+
+_SLOPES = np.concatenate([-np.geomspace(1e-3, 4.0, 60)[::-1], np.geomspace(1e-3, 4.0, 60)])
+"""Where an activation's largest slope is looked for."""
+
+
+def outputs_of(layer: Activation, Z: Array) -> Array:
+    """What an activation layer makes of Z (n, d), whoever wrote it; overflow shows as infinity."""
+    with np.errstate(all="ignore"):
+        return np.asarray(layer.forward({}, {}, Z, Context(np))[0])
+
+
+def is_affine(layer: Activation) -> bool:
+    """Whether the layer only scales and shifts, so that nothing non-linear happens in it."""
+    Z = np.stack([PROBE, np.roll(PROBE, 7)])
+    A = outputs_of(layer, Z)
+    shift = outputs_of(layer, np.zeros_like(Z))
+    slope = outputs_of(layer, np.ones_like(Z)) - shift
+    return bool(np.allclose(A, slope * Z + shift, rtol=1e-9, atol=1e-9))
+
+
+def is_softmax(layer: Activation) -> bool:
+    """Whether the layer makes shares out of a row: not below 0, each row summing to 1."""
+    Z = np.array([[0.3, -1.2, 2.0], [-0.5, 0.1, 0.4]])
+    A = outputs_of(layer, Z)
+    return bool(A.shape == Z.shape and (A >= 0).all() and np.allclose(A.sum(axis=1), 1.0))
+
+
+def span(layer: Activation) -> tuple[float, float]:
+    """Lowest and highest value that the layer hands on; ±inf where it goes on with its inputs.
+
+    >>> span(Activation("relu")), span(Activation("sigmoid"))
+    ((0.0, inf), (0.0, 1.0))
+    """
+    if is_softmax(layer):
+        return 0.0, 1.0
+    A = outputs_of(layer, np.concatenate([PROBE, _FAR])[:, None])[:, 0]
+    low, high = _clean(float(A.min())), _clean(float(A.max()))
+    for end, before in ((A[-4], A[-3]), (A[-1], A[-2])):
+        if not np.isfinite(end) or abs(end - before) > 1e-3 * max(1.0, abs(before)):
+            low, high = (low, np.inf) if not end < before else (-np.inf, high)
+    return low, high
+
+
+def _clean(value: float) -> float:
+    """The end itself where rounding or an asymptote leaves it a hair away."""
+    return round(value, 6) + 0.0
+
+
+def last_working(net: Net) -> int:
+    """Number of the last layer that does something in inference (dropout does not)."""
+    return max(i for i, layer in enumerate(net.layers) if not isinstance(layer, Dropout) or i == 0)
+
+
+def head(net: Net) -> tuple[int, Activation] | None:
+    """The non-affine activation that stands between the last affine map and the loss, with its number."""
+    i = last_working(net)
+    layer = net.layers[i]
+    return (i, layer) if isinstance(layer, Activation) and not is_affine(layer) else None
+
+
+def layer_name(piece: Any) -> str:
+    """How a message calls a layer: an activation by its function, another by its kind.
+
+    >>> layer_name(Activation("relu")), layer_name(Dense(3))
+    ('relu', 'Dense')
+    """
+    if type(piece) is Activation:
+        return piece.function if isinstance(piece.function, str) else type(piece.function).__name__
+    return type(piece).__name__
+
+
+def dense_layers(net: Net) -> list[int]:
+    """Numbers of the affine maps."""
+    return [i for i, layer in enumerate(net.layers) if isinstance(layer, Dense)]
+
+
+def largest_slope(layer: Any) -> float | None:
+    """Of an activation that flattens on both sides; None for any other layer."""
+    if type(layer) is not Activation:
+        return None
+    function = activation(layer.function)
+    ends = np.array([-30.0, 30.0])
+    with np.errstate(all="ignore"):
+        flat = np.abs(np.broadcast_to(function.slope(np, ends, function.value(np, ends)), 2)).max() < 1e-3
+        slopes = np.broadcast_to(function.slope(np, _SLOPES, function.value(np, _SLOPES)), _SLOPES.shape)
+    return float(np.abs(slopes).max()) if flat else None

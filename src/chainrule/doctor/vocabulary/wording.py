@@ -1,0 +1,27 @@
+"""Put numbers into the words of findings.
+
+In: layer numbers, shares. Out: short phrases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def places(numbers: Sequence[int], most: int = 5) -> str:
+    """`layer 3` or `layers 3, 5`; a few of them at most.
+
+    >>> places([3]), places([3, 5]), places(range(9))
+    ('layer 3', 'layers 3, 5', 'layers 0, 1, 2, 3, 4, ...')
+    """
+    shown = [*map(str, numbers[:most]), *(["..."] if len(numbers) > most else [])]
+    return f"layer{'s' if len(numbers) > 1 else ''} {', '.join(shown)}"
+
+
+def percent(share: float) -> str:
+    """As "12 %"; two figures where it is small.
+
+    >>> percent(0.1234), percent(0.01234)
+    ('12 %', '1.2 %')
+    """
+    return f"{100.0 * share:.2g} %" if abs(share) < 0.1 else f"{100.0 * share:.0f} %"
