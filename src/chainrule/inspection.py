@@ -277,7 +277,7 @@ def _directions(model: Model, logits: Sequence[Array], chosen: Array) -> list[Ar
 def _value_direction(model: Model, Z: Array, chosen: Array) -> Array:
     """Return the derivative of the link, in the targets' unit."""
     A = model.loss.predict(np, Z)
-    slope = activation(_link(model.loss, Z, A)).slope(np, Z, A)
+    slope = activation(_link(model.loss, Z, A)).derivative(np, Z, A)
     scale = np.ones(Z.shape[1]) if model.targets is None else model.targets.scale
     asked = chosen[:, None] == np.arange(Z.shape[1])
     return np.where(asked, slope * scale, 0.0)

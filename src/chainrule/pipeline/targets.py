@@ -111,7 +111,10 @@ def classification(y: Array, settings: Settings, classes: Classes = None, labels
     if y.ndim == 2:
         each = _columns(y) if classes is None else tuple(np.unique(known) for known in classes)
         sizes = tuple(len(known) for known in each)
-        loss = _fitting(chosen or MultiSoftmaxCrossEntropy(sizes, settings.label_smoothing), MultiSoftmaxCrossEntropy)
+        loss = _fitting(
+            chosen or MultiSoftmaxCrossEntropy(sizes, label_smoothing=settings.label_smoothing),
+            MultiSoftmaxCrossEntropy,
+        )
         if loss.sizes != sizes:
             raise InvalidValueError(
                 must_be("fit", "loss", f"{MultiSoftmaxCrossEntropy(sizes)} for these targets", loss)
@@ -121,7 +124,7 @@ def classification(y: Array, settings: Settings, classes: Classes = None, labels
     if len(known) == 2 and not isinstance(chosen, SoftmaxCrossEntropy):
         loss = _fitting(chosen or BinaryCrossEntropy(), BinaryCrossEntropy)
         return Target(known, loss, 1, None, settings.label_smoothing)
-    loss = _fitting(chosen or SoftmaxCrossEntropy(settings.label_smoothing), SoftmaxCrossEntropy)
+    loss = _fitting(chosen or SoftmaxCrossEntropy(label_smoothing=settings.label_smoothing), SoftmaxCrossEntropy)
     return Target(known, loss, len(known), None)
 
 
@@ -143,10 +146,10 @@ def regression(y: Array, settings: Settings, weights: Array | None = None) -> Ta
     Raises `InvalidValueError` for a loss of classes.
     """
     loss = settings.regression_loss()
-    if loss.classes:
+    if loss.targets.are_classes:
         raise InvalidValueError(must_be("fit", "loss", "for amounts", loss, "A classifier takes it."))
     amounts = np.repeat(np.asarray(y, np.float64).reshape(len(y), -1), repeats(loss), axis=1)
-    scaled = getattr(loss, "link", "") == "identity"
+    scaled = bool(loss.links) and loss.link == "identity"
     return Target(None, loss, amounts.shape[1], Standardizer.fit(amounts, weights=weights) if scaled else None)
 
 

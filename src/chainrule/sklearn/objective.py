@@ -15,7 +15,8 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, Poisson, SoftmaxCrossEntropy
-from chainrule.nn.net import Net, mlp
+from chainrule.nn.multilayer import mlp
+from chainrule.nn.net import Net
 
 
 @dataclass(frozen=True)

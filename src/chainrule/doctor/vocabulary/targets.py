@@ -43,7 +43,7 @@ def best_constant(loss: Loss, rows: Rows) -> Array:
     mean = (c[:, None] * Y).sum(axis=0) / c.sum()
     if isinstance(loss, MultiSoftmaxCrossEntropy):
         return np.log(np.maximum(mean, 1e-12))
-    if loss.classes:
+    if loss.targets.are_classes:
         mean = np.clip(mean, 1e-9, 1 - 1e-9)
         return np.log(mean / (1 - mean))
     candidates = np.vstack([mean, np.quantile(Y, np.linspace(0, 1, 41), axis=0)])

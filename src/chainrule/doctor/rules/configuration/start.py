@@ -117,7 +117,7 @@ def wrong_initial_loss(problem: TrainingProblem, trace: Trace | None) -> Finding
     L0, error = float(losses.mean()), float(losses.std() / math.sqrt(len(losses)))
     if not math.isfinite(L0):
         raise NotApplicable("the first loss is not finite")
-    limit = 2.0 * base + 0.5 if problem.recipe.loss.classes else 10.0 * base
+    limit = 2.0 * base + 0.5 if problem.recipe.loss.targets.are_classes else 10.0 * base
     if base <= 0 or limit + 3.0 * error >= L0:
         return None
     return make_finding(
