@@ -23,7 +23,8 @@ from chainrule.nn.losses import (
     Quantile,
     SoftmaxCrossEntropy,
 )
-from chainrule.nn.net import Net, mlp
+from chainrule.nn.multilayer import mlp
+from chainrule.nn.net import Net
 
 D = 3
 LETTERS = np.array(["a", "b", "c"])

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from chainrule import display
 from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm
-from chainrule.nn.net import Net, mlp
+from chainrule.nn.multilayer import mlp
+from chainrule.nn.net import Net
 from chainrule.train.loop import fit
 
 if TYPE_CHECKING:

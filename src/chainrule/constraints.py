@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from numbers import Integral, Real
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 from chainrule.errors import did_you_mean, must_be, raise_all
 
@@ -90,10 +90,11 @@ COUNT = Interval(1, math.inf, "[)", whole=True)
 SHARE = Interval(0, 1, "[)")
 
 
-def constrained(constraint: Constraint, default: Any = ...) -> Any:
-    """Declare a dataclass field under a constraint."""
+def constrained(constraint: Constraint, default: Any = ..., *, kw_only: Any = MISSING) -> Any:
+    """Declare a dataclass field under a constraint; with `kw_only=True` it must be given by name."""
     metadata = {"constraint": constraint}
-    return field(metadata=metadata) if default is ... else field(default=default, metadata=metadata)
+    given = MISSING if default is ... else default
+    return field(default=given, metadata=metadata, kw_only=kw_only)
 
 
 def faults(owner: str, values: Mapping[str, Any], allowed: Mapping[str, Constraint]) -> Iterator[str]:
@@ -110,7 +111,31 @@ def validate(piece: Any) -> None:
 
 
 class Checked:
-    """Base of frozen dataclasses whose fields carry constraints, which are checked once, at construction."""
+    """Base of frozen dataclasses whose fields carry constraints, which are checked once, at construction.
+
+    It also turns a wrong call into one clear line: an option given by position, or under a name that does not exist.
+    `positional_hint` is what to add when an option came by position.
+    """
+
+    positional_hint: ClassVar[str] = ""
+
+    def __new__(cls, *positional: Any, **named: Any) -> Self:
+        """Create the object after a check of how the arguments were given."""
+        raise_all(_call_faults(cls, positional, named))
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         validate(self)
+
+
+def _call_faults(cls: type[Checked], positional: tuple[Any, ...], named: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each option given by position or under an unknown name."""
+    known = [f for f in fields(cls) if f.init]  # type: ignore[arg-type]  # (a base of dataclasses only)
+    ordered, options = ([f.name for f in known if f.kw_only is by_name] for by_name in (False, True))
+    if options and len(positional) > len(ordered):
+        allowed = f"given by name ({', '.join(options)})"
+        yield must_be(cls.__name__, "options", allowed, positional[len(ordered)], cls.positional_hint)
+    for name in named:
+        if name not in (*ordered, *options):
+            hint = did_you_mean(name, [*ordered, *options]) or f"{cls.__name__} has no options."
+            yield must_be(cls.__name__, "options", "known by name", name, hint)

@@ -40,7 +40,7 @@ def must_be(owner: str, argument: str, allowed: str, got: Any, hint: str = "") -
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return `Did you mean 'x'?` for the nearest known word, or the list of known words.
+    """Return `Did you mean 'x'?` for the nearest known word, else the list of known words, if any.
 
     >>> did_you_mean("reLu", ["relu", "tanh"])
     "Did you mean 'relu'?"
@@ -48,6 +48,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     'Known: relu, tanh.'
     """
     names = sorted(known)
+    if not names:
+        return ""
     lowered = {name.lower(): name for name in names}
     close = difflib.get_close_matches(str(word).lower(), list(lowered), n=1, cutoff=0.6)
     return f"Did you mean {lowered[close[0]]!r}?" if close else f"Known: {', '.join(names)}."

@@ -17,7 +17,7 @@ from chainrule.errors import InvalidValueError, must_be
 from chainrule.model import Model
 from chainrule.nn.activations import activation
 from chainrule.nn.layers import Context, Dense
-from chainrule.nn.losses import BinaryCrossEntropy, Loss, MultiSoftmaxCrossEntropy, Poisson, Quantile
+from chainrule.nn.losses import Loss, MultiSoftmaxCrossEntropy, Quantile, TargetKind
 from chainrule.nn.net import Net
 
 _BLOCK = 4096
@@ -221,7 +221,7 @@ def _chosen(model: Model, X: Array, output: int | None) -> Array:
 
 
 def _binary(model: Model) -> bool:
-    return isinstance(model.loss, BinaryCrossEntropy) and model.net.outputs == 1
+    return model.loss.targets is TargetKind.LABELS and model.net.outputs == 1
 
 
 def _blocks(model: Model) -> list[slice]:
@@ -236,7 +236,7 @@ def _predicted(model: Model, X: Array) -> list[Array]:
     Z = model.logits(X)
     if _binary(model):
         return [(Z[:, 0] > 0).astype(int)]
-    if model.classes is not None and not isinstance(model.loss, BinaryCrossEntropy):
+    if model.classes is not None and model.loss.targets is not TargetKind.LABELS:
         return [block.start + Z[:, block].argmax(axis=1) for block in _blocks(model)]
     levels = np.array(model.loss.levels if isinstance(model.loss, Quantile) else [0.5])
     nearest, q = int(np.abs(levels - 0.5).argmin()), len(levels)
@@ -263,7 +263,7 @@ def _directions(model: Model, logits: Sequence[Array], chosen: Array) -> list[Ar
     """Return the gradient of the prediction with respect to the logits (n, k) of each network."""
     if model.classes is None:
         return [_value_direction(model, Z, chosen) / len(logits) for Z in logits]
-    if isinstance(model.loss, BinaryCrossEntropy):
+    if model.loss.targets is TargetKind.LABELS:
         sign = 2.0 * chosen[:, None] - 1.0 if _binary(model) else chosen[:, None] == np.arange(model.net.outputs)
         return [sign / model.temperature * share for share in _sigmoid_shares(logits)]
     block = next(block for block in _blocks(model) if block.start <= chosen[0] < block.stop)
@@ -277,19 +277,16 @@ def _directions(model: Model, logits: Sequence[Array], chosen: Array) -> list[Ar
 def _value_direction(model: Model, Z: Array, chosen: Array) -> Array:
     """Return the derivative of the link, in the targets' unit."""
     A = model.loss.predict(np, Z)
-    slope = activation(_link(model.loss, Z, A)).slope(np, Z, A)
+    slope = activation(_link(model.loss, Z, A)).derivative(np, Z, A)
     scale = np.ones(Z.shape[1]) if model.targets is None else model.targets.scale
     asked = chosen[:, None] == np.arange(Z.shape[1])
     return np.where(asked, slope * scale, 0.0)
 
 
 def _link(loss: Loss, Z: Array, A: Array) -> str:
-    if isinstance(loss, Poisson):
-        return "exp"
-    link: str = getattr(loss, "link", "identity")
-    if link == "identity" and not np.array_equal(A, Z):
+    if loss.link == "identity" and not np.array_equal(A, Z):
         raise InvalidValueError(must_be("input_gradients", "loss", "one that names its link", loss))
-    return link
+    return loss.link
 
 
 def _sigmoid_shares(logits: Sequence[Array]) -> list[Array]:

@@ -18,7 +18,7 @@ from chainrule.data import Standardizer, Task
 from chainrule.data.matrix import as_matrix, default_names
 from chainrule.engines import predictor
 from chainrule.errors import InvalidValueError, must_be
-from chainrule.nn.losses import BinaryCrossEntropy, Loss, MultiSoftmaxCrossEntropy, Quantile, SoftmaxCrossEntropy
+from chainrule.nn.losses import Loss, Quantile, TargetKind
 from chainrule.nn.net import Net
 
 Classes: TypeAlias = Array | tuple[Array, ...] | None
@@ -88,7 +88,7 @@ class Model:
     @property
     def multilabel(self) -> bool:
         """True if it predicts several independent yes/no labels for each row."""
-        return isinstance(self.loss, BinaryCrossEntropy) and self.net.outputs > 1
+        return self.loss.targets is TargetKind.LABELS and self.net.outputs > 1
 
     @property
     def members(self) -> tuple[Model, ...]:
@@ -325,24 +325,4 @@ def r2_score(Y: Array, P: Array, c: Array) -> float:
 
 def _averaged(loss: Loss, networks: Sequence[Callable[[Array], Array]], X: Array) -> Array:
     """Return the logits whose prediction is the mean of the networks' predictions: Z = f⁻¹(Σᵢ f(Zᵢ) / k)."""
-    return unlinked(loss, np.mean([loss.predict(np, network(X)) for network in networks], axis=0))
-
-
-def unlinked(loss: Loss, A: Array) -> Array:
-    """Invert the link: return the logits of predictions; a probability of 0 counts as the smallest normal number.
-
-    >>> unlinked(BinaryCrossEntropy(), np.array([[0.5], [0.75]])).round(3).tolist()
-    [[0.0], [1.099]]
-    """
-    tiny, eps = np.finfo(A.dtype).tiny, np.finfo(A.dtype).epsneg
-    link = getattr(loss, "link", None)
-    if (
-        isinstance(loss, SoftmaxCrossEntropy | MultiSoftmaxCrossEntropy)
-        or link == "exp"
-        or type(loss).__name__ == "Poisson"
-    ):
-        return np.log(np.maximum(A, tiny))
-    if isinstance(loss, BinaryCrossEntropy) or link == "sigmoid":
-        A = np.clip(A, tiny, 1.0 - eps)
-        return np.log(A) - np.log1p(-A)
-    return np.arctanh(np.clip(A, eps - 1.0, 1.0 - eps)) if link == "tanh" else A
+    return loss.inverse(np, np.mean([loss.predict(np, network(X)) for network in networks], axis=0))

@@ -15,7 +15,7 @@ from chainrule.nn import optimizers
 from chainrule.nn.initializers import Zeros
 from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm
 from chainrule.nn.losses import BinaryCrossEntropy, MeanSquaredError, Poisson, SoftmaxCrossEntropy
-from chainrule.nn.net import mlp
+from chainrule.nn.multilayer import mlp
 from chainrule.nn.penalties import Penalty
 from chainrule.train import TrainConfig
 
@@ -88,8 +88,8 @@ class BroadcastLoss(MeanSquaredError):
 class Ascent(optimizers.SGD):
     """Up the gradient."""
 
-    def update(self, xp, w, g, s, t, lr, d):
-        return w + lr * g, s
+    def update(self, w, g, state, ctx):
+        return w + ctx.lr * g, state
 
 
 @pytest.mark.parametrize("name", HEALTHY)
@@ -151,7 +151,7 @@ def test_sound_gradients_pass_whatever_scale_they_have(kind):
         "large weights": with_recipe(digits, net=mlp(64, [64, 64], 10, initializer="constant")),
         "raw inputs": with_rows(digits, X=1000 * digits.rows.X),
         "zero weights": with_recipe(digits, net=mlp(64, [8], 10, initializer=Zeros())),
-        "penalized": with_recipe(digits, penalty=Penalty(0.1, 0.1)),
+        "penalized": with_recipe(digits, penalty=Penalty(l1=0.1, l2=0.1)),
     }
     assert gradients.wrong_gradient(cases[kind], None) is None
 
@@ -212,7 +212,7 @@ def test_scale_of_data_does_not_spoil_the_memory_test(name):
 
 def test_penalties_dropout_and_rates_do_not_spoil_the_memory_test():
     problem = healthy("digits", dropout=0.8)
-    spoiled = replace(with_recipe(problem, penalty=Penalty(1.0, 1.0)), config=TrainConfig(100, 1e-9))
+    spoiled = replace(with_recipe(problem, penalty=Penalty(l1=1.0, l2=1.0)), config=TrainConfig(100, 1e-9))
     assert batch.cannot_overfit_batch(spoiled, None) is None
 
 

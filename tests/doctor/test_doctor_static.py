@@ -22,7 +22,7 @@ from chainrule.doctor.vocabulary.records import NotApplicable
 from chainrule.nn import initializers, optimizers, schedules
 from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm
 from chainrule.nn.losses import BinaryCrossEntropy, Huber, MeanSquaredError, Poisson, SoftmaxCrossEntropy
-from chainrule.nn.net import mlp
+from chainrule.nn.multilayer import mlp
 from chainrule.nn.penalties import ClipNorm, ClipValue
 from chainrule.nn.step import train_step
 from chainrule.train import TrainConfig
@@ -38,7 +38,7 @@ class Softmax:
         E = xp.exp(Z - Z.max(axis=-1, keepdims=True))
         return E / E.sum(axis=-1, keepdims=True)
 
-    def slope(self, xp, Z, A):
+    def derivative(self, xp, Z, A):
         return A * (1.0 - A)
 
 
@@ -51,7 +51,7 @@ class Half:
     def value(self, xp, Z):
         return 0.5 * Z
 
-    def slope(self, xp, Z, A):
+    def derivative(self, xp, Z, A):
         return 0.5
 
 
@@ -361,7 +361,7 @@ class RestlessDropout(Dropout):
 
 
 @pytest.mark.parametrize(
-    ("norm", "severity"), [(StuckNorm(), "critical"), (BatchNorm(0.9999), "critical"), (BatchNorm(), None)]
+    ("norm", "severity"), [(StuckNorm(), "critical"), (BatchNorm(momentum=0.9999), "critical"), (BatchNorm(), None)]
 )
 def test_running_statistics_that_stay_behind_are_named(norm, severity):
     finding = layers.idle_statistics(with_layers(healthy("digits"), Dense(8), norm, relu, Dense(10)), None)
@@ -395,7 +395,9 @@ def test_a_constant_first_layer_alone_is_a_warning_and_zero_last_weights_are_fin
 
 
 @pytest.mark.parametrize(
-    ("rule", "large"), [(initializers.Normal(1.0), True), (initializers.Normal(0.01), False)], ids=["large", "small"]
+    ("rule", "large"),
+    [(initializers.Normal(sigma=1.0), True), (initializers.Normal(sigma=0.01), False)],
+    ids=["large", "small"],
 )
 def test_first_weights_of_a_wrong_scale_are_named(rule, large):
     problem = with_recipe(healthy("digits"), net=mlp(64, [64, 64], 10, initializer=rule))
@@ -417,7 +419,7 @@ def test_the_figure_of_scale_is_that_of_the_weights():
 
 
 def test_norm_layers_even_out_the_scale():
-    rule = initializers.Normal(1.0)
+    rule = initializers.Normal(sigma=1.0)
     problem = with_recipe(healthy("digits"), net=mlp(64, [64, 64], 10, norm="layer", initializer=rule))
     assert start.init_scale(problem, None) is None
 
@@ -482,10 +484,10 @@ def test_adam_moves_no_weight_further_than_the_bound_says():
     [
         (optimizers.Adam(epsilon=0.1), True),
         (optimizers.Adam(beta1=0.99, beta2=0.9), True),
-        (optimizers.EmaMomentum(0.9999), True),
+        (optimizers.EmaMomentum(beta=0.9999), True),
         (optimizers.Adam(), False),
         (optimizers.AdaGrad(), False),
-        (optimizers.Nesterov(0.99), False),
+        (optimizers.Nesterov(mu=0.99), False),
     ],
     ids=str,
 )
@@ -521,9 +523,9 @@ def test_frozen_layers_are_named_by_what_they_start_from():
 @pytest.mark.parametrize(
     ("schedule", "named"),
     [
-        (schedules.Exponential(0.5), True),
-        (schedules.Step(2, 0.1), True),
-        (schedules.WarmUp(5, 0.0, schedules.Exponential(1.0)), True),
+        (schedules.Exponential(k=0.5), True),
+        (schedules.Step(every=2, drop=0.1), True),
+        (schedules.WarmUp(epochs=5, start=0.0, after=schedules.Exponential(k=1.0)), True),
         (schedules.Exponential(), False),
         (schedules.Cosine(), False),
         (schedules.OneCycle(), False),

@@ -296,7 +296,7 @@ def test_suspicious_validation():
 
 def seen_by(given, trace):
     net, state = given.recipe.net, trace.final
-    return net(state.w, state.buffers, given.validation.X)
+    return net(state, given.validation.X)
 
 
 def test_no_validation():

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.data import Dataset, Standardizer, load, three_way
-from chainrule.nn.net import mlp
+from chainrule.nn.multilayer import mlp
 from chainrule.studies import drawing
 from chainrule.studies.common import Split, Subset, quick_or_full, rows, trained, with_train
 from chainrule.studies.statistics import difference, estimate

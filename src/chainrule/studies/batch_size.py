@@ -13,7 +13,7 @@ import numpy as np
 
 from chainrule.nn.layers import Context
 from chainrule.nn.losses import SoftmaxCrossEntropy, mean_loss
-from chainrule.nn.net import mlp
+from chainrule.nn.multilayer import mlp
 from chainrule.report.plots import Curve, Level, LinePlot
 from chainrule.studies import drawing
 from chainrule.studies.common import Split, quick_or_full, rows, trained

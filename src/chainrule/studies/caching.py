@@ -13,7 +13,7 @@ import numpy as np
 
 from chainrule.nn.layers import Context
 from chainrule.nn.losses import SoftmaxCrossEntropy, mean_loss
-from chainrule.nn.net import mlp
+from chainrule.nn.multilayer import mlp
 from chainrule.random import Stream
 from chainrule.studies import drawing
 from chainrule.studies.common import rows

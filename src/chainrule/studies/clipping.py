@@ -32,7 +32,7 @@ def _run(cell: Cell) -> dict[str, Any]:
     split = rows(cell.config, cell.seed)
     layers: list[Layer] = []
     for _ in range(8):
-        layers += [Dense(64, initializer=Normal(0.3)), Activation("relu")]
+        layers += [Dense(64, initializer=Normal(sigma=0.3)), Activation("relu")]
     net = Net(split.inputs, [*layers, Dense(split.classes)])
     limit = cell.options["limit"]
     record, _ = trained(

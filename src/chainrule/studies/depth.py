@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.nn.net import mlp
+from chainrule.nn.multilayer import mlp
 from chainrule.studies import drawing
 from chainrule.studies.common import quick_or_full, rows, trained
 from chainrule.studies.initialization import by_layer

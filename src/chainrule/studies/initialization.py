@@ -25,8 +25,8 @@ from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfi
 _RULES: Mapping[str, str | Initializer] = {
     "zeros": Zeros(),
     "constant 0.1": Constant(0.1),
-    "normal 0.01": Normal(0.01),
-    "normal 1": Normal(1.0),
+    "normal 0.01": Normal(sigma=0.01),
+    "normal 1": Normal(sigma=1.0),
     "Xavier": "xavier",
     "Glorot": "glorot",
     "He": "he",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.nn.optimizers import SGD, EmaMomentum, Nesterov, Optimizer, SGDMomentum
+from chainrule.nn.optimizers import SGD, EmaMomentum, Nesterov, Optimizer, SGDMomentum, StepContext
 from chainrule.report.plots import LinePlot
 from chainrule.studies import drawing
 from chainrule.studies.statistics import estimate
@@ -36,10 +36,10 @@ def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
 
 def _descend(optimizer: Optimizer, curvatures: Array, w: Array, rate: float, most: int) -> Array:
     """Return the path to a distance of 0.001, of at most `most` steps (steps + 1, 2); cut where it leaves the bowl."""
-    memory: Mapping[str, Array] = {letter: np.zeros(2) for letter in optimizer.memory}
+    memory: Mapping[str, Array] = {letter: np.zeros(2) for letter in optimizer.state_names}
     path = [w]
     while np.linalg.norm(w) > 1e-3 and np.linalg.norm(w) < 1e3 and len(path) <= most:
-        w, memory = optimizer.update(np, w, curvatures * w, memory, len(path), rate, np.zeros(2))
+        w, memory = optimizer.update(w, curvatures * w, memory, StepContext(np, len(path), rate, np.zeros(2)))
         path.append(w)
     return np.array(path)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from chainrule.engines import Rows, choose
 from chainrule.nn.losses import SoftmaxCrossEntropy
-from chainrule.nn.net import mlp
+from chainrule.nn.multilayer import mlp
 from chainrule.nn.optimizers import (
     SGD,
     Adam,

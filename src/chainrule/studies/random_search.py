@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.nn.net import mlp
+from chainrule.nn.multilayer import mlp
 from chainrule.report.plots import Points, ScatterPlot
 from chainrule.studies import drawing
 from chainrule.studies.common import quick_or_full, rows, trained

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.nn.net import mlp
+from chainrule.nn.multilayer import mlp
 from chainrule.nn.optimizers import Nesterov
 from chainrule.nn.schedules import ConstantSchedule, Cosine, Exponential, InverseTimeDecay, OneCycle, Schedule, Step
 from chainrule.studies import drawing

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.nn.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
-from chainrule.nn.net import mlp
+from chainrule.nn.multilayer import mlp
 from chainrule.studies import drawing
 from chainrule.studies.common import Split, Subset, quick_or_full, rows, trained
 from chainrule.studies.statistics import difference, estimate
@@ -39,7 +39,7 @@ def _run(cell: Cell) -> dict[str, Any]:
     )
     _, state = trained(data, net, seed=cell.seed, epochs=quick_or_full(cell.config, 20, 15), loss=loss)
     assert state is not None
-    P = loss.predict(np, net(state.w, state.buffers, split.test.X))
+    P = loss.predict(np, net(state, split.test.X))
     wrong = P.argmax(axis=1) != split.test.y
     P = P / P.sum(axis=1, keepdims=True)
     return {

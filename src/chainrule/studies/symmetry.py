@@ -21,7 +21,7 @@ from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfi
 _RULES: Mapping[str, str | Initializer] = {
     "zeros": Zeros(),
     "all 0.1": Constant(0.1),
-    "random, tiny": Normal(1e-4),
+    "random, tiny": Normal(sigma=1e-4),
     "random (Xavier)": "xavier",
 }
 _UNITS = 32

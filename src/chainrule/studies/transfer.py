@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.nn.net import Net, mlp
+from chainrule.nn.multilayer import mlp
+from chainrule.nn.net import Net
 from chainrule.nn.step import State
 from chainrule.studies import drawing
 from chainrule.studies.common import Split, Subset, first_state, quick_or_full, rows, trained

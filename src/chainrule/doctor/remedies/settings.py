@@ -74,7 +74,7 @@ def standardise_inputs(problem: TrainingProblem) -> TrainingProblem | None:
 
 def standardise_targets(problem: TrainingProblem) -> TrainingProblem | None:
     """Each column of a regression's targets to mean 0 and deviation 1; a link that cannot reach both signs goes."""
-    if problem.recipe.loss.classes or class_indices(problem.rows) is not None:
+    if problem.recipe.loss.targets.are_classes or class_indices(problem.rows) is not None:
         return None
     Y = problem.rows.Y.astype(np.float64)
     mean, scale = Y.mean(axis=0), np.maximum(Y.std(axis=0), 1e-300)

@@ -105,6 +105,6 @@ def largest_slope(layer: Any) -> float | None:
     function = activation(layer.function)
     ends = np.array([-30.0, 30.0])
     with np.errstate(all="ignore"):
-        flat = np.abs(np.broadcast_to(function.slope(np, ends, function.value(np, ends)), 2)).max() < 1e-3
-        slopes = np.broadcast_to(function.slope(np, _SLOPES, function.value(np, _SLOPES)), _SLOPES.shape)
+        flat = np.abs(np.broadcast_to(function.derivative(np, ends, function.value(np, ends)), 2)).max() < 1e-3
+        slopes = np.broadcast_to(function.derivative(np, _SLOPES, function.value(np, _SLOPES)), _SLOPES.shape)
     return float(np.abs(slopes).max()) if flat else None

@@ -15,12 +15,11 @@ from chainrule.doctor.vocabulary.records import Finding, Fix, Trace
 from chainrule.doctor.vocabulary.wording import percent
 from chainrule.nn.layers import Activation
 from chainrule.nn.losses import (
-    BinaryCrossEntropy,
     Huber,
+    Loss,
     MeanAbsoluteError,
     MeanSquaredError,
-    Poisson,
-    SoftmaxCrossEntropy,
+    TargetKind,
 )
 from chainrule.pipeline.option_names import Setting
 from chainrule.train.problem import TrainingProblem
@@ -34,14 +33,14 @@ def output_loss_mismatch(problem: TrainingProblem, trace: Trace | None) -> Findi
     For a regression whose loss has no link of its own, a last activation is a choice; `output_range` looks at that.
     """
     end = head(problem.recipe.net)
-    link = _link(problem.recipe.loss)
+    link = problem.recipe.loss.link
     if end is None or link == "identity":
         return None
     number, layer = end
     low, high = span(layer)
     if link == "softmax" and low == -np.inf and high == np.inf:
         return None
-    one_sided = isinstance(problem.recipe.loss, BinaryCrossEntropy) and low >= 0
+    one_sided = _logistic(problem.recipe.loss) and low >= 0
     return make_finding(
         "output-loss-mismatch",
         "critical" if one_sided else "warning",
@@ -68,16 +67,16 @@ def output_range(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
     a loss that has one of its own is left to `output_loss_mismatch`.
     """
     Y = _finite(problem.rows.Y)
-    if isinstance(problem.recipe.loss, SoftmaxCrossEntropy) or not Y.size or _binary_with_amounts(problem):
+    if problem.recipe.loss.targets is TargetKind.CLASSES or not Y.size or _binary_with_amounts(problem):
         return None
-    if head(problem.recipe.net) is not None and _link(problem.recipe.loss) != "identity":
+    if head(problem.recipe.net) is not None and problem.recipe.loss.link != "identity":
         return None
     low, high, source = _reach(problem)
     room = 1e-3 * max(float(Y.std()), 1e-12)
     outside = float((~((low - room <= Y) & (high + room >= Y))).mean())
     if outside <= 0.01:
         return None
-    probabilities = isinstance(problem.recipe.loss, BinaryCrossEntropy)
+    probabilities = _logistic(problem.recipe.loss)
     text = "Write the labels as 0 and 1." if probabilities else "Choose a last function whose range holds the targets."
     return make_finding(
         "output-range",
@@ -108,11 +107,11 @@ def wrong_loss(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """
     if isinstance(problem.recipe.loss, _AMOUNTS):
         return _surely_classes(problem) or _classes_as_amounts(problem)
-    if isinstance(problem.recipe.loss, Poisson):
+    if problem.recipe.loss.targets is TargetKind.COUNTS:
         return _surely_classes(problem)
-    if isinstance(problem.recipe.loss, BinaryCrossEntropy) and _binary_with_amounts(problem):
+    if _logistic(problem.recipe.loss) and _binary_with_amounts(problem):
         return _amounts_as_classes(problem, len(np.unique(_finite(problem.rows.Y)[:5000])))
-    if isinstance(problem.recipe.loss, SoftmaxCrossEntropy):
+    if problem.recipe.loss.targets is TargetKind.CLASSES:
         counts = np.bincount(problem.rows.Y)
         counts = counts[counts > 0]
         if len(counts) >= 50 and np.median(counts) <= 2:
@@ -124,7 +123,7 @@ def constant_output(problem: TrainingProblem, trace: Trace | None) -> Finding | 
     """A softmax over one single logit: the answer is 1 whatever comes in."""
     net, end = problem.recipe.net, head(problem.recipe.net)
     by_layer = end is not None and is_softmax(end[1])
-    if net.outputs > 1 or not (by_layer or isinstance(problem.recipe.loss, SoftmaxCrossEntropy)):
+    if net.outputs > 1 or not (by_layer or problem.recipe.loss.targets is TargetKind.CLASSES):
         return None
     return make_finding(
         "constant-output",
@@ -143,17 +142,14 @@ def constant_output(problem: TrainingProblem, trace: Trace | None) -> Finding | 
     )
 
 
-def _link(loss: object) -> str:
-    if isinstance(loss, SoftmaxCrossEntropy):
-        return "softmax"
-    if isinstance(loss, BinaryCrossEntropy):
-        return "sigmoid"
-    return "exp" if isinstance(loss, Poisson) else str(getattr(loss, "link", "identity"))
+def _logistic(loss: Loss) -> bool:
+    """Whether the loss takes yes/no labels through the logistic function."""
+    return loss.targets is TargetKind.LABELS and loss.link == "sigmoid"
 
 
 def _reach(problem: TrainingProblem) -> tuple[float, float, str]:
     """Lowest and highest prediction, and what sets them: the last layer, or the loss's link."""
-    link, end = _link(problem.recipe.loss), head(problem.recipe.net)
+    link, end = problem.recipe.loss.link, head(problem.recipe.net)
     if end is not None:
         return (*span(end[1]), f"layer {end[0]} ({layer_name(end[1])})")
     return (*span(Activation(link)), f"the loss's {link}")
@@ -166,7 +162,7 @@ def _finite(Y: Array) -> Array:
 def _binary_with_amounts(problem: TrainingProblem) -> bool:
     """Whether a logistic loss got many different values beyond 0 and 1."""
     Y = _finite(problem.rows.Y)
-    if not isinstance(problem.recipe.loss, BinaryCrossEntropy) or not Y.size:
+    if not _logistic(problem.recipe.loss) or not Y.size:
         return False
     beyond = ((Y < -1e-3) | (Y > 1 + 1e-3)).mean() > 0.01
     return bool(beyond and len(np.unique(Y[:5000])) > 10)
@@ -216,7 +212,7 @@ def _classes_as_amounts(problem: TrainingProblem) -> Finding | None:
 
 
 def _classes(problem: TrainingProblem, measured: str, K: int) -> Finding:
-    bounded = np.isfinite(span(Activation(_link(problem.recipe.loss)))[1])
+    bounded = np.isfinite(span(Activation(problem.recipe.loss.link))[1])
     loss = "BinaryCrossEntropy" if K == 2 else "SoftmaxCrossEntropy"
     return make_finding(
         "wrong-loss",

@@ -19,7 +19,7 @@ from chainrule.doctor.vocabulary.targets import subsample_indices
 from chainrule.doctor.vocabulary.wording import percent
 from chainrule.nn.initializers import default_for
 from chainrule.nn.layers import Activation, Context, Dense, Dropout
-from chainrule.nn.losses import BinaryCrossEntropy, Loss, Poisson, SoftmaxCrossEntropy
+from chainrule.nn.losses import Loss, TargetKind
 from chainrule.nn.net import Net
 from chainrule.pipeline.option_names import Setting
 from chainrule.random import Stream
@@ -117,7 +117,7 @@ def wrong_initial_loss(problem: TrainingProblem, trace: Trace | None) -> Finding
     L0, error = float(losses.mean()), float(losses.std() / math.sqrt(len(losses)))
     if not math.isfinite(L0):
         raise NotApplicable("the first loss is not finite")
-    limit = 2.0 * base + 0.5 if problem.recipe.loss.classes else 10.0 * base
+    limit = 2.0 * base + 0.5 if problem.recipe.loss.targets.are_classes else 10.0 * base
     if base <= 0 or limit + 3.0 * error >= L0:
         return None
     return make_finding(
@@ -150,15 +150,14 @@ def first_losses(problem: TrainingProblem) -> Array:
 
 def uninformed(loss: Loss, Y: Array, k: int) -> float:
     """Loss of an answer that knows nothing: all classes alike, or the best constant amount."""
-    if isinstance(loss, SoftmaxCrossEntropy):
+    if loss.targets is TargetKind.CLASSES:
         return math.log(k)
-    if isinstance(loss, BinaryCrossEntropy):
+    if loss.targets is TargetKind.LABELS and loss.link == "sigmoid":
         return math.log(2.0)
-    if isinstance(loss, Poisson):
+    if loss.targets is TargetKind.COUNTS:
         raise NotApplicable("the Poisson loss has no natural zero")
-    link = getattr(loss, "link", "identity")
-    if link != "identity":
-        raise NotApplicable(f"amounts behind the link {link}")
+    if loss.link != "identity":
+        raise NotApplicable(f"amounts behind the link {loss.link}")
     middle = np.median(Y, axis=0) if type(loss).__name__ == "MeanAbsoluteError" else Y.mean(axis=0, dtype=np.float64)
     return float(loss.rows(np, np.broadcast_to(middle, Y.shape).astype(np.float64), Y).mean())
 

@@ -172,7 +172,7 @@ def tiny_inputs(problem: TrainingProblem, trace: Trace | None) -> Finding | None
 def target_scale(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Amounts behind an identity link with a deviation outside [0.1, 5], or a mean above five deviations (and above 1)."""
     loss = problem.recipe.loss
-    if loss.classes or getattr(loss, "link", "") != "identity":
+    if not loss.links or loss.link != "identity":
         return None
     Y = problem.rows.Y.astype(np.float64)
     m, s = Y.mean(axis=0), Y.std(axis=0)

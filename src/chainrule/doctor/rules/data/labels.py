@@ -19,7 +19,7 @@ from chainrule.doctor.vocabulary.targets import subsample_indices
 from chainrule.doctor.vocabulary.wording import percent
 from chainrule.engines import Rows
 from chainrule.engines.reference import logits
-from chainrule.nn.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
+from chainrule.nn.losses import TargetKind
 from chainrule.pipeline.option_names import Setting
 from chainrule.random import Purpose, Stream
 from chainrule.train.problem import TrainingProblem
@@ -30,9 +30,10 @@ _SHUFFLES = 30
 
 def codes_of(problem: TrainingProblem, rows: Rows) -> Array | None:
     """Class numbers (n), or None where targets are amounts or several labels at once."""
-    if isinstance(problem.recipe.loss, SoftmaxCrossEntropy):
+    loss = problem.recipe.loss
+    if loss.targets is TargetKind.CLASSES:
         return rows.Y
-    if isinstance(problem.recipe.loss, BinaryCrossEntropy) and rows.Y.shape[1] == 1:
+    if loss.targets is TargetKind.LABELS and loss.link == "sigmoid" and rows.Y.shape[1] == 1:
         return (rows.Y[:, 0] > 0.5).astype(np.int64)
     return None
 

@@ -65,7 +65,7 @@ def memorize(problem: TrainingProblem, rates: tuple[float, ...] = _RATES, steps:
         tried = _learn(recipe, problem.start, X, Y, rate, steps, blind, k * steps)
         if best is None or tried.error < best.error or (tried.error == best.error and tried.loss < best.loss):
             best = tried
-        if best.error <= (0.0 if recipe.loss.classes else 0.1):
+        if best.error <= (0.0 if recipe.loss.targets.are_classes else 0.1):
             break
     assert best is not None
     return best
@@ -79,7 +79,7 @@ def cannot_overfit_batch(problem: TrainingProblem, trace: Trace | None) -> Findi
     memory = memorize(problem)
     if memory.error <= 0.1:
         return None
-    kind = "of the rows wrong" if problem.recipe.loss.classes else "of the targets' spread left as error"
+    kind = "of the rows wrong" if problem.recipe.loss.targets.are_classes else "of the targets' spread left as error"
     return make_finding(
         "cannot-overfit-batch",
         "critical" if not memory.loss < 0.9 * memory.blind else "warning",
@@ -186,7 +186,7 @@ def _few_rows(problem: TrainingProblem) -> tuple[Array, Array]:
         first = first[np.argsort(place, kind="stable")]
     else:
         first = first[subsample_indices(first, _BATCH)]
-    if not problem.recipe.loss.classes and getattr(problem.recipe.loss, "link", "") == "identity":
+    if problem.recipe.loss.links and problem.recipe.loss.link == "identity":
         spread = Y.std(axis=0, dtype=np.float64)
         Y = (Y - Y.mean(axis=0, dtype=np.float64)) / np.where(spread > 0, spread, 1.0)
     return X[first[:_BATCH]], Y[first[:_BATCH]]
@@ -198,7 +198,7 @@ def _learn(
     """Steps at one base rate, asked every 25."""
     state, c = start or recipe.start(), np.ones(len(X))
     w, buffers = state.w.astype(np.float64), state.buffers.astype(np.float64)
-    state = State(w, buffers, {letter: np.zeros_like(w) for letter in recipe.optimizer.memory}, 0)
+    state = State(w, buffers, {letter: np.zeros_like(w) for letter in recipe.optimizer.state_names}, 0)
     with np.errstate(all="ignore"):
         memory = _asked(recipe, state, X, Y, blind, before)
         for step in range(steps):
@@ -206,7 +206,7 @@ def _learn(
             state, _ = train_step(recipe, np, state, X, Y, c, rate * factor)
             if step % 25 == 24:
                 memory = _asked(recipe, state, X, Y, blind, before + step + 1)
-                if memory.error <= (0.0 if recipe.loss.classes else 0.1) or not math.isfinite(memory.loss):
+                if memory.error <= (0.0 if recipe.loss.targets.are_classes else 0.1) or not math.isfinite(memory.loss):
                     break
     return memory
 
@@ -215,7 +215,7 @@ def _asked(recipe: Recipe, state: State, X: Array, Y: Array, blind: float, steps
     """The network's loss and error on the rows, in training mode."""
     Z = recipe.net.forward(state.w, state.buffers, X, Context(np, training=True))[0]
     score = np.asarray(recipe.loss.score(np, Z, Y), np.float64)
-    if recipe.loss.classes:
+    if recipe.loss.targets.are_classes:
         error = 1.0 - float(score.mean())
     else:
         error = math.sqrt(max(float(score.mean()), 0.0)) / max(float(Y.std()), 1e-6)

@@ -20,6 +20,7 @@ from chainrule.doctor.vocabulary.targets import subsample_indices
 from chainrule.nn.gradcheck import GradientReport, gradcheck
 from chainrule.nn.layers import BatchNorm, Context, Layer
 from chainrule.nn.losses import Huber, Loss, MeanAbsoluteError, MeanSquaredError, mean_loss
+from chainrule.nn.optimizers import StepContext
 from chainrule.random import Purpose, Stream
 from chainrule.train.problem import TrainingProblem
 
@@ -249,7 +250,8 @@ def _first_step(problem: TrainingProblem) -> tuple[Array, Array, Callable[[Array
 def _optimiser_step(problem: TrainingProblem, w: Array, g: Array) -> Array:
     """What the optimizer does to w in its first step, without momentum from before."""
     optimizer, d = problem.recipe.optimizer, problem.recipe.net.decay
-    memory = {letter: np.zeros_like(w) for letter in optimizer.memory}
+    memory = {letter: np.zeros_like(w) for letter in optimizer.state_names}
     with np.errstate(all="ignore"):
-        new, _ = optimizer.update(np, w, g, memory, np.asarray(1.0), np.asarray(problem.config.learning_rate), d)
+        ctx = StepContext(np, np.asarray(1.0), np.asarray(problem.config.learning_rate), d)
+        new, _ = optimizer.update(w, g, memory, ctx)
     return np.asarray(new - w)
