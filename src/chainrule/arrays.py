@@ -23,7 +23,17 @@ Named: TypeAlias = Mapping[str, Array]
 
 @dataclass(frozen=True)
 class Slot:
-    """The place of one named array in the flat vector."""
+    """The place of one named array in the flat vector.
+
+    Parameters
+    ----------
+    name : str
+        Name of the array, such as "0.W".
+    shape : tuple of int
+        Its shape.
+    offset : int
+        Position of its first entry in the vector.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -39,6 +49,13 @@ class Slot:
 class Layout:
     """The order, names and shapes of the arrays inside one flat vector.
 
+    Parameters
+    ----------
+    slots : tuple of Slot
+        One for each array, in order.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> layout = Layout.of([("0.W", (2, 3)), ("0.b", (3,))])
     >>> layout.size
