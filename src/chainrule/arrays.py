@@ -14,6 +14,12 @@ from typing import Any, TypeAlias
 Array: TypeAlias = Any
 """An array of the running namespace: `numpy.ndarray` or a JAX array."""
 
+MatrixLike: TypeAlias = Any
+"""Rows as users have them: an array, a pandas or polars frame, a sparse matrix, or a list of rows."""
+
+ArrayLike: TypeAlias = Any
+"""Labels, values or weights as users have them: an array, a series or a list."""
+
 Namespace: TypeAlias = Any
 """The module whose functions act on the arrays: `numpy` or `jax.numpy`."""
 

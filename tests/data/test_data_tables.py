@@ -131,8 +131,8 @@ def test_tables_that_cannot_be_learned_from(csv, text, target, part):
 @pytest.mark.parametrize(
     ("content", "part"),
     [
-        (b"", "a table with a header, got an empty file."),
-        (b"\n\n", "a table with a header, got an empty file."),
+        (b"", "got: an empty file."),
+        (b"\n\n", "got: an empty file."),
         (b"a,b\n1,2,3\n", "A row has more cells than the first line has names."),
         (b"a,b\n1,2\n1,2,3\n", "A row has more cells than the first line has names."),
         (b"a,b\n1,\xff\n", "Save it as UTF-8."),

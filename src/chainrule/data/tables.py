@@ -92,7 +92,7 @@ def read_table(path: Path) -> pl.DataFrame:
 def _read_csv(path: Path) -> pl.DataFrame:
     content = path.read_bytes().rstrip(b"\r\n")
     if not content:
-        raise FormatError(f"{path.name}: the file must be a table with a header, got an empty file.")
+        raise FormatError(f"{path.name}: the file must be a readable table, got: an empty file.")
     header = pl.read_csv(content, has_header=False, n_rows=1, infer_schema=False, truncate_ragged_lines=True).row(0)
     names = [(name or "").strip() for name in header]
     raise_all(_header_faults(path.name, names))
