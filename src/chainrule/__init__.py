@@ -92,10 +92,10 @@ def __getattr__(name: str) -> object:
 
 def _suggestion(name: str) -> str:
     """Suggest the nearest public name, if there is one."""
-    from chainrule.errors import did_you_mean
+    from chainrule.errors import nearest
 
-    nearest = did_you_mean(name, {*__all__, *_MODULES})
-    return f". {nearest}" if nearest.startswith("Did") and not name.startswith("_") else ""
+    close = None if name.startswith("_") else nearest(name, {*__all__, *_MODULES})
+    return "" if close is None else f". Did you mean {close!r}?"
 
 
 def __dir__() -> list[str]:

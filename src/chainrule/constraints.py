@@ -11,7 +11,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from numbers import Integral, Real
 from typing import Any, ClassVar, Protocol, Self
 
-from chainrule.errors import did_you_mean, must_be, raise_all
+from chainrule.errors import must_be, nearest, raise_all
 
 
 class Constraint(Protocol):
@@ -26,8 +26,23 @@ class Constraint(Protocol):
 
 @dataclass(frozen=True)
 class Interval:
-    """Real or whole numbers between two ends; `closed` says which ends belong: "[]", "[)", "(]" or "()".
+    """Real or whole numbers between two ends.
 
+    Parameters
+    ----------
+    low, high : float
+        The ends.
+    closed : {"[]", "[)", "(]", "()"}, default="[]"
+        Which of them belong to the interval.
+    whole : bool, default=False
+        Whether only whole numbers are allowed.
+    why : str, default=""
+        Reason for the ends, added to messages.
+    optional : bool, default=False
+        Whether None is allowed too.
+
+    Examples
+    --------
     >>> print(Interval(0, 1, "[)"))
     in [0, 1)
     >>> print(Interval(1, math.inf, "[)", whole=True))
@@ -66,6 +81,13 @@ class Interval:
 class OneOf:
     """One of a few words (or None, True, False).
 
+    Parameters
+    ----------
+    options : tuple
+        The allowed values.
+
+    Examples
+    --------
     >>> print(OneOf(("relu", "tanh")))
     one of 'relu', 'tanh'
     """
@@ -77,8 +99,10 @@ class OneOf:
         return any(value is option or (type(value) is type(option) and value == option) for option in self.options)
 
     def hint(self, value: Any) -> str:
-        """Suggest the nearest option."""
-        return did_you_mean(value, [o for o in self.options if isinstance(o, str)]) if isinstance(value, str) else ""
+        """Suggest the nearest option; the message lists all options already."""
+        words = [option for option in self.options if isinstance(option, str)]
+        close = nearest(value, words) if isinstance(value, str) else None
+        return "" if close is None else f"Did you mean {close!r}?"
 
     def __str__(self) -> str:
         return "one of " + ", ".join(repr(option) for option in self.options)
@@ -91,14 +115,42 @@ SHARE = Interval(0, 1, "[)")
 
 
 def constrained(constraint: Constraint, default: Any = ..., *, kw_only: Any = MISSING) -> Any:
-    """Declare a dataclass field under a constraint; with `kw_only=True` it must be given by name."""
+    """Declare a dataclass field under a constraint.
+
+    Parameters
+    ----------
+    constraint : Constraint
+        What the field may be.
+    default : object, default=...
+        Default of the field; without one it must be given.
+    kw_only : bool, optional
+        Whether the field is given by name only; by default as the dataclass says.
+
+    Returns
+    -------
+    dataclasses.Field
+    """
     metadata = {"constraint": constraint}
     given = MISSING if default is ... else default
     return field(default=given, metadata=metadata, kw_only=kw_only)
 
 
 def faults(owner: str, values: Mapping[str, Any], allowed: Mapping[str, Constraint]) -> Iterator[str]:
-    """Describe each value outside its constraint in a sentence."""
+    """Describe each value outside its constraint in a sentence.
+
+    Parameters
+    ----------
+    owner : str
+        The object that messages name.
+    values : mapping of str to object
+        Values by name.
+    allowed : mapping of str to Constraint
+        Constraints by the same names.
+
+    Yields
+    ------
+    str
+    """
     for name, constraint in allowed.items():
         if not constraint.allows(values[name]):
             yield must_be(owner, name, str(constraint), values[name], constraint.hint(values[name]))

@@ -6,11 +6,10 @@ In: a `Model` and rows in the user's units. Out: arrays with one row for each of
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Array
+from chainrule.arrays import Array, ArrayLike, MatrixLike
 from chainrule.constraints import Interval
 from chainrule.engines import predictor
 from chainrule.errors import InvalidValueError, must_be
@@ -24,7 +23,7 @@ _BLOCK = 4096
 """Rows at a time, so that the backward pass needs little memory for any number of rows."""
 
 
-def hidden(model: Model, X: Any, layer: int = -1) -> Array:
+def hidden(model: Model, X: MatrixLike, layer: int = -1) -> Array:
     """Return the activations of a hidden layer in inference, after its norm and activation.
 
     Parameters
@@ -79,7 +78,7 @@ def _end(net: Net, layer: int) -> int:
     return ends[layer]
 
 
-def input_gradients(model: Model, X: Any, output: int | None = None) -> Array:
+def input_gradients(model: Model, X: MatrixLike, output: int | None = None) -> Array:
     """Return the derivative of a prediction with respect to each input, row by row.
 
     Of a class, one could take the probability or the logit instead of the log odds. The probability's derivative is p
@@ -126,7 +125,7 @@ def input_gradients(model: Model, X: Any, output: int | None = None) -> Array:
     return np.vstack([_slopes(model, part, _chosen(model, part, output)) for part in _parts(X)])
 
 
-def importances(model: Model, X: Any, sample_weight: Array | None = None) -> Array:
+def importances(model: Model, X: MatrixLike, sample_weight: ArrayLike = None) -> Array:
     """Return how much each column moves the predictions over these rows.
 
     Equations  (1) Iⱼ = Σᵢ cᵢ |∂o/∂xᵢⱼ| / Σᵢ cᵢ · σⱼ    (2) share of column j: Iⱼ / Σₖ Iₖ
@@ -188,7 +187,7 @@ def _parts(rows: Array) -> list[Array]:
     return [rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK)]
 
 
-def _checked_rows(model: Model, X: Any) -> Array:
+def _checked_rows(model: Model, X: MatrixLike) -> Array:
     """Return rows as the model takes them; there must be one at least."""
     X = model.as_matrix(X)
     if not len(X):

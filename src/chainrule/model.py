@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from chainrule.arrays import Array
+from chainrule.arrays import Array, ArrayLike, MatrixLike
 from chainrule.data import Standardizer, Task
 from chainrule.data.matrix import as_matrix, default_names
 from chainrule.engines import predictor
@@ -115,7 +115,7 @@ class Model:
         """Return the fields alone; the prediction function is rebuilt when it is needed."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
-    def as_matrix(self, X: Any) -> Array:
+    def as_matrix(self, X: MatrixLike) -> Array:
         """Return rows as an array with the model's columns in the model's order.
 
         Parameters
@@ -135,7 +135,7 @@ class Model:
         named = len(self.feature_names) == self.net.inputs
         return as_matrix("Model", X, self.feature_names if named else default_names(self.net.inputs))
 
-    def logits(self, X: Any) -> Array:
+    def logits(self, X: MatrixLike) -> Array:
         """Return the outputs of the last layer, before the link.
 
         For several networks: the logits whose prediction is the mean of the networks' predictions.
@@ -157,7 +157,7 @@ class Model:
         X = self.as_matrix(X)
         return self._forward(self.inputs.apply(X, self.w.dtype))
 
-    def scores(self, X: Any) -> Array:
+    def scores(self, X: MatrixLike) -> Array:
         """Return the logits divided by the temperature, as the link takes them.
 
         Parameters
@@ -172,7 +172,7 @@ class Model:
         Z = self.logits(X)
         return Z if self.temperature == 1.0 else Z / Z.dtype.type(self.temperature)
 
-    def probabilities(self, X: Any) -> Array:
+    def probabilities(self, X: MatrixLike) -> Array:
         """Return the probability of every class, in one array.
 
         Parameters
@@ -197,7 +197,7 @@ class Model:
         P = self.loss.predict(np, self.scores(X))
         return np.hstack([1.0 - P, P]) if P.shape[1] == 1 else P
 
-    def predict_proba(self, X: Any) -> Array | list[Array]:
+    def predict_proba(self, X: MatrixLike) -> Array | list[Array]:
         """Return the probability of every class, as scikit-learn's classifiers do.
 
         Parameters
@@ -218,7 +218,7 @@ class Model:
         P = self.probabilities(X)
         return [P[:, block] for block in self.blocks] if isinstance(self.classes, tuple) else P
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: MatrixLike) -> Array:
         """Predict classes, labels or values for rows.
 
         Parameters
@@ -251,7 +251,7 @@ class Model:
         A = A if self.targets is None else self.targets.undo(A).astype(np.result_type(self.w, X), copy=False)
         return A[:, 0] if A.shape[1] == 1 else A
 
-    def predict_quantiles(self, X: Any) -> Array:
+    def predict_quantiles(self, X: MatrixLike) -> Array:
         """Predict the quantiles of the target: values below which the shares `loss.levels` of targets lie.
 
         They ascend along the last axis: the network's outputs are sorted, so that quantiles never cross.
@@ -279,7 +279,7 @@ class Model:
         Q = np.sort(A.reshape(len(A), -1, len(self.loss.levels)), axis=2)
         return Q[:, 0] if Q.shape[1] == 1 else Q
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike = None) -> float:
         """Return the accuracy of a classification, or the R² of a regression, as scikit-learn's `score` does.
 
         Parameters
