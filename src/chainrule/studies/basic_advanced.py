@@ -91,7 +91,7 @@ def _draw(results: Results) -> drawing.Pictures:
     for task in _TASKS:
         losses = {name: results.values(f"{task}, {name}", "validation_loss") for name in ("basic", "advanced")}
         panels.append(drawing.curves(task, losses, y_log=True, y_name="validation loss"))
-    return {f"Validation loss by epoch. {drawing.SEEDS}": panels}
+    return {"Validation loss by epoch": panels}
 
 
 STUDY = Study(

@@ -76,7 +76,7 @@ def _draw(results: Results) -> drawing.Pictures:
     errors = {arm: 100 * results.values(arm, "test_error") for arm in results.arms}
     note = f"A larger loss is drawn at {_TOP:g}: a run that diverges ends there, after its first epoch."
     return {
-        f"A network that explodes, and the same with clipped gradients. {drawing.BARS}": [
+        "A network that explodes, and the same with clipped gradients": [
             drawing.curves("Training loss", losses, most=_TOP, y_log=True, y_name="training loss", note=note),
             drawing.bars("Test error", errors, "test error, %"),
         ]

@@ -73,7 +73,7 @@ def _draw(results: Results) -> drawing.Pictures:
         colors = {"sigmoid": 0, "sigmoid + batch norm": 1, "relu": 2, "relu + batch norm": 3}
         title = f"{depth} hidden layers"
         panels.append(drawing.curves(title, shown, colors=colors, y_log=True, x_name="layer", y_name="rms of dW"))
-    return {f"Gradient by layer, before the first step. {drawing.SEEDS}": panels}
+    return {"Gradient by layer, before the first step": panels}
 
 
 STUDY = Study(

@@ -84,7 +84,7 @@ def _draw(results: Results) -> drawing.Pictures:
             "within": (0.0,),
         }
         panels.append(drawing.curves(name.capitalize(), arms, np.array(sizes), y_name=f"{name}, %", **axes))
-    return {f"Error by size of the training set. {drawing.SEEDS}": panels}
+    return {"Error by size of the training set": panels}
 
 
 STUDY = Study(

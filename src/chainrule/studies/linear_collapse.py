@@ -66,7 +66,7 @@ def _draw(results: Results) -> drawing.Pictures:
     distance = {arm: results.values(arm, "distance") for arm in results.arms}
     errors = {arm: 100 * results.values(arm, "test_error") for arm in results.arms}
     return {
-        f"Without activations the layers are one matrix. {drawing.BARS}": [
+        "Without activations the layers are one matrix": [
             drawing.bars(
                 "Distance of the network from its one matrix",
                 distance,

@@ -114,7 +114,7 @@ def _draw(results: Results) -> drawing.Pictures:
         note="The area of a point is the width of the network, from 16 to 128 units.",
     )
     axes: dict[str, Any] = {"y_log": True, "x_name": "trial", "y_name": "best validation loss so far"}
-    return {f"Random search and grid. {drawing.SEEDS}": [drawing.curves("Best so far", best, **axes), trials]}
+    return {"Random search and grid": [drawing.curves("Best so far", best, **axes), trials]}
 
 
 STUDY = Study(

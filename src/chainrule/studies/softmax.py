@@ -81,9 +81,9 @@ def _draw(results: Results) -> drawing.Pictures:
     classes = {f"class {k}": by_class[:, k] for k in range(by_class.shape[1])}
     colors = dict.fromkeys(classes, 0)
     return {
-        drawing.BARS: [
-            drawing.bars("Test error", errors, "test error, %"),
-            drawing.bars("Test error by class, softmax with 128 units", classes, "test error, %", colors=colors),
+        "Test error": [
+            drawing.bars("By kind of output", errors, "test error, %"),
+            drawing.bars("By class, softmax with 128 units", classes, "test error, %", colors=colors),
         ]
     }
 

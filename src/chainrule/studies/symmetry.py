@@ -65,7 +65,7 @@ def _conclude(results: Results) -> Conclusion:
 def _draw(results: Results) -> drawing.Pictures:
     losses = {arm: results.values(arm, "train_loss") for arm in results.arms}
     plot = drawing.curves("Training loss", losses, y_log=True, y_name="training loss", dashed=("all 0.1",))
-    return {drawing.SEEDS: [plot]}
+    return {"How equal units learn": [plot]}
 
 
 STUDY = Study(

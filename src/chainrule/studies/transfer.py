@@ -128,7 +128,7 @@ def _draw(results: Results) -> drawing.Pictures:
         "x_name": "rows of the new classes",
         "y_name": "test error, %",
     }
-    return {drawing.SEEDS: [drawing.curves("Test error on the new classes", arms, np.array(_ROWS), **axes)]}
+    return {"Error by number of rows": [drawing.curves("Test error on the new classes", arms, np.array(_ROWS), **axes)]}
 
 
 STUDY = Study(
