@@ -11,7 +11,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from numbers import Integral, Real
 from typing import Any, ClassVar, Protocol, Self
 
-from chainrule.errors import must_be, nearest, raise_all
+from chainrule.errors import did_you_mean, must_be, nearest, raise_all
 
 
 class Constraint(Protocol):

@@ -209,7 +209,7 @@ def findings():
     """Return one finding for each different fix that the rules give for all of these."""
     cases = [(configuration.RULES, ill, None) for ill in configurations()]
     cases += [(data.RULES, ill, None) for ill in tables()]
-    cases += [(preflight.CHECKS, ill, None) for ill in broken_mathematics()]
+    cases += [(preflight.RULES, ill, None) for ill in broken_mathematics()]
     cases += [(training.RULES, *pair) for pair in traced()]
     found = {}
     for several, ill, seen in cases:
