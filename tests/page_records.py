@@ -13,6 +13,7 @@ from chainrule.engines import Rows
 from chainrule.nn.losses import MeanSquaredError, SoftmaxCrossEntropy
 from chainrule.nn.optimizers import Adam
 from chainrule.nn.step import Recipe
+from chainrule.pipeline.option_names import Setting
 from chainrule.train import Epoch, TrainConfig
 from chainrule.train.problem import TrainingProblem
 
@@ -74,7 +75,7 @@ def finding(**given):
         "measured": "loss 2.9",
         "usual": "below 2.3",
         "figures": {"loss": 2.9},
-        "fix": Fix("Take a tenth.", "fit(learning_rate=1e-3)", "--lr 0.001", True, "rate/10"),
+        "fix": Fix("Take a tenth.", (Setting("learning_rate_init", 1e-3),), remedy="rate/10", safe=True),
         "seen": (2, 3),
         "confirmed": True,
         "trials": (Trial("rate/10", 20, (2.0, 2.1, 2.2), (2.0, 1.0, 0.5), True, 0.75),),

@@ -90,7 +90,7 @@ def doctored(name: str) -> dict[str, Any]:
             "severity": f.severity,
             "confirmed": f.confirmed,
             "seen": [min(f.seen)] if f.seen else [],
-            "change": f.fix.change,
+            "change": f.fix.remedy,
             "measured": f.measured[:160],
             "explains": list(f.explains),
         }

@@ -143,8 +143,8 @@ def test_a_wrong_gradient_of_the_loss_is_laid_to_the_loss():
     assert finding.figures["by_hand"] == pytest.approx(2 * finding.figures["by_differences"], rel=1e-3)
 
 
-@pytest.mark.parametrize("case", ["deep", "large weights", "raw inputs", "zero weights", "penalized"])
-def test_sound_gradients_pass_whatever_scale_they_have(problem):
+@pytest.mark.parametrize("kind", ["deep", "large weights", "raw inputs", "zero weights", "penalized"])
+def test_sound_gradients_pass_whatever_scale_they_have(kind):
     digits = healthy("digits")
     cases = {
         "deep": with_recipe(digits, net=mlp(64, [5] * 9, 10, activation="sigmoid")),
@@ -153,7 +153,7 @@ def test_sound_gradients_pass_whatever_scale_they_have(problem):
         "zero weights": with_recipe(digits, net=mlp(64, [8], 10, initializer=Zeros())),
         "penalized": with_recipe(digits, penalty=Penalty(0.1, 0.1)),
     }
-    assert gradients.wrong_gradient(cases[problem], None) is None
+    assert gradients.wrong_gradient(cases[kind], None) is None
 
 
 def test_climbing_is_told_from_a_wrong_gradient():

@@ -105,7 +105,7 @@ def test_copies_of_a_column_are_found_through_shift_and_scale():
 def test_inputs_off_scale_are_named(spoil):
     problem = healthy("wine")
     finding = columns.unnormalised_inputs(with_rows(problem, X=spoil(problem.rows.X)), None)
-    assert finding.fix.change == "standardize-inputs"
+    assert finding.fix.remedy == "standardize-inputs"
 
 
 def test_one_outlier_and_a_rare_indicator_are_not_named():

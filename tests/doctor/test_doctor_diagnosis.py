@@ -20,11 +20,12 @@ from chainrule.doctor.trials.scoring import RowScores
 from chainrule.doctor.vocabulary.records import Finding, Fix, Trial
 from chainrule.nn.layers import BatchNorm
 from chainrule.nn.penalties import Penalty
+from chainrule.pipeline.option_names import Setting
 from chainrule.train import TrainConfig
 
 
 def finding(symptom, severity="warning", change="", **fields):
-    return Finding(symptom, severity, symptom, "", "", "", fix=Fix("", change=change), **fields)
+    return Finding(symptom, severity, symptom, "", "", "", fix=Fix("", remedy=change), **fields)
 
 
 class Stub(TrialRunner):
@@ -164,18 +165,18 @@ def test_one_cause_is_not_two():
 
 def test_the_fix_is_the_change_that_helped():
     found, _ = judged([finding("learning-rate-too-low", change="rate*10")], {"rate*10": 0.1, "rate*100": 0.9})
-    assert found[0].fix.change == "rate*100"
+    assert found[0].fix.remedy == "rate*100"
     assert found[0].trials[0].change == "rate*100"
 
 
 def test_the_fix_names_the_rate_that_helped():
     rule = replace(
-        finding("learning-rate-too-low", change="rate*10"), fix=Fix("Raise it.", "learning_rate=1e-3", "--lr find")
+        finding("learning-rate-too-low", change="rate*10"), fix=Fix("Raise it.", (Setting("learning_rate_init", 1e-3),))
     )
     found, _ = judged([rule], {"rate*10": 0.2, "rate*100": 0.9})
-    assert (found[0].fix.change, found[0].fix.code, found[0].fix.flag) == ("rate*100", "learning_rate=2", "--lr 2")
+    assert (found[0].fix.remedy, found[0].fix.settings) == ("rate*100", (Setting("learning_rate_init", 2.0),))
     found, _ = judged([replace(rule, symptom="optimizer-settings")], {"adam": 0.9})
-    assert (found[0].fix.change, found[0].fix.flag) == ("adam", "--lr find")
+    assert (found[0].fix.remedy, found[0].fix.settings) == ("adam", (Setting("learning_rate_init", 1e-3),))
 
 
 def test_information_is_not_tried():
@@ -258,7 +259,7 @@ def test_where_nothing_is_wrong_rows_may_be_too_few():
     lab.rows = few
     (only,) = diagnose(CASE, TRACE, [], lab)
     assert (only.symptom, only.severity, only.confirmed, only.trials) == ("too-little-data", "warning", True, (few,))
-    assert only.fix.change == "smaller-network"
+    assert only.fix.remedy == "smaller-network"
 
 
 def test_rows_are_too_few_where_a_network_is_worth_nothing_on_others():
@@ -283,7 +284,7 @@ def test_rows_are_too_few_where_a_longer_training_is_worth_nothing_on_others(hel
 def test_missing_biases_are_suspected_where_no_norm_brings_its_own():
     bare = plane([Dense(16, bias=False), Activation("relu"), Dense(16, bias=False), BatchNorm(), Dense(1, bias=False)])
     found, _ = judged([], {"add-bias": 0.4}, 0.3, bare)
-    assert [(f.symptom, f.confirmed, f.fix.change) for f in found] == [("underfitting", True, "add-bias")]
+    assert [(f.symptom, f.confirmed, f.fix.remedy) for f in found] == [("underfitting", True, "add-bias")]
     assert "layers 0, 4" in found[0].title
     assert judged([], {"add-bias": 0.1}, 0.3, bare)[0][0].severity == "info"
     assert judged([], {"add-bias": 0.4}, 0.3)[0] == ()

@@ -23,7 +23,7 @@ def report(problem, *findings):
 
 def ill(symptom, *changes, safe=False, severity="warning"):
     trials = tuple(Trial(change, 10, (1.0,), (0.5,), True, 0.5) for change in changes)
-    return Finding(symptom, severity, "", "", "", "", fix=Fix("", change=changes[0], safe=safe), trials=trials)
+    return Finding(symptom, severity, "", "", "", "", fix=Fix("", remedy=changes[0], safe=safe), trials=trials)
 
 
 @pytest.mark.parametrize("name", ["no-penalty", "rate*100", "smaller-batch"])

@@ -104,7 +104,7 @@ def test_every_fix_names_a_change_that_exists():
     sources = [
         path.read_text() for part in ("configuration", "data", "preflight") for path in (folder / part).glob("*.py")
     ]
-    named = {name for source in sources for name in re.findall(r'change="([^"]+)"', source)}
+    named = {name for source in sources for name in re.findall(r'remedy="([^"]+)"', source)}
     assert len(named) > 15
     assert named <= set(APPLY)
 
@@ -205,7 +205,7 @@ def test_class_numbers_under_a_squared_error_are_told_from_amounts():
     as_amounts = replace(with_rows(digits, Y=digits.rows.Y[:, None].astype(np.float32)), recipe=recipe, classes=None)
     finding = heads.wrong_loss(as_amounts, None)
     assert finding.severity == "warning"
-    assert "SoftmaxCrossEntropy" in finding.fix.code
+    assert "SoftmaxCrossEntropy()" in finding.fix.line("fit")
     ratings = np.clip(np.rint(2 * digits.rows.X[:, :1] + digits.rows.X[:, 20:21] + 3), 0, 6)
     assert heads.wrong_loss(with_rows(as_amounts, Y=ratings), None) is None
 
@@ -213,7 +213,7 @@ def test_class_numbers_under_a_squared_error_are_told_from_amounts():
 def test_two_values_one_hot_rows_and_given_labels_under_a_squared_error_are_classes():
     circles, diabetes, digits = healthy("circles"), healthy("diabetes"), healthy("digits")
     two = replace(with_recipe(circles, loss=Huber()), classes=None)
-    assert "BinaryCrossEntropy" in heads.wrong_loss(two, None).fix.code
+    assert "BinaryCrossEntropy()" in heads.wrong_loss(two, None).fix.line("fit")
     hot = np.eye(10, dtype=np.float32)[digits.rows.Y]
     assert heads.wrong_loss(replace(with_recipe(with_rows(digits, Y=hot), loss=MeanSquaredError()), classes=None), None)
     assert heads.wrong_loss(replace(diabetes, classes=np.array([1, 2, 3])), None)
@@ -265,7 +265,7 @@ def test_a_softmax_between_layers_is_named_and_one_at_the_end_is_not():
 def test_two_sigmoids_between_layers_are_suspected_and_one_is_not():
     digits, sigmoid = healthy("digits"), Activation("sigmoid")
     finding = layers.hidden_sigmoids(with_layers(digits, Dense(16), sigmoid, Dense(16), sigmoid, Dense(10)), None)
-    assert (finding.symptom, finding.layer, finding.fix.change) == ("vanishing-gradient", 1, "no-hidden-sigmoid")
+    assert (finding.symptom, finding.layer, finding.fix.remedy) == ("vanishing-gradient", 1, "no-hidden-sigmoid")
     assert layers.hidden_sigmoids(with_layers(digits, Dense(16), sigmoid, Dense(10)), None) is None
     assert layers.hidden_sigmoids(with_layers(digits, Dense(16), tanh, Dense(16), tanh, Dense(10)), None) is None
     one = with_layers(digits, Dense(16), sigmoid, Dense(10), sigmoid)

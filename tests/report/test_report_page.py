@@ -106,8 +106,7 @@ def test_a_card_tells_everything():
     ]
     told += [
         "Take a tenth.",
-        "fit(learning_rate=1e-3)",
-        "--lr 0.001",
+        "fit(..., learning_rate=0.001)",
         "reduces the error by 75 %",
         "oscillating-loss",
     ]

@@ -18,6 +18,7 @@ from chainrule.constraints import Checked, faults
 from chainrule.doctor.vocabulary.catalogue import SYMPTOMS
 from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
 from chainrule.pipeline import Settings
+from chainrule.pipeline.option_names import option_name
 
 Record = TypeVar("Record", bound=Checked)
 
@@ -111,19 +112,6 @@ def learning_rate(command: str, text: str) -> float | None:
         return float(text)
     except ValueError:
         raise InvalidValueError(must_be(command, "--lr", "a number or 'find'", text)) from None
-
-
-_OPTIONS = {"hidden_layer_sizes": "--hidden", "learning_rate_init": "--lr", "max_iter": "--epochs", "seconds": "--time"}
-"""Options whose name is not that of the setting."""
-
-
-def option_name(setting: str) -> str:
-    """How the command line calls a setting.
-
-    >>> option_name("max_iter"), option_name("batch_norm")
-    ('--epochs', '--batch-norm')
-    """
-    return _OPTIONS.get(setting, "--" + setting.replace("_", "-"))
 
 
 def checked(command: str, **values: Any) -> Settings:

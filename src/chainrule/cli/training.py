@@ -23,6 +23,7 @@ from chainrule.model import Model
 from chainrule.pipeline import confusion_matrix
 from chainrule.pipeline import evaluate as evaluate_model
 from chainrule.pipeline import run as run_job
+from chainrule.pipeline.option_names import COMMAND_LINE
 from chainrule.report import matplotlib, terminal
 from chainrule.train import BestWeights, EarlyStopping, Monitor, Progress, RangeTest, Run
 
@@ -92,6 +93,7 @@ def _trained(
             on_change=None if cards is None else cards.on_the_way,
             suppress=suppressed,
         )
+        report = replace(report, interface=COMMAND_LINE)
     if run.interrupted and checkpoint is not None:
         o.console(stderr=True).print(f"{run.stopped}; the same line goes on from {checkpoint}")
         raise typer.Exit(130)

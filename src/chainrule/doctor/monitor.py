@@ -24,6 +24,7 @@ from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.errors import InvalidValueError
 from chainrule.nn.step import State
 from chainrule.pipeline import Job
+from chainrule.pipeline.option_names import ESTIMATOR, FIT
 from chainrule.train.monitors import Decision, Monitor
 from chainrule.train.problem import TrainingProblem
 from chainrule.train.records import Epoch, Run, spent
@@ -105,6 +106,7 @@ class DoctorMonitor:
     tell: Callable[[Report], None]
     on_change: Changed | None = None
     suppress: Mapping[str, str] = field(default_factory=dict)
+    interface: str = FIT
 
     def __post_init__(self) -> None:
         checked_suppressions(self.suppress)
@@ -146,7 +148,8 @@ class DoctorMonitor:
         left = USUAL.overhead * seconds - looking - (time.perf_counter() - began)
         report = monitoring_report(problem, trace, notes.first, dict(self.suppress), left)
         took = looking + time.perf_counter() - began
-        return replace(report, seconds=took, overhead=took / max(seconds - looking, 1e-9))
+        overhead = took / max(seconds - looking, 1e-9)
+        return replace(report, seconds=took, overhead=overhead, interface=self.interface)
 
     def _readings(self, notes: WatchState, final: State, epochs: Sequence[Epoch]) -> tuple[Reading, ...]:
         """Looks up to the numbers that are kept, one at these, and the step that broke."""
@@ -246,7 +249,8 @@ class DoctorCallback:
     def for_job(self, job: Job) -> DoctorMonitor:
         """The monitor of one network."""
         outside = {"no-validation": "rows are held out around the estimator"}
-        return DoctorMonitor(problem_of(job), self.tell, self.on_change, outside | dict(self.suppress))
+        suppress = outside | dict(self.suppress)
+        return DoctorMonitor(problem_of(job), self.tell, self.on_change, suppress, ESTIMATOR)
 
 
 def _sound(notes: WatchState) -> State:

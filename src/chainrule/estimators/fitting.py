@@ -26,6 +26,7 @@ from chainrule.model import Model
 from chainrule.nn.losses import SoftmaxCrossEntropy
 from chainrule.nn.schedules import ConstantSchedule
 from chainrule.pipeline import Job, run, target_of
+from chainrule.pipeline.option_names import ESTIMATOR
 from chainrule.train import BestWeights, EarlyStopping, Monitor, Progress, Run
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def examine(estimator: Any, X: Any, y: Any, sample_weight: Any, own: Own, fix: b
     case = _case(twin, call, chooses)
     count = len(case.validation or ())
     notes = () if chooses else (f"{count} of {count + len(case.rows)} rows were held out to judge by.",)
-    return examine_and_repair(case, fix=fix, notes=notes)
+    return replace(examine_and_repair(case, fix=fix, notes=notes), interface=ESTIMATOR)
 
 
 def _case(estimator: Any, call: Call, chooses: bool) -> TrainingProblem:

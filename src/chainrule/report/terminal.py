@@ -10,6 +10,7 @@ from typing import Any
 
 from chainrule.arrays import Array
 from chainrule.doctor.vocabulary.records import Finding, Report
+from chainrule.pipeline.option_names import COMMAND_LINE
 from chainrule.report.cards import card_lines
 
 MOST_CLASSES = 12
@@ -80,13 +81,13 @@ def _cost(report: Report) -> str:
     return f"{looks} looks, {took}"
 
 
-def card(finding: Finding) -> Any:
-    """Return a finding as text: severity, title, meaning, what was measured and tried, the fix."""
+def card(finding: Finding, interface: str = COMMAND_LINE) -> Any:
+    """Return a finding as text: severity, title, meaning, what was measured and tried, the fix as the caller types it."""
     from rich.text import Text
 
     severity = (finding.severity, _STYLES.get(finding.severity, ""))
     lines = [Text.assemble(severity, f"  {finding.title}  ", (finding.symptom, "dim"))]
-    fix = "  ".join(filter(None, (finding.fix.text, finding.fix.code, finding.fix.flag)))
+    fix = "  ".join(filter(None, (finding.fix.text, finding.fix.line(interface))))
     named = {"": finding.meaning, **card_lines(finding), "Fix": fix}
     for name, text in named.items():
         if text:

@@ -38,7 +38,7 @@ class TrialBudget:
 
     def test_remedies(self, finding: Finding) -> Finding:
         """Return the finding with the trials of its remedies, and whether one of them helped."""
-        names = () if finding.entry.self_evident else (finding.fix.change, *finding.entry.remedies)
+        names = () if finding.entry.self_evident else (finding.fix.remedy, *finding.entry.remedies)
         trials = [trial for name in dict.fromkeys(names) if name and (trial := self.trial(name, True)) is not None]
         if not trials:
             return finding
@@ -50,7 +50,7 @@ class TrialBudget:
 
         A second peculiarity may show only once the first is corrected, so those that no trial confirmed are tested too.
         """
-        known = first.fix.change if first.confirmed is None and remedy(first.fix.change).safe else ""
+        known = first.fix.remedy if first.confirmed is None and remedy(first.fix.remedy).safe else ""
         base = next((trial.change for trial in first.trials if trial.helped), known)
         specific = [trial for trial in finding.trials if remedy(trial.change).case_specific and trial.change != base]
         if self.runner is None or not base:

@@ -19,6 +19,7 @@ from chainrule.doctor.remedies.apply import APPLY
 from chainrule.doctor.trials.runner import TrialRunner
 from chainrule.doctor.vocabulary.records import Finding, Fix
 from chainrule.doctor.vocabulary.thresholds import USUAL
+from chainrule.pipeline.option_names import Setting
 
 
 def explain(findings: Findings, evidence: Evidence) -> Findings:
@@ -86,11 +87,11 @@ def tested_fix(finding: Finding, runner: TrialRunner | None) -> Fix:
     change = next((trial.change for trial in finding.trials if trial.helped), "")
     if runner is None or change not in APPLY:
         return finding.fix
-    problem, fix = runner.problem, replace(finding.fix, change=change)
+    problem, fix = runner.problem, replace(finding.fix, remedy=change)
     changed = APPLY[change](problem)
     if changed is None or changed.recipe != problem.recipe or changed.config.epochs != problem.config.epochs:
         return fix
     rate = changed.config.learning_rate
     if rate == problem.config.learning_rate:
         return fix
-    return replace(fix, code=f"learning_rate={rate:g}", flag=f"--lr {rate:g}")
+    return replace(fix, settings=(Setting("learning_rate_init", rate),))

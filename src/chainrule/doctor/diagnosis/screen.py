@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from chainrule.doctor.diagnosis.evidence import Evidence, Findings, confirmed_gain, is_case_specific, merge
-from chainrule.doctor.rules.finding import make_finding, repair
+from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.trials.runner import TrialRunner
 from chainrule.doctor.vocabulary.catalogue import SCREENING, remedy
-from chainrule.doctor.vocabulary.records import Finding, Trial
+from chainrule.doctor.vocabulary.records import Finding, Fix, Trial
 from chainrule.doctor.vocabulary.thresholds import USUAL
 
 
@@ -53,7 +53,7 @@ def _screened(trial: Trial, failed: bool) -> Finding:
         meaning="No single measurement stands out, but the same training from the same seeds does better with it.",
         measured=f"it reduces the held-out error by {100 * trial.gain:.0f} % (two seeds)",
         usual="no usual remedy helps a healthy training by that much",
-        fix=repair(f"Apply the remedy {trial.change!r}.", change=trial.change),
+        fix=Fix(f"Apply the remedy {trial.change!r}.", remedy=trial.change),
         gain=trial.gain,
     )
     return replace(finding, confirmed=True, trials=(trial,))

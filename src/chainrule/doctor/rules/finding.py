@@ -1,6 +1,6 @@
-"""Why: rules state what they found in few words, and the looks that several rules take are written once.
+"""Build the findings of rules.
 
-In: a symptom, words, figures; layers to be tried out. Out: a `Finding`; what a layer does, seen from outside.
+In: a symptom, words, figures. Out: a `Finding` that no trial has tested yet.
 """
 
 from __future__ import annotations
@@ -37,8 +37,3 @@ def make_finding(
         ruled_out=(),
         explains=(),
     )
-
-
-def repair(text: str, code: str = "", flag: str = "", *, change: str = "", safe: bool = False) -> Fix:
-    """A fix; `safe` where it cannot harm, `change` the trial that tells whether it helps."""
-    return Fix(text=text, code=code, flag=flag, safe=safe, change=change)

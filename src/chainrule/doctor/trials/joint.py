@@ -51,7 +51,7 @@ def _joint_remedies(runner: TrialRunner, suspicions: Sequence[Finding]) -> dict[
     direction = 1 if higher else -1
     owners: dict[str, Finding] = {}
     for finding in suspicions:
-        names = (finding.fix.change, *finding.entry.remedies)
+        names = (finding.fix.remedy, *finding.entry.remedies)
         name = next((name for name in names if name and _may_join(name)), "")
         if finding.entry.rate_change:
             name = USUAL_RATE if finding.entry.rate_change == direction else ""

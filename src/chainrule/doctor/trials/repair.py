@@ -112,8 +112,8 @@ def proposals(report: Report) -> Iterator[tuple[str, str, bool]]:
     """Yield symptom, remedy and whether it is safe: safe fixes, what trials confirmed together or alone, then the rest."""
     ill = [finding for finding in report.findings if finding.severity != "info"]
     for finding in report.findings:
-        if finding.fix.safe and finding.fix.change:
-            yield finding.symptom, finding.fix.change, True
+        if finding.fix.safe and finding.fix.remedy:
+            yield finding.symptom, finding.fix.remedy, True
     joint = {trial.change: finding for finding in ill for trial in finding.trials if trial.joint}
     if len(joint) > 1:
         yield ill[0].symptom, JOINED.join(joint), all(remedy(name).safe for name in joint)
@@ -129,7 +129,7 @@ def _untested_proposals(ill: Sequence[Finding]) -> Iterator[tuple[str, str, bool
     for finding in ill:
         for symptom in (finding.symptom, *finding.explains):
             entry = SYMPTOMS[symptom]
-            for change in (finding.fix.change, *entry.remedies, *entry.untested):
+            for change in (finding.fix.remedy, *entry.remedies, *entry.untested):
                 if change:
                     yield symptom, change, remedy(change).safe
 

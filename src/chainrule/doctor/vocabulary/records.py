@@ -17,6 +17,7 @@ from chainrule.display import HtmlDisplay
 from chainrule.doctor.vocabulary.catalogue import SYMPTOMS, Symptom
 from chainrule.errors import ChainruleError
 from chainrule.nn.step import State
+from chainrule.pipeline.option_names import COMMAND_LINE, FIT, Setting, render
 from chainrule.train.problem import TrainingProblem
 from chainrule.train.records import Epoch
 
@@ -128,16 +129,36 @@ class Trial:
 
 @dataclass(frozen=True)
 class Fix:
-    """What to do: in words, as a line of Python, as a flag of the command line.
+    """What to do about a finding.
 
-    `safe` fixes cannot harm; `change` names the change in `trials.CHANGES` that tells whether it helps.
+    Parameters
+    ----------
+    text : str
+        The advice in words, which must make sense alone.
+    settings : tuple of Setting, default=()
+        The settings to change, and their new values.
+    code : str, default=""
+        A line of Python, for advice that is not a setting, such as dropping a column.
+    remedy : str, default=""
+        The name of the remedy whose trial tells whether this helps.
+    safe : bool, default=False
+        Whether the fix cannot do harm.
     """
 
     text: str
+    settings: tuple[Setting, ...] = ()
     code: str = ""
-    flag: str = ""
+    remedy: str = ""
     safe: bool = False
-    change: str = ""
+
+    def line(self, interface: str = FIT) -> str:
+        """Return what to type: the settings as this interface calls them, else the code where it is Python.
+
+        >>> fix = Fix("Standardize the inputs.", (Setting("scaling", "columns"),), "X = Standardizer.fit(X).apply(X)")
+        >>> fix.line("command line"), fix.line("fit")
+        ('--scaling columns', 'X = Standardizer.fit(X).apply(X)')
+        """
+        return render(self.settings, interface) or ("" if interface == COMMAND_LINE else self.code)
 
 
 @dataclass(frozen=True)
@@ -170,8 +191,13 @@ class Finding(HtmlDisplay):
         return SYMPTOMS[self.symptom]
 
     def __str__(self) -> str:
+        return self.describe()
+
+    def describe(self, interface: str = FIT) -> str:
+        """Return the finding in words, with the fix as one interface spells it."""
         sign = {True: ", confirmed by a trial", False: ", not confirmed", None: ""}[self.confirmed]
-        remedy = f"\n  fix: {self.fix.text}" + (f"  {self.fix.code}" if self.fix.code else "") if self.fix.text else ""
+        advice = "  ".join(filter(None, (self.fix.text, self.fix.line(interface))))
+        remedy = f"\n  fix: {advice}" if advice else ""
         follows = f"\n  explains: {', '.join(self.explains)}" if self.explains else ""
         return (
             f"{self.severity}: {self.title} [{self.symptom}{sign}]\n  {self.meaning}\n"
@@ -194,7 +220,8 @@ class Report(HtmlDisplay):
 
     A case is ill when a finding is a warning or critical. `skipped` names rules that could not look, with the reason;
     `suppressed` symptoms that were asked not to be told, with the reason given; `notes` what was done for the examination.
-    `overhead` is the share of the training's time that looking took.
+    `overhead` is the share of the training's time that looking took. `interface` names who asked, one of
+    `chainrule.pipeline.option_names.INTERFACES`; fixes are printed in those words.
     """
 
     verdict: str
@@ -206,6 +233,7 @@ class Report(HtmlDisplay):
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     overhead: float = 0.0
+    interface: str = FIT
 
     @property
     def primary(self) -> Finding | None:
@@ -221,7 +249,7 @@ class Report(HtmlDisplay):
         """The report as plain data for JSON: no NaN, no arrays, no rows."""
         return {
             "verdict": self.verdict,
-            "findings": [plain(finding) for finding in self.findings],
+            "findings": [self._plain(finding) for finding in self.findings],
             "skipped": list(self.skipped),
             "suppressed": dict(self.suppressed),
             "notes": list(self.notes),
@@ -229,8 +257,13 @@ class Report(HtmlDisplay):
             "overhead": plain(self.overhead),
         }
 
+    def _plain(self, finding: Finding) -> dict[str, Any]:
+        """Return a finding as plain data, its fix with the line that the caller can type."""
+        data: dict[str, Any] = plain(finding)
+        return {**data, "fix": {**data["fix"], "line": finding.fix.line(self.interface)}}
+
     def __str__(self) -> str:
-        told = [str(finding) for finding in self.findings]
+        told = [finding.describe(self.interface) for finding in self.findings]
         told += [f"skipped {reason}" for reason in self.skipped]
         told += [f"suppressed: {symptom} ({reason})" for symptom, reason in self.suppressed.items()]
         return "\n".join([self.verdict, *told, *(f"note: {note}" for note in self.notes)])

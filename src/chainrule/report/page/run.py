@@ -15,7 +15,7 @@ import numpy as np
 
 import chainrule
 from chainrule.arrays import Array
-from chainrule.doctor.vocabulary.records import Finding, Report
+from chainrule.doctor.vocabulary.records import Report
 from chainrule.engines import Rows
 from chainrule.engines.reference import logits
 from chainrule.model import Model
@@ -88,7 +88,7 @@ def doctor_page(report: Report, title: str = "Training report", content: PageCon
     epochs = () if trace is None else trace.epochs
     head = joined(_verdict(report), facts({**content.facts, **_costs(report)}))
     shown = [
-        _findings(report.findings),
+        _findings(report),
         _remarks(report),
         sections.learning_curves(epochs, report.findings, content.best_epoch),
         *_judgment(content),
@@ -154,9 +154,10 @@ def _costs(report: Report) -> dict[str, object]:
     return costs
 
 
-def _findings(findings: Sequence[Finding]) -> Section | None:
+def _findings(report: Report) -> Section | None:
     lead = "Fix the first one first; it may explain the others."
-    return Section("Findings", cards(findings), lead if len(findings) > 1 else "") if findings else None
+    found = report.findings
+    return Section("Findings", cards(found, report.interface), lead if len(found) > 1 else "") if found else None
 
 
 def _remarks(report: Report) -> Section | None:

@@ -9,9 +9,9 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.doctor.rules.data.ridge_baseline import nominal_evidence
-from chainrule.doctor.rules.finding import make_finding, repair
+from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.network import head, is_softmax, layer_name, span
-from chainrule.doctor.vocabulary.records import Finding, Trace
+from chainrule.doctor.vocabulary.records import Finding, Fix, Trace
 from chainrule.doctor.vocabulary.wording import percent
 from chainrule.nn.layers import Activation
 from chainrule.nn.losses import (
@@ -22,6 +22,7 @@ from chainrule.nn.losses import (
     Poisson,
     SoftmaxCrossEntropy,
 )
+from chainrule.pipeline.option_names import Setting
 from chainrule.train.problem import TrainingProblem
 
 _AMOUNTS = (MeanSquaredError, MeanAbsoluteError, Huber)
@@ -49,10 +50,10 @@ def output_loss_mismatch(problem: TrainingProblem, trace: Trace | None) -> Findi
         + ("network can say: it can only ever answer yes." if one_sided else "network can say."),
         measured=f"layer {number} hands on values in [{low:g}, {high:g}] to {type(problem.recipe.loss).__name__}",
         usual="a Dense layer last",
-        fix=repair(
-            "Let the network end in a Dense layer.",
-            f"Net(net.inputs, net.layers[:{number}] + net.layers[{number + 1}:])",
-            change="no-output-activation",
+        fix=Fix(
+            "Remove the activation, so that the network ends in a Dense layer.",
+            code=f"net = Net(net.inputs, net.layers[:{number}] + net.layers[{number + 1}:])",
+            remedy="no-output-activation",
         ),
         layer=number,
         low=low,
@@ -85,7 +86,7 @@ def output_range(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
         meaning="No training can reach a target beyond the range of the last function.",
         measured=f"targets in [{Y.min():.4g}, {Y.max():.4g}], {source} gives [{low:.4g}, {high:.4g}]",
         usual="every target inside the range",
-        fix=repair(text, change="" if probabilities else "no-output-activation"),
+        fix=Fix(text, remedy="" if probabilities else "no-output-activation"),
         layer=end[0] if (end := head(problem.recipe.net)) else None,
         outside=outside,
         low=low,
@@ -132,7 +133,11 @@ def constant_output(problem: TrainingProblem, trace: Trace | None) -> Finding | 
         meaning="One logit alone has nothing to be compared with, so every prediction is the same and no gradient flows.",
         measured="1 output behind a softmax",
         usual="one output per class, or one output with BinaryCrossEntropy",
-        fix=repair("Use BinaryCrossEntropy for two classes.", "loss=BinaryCrossEntropy()", change="matching-loss"),
+        fix=Fix(
+            "Use BinaryCrossEntropy for two classes.",
+            (Setting("loss", "BinaryCrossEntropy"),),
+            remedy="matching-loss",
+        ),
         layer=end[0] if end else None,
         outputs=1,
     )
@@ -175,7 +180,11 @@ def _amounts_as_classes(problem: TrainingProblem, values: int) -> Finding:
         meaning="A loss for classes knows no near miss: it cannot learn that 3.1 is close to 3.",
         measured=f"{values} different target values under {type(problem.recipe.loss).__name__}",
         usual="a few classes, each with many rows",
-        fix=repair("Use a loss for amounts.", "loss=MeanSquaredError()", "--task regression", change="matching-loss"),
+        fix=Fix(
+            "Train a regression, with a regression loss.",
+            (Setting("task", "regression"), Setting("loss", "MeanSquaredError")),
+            remedy="matching-loss",
+        ),
         values=values,
     )
 
@@ -208,7 +217,7 @@ def _classes_as_amounts(problem: TrainingProblem) -> Finding | None:
 
 def _classes(problem: TrainingProblem, measured: str, K: int) -> Finding:
     bounded = np.isfinite(span(Activation(_link(problem.recipe.loss)))[1])
-    loss = "BinaryCrossEntropy()" if K == 2 else "SoftmaxCrossEntropy()"
+    loss = "BinaryCrossEntropy" if K == 2 else "SoftmaxCrossEntropy"
     return make_finding(
         "wrong-loss",
         "info" if bounded else "warning",
@@ -216,6 +225,10 @@ def _classes(problem: TrainingProblem, measured: str, K: int) -> Finding:
         meaning="Numbers that stand for classes have no distances between them, but such a loss learns distances.",
         measured=measured,
         usual="a cross-entropy for classes",
-        fix=repair("Use a cross-entropy.", f"loss={loss}", "--task classification", change="matching-loss"),
+        fix=Fix(
+            "Train a classifier, with a cross-entropy loss.",
+            (Setting("task", "classification"), Setting("loss", loss)),
+            remedy="matching-loss",
+        ),
         values=K,
     )

@@ -10,16 +10,15 @@ from itertools import pairwise
 
 import numpy as np
 
-from chainrule.doctor.rules.finding import make_finding, repair
+from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.network import PROBE, dense_layers, is_affine, is_softmax, layer_name, outputs_of
-from chainrule.doctor.vocabulary.records import Finding, Trace
+from chainrule.doctor.vocabulary.records import Finding, Fix, Trace
 from chainrule.doctor.vocabulary.wording import percent, places
 from chainrule.nn.layers import Activation, BatchNorm, Context, Dense, Dropout, LayerNorm
 from chainrule.nn.net import Net
+from chainrule.pipeline.option_names import Setting
 from chainrule.random import Stream
 from chainrule.train.problem import TrainingProblem
-
-_DROPOUT = "Dropout(0.2)"
 
 
 def hidden_softmax(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
@@ -36,7 +35,7 @@ def hidden_softmax(problem: TrainingProblem, trace: Trace | None) -> Finding | N
         meaning="A softmax makes its units compete for one sum of 1, which starves all but a few of signal and gradient.",
         measured=f"{places(hidden)} of {len(net.layers)}",
         usual="relu or tanh between layers, softmax in the loss",
-        fix=repair("Use relu there.", 'Activation("relu")', "--activation relu", change="no-hidden-softmax"),
+        fix=Fix("Use relu in the hidden layers.", (Setting("activation", "relu"),), remedy="no-hidden-softmax"),
         layer=hidden[0],
         layers=len(hidden),
     )
@@ -61,7 +60,7 @@ def hidden_sigmoids(problem: TrainingProblem, trace: Trace | None) -> Finding | 
         meaning="Each passes at most a quarter of the gradient back, and nothing below zero on: first layers learn late.",
         measured=f"{len(hidden)} hidden sigmoids",
         usual="relu or tanh between layers, a sigmoid in the loss",
-        fix=repair("Use tanh there, or relu.", 'Activation("tanh")', "--activation tanh", change="no-hidden-sigmoid"),
+        fix=Fix("Use tanh or relu in the hidden layers.", (Setting("activation", "tanh"),), remedy="no-hidden-sigmoid"),
         layer=hidden[0],
         layers=len(hidden),
     )
@@ -89,8 +88,10 @@ def linear_collapse(problem: TrainingProblem, trace: Trace | None) -> Finding | 
         meaning="Affine maps behind one another are one affine map; the extra layers add no expressive power.",
         measured=f"{len(pairs)} of {len(dense) - 1} hidden Dense layers without a non-linear activation",
         usual="an activation after every hidden Dense layer",
-        fix=repair(
-            "Put an activation behind each.", 'Activation("relu")', "--activation relu", change="add-nonlinearity"
+        fix=Fix(
+            "Put an activation after each hidden Dense layer.",
+            (Setting("activation", "relu"),),
+            remedy="add-nonlinearity",
         ),
         layer=pairs[0][0],
         linear=len(pairs),
@@ -117,11 +118,11 @@ def doubled_activation(problem: TrainingProblem, trace: Trace | None) -> Finding
                 else "Each function narrows the range and the slope, so two in a row cost signal without adding power.",
                 measured=f"layers {i} and {j}",
                 usual="one activation after each Dense layer",
-                fix=repair(
-                    "Take one away.",
-                    f"Net(net.inputs, net.layers[:{j}] + net.layers[{j + 1}:])",
+                fix=Fix(
+                    "Remove one of the two activations.",
+                    code=f"net = Net(net.inputs, net.layers[:{j}] + net.layers[{j + 1}:])",
+                    remedy="one-activation",
                     safe=idle,
-                    change="one-activation",
                 ),
                 layer=j,
             )
@@ -142,7 +143,7 @@ def bias_before_norm(problem: TrainingProblem, trace: Trace | None) -> Finding |
         meaning="Batch norm removes each column's mean, so a bias before it has no effect; its β does that work.",
         measured=f"{len(idle)} Dense layers with a bias before BatchNorm",
         usual="Dense(..., bias=False) before BatchNorm",
-        fix=repair("Leave the bias out.", f"Dense({idle[min(idle)]}, bias=False)", safe=True),
+        fix=Fix("Leave the bias out.", code=f"Dense({idle[min(idle)]}, bias=False)", safe=True),
         layer=min(idle),
     )
 
@@ -165,10 +166,10 @@ def dropout_before_norm(problem: TrainingProblem, trace: Trace | None) -> Findin
                     meaning="Dropout changes the variance in training only, so running statistics do not fit inference.",
                     measured=f"rate {layer.rate:g}; in training up to {1 / (1 - layer.rate):.2g} times the variance",
                     usual="batch norm, activation, then dropout",
-                    fix=repair(
-                        "Put dropout behind the norm and the activation.",
-                        "mlp(..., norm='batch')",
-                        change="no-dropout",
+                    fix=Fix(
+                        "Move dropout after batch norm and the activation.",
+                        (Setting("batch_norm", True), Setting("dropout", layer.rate)),
+                        remedy="no-dropout",
                     ),
                     layer=i,
                     rate=layer.rate,
@@ -193,7 +194,7 @@ def dropout_too_high(problem: TrainingProblem, trace: Trace | None) -> Finding |
         meaning="With most of the signal missing in every step the network learns slowly, or not at all.",
         measured=f"rate {rate:g} on the {where}",
         usual="0.1 to 0.5 on hidden units, at most 0.2 on inputs, none on outputs",
-        fix=repair("Lower it to 0.2, or leave it out.", _DROPOUT, "--dropout 0.2", change="no-dropout"),
+        fix=Fix("Lower the dropout rate to 0.2, or remove dropout.", (Setting("dropout", 0.2),), remedy="no-dropout"),
         layer=i,
         rate=rate,
         excess=excess,
@@ -223,7 +224,9 @@ def idle_statistics(problem: TrainingProblem, trace: Trace | None) -> Finding | 
             if not moves
             else f"momentum {layer.momentum:g} over {steps} steps keeps {percent(kept)} of the starting values",
             usual="momentum 0.9, and more than 100 steps",
-            fix=repair("Lower the momentum.", "BatchNorm(momentum=0.9)", safe=moves, change="fresh-statistics"),
+            fix=Fix(
+                "Lower the momentum to 0.9.", code="BatchNorm(momentum=0.9)", remedy="fresh-statistics", safe=moves
+            ),
             layer=i,
             momentum=layer.momentum,
             steps=steps,
@@ -248,7 +251,7 @@ def tiny_batch(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
         else "So few rows give noisy means and variances, and inference behaves differently from training.",
         measured=f"batch size {rows}",
         usual="32 rows or more; layer norm for smaller batches",
-        fix=repair("Take larger batches.", "batch_size=32", "--batch-size 32", change="larger-batch"),
+        fix=Fix("Use larger batches.", (Setting("batch_size", 32),), remedy="larger-batch"),
         layer=norms[0],
         batch_size=rows,
     )
@@ -268,8 +271,10 @@ def restless_inference(problem: TrainingProblem, trace: Trace | None) -> Finding
                     meaning="Predictions change from call to call and are worse than they need be.",
                     measured=f"{layer_name(layer)} changes rows of ones in inference",
                     usual="dropout in training only",
-                    fix=repair(
-                        "Drop only where ctx.training is True.", f"Dropout({layer.rate:g})", change="no-dropout"
+                    fix=Fix(
+                        "Drop units only where ctx.training is True.",
+                        code=f"Dropout({layer.rate:g})",
+                        remedy="no-dropout",
                     ),
                     layer=i,
                 )

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from chainrule.doctor.rules.finding import make_finding, repair
+from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.catalogue import ADD_BIAS, MATCHING_LOSS, OUTPUT_LOSS_MISMATCH, UNDERFITTING
-from chainrule.doctor.vocabulary.records import Finding
+from chainrule.doctor.vocabulary.records import Finding, Fix
 from chainrule.doctor.vocabulary.wording import places
 from chainrule.nn.layers import BatchNorm, Dense, LayerNorm
 from chainrule.nn.losses import LOSSES
@@ -28,7 +28,7 @@ def unknown_loss(problem: TrainingProblem) -> list[Finding]:
         meaning="A loss and the function before it belong together: cross-entropy here takes logits.",
         measured=f"{name} is not one of this library's losses",
         usual="SoftmaxCrossEntropy, BinaryCrossEntropy or MeanSquaredError on bare logits",
-        fix=repair("Use the library's loss for these targets.", change=MATCHING_LOSS),
+        fix=Fix("Use the library's loss for these targets.", remedy=MATCHING_LOSS),
     )
     return [suspicion]
 
@@ -49,7 +49,7 @@ def missing_bias(problem: TrainingProblem) -> list[Finding]:
         meaning="Without a bias every unit turns at zero, and the network has only one answer to an input of zeros.",
         measured=f"{len(bare)} Dense layers without a bias",
         usual="a bias in each, unless a norm layer follows",
-        fix=repair("Add a bias.", "Dense(units)", change=ADD_BIAS),
+        fix=Fix("Add a bias.", code="Dense(32, bias=True)", remedy=ADD_BIAS),
         layer=bare[0],
     )
     return [suspicion]

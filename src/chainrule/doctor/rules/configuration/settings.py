@@ -10,8 +10,9 @@ import math
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.rules.finding import make_finding, repair
-from chainrule.doctor.vocabulary.records import Finding, Trace
+from chainrule.doctor.remedies.settings import usual_rate
+from chainrule.doctor.rules.finding import make_finding
+from chainrule.doctor.vocabulary.records import Finding, Fix, Trace
 from chainrule.doctor.vocabulary.targets import subsample_indices
 from chainrule.doctor.vocabulary.wording import percent, places
 from chainrule.nn.layers import Context
@@ -19,6 +20,8 @@ from chainrule.nn.losses import mean_loss
 from chainrule.nn.optimizers import AdaGrad, Adam, AdamW, RMSProp
 from chainrule.nn.penalties import ClipNorm, ClipValue
 from chainrule.nn.schedules import ConstantSchedule, plateau_rule
+from chainrule.pipeline.option_names import Setting
+from chainrule.pipeline.settings import OPTIMIZERS
 from chainrule.random import Purpose, Stream
 from chainrule.train.problem import TrainingProblem
 
@@ -34,6 +37,8 @@ def rate_too_high(problem: TrainingProblem, trace: Trace | None) -> Finding | No
     rate, limit = _effective(problem), 0.1 if isinstance(problem.recipe.optimizer, _SCALED) else 10.0
     if rate < limit or (rate == limit and not isinstance(problem.recipe.optimizer, _SCALED)):
         return None
+    mended = usual_rate(problem)
+    usual = problem.config.learning_rate / 10 if mended is None else mended.config.learning_rate
     return make_finding(
         "learning-rate-too-high",
         "warning",
@@ -41,7 +46,7 @@ def rate_too_high(problem: TrainingProblem, trace: Trace | None) -> Finding | No
         meaning="Steps of this size jump over every valley of the loss.",
         measured=f"{rate:.3g} in effect",
         usual="1e-4 to 1e-2 for Adam, 1e-3 to 1 for plain gradient descent",
-        fix=repair("Lower it.", f"learning_rate={problem.config.learning_rate / 10:g}", "--lr find", change="rate/10"),
+        fix=Fix("Lower the learning rate.", (Setting("learning_rate_init", usual),), remedy="rate/10"),
         learning_rate=problem.config.learning_rate,
         effective=rate,
     )
@@ -73,7 +78,7 @@ def rate_too_low(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
         meaning="All steps of the run together hardly move a weight.",
         measured=measured if size == size else f"{rate:g} with {_name(problem)}",
         usual="1e-4 to 1e-2 for Adam, 1e-3 to 1 for plain gradient descent",
-        fix=repair("Raise it.", "learning_rate=1e-3", "--lr find", change="rate*100"),
+        fix=Fix("Raise the learning rate.", (Setting("learning_rate_init", 1e-3),), remedy="rate*100"),
         learning_rate=rate,
         reach=reach,
         weight=size,
@@ -90,17 +95,13 @@ def optimizer_settings(problem: TrainingProblem, trace: Trace | None) -> Finding
     epsilon = getattr(optimizer, "epsilon", 0.0)
     beta, beta2 = _momentum(optimizer), getattr(optimizer, "beta2", None)
     if epsilon > 1e-3:
-        said, usual, code = f"epsilon {epsilon:g}", "1e-8", f"{_name(problem)}(epsilon=1e-8)"
+        said, usual = f"epsilon {epsilon:g}", "1e-8"
         meaning = "A large ε in the divisor swallows the scaling of each entry, and steps become tiny."
     elif beta2 is not None and beta >= math.sqrt(beta2):
-        said, usual, code = f"beta1 {beta:g}, beta2 {beta2:g}", "0.9 and 0.999", f"{_name(problem)}()"
+        said, usual = f"beta1 {beta:g}, beta2 {beta2:g}", "0.9 and 0.999"
         meaning = "The mean of gradients remembers longer than the mean of squares, so steps can grow without bound."
     elif beta > 0.95 and 1.0 / (1.0 - beta) > steps / 3:
-        said, usual, code = (
-            f"momentum {beta:g}, a memory of {1 / (1 - beta):.0f} steps in {steps}",
-            "0.9",
-            f"{_name(problem)}()",
-        )
+        said, usual = f"momentum {beta:g}, a memory of {1 / (1 - beta):.0f} steps in {steps}", "0.9"
         meaning = "The mean of gradients remembers more steps than the run has."
     else:
         return None
@@ -111,7 +112,7 @@ def optimizer_settings(problem: TrainingProblem, trace: Trace | None) -> Finding
         meaning=meaning,
         measured=said,
         usual=usual,
-        fix=repair("Go back to the usual settings.", f"optimizer={code}", "--optimizer adam", change="usual-settings"),
+        fix=Fix("Use the default settings of the optimizer.", _default(optimizer), remedy="usual-settings"),
         epsilon=epsilon,
         momentum=beta,
     )
@@ -130,6 +131,7 @@ def clipping_too_tight(problem: TrainingProblem, trace: Trace | None) -> Finding
     share = 1e-6 if isinstance(problem.recipe.optimizer, _SCALED) else 1e-2
     if not size or not math.isfinite(size) or clip.limit >= share * size:
         return None
+    kind = "max_grad_norm" if isinstance(clip, ClipNorm) else "max_grad_value"
     return make_finding(
         "clipping-too-tight",
         "warning",
@@ -137,7 +139,7 @@ def clipping_too_tight(problem: TrainingProblem, trace: Trace | None) -> Finding
         meaning="Steps are a small share of what the loss asks for, as if the learning rate were that much lower.",
         measured=f"limit {clip.limit:g}, gradient at the start {size:.3g}",
         usual="a limit at the 90th percentile of the gradient norms",
-        fix=repair("Raise the limit, or leave clipping out.", f"clip=ClipNorm({size:.2g})", change="no-clip"),
+        fix=Fix("Raise the limit, or turn clipping off.", (Setting(kind, float(f"{size:.2g}")),), remedy="no-clip"),
         limit=clip.limit,
         gradient=size,
     )
@@ -163,7 +165,7 @@ def frozen_layer(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
         meaning="A multiplier of 0 keeps a layer at its first, random weights.",
         measured=f"multiplier {min(still.values()):g} for {len(frozen)} of {len(still)} weight matrices",
         usual="1, unless the layer was trained before",
-        fix=repair("Train it too.", "groups=None", change="unfreeze"),
+        fix=Fix("Train these layers too.", (Setting("learning_rate_multipliers", None),), remedy="unfreeze"),
         layer=frozen[0],
         frozen=len(frozen),
     )
@@ -186,10 +188,18 @@ def schedule_too_early(problem: TrainingProblem, trace: Trace | None) -> Finding
         meaning="The rest of the run changes no weight worth mentioning.",
         measured=f"below 1/1000 of the base rate for {percent(1 - share)} of the run",
         usual="a schedule that ends with the run",
-        fix=repair("Stretch the schedule.", "schedule=Cosine()", "--schedule cosine", change="constant-schedule"),
+        fix=Fix(
+            "Stretch the schedule over the whole run.", (Setting("schedule", "cosine"),), remedy="constant-schedule"
+        ),
         epoch=epoch,
         share=share,
     )
+
+
+def _default(optimizer: object) -> tuple[Setting, ...]:
+    """Return the setting that asks for the same kind of optimizer with the settings it has by default."""
+    name = next((name for name, known in OPTIMIZERS.items() if type(known) is type(optimizer)), None)
+    return () if name is None else (Setting("optimizer", name),)
 
 
 def _name(problem: TrainingProblem) -> str:

@@ -12,15 +12,16 @@ from itertools import pairwise
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.rules.finding import make_finding, repair
+from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.network import dense_layers
-from chainrule.doctor.vocabulary.records import Finding, NotApplicable, Trace
+from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.targets import subsample_indices
 from chainrule.doctor.vocabulary.wording import percent
 from chainrule.nn.initializers import default_for
 from chainrule.nn.layers import Activation, Context, Dense, Dropout
 from chainrule.nn.losses import BinaryCrossEntropy, Loss, Poisson, SoftmaxCrossEntropy
 from chainrule.nn.net import Net
+from chainrule.pipeline.option_names import Setting
 from chainrule.random import Stream
 from chainrule.train.problem import TrainingProblem
 
@@ -52,9 +53,7 @@ def symmetric_weights(problem: TrainingProblem, trace: Trace | None) -> Finding 
             measured=f"{percent(twins)} of {W.shape[1]} units have a twin with the same weights in and out"
             + (f"; all incoming weights are {W.flat[0]:g}" if alike else ""),
             usual="random weights, different for each unit",
-            fix=repair(
-                "Draw the weights at random.", 'Dense(..., initializer="he")', "--initializer he", change="he-init"
-            ),
+            fix=Fix("Draw the weights at random.", (Setting("initializer", "he"),), remedy="he-init"),
             layer=i,
             twins=twins,
             spread=float(W.std()),
@@ -92,7 +91,11 @@ def init_scale(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
         measured=f"logits spread {share:.2g} times as wide as with suitable weights; layer {worst} has {ratios[worst]:.2g} "
         "times the suitable spread",
         usual="He for the relu family, Xavier for sigmoid and tanh",
-        fix=repair("Leave the initializer out: it is chosen by the activation.", "Dense(...)", change="he-init"),
+        fix=Fix(
+            "Leave the initializer out: by default it suits the activation.",
+            (Setting("initializer", None),),
+            remedy="he-init",
+        ),
         layer=worst,
         logits=share,
         weights=ratios[worst],
@@ -124,7 +127,11 @@ def wrong_initial_loss(problem: TrainingProblem, trace: Trace | None) -> Finding
         meaning="Before any step the network is sure of wrong answers; first it must unlearn them.",
         measured=f"{L0:.4g} against {base:.4g}",
         usual="about ln k for k classes, about the variance of the targets for amounts",
-        fix=repair("Scale inputs and targets, use the default initializer.", change="he-init"),
+        fix=Fix(
+            "Scale inputs and targets, and use the default initializer.",
+            (Setting("initializer", None),),
+            remedy="he-init",
+        ),
         initial_loss=L0,
         uninformed=base,
         error=error,

@@ -8,13 +8,15 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.rules.finding import make_finding, repair
-from chainrule.doctor.vocabulary.records import Finding, Trace
+from chainrule.doctor.rules.finding import make_finding
+from chainrule.doctor.vocabulary.records import Finding, Fix, Trace
 from chainrule.doctor.vocabulary.targets import subsample_indices
+from chainrule.pipeline.option_names import Setting
 from chainrule.train.problem import TrainingProblem
 
 _ROWS = 2000
-_STANDARDizE = "X = Standardizer.fit(X_train).apply(X)"
+_CODE = "X = Standardizer.fit(X_train).apply(X)"
+_STANDARDIZE = (Setting("scaling", "columns"),)
 
 
 def nan_input(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
@@ -37,7 +39,11 @@ def nan_input(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
         meaning="One NaN in a batch makes every weight NaN in a single step.",
         measured="; ".join(f"{count} in {where}" for where, count in bad.items()) + _named(problem, columns),
         usual="finite numbers only",
-        fix=repair("Fill the gaps or drop the rows.", "rows = np.isfinite(X).all(axis=1)", change="drop-bad-rows"),
+        fix=Fix(
+            "Fill the gaps, or drop the rows.",
+            code="kept = np.isfinite(X).all(axis=1)",
+            remedy="drop-bad-rows",
+        ),
         count=sum(bad.values()),
     )
 
@@ -65,7 +71,7 @@ def constant_feature(problem: TrainingProblem, trace: Trace | None) -> Finding |
         + (", and weights that were never trained meet other values later." if varies.any() else "."),
         measured=f"{int(constant.sum())} constant columns{_named(problem, columns)}",
         usual="columns that vary",
-        fix=repair("Drop them.", "X = X[:, X.std(axis=0) > 0]", safe=not varies.any()),
+        fix=Fix("Drop these columns.", code="X = X[:, X.std(axis=0) > 0]", safe=not varies.any()),
         count=int(constant.sum()),
         columns=X.shape[1],
     )
@@ -91,7 +97,7 @@ def duplicate_feature(problem: TrainingProblem, trace: Trace | None) -> Finding 
         meaning="A column that repeats another adds weights and no information.",
         measured=f"{len(pairs)} pairs, first {_name(problem, kept[pairs[0, 0]])} and {_name(problem, kept[pairs[0, 1]])}",
         usual="each column once",
-        fix=repair("Drop the copies.", f"X = np.delete(X, {copies[:5].tolist()}, axis=1)", safe=True),
+        fix=Fix("Drop the copies.", code=f"X = np.delete(X, {copies[:5].tolist()}, axis=1)", safe=True),
         count=len(copies),
     )
 
@@ -127,8 +133,11 @@ def unnormalised_inputs(problem: TrainingProblem, trace: Trace | None) -> Findin
         measured=f"{_name(problem, int(worst[0]))} has mean {m[k]:.3g} and standard deviation {s[k]:.3g}; "
         f"deviations from {s.min():.2g} to {s.max():.2g}" + _named(problem, worst),
         usual="mean near 0 and standard deviation near 1 in each column",
-        fix=repair(
-            "Standardize, fitted on training rows.", _STANDARDizE, "--scaling columns", change="standardize-inputs"
+        fix=Fix(
+            "Standardize the inputs with the mean and deviation of the training rows.",
+            _STANDARDIZE,
+            _CODE,
+            "standardize-inputs",
         ),
         mean=m[k],
         deviation=s[k],
@@ -150,8 +159,11 @@ def tiny_inputs(problem: TrainingProblem, trace: Trace | None) -> Finding | None
         meaning="First weights are drawn for inputs of size 1; smaller ones give small signals and small gradients.",
         measured=f"the largest column has root mean square {size:.2g}",
         usual="about 1",
-        fix=repair(
-            "Look whether scaling was done twice.", _STANDARDizE, "--scaling columns", change="standardize-inputs"
+        fix=Fix(
+            "Check whether the inputs were scaled twice; standardize them once.",
+            _STANDARDIZE,
+            _CODE,
+            "standardize-inputs",
         ),
         size=size,
     )
@@ -179,7 +191,7 @@ def target_scale(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
         meaning="Loss and gradients grow with the square of the targets' scale, and the first answers are far from them.",
         measured=f"mean {m[k]:.3g}, standard deviation {s[k]:.3g}",
         usual="mean near 0, standard deviation near 1",
-        fix=repair("Standardize the targets.", "y = (y - y.mean()) / y.std()", change="standardize-targets"),
+        fix=Fix("Standardize the targets.", code="y = (y - y.mean()) / y.std()", remedy="standardize-targets"),
         mean=m[k],
         deviation=s[k],
     )

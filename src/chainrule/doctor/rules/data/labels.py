@@ -13,13 +13,14 @@ from chainrule.arrays import Array
 from chainrule.doctor.rules.data.confident_learning import doubts, in_doubt
 from chainrule.doctor.rules.data.ridge_baseline import Folds, neighbor, one_hot, shares
 from chainrule.doctor.rules.data.splits import row_hashes
-from chainrule.doctor.rules.finding import make_finding, repair
-from chainrule.doctor.vocabulary.records import Finding, NotApplicable, Trace
+from chainrule.doctor.rules.finding import make_finding
+from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.targets import subsample_indices
 from chainrule.doctor.vocabulary.wording import percent
 from chainrule.engines import Rows
 from chainrule.engines.reference import logits
 from chainrule.nn.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
+from chainrule.pipeline.option_names import Setting
 from chainrule.random import Purpose, Stream
 from chainrule.train.problem import TrainingProblem
 
@@ -62,7 +63,7 @@ def class_imbalance(problem: TrainingProblem, trace: Trace | None) -> Finding | 
         measured=f"shares from {percent(weight.min() / weight.sum())} to {percent(p.max())}, evenness {evenness:.2f}"
         + ("" if recall != recall else f"; lowest recall of a rare class {percent(recall)}"),
         usual="a ratio below 10, or weights that make up for it",
-        fix=repair("Weight the classes.", 'class_weight="balanced"', "--class-weight balanced", change="class-weights"),
+        fix=Fix("Give rare classes a larger weight.", (Setting("class_weight", "balanced"),), remedy="class-weights"),
         ratio=ratio,
         evenness=evenness,
         recall=recall,
@@ -98,8 +99,8 @@ def label_conflict(problem: TrainingProblem, trace: Trace | None) -> Finding | N
         meaning="Equal inputs cannot get different answers, so these rows pull against each other for ever.",
         measured=f"{int(mixed.sum())} rows in {int((lowest != highest).sum())} groups, first rows {conflict[:4].tolist()}",
         usual="one label for equal inputs",
-        fix=repair(
-            "Look at these rows and settle their labels.", f"X[{conflict[:4].tolist()}]", change="drop-bad-rows"
+        fix=Fix(
+            "Check these rows and correct their labels.", code=f"X[{conflict[:4].tolist()}]", remedy="drop-bad-rows"
         ),
         share=share,
         rows=int(mixed.sum()),
@@ -122,11 +123,11 @@ def label_noise(problem: TrainingProblem, trace: Trace | None) -> Finding | None
         measured=f"a quick model disagrees with {percent(seen.sure_error)} of the labels it is surest of, and in class "
         f"{seen.label} with {percent(seen.label_error)}; most doubtful rows {rows[:5].tolist()}",
         usual="hardly any where the model is sure",
-        fix=repair(
-            "Look at the doubtful rows first.",
-            f"X[{rows[:5].tolist()}]",
-            "--label-smoothing 0.1",
-            change="drop-bad-rows",
+        fix=Fix(
+            "Check the doubtful rows first; label smoothing makes wrong labels less harmful.",
+            (Setting("label_smoothing", 0.1),),
+            code=f"X[{rows[:5].tolist()}]",
+            remedy="drop-bad-rows",
         ),
         rows=len(rows),
         share=share,
@@ -166,7 +167,7 @@ def misaligned_labels(problem: TrainingProblem, trace: Trace | None) -> Finding 
         meaning="Quick models guess the targets no better than shuffled ones, so rows and targets may have lost each other.",
         measured=f"ridge {by_ridge:.1f} and nearest neighbor {by_neighbor:.1f} standard deviations above chance",
         usual="above 5",
-        fix=repair("Check that rows of X and y were kept, shuffled and sorted together."),
+        fix=Fix("Check that the rows of X and y were kept, shuffled and sorted together."),
         ridge=by_ridge,
         neighbor=by_neighbor,
         rows=len(take),
@@ -203,7 +204,7 @@ def noisy_inputs(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
         meaning="These rows do not follow what the columns have in common, and labels are hard to guess from them.",
         measured=f"a quick model errs on {percent(bad)} of them and on {percent(good)} of the others",
         usual="errors alike in all rows",
-        fix=repair("Look where these rows come from.", change="drop-bad-rows"),
+        fix=Fix("Check where these rows come from.", remedy="drop-bad-rows"),
         share=float(out.mean()),
         error=bad,
         other_error=good,
@@ -245,7 +246,7 @@ def too_few(n: int, typical: float, severity: str, measured: str) -> Finding:
         meaning="With so few rows a network learns the rows and not what they stand for.",
         measured=measured,
         usual="hundreds of rows per class or more",
-        fix=repair("Get more rows, or take a smaller network, early stopping, a penalty.", change="smaller-network"),
+        fix=Fix("Collect more rows; or use a smaller network, early stopping or a penalty.", remedy="smaller-network"),
         rows=n,
         per_class=typical,
     )

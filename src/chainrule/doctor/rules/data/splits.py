@@ -12,8 +12,8 @@ from itertools import combinations
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.rules.finding import make_finding, repair
-from chainrule.doctor.vocabulary.records import Finding, NotApplicable, Trace
+from chainrule.doctor.rules.finding import make_finding
+from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.wording import percent
 from chainrule.random import Stream
 from chainrule.train.problem import TrainingProblem
@@ -49,12 +49,12 @@ def duplicate_rows_across_split(problem: TrainingProblem, trace: Trace | None) -
                 f"{percent(share)} of the {name} rows are training rows"
                 if share >= 0.01
                 else f"A {name} row is a training row",
-                meaning="RowScores on rows that were trained on say nothing about new rows.",
+                meaning="Scores on rows that were trained on say nothing about new rows.",
                 measured=f"{int(twice.sum())} of {len(held)} rows, first row {int(np.argmax(twice))}; "
                 f"{percent(chance)} of the training rows repeat one another",
                 usual="none",
-                fix=repair(
-                    "Drop repeated rows before splitting.", "X, first = np.unique(X, axis=0, return_index=True)"
+                fix=Fix(
+                    "Drop repeated rows before splitting.", code="X, first = np.unique(X, axis=0, return_index=True)"
                 ),
                 share=share,
                 rows=int(twice.sum()),
@@ -92,7 +92,7 @@ def _leak(kind: str, joint: float, own: float) -> Finding:
         meaning="The scaling has seen rows that stand for the unknown, so their score is a little too good.",
         measured=f"all rows together are {kind} to {joint:.0e}, the training rows alone to {own:.1g}",
         usual="scaling fitted on training rows only",
-        fix=repair("Split first, then fit the scaling.", "Standardizer.fit(X_train)"),
+        fix=Fix("Split first, then fit the scaling on the training rows.", code="scaling = Standardizer.fit(X_train)"),
         together=joint,
         training=own,
     )

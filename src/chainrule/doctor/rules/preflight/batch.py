@@ -14,8 +14,8 @@ from chainrule.arrays import Array
 from chainrule.doctor.rules.configuration.start import without_dropout
 from chainrule.doctor.rules.data.labels import codes_of
 from chainrule.doctor.rules.data.ridge_baseline import standardized
-from chainrule.doctor.rules.finding import make_finding, repair
-from chainrule.doctor.vocabulary.records import Finding, NotApplicable, Trace
+from chainrule.doctor.rules.finding import make_finding
+from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.targets import subsample_indices
 from chainrule.doctor.vocabulary.wording import percent
 from chainrule.engines import choose
@@ -25,6 +25,7 @@ from chainrule.nn.optimizers import Adam
 from chainrule.nn.penalties import Penalty
 from chainrule.nn.schedules import ConstantSchedule
 from chainrule.nn.step import Recipe, State, train_step
+from chainrule.pipeline.option_names import Setting
 from chainrule.train.problem import TrainingProblem
 from chainrule.train.range_test import range_test
 
@@ -87,7 +88,9 @@ def cannot_overfit_batch(problem: TrainingProblem, trace: Trace | None) -> Findi
         measured=f"{percent(memory.error)} {kind} after {memory.steps} steps; "
         f"loss {memory.loss:.3g}, {memory.blind:.3g} blind",
         usual="all rows right",
-        fix=repair("Check activations, initializer and backward passes; then widen.", change="larger-network"),
+        fix=Fix(
+            "Check activations, initializer and backward passes; then make the network wider.", remedy="larger-network"
+        ),
         error=memory.error,
         loss=memory.loss,
         blind=memory.blind,
@@ -115,7 +118,7 @@ def input_ignored(problem: TrainingProblem, trace: Trace | None) -> Finding | No
         meaning="It has learned what a network without inputs would: the most common answer.",
         measured=f"outputs vary by {varies:.2g} over the rows; loss {memory.loss:.3g}, {memory.blind:.3g} blind",
         usual="outputs that differ from row to row, and a lower loss",
-        fix=repair("Look for zero weights, dead units, or a constant in the forward pass.", change="he-init"),
+        fix=Fix("Look for zero weights, dead units, or a constant in the forward pass.", remedy="he-init"),
         varies=varies,
         loss=memory.loss,
         blind=memory.blind,
@@ -154,9 +157,10 @@ def learning_rate_range(problem: TrainingProblem, trace: Trace | None) -> Findin
         meaning="At this rate steps jump over the valley." if high else "At this rate the network hardly moves.",
         measured=f"{rate:g}; the loss was lowest at {best:.2g}",
         usual=f"about {result.suggestion:.1g}",
-        fix=repair(
-            f"Try {result.suggestion:.1g}.", f"learning_rate={result.suggestion:.1g}", "--lr find",
-            change="rate/10" if high else "rate*10",
+        fix=Fix(
+            "Use the rate that the range test suggests.",
+            (Setting("learning_rate_init", float(f"{result.suggestion:.1g}")),),
+            remedy="rate/10" if high else "rate*10",
         ),
         learning_rate=rate,
         lowest_loss_at=best,

@@ -13,9 +13,9 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.doctor.rules.configuration.start import suitable_weights, without_dropout
-from chainrule.doctor.rules.finding import make_finding, repair
+from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.network import layer_name
-from chainrule.doctor.vocabulary.records import Finding, NotApplicable, Trace
+from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.targets import subsample_indices
 from chainrule.nn.gradcheck import GradientReport, gradcheck
 from chainrule.nn.layers import BatchNorm, Context, Layer
@@ -54,10 +54,10 @@ def wrong_gradient(problem: TrainingProblem, trace: Trace | None) -> Finding | N
         meaning="Training follows a direction that is not the loss's; it may still fall, only slower and not as far.",
         measured=f"relative error {errors[name]:.2g}; {check}" + (f"; checked alone, {part} is wrong" if part else ""),
         usual="below 1e-6",
-        fix=repair(
-            "Derive the backward pass anew from the forward pass.",
-            "gradcheck(net, loss, X, y)",
-            change="library-layers",
+        fix=Fix(
+            "Derive the backward pass again from the forward pass.",
+            code="gradcheck(net, loss, X, y)",
+            remedy="library-layers",
         ),
         layer=layer,
         error=errors[name],
@@ -93,7 +93,7 @@ def not_a_descent_direction(problem: TrainingProblem, trace: Trace | None) -> Fi
         else "The gradient is not that of the loss: a sign or a factor is wrong.",
         measured=f"cosine of step and gradient {climb:.2f}" if falls else f"{before:.8g} becomes {after[-1]:.8g}",
         usual="a step against the gradient, and a lower loss",
-        fix=repair("Check the sign of the update and of the backward pass."),
+        fix=Fix("Check the sign of the update and of the backward pass."),
         loss=before,
         after=after[-1],
         cosine=climb,
@@ -118,7 +118,7 @@ def sample_mixing(problem: TrainingProblem, trace: Trace | None) -> Finding | No
         meaning="A row's answer must not depend on what other rows happen to be in the batch; an axis is probably wrong.",
         measured="moving one row changes the others' " + ", ".join(f"{name} by {changes[name]:.2g}" for name in mixed),
         usual="no change at all",
-        fix=repair("Look for a sum, mean or softmax over the wrong axis."),
+        fix=Fix("Look for a sum, mean or softmax over the wrong axis."),
         outputs=changes["outputs"],
         gradients=changes["gradients"],
         losses=changes["losses"],

@@ -19,11 +19,12 @@ from chainrule.doctor.observe.readings import (
     validation_losses,
 )
 from chainrule.doctor.remedies.settings import longer_by
-from chainrule.doctor.rules.finding import make_finding, repair
+from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.trials.scoring import RowScores, score_state, standard_error
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.doctor.vocabulary.wording import percent
+from chainrule.pipeline.option_names import Setting
 from chainrule.train.problem import TrainingProblem
 
 _MOST = 2000
@@ -57,7 +58,7 @@ def not_decreasing(problem: TrainingProblem, trace: Trace | None) -> Finding | N
         meaning="Its loss is that of a prediction which never looks at the inputs.",
         measured=f"{percent(rest)} of a constant's loss is left",
         usual="well below half",
-        fix=repair("Find the cause among the other findings; check inputs and targets first."),
+        fix=Fix("Find the cause among the other findings; check inputs and targets first."),
         left=rest,
         baseline=trace.baseline,
     )
@@ -83,7 +84,7 @@ def undertrained(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
         meaning="The loss was on its way down when the training ended.",
         measured=f"the last {width} of {len(losses)} epochs lowered the loss by {percent(float(fall))}; {steps} steps",
         usual="below 1 % at the end",
-        fix=_patience("longer")
+        fix=_patience(_waited(trace), "longer")
         if trace.planned > len(losses)
         else _longer(round(problem.config.epochs * longer_by(problem))),
         fall=float(fall),
@@ -115,18 +116,26 @@ def stopped_too_early(problem: TrainingProblem, trace: Trace | None) -> Finding 
         meaning="Validation losses jump up and down; one bad epoch is no end.",
         measured=f"{waited} epochs without a better validation loss; the training loss fell by {percent(fall)} an epoch",
         usual="a patience of ten to twenty epochs",
-        fix=_patience(),
+        fix=_patience(waited),
         waited=waited,
         fall=fall,
     )
 
 
 def _longer(epochs: int) -> Fix:
-    return repair("Train longer.", f"epochs={epochs}", f"--epochs {epochs}", change="longer")
+    return Fix("Train longer.", (Setting("max_iter", epochs),), remedy="longer")
 
 
-def _patience(change: str = "") -> Fix:
-    return repair("Wait longer before stopping.", "n_iter_no_change=20", "--patience 20", change=change)
+def _patience(waited: int, remedy: str = "") -> Fix:
+    """Return the advice to wait at least twice as many epochs for a better validation loss as the run did."""
+    epochs = max(20, 2 * waited)
+    return Fix("Wait longer before stopping.", (Setting("n_iter_no_change", epochs),), remedy=remedy)
+
+
+def _waited(trace: Trace) -> int:
+    """Return the number of epochs behind the one with the lowest validation loss; 0 where there is none."""
+    held = validation_losses(trace)
+    return len(held) - 1 - int(np.argmin(held)) if np.isfinite(held).all() else 0
 
 
 def underfitting(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
@@ -142,7 +151,7 @@ def underfitting(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
         meaning="It is too small, too restricted or badly trained for this task, or the inputs do not tell the targets.",
         measured=f"{percent(rest)} of a constant's loss is left on training rows",
         usual="below 30 %",
-        fix=repair("Make the network larger.", "hidden=[128, 128]", "--hidden 128,128", change="larger-network"),
+        fix=Fix("Make the network larger.", (Setting("hidden_layer_sizes", (128, 128)),), remedy="larger-network"),
         left=rest,
     )
 
@@ -167,7 +176,7 @@ def loss_metric_disagreement(problem: TrainingProblem, trace: Trace | None) -> F
         meaning="The loss that is minimized is not what is wanted.",
         measured=f"correlation {related:.2f} over {len(losses)} epochs",
         usual="above 0.5",
-        fix=repair("Choose a loss that fits the metric.", change="matching-loss"),
+        fix=Fix("Choose a loss that fits the metric.", remedy="matching-loss"),
         correlation=related,
     )
 
@@ -195,11 +204,10 @@ def overfitting(problem: TrainingProblem, trace: Trace | None) -> Finding | None
         meaning="It has learned the rows by heart, with their noise, more than what they have in common.",
         measured=f"{_mistakes(train, validation)}; validation loss {percent(rise)} above its best (epoch {best + 1})",
         usual="about the same; a validation loss that stays near its best",
-        fix=repair(
-            "Stop early, and keep the best weights.",
-            "monitors=[EarlyStopping(), BestWeights()]",
-            "--patience 10",
-            change="shorter",
+        fix=Fix(
+            "Stop when the validation loss no longer falls, and keep the best weights.",
+            (Setting("early_stopping", True), Setting("n_iter_no_change", 10)),
+            remedy="shorter",
         ),
         train=train.mistake,
         validation=validation.mistake,
@@ -229,7 +237,7 @@ def suspicious_validation(problem: TrainingProblem, trace: Trace | None) -> Find
         meaning="The parts differ in kind, or the validation rows leaked into the training.",
         measured=_mistakes(train, validation),
         usual="a little worse",
-        fix=repair("Look for duplicates, and split at random."),
+        fix=Fix("Look for duplicates, and split at random."),
         train=train.mistake,
         validation=validation.mistake,
     )
@@ -246,6 +254,10 @@ def no_validation(problem: TrainingProblem, trace: Trace | None) -> Finding | No
         meaning="Nothing tells whether the network works on rows that it has not seen.",
         measured=f"{len(problem.rows)} training rows, no validation rows",
         usual="10 to 20 % held out",
-        fix=repair("Hold some rows out.", "validation=(X_held, y_held)", "--validation-fraction 0.2", safe=True),
+        fix=Fix(
+            "Hold some rows out for validation.",
+            (Setting("early_stopping", True), Setting("validation_fraction", 0.2)),
+            safe=True,
+        ),
         rows=len(problem.rows),
     )

@@ -18,12 +18,13 @@ from chainrule.doctor.observe.readings import (
     training_failed,
     update_ratios,
 )
-from chainrule.doctor.rules.finding import make_finding, repair
+from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.network import largest_slope
-from chainrule.doctor.vocabulary.records import Finding, Reading, Trace
+from chainrule.doctor.vocabulary.records import Finding, Fix, Reading, Trace
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.doctor.vocabulary.wording import percent, places
 from chainrule.nn.layers import Activation, Dense
+from chainrule.pipeline.option_names import Setting
 from chainrule.train.problem import TrainingProblem
 
 
@@ -71,11 +72,10 @@ def vanishing_gradient(problem: TrainingProblem, trace: Trace | None) -> Finding
         meaning="The first layers get next to no signal to learn from and stay as they were drawn.",
         measured=f"gradient of the first hidden layer is {lowest:.1e} of the last's ({per_layer:.2g} per layer)",
         usual="0.1 to 10",
-        fix=repair(
+        fix=Fix(
             "Use relu with He's initialization, or batch norm, or fewer layers.",
-            'mlp(inputs, hidden, outputs, norm="batch")',
-            "--batch-norm",
-            change="relu" if flat else "batch-norm",
+            (Setting("batch_norm", True),),
+            remedy="relu" if flat else "batch-norm",
         ),
         layer=_hidden(problem)[0],
         ratio=lowest,
@@ -109,7 +109,7 @@ def exploding_gradient(problem: TrainingProblem, trace: Trace | None) -> Finding
         meaning="A few steps throw the weights so far that what was learned is lost.",
         measured=f"first hidden layer's gradient {largest:.2g} times the last's; {spikes} steps over ten times the median",
         usual="0.1 to 10; no jumps",
-        fix=repair("Clip the gradient, or use batch norm.", "clip=ClipNorm(1.0)", "--max-grad-norm 1", change="clip"),
+        fix=Fix("Clip the gradient, or use batch norm.", (Setting("max_grad_norm", 1.0),), remedy="clip"),
         layer=(_hidden(problem) or [0])[0],
         ratio=largest,
         spikes=spikes,
@@ -138,11 +138,10 @@ def dead_units(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
         meaning="A unit that is off for every row gets no gradient and stays off.",
         measured=f"off for all {USUAL.probed_rows} probed rows at {len(readings)} moments in a row",
         usual="below 10 %",
-        fix=repair(
-            "Lower the learning rate, or use a function that leaks.",
-            'Activation("leaky_relu")',
-            "--activation leaky_relu",
-            change="leaky-relu",
+        fix=Fix(
+            "Lower the learning rate, or use a leaky activation.",
+            (Setting("activation", "leaky_relu"),),
+            remedy="leaky-relu",
         ),
         layer=worst,
         share=share,
@@ -171,11 +170,10 @@ def saturated_units(problem: TrainingProblem, trace: Trace | None) -> Finding | 
         meaning="Where the function is flat, its slope is next to nothing and the gradient stops.",
         measured=f"mean slope below {percent(USUAL.saturated_slope)} of the largest",
         usual="below half of the units",
-        fix=repair(
+        fix=Fix(
             "Standardize the inputs, start with smaller weights, or use relu.",
-            'Activation("relu")',
-            "--activation relu",
-            change="relu",
+            (Setting("activation", "relu"),),
+            remedy="relu",
         ),
         layer=worst_layer,
         share=share,
@@ -200,7 +198,7 @@ def activation_drift(problem: TrainingProblem, trace: Trace | None) -> Finding |
         meaning="The layers behind are fed numbers of another size than they were drawn for.",
         measured=f"layer {worst}: {far[worst]:.2g} times as large as at the start",
         usual="0.1 to 10 times",
-        fix=repair("Normalize inside the network.", 'mlp(..., norm="batch")', "--batch-norm", change="batch-norm"),
+        fix=Fix("Normalize inside the network.", (Setting("batch_norm", True),), remedy="batch-norm"),
         layer=worst,
         drift=far[worst],
     )
@@ -222,7 +220,7 @@ def update_ratio(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
         meaning="Some layers run ahead while others hardly move.",
         measured=f"‖Δw‖ / ‖w‖ is {ratios[high]:.1e} in layer {high}, {ratios[low]:.1e} in layer {low}",
         usual="about 1e-3 everywhere",
-        fix=repair("Use Adam, or batch norm.", "optimizer=Adam()", "--optimizer adam", change="adam"),
+        fix=Fix("Use Adam or batch norm.", (Setting("optimizer", "adam"),), remedy="adam"),
         layer=low,
         high=ratios[high],
         low=ratios[low],

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.doctor.observe.readings import layer_readings, require_trace
-from chainrule.doctor.rules.finding import make_finding, repair
-from chainrule.doctor.vocabulary.records import Finding, NotApplicable, Trace
+from chainrule.doctor.rules.finding import make_finding
+from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.targets import floors
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.doctor.vocabulary.wording import percent
@@ -46,7 +46,7 @@ def batch_norm_statistics(problem: TrainingProblem, trace: Trace | None) -> Find
         meaning="Training uses each batch's mean and variance, inference the running ones; these lag or stand still.",
         measured=f"{percent(inference)} of a constant's loss is left in inference, {percent(training)} in training mode",
         usual="about the same",
-        fix=repair("Use the usual memory of 0.9.", "BatchNorm(momentum=0.9)", change="fresh-statistics"),
+        fix=Fix("Use the default momentum of 0.9.", code="BatchNorm(momentum=0.9)", remedy="fresh-statistics"),
         layer=norms[0],
         inference=inference,
         training=training,
@@ -80,7 +80,7 @@ def train_eval_gap(problem: TrainingProblem, trace: Trace | None) -> Finding | N
         measured=f"logits differ by {percent(differ)} with the rows beside them; "
         f"loss left {percent(inference)} in inference, {percent(training)} in training mode",
         usual="inference looks at each row alone, and is no worse than training mode",
-        fix=repair("Switch off in inference what is random or looks at the batch.", change="library-layers"),
+        fix=Fix("In inference, turn off whatever is random or depends on the batch.", remedy="library-layers"),
         differ=differ,
         inference=inference,
         training=training,

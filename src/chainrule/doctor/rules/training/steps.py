@@ -19,12 +19,13 @@ from chainrule.doctor.observe.readings import (
     training_failed,
     update_ratios,
 )
-from chainrule.doctor.rules.finding import make_finding, repair
-from chainrule.doctor.vocabulary.records import Finding, NotApplicable, Trace
+from chainrule.doctor.rules.finding import make_finding
+from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.doctor.vocabulary.wording import percent, places
 from chainrule.nn.penalties import ClipNorm
 from chainrule.nn.schedules import ConstantSchedule, plateau_rule
+from chainrule.pipeline.option_names import Setting
 from chainrule.train.problem import TrainingProblem
 
 
@@ -57,10 +58,10 @@ def frozen_layer(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
         meaning="These weights stay at their first, random values; the layers behind them have to make do.",
         measured=f"Δw exactly 0 at {len(readings)} of {len(readings)} moments in {places(frozen)}",
         usual="‖Δw‖ / ‖w‖ about 1e-3 per step",
-        fix=repair(
-            "Look for what cuts the gradient behind them." if cut else "Train them too.",
-            "" if cut else "groups=None",
-            change="library-layers" if cut else "unfreeze",
+        fix=Fix(
+            "Look for what cuts off the gradient after these layers." if cut else "Train these layers too.",
+            () if cut else (Setting("learning_rate_multipliers", None),),
+            remedy="library-layers" if cut else "unfreeze",
         ),
         layer=frozen[0],
         frozen=len(frozen),
@@ -83,9 +84,7 @@ def nan_loss(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
         meaning="A number grew until it overflowed, or a logarithm or quotient of 0 was taken; what follows is lost.",
         measured=f"first not finite: {where}, in step {step}",
         usual="finite numbers throughout",
-        fix=repair(
-            "Divide the learning rate by ten.", _rate_code(problem, 0.1), _rate_flag(problem, 0.1), change="rate/10"
-        ),
+        fix=Fix("Divide the learning rate by ten.", _rate(problem, 0.1), remedy="rate/10"),
         layer=layers[0] if layers else None,
         step=step,
         epoch=len(trace.epochs),
@@ -124,7 +123,7 @@ def rate_too_high(problem: TrainingProblem, trace: Trace | None) -> Finding | No
         meaning="Steps jump over the valley that they should walk down.",
         measured="; ".join(said),
         usual="weights change by about 0.1 % per step",
-        fix=repair("Lower the learning rate.", _rate_code(problem, 0.1), _rate_flag(problem, 0.1), change="rate/10"),
+        fix=Fix("Lower the learning rate.", _rate(problem, 0.1), remedy="rate/10"),
         update_ratio=largest,
         turning=turns,
         left=rest,
@@ -148,18 +147,23 @@ def rate_too_low(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
         meaning="The weights hardly move, so the training would need many times as long.",
         measured=f"weights change by {percent(middle)} per step; {percent(rest)} of a constant's loss is left",
         usual="about 0.1 % per step",
-        fix=repair("Raise the learning rate.", _rate_code(problem, 10), _rate_flag(problem, 10), change="rate*10"),
+        fix=Fix("Raise the learning rate.", _rate(problem, 10), remedy="rate*10"),
         update_ratio=middle,
         left=rest,
     )
 
 
-def _rate_code(problem: TrainingProblem, factor: float) -> str:
-    return f"learning_rate={problem.config.learning_rate * factor:g}"
+def _rate(problem: TrainingProblem, factor: float) -> tuple[Setting, ...]:
+    """Return the learning rate times a factor, as a setting."""
+    return (Setting("learning_rate_init", problem.config.learning_rate * factor),)
 
 
-def _rate_flag(problem: TrainingProblem, factor: float) -> str:
-    return f"--lr {problem.config.learning_rate * factor:g}"
+def _no_penalty(problem: TrainingProblem) -> tuple[Setting, ...]:
+    """Return the settings that turn off what holds the weights near zero: the penalties, else weight decay."""
+    penalty = problem.recipe.penalty
+    if not penalty.active:
+        return (Setting("optimizer", "adam"),)
+    return (Setting("alpha", 0.0), Setting("l1_alpha", 0.0)) if penalty.l1 else (Setting("alpha", 0.0),)
 
 
 def oscillating_loss(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
@@ -186,7 +190,9 @@ def oscillating_loss(problem: TrainingProblem, trace: Trace | None) -> Finding |
         meaning="Steps are too large, or batches too small, to settle anywhere.",
         measured=f"turns at {percent(turns)} of the epochs, by {percent(swing)} of its level",
         usual="a loss that falls, with swings that shrink",
-        fix=repair("Lower the rate toward the end, or take larger batches.", "schedule=Cosine()", change="rate/10"),
+        fix=Fix(
+            "Lower the rate toward the end, or use larger batches.", (Setting("schedule", "cosine"),), remedy="rate/10"
+        ),
         turning=turns,
         swing=swing,
     )
@@ -230,9 +236,7 @@ def clipping_too_tight(problem: TrainingProblem, trace: Trace | None) -> Finding
         meaning="Clipping is for rare outliers; here it sets the length of nearly every step.",
         measured=f"limit {clip.limit:g}; median gradient {np.median(norms):.3g}",
         usual="a limit near the 90th percentile of the gradient norms",
-        fix=repair(
-            "Raise the limit.", f"clip=ClipNorm({suitable:.2g})", f"--max-grad-norm {suitable:.2g}", change="no-clip"
-        ),
+        fix=Fix("Raise the limit.", (Setting("max_grad_norm", float(f"{suitable:.2g}")),), remedy="no-clip"),
         share=share,
         limit=clip.limit,
         median=float(np.median(norms)),
@@ -254,7 +258,7 @@ def batch_too_small(problem: TrainingProblem, trace: Trace | None) -> Finding | 
         meaning="The gradient of so few rows says little of all the others, at this learning rate.",
         measured=f"the loss varies by {percent(spread)} of its level from step to step",
         usual="16 to 256 rows",
-        fix=repair("Take larger batches.", "batch_size=32", "--batch-size 32", change="larger-batch"),
+        fix=Fix("Use larger batches.", (Setting("batch_size", 32),), remedy="larger-batch"),
         batch_size=size,
         spread=spread,
     )
@@ -274,7 +278,7 @@ def batch_too_large(problem: TrainingProblem, trace: Trace | None) -> Finding | 
         meaning="Each step is exact but there are few of them; smaller batches get further in the same epochs.",
         measured=f"{problem.recipe.batch_size} of {len(problem.rows)} rows in a batch, {total} updates in all",
         usual="16 to 256 rows in a batch",
-        fix=repair("Take smaller batches.", "batch_size=32", "--batch-size 32", change="smaller-batch"),
+        fix=Fix("Use smaller batches.", (Setting("batch_size", 32),), remedy="smaller-batch"),
         updates_per_epoch=updates,
         updates=total,
     )
@@ -298,9 +302,7 @@ def over_regularized(problem: TrainingProblem, trace: Trace | None) -> Finding |
         measured=f"penalty's gradient is {ratio:.2g} times the data's; "
         f"{percent(remaining_loss_share(problem, trace))} of the loss is left",
         usual="a small share",
-        fix=repair(
-            "Divide the penalty by ten, or leave it out.", "penalty=Penalty()", "--alpha 0", change="no-penalty"
-        ),
+        fix=Fix("Turn the penalty off, or divide it by ten.", _no_penalty(problem), remedy="no-penalty"),
         ratio=ratio,
         left=remaining_loss_share(problem, trace),
     )
@@ -325,7 +327,9 @@ def schedule_too_early(problem: TrainingProblem, trace: Trace | None) -> Finding
         meaning="The later epochs change next to nothing.",
         measured=f"rate at half time {percent(middle)} of its base; below a tenth for {percent(small)} of the run",
         usual="a schedule that ends with the run",
-        fix=repair("Stretch the schedule.", "schedule=Cosine()", "--schedule cosine", change="constant-schedule"),
+        fix=Fix(
+            "Stretch the schedule over the whole run.", (Setting("schedule", "cosine"),), remedy="constant-schedule"
+        ),
         middle=middle,
         small=small,
     )
