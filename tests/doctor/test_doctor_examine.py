@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from doctor_cases import healthy, with_rows
-from test_doctor_trials import ILL, plane
+from doctor_trials import ILL, plane
 
 from chainrule import Activation, Dense, mlp
 from chainrule.doctor import DoctorMonitor, Report, examine, examine_case, problem_of

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from doctor_cases import healthy
+from doctor_trials import ILL, plane
 from rich.console import Console
 from sklearn.base import clone
-from test_doctor_trials import ILL, plane
 from threadpoolctl import threadpool_info
 
 from chainrule import Activation, Dense, NetClassifier
