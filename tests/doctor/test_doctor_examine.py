@@ -115,7 +115,7 @@ def test_examine_takes_what_fit_takes():
     X, y = data()
     report = examine(mlp(2, [16], 1), X, y, loss=BinaryCrossEntropy(), learning_rate=0.01, epochs=60)
     assert report.healthy
-    assert report.notes == ("60 of 300 rows were held out to judge by.",)
+    assert report.notes == ("60 of 300 rows were held out for validation.",)
     given = examine(
         mlp(2, [16], 1), X, y, loss=BinaryCrossEntropy(), learning_rate=0.01, epochs=60, validation=data(100)
     )

@@ -1,6 +1,6 @@
-"""Why: what several rules ask of a trace is written once.
+"""Read off a trace what several rules need: the readings that count, medians over a window, trends of curves.
 
-In: a trace. Out: readings that count, medians over a window, slopes of curves.
+In: a trace. Out: numbers.
 """
 
 from __future__ import annotations
@@ -18,43 +18,43 @@ from chainrule.train.problem import TrainingProblem
 
 
 def require_trace(trace: Trace | None) -> Trace:
-    """The trace; raises `NotApplicable` where there is none, or no epoch in it."""
+    """Return the trace; raise `NotApplicable` if there is none, or no epoch in it."""
     if trace is None or not trace.epochs:
-        raise NotApplicable("needs a training that was watched for an epoch")
+        raise NotApplicable("needs a training recorded for at least one epoch")
     return trace
 
 
 def layer_readings(trace: Trace) -> tuple[Reading, ...]:
-    """Readings with layers in them (that of the breaking step has none)."""
+    """Return the readings that describe layers (that of a breaking step does not)."""
     return tuple(reading for reading in trace.readings if reading.layers)
 
 
 def last_readings(trace: Trace) -> tuple[Reading, ...]:
-    """The last readings, at most three, the first moment apart where there are others."""
+    """Return the last readings, at most three, without the first if there are others."""
     readings = layer_readings(trace)
-    return readings[1:][-3:] or readings
+    return readings[1:][-USUAL.last_window :] or readings
 
 
 def remaining_loss_share(problem: TrainingProblem, trace: Trace) -> float:
-    """Share of a constant prediction's loss that is left at the end, in inference, on the probed training rows."""
+    """Return the share of a constant prediction's loss that remains at the end, in inference, on the probed rows."""
     floor = float(floors(problem.recipe.loss, problem.rows).mean())
     last = layer_readings(trace)[-1].loss
     return (last - floor) / max(trace.baseline - floor, 1e-300) if math.isfinite(last) else math.inf
 
 
 def training_failed(problem: TrainingProblem, trace: Trace) -> bool:
-    """Whether training has not worked: it ended in NaN, or more than half of a constant's loss is left."""
+    """Check whether the training did not work: it ended in NaN, or more than half of a constant's loss remains."""
     return bool(trace.stopped) or remaining_loss_share(problem, trace) > USUAL.hurting
 
 
 def weighted_layers(net: Net, reading: Reading) -> list[LayerReading]:
-    """Readings of layers that hold a weight matrix."""
+    """Return the readings of layers with a weight matrix."""
     names = net.parameters.names
     return [layer for layer in reading.layers if f"{layer.layer}.W" in names]
 
 
 def update_ratios(problem: TrainingProblem, trace: Trace, every: bool = False) -> dict[int, float]:
-    """Median of ‖Δw‖ / ‖w‖ per step over the window (or all moments but the first), by layer with a weight matrix."""
+    """Return the median of ‖Δw‖ / ‖w‖ per step over the last readings (or all but the first), by layer with weights."""
     readings = (layer_readings(trace)[1:] or layer_readings(trace)) if every else last_readings(trace)
     found: dict[int, list[float]] = {}
     for reading in readings:
@@ -64,7 +64,7 @@ def update_ratios(problem: TrainingProblem, trace: Trace, every: bool = False) -
 
 
 def first_updates(problem: TrainingProblem, trace: Trace) -> dict[int, float]:
-    """‖Δw‖ / ‖w‖ of the first step, by layer with a weight matrix."""
+    """Return ‖Δw‖ / ‖w‖ of the first step, by layer with a weight matrix."""
     return {
         layer.layer: layer.update_ratio or 0.0
         for layer in weighted_layers(problem.recipe.net, layer_readings(trace)[0])
@@ -72,21 +72,21 @@ def first_updates(problem: TrainingProblem, trace: Trace) -> dict[int, float]:
 
 
 def train_losses(trace: Trace) -> Array:
-    """Mean training loss by epoch."""
+    """Return the mean training loss by epoch."""
     return np.array([epoch.train_loss for epoch in trace.epochs])
 
 
 def validation_losses(trace: Trace) -> Array:
-    """Validation loss by epoch."""
+    """Return the validation loss by epoch."""
     return np.array([epoch.validation_loss for epoch in trace.epochs])
 
 
 def moving_average(curve: Array, width: int) -> Array:
-    """Running mean over so many points."""
+    """Return the running mean over `width` points."""
     width = max(1, min(width, len(curve)))
     return np.convolve(curve, np.full(width, 1.0 / width), mode="valid")
 
 
 def has_classes(problem: TrainingProblem) -> bool:
-    """Whether targets are classes."""
+    """Check whether the targets are classes."""
     return class_indices(problem.rows) is not None

@@ -17,24 +17,24 @@ from chainrule.nn.layers import Activation, Context, Dense, Dropout
 from chainrule.nn.net import Net
 
 PROBE = np.concatenate([-np.geomspace(20.0, 1e-3, 40), [0.0], np.geomspace(1e-3, 20.0, 40)])
-"""Where a scalar function is looked at: both signs, small and large."""
+"""Inputs at which an activation is evaluated: both signs, small and large."""
 
 
 _FAR = np.array([-1e3, -500.0, 500.0, 1e3])
-"""Where a function that still moves goes on for ever."""
+"""Inputs at which only unbounded functions still change."""
 
 _SLOPES = np.concatenate([-np.geomspace(1e-3, 4.0, 60)[::-1], np.geomspace(1e-3, 4.0, 60)])
-"""Where an activation's largest slope is looked for."""
+"""Inputs at which an activation's largest slope is sought."""
 
 
 def outputs_of(layer: Activation, Z: Array) -> Array:
-    """What an activation layer makes of Z (n, d), whoever wrote it; overflow shows as infinity."""
+    """Return what an activation layer makes of Z (n, d), whoever wrote it; overflow shows as infinity."""
     with np.errstate(all="ignore"):
         return np.asarray(layer.forward({}, {}, Z, Context(np))[0])
 
 
 def is_affine(layer: Activation) -> bool:
-    """Whether the layer only scales and shifts, so that nothing non-linear happens in it."""
+    """Check whether the layer only scales and shifts, so that nothing nonlinear happens in it."""
     Z = np.stack([PROBE, np.roll(PROBE, 7)])
     A = outputs_of(layer, Z)
     shift = outputs_of(layer, np.zeros_like(Z))
@@ -43,14 +43,14 @@ def is_affine(layer: Activation) -> bool:
 
 
 def is_softmax(layer: Activation) -> bool:
-    """Whether the layer makes shares out of a row: not below 0, each row summing to 1."""
+    """Check whether the layer turns rows into shares: not negative, each row summing to 1."""
     Z = np.array([[0.3, -1.2, 2.0], [-0.5, 0.1, 0.4]])
     A = outputs_of(layer, Z)
     return bool(A.shape == Z.shape and (A >= 0).all() and np.allclose(A.sum(axis=1), 1.0))
 
 
 def span(layer: Activation) -> tuple[float, float]:
-    """Lowest and highest value that the layer hands on; ±inf where it goes on with its inputs.
+    """Return the lowest and highest output of a layer; ±inf if it grows with its inputs.
 
     >>> span(Activation("relu")), span(Activation("sigmoid"))
     ((0.0, inf), (0.0, 1.0))
@@ -66,24 +66,24 @@ def span(layer: Activation) -> tuple[float, float]:
 
 
 def _clean(value: float) -> float:
-    """The end itself where rounding or an asymptote leaves it a hair away."""
+    """Return the limit itself if rounding or an asymptote leaves the value slightly off."""
     return round(value, 6) + 0.0
 
 
 def last_working(net: Net) -> int:
-    """Number of the last layer that does something in inference (dropout does not)."""
+    """Return the index of the last layer that does something in inference (dropout does not)."""
     return max(i for i, layer in enumerate(net.layers) if not isinstance(layer, Dropout) or i == 0)
 
 
 def head(net: Net) -> tuple[int, Activation] | None:
-    """The non-affine activation that stands between the last affine map and the loss, with its number."""
+    """Return the nonlinear activation between the last affine layer and the loss, with its index."""
     i = last_working(net)
     layer = net.layers[i]
     return (i, layer) if isinstance(layer, Activation) and not is_affine(layer) else None
 
 
 def layer_name(piece: Any) -> str:
-    """How a message calls a layer: an activation by its function, another by its kind.
+    """Return how messages call a layer: an activation by its function, another layer by its class.
 
     >>> layer_name(Activation("relu")), layer_name(Dense(3))
     ('relu', 'Dense')
@@ -94,12 +94,12 @@ def layer_name(piece: Any) -> str:
 
 
 def dense_layers(net: Net) -> list[int]:
-    """Numbers of the affine maps."""
+    """Return the indices of the affine layers."""
     return [i for i, layer in enumerate(net.layers) if isinstance(layer, Dense)]
 
 
 def largest_slope(layer: Any) -> float | None:
-    """Of an activation that flattens on both sides; None for any other layer."""
+    """Return the largest slope of an activation that flattens on both sides; None for any other layer."""
     if type(layer) is not Activation:
         return None
     function = activation(layer.function)

@@ -14,15 +14,15 @@ from chainrule.nn.step import Recipe
 
 
 def subsample_indices(X: Array, most: int) -> Array:
-    """At most so many row numbers, evenly spread."""
+    """Return at most `most` row indices, evenly spread."""
     n = len(X)
     return np.arange(n) if n <= most else np.linspace(0, n - 1, most).astype(np.int64)
 
 
 def row_losses(recipe: Recipe, Z: Array, Y: Array) -> Array:
-    """Loss of each row (n), in batches of the recipe's size where the loss is not one of the library's.
+    """Return the loss of each row (n), in batches of the recipe's size if the loss is not one of the library's.
 
-    A loss written by hand may (by mistake) depend on how many rows it sees.
+    A custom loss may, by mistake, depend on how many rows it sees.
     """
     size = max(len(Z), 1) if type(recipe.loss) in LOSSES.values() else recipe.batch_size
     with np.errstate(all="ignore"):
@@ -31,10 +31,10 @@ def row_losses(recipe: Recipe, Z: Array, Y: Array) -> Array:
 
 
 def best_constant(loss: Loss, rows: Rows) -> Array:
-    """Logits (k) of the best prediction that does not look at the inputs, float64.
+    """Return the logits (k) of the best prediction that ignores the inputs, float64.
 
-    Logarithms of the shares for classes; else, per column, the best of the mean and 41 quantiles of the targets through
-    the inverse of the link.
+    Logarithms of the shares for classes; otherwise, per column, the best of the mean and 41 quantiles of the targets
+    through the inverse of the link.
     """
     Y, c = np.asarray(rows.Y, np.float64), np.asarray(rows.c, np.float64)
     if rows.Y.ndim == 1:
@@ -53,7 +53,7 @@ def best_constant(loss: Loss, rows: Rows) -> Array:
 
 
 def _by_column(loss: Loss, candidates: Array, Y: Array, c: Array) -> Array:
-    """For each column the candidate (m, k) of least loss; columns do not mix in any loss of amounts."""
+    """Return for each column the candidate (m, k) of least loss; columns do not mix in any loss of continuous targets."""
     best = candidates[0].copy()
     for j in range(candidates.shape[1]):
         total = []
@@ -67,7 +67,7 @@ def _by_column(loss: Loss, candidates: Array, Y: Array, c: Array) -> Array:
 
 
 def _through_link(loss: Loss, targets: Array) -> Array:
-    """Logits whose predictions are nearest to the targets."""
+    """Return the logits whose predictions are nearest to the targets."""
     grid = np.linspace(-30.0, 30.0, 6001)
     with np.errstate(all="ignore"):
         A = np.asarray(loss.predict(np, grid[:, None]))[:, 0]
@@ -75,7 +75,7 @@ def _through_link(loss: Loss, targets: Array) -> Array:
 
 
 def floors(loss: Loss, rows: Rows) -> Array:
-    """Loss of each row under a perfect prediction (n): above 0 with smoothed targets or counts."""
+    """Return the loss of each row under a perfect prediction (n): above 0 with smoothed targets or counts."""
     Y = np.asarray(rows.Y, np.float64)
     if isinstance(loss, SoftmaxCrossEntropy) and loss.label_smoothing:
         k, e = int(rows.Y.max()) + 1, loss.label_smoothing
@@ -90,23 +90,23 @@ def floors(loss: Loss, rows: Rows) -> Array:
 
 
 def constant_losses(recipe: Recipe, train: Rows, rows: Rows) -> Array:
-    """Loss of each row under the best constant prediction of the training rows."""
+    """Return the loss of each row under the best constant prediction of the training rows."""
     z = padded_logits(recipe, best_constant(recipe.loss, train))
     return row_losses(recipe, np.tile(z, (len(rows), 1)), rows.Y)
 
 
 def padded_logits(recipe: Recipe, z: Array) -> Array:
-    """Logits for classes that never occur."""
+    """Return logits with entries for classes that never occur."""
     return np.pad(z, (0, max(recipe.net.outputs - len(z), 0)), constant_values=-27.0)
 
 
 def baseline_loss(recipe: Recipe, rows: Rows) -> float:
-    """Mean loss of the best constant prediction on its own rows."""
+    """Return the mean loss of the best constant prediction on its own rows."""
     return float(np.average(constant_losses(recipe, rows, rows), weights=rows.c))
 
 
 def class_indices(rows: Rows) -> Array | None:
-    """Classes (n) where the targets are some: whole numbers, 0/1 of one column, or one 1 in each row."""
+    """Return the classes (n) if the targets are classes: whole numbers, 0/1 in one column, or one 1 in each row."""
     Y = rows.Y
     if Y.ndim == 1:
         return Y

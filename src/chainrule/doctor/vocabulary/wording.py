@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 
 def places(numbers: Sequence[int], most: int = 5) -> str:
-    """`layer 3` or `layers 3, 5`; a few of them at most.
+    """Return `layer 3` or `layers 3, 5`; a few of them at most.
 
     >>> places([3]), places([3, 5]), places(range(9))
     ('layer 3', 'layers 3, 5', 'layers 0, 1, 2, 3, 4, ...')
@@ -19,7 +19,7 @@ def places(numbers: Sequence[int], most: int = 5) -> str:
 
 
 def percent(share: float) -> str:
-    """As "12 %"; two figures where it is small.
+    """Return a share as "12 %"; with two digits if it is small.
 
     >>> percent(0.1234), percent(0.01234)
     ('12 %', '1.2 %')
