@@ -181,7 +181,7 @@ def test_means_and_spreads(rng):
     np.testing.assert_allclose(average(parts), (parts[0] + parts[1] + parts[2]) / 3, rtol=1e-12)
     np.testing.assert_allclose(average(parts, [1, 0, 3]), 0.25 * parts[0] + 0.75 * parts[2], rtol=1e-12)
     np.testing.assert_allclose(spread(parts) ** 2, average([p**2 for p in parts]) - average(parts) ** 2, atol=1e-12)
-    with pytest.raises(InvalidValueError, match=r"^average: answers must be arrays of one shape"):
+    with pytest.raises(InvalidValueError, match=r"^average: predictions must be arrays of one shape"):
         average([np.zeros(2), np.zeros(3)])
     with pytest.raises(InvalidValueError, match="at least one"):
         spread([])

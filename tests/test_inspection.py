@@ -252,7 +252,7 @@ def test_wrong_questions_are_refused(rng):
     for message, ask in {
         r"^hidden: layer must be a whole number in \[-2, 1\], got 2\.": lambda: hidden(several, X, 2),
         r"^hidden: model must be a network with hidden layers": lambda: hidden(none, np.ones((1, 2))),
-        r"^input_gradients: output must be a number in 0\.\.1, got None\. The model gives 2 answers": (
+        r"^input_gradients: output must be a number in 0\.\.1, got None\. The model gives 2 predictions": (
             lambda: input_gradients(several, X)
         ),
         r"^input_gradients: output must be a whole number in \[0, 1\] or None, got 2\.$": (

@@ -14,6 +14,8 @@ from types import ModuleType
 from typing import Any
 
 MARK = re.compile(r"^<!-- reference: ([\w.]+)((?: \w+)*) -->$", re.MULTILINE)
+_SECTION = re.compile(r"^([A-Z]\w*(?: \w+)*)\n-{3,}$\n", re.MULTILINE)
+_LISTS = ("Parameters", "Attributes", "Returns", "Yields", "Raises", "Warns")
 _BLOCK = re.compile(r"^(Forward|Backward|Shapes|Reference) {2,}")
 
 
@@ -82,8 +84,29 @@ def _annotation(annotation: Any) -> str:
 
 
 def described(doc: str) -> str:
-    """A docstring as Markdown: prose as it is, equations, shapes and sources as they stand, examples as code."""
-    return "\n\n".join(_paragraph(part) for part in re.split(r"\n\s*\n", doc) if part.strip())
+    """Return a numpydoc docstring as Markdown: lists of arguments, equations as they are, examples as code."""
+    lead, *sections = _SECTION.split(doc)
+    parts = [_text(lead)]
+    for title, body in zip(sections[::2], sections[1::2], strict=True):
+        parts.append(f"**{title}**")
+        parts.append(_list(body) if title in _LISTS else _text(body))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _text(text: str) -> str:
+    return "\n\n".join(_paragraph(part) for part in re.split(r"\n\s*\n", text.strip("\n")) if part.strip())
+
+
+def _list(body: str) -> str:
+    """Return the entries of a section such as Parameters as a list: a line `name : type`, then indented text."""
+    entries = re.findall(r"^(\S.*)\n?((?:(?:[ \t]+.*)?(?:\n|$))*)", body.strip("\n"), re.MULTILINE)
+    return "\n".join(_entry(head, textwrap.dedent(text).strip()) for head, text in entries)
+
+
+def _entry(head: str, text: str) -> str:
+    name, colon, kind = head.partition(" : ")
+    shown = f"**`{name}`** ({_escaped(kind)})" if colon else f"**`{name}`**"
+    return f"- {shown}" + (":\n" + textwrap.indent(_text(text), "    ") if text else "")
 
 
 def _paragraph(part: str) -> str:

@@ -90,7 +90,7 @@ def __getattr__(name: str) -> object:
 
 
 def _suggestion(name: str) -> str:
-    """The nearest public name as a sentence, if there is one."""
+    """Suggest the nearest public name, if there is one."""
     from chainrule.errors import did_you_mean
 
     nearest = did_you_mean(name, {*__all__, *_MODULES})
@@ -98,5 +98,5 @@ def _suggestion(name: str) -> str:
 
 
 def __dir__() -> list[str]:
-    """Names of the public interface and of its modules, for tab completion."""
+    """List the public names and modules, for tab completion."""
     return sorted({*__all__, *_MODULES, *(name for name in globals() if name.startswith("__"))})

@@ -1,4 +1,4 @@
-"""Why: all parameters live in one flat vector, so that one update, one checkpoint, one pointer serve every layer.
+"""One flat vector for all parameters, so that one update, one checkpoint and one pointer serve every layer.
 
 In: named shapes in order. Out: a `Layout` that shows a flat vector as named arrays and packs named arrays into one.
 """
@@ -23,7 +23,7 @@ Named: TypeAlias = Mapping[str, Array]
 
 @dataclass(frozen=True)
 class Slot:
-    """Where one named array lies in the flat vector."""
+    """The place of one named array in the flat vector."""
 
     name: str
     shape: tuple[int, ...]
@@ -51,7 +51,7 @@ class Layout:
 
     @classmethod
     def of(cls, shapes: Iterable[tuple[str, tuple[int, ...]]]) -> Layout:
-        """Lay the named shapes one behind the other."""
+        """Place the named shapes one after the other."""
         slots, offset = [], 0
         for name, shape in shapes:
             slots.append(Slot(name, tuple(shape), offset))
@@ -69,17 +69,17 @@ class Layout:
         return tuple(slot.name for slot in self.slots)
 
     def views(self, flat: Array) -> dict[str, Array]:
-        """The named arrays inside a flat vector, without a copy where the namespace allows it."""
+        """Return the named arrays inside a flat vector, without a copy where the namespace allows it."""
         return {s.name: flat[s.offset : s.offset + s.size].reshape(s.shape) for s in self.slots}
 
     def pack(self, xp: Namespace, arrays: Named, like: Array) -> Array:
-        """One flat vector, in the dtype of `like`, from arrays under this layout's names."""
+        """Pack arrays under this layout's names into one flat vector, in the dtype of `like`."""
         if not self.slots:
             return xp.zeros((0,), dtype=like.dtype)
         return xp.concatenate([arrays[name].reshape(-1) for name in self.names]).astype(like.dtype)
 
     def where(self, entry: int) -> tuple[str, tuple[int, ...]]:
-        """Name and index of one entry of the flat vector: `("0.W", (1, 2))`."""
+        """Return name and index of one entry of the flat vector: `("0.W", (1, 2))`."""
         slot = next(s for s in self.slots if s.offset <= entry < s.offset + s.size)
         index, rest = [], entry - slot.offset
         for length in reversed(slot.shape):

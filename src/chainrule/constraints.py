@@ -1,6 +1,6 @@
-"""Why: what a setting may be is data beside the setting, and one validator speaks for all of them.
+"""Constraints on settings as data beside the setting, and one validator for all of them.
 
-In: fields of frozen dataclasses that carry a constraint. Out: sentences for every value outside its constraint.
+In: fields of frozen dataclasses that carry a constraint. Out: one sentence for every value outside its constraint.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from chainrule.errors import did_you_mean, must_be, raise_all
 
 
 class Constraint(Protocol):
-    """A set of allowed values that can name itself."""
+    """A set of allowed values with a name."""
 
     def allows(self, value: Any) -> bool:
-        """Whether the value belongs to the set."""
+        """Check whether the value belongs to the set."""
 
     def hint(self, value: Any) -> str:
-        """A sentence that helps whoever gave the wrong value."""
+        """Return a sentence that helps to correct the wrong value, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Interval:
     optional: bool = False
 
     def allows(self, value: Any) -> bool:
-        """Whether the value is a number (no bool) of the right kind between the ends."""
+        """Check whether the value is a number (no bool) of the right kind between the ends."""
         if value is None:
             return self.optional
         if isinstance(value, bool) or not isinstance(value, Integral if self.whole else Real):
@@ -53,7 +53,7 @@ class Interval:
         return bool(above and below)
 
     def hint(self, value: Any) -> str:
-        """The reason for the ends, if one was given."""
+        """Return the reason for the ends, if one was given."""
         return self.why
 
     def __str__(self) -> str:
@@ -73,11 +73,11 @@ class OneOf:
     options: tuple[Any, ...]
 
     def allows(self, value: Any) -> bool:
-        """Whether the value is one of the options, of the same type."""
+        """Check whether the value is one of the options, of the same type."""
         return any(value is option or (type(value) is type(option) and value == option) for option in self.options)
 
     def hint(self, value: Any) -> str:
-        """The nearest option."""
+        """Suggest the nearest option."""
         return did_you_mean(value, [o for o in self.options if isinstance(o, str)]) if isinstance(value, str) else ""
 
     def __str__(self) -> str:
@@ -91,13 +91,13 @@ SHARE = Interval(0, 1, "[)")
 
 
 def constrained(constraint: Constraint, default: Any = ...) -> Any:
-    """A dataclass field under a constraint."""
+    """Declare a dataclass field under a constraint."""
     metadata = {"constraint": constraint}
     return field(metadata=metadata) if default is ... else field(default=default, metadata=metadata)
 
 
 def faults(owner: str, values: Mapping[str, Any], allowed: Mapping[str, Constraint]) -> Iterator[str]:
-    """A sentence for each value outside its constraint."""
+    """Describe each value outside its constraint in a sentence."""
     for name, constraint in allowed.items():
         if not constraint.allows(values[name]):
             yield must_be(owner, name, str(constraint), values[name], constraint.hint(values[name]))
@@ -110,7 +110,7 @@ def validate(piece: Any) -> None:
 
 
 class Checked:
-    """Mixed into frozen dataclasses whose fields carry constraints: checks them once, at construction."""
+    """Base of frozen dataclasses whose fields carry constraints, which are checked once, at construction."""
 
     def __post_init__(self) -> None:
         validate(self)

@@ -1,6 +1,6 @@
-"""Why: several networks answer better than one, and side by side on the machine's cores they cost little more than one.
+"""Several networks trained side by side on the machine's cores: together they predict better than one, for little more time.
 
-In: calls that each train one network. Out: what they return, in order; the mean and the spread of their answers.
+In: calls that each train one network. Out: their results, in order; the mean and the spread of predictions.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from chainrule.train.interrupts import interruptible, stopping_when
 
 T = TypeVar("T")
 
-_LOOK, _SOON = 0.05, 0.0002
-"""Seconds between two looks: at threads that work, so that Ctrl-C is noticed on every system; at threads about to end."""
+_POLL, _SOON = 0.05, 0.0002
+"""Seconds between two checks: of threads that work, so that Ctrl-C is noticed on every system; of threads about to end."""
 
 
 def train_together(
@@ -35,20 +35,39 @@ def train_together(
     workers: int | None = None,
     signals: Sequence[signal.Signals] = (signal.SIGINT,),
 ) -> list[T]:
-    """Run calls at the same time on threads; what they return, in their order.
+    """Run calls at the same time on threads and return their results in order.
 
-    `workers` None takes as many threads as the machine's cores and OpenMP's limit allow, at most one for each call; each
-    call then computes with its share of the cores, mostly one. The compiled engine holds no lock while it computes; the
-    reference engine, which is Python, gains less.
+    The compiled engine holds no lock while it computes; the reference engine, which is Python, gains less. Ctrl-C, or
+    another of the `signals`, ends every run of `chainrule.train` in the calls between two batches, and keeps what was
+    learned, as in a single run. No further call begins, so that only the results of the first calls are returned. A
+    second Ctrl-C is raised once the threads have ended.
 
-    Ctrl-C, or another of the `signals`, ends every run of `chainrule.train` in the calls between two batches, and what was
-    learned is kept, as in a single run; no further call begins, so that only the first calls' answers come back. A second
-    one is raised once the threads have ended. An error of a call ends the runs of the others and is raised as it is, with
-    a note that tells the call's number.
-
-    Raises     `InvalidValueError` for fewer than one worker
     Reference  [hansen1990], [lakshminarayanan2017] for what several networks are good for
 
+    Parameters
+    ----------
+    calls : sequence of callables
+        Functions without arguments, each of which trains one network.
+    workers : int, default=None
+        Number of threads. None takes as many as the machine's cores and OpenMP's limit allow, at most one for each
+        call; each call then computes with its share of the cores, mostly one.
+    signals : sequence of signals, default=(SIGINT,)
+        Signals that end the training.
+
+    Returns
+    -------
+    list
+        The results of the calls, in their order.
+
+    Raises
+    ------
+    InvalidValueError
+        For fewer than one worker.
+    Exception
+        The first error of a call, with a note of the call's number. It ends the runs of the others.
+
+    Examples
+    --------
     >>> train_together([lambda: "first", lambda: "second"])
     ['first', 'second']
     """
@@ -69,8 +88,14 @@ def train_together(
 
 
 def cores() -> int:
-    """Threads that may compute at the same time: cores that this process may use, within OpenMP's limit.
+    """Return how many threads may compute at the same time: this process's cores, within OpenMP's limit.
 
+    Returns
+    -------
+    int
+
+    Examples
+    --------
     >>> cores() >= 1
     True
     """
@@ -81,7 +106,7 @@ def cores() -> int:
 
 @dataclass(frozen=True)
 class _Work(Generic[T]):
-    """Calls that threads take one after the other until `asked` says stop, and what came of them."""
+    """Calls that threads take one after the other until `asked` returns True, and their results."""
 
     calls: Iterator[tuple[int, Callable[[], T]]]
     asked: Callable[[], bool]
@@ -90,11 +115,11 @@ class _Work(Generic[T]):
     taking: threading.Lock = field(default_factory=threading.Lock)
 
     def over(self) -> bool:
-        """Whether runs are to end and no call is to begin."""
+        """Return True if runs must end and no call may begin."""
         return bool(self.failed) or self.asked()
 
     def take(self) -> None:
-        """Run calls until there are none, or all is over."""
+        """Run calls until none are left or all must end."""
         try:
             with stopping_when(self.over):
                 while not self.over() and (taken := self._next()):
@@ -108,7 +133,7 @@ class _Work(Generic[T]):
 
 
 def _numbered(number: int, call: Callable[[], T]) -> T:
-    """The call's answer; an error gets a note of its number."""
+    """Run a call; add its number to an error as a note."""
     try:
         return call()
     except Exception as error:
@@ -117,7 +142,7 @@ def _numbered(number: int, call: Callable[[], T]) -> T:
 
 
 def _share(work: _Work[Any], count: int) -> None:
-    """Let so many threads do the work, and wait for them; the second Ctrl-C is a failure, which ends them."""
+    """Run the work on `count` threads and wait for them; a second Ctrl-C counts as a failure, which ends them."""
     ended, share = SimpleQueue[None](), max(1, cores() // count)
 
     def take() -> None:
@@ -134,7 +159,7 @@ def _share(work: _Work[Any], count: int) -> None:
                 thread.start()
             while running:
                 with suppress(Empty):
-                    ended.get(timeout=_LOOK)
+                    ended.get(timeout=_POLL)
                     running -= 1
         except BaseException as error:
             work.failed.insert(0, error)
@@ -142,34 +167,63 @@ def _share(work: _Work[Any], count: int) -> None:
             time.sleep(_SOON)
 
 
-def average(answers: Sequence[Array], weights: Sequence[float] | None = None) -> Array:
-    """Mean of the networks' answers, of the shape of one: probabilities stay probabilities, amounts amounts.
+def average(predictions: Sequence[Array], weights: Sequence[float] | None = None) -> Array:
+    """Average the predictions of several networks: the mean of probabilities is a probability.
 
     Equations  (1) ā = Σᵢ wᵢ aᵢ / Σᵢ wᵢ
-    Raises     `InvalidValueError` for no answers, or answers of different shapes
+
     Reference  [hansen1990]
 
+    Parameters
+    ----------
+    predictions : sequence of arrays of one shape
+        The predictions of each network.
+    weights : sequence of float, default=None
+        Weight of each network; None weighs all alike.
+
+    Returns
+    -------
+    array of the shape of one prediction
+
+    Raises
+    ------
+    InvalidValueError
+        For no predictions, or predictions of different shapes.
+
+    Examples
+    --------
     >>> average([np.array([0.2, 0.8]), np.array([0.6, 0.4])]).tolist()
     [0.4, 0.6000000000000001]
     """
-    mean: Array = np.average(_stacked(answers), axis=0, weights=weights)  # (1)
+    mean: Array = np.average(_stacked(predictions), axis=0, weights=weights)  # (1)
     return mean
 
 
-def spread(answers: Sequence[Array]) -> Array:
-    """Standard deviation of the networks' answers, of the shape of one: where they disagree, they do not know.
+def spread(predictions: Sequence[Array]) -> Array:
+    """Return the standard deviation of the networks' predictions: where they disagree, they are uncertain.
 
     Reference  [lakshminarayanan2017]
 
+    Parameters
+    ----------
+    predictions : sequence of arrays of one shape
+        The predictions of each network.
+
+    Returns
+    -------
+    array of the shape of one prediction
+
+    Examples
+    --------
     >>> spread([np.array([1.0, 5.0]), np.array([3.0, 5.0])]).tolist()
     [1.0, 0.0]
     """
-    deviation: Array = np.std(_stacked(answers), axis=0)
+    deviation: Array = np.std(_stacked(predictions), axis=0)
     return deviation
 
 
-def _stacked(answers: Sequence[Array]) -> Array:
-    shapes = {np.shape(answer) for answer in answers}
+def _stacked(predictions: Sequence[Array]) -> Array:
+    shapes = {np.shape(answer) for answer in predictions}
     if len(shapes) != 1:
-        raise InvalidValueError(must_be("average", "answers", "arrays of one shape, at least one", sorted(shapes)))
-    return np.stack(answers)
+        raise InvalidValueError(must_be("average", "predictions", "arrays of one shape, at least one", sorted(shapes)))
+    return np.stack(predictions)

@@ -1,6 +1,6 @@
-"""Why: every mistake a user can make ends in one exception family with one message form.
+"""Exceptions and messages: every mistake a user can make ends in one family with one form of message.
 
-In: the object at fault, the argument, what is allowed, what came. Out: exceptions whose text reads
+In: the object at fault, the argument, what is allowed, what was given. Out: exceptions whose text reads
 `<Object>: <argument> must be <allowed>, got <value>. <cause or fix>`.
 """
 
@@ -16,22 +16,22 @@ class ChainruleError(Exception):
 
 
 class InvalidValueError(ChainruleError, ValueError):
-    """An argument, a setting or a piece of data has a value that is not allowed."""
+    """A value of an argument, a setting or the data that is not allowed."""
 
 
 class FormatError(ChainruleError, ValueError):
-    """A file is not what it claims to be: damaged, of another format, or with unknown content."""
+    """A file that is not what it claims to be: damaged, of another format, or with unknown content."""
 
 
 class MissingError(ChainruleError, FileNotFoundError):
-    """A file, a data set or an optional package that is needed is not there."""
+    """A file, a data set or an optional package that is needed and not there."""
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
 
 
 def must_be(owner: str, argument: str, allowed: str, got: Any, hint: str = "") -> str:
-    """The standard sentence for a wrong value.
+    """Return the standard sentence for a wrong value.
 
     >>> must_be("Dropout", "rate", "in [0, 1)", 1.0, "rate is the fraction dropped.")
     'Dropout: rate must be in [0, 1), got 1.0. rate is the fraction dropped.'
@@ -40,7 +40,7 @@ def must_be(owner: str, argument: str, allowed: str, got: Any, hint: str = "") -
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`Did you mean 'x'?` for the nearest known word, or the list of known words.
+    """Return `Did you mean 'x'?` for the nearest known word, or the list of known words.
 
     >>> did_you_mean("reLu", ["relu", "tanh"])
     "Did you mean 'relu'?"

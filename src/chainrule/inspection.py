@@ -1,12 +1,12 @@
-"""Why: what a trained network makes of its inputs, and how each input moves its answer, is in the network already.
+"""Activations of hidden layers, gradients of predictions in the inputs, and importances of columns.
 
-In: a `Model` and rows in the user's units. Out: activations of a hidden layer, slopes of an answer in each input, the share
-of each column.
+In: a `Model` and rows in the user's units. Out: arrays with one row for each of them, or one number for each column.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -21,17 +21,32 @@ from chainrule.nn.losses import BinaryCrossEntropy, Loss, MultiSoftmaxCrossEntro
 from chainrule.nn.net import Net
 
 _BLOCK = 4096
-"""Rows at one time, so that what the backward pass reads stays small for any number of rows."""
+"""Rows at a time, so that the backward pass needs little memory for any number of rows."""
 
 
-def hidden(model: Model, X: Array, layer: int = -1) -> Array:
-    """What a hidden layer makes of rows X (n, d) in inference: (n, units), behind its norm and activation.
+def hidden(model: Model, X: Any, layer: int = -1) -> Array:
+    """Return the activations of a hidden layer in inference, after its norm and activation.
 
-    `layer` counts hidden layers, as in `hidden_layer_sizes`: 0 is the first, -1 the last. Of several networks, their
-    units side by side.
+    Parameters
+    ----------
+    model : Model
+        A trained model; of several networks, the units stand side by side.
+    X : array, frame, sparse matrix or sequence of rows
+        n rows in the user's units.
+    layer : int, default=-1
+        Number of the hidden layer, as in `hidden_layer_sizes`: 0 is the first, -1 the last.
 
-    Raises `InvalidValueError` for a layer that there is not.
+    Returns
+    -------
+    array of shape (n, units)
 
+    Raises
+    ------
+    InvalidValueError
+        For a layer that does not exist.
+
+    Examples
+    --------
     >>> from chainrule import Activation
     >>> from chainrule.data import Standardizer
     >>> from chainrule.nn.losses import MeanSquaredError
@@ -42,19 +57,19 @@ def hidden(model: Model, X: Array, layer: int = -1) -> Array:
     array([[2. , 0. ],
            [0. , 1.5]])
     """
-    _check_rows(model, X)
+    X = _checked_rows(model, X)
     front = Net(model.net.inputs, model.net.layers[: _end(model.net, layer)])
     A = model.inputs.apply(X, model.w.dtype)
     return np.hstack([_front(member, front)(A) for member in model.members])
 
 
 def _front(model: Model, front: Net) -> Callable[[Array], Array]:
-    """The first layers of a model's network, which lie first in its vectors."""
+    """Return the function of the first layers of a model's network, whose parameters lie first in its vectors."""
     return predictor(front, model.w[: front.size], model.buffers[: front.buffers.size])
 
 
 def _end(net: Net, layer: int) -> int:
-    """The position behind a hidden layer: that of the dense layer after it."""
+    """Return the position after a hidden layer: that of the next dense layer."""
     ends = [i for i, piece in enumerate(net.layers) if isinstance(piece, Dense)][1:]
     if not ends:
         raise InvalidValueError(must_be("hidden", "model", "a network with hidden layers", "one that has none"))
@@ -64,26 +79,41 @@ def _end(net: Net, layer: int) -> int:
     return ends[layer]
 
 
-def input_gradients(model: Model, X: Array, output: int | None = None) -> Array:
-    """Slope of an answer in each input, row by row: (n, d), per unit of the input as the user has it.
+def input_gradients(model: Model, X: Any, output: int | None = None) -> Array:
+    """Return the derivative of a prediction with respect to each input, row by row.
 
-    For amounts, the answer is output number `output` in the targets' unit. For classes it is the logarithm of the odds of
-    class number `output`; for labels that of label number `output`; for several targets of classes the columns of their
-    probabilities are numbered through. `output=None` is what `predict` answers: the predicted class of each row, the one
-    amount, the quantile nearest to the median.
+    Of a class, one could take the probability or the logit instead of the log odds. The probability's derivative is p
+    (1 - p) times that of the log odds and vanishes where the network is sure, as if no input mattered there. Logits of
+    a softmax are fixed only up to a constant added to all of them, and so are their derivatives. Log odds have neither
+    fault, and for a network without hidden layers of two classes their derivative is the coefficient of logistic
+    regression. Derivatives are taken with the temperature; for several networks they are those of the averaged
+    prediction.
 
-    Of a class one could take the probability or the logit. The probability's slope is p (1 - p) times that of the log
-    odds and vanishes where the network is sure, as if no input mattered there. Logits of a softmax are fixed only up to
-    what is added to all of them, and so are their slopes. Log odds have neither fault, and for a network without hidden
-    layers of two classes their slope is the coefficient of logistic regression.
+    Reference  [simonyan2014] for derivatives in the inputs, of scores before the softmax
 
-    Equations are with the functions below; slopes are taken with the temperature, and of several networks it is the slope
-    of the answer that they give together.
+    Parameters
+    ----------
+    model : Model
+        A trained model.
+    X : array, frame, sparse matrix or sequence of rows
+        n rows in the user's units.
+    output : int, default=None
+        For a regression, the number of the output; for classes, the number of the class, whose log odds are meant; for
+        labels, the number of the label; for several targets of classes, the column of their probabilities. None takes
+        what `predict` returns: the predicted class of each row, the one value, or the quantile nearest to the median.
 
-    Raises `InvalidValueError` for an output that there is not, and for None where the model gives several answers.
+    Returns
+    -------
+    array of shape (n, d)
+        In the prediction's unit (log odds for classes) per unit of the input as the user has it.
 
-    Reference  [simonyan2014] for slopes in the inputs, of scores before the softmax
+    Raises
+    ------
+    InvalidValueError
+        For an output that does not exist, and for None where the model gives several predictions.
 
+    Examples
+    --------
     >>> from chainrule.data import Standardizer
     >>> from chainrule.nn.losses import MeanSquaredError
     >>> inputs, targets = (Standardizer(np.zeros(k), np.full(k, s)) for k, s in ((2, 10.0), (1, 5.0)))
@@ -92,25 +122,44 @@ def input_gradients(model: Model, X: Array, output: int | None = None) -> Array:
     >>> input_gradients(model, np.ones((1, 2)))
     array([[ 1., -2.]])
     """
-    _check_rows(model, X)
+    X = _checked_rows(model, X)
     return np.vstack([_slopes(model, part, _chosen(model, part, output)) for part in _parts(X)])
 
 
-def importances(model: Model, X: Array, sample_weight: Array | None = None) -> Array:
-    """How much each column moves the answer over rows X (n, d): (d,), not negative, of sum 1.
+def importances(model: Model, X: Any, sample_weight: Array | None = None) -> Array:
+    """Return how much each column moves the predictions over these rows.
 
     Equations  (1) Iⱼ = Σᵢ cᵢ |∂o/∂xᵢⱼ| / Σᵢ cᵢ · σⱼ    (2) share of column j: Iⱼ / Σₖ Iₖ
 
-    with σⱼ the standard deviation of column j over these rows: by how much the answer moves, to first order, when the
-    column moves as it usually does. No row is permuted, so that the network is asked only about rows that occur; columns
-    that say the same share their importance as the network does. For a network without hidden layers they are its
-    standardized coefficients. The answer is that of `input_gradients`; of several answers the mean of their shares. All
-    shares are 0 where no column moves any answer.
-
-    Raises `InvalidValueError` for weights that are not n numbers >= 0, some above 0.
+    Here σⱼ is the standard deviation of column j over these rows: Iⱼ is how much the prediction moves, to first order,
+    when the column moves as it usually does. No row is permuted, so that the network is evaluated only at rows that
+    occur. Columns with the same information divide their importance as the network does. For a network without hidden
+    layers these are its standardized coefficients. The prediction is that of `input_gradients`; for several predictions
+    it is the mean of their shares.
 
     Reference  [dimopoulos1995], [gevrey2003]: the partial-derivatives method
 
+    Parameters
+    ----------
+    model : Model
+        A trained model.
+    X : array, frame, sparse matrix or sequence of rows
+        n rows in the user's units; a few hundred suffice.
+    sample_weight : array of shape (n,), default=None
+        Weights >= 0 of the rows; None weighs all alike.
+
+    Returns
+    -------
+    array of shape (d,)
+        Numbers >= 0 of sum 1; all 0 where no column moves any prediction.
+
+    Raises
+    ------
+    InvalidValueError
+        For weights that are not n numbers >= 0, some above 0.
+
+    Examples
+    --------
     >>> from chainrule.data import Standardizer
     >>> from chainrule.nn.losses import MeanSquaredError
     >>> one, w = Standardizer.identity(2), np.array([3.0, -1.0, 0.0])
@@ -118,7 +167,7 @@ def importances(model: Model, X: Array, sample_weight: Array | None = None) -> A
     >>> importances(model, np.array([[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]]))
     array([0.75, 0.25])
     """
-    _check_rows(model, X)
+    X = _checked_rows(model, X)
     c = _checked_weights(sample_weight, len(X))
     moved = np.zeros_like(X[0], np.float64)
     for part, weights in zip(_parts(X), _parts(c), strict=True):
@@ -130,7 +179,7 @@ def importances(model: Model, X: Array, sample_weight: Array | None = None) -> A
 
 
 def _shares(moved: Array) -> Array:
-    """Each row divided by its sum; a row of zeros stays."""
+    """Divide each row by its sum; a row of zeros stays."""
     total = moved.sum(axis=-1, keepdims=True)
     return moved / np.where(total > 0, total, 1.0)
 
@@ -139,13 +188,16 @@ def _parts(rows: Array) -> list[Array]:
     return [rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK)]
 
 
-def _check_rows(model: Model, X: Array) -> None:
-    if X.ndim != 2 or X.shape[1] != model.net.inputs or not len(X):
+def _checked_rows(model: Model, X: Any) -> Array:
+    """Return rows as the model takes them; there must be one at least."""
+    X = model.as_matrix(X)
+    if not len(X):
         raise InvalidValueError(must_be("Model", "X", f"of shape (n, {model.net.inputs}) with n > 0", X.shape))
+    return X
 
 
 def _checked_weights(sample_weight: Array | None, n: int) -> Array:
-    """Weights as shares of 1, float64."""
+    """Return the weights divided by their sum, float64."""
     c = np.ones(n) if sample_weight is None else np.asarray(sample_weight, np.float64)
     if c.shape != (n,) or not (np.isfinite(c).all() and (c >= 0).all() and c.any()):
         allowed = f"{n} finite numbers >= 0, some above 0"
@@ -154,7 +206,7 @@ def _checked_weights(sample_weight: Array | None, n: int) -> Array:
 
 
 def _chosen(model: Model, X: Array, output: int | None) -> Array:
-    """The number of the output that is asked about, for each row (n)."""
+    """Return the number of the chosen output for each row (n)."""
     outputs = 2 if _binary(model) else model.net.outputs
     if output is not None:
         allowed = Interval(0, outputs - 1, "[]", whole=True)
@@ -163,7 +215,7 @@ def _chosen(model: Model, X: Array, output: int | None) -> Array:
         return np.full(len(X), output)
     predicted = _predicted(model, X)
     if len(predicted) > 1:
-        hint = f"The model gives {len(predicted)} answers for each row."
+        hint = f"The model gives {len(predicted)} predictions for each row."
         raise InvalidValueError(must_be("input_gradients", "output", f"a number in 0..{outputs - 1}", None, hint))
     return predicted[0]
 
@@ -173,14 +225,14 @@ def _binary(model: Model) -> bool:
 
 
 def _blocks(model: Model) -> list[slice]:
-    """The columns of logits that stand for exclusive classes."""
+    """Return the columns of logits of each set of exclusive classes."""
     sizes = model.loss.sizes if isinstance(model.loss, MultiSoftmaxCrossEntropy) else (model.net.outputs,)
     ends = np.cumsum(sizes).tolist()
     return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def _predicted(model: Model, X: Array) -> list[Array]:
-    """For each answer of `predict`, the number of its output in each row (n)."""
+    """Return, for each prediction of a row, the number of its output (n)."""
     Z = model.logits(X)
     if _binary(model):
         return [(Z[:, 0] > 0).astype(int)]
@@ -193,7 +245,7 @@ def _predicted(model: Model, X: Array) -> list[Array]:
 
 
 def _slopes(model: Model, X: Array, chosen: Array) -> Array:
-    """Slope of the chosen output in each input, (n, d), float64.
+    """Return the derivative of the chosen output with respect to each input, (n, d), float64.
 
     Equations  (1) a = (x - m) / s    (2) do/da by the backward pass, from do/dZ    (3) do/dx = (do/da) / s
     """
@@ -208,9 +260,9 @@ def _slopes(model: Model, X: Array, chosen: Array) -> Array:
 
 
 def _directions(model: Model, logits: Sequence[Array], chosen: Array) -> list[Array]:
-    """Gradient of the answer with respect to the logits (n, k) of each network."""
+    """Return the gradient of the prediction with respect to the logits (n, k) of each network."""
     if model.classes is None:
-        return [_amount(model, Z, chosen) / len(logits) for Z in logits]
+        return [_value_direction(model, Z, chosen) / len(logits) for Z in logits]
     if isinstance(model.loss, BinaryCrossEntropy):
         sign = 2.0 * chosen[:, None] - 1.0 if _binary(model) else chosen[:, None] == np.arange(model.net.outputs)
         return [sign / model.temperature * share for share in _sigmoid_shares(logits)]
@@ -222,8 +274,8 @@ def _directions(model: Model, logits: Sequence[Array], chosen: Array) -> list[Ar
     return directions
 
 
-def _amount(model: Model, Z: Array, chosen: Array) -> Array:
-    """The slope of the link, in the targets' unit."""
+def _value_direction(model: Model, Z: Array, chosen: Array) -> Array:
+    """Return the derivative of the link, in the targets' unit."""
     A = model.loss.predict(np, Z)
     slope = activation(_link(model.loss, Z, A)).slope(np, Z, A)
     scale = np.ones(Z.shape[1]) if model.targets is None else model.targets.scale
@@ -241,7 +293,7 @@ def _link(loss: Loss, Z: Array, A: Array) -> str:
 
 
 def _sigmoid_shares(logits: Sequence[Array]) -> list[Array]:
-    """How the logit of the mean probability moves with each network's logit: pᵢ (1 - pᵢ) / (m p (1 - p)), (n, k).
+    """Return how the logit of the mean probability moves with each network's logit: pᵢ (1 - pᵢ) / (m p (1 - p)), (n, k).
 
     In logarithms, since a sure network's 1 - p is too small for a number.
     """
@@ -256,10 +308,10 @@ def _log_mean(logarithms: Sequence[Array]) -> Array:
 
 
 def _of_classes(logits: Sequence[Array], own: Array, temperature: float) -> list[Array]:
-    """Gradient of the log odds of class `own` with respect to the logits (n, K) of each network.
+    """Return the gradient of the log odds of class `own` with respect to the logits (n, K) of each network.
 
-    The joint logits are the logarithms z of the mean probabilities; dz_c/dzᵢⱼ = rᵢ_c ([c = j] - pᵢⱼ), where rᵢ is network
-    i's share of the mean.
+    The joint logits are the logarithms z of the mean probabilities; dz_c/dzᵢⱼ = rᵢ_c ([c = j] - pᵢⱼ), where rᵢ is
+    network i's share of the mean.
     """
     logs = [Z - np.logaddexp.reduce(Z, axis=1, keepdims=True) for Z in logits]
     joint = _log_mean(logs)
@@ -269,7 +321,9 @@ def _of_classes(logits: Sequence[Array], own: Array, temperature: float) -> list
 
 
 def _log_odds(Z: Array, own: Array) -> Array:
-    """Gradient of the log odds of class c = `own`: 1 for itself, minus its share of the rest for each other class.
+    """Return the gradient of the log odds of class c = `own`.
+
+    It is 1 for the class itself, and minus its share of the rest for each other class.
 
     Equations  (1) o = log p_c - log(1 - p_c) = z_c - log Σⱼ exp(zⱼ), over j ≠ c
                (2) do/dzⱼ = -exp(zⱼ) / Σᵢ exp(zᵢ), over i ≠ c, for j ≠ c    (3) do/dz_c = 1

@@ -112,7 +112,7 @@ class Model:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        """The fields alone: what predicts is made again where it is needed."""
+        """Return the fields alone; the prediction function is rebuilt when it is needed."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     def as_matrix(self, X: Any) -> Array:
@@ -324,7 +324,7 @@ def r2_score(Y: Array, P: Array, c: Array) -> float:
 
 
 def _averaged(loss: Loss, networks: Sequence[Callable[[Array], Array]], X: Array) -> Array:
-    """Logits whose prediction is the mean of the networks' predictions: Z = f⁻¹(Σᵢ f(Zᵢ) / k)."""
+    """Return the logits whose prediction is the mean of the networks' predictions: Z = f⁻¹(Σᵢ f(Zᵢ) / k)."""
     return unlinked(loss, np.mean([loss.predict(np, network(X)) for network in networks], axis=0))
 
 

@@ -1,6 +1,6 @@
-"""Why: processes that share the cores must not each take all of them, and a library asks how many only when it starts.
+"""Environment variables for processes that are about to start, so that processes that share the cores do not each take all.
 
-In: environment variables. Out: a context in which processes that start have them; this process keeps what it has.
+In: environment variables. Out: a context in which new processes have them; this process keeps its own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ ONE_THREAD: Mapping[str, str] = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS":
 
 @contextmanager
 def environment(values: Mapping[str, str]) -> Iterator[None]:
-    """These environment variables, for processes that start meanwhile."""
+    """Set environment variables for processes that start inside the block."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

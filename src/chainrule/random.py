@@ -1,7 +1,7 @@
-"""Why: the same random bits on every engine, for any thread count, on any number of shards and after a resume.
+"""Random bits that are the same on every engine, for any number of threads, and after a resume.
 
-In: a seed and a path of whole numbers (purpose, step, layer). Out: 32-bit words, one per index, computed from
-nothing but the key and the index, so that no engine has to hand a generator's state to another.
+In: a seed and a path of whole numbers (purpose, step, layer). Out: 32-bit words, one for each index, computed from
+nothing but the key and the index, so that no engine has to pass a generator's state to another.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MASK = 0xFFFFFFFF
 
 
 class Purpose(IntEnum):
-    """What a stream is for; two purposes never share bits."""
+    """Uses of random streams; two purposes never share bits."""
 
     INIT = 1
     SHUFFLE = 2
@@ -31,14 +31,14 @@ class Purpose(IntEnum):
 
 
 def _word(value: Any) -> Array:
-    """One 32-bit word as an array of shape (1,), so that products wrap instead of warning."""
+    """Return one 32-bit word as an array of shape (1,), so that products wrap instead of warning."""
     if isinstance(value, int | np.integer):
         return np.array([int(value) & _MASK], dtype=np.uint32)
     return value.reshape(1).astype(np.uint32)
 
 
 def mix(x: Array) -> Array:
-    """A bijection of 32-bit words in which every input bit reaches every output bit.
+    """Map 32-bit words one to one such that every input bit reaches every output bit.
 
     Two rounds of multiply and xor-shift with constants found by search for the lowest bias.
 
@@ -68,13 +68,13 @@ class Stream:
 
     @classmethod
     def from_seed(cls, seed: int) -> Stream:
-        """The root stream of a seed, a whole number in [0, 2**64); raises `InvalidValueError` for any other."""
+        """Return the root stream of a seed in [0, 2**64); raise `InvalidValueError` for any other."""
         if not 0 <= seed < 2**64:
             raise InvalidValueError(must_be("Stream", "seed", "in [0, 2**64)", seed))
         return cls(_word(seed), _word(int(seed) >> 32)).fold(_GOLDEN)
 
     def fold(self, *path: Any) -> Stream:
-        """The stream one step down for each number of the path; different numbers give different keys.
+        """Return the stream one step down for each number of the path; different numbers give different keys.
 
         Numbers may be Python integers or scalars of the running namespace (a traced step counter).
 
@@ -88,24 +88,24 @@ class Stream:
         return Stream(a, b)
 
     def words(self, xp: Namespace, n: int) -> Array:
-        """n words, uint32, all different from one another: word(i) = mix(mix(i + a) ⊕ b)."""
+        """Return n words, uint32, all different: word(i) = mix(mix(i + a) ⊕ b)."""
         return mix(mix(xp.arange(n, dtype=np.uint32) + self.a) ^ self.b)
 
     def keep(self, xp: Namespace, shape: tuple[int, int], rate: float) -> Array:
-        """A mask (n, d) of booleans, each False with probability `rate`; index = row·d + column."""
+        """Draw a mask (n, d) of booleans, each False with probability `rate`; index = row·d + column."""
         threshold = np.uint32(min(round(rate * 2.0**32), _MASK))
         return (self.words(xp, shape[0] * shape[1]) >= threshold).reshape(shape)
 
     def permutation(self, xp: Namespace, n: int) -> Array:
-        """A permutation of 0..n-1: the order that sorts n words (all different, so there are no ties)."""
+        """Draw a permutation of 0..n-1: the order that sorts n words (all different, so there are no ties)."""
         return xp.argsort(self.words(xp, n))
 
     def uniform(self, n: int) -> Array:
-        """n numbers in the open interval (0, 1), float64, drawn on the host."""
+        """Draw n numbers in the open interval (0, 1), float64, on the host."""
         return (self.words(np, n).astype(np.float64) + 0.5) / 2.0**32
 
     def normal(self, n: int) -> Array:
-        """n standard normal numbers, float64, drawn on the host by the polar formula of Box and Muller.
+        """Draw n standard normal numbers, float64, on the host, by the polar formula of Box and Muller.
 
         Reference  [box1958]
         """

@@ -55,6 +55,7 @@ def test_a_sick_training_has_exit_code_one_and_names_the_cause(chainrule):
     assert {finding["symptom"] for finding in told["findings"]} <= set(SYMPTOMS)
 
 
+@pytest.mark.slow
 def test_what_could_not_be_looked_at_is_told(chainrule):
     _, out, _ = chainrule("doctor", *small("iris", "--lr", 0.02, "--epochs", 10))
     assert "could not look: loss-metric-disagreement: needs twenty epochs" in out
@@ -80,6 +81,7 @@ def test_a_silenced_symptom_is_not_told(chainrule):
     assert "learning-rate-too-low" in json.loads(chainrule("train", *SICK, "--json")[1])["doctor"]["findings"]
 
 
+@pytest.mark.slow
 def test_fix_says_the_line_that_is_better(chainrule):
     code, out, _ = chainrule("doctor", *small("iris", "--lr", 1e-5, "--epochs", 30, "--fix", "--json"))
     told = json.loads(out)
@@ -90,6 +92,7 @@ def test_fix_says_the_line_that_is_better(chainrule):
     assert code == (0 if told["verdict"] == "healthy" else 1)
 
 
+@pytest.mark.slow
 def test_two_causes_that_hide_one_another_are_told_and_mended(chainrule):
     two = ("digits", "--lr", 1e-7, "--alpha", 3, "--epochs", 20)
     code, out, _ = chainrule("doctor", *two, "--out", "page.html")
@@ -107,6 +110,7 @@ def test_two_causes_that_hide_one_another_are_told_and_mended(chainrule):
     assert "1e-07" not in line
 
 
+@pytest.mark.slow
 def test_a_run_folder_is_examined_with_its_own_settings_and_those_typed_now(chainrule):
     chainrule("train", *SICK, "--out", "run")
     before = {path: path.read_bytes() for path in Path("run").iterdir()}
@@ -183,6 +187,7 @@ def test_the_doctor_may_be_off(chainrule, monkeypatch):
     assert "doctor" not in out
 
 
+@pytest.mark.slow
 def test_advise_tries_remedies(chainrule):
     chainrule("train", *SICK, "--doctor", "advise", "--out", "run")
     first = json.loads(Path("run/doctor.json").read_text())["findings"][0]
@@ -191,6 +196,7 @@ def test_advise_tries_remedies(chainrule):
     assert "Trial “" in Path("run/report.html").read_text()
 
 
+@pytest.mark.slow
 def test_fix_trains_again_and_keeps_the_better_model(chainrule):
     arguments = small("iris", "--lr", 1e-5, "--epochs", 30, "--json")
     ill = json.loads(chainrule("train", *arguments, "--doctor", "off")[1])
@@ -226,6 +232,7 @@ def test_hostile_labels_stay_text_in_the_report(chainrule):
     assert "&lt;script&gt;" in text
 
 
+@pytest.mark.slow
 def test_compare_shows_what_differs_and_what_came_of_it(chainrule):
     for name, alpha in (("one", 0.0), ("two", 0.5)):
         chainrule("train", *small("iris", "--epochs", 3, "--alpha", alpha, "--out", name))

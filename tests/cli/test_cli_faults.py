@@ -173,7 +173,7 @@ WRONG_USE = {
 }
 
 WRONG_DATA = {
-    "missing file": (["train", "nothere.csv", "--target", "kind"], "'nothere.csv'. Nothing is there under this path."),
+    "missing file": (["train", "nothere.csv", "--target", "kind"], "'nothere.csv'. This path does not exist."),
     "missing target": (
         ["train", "good.csv"],
         "good.csv: target must be the name of a column, got None. Name one, as --target kind. Columns: a, b, kind.",

@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 import chainrule
 
 
@@ -64,6 +66,7 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path):
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_a_run_that_is_kept_goes_on_after_ctrl_c(tmp_path):
     line = [sys.executable, "-m", "chainrule", "train", "digits", "--engine", "reference", "--epochs", "60"]
     line += ["--patience", "0", "--checkpoint", str(tmp_path / "kept"), "--out", str(tmp_path / "run"), "--json"]

@@ -11,19 +11,19 @@ from pathlib import Path
 import pytest
 
 from chainrule.cli import run as command
-from chainrule.studies import Results, Setting, Study
+from chainrule.studies import Results, Study, StudyConfig
 
 RECORDS = Path(__file__).parents[1] / "records"
 RECORDED = {**json.loads((RECORDS / "studies.json").read_text()), **json.loads((RECORDS / "papers.json").read_text())}
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Setting]:
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[StudyConfig]:
     """The settings that studies are run with; their results are recorded ones, and files go to `tmp_path`."""
-    settings: list[Setting] = []
+    settings: list[StudyConfig] = []
 
-    def recorded(studies: Sequence[Study], setting: Setting, folder: Path, *rest: object) -> dict[str, Results]:
-        settings.append(setting)
+    def recorded(studies: Sequence[Study], config: StudyConfig, folder: Path, *rest: object) -> dict[str, Results]:
+        settings.append(config)
         folder.mkdir(parents=True)
         arms = {study.name: RECORDED[study.name].items() for study in studies}
         return {
@@ -36,6 +36,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Setting]:
     return settings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "data"),
     [
@@ -46,9 +47,9 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Setting]:
         (["symmetry", "--data", "mnist"], "mnist"),
     ],
 )
-def test_papers_run_on_mnist_and_the_lecture_on_digits(line: list[str], data: str, asked: list[Setting]) -> None:
+def test_papers_run_on_mnist_and_the_lecture_on_digits(line: list[str], data: str, asked: list[StudyConfig]) -> None:
     assert command(["study", *line]) == 0
-    assert [setting.data for setting in asked] == [data]
+    assert [config.data for config in asked] == [data]
     assert Path("studies", data, "index.html").is_file()
 
 
@@ -58,10 +59,10 @@ def test_papers_run_on_mnist_and_the_lecture_on_digits(line: list[str], data: st
         ("ioffe2015,he2015", "Papers' claims as experiments"),
         ("symmetry,transfer", "The lecture's claims as experiments"),
         ("symmetry,he2015", "The lecture's and papers' claims as experiments"),
-        ("he2015", "He et al. 2015: first weights of very deep relu networks"),
+        ("he2015", "He et al. 2015: initial weights of very deep relu networks"),
     ],
 )
-def test_a_page_says_whose_claims_are_on_it(names: str, title: str, asked: list[Setting]) -> None:
+def test_a_page_says_whose_claims_are_on_it(names: str, title: str, asked: list[StudyConfig]) -> None:
     assert command(["study", names, "--data", "mnist"]) == 0
     page = Path("studies/mnist/index.html").read_text()
     found = re.search("<title>(.*?)</title>", page)
@@ -69,7 +70,9 @@ def test_a_page_says_whose_claims_are_on_it(names: str, title: str, asked: list[
     assert found[1].replace("&#x27;", "'").replace("&#39;", "'") == title
 
 
-def test_studies_of_both_kinds_need_their_data_named(asked: list[Setting], capsys: pytest.CaptureFixture[str]) -> None:
+def test_studies_of_both_kinds_need_their_data_named(
+    asked: list[StudyConfig], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert command(["study", "symmetry,he2015"]) == 2
     assert asked == []
     err = " ".join(capsys.readouterr().err.split())

@@ -234,6 +234,7 @@ def test_diverged_run_is_a_failed_check_that_leaves_its_log(chainrule):
     assert json.loads(Path(result["run"], "run.jsonl").read_text().splitlines()[0])["train_loss"] is None
 
 
+@pytest.mark.slow
 def test_digits_ten_classes_by_the_defaults_reach_the_promised_accuracy(chainrule):
     runs = [
         json.loads(chainrule("train", "digits", "--engine", "reference", "--seed", seed, "--json")[1])

@@ -85,9 +85,9 @@ def test_all_faulty_columns_are_listed_at_once(csv):
     text = message(InvalidValueError, load, csv("a,b,c,d,y\nx,1,nan,1,0\ny,,2,1,\n3,2,inf,2,1\n"), "y").splitlines()
     assert text == [
         "table.csv: column 'y' must be filled in every row, got None in row 2. Fill the gaps or drop the rows.",
-        "table.csv: column 'a' must be numeric, got 'x' in row 1 (and 1 row more). Drop or encode the column.",
+        "table.csv: column 'a' must be numeric, got 'x' in row 1 (and 1 more row). Drop or encode the column.",
         "table.csv: column 'b' must be filled in every row, got None in row 2. Fill the gaps or drop the rows.",
-        "table.csv: column 'c' must be finite, got nan in row 1 (and 1 row more). Fill the gaps or drop the rows.",
+        "table.csv: column 'c' must be finite, got nan in row 1 (and 1 more row). Fill the gaps or drop the rows.",
     ]
 
 
@@ -194,6 +194,6 @@ def test_adult_is_refused_with_its_text_columns_named():
     text = message(InvalidValueError, load, Path(DATA) / "adult.parquet", "income").splitlines()
     assert len(text) == 8
     assert text[0] == (
-        "adult.parquet: column 'workclass' must be numeric, got 'Private' in row 1 (and 48841 rows more). "
+        "adult.parquet: column 'workclass' must be numeric, got 'Private' in row 1 (and 48,841 more rows). "
         "Drop or encode the column."
     )

@@ -148,6 +148,7 @@ def test_a_rule_that_cannot_look_is_named(monkeypatch):
     assert "dead-units: it is dark" in examine_case(plane(config=TrainConfig(100, 0.01))).skipped
 
 
+@pytest.mark.slow
 def test_pieces_of_the_users_own_are_checked():
     class NoCheckpoint(Activation):
         """Forgets its slope."""

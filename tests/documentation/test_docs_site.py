@@ -176,7 +176,9 @@ def test_reference_has_every_public_name_and_only_names_that_exist():
     import chainrule
 
     for name in chainrule.__all__:
-        assert re.search(rf"^### {name} \{{", made, re.MULTILINE), name
+        thing = getattr(chainrule, name)
+        heading = f"## {thing.__name__}$" if inspect.ismodule(thing) else rf"### {name} \{{"
+        assert re.search(f"^{heading}", made, re.MULTILINE), name
     anchors = re.findall(r"\{ #([\w.]+) \}", made)
     assert len(set(anchors)) == len(anchors) > 100
 
@@ -187,6 +189,16 @@ def test_reference_keeps_equations_and_examples_as_they_stand():
         made
         == "Says \\*so\\*.\n\n```text\nForward    (1) Z = A W\nShapes     Z (n, k)\n```\n\n```pycon\n>>> 1 + 1\n2\n```"
     )
+
+
+def test_reference_lists_the_arguments_of_a_numpydoc_docstring():
+    doc = "Scale.\n\nParameters\n----------\nX : array of shape (n, d)\n    Rows.\n\n    Not changed.\n*args\n    More.\n\n"
+    doc += "Returns\n-------\narray\n    Rows.\n\nNotes\n-----\nA `b`."
+    made = (
+        "Scale.\n\n**Parameters**\n\n- **`X`** (array of shape (n, d)):\n    Rows.\n\n    Not changed.\n"
+        "- **`*args`**:\n    More.\n\n**Returns**\n\n- **`array`**:\n    Rows.\n\n**Notes**\n\nA `b`."
+    )
+    assert reference.described(doc) == made
 
 
 def test_anchors_and_issues_of_the_page_for_users_of_scikit_learn_exist():

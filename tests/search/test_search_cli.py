@@ -34,6 +34,7 @@ def registered(monkeypatch):
         monkeypatch.setattr(commands, "app", both)
 
 
+@pytest.mark.slow
 def test_the_line_trains_the_same_model(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     space = tmp_path / "space.toml"

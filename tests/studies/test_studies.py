@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from chainrule.cli import run as command
-from chainrule.studies import STUDIES, Cell, Conclusion, Results, Setting, Study, run
+from chainrule.studies import STUDIES, Cell, Conclusion, Results, Study, StudyConfig, run
 from chainrule.studies.presenting import plain, write
 from chainrule.studies.statistics import difference, estimate
 
@@ -119,8 +119,9 @@ def test_a_suggestion_is_near_only_where_it_is_near() -> None:
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_draws_its_records(name: str, tmp_path: Path) -> None:
     results = recorded(name)
-    page = write([STUDIES[name]], {name: results}, Setting(), tmp_path).read_text()
-    assert "<img" in page
+    page = write([STUDIES[name]], {name: results}, StudyConfig(), tmp_path).read_text()
+    assert page.count("<svg") == len(list(tmp_path.glob("*.svg")))
+    assert "<img" not in page
     assert not re.search(r"""(src|href)=["']http""", page)
     assert list(tmp_path.glob("*.svg"))
     json.dumps(plain(STUDIES[name], results))
@@ -128,7 +129,7 @@ def test_every_study_draws_its_records(name: str, tmp_path: Path) -> None:
 
 def test_a_page_of_several_lists_what_was_found(tmp_path: Path) -> None:
     names = ("symmetry", "transfer")
-    page = write([STUDIES[n] for n in names], {n: recorded(n) for n in names}, Setting(), tmp_path).read_text()
+    page = write([STUDIES[n] for n in names], {n: recorded(n) for n in names}, StudyConfig(), tmp_path).read_text()
     assert "holds here" in page
     assert "not shown here" in page
 
@@ -145,7 +146,7 @@ def _counted(folder: Path) -> Study:
         title="Counted",
         claim="",
         source="",
-        arms=lambda setting: {"a": {"add": 0}, "b": {"add": 10}},
+        arms=lambda config: {"a": {"add": 0}, "b": {"add": 10}},
         run=one,
         conclude=lambda results: Conclusion("", None, (), ()),
         draw=lambda results: {},
@@ -163,12 +164,12 @@ def counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Study, Pat
 
 def test_the_same_call_goes_on(counted: tuple[Study, Path], tmp_path: Path) -> None:
     study, done = counted
-    first = run([study], Setting(seeds=2), tmp_path / "out", workers=1)["counted"]
+    first = run([study], StudyConfig(seeds=2), tmp_path / "out", workers=1)["counted"]
     assert first.values("b", "figure").tolist() == [10, 11]
     journal = tmp_path / "out" / "records.jsonl"
     lines = journal.read_text().splitlines(keepends=True)
     journal.write_text("".join(lines[:3]) + lines[3][:7])
-    again = run([study], Setting(seeds=2), tmp_path / "out", workers=1)["counted"]
+    again = run([study], StudyConfig(seeds=2), tmp_path / "out", workers=1)["counted"]
     assert again.arms == first.arms
     assert again.values("b", "figure").tolist() == [10, 11]
     assert len(list(done.iterdir())) == 5
@@ -178,14 +179,14 @@ def test_the_same_call_goes_on(counted: tuple[Study, Path], tmp_path: Path) -> N
 def test_another_size_is_another_cell(counted: tuple[Study, Path], tmp_path: Path) -> None:
     study, done = counted
     for quick in (False, True):
-        run([study], Setting(seeds=1, quick=quick), tmp_path / "out", workers=1)
+        run([study], StudyConfig(seeds=1, quick=quick), tmp_path / "out", workers=1)
     assert len(list(done.iterdir())) == 4
 
 
 def test_cells_run_in_processes(tmp_path: Path) -> None:
     told: list[int] = []
     study = STUDIES["input-scaling"]
-    results = run([study], Setting(seeds=1, quick=True), tmp_path, 2, lambda cell, done, of: told.append(done))
+    results = run([study], StudyConfig(seeds=1, quick=True), tmp_path, 2, lambda cell, done, of: told.append(done))
     assert told == list(range(1, 9))
     assert study.conclude(results["input-scaling"]).holds
 

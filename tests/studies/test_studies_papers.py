@@ -18,8 +18,8 @@ from chainrule.nn.net import mlp
 from chainrule.nn.optimizers import SGD, Adam
 from chainrule.nn.step import Recipe
 from chainrule.random import Stream
-from chainrule.studies import PAPERS, STUDIES, Results, Setting, run
-from chainrule.studies.common import Part, error
+from chainrule.studies import PAPERS, STUDIES, Results, StudyConfig, run
+from chainrule.studies.common import Subset, error
 from chainrule.studies.papers import glorot2010, he2015, ioffe2015
 from chainrule.studies.papers.common import best_rate, followed, images
 from chainrule.studies.presenting import plain, write
@@ -121,8 +121,8 @@ def test_records_make_a_sentence_a_table_and_a_page(name: str, tmp_path: Path) -
     found = study.conclude(results)
     assert found.sentence.endswith(".")
     assert all(len(row) == len(found.header) for row in found.rows)
-    assert list(results.arms) == list(study.arms(Setting("mnist")))
-    page = write([study], {name: results}, Setting("mnist"), tmp_path).read_text()
+    assert list(results.arms) == list(study.arms(StudyConfig("mnist")))
+    page = write([study], {name: results}, StudyConfig("mnist"), tmp_path).read_text()
     assert found.sentence.split(" ")[0] in page
     assert not re.search(r"""(src|href)=["']http""", page)
     json.dumps(plain(study, results))
@@ -152,7 +152,7 @@ def test_an_accurate_network_that_takes_too_long_does_not_hold() -> None:
 
 
 def test_the_choice_then_learns_from_every_row() -> None:
-    arms = PAPERS["accurate"].arms(Setting("mnist"))
+    arms = PAPERS["accurate"].arms(StudyConfig("mnist"))
     for name, options in arms.items():
         if not name.endswith(", every row"):
             assert round(60000 * options["held_out"]) == 10000
@@ -187,7 +187,7 @@ def test_the_customary_rule_keeps_a_third_of_the_variance() -> None:
 
 def test_singular_values_of_a_layer_at_rest_are_those_of_a_random_matrix() -> None:
     """Of an n x n matrix with variance 1/n the mean singular value tends to 8 / 3π (the quarter-circle law)."""
-    part = Part(np.zeros((4, 300)), np.zeros(4, np.int64))
+    part = Subset(np.zeros((4, 300)), np.zeros(4, np.int64))
     for name, scale in (("normalized", 1.0), ("customary", 1 / math.sqrt(3))):
         net = glorot2010.network(glorot2010._RULES[name], 300, 300, 10)
         found = glorot2010.signals(net, part, seed=0)["singular"]
@@ -198,7 +198,7 @@ def test_singular_values_of_a_layer_at_rest_are_those_of_a_random_matrix() -> No
 
 def test_gradients_by_layer_are_those_of_the_biases_of_one_row(rng: np.random.Generator) -> None:
     """With one row, dJ/dZ of a layer is dJ/db of its Dense layer, which the network's own backward pass gives."""
-    part = Part(rng.normal(size=(1, 12)), np.array([3]))
+    part = Subset(rng.normal(size=(1, 12)), np.array([3]))
     net = glorot2010.network(glorot2010._RULES["normalized"], 12, 8, 5)
     found = glorot2010.signals(net, part, seed=1)["gradients"]
     w, buffers = net.init(1)
@@ -212,7 +212,7 @@ def test_gradients_by_layer_are_those_of_the_biases_of_one_row(rng: np.random.Ge
 
 
 def test_pixels_are_divided_and_nothing_is_lost() -> None:
-    whole, held = images(Setting(), 0), images(Setting(), 0, 0.25)
+    whole, held = images(StudyConfig(), 0), images(StudyConfig(), 0, 0.25)
     assert len(whole.validation.y) == 0
     assert len(held.train.y) + len(held.validation.y) == len(whole.train.y)
     assert np.array_equal(np.unique(whole.train.X * 16), np.arange(17))
@@ -220,7 +220,7 @@ def test_pixels_are_divided_and_nothing_is_lost() -> None:
 
 
 def test_followed_gives_the_errors_of_the_network_that_fit_trains() -> None:
-    split = images(Setting(), 0, 0.25)
+    split = images(StudyConfig(), 0, 0.25)
     net = mlp(split.inputs, (16,), split.classes, dropout=0.2)
     recipe = Recipe(net, SoftmaxCrossEntropy(), Adam(), batch_size=32, seed=3)
     record = followed(split, recipe, TrainConfig(3, 0.01))
@@ -238,7 +238,7 @@ def test_followed_gives_the_errors_of_the_network_that_fit_trains() -> None:
 
 
 def test_a_run_that_diverges_errs_everywhere_and_its_rate_is_not_taken() -> None:
-    split = images(Setting(), 0)
+    split = images(StudyConfig(), 0)
     recipe = Recipe(mlp(split.inputs, (16,), split.classes), SoftmaxCrossEntropy(), SGD())
     record = followed(split, recipe, TrainConfig(3, 1e30))
     assert record["diverged"]
@@ -248,7 +248,7 @@ def test_a_run_that_diverges_errs_everywhere_and_its_rate_is_not_taken() -> None
 
 
 def test_a_paper_runs_as_any_study(tmp_path: Path) -> None:
-    results = run([PAPERS["ioffe2015"]], Setting(seeds=1, quick=True), tmp_path, workers=1)["ioffe2015"]
+    results = run([PAPERS["ioffe2015"]], StudyConfig(seeds=1, quick=True), tmp_path, workers=1)["ioffe2015"]
     steps = results.values("without", "steps")[0]
     assert steps[-1] == pytest.approx(5000, abs=steps[0] / 2)
     found = PAPERS["ioffe2015"].conclude(results)

@@ -35,7 +35,7 @@ def study(
     as_json: o.Json = False,
 ) -> None:
     """Run the lecture's claims, or papers', as experiments; the same line again goes on from what is done."""
-    from chainrule.studies import PAPERS, STUDIES, Setting, run
+    from chainrule.studies import PAPERS, STUDIES, StudyConfig, run
     from chainrule.studies.presenting import plain, write
 
     if name == "list":
@@ -45,12 +45,12 @@ def study(
     names = list({"all": STUDIES, "papers": PAPERS}.get(name, name.split(",")))
     raise_all(_faults(names, known, data, seeds, workers))
     source = data or ("mnist" if names[0] in PAPERS else "digits")
-    studies, setting = [known[each] for each in names], Setting(source, target, seeds, quick)
+    studies, config = [known[each] for each in names], StudyConfig(source, target, seeds, quick)
     folder = out or Path("studies") / f"{Path(source).stem}{'-quick' if quick else ''}"
     began = time.perf_counter()
     with _progress(quiet=as_json) as told:
-        results = run(studies, setting, folder, workers, told)
-    path = write(studies, results, setting, folder)
+        results = run(studies, config, folder, workers, told)
+    path = write(studies, results, config, folder)
     seconds = time.perf_counter() - began
     if as_json:
         found = {each.name: plain(each, results[each.name]) for each in studies}

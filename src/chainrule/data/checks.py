@@ -1,4 +1,4 @@
-"""Why: numbers that cannot be learned from are refused at the door, each named by its place.
+"""Checks of numbers before anything is learned from them; each fault is named by its place.
 
 In: an array or the rows at fault. Out: sentences for `raise_all` that name column, row and value.
 """
@@ -12,20 +12,20 @@ from chainrule.errors import InvalidValueError
 
 
 def cell_fault(owner: str, column: str, allowed: str, value: object, rows: Array, hint: str) -> str:
-    """The sentence for a faulty column of a table, with its first faulty cell and the number of others.
+    """Describe a faulty column of a table by its first faulty cell and the number of others.
 
     `rows` are positions counted from 0; the sentence counts data rows from 1 and leaves the header out.
 
     >>> cell_fault("pets.csv", "age", "numeric", "old", np.array([2, 5]), "Drop or encode the column.")
-    "pets.csv: column 'age' must be numeric, got 'old' in row 3 (and 1 row more). Drop or encode the column."
+    "pets.csv: column 'age' must be numeric, got 'old' in row 3 (and 1 more row). Drop or encode the column."
     """
     others = len(rows) - 1
-    more = f" (and {others} row{'s' * (others > 1)} more)" if others else ""
+    more = f" (and {others:,} more row{'s' * (others > 1)})" if others else ""
     return f"{owner}: column {column!r} must be {allowed}, got {value!r} in row {rows[0] + 1}{more}. {hint}"
 
 
 def check_numeric(owner: str, argument: str, values: Array) -> None:
-    """Refuse an array that holds anything but booleans, whole numbers or real numbers."""
+    """Refuse an array of anything but booleans, whole numbers or real numbers."""
     if values.dtype.kind not in "biuf":
         raise InvalidValueError(
             f"{owner}: {argument} must be numeric, got an array of {values.dtype}. Encode text first."
@@ -35,7 +35,7 @@ def check_numeric(owner: str, argument: str, values: Array) -> None:
 def check_finite(owner: str, argument: str, values: Array) -> None:
     """Refuse NaN and infinity in an array (n,) or (n, d).
 
-    Errors  `InvalidValueError` with row and column of the first one, both counted from 0 like array indices.
+    Raises `InvalidValueError` with row and column of the first one, both counted from 0 like array indices.
 
     >>> check_finite("Standardizer", "X", np.array([[1.0, 2.0], [3.0, np.nan]]))
     Traceback (most recent call last):

@@ -1,6 +1,6 @@
-"""Why: every source of data ends in one shape of data, so that nothing behind it asks where rows came from.
+"""One checked, immutable form for the data of every source.
 
-In: a table of numbers, its target and their names. Out: a checked, immutable `Dataset`.
+In: a table of numbers, its target and their names. Out: a `Dataset`.
 """
 
 from __future__ import annotations
@@ -16,21 +16,36 @@ from chainrule.errors import must_be, raise_all
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Rows to learn from.
+    """Rows to learn from, with their target and their names.
 
-    name           what messages and reports call it
-    X              (n, d) float64, or float32 for 8-bit images (a quarter-gigabyte less for MNIST)
-    y              (n,) raw labels (whole numbers, booleans or text) or float64 amounts
-    task           "classification" or "regression"
-    feature_names  d names, in the order of the columns
-    target_name    the name of y
-    image_shape    (height, width) when a row is an image, height · width = d; else None
-    shared_unit    True when all columns are one quantity on one scale (pixels), so that one mean and one
-                   scale serve them all
-    test           the test rows that the source brings itself (MNIST); else None
+    Parameters
+    ----------
+    name : str
+        What messages and reports call it.
+    X : array of shape (n, d)
+        Inputs, float64, or float32 for 8-bit images (a quarter-gigabyte less for MNIST).
+    y : array of shape (n,)
+        Raw labels (whole numbers, booleans or text), or float64 values of a regression.
+    task : {"classification", "regression"}
+        What is learned.
+    feature_names : tuple of str
+        d names, in the order of the columns.
+    target_name : str
+        The name of y.
+    image_shape : tuple of (height, width), default=None
+        Shape of a row that is an image, height · width = d; None for other rows.
+    shared_unit : bool, default=False
+        True when all columns are one quantity on one scale (pixels), so that one mean and one scale serve them all.
+    test : Dataset, default=None
+        The source's own test rows (MNIST), None where it has none.
 
-    Errors  `InvalidValueError` that lists every shape that does not fit.
+    Raises
+    ------
+    InvalidValueError
+        For shapes that do not fit, all named at once.
 
+    Examples
+    --------
     >>> import numpy as np
     >>> data = Dataset("toy", np.eye(3), np.array([0, 1, 1]), "classification", ("a", "b", "c"), "kind")
     >>> data.rows(np.array([0, 2])).y
@@ -67,5 +82,15 @@ class Dataset:
             yield f"{self.name}: test must have the feature names of the other rows, got different ones."
 
     def rows(self, indices: Array) -> Dataset:
-        """The data set of the given rows alone, in the given order, without the source's test rows."""
+        """Return the data set of some rows alone, without the source's test rows.
+
+        Parameters
+        ----------
+        indices : array or slice
+            Numbers of the rows, from 0, in the order wanted.
+
+        Returns
+        -------
+        Dataset
+        """
         return replace(self, X=self.X[indices], y=self.y[indices], test=None)

@@ -1,4 +1,4 @@
-"""Why: the files of a public data set come from whichever mirror answers, and never damaged or half-written.
+"""Downloads of public data sets from whichever mirror answers, never damaged or half-written.
 
 In: file names with checksums, and a cache folder. Out: the files in the folder, or the reasons why not.
 """
@@ -29,11 +29,11 @@ MNIST: Mapping[str, str] = {
 """SHA-256 of each file once unpacked, so that mirrors may compress as they like."""
 
 TIMEOUT = 30.0
-"""Seconds without an answer after which a mirror is given up."""
+"""Seconds without a response after which a mirror is skipped."""
 
 
 def fetch(files: Mapping[str, str], folder: Path, mirrors: tuple[str, ...] = MIRRORS) -> list[str]:
-    """Bring the files that are not in the folder yet; return why no mirror gave the first that failed.
+    """Download the files that are not in the folder yet; return why no mirror gave the first that failed.
 
     A file appears in the folder whole and with the right checksum, or not at all.
     """
@@ -46,7 +46,7 @@ def fetch(files: Mapping[str, str], folder: Path, mirrors: tuple[str, ...] = MIR
 
 
 def _fetch_file(path: Path, digest: str, urls: list[str]) -> list[str]:
-    """Store the file from the first address that gives it; what went wrong with those before."""
+    """Store the file from the first address that gives it; return what went wrong with those before."""
     faults: list[str] = []
     for url in urls:
         try:

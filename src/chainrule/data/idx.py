@@ -1,4 +1,4 @@
-"""Why: MNIST, the lecture's data set, is read from its own files wherever the user or the cache has them.
+"""MNIST and other image sets in IDX files, from wherever the user or the cache has them.
 
 In: IDX files, plain or gzipped. Out: arrays, or a `Dataset` of images with its own test rows.
 """
@@ -25,19 +25,33 @@ FILES = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
-"""The four files of an image set: images and labels to learn from, then to test with."""
+"""The four files of an image set: images and labels for training, then for testing."""
 
 _DTYPES: Mapping[int, str] = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
 def read_idx(path: Path) -> Array:
-    """The array in an IDX file, plain or gzipped (told apart by content, not by name).
+    """Read the array in an IDX file, plain or gzipped (recognized by content, not by name).
 
-    The format: two zero bytes, a byte for the type, a byte for the number of dimensions k, k sizes of four
-    bytes, then the entries; all big-endian.
+    The format: two zero bytes, a byte for the type, a byte for the number of dimensions k, k sizes of four bytes, then
+    the entries; all big-endian.
 
-    Errors     `FormatError` for a wrong start, an unknown type, or too few or too many bytes
     Reference  [lecun1998b]
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    array
+        Of the shape and type that the file's header gives.
+
+    Raises
+    ------
+    FormatError
+        For a wrong start, an unknown type, or too few or too many bytes.
     """
     data = decompress(path.read_bytes(), path.name)
     if len(data) < 4 or data[:2] != b"\0\0":
@@ -55,20 +69,36 @@ def read_idx(path: Path) -> Array:
 
 
 def decompress(data: bytes, name: str) -> bytes:
-    """The bytes themselves, or what they hold when they are gzipped; `FormatError` if that is damaged."""
+    """Return the bytes, unpacked if they are gzipped; raise `FormatError` if the gzip is damaged."""
     if data[:2] != b"\x1f\x8b":
         return data
     try:
         return gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
-        raise FormatError(f"{name}: the file must be intact gzip, got: {error}. Fetch it anew.") from error
+        raise FormatError(f"{name}: the file must be intact gzip, got: {error}. Download it again.") from error
 
 
 def load_idx(folder: Path, name: str | None = None) -> Dataset:
-    """The images of a folder that holds the four IDX files, such as MNIST or Fashion-MNIST.
+    """Read the images of a folder that holds the four IDX files, such as MNIST or Fashion-MNIST.
 
-    Shapes  X (n, height · width) float32 in 0..255, y (n,) int64; `test` alike
-    Errors  `MissingError` that lists every absent file; `FormatError` for damage or labels that do not fit
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    name : str, default=None
+        Name of the data set; None takes the folder's.
+
+    Returns
+    -------
+    Dataset
+        X (n, height · width) float32 in 0..255, y (n,) int64; `test` alike.
+
+    Raises
+    ------
+    MissingError
+        For absent files, all named at once.
+    FormatError
+        For damaged files and labels that do not fit.
     """
     absent = [file for file in FILES if find_idx(folder, file) is None]
     if absent:
@@ -82,20 +112,33 @@ def load_idx(folder: Path, name: str | None = None) -> Dataset:
 
 
 def find_idx(folder: Path, file: str) -> Path | None:
-    """The path of an IDX file in a folder: under its name or its spelling with a dot, with .gz or not."""
+    """Find an IDX file in a folder, under its name or its spelling with a dot, with .gz or not."""
     spellings = (file, file.replace("-idx", ".idx"))
     paths = (folder / f"{spelling}{suffix}" for spelling in spellings for suffix in ("", ".gz"))
     return next((path for path in paths if path.is_file()), None)
 
 
 def mnist(folder: Path | None = None) -> Dataset:
-    """MNIST: 60,000 handwritten digits to learn from and 10,000 to test with, 28 by 28 pixels.
+    """Load MNIST: 60,000 handwritten digits for training and 10,000 for testing, 28 by 28 pixels.
 
-    Looked for in `folder` alone if given; else in $CHAINRULE_DATA, its subfolder `mnist`, the cache
-    ($XDG_CACHE_HOME/chainrule/mnist or ~/.cache/chainrule/mnist); else downloaded into the cache.
+    Without a folder, the files are searched for in $CHAINRULE_DATA, its subfolder `mnist`, and the cache
+    ($XDG_CACHE_HOME/chainrule/mnist or ~/.cache/chainrule/mnist), and else downloaded into the cache.
 
-    Errors     `MissingError` that says what was tried and where to put the files by hand
     Reference  [lecun1998b]
+
+    Parameters
+    ----------
+    folder : Path, default=None
+        The only folder to look in.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    MissingError
+        With the places that were tried, and where to put the files by hand.
     """
     if folder is not None:
         return load_idx(folder, "mnist")
@@ -105,7 +148,7 @@ def mnist(folder: Path | None = None) -> Dataset:
 
 
 def cache_folder() -> Path:
-    """Where downloaded MNIST files are kept."""
+    """Return the folder of downloaded MNIST files."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "chainrule" / "mnist"
 

@@ -1,6 +1,7 @@
 """Turn the rows that people have (frames, lists, arrays, sparse matrices) into the array that a model takes.
 
-In: rows of any of these kinds, and the names of the model's columns. Out: an array (n, d), its columns in the model's order.
+In: rows of any of these kinds, and the names of the model's columns. Out: an array (n, d), its columns in the model's
+order.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ def as_matrix(owner: str, X: Any, feature_names: Sequence[str]) -> Array:
     """Return rows as an array whose columns are the named ones, in that order.
 
     The columns of a frame are found by name, in any order and among others. A model that was trained on an array has no
-    names to go by: its frame must have as many columns, which are then taken in their order, as those of lists and arrays
-    are.
+    names to go by: its frame must have as many columns, which are then taken in their order, as those of lists and
+    arrays are.
 
     Parameters
     ----------
@@ -69,11 +70,12 @@ def as_matrix(owner: str, X: Any, feature_names: Sequence[str]) -> Array:
 
 
 def _is_frame(X: Any) -> bool:
+    """Check for a frame: an object with columns that can be read by name."""
     return type(X) is not np.ndarray and hasattr(X, "columns") and hasattr(X, "__getitem__")
 
 
 def _array(owner: str, X: Any) -> Array:
-    """An array, or what becomes one; text that is a number in every cell is read as one."""
+    """Return X as an array; text is read as numbers if every cell is one."""
     dense = X.toarray() if hasattr(X, "toarray") else X
     try:
         matrix = np.asarray(dense)
@@ -90,7 +92,7 @@ def _array(owner: str, X: Any) -> Array:
 
 
 def _frame(owner: str, X: Any, feature_names: Sequence[str]) -> Array:
-    """The columns of a frame by name; in their order where neither frame nor model can go by names."""
+    """Return the columns of a frame by name, or in their order where neither frame nor model has names to go by."""
     columns = [str(name) for name in X.columns]
     unnamed = tuple(feature_names) == default_names(len(feature_names)) and not set(feature_names) & set(columns)
     if unnamed and len(columns) == len(feature_names):
@@ -106,6 +108,7 @@ def _frame(owner: str, X: Any, feature_names: Sequence[str]) -> Array:
 
 
 def _missing(owner: str, missing: Sequence[str], columns: Sequence[str]) -> str:
+    """Name the first missing columns and count the rest."""
     shown = ", ".join(repr(name) for name in missing[:_SHOWN])
     more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
     hint = did_you_mean(missing[0], columns) if len(missing) == 1 else ""
@@ -113,7 +116,7 @@ def _missing(owner: str, missing: Sequence[str], columns: Sequence[str]) -> str:
 
 
 def _numbers(owner: str, name: str, values: Any) -> Array:
-    """A column as numbers, whatever type its frame keeps it in."""
+    """Return a column as numbers, whatever type its frame keeps it in."""
     column = np.asarray(values)
     if column.dtype.kind in "biuf":
         return column
@@ -131,6 +134,7 @@ def _numbers(owner: str, name: str, values: Any) -> Array:
 
 
 def _number(cell: Any) -> float | None:
+    """Read a cell as a number, None if it is none."""
     try:
         return float(cell)
     except (TypeError, ValueError):

@@ -1,7 +1,6 @@
-"""Why: arrays that were made in Python come in as they are, without a detour through text.
+"""Arrays that were made in Python, without a detour through text.
 
-In: an .npz file with arrays X and y, or X_train, y_train, X_test and y_test (or in small letters).
-Out: a `Dataset`.
+In: an .npz file with arrays X and y, or X_train, y_train, X_test and y_test (or in small letters). Out: a `Dataset`.
 """
 
 from __future__ import annotations
@@ -26,11 +25,10 @@ _DAMAGE = (ValueError, OSError, EOFError, KeyError, MemoryError, RuntimeError, z
 
 
 def load_npz(path: Path, task: str | None = None) -> Dataset:
-    """The rows of an .npz file; X may be (n, d) or, for images, (n, height, width).
+    """Read the rows of an .npz file; X may be (n, d) or, for images, (n, height, width).
 
-    Features are called x0, x1, ... and the target y.
-    Errors  `FormatError` for a damaged file or pickled objects; `InvalidValueError` for missing arrays, wrong
-            shapes, NaN or infinity
+    Features are named x0, x1, ... and the target y. Raises `FormatError` for a damaged file or pickled objects, and
+    `InvalidValueError` for missing arrays, wrong shapes, NaN or infinity.
     """
     arrays, owner = _read(path), path.name
     if {"x", "y"} <= arrays.keys():
@@ -44,7 +42,7 @@ def load_npz(path: Path, task: str | None = None) -> Dataset:
 
 
 def features_of(path: Path) -> Array:
-    """The array X of an .npz file as (n, d); the file needs no y."""
+    """Read the array X of an .npz file as (n, d); the file needs no y."""
     arrays = _read(path)
     if "x" not in arrays:
         raise InvalidValueError(must_be(path.name, "arrays", "X, the rows to predict", sorted(arrays)))
@@ -61,7 +59,7 @@ def _read(path: Path) -> Mapping[str, Array]:
 
 
 def _features(owner: str, X: Array) -> tuple[Array, tuple[int, int] | None]:
-    """X flattened to (n, d), with the shape of an image if there was one."""
+    """Flatten X to (n, d); return it with the shape of an image, if it had one."""
     if X.ndim not in (2, 3) or 0 in X.shape:
         raise InvalidValueError(must_be(owner, "X", "of shape (n, d) or (n, height, width)", X.shape))
     check_numeric(owner, "X", X)

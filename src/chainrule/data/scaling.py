@@ -1,4 +1,4 @@
-"""Why: a network learns fast only from inputs of like size around zero, and must meet new rows on that scale.
+"""Standardized inputs: networks learn fast only from inputs of like size around zero, and new rows must come on that scale.
 
 In: training rows, never test rows. Out: a `Standardizer` that maps any rows there and back.
 """
@@ -24,11 +24,19 @@ _BLOCK = 4096
 
 @dataclass(frozen=True, eq=False)
 class Standardizer:
-    """The affine map to mean 0 and standard deviation 1.
+    """The affine map of each column to mean 0 and standard deviation 1.
 
-    Shapes     mean (d,), scale (d,), both float64; scale > 0
     Reference  [ng2018] section 7.3
 
+    Parameters
+    ----------
+    mean : array of shape (d,)
+        Mean of each column, float64.
+    scale : array of shape (d,)
+        What each column is divided by, float64, above 0.
+
+    Examples
+    --------
     >>> X = np.array([[1.0, 10.0], [3.0, 10.0]])
     >>> standardizer = Standardizer.fit(X)
     >>> standardizer.apply(X)
@@ -40,23 +48,49 @@ class Standardizer:
 
     @classmethod
     def identity(cls, d: int) -> Standardizer:
-        """The map that leaves d columns as they are."""
+        """Return the map that leaves d columns as they are.
+
+        Parameters
+        ----------
+        d : int
+            Number of columns.
+
+        Returns
+        -------
+        Standardizer
+        """
         return cls(np.zeros(d), np.ones(d))
 
     @classmethod
     def fit(cls, X: Array, shared: bool = False, weights: Array | None = None) -> Standardizer:
-        """Mean and scale of the rows of X, in two passes, so that a large mean costs no digits of the scale.
+        """Compute mean and scale of the rows of X, in two passes, so that a large mean costs no digits of the scale.
 
         Equations  (1) μ = Σ wᵢ xᵢ / Σ wᵢ            wᵢ = 1 unless given: μ = Σ xᵢ / n
                    (2) σ² = Σ wᵢ (xᵢ - μ)² / Σ wᵢ    the scale is σ, and 1 for a constant column
 
-        Means are summed as distances from the first row that counts, so that a constant column has exactly
-        its own mean. With `shared`, μ and σ² are the averages over all columns too: one scale for pixels, where
-        columns that are nearly always 0 would otherwise be blown up.
+        Means are summed as distances from the first row that counts, so that a constant column has exactly its own
+        mean.
 
-        Shapes     X (n, d), weights (n,) >= 0 and not all 0
-        Errors     `InvalidValueError` for NaN or infinity (with row and column), no rows, wrong weights
         Reference  [ng2018] section 7.3
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            Training rows.
+        shared : bool, default=False
+            Whether μ and σ² are averaged over all columns too: one scale for pixels, where columns that are nearly
+            always 0 would otherwise become huge.
+        weights : array of shape (n,), default=None
+            Weights >= 0 of the rows, not all 0; None weighs all alike.
+
+        Returns
+        -------
+        Standardizer
+
+        Raises
+        ------
+        InvalidValueError
+            For NaN or infinity (with row and column), no rows, and wrong weights.
         """
         _check_rows(X)
         w = np.ones(len(X)) if weights is None else _checked_weights(weights, len(X))
@@ -69,11 +103,25 @@ class Standardizer:
         return cls(mean, np.where(constant, 1.0, deviation))
 
     def apply(self, X: Array, dtype: Any = np.float64) -> Array:
-        """Rows on the new scale, computed in float64 and then stored in `dtype`.
+        """Standardize rows, computed in float64 and then stored in `dtype`.
 
         Forward  (3) Z = (X - μ) / σ
-        Shapes   X (n, d) -> (n, d)
-        Errors   `InvalidValueError` for another number of columns, NaN or infinity
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            Rows in the user's units.
+        dtype : dtype, default=float64
+            Type of the result.
+
+        Returns
+        -------
+        array of shape (n, d)
+
+        Raises
+        ------
+        InvalidValueError
+            For another number of columns, NaN or infinity.
         """
         self._check_columns("X", X)
         Z = np.empty(X.shape, dtype)
@@ -83,10 +131,19 @@ class Standardizer:
         return Z
 
     def undo(self, Z: Array) -> Array:
-        """Rows back on the scale they came from, float64.
+        """Map standardized rows back to the scale they came from.
 
         Forward  (4) X = Z σ + μ
-        Shapes   Z (n, d) -> (n, d)
+
+        Parameters
+        ----------
+        Z : array of shape (n, d)
+            Standardized rows.
+
+        Returns
+        -------
+        array of shape (n, d)
+            Rows in the user's units, float64.
         """
         self._check_columns("Z", Z)
         return Z * self.scale + self.mean  # (4)
@@ -121,7 +178,7 @@ def _checked_weights(weights: Array, n: int) -> Array:
 
 
 def _weighted_mean(X: Array, w: Array, of: Callable[[Array], Array]) -> Array:
-    """Σ wᵢ of(xᵢ) / Σ wᵢ for each column, in float64, block by block."""
+    """Compute Σ wᵢ of(xᵢ) / Σ wᵢ for each column, in float64, block by block."""
     total = np.zeros(X.shape[1])
     for start in range(0, len(X), _BLOCK):
         block = slice(start, start + _BLOCK)

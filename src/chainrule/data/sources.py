@@ -1,4 +1,4 @@
-"""Why: one word or path names any data, so that the command line, the estimators and the tests load alike.
+"""Data by one word or path, for the command line, the estimators and the tests alike.
 
 In: a built-in name, a file or a folder. Out: a `Dataset`, or rows to predict.
 """
@@ -28,7 +28,7 @@ BUILTIN: Mapping[str, Callable[[int], Dataset]] = {
     "diabetes": toys.diabetes,
     "mnist": lambda seed: idx.mnist(),
 }
-"""The data sets known by name; each takes the seed it may be drawn by."""
+"""The data sets known by name; each takes a seed."""
 
 TABLES = (".csv", ".parquet")
 
@@ -41,18 +41,39 @@ def load(
     seed: int = 0,
     features: Sequence[str] | None = None,
 ) -> Dataset:
-    """The data set that `source` names: a built-in name, a .csv, .parquet or .npz file, an IDX folder.
+    """Load a data set: a built-in name, a .csv, .parquet or .npz file, or a folder of IDX files.
 
     A built-in name comes before a file of that name: write ./mnist for a folder called mnist.
 
-    target  the column to learn, for .csv and .parquet, which need it; the other sources know theirs
-    task    "classification" or "regression", where the target alone would suggest the other
-    seed    for the sets that are drawn: circles, moons, blobs, spirals
-    features  of .csv and .parquet: only these columns, to measure a model on; one class is enough then
+    Parameters
+    ----------
+    source : str or Path
+        "digits", "circles", "moons", "blobs", "spirals", "iris", "wine", "breast_cancer", "diabetes", "mnist", or a
+        path.
+    target : str, default=None
+        Column to learn, which .csv and .parquet files need; other sources have one target.
+    task : {"classification", "regression"}, default=None
+        Task, where the target's values would suggest the other; None decides by the values.
+    seed : int, default=0
+        Seed of the sets that are drawn: circles, moons, blobs, spirals.
+    features : sequence of str, default=None
+        For .csv and .parquet files: only these columns, to measure a model on; a single class is enough then.
 
-    Errors  `MissingError` for a path that is not there; `InvalidValueError` for an unknown name, and for data
-            that cannot be learned from; `FormatError` for a damaged file or one of another kind
+    Returns
+    -------
+    Dataset
 
+    Raises
+    ------
+    MissingError
+        For a path that does not exist.
+    InvalidValueError
+        For an unknown name, and for data that cannot be learned from.
+    FormatError
+        For a damaged file or one of another kind.
+
+    Examples
+    --------
     >>> data = load("circles")
     >>> data.X.shape, data.task
     ((300, 2), 'classification')
@@ -71,11 +92,29 @@ def load(
 
 
 def features_of(source: str | Path, feature_names: Sequence[str]) -> Array:
-    """The rows of any source as a model with these features takes them, (n, d); no target is needed.
+    """Load the rows of a source as a model with these features takes them; no target is needed.
 
-    Columns of .csv and .parquet files are found by name, in any order and among others; the columns of other
-    sources are taken as they stand and must be as many.
+    Columns of .csv and .parquet files are found by name, in any order and among others; the columns of other sources
+    are taken in their order.
 
+    Parameters
+    ----------
+    source : str or Path
+        As for `load`.
+    feature_names : sequence of str
+        The d columns of the model.
+
+    Returns
+    -------
+    array of shape (n, d)
+
+    Raises
+    ------
+    InvalidValueError
+        For missing columns or another number of them.
+
+    Examples
+    --------
     >>> features_of("circles", ("x1", "x2")).shape
     (300, 2)
     """
@@ -95,7 +134,7 @@ def _existing(source: str | Path) -> Path:
     if path.exists():
         return path
     if path.suffix or "/" in text or os.sep in text:
-        hint = "Nothing is there under this path."
+        hint = "This path does not exist."
         raise MissingError(must_be("load", "source", "an existing file or folder", text, hint))
     allowed = "a built-in name or a path to a .csv, .parquet or .npz file or an IDX folder"
     raise InvalidValueError(must_be("load", "source", allowed, text, did_you_mean(text, BUILTIN)))
@@ -115,7 +154,7 @@ def _refuse_target(owner: str, target: str | None) -> None:
 
 
 def _with_task(dataset: Dataset, task: str | None) -> Dataset:
-    """The data set with its target read for another task, its own test rows alike."""
+    """Return the data set with its target, and that of its test rows, read for another task."""
     if task in (None, dataset.task):
         return dataset
     y, settled = settle_target(dataset.name, dataset.y, task)

@@ -1,4 +1,4 @@
-"""Why: a score counts only on rows the model never saw, and two runs of one seed must hold out the same rows.
+"""Splits into training, validation and test rows; two runs of one seed hold out the same rows.
 
 In: the rows' target or their number, a fraction and a seed. Out: sorted indices or three data sets.
 """
@@ -17,7 +17,17 @@ from chainrule.random import Purpose, Stream
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """A data set cut into rows to learn from, rows to choose by, and rows to report on; None where empty."""
+    """A data set divided into rows to train on, rows to choose by, and rows to report on.
+
+    Parameters
+    ----------
+    train : Dataset
+        Rows to train on.
+    validation : Dataset or None
+        Rows by which epochs and settings are chosen.
+    test : Dataset or None
+        Rows on which the result is reported.
+    """
 
     train: Dataset
     validation: Dataset | None
@@ -27,14 +37,38 @@ class Parts:
 def split(
     y_or_n: Array | int, fraction: float, seed: int, stratify: bool = False, part: int = 0
 ) -> tuple[Array, Array]:
-    """The indices of the rows that stay and of those held out, each sorted upwards, with none in both.
+    """Divide rows at random into those that stay and those held out.
 
-    round(fraction · n) rows are held out, at least one and never all. With `stratify`, y's classes are held
-    out in proportion (largest remainder), and every class of two or more rows has a row on both sides, even
-    where that holds out more; the only row of a class stays. Splits of different `part` draw independently.
+    round(fraction · n) rows are held out, at least one and never all.
 
-    Errors  `InvalidValueError` for a fraction outside (0, 1), fewer than two rows, or classes of one row only
+    Parameters
+    ----------
+    y_or_n : array of shape (n,) or int
+        The target, or the number of rows where nothing is stratified.
+    fraction : float
+        Share of rows to hold out, in (0, 1).
+    seed : int
+        Seed of the draw.
+    stratify : bool, default=False
+        Whether to hold out y's classes in proportion (largest remainder). Every class of two or more rows then has a
+        row on both sides, even where that holds out more; the only row of a class stays.
+    part : int, default=0
+        Number of the split; splits of different numbers draw independently.
 
+    Returns
+    -------
+    rest : array of int
+        Numbers of the rows that stay, sorted.
+    held_out : array of int
+        Numbers of the other rows, sorted.
+
+    Raises
+    ------
+    InvalidValueError
+        For a fraction outside (0, 1), fewer than two rows, or classes of one row only.
+
+    Examples
+    --------
     >>> rest, held_out = split(np.array(["a", "a", "b", "b", "b", "b"]), 0.5, seed=0, stratify=True)
     >>> len(rest), len(held_out)
     (3, 3)
@@ -47,7 +81,7 @@ def split(
     if not quotas.any():
         raise InvalidValueError(
             f"split: y must have two rows of at least one class, got {n} rows of {n} classes. "
-            "Collect more rows or split without `stratify`."
+            "Collect more rows of each class."
         )
     order = Stream.from_seed(seed).fold(Purpose.SPLIT, part).permutation(np, n)
     by_class = order[np.argsort(codes[order], kind="stable")]
@@ -57,11 +91,25 @@ def split(
 
 
 def three_way(dataset: Dataset, test_fraction: float, validation_fraction: float, seed: int) -> Parts:
-    """Train, validation and test rows of a data set, stratified by class for classification.
+    """Divide a data set into training, validation and test rows, stratified by class for classification.
 
-    The source's own test rows are used where it brings some, and then `test_fraction` is not. The validation
-    fraction is of the rows left after the test rows. A fraction of 0 leaves that part None.
+    Parameters
+    ----------
+    dataset : Dataset
+        All rows.
+    test_fraction : float
+        Share of all rows for testing; 0 for none. Ignored where the source has test rows of its own, which are used.
+    validation_fraction : float
+        Share for validation of the rows left after the test rows; 0 for none.
+    seed : int
+        Seed of the draw.
 
+    Returns
+    -------
+    Parts
+
+    Examples
+    --------
     >>> parts = three_way(Dataset("toy", np.eye(10), np.arange(10.0), "regression", tuple("abcdefghij"), "t"),
     ...                   test_fraction=0.2, validation_fraction=0.25, seed=0)
     >>> len(parts.train.y), len(parts.validation.y), len(parts.test.y)
@@ -92,7 +140,7 @@ def _faults(y_or_n: Array | int, n: int, fraction: float, stratify: bool) -> lis
 
 
 def _quotas(counts: Array, fraction: float) -> Array:
-    """Rows to hold out of each class: floor(fraction · count), and one more for the largest remainders."""
+    """Count the rows to hold out of each class: floor(fraction · count), and one more for the largest remainders."""
     share = fraction * counts
     low, high = np.minimum(1, counts - 1), counts - 1
     quotas = np.clip(np.floor(share).astype(np.int64), low, high)

@@ -1,7 +1,7 @@
-"""Why: a table is learned from only when every cell is a number, and if not, the user is told which cell.
+"""Tables to learn from: every cell must be a number, and if not, the message names the cell.
 
-In: a .csv or .parquet file. Out: a `Dataset`, or a model's columns in the model's order. Messages count data
-rows from 1, without the header. This is the one module here that imports polars.
+In: a .csv or .parquet file. Out: a `Dataset`, or a model's columns in the model's order. Messages count data rows from
+1, without the header. This is the one module here that imports polars.
 """
 
 from __future__ import annotations
@@ -19,21 +19,20 @@ from chainrule.data.targets import settle_target
 from chainrule.errors import FormatError, InvalidValueError, did_you_mean, must_be, raise_all
 
 _TEXT = (pl.String, pl.Categorical, pl.Enum)
-_CURES = {
+_FIXES = {
     "more fields than defined": "A row has more cells than the first line has names.",
     "invalid utf-8": "Save it as UTF-8.",
 }
-"""What to do about a file that polars cannot read, by a part of its message."""
+"""How to fix a file that polars cannot read, by a part of its message."""
 
 
 def load_table(
     path: Path, target: str | None, task: str | None = None, features: Sequence[str] | None = None
 ) -> Dataset:
-    """The rows of a .csv or .parquet file; every column but `target` is a feature.
+    """Read the rows of a .csv or .parquet file; every column but `target` is a feature.
 
     With `features`, those columns alone, in that order: rows to measure a model on, which may be of a single class.
-
-    Errors  `InvalidValueError` that lists every faulty column; `FormatError` for a file that cannot be read
+    Raises `InvalidValueError` that lists every faulty column, and `FormatError` for a file that cannot be read.
     """
     table, owner = read_table(path), path.name
     target = _known_target(owner, table, target)
@@ -49,10 +48,9 @@ def load_table(
 
 
 def features_of(path: Path, feature_names: Sequence[str]) -> Array:
-    """The named columns of a file in the given order, (n, d) float64; other columns are ignored.
+    """Read the named columns of a file in the given order, (n, d) float64; other columns are ignored.
 
-    For rows to predict: the file needs no target.
-    Errors  `InvalidValueError` that lists every missing or faulty column
+    The file needs no target. Raises `InvalidValueError` that lists every missing or faulty column.
     """
     table, owner = read_table(path), path.name
     raise_all(_missing(owner, table, feature_names))
@@ -68,7 +66,7 @@ def _missing(owner: str, table: pl.DataFrame, names: Sequence[str]) -> Iterator[
 
 
 def read_table(path: Path) -> pl.DataFrame:
-    """The table of a .csv or .parquet file, with at least one row and a distinct name for each column.
+    """Read a .csv or .parquet file into a table with at least one row and a distinct name for each column.
 
     A .csv file is UTF-8 with commas and a header; empty lines at its end are ignored.
     """
@@ -76,8 +74,8 @@ def read_table(path: Path) -> pl.DataFrame:
         table = _read_csv(path) if path.suffix.lower() == ".csv" else pl.read_parquet(path, glob=False)
     except pl.exceptions.PolarsError as error:
         cause = str(error).partition("\n")[0]
-        cure = next((f". {cure}" for part, cure in _CURES.items() if part in cause), "")
-        raise FormatError(f"{path.name}: the file must be a readable table, got: {cause}{cure}") from error
+        fix = next((f". {fix}" for part, fix in _FIXES.items() if part in cause), "")
+        raise FormatError(f"{path.name}: the file must be a readable table, got: {cause}{fix}") from error
     if table.is_empty():
         raise InvalidValueError(f"{path.name}: the table must have at least one row, got none.")
     return table
@@ -93,7 +91,7 @@ def _read_csv(path: Path) -> pl.DataFrame:
 
 
 def _typed(column: pl.Series) -> pl.Series:
-    """A .csv column without spaces around its cells, as numbers where every cell is a number or `nan`."""
+    """Strip the spaces around a .csv column's cells; make it numbers where every cell is a number or `nan`."""
     if column.dtype != pl.String:
         return column
     text = column.str.strip_chars()
@@ -123,7 +121,7 @@ def _known_target(owner: str, table: pl.DataFrame, target: str | None) -> str:
 
 
 def _as_float(column: pl.Series) -> pl.Series:
-    """The column as float64, with null where a cell is missing or is no number."""
+    """Return the column as float64, with null where a cell is missing or is no number."""
     if column.dtype.is_numeric() or column.dtype == pl.Boolean:
         return column.cast(pl.Float64)
     if column.dtype in _TEXT:
@@ -132,7 +130,7 @@ def _as_float(column: pl.Series) -> pl.Series:
 
 
 def _cell_faults(owner: str, raw: pl.Series, values: pl.Series) -> Iterator[str]:
-    """What is wrong with a column, given its cells as read and as converted."""
+    """Describe what is wrong with a column, given its cells as read and as converted."""
     missing = raw.is_null()
     unreadable = values.is_null() & ~missing
     infinite = ~values.is_finite().fill_null(True) if values.dtype.is_float() else missing & False

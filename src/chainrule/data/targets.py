@@ -1,6 +1,6 @@
-"""Why: whether a column of answers means classes or amounts is decided in one place, by one written rule.
+"""One written rule that decides whether a target is learned as classes or as a regression.
 
-In: raw target values and, if the user gave one, the task. Out: labels or float64 amounts with their task.
+In: raw target values and, if the user gave one, the task. Out: labels or float64 values with their task.
 """
 
 from __future__ import annotations
@@ -14,17 +14,28 @@ from chainrule.data.checks import check_finite
 from chainrule.errors import InvalidValueError, did_you_mean, must_be
 
 Task: TypeAlias = Literal["classification", "regression"]
-"""What is learned: one of several labels, or an amount."""
+"""What is learned: one of several labels, or a number."""
 
 TASKS: tuple[Task, ...] = get_args(Task)
 
 MOST_INTEGER_CLASSES = 20
-"""Whole numbers with more distinct values than this are read as amounts."""
+"""Whole numbers with more distinct values than this are read as a regression's."""
 
 
 def infer_task(values: Array) -> Task:
-    """The task that the values suggest: text, booleans and few distinct whole numbers are classes.
+    """Infer the task from the target: text, booleans and few distinct whole numbers are classes.
 
+    Parameters
+    ----------
+    values : array of shape (n,)
+        The target.
+
+    Returns
+    -------
+    {"classification", "regression"}
+
+    Examples
+    --------
     >>> infer_task(np.array(["yes", "no"])), infer_task(np.array([0, 1, 1])), infer_task(np.array([0.5, 1.0]))
     ('classification', 'classification', 'regression')
     >>> infer_task(np.arange(21))
@@ -36,7 +47,7 @@ def infer_task(values: Array) -> Task:
 
 
 def check_task(owner: str, task: str | None) -> Task | None:
-    """The task itself when it is known or None."""
+    """Return the task if it is known or None; raise `InvalidValueError` for any other."""
     known = next((name for name in TASKS if name == task), None)
     if task is not None and known is None:
         raise InvalidValueError(must_be(owner, "task", " or ".join(TASKS), task, did_you_mean(task, TASKS)))
@@ -44,10 +55,26 @@ def check_task(owner: str, task: str | None) -> Task | None:
 
 
 def check_classes(y: Array, owner: str = "y") -> Array:
-    """The distinct classes of y in sorted order.
+    """Return the distinct classes of a target in sorted order.
 
-    Errors  `InvalidValueError` when there are fewer than two: nothing could be told apart.
+    Parameters
+    ----------
+    y : array of shape (n,)
+        The target.
+    owner : str, default="y"
+        The object that the message names.
 
+    Returns
+    -------
+    array of shape (K,)
+
+    Raises
+    ------
+    InvalidValueError
+        For fewer than two classes: there would be nothing to distinguish.
+
+    Examples
+    --------
     >>> check_classes(np.array(["no", "yes", "no"])).tolist()
     ['no', 'yes']
     """
@@ -59,25 +86,43 @@ def check_classes(y: Array, owner: str = "y") -> Array:
 
 
 def settle_target(owner: str, values: Array, task: str | None = None, learned: bool = True) -> tuple[Array, Task]:
-    """The target as it is learned, with its task; a given `task` overrules `infer_task`.
+    """Return the target in the form in which it is learned, with its task.
 
-    A target that is not learned but only compared with may be of a single class.
+    Parameters
+    ----------
+    owner : str
+        The object that messages name.
+    values : array of shape (n,)
+        The raw target.
+    task : {"classification", "regression"}, default=None
+        Task that overrules `infer_task`.
+    learned : bool, default=True
+        Whether the target is learned; one that predictions are only compared with may be of a single class.
 
-    Shapes  values (n,) -> (n,): float64 for regression; int64, bool or text for classification
-    Errors  `InvalidValueError` for an unknown task, NaN or infinity, text as an amount, fractions as classes,
-            a single class.
+    Returns
+    -------
+    y : array of shape (n,)
+        float64 for regression; int64, bool or text for classification.
+    task : {"classification", "regression"}
 
+    Raises
+    ------
+    InvalidValueError
+        For an unknown task, NaN or infinity, text in a regression, fractions as classes, and a single class.
+
+    Examples
+    --------
     >>> settle_target("table.csv", np.array([3.0, 1.0]), "classification")
     (array([3, 1]), 'classification')
     """
     chosen = check_task(owner, task) or infer_task(values)
     if values.dtype.kind == "f":
         check_finite(owner, "target", values)
-    settled = _amounts(owner, values) if chosen == "regression" else _labels(owner, values, learned)
+    settled = _values(owner, values) if chosen == "regression" else _labels(owner, values, learned)
     return settled, chosen
 
 
-def _amounts(owner: str, values: Array) -> Array:
+def _values(owner: str, values: Array) -> Array:
     if values.dtype.kind not in "biuf":
         hint = "Use task='classification' for text."
         raise InvalidValueError(must_be(owner, "target", "numeric for regression", str(values[0]), hint))
@@ -90,7 +135,7 @@ def _labels(owner: str, values: Array, learned: bool) -> Array:
         raise InvalidValueError(must_be(owner, "target", "numbers, booleans or text", str(values.dtype)))
     if kind == "f" and (values != np.rint(values)).any():
         fraction = float(values[values != np.rint(values)][0])
-        allowed, hint = "whole numbers or text for classification", "Use task='regression' for amounts."
+        allowed, hint = "whole numbers or text for classification", "Use task='regression' for numbers."
         raise InvalidValueError(must_be(owner, "target", allowed, fraction, hint))
     labels = values.astype({"S": np.str_, "U": np.str_, "b": np.bool_}.get(kind, np.int64))
     if learned:

@@ -1,7 +1,7 @@
-"""Why: small data sets are at hand without a download, to learn with and to test by.
+"""Small data sets without a download, for learning and for tests.
 
-In: a seed, for the sets that are drawn. Out: data sets. This is the one module of `data` that imports
-scikit-learn, and only when a set is asked for.
+In: a seed, for the sets that are drawn. Out: data sets. This is the one module of `data` that imports scikit-learn, and
+only when a set is asked for.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ def _plane(name: str, X: Array, y: Array) -> Dataset:
 
 
 def circles(seed: int) -> Dataset:
-    """Two rings, one inside the other, as in the lecture."""
+    """Draw two rings, one inside the other, as in the lecture."""
     make = _sklearn().make_circles
     return _plane("circles", *make(n_samples=POINTS, noise=0.15, factor=0.3, random_state=seed % 2**32))
 
 
 def moons(seed: int) -> Dataset:
-    """Two half-moons that reach into one another."""
+    """Draw two interleaved half-moons."""
     return _plane("moons", *_sklearn().make_moons(n_samples=POINTS, noise=0.2, random_state=seed % 2**32))
 
 
 def blobs(seed: int) -> Dataset:
-    """Three round clouds."""
+    """Draw three round clouds."""
     return _plane("blobs", *_sklearn().make_blobs(n_samples=POINTS, centers=3, random_state=seed % 2**32))
 
 
 def spirals(seed: int, arms: int = 3, noise: float = 0.02) -> Dataset:
-    """Arms that wind once around the origin, from radius 0.1 to 1, each a class.
+    """Draw arms that wind once around the origin, from radius 0.1 to 1, each a class.
 
     >>> spirals(0).X.shape
     (300, 2)
@@ -60,14 +60,14 @@ def spirals(seed: int, arms: int = 3, noise: float = 0.02) -> Dataset:
 
 
 def digits(seed: int = 0) -> Dataset:
-    """1,797 handwritten digits of 8 by 8 pixels with 17 gray levels; the seed changes nothing."""
+    """Load 1,797 handwritten digits of 8 by 8 pixels with 17 gray levels; the seed changes nothing."""
     bunch = _sklearn().load_digits()
     names = tuple(bunch.feature_names)
     return Dataset("digits", bunch.data, bunch.target, "classification", names, "digit", (8, 8), True)
 
 
 def labeled(name: str, target: str) -> Callable[[int], Dataset]:
-    """A table of measurements from scikit-learn, its labels written as words: iris, wine, breast_cancer."""
+    """Return a loader of a table from scikit-learn (iris, wine, breast_cancer) whose labels are words."""
 
     def read(seed: int = 0) -> Dataset:
         bunch = getattr(_sklearn(), f"load_{name}")()
@@ -78,7 +78,7 @@ def labeled(name: str, target: str) -> Callable[[int], Dataset]:
 
 
 def diabetes(seed: int = 0) -> Dataset:
-    """442 patients with ten measurements in their own units, and how ill they were a year later."""
+    """Load 442 patients with ten measurements in their own units, and how ill they were a year later."""
     bunch = _sklearn().load_diabetes(scaled=False)
     names = tuple(bunch.feature_names)
     return Dataset("diabetes", bunch.data, bunch.target, "regression", names, "progression")

@@ -132,7 +132,7 @@ def load_model(path: str | Path) -> Model:
 
 
 def _model_of(given: Any) -> Model:
-    """The model of a fitted estimator, or of a pipeline in which nothing else does anything."""
+    """Return the model of a fitted estimator, or of a pipeline in which nothing else does anything."""
     if isinstance(given, Model):
         return given
     name = type(given).__name__
@@ -165,7 +165,7 @@ def _tensors(model: Model) -> dict[str, Array]:
 
 
 def _digest(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> str:
-    """The sha256 of the header without the digest itself, and of the tensors in the order of their names."""
+    """Compute the sha256 of the header without the digest itself, and of the tensors in the order of their names."""
     digest = hashlib.sha256(json.dumps(header, sort_keys=True, allow_nan=False).encode())
     for name in sorted(tensors):
         array = tensors[name]
@@ -175,7 +175,7 @@ def _digest(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> str:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Header and tensors, after a look at the sizes, so that no file can ask for more memory than it has bytes."""
+    """Read header and tensors; sizes are checked first, so that no file can take more memory than it has bytes."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -222,7 +222,7 @@ def _check(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
 
 
 def _networks(header: Mapping[str, Any]) -> int:
-    """Number of networks in the file."""
+    """Return the number of networks in the file."""
     count = header.get("networks", 1)
     if type(count) is not int or not 1 <= count <= _MOST_NETWORKS:
         raise FormatError(f"networks must be a whole number from 1 to {_MOST_NETWORKS}, got {count!r}.")
@@ -265,7 +265,7 @@ def _build(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> Model:
 
 
 def _check_tensors(net: Net, tensors: Mapping[str, Array], networks: int) -> None:
-    """Shapes, types and values of the numbers; scales above 0; one type for all weights and statistics."""
+    """Check shapes, types and values of the numbers, scales above 0, and one type for all weights and statistics."""
     shapes = {"w": (net.size,), "buffers": (net.buffers.size,)}
     for i in range(1, networks):
         shapes |= {f"w.{i}": (net.size,), f"buffers.{i}": (net.buffers.size,)}
@@ -288,7 +288,7 @@ def _check_tensors(net: Net, tensors: Mapping[str, Array], networks: int) -> Non
 
 
 def _piece(header: Mapping[str, Any], key: str, *kinds: type[Any]) -> Any:
-    """The network or the loss of a header."""
+    """Decode the network or the loss of a header."""
     piece = spec.decode(header[key], key)
     if not isinstance(piece, kinds):
         raise FormatError(f"{key} must be one of {', '.join(kind.__name__ for kind in kinds)}.")
@@ -296,7 +296,7 @@ def _piece(header: Mapping[str, Any], key: str, *kinds: type[Any]) -> Any:
 
 
 def _target_classes(plain: Any, loss: Loss, outputs: int) -> Classes:
-    """The labels of one target, or of each of several as their loss lays them out."""
+    """Return the labels of one target, or of each of several in the order of their loss."""
     if not isinstance(loss, MultiSoftmaxCrossEntropy):
         return _classes_from_plain(plain, max(outputs, 2))
     if not isinstance(plain, list) or len(plain) != len(loss.sizes) or sum(loss.sizes) != outputs:
@@ -308,7 +308,7 @@ def _target_classes(plain: Any, loss: Loss, outputs: int) -> Classes:
 
 
 def _classes_to_plain(classes: Classes) -> Any:
-    """Labels as JSON, a list of them for several targets; an array of objects is read as the type of its entries."""
+    """Write labels as JSON, a list of them for several targets; an array of objects is read as the type of its entries."""
     if classes is None:
         return None
     if isinstance(classes, tuple):
@@ -324,7 +324,7 @@ def _classes_to_plain(classes: Classes) -> Any:
 
 
 def _classes_from_plain(plain: Any, count: int) -> Array | None:
-    """The labels: `count` of them, distinct and in order."""
+    """Return `count` labels, which must be distinct and in order."""
     if plain is None:
         return None
     if not isinstance(plain, dict) or set(plain) != {"kind", "values"} or plain["kind"] not in tuple(_PLAIN):

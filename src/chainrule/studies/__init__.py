@@ -1,6 +1,6 @@
-"""Why: every claim of the lecture is an experiment that anyone can run, with an answer that may be no.
+"""The lecture's claims as experiments that anyone can run, and whose answer may be no.
 
-In: a study's name and a setting. Out: records, a conclusion made from them, pictures, a page.
+In: a study's name and a configuration. Out: records, a conclusion made from them, pictures, a page.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ from chainrule.studies import (
 )
 from chainrule.studies.papers import PAPERS
 from chainrule.studies.runner import run
-from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
+from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 
 _MODULES = (
     batch_norm,
@@ -55,4 +55,4 @@ _MODULES = (
 STUDIES: Mapping[str, Study] = {module.STUDY.name: module.STUDY for module in _MODULES}
 """Every study by name: the lecture's ten exercises in its order, then its other claims."""
 
-__all__ = ["PAPERS", "STUDIES", "Cell", "Conclusion", "Results", "Setting", "Study", "run"]
+__all__ = ["PAPERS", "STUDIES", "Cell", "Conclusion", "Results", "Study", "StudyConfig", "run"]

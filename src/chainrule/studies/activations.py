@@ -1,4 +1,4 @@
-"""Why: relu is the lecture's default for hidden layers; every other activation is given the same chance.
+"""Does relu train faster than sigmoid? Every activation gets the learning rate that a range test suggests for it.
 
 In: rows of one seed, an activation. Out: loss by epoch and test error at the rate a range test suggests.
 """
@@ -13,23 +13,23 @@ from chainrule.nn.net import mlp
 from chainrule.nn.optimizers import Adam
 from chainrule.nn.step import Recipe
 from chainrule.studies import drawing
-from chainrule.studies.common import constrained, rows, trained
+from chainrule.studies.common import quick_or_full, rows, trained
 from chainrule.studies.optimizers import suggested_rate
 from chainrule.studies.statistics import difference, estimate
-from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
+from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 
 _NAMES = ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish")
 
 
-def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
+def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
     return {name: {"activation": name} for name in _NAMES}
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    split = rows(cell.setting, cell.seed)
+    split = rows(cell.config, cell.seed)
     net = mlp(split.inputs, (64, 64, 64), split.classes, activation=cell.options["activation"])
     rate = suggested_rate(split, Recipe(net, SoftmaxCrossEntropy(), Adam(), batch_size=64, seed=cell.seed))
-    record, _ = trained(split, net, seed=cell.seed, epochs=constrained(cell.setting, 10, 20), rate=rate)
+    record, _ = trained(split, net, seed=cell.seed, epochs=quick_or_full(cell.config, 10, 20), rate=rate)
     quarter = max(len(record["train_loss"]) // 4 - 1, 0)
     return {**record, "rate": rate, "early_loss": record["train_loss"][quarter]}
 
@@ -42,12 +42,13 @@ def _conclude(results: Results) -> Conclusion:
     bent = difference(results.values("relu", "test_error"), results.values("identity", "test_error"))
     losses = {arm: estimate(results.values(arm, "early_loss")).mean for arm in ("relu", "sigmoid")}
     pace = "faster" if early.mean < 0 else "slower"
-    told = "" if early.sure else " (within the seeds' noise)"
+    noise = "" if early.sure else " (within seed noise)"
     sentence = (
-        f"relu learns {pace} than sigmoid{told}: training loss {losses['relu']:.2g} "
-        f"against {losses['sigmoid']:.2g} after a quarter of the epochs; its test error "
-        f"differs by {late.text(2, 100)} points from sigmoid's and by {bent.text(2, 100)} from no activation at all. "
-        f"The lowest mean is {best}'s ({100 * errors[best]:.3g} %)."
+        f"relu trains {pace} than sigmoid{noise}: its training loss is {losses['relu']:.2g} "
+        f"against {losses['sigmoid']:.2g} after a quarter of the epochs. Its test error "
+        f"differs by {late.text(2, 100)} points from sigmoid's and by {bent.text(2, 100)} points from that without any "
+        f"activation. "
+        f"The lowest mean test error is that of {best} ({100 * errors[best]:.3g} %)."
     )
     header, table = results.table(
         rate=("rate", 1, ""), early_training_loss=("early_loss", 1, ""), test_error=("test_error", 100, "%")
@@ -55,24 +56,25 @@ def _conclude(results: Results) -> Conclusion:
     return Conclusion(sentence, early.sure and early.mean < 0 and bent.sure and bent.mean < 0, header, table)
 
 
-def _draw(results: Results) -> Mapping[str, Any]:
-    figure, axes = drawing.figure(11.0, 4.4, columns=2)
+def _draw(results: Results) -> drawing.Pictures:
     losses = {arm: results.values(arm, "train_loss") for arm in results.arms}
-    drawing.curves(axes[0], losses, yscale="log", xlabel="epoch", ylabel="training loss")
-    drawing.bars(
-        axes[1], {arm: 100 * results.values(arm, "test_error") for arm in results.arms}, ylabel="test error, %"
-    )
-    return {"Training loss by epoch; test error": figure}
+    errors = {arm: 100 * results.values(arm, "test_error") for arm in results.arms}
+    return {
+        f"Training loss and test error. {drawing.BARS}": [
+            drawing.curves("Training loss", losses, y_log=True, y_name="training loss"),
+            drawing.bars("Test error", errors, "test error, %"),
+        ]
+    }
 
 
 STUDY = Study(
     name="activations",
     title="Activations of the hidden layers",
-    claim="relu trains faster than sigmoid, and without a bend between them layers are no better than one.",
+    claim="relu trains faster than sigmoid, and layers without an activation between them are no better than one.",
     source="lecture 12, 7.2",
     arms=_arms,
     run=_run,
     conclude=_conclude,
     draw=_draw,
-    reading="Three hidden layers of 64, Adam at the rate that a range test suggests for each.",
+    reading="Three hidden layers of 64 units, Adam at the rate that a range test suggests for each activation.",
 )

@@ -1,4 +1,4 @@
-"""Why: batch norm is said to make deep networks trainable; depth is varied, and its gradient checked first.
+"""Does batch norm make deep networks trainable? Its gradient is checked first, then the depth is varied.
 
 In: rows of one seed. Out: validation loss by depth with and without batch norm, and the worst gradient error.
 """
@@ -15,15 +15,15 @@ from chainrule.nn.losses import SoftmaxCrossEntropy
 from chainrule.nn.net import mlp
 from chainrule.nn.optimizers import SGD
 from chainrule.studies import drawing
-from chainrule.studies.common import constrained, rows, trained
-from chainrule.studies.statistics import difference, estimate
-from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
+from chainrule.studies.common import quick_or_full, rows, trained
+from chainrule.studies.statistics import difference
+from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 
 _DEPTHS = (2, 6, 12)
 _RATES = (0.01, 0.1, 0.5)
 
 
-def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
+def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
     return {
         f"{depth} layers, {name}": {"depth": depth, "norm": norm}
         for depth in _DEPTHS
@@ -32,10 +32,10 @@ def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    split = rows(cell.setting, cell.seed)
+    split = rows(cell.config, cell.seed)
     net = mlp(split.inputs, (32,) * cell.options["depth"], split.classes, norm=cell.options["norm"])
     runs = [
-        trained(split, net, seed=cell.seed, epochs=constrained(cell.setting, 8, 10), optimizer=SGD(), rate=rate)[0]
+        trained(split, net, seed=cell.seed, epochs=quick_or_full(cell.config, 8, 10), optimizer=SGD(), rate=rate)[0]
         for rate in _RATES
     ]
     best = min(range(len(_RATES)), key=lambda i: runs[i]["validation_loss"][-1])
@@ -58,10 +58,11 @@ def _conclude(results: Results) -> Conclusion:
     checked = "agrees with" if worst <= 1e-6 else "does NOT agree with"
     holds = deep.sure and deep.mean < 0 and deep.mean < shallow.mean and worst <= 1e-6
     effect = "lowers" if deep.mean < 0 else "raises"
-    told = "" if deep.sure else ", within the seeds' noise"
+    noise = "" if deep.sure else " (within seed noise)"
     sentence = (
-        f"Its gradient {checked} central differences (worst relative error {worst:.1e}); at {_DEPTHS[-1]} layers it "
-        f"{effect} the test error by {deep.size(2, 100)} points{told}, "
+        f"The gradient of batch norm {checked} central differences (worst relative error {worst:.1e}). At {_DEPTHS[-1]} "
+        f"layers it "
+        f"{effect} the test error by {deep.size(2, 100)} points{noise}; "
         f"at {_DEPTHS[0]} layers the change is {shallow.text(2, 100)} points."
     )
     header, table = results.table(
@@ -70,32 +71,39 @@ def _conclude(results: Results) -> Conclusion:
     return Conclusion(sentence, holds, header, table)
 
 
-def _draw(results: Results) -> Mapping[str, Any]:
-    figure, axes = drawing.figure(10.0, 4.2, columns=2)
-    for name, color in (("plain", drawing.ColorS[1]), ("batch norm", drawing.ColorS[0])):
-        found = [estimate(100 * results.values(f"{depth} layers, {name}", "test_error")) for depth in _DEPTHS]
-        axes[0].errorbar(
-            _DEPTHS,
-            [e.mean for e in found],
-            [np.nan_to_num(e.half) for e in found],
-            color=color,
-            capsize=4,
-            label=name,
-        )
-    drawing.finish(axes[0], xlabel="hidden layers", ylabel="test error, %", ylim=(0, None))
-    deep = {arm: results.values(arm, "train_loss") for arm in results.arms if arm.startswith(str(_DEPTHS[-1]))}
-    drawing.curves(axes[1], deep, yscale="log", xlabel="epoch", ylabel="training loss")
-    return {"What depth costs, and what batch norm gives back": figure}
+def _draw(results: Results) -> drawing.Pictures:
+    colors = {"plain": 1, "batch norm": 0}
+    errors = {
+        name: [100 * results.values(f"{depth} layers, {name}", "test_error") for depth in _DEPTHS] for name in colors
+    }
+    deep = {name: results.values(f"{_DEPTHS[-1]} layers, {name}", "train_loss") for name in colors}
+    return {
+        "The cost of depth, without and with batch norm": [
+            drawing.means(
+                "Test error by depth, with 95 % intervals",
+                errors,
+                _DEPTHS,
+                colors=colors,
+                x_name="hidden layers",
+                y_name="test error, %",
+                x_ticks=_DEPTHS,
+                within=(0.0,),
+            ),
+            drawing.curves(
+                f"Training loss of {_DEPTHS[-1]} hidden layers", deep, colors=colors, y_log=True, y_name="training loss"
+            ),
+        ]
+    }
 
 
 STUDY = Study(
     name="batch-norm",
     title="Batch norm: its gradient, and what it buys at depth",
-    claim="Batch norm's hand-derived gradient is right, and with it deep networks train that hardly train without it.",
+    claim="Batch norm's hand-derived gradient is right, and it trains deep networks that barely train without it.",
     source="lecture 12, exercise 1; [ioffe2015]",
     arms=_arms,
     run=_run,
     conclude=_conclude,
     draw=_draw,
-    reading="Plain descent, each network at the best of three rates by validation loss.",
+    reading="Plain gradient descent, each network at the best of three rates by validation loss.",
 )

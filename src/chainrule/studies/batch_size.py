@@ -1,4 +1,4 @@
-"""Why: small batches are noisy and cheap, large ones smooth and dear; what counts is the loss after steps and after seconds.
+"""Small batches are noisy and cheap, large ones smooth and expensive: the loss is measured by steps and by seconds.
 
 In: rows of one seed, a batch size. Out: the gradient's noise, steps and seconds to a loss, test error.
 """
@@ -14,21 +14,22 @@ import numpy as np
 from chainrule.nn.layers import Context
 from chainrule.nn.losses import SoftmaxCrossEntropy, mean_loss
 from chainrule.nn.net import mlp
+from chainrule.report.plots import Curve, Level, LinePlot
 from chainrule.studies import drawing
-from chainrule.studies.common import Split, constrained, rows, trained
+from chainrule.studies.common import Split, quick_or_full, rows, trained
 from chainrule.studies.statistics import estimate
-from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
+from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 
 _GOAL = 0.2
 _SIZES = (8, 32, 128, 512)
 
 
-def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
+def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
     return {f"{size} rows": {"size": size} for size in _SIZES} | {"all rows": {"size": None}}
 
 
 def _noise(split: Split, net: Any, size: int, seed: int) -> float:
-    """Length of the gradient's standard deviation over batches, relative to the gradient of all rows."""
+    """Return the norm of the gradient's standard deviation over batches, relative to that of the full gradient."""
     w, buffers = net.init(seed)
     ctx = Context(np)
     X, y = split.train.X.astype(np.float64), split.train.y
@@ -45,11 +46,11 @@ def _noise(split: Split, net: Any, size: int, seed: int) -> float:
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    split, size = rows(cell.setting, cell.seed), cell.options["size"]
+    split, size = rows(cell.config, cell.seed), cell.options["size"]
     net = mlp(split.inputs, (64,), split.classes)
     n = len(split.train.y)
     per_epoch = math.ceil(n / (size or n))
-    epochs = max(4, constrained(cell.setting, 300, 1500) // per_epoch)
+    epochs = max(4, quick_or_full(cell.config, 300, 1500) // per_epoch)
     record, _ = trained(split, net, seed=cell.seed, epochs=min(epochs, 300), batch_size=size, rate=3e-3)
     reached = next((i for i, loss in enumerate(record["validation_loss"]) if loss <= _GOAL), None)
     return {
@@ -72,8 +73,8 @@ def _conclude(results: Results) -> Conclusion:
     ratio = noise["8 rows"] / noise["128 rows"]
     holds = few != "8 rows" and 2.0 < ratio < 8.0 and fast != "all rows"
     sentence = (
-        f"From 128 rows to 8 the gradient's noise grows by {ratio:.2g} (means over b rows predict 4). A validation loss of "
-        f"{_GOAL:g} takes the fewest steps with {few} ({steps[few]:.3g}) and the fewest seconds with {fast} "
+        f"From 128 rows to 8 the noise of the gradient grows by a factor of {ratio:.2g} (theory: 4). A validation loss of "
+        f"{_GOAL:g} takes the fewest steps with batches of {few} ({steps[few]:.3g}) and the least time with {fast} "
         f"({seconds[fast]:.2g} s)."
     )
     header, table = results.table(
@@ -85,31 +86,37 @@ def _conclude(results: Results) -> Conclusion:
     return Conclusion(sentence, holds, header, table)
 
 
-def _draw(results: Results) -> Mapping[str, Any]:
-    figure, axes = drawing.figure(10.0, 4.2, columns=2)
-    for arm, color in zip(results.arms, drawing.cycle(len(results.arms)), strict=True):
-        losses = np.median(results.values(arm, "validation_loss"), axis=0)
-        at = np.arange(1, len(losses) + 1) * results.of_arm(arm)[0]["per_epoch"]
-        axes[0].plot(at, losses, color=color, label=arm, marker=".", markersize=4)
-    axes[0].axhline(_GOAL, color=drawing.ColorS[7], linestyle=":", linewidth=1)
-    drawing.finish(axes[0], xscale="log", yscale="log", xlabel="steps", ylabel="validation loss")
+def _draw(results: Results) -> drawing.Pictures:
+    colors = {arm: i for i, arm in enumerate(results.arms)}
+    losses = {arm: np.median(results.values(arm, "validation_loss"), axis=0) for arm in results.arms}
+    by_step = [
+        Curve(arm, np.arange(1, len(loss) + 1) * results.of_arm(arm)[0]["per_epoch"], loss, colors[arm], dots=True)
+        for arm, loss in losses.items()
+    ]
     seconds = {arm: results.values(arm, "seconds_to_goal") for arm in results.arms}
-    drawing.bars(
-        axes[1],
-        {arm: values[np.isfinite(values)] for arm, values in seconds.items() if np.isfinite(values).any()},
-        ylabel=f"seconds to a loss of {_GOAL:g}",
+    reached = {arm: values[np.isfinite(values)] for arm, values in seconds.items() if np.isfinite(values).any()}
+    steps = LinePlot(
+        "Validation loss by step",
+        by_step,
+        x_name="steps",
+        y_name="validation loss",
+        x_log=True,
+        y_log=True,
+        levels=[Level(_GOAL, f"goal {_GOAL:g}")],
+        note="A line begins after the first epoch: a larger batch has fewer steps in it.",
     )
-    return {"In steps, and in seconds": figure}
+    bars = drawing.bars(f"Seconds to a loss of {_GOAL:g}", reached, "seconds", colors=colors)
+    return {f"In steps, and in seconds. {drawing.BARS}": [steps, bars]}
 
 
 STUDY = Study(
     name="batch-size",
     title="Batch size: noise, steps and seconds",
-    claim="Small batches are noisy, a full batch is smooth but dear; something between reaches a loss first.",
-    source="lecture 12, 7.5",
+    claim="Small batches are noisy and need more steps; the full batch is smooth, but not the fastest in seconds.",
+    source="lecture 12, 7.5 (optimization)",
     arms=_arms,
     run=_run,
     conclude=_conclude,
     draw=_draw,
-    reading="Adam at 0.003 on 64 hidden units, one thread. Seconds are this machine's.",
+    reading="Adam at 0.003 on 64 hidden units, one thread. Seconds are those of this machine.",
 )

@@ -1,4 +1,4 @@
-"""Why: clipping is said to stabilize training; it is tried on a network that explodes.
+"""Does clipping stabilize training? It is tried on a network that explodes.
 
 In: rows of one seed, a deep network with too large first weights. Out: which runs diverge, losses, gradient norms.
 """
@@ -14,19 +14,22 @@ from chainrule.nn.net import Net
 from chainrule.nn.optimizers import SGD
 from chainrule.nn.penalties import ClipNorm
 from chainrule.studies import drawing
-from chainrule.studies.common import constrained, rows, trained
+from chainrule.studies.common import quick_or_full, rows, trained
 from chainrule.studies.statistics import estimate
-from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
+from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
+
+_TOP = 10.0
+"""The largest loss that is drawn; guessing among ten classes costs 2.3."""
 
 _LIMITS: Mapping[str, float | None] = {"no clipping": None, "norm 100": 100.0, "norm 10": 10.0, "norm 1": 1.0}
 
 
-def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
+def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
     return {name: {"limit": limit} for name, limit in _LIMITS.items()}
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    split = rows(cell.setting, cell.seed)
+    split = rows(cell.config, cell.seed)
     layers: list[Layer] = []
     for _ in range(8):
         layers += [Dense(64, initializer=Normal(0.3)), Activation("relu")]
@@ -36,7 +39,7 @@ def _run(cell: Cell) -> dict[str, Any]:
         split,
         net,
         seed=cell.seed,
-        epochs=constrained(cell.setting, 15, 20),
+        epochs=quick_or_full(cell.config, 15, 20),
         optimizer=SGD(),
         rate=0.1,
         clip=None if limit is None else ClipNorm(limit),
@@ -58,8 +61,8 @@ def _conclude(results: Results) -> Conclusion:
     plain = estimate(results.values("no clipping", "test_error")).mean
     verb = "saves" if saved > 0 else "saves none of"
     sentence = (
-        f"Without clipping {failed['no clipping']} of {seeds} runs fail (mean test error {100 * plain:.3g} %); clipping "
-        f"at {best} {verb} {f'{saved} of them' if saved > 0 else 'them'} and ends at a test error "
+        f"Without clipping {failed['no clipping']} of {seeds} runs fail (mean test error {100 * plain:.3g} %). Clipping "
+        f"at {best} {verb} {f'{saved} of them' if saved > 0 else 'them'}, with a mean test error "
         f"of {100 * clipped[best]:.3g} %."
     )
     header, table = results.table(
@@ -68,29 +71,29 @@ def _conclude(results: Results) -> Conclusion:
     return Conclusion(sentence, saved > 0, header, table)
 
 
-def _draw(results: Results) -> Mapping[str, Any]:
-    figure, axes = drawing.figure(10.0, 4.2, columns=2)
-    drawing.curves(
-        axes[0],
-        {arm: results.values(arm, "train_loss") for arm in results.arms},
-        yscale="log",
-        xlabel="epoch",
-        ylabel="training loss",
-    )
-    drawing.bars(
-        axes[1], {arm: 100 * results.values(arm, "test_error") for arm in results.arms}, ylabel="test error, %"
-    )
-    return {"A network that explodes, and the same with its gradient clipped": figure}
+def _draw(results: Results) -> drawing.Pictures:
+    losses = {arm: results.values(arm, "train_loss") for arm in results.arms}
+    errors = {arm: 100 * results.values(arm, "test_error") for arm in results.arms}
+    note = f"A larger loss is drawn at {_TOP:g}: a run that diverges ends there, after its first epoch."
+    return {
+        f"A network that explodes, and the same with clipped gradients. {drawing.BARS}": [
+            drawing.curves("Training loss", losses, most=_TOP, y_log=True, y_name="training loss", note=note),
+            drawing.bars("Test error", errors, "test error, %"),
+        ]
+    }
 
 
 STUDY = Study(
     name="clipping",
     title="Gradient clipping on a network that explodes",
-    claim="Clipping the gradient's norm stabilizes a training that fails without it.",
+    claim="Clipping the norm of the gradient stabilizes a training that fails without it.",
     source="lecture 12, exercise 8; [pascanu2013]",
     arms=_arms,
     run=_run,
     conclude=_conclude,
     draw=_draw,
-    reading="Eight hidden layers whose first weights are nearly twice He's; failed runs diverged or learned nothing.",
+    reading=(
+        "Eight hidden layers whose initial weights are nearly twice as large as He's. Failed runs diverged or learned "
+        "nothing."
+    ),
 )

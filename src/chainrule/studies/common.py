@@ -1,6 +1,6 @@
-"""Why: most studies train networks on the same rows and look at the same figures; they should do both alike.
+"""What most studies share: the same rows, training, and the same record of a run.
 
-In: a cell's setting and seed, a network, how it is trained. Out: rows as the network takes them; a plain record of the run.
+In: a cell's configuration and seed, a network, how it is trained. Out: rows as the network takes them; a plain record.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ from chainrule.nn.optimizers import Adam, Optimizer
 from chainrule.nn.penalties import Clip, Penalty
 from chainrule.nn.schedules import ConstantSchedule, Schedule
 from chainrule.nn.step import State
-from chainrule.studies.study import Setting
+from chainrule.studies.study import StudyConfig
 from chainrule.train import fit
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class Subset:
     """Rows X (n, d), scaled, float32, and class numbers y (n)."""
 
     X: Array
     y: Array
 
-    def first(self, n: int) -> Part:
-        """Its first n rows; parts come shuffled."""
-        return Part(self.X[:n], self.y[:n])
+    def first(self, n: int) -> Subset:
+        """Return its first n rows; subsets come shuffled."""
+        return Subset(self.X[:n], self.y[:n])
 
-    def of_classes(self, classes: Array) -> Part:
-        """Rows of these classes only, numbered anew from 0."""
+    def of_classes(self, classes: Array) -> Subset:
+        """Return the rows of these classes only, renumbered from 0."""
         chosen = np.isin(self.y, classes)
-        return Part(self.X[chosen], np.searchsorted(np.sort(classes), self.y[chosen]))
+        return Subset(self.X[chosen], np.searchsorted(np.sort(classes), self.y[chosen]))
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
     """Training, validation and test rows of one seed, the number of classes, and the shape of an image row."""
 
-    train: Part
-    validation: Part
-    test: Part
+    train: Subset
+    validation: Subset
+    test: Subset
     classes: int
     image_shape: tuple[int, int] | None
 
@@ -57,8 +57,8 @@ class Split:
         """Width of a row."""
         return int(self.train.X.shape[1])
 
-    def each(self, change: Callable[[Part], Part], classes: int | None = None) -> Split:
-        """The split with every part changed."""
+    def each(self, change: Callable[[Subset], Subset], classes: int | None = None) -> Split:
+        """Return the split with every subset changed."""
         train, validation, test = change(self.train), change(self.validation), change(self.test)
         return Split(train, validation, test, classes or self.classes, self.image_shape)
 
@@ -69,27 +69,27 @@ def _source(data: str, target: str | None) -> Dataset:
 
 
 @lru_cache(maxsize=2)
-def rows(setting: Setting, seed: int) -> Split:
-    """The rows of a setting, split and shuffled by the seed, scaled by the training rows.
+def rows(config: StudyConfig, seed: int) -> Split:
+    """Return the rows of a study, split and shuffled by the seed, scaled by the training rows.
 
-    A quick setting has at most 1,500 training rows.
+    A quick study has at most 1,500 training rows.
 
-    >>> rows(Setting(), 0).train.X.shape
+    >>> rows(StudyConfig(), 0).train.X.shape
     (1146, 64)
     """
-    dataset = _source(setting.data, setting.target)
+    dataset = _source(config.data, config.target)
     parts = three_way(dataset, 0.25, 0.15, seed)
     classes = np.unique(dataset.y)
     scaling = Standardizer.fit(parts.train.X, shared=dataset.shared_unit)
     order = np.random.default_rng(seed)
 
-    def part(data: Dataset | None) -> Part:
+    def part(data: Dataset | None) -> Subset:
         assert data is not None
         i = order.permutation(len(data.y))
-        return Part(scaling.apply(data.X[i], "float32"), np.searchsorted(classes, data.y[i]))
+        return Subset(scaling.apply(data.X[i], "float32"), np.searchsorted(classes, data.y[i]))
 
     train, validation, test = part(parts.train), part(parts.validation), part(parts.test)
-    train = train.first(1500) if setting.quick else train
+    train = train.first(1500) if config.quick else train
     return Split(train, validation, test, len(classes), dataset.image_shape)
 
 
@@ -109,10 +109,10 @@ def trained(
     learning_rate_multipliers: Mapping[str, float] | None = None,
     start: State | None = None,
 ) -> tuple[dict[str, Any], State | None]:
-    """Train, and record by epoch: losses, errors (shares from 0 to 1), gradient norms, seconds since the start.
+    """Train, and return a record by epoch (losses, errors from 0 to 1, gradient norms, seconds) and the last state.
 
-    `test_error` is the last epoch's on the test rows; a run whose loss is no longer finite ends there with an error of 1
-    and `diverged`. The state is the last finite one.
+    `test_error` is that of the last epoch on the test rows. A run whose loss is no longer finite ends with an error of 1 and
+    `diverged`; the state is then the last finite one.
     """
     data, held_out = split.train, split.validation
     record: dict[str, list[float]] = {name: [] for name in _CURVES}
@@ -157,25 +157,25 @@ def trained(
 _CURVES = ("train_loss", "train_error", "validation_loss", "validation_error", "gradient_norm", "seconds")
 
 
-def error(net: Net, state: State, part: Part) -> float:
-    """Share of rows whose largest logit is another class's."""
+def error(net: Net, state: State, part: Subset) -> float:
+    """Return the share of rows that are assigned to a wrong class."""
     Z = net(state.w, state.buffers, part.X)
     return float((np.argmax(Z, axis=1) != part.y).mean())
 
 
 def first_state(net: Net, seed: int, dtype: str = "float32") -> State:
-    """Numbers before the first step, with empty memory: to look at a network that was not trained."""
+    """Return the state before the first step, with empty optimizer slots."""
     w, buffers = net.init(seed)
     return State(w.astype(dtype), buffers.astype(dtype), {}, 0)
 
 
-def constrained(setting: Setting, quick: int, full: int) -> int:
-    """How many: fewer in a quick study."""
-    return quick if setting.quick else full
+def quick_or_full(config: StudyConfig, quick: int, full: int) -> int:
+    """Return the first number in a quick study, the second in a full one."""
+    return quick if config.quick else full
 
 
 def with_train(split: Split, n: int) -> Split:
-    """The split with its first n training rows only."""
+    """Return the split with its first n training rows only."""
     return replace(split, train=split.train.first(n))
 
 

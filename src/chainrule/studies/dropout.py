@@ -1,4 +1,4 @@
-"""Why: "dropout regularizes" is a claim about small training sets; the experiment varies their size.
+"""Does dropout regularize? That is a claim about small training sets, so the experiment varies their size.
 
 In: rows of one seed. Out: training and test error by dropout rate and number of training rows.
 """
@@ -12,22 +12,22 @@ import numpy as np
 
 from chainrule.nn.net import mlp
 from chainrule.studies import drawing
-from chainrule.studies.common import constrained, rows, trained, with_train
+from chainrule.studies.common import quick_or_full, rows, trained, with_train
 from chainrule.studies.statistics import difference
-from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
+from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 
 _RATES = (0.0, 0.2, 0.5, 0.8)
 
 
-def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
-    sizes = (100, 300, 1000) if setting.data == "digits" or setting.quick else (300, 1000, 3000, 10000)
+def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
+    sizes = (100, 300, 1000) if config.data == "digits" or config.quick else (300, 1000, 3000, 10000)
     return {f"dropout {rate:g}, {n} rows": {"rate": rate, "rows": n} for n in sizes for rate in _RATES}
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    split = with_train(rows(cell.setting, cell.seed), cell.options["rows"])
+    split = with_train(rows(cell.config, cell.seed), cell.options["rows"])
     net = mlp(split.inputs, (256, 256), split.classes, dropout=cell.options["rate"])
-    steps = constrained(cell.setting, 800, 3000)
+    steps = quick_or_full(cell.config, 800, 3000)
     epochs = max(1, round(steps * 32 / len(split.train.y)))
     record, state = trained(split, net, seed=cell.seed, epochs=epochs, batch_size=32)
     assert state is not None
@@ -56,15 +56,14 @@ def _conclude(results: Results) -> Conclusion:
     at_small, at_large = gains[small][best[small]], gains[large][best[large]]
     holds = at_small.sure and at_small.mean < 0 and at_small.mean <= at_large.mean
     helped = "lowers" if at_small.mean < 0 else "raises"
-    certainty = "" if at_small.sure else ", which these seeds cannot tell from nothing"
-    trend = (
-        "helps most where rows are few" if at_small.mean < at_large.mean else "does not help more where rows are few"
-    )
+    certainty = "" if at_small.sure else " (within seed noise)"
+    trend = "helps most with few rows" if at_small.mean < at_large.mean else "does not help more with few rows"
     worst = max(_RATES[1:], key=lambda rate: gains[small][rate].mean)
     sentence = (
         f"With {small} training rows the best dropout ({best[small]:g}) {helped} the test error by "
-        f"{at_small.size(2, 100)} points{certainty}; with {large} rows its change is "
-        f"{at_large.text(2, 100)} points, so dropout {trend}; the worst rate of {worst:g} changes it by "
+        f"{at_small.size(2, 100)} points{certainty}; with {large} rows the change is {at_large.text(2, 100)} points, so "
+        f"dropout "
+        f"{trend}. The worst rate, {worst:g}, changes the error with {small} rows by "
         f"{gains[small][worst].text(2, 100)} points."
     )
     header = ("training rows", *(f"dropout {rate:g}" for rate in _RATES))
@@ -72,25 +71,30 @@ def _conclude(results: Results) -> Conclusion:
     return Conclusion(sentence, holds, header, tuple(shown))
 
 
-def _draw(results: Results) -> Mapping[str, Any]:
-    figure, axes = drawing.figure(9.6, 4.0, columns=2)
-    for ax, kind in zip(axes, ("test_error", "train_error"), strict=True):
-        table = _by_size(results, kind)
-        sizes = sorted(table)
-        arms = {f"dropout {rate:g}": np.array([table[n][rate] for n in sizes]).T * 100 for rate in _RATES}
-        name = "test error, %" if kind == "test_error" else "training error, %"
-        drawing.curves(ax, arms, np.array(sizes), xscale="log", xlabel="training rows", ylabel=name)
-    return {"Error by size of the training set": figure}
+def _draw(results: Results) -> drawing.Pictures:
+    panels = []
+    for kind, name in (("test_error", "test error"), ("train_error", "training error")):
+        found = _by_size(results, kind)
+        sizes = sorted(found)
+        arms = {f"dropout {rate:g}": 100 * np.array([found[n][rate] for n in sizes]).T for rate in _RATES}
+        axes: dict[str, Any] = {
+            "x_log": True,
+            "x_ticks": sizes,
+            "x_name": "training rows",
+            "within": (0.0,),
+        }
+        panels.append(drawing.curves(name.capitalize(), arms, np.array(sizes), y_name=f"{name}, %", **axes))
+    return {f"Error by size of the training set. {drawing.SEEDS}": panels}
 
 
 STUDY = Study(
     name="dropout",
     title="Dropout against over-fitting",
-    claim="Dropout regularizes: it lowers the test error, most where rows are few, and too much of it harms.",
-    source="lecture 12, 7.5; [srivastava2014]",
+    claim="Dropout regularizes: it lowers the test error, most with few training rows, and too much of it harms.",
+    source="lecture 12, 7.3 and exercise 3; [srivastava2014]",
     arms=_arms,
     run=_run,
     conclude=_conclude,
     draw=_draw,
-    reading="Left: lower is better. Right: without dropout the training error is zero: that is over-fitting.",
+    reading="Lower test error is better. A training error of zero beside a test error well above it is over-fitting.",
 )

@@ -1,4 +1,4 @@
-"""Why: features of different scale stretch the loss's contours; the condition number and the steps of descent say how much.
+"""How much do features of different scale stretch the contours of the loss? Condition number and steps measure it.
 
 In: a linear problem of one seed whose second feature has a larger unit. Out: condition number, steps to a loss, the path.
 """
@@ -15,13 +15,13 @@ from chainrule.data import Standardizer
 from chainrule.nn.optimizers import SGD
 from chainrule.studies import drawing
 from chainrule.studies.statistics import estimate
-from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
+from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 
 _UNITS = (1.0, 3.0, 10.0, 30.0)
 _MOST = 200_000
 
 
-def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
+def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
     return {
         f"unit {unit:g}, {'standardized' if scaled else 'raw'}": {"unit": unit, "scaled": scaled}
         for unit in _UNITS
@@ -30,7 +30,7 @@ def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _problem(cell: Cell) -> tuple[Array, Array]:
-    """Hessian H of the mean squared error ½ (w - w*)ᵀ H (w - w*) and the way w - w* from zero, both in two dimensions."""
+    """Return the Hessian H of the mean squared error ½ (w - w*)ᵀ H (w - w*) and the initial w - w*, in two dimensions."""
     draw = np.random.default_rng(cell.seed)
     X = draw.standard_normal((200, 2)) * np.array([1.0, cell.options["unit"]])
     X = Standardizer.fit(X).apply(X, "float64") if cell.options["scaled"] else X - X.mean(axis=0)
@@ -59,44 +59,35 @@ def _conclude(results: Results) -> Conclusion:
     faster = steps[raw] / steps[scaled]
     verb = "saves" if faster > 1 else "does not save"
     sentence = (
-        f"Where one feature's unit is {_UNITS[-1]:g} times the other's, the condition number is {condition[raw]:.3g} and "
-        f"descent at its best rate needs {steps[raw]:.4g} steps to a millionth of the loss; standardized, "
-        f"{condition[scaled]:.2g} and {steps[scaled]:.2g} steps, so standardizing {verb} steps (a factor of {faster:.3g})."
+        f"Where one feature's scale is {_UNITS[-1]:g} times the other's, the condition number is {condition[raw]:.3g}, and "
+        f"gradient descent at its best rate needs {steps[raw]:.4g} steps to a millionth of the loss. Standardized, the "
+        f"condition "
+        f"number is {condition[scaled]:.2g} and it takes {steps[scaled]:.2g} steps: standardizing {verb} steps (a factor of "
+        f"{faster:.3g})."
     )
     header, table = results.table(condition_number=("condition", 1, ""), steps=("steps", 1, ""))
     return Conclusion(sentence, faster > 2, header, table)
 
 
-def _draw(results: Results) -> Mapping[str, Any]:
-    figure, axes = drawing.figure(10.0, 4.4, columns=2)
-    for ax, arm in zip(axes, (f"unit {_UNITS[1]:g}, raw", f"unit {_UNITS[1]:g}, standardized"), strict=True):
-        record = results.of_arm(arm)[0]
+def _draw(results: Results) -> drawing.Pictures:
+    panels = []
+    for kind in ("raw", "standardized"):
+        record = results.of_arm(f"unit {_UNITS[1]:g}, {kind}")[0]
         path, H = np.array(record["path"]), np.array(record["hessian"])
+        title = f"{kind.capitalize()}: condition number {record['condition']:.3g}, {record['steps']} steps"
         reach = 1.4 * float(np.abs(path).max())
-        grid = np.linspace(-reach, reach, 121)
-        U, V = np.meshgrid(grid, grid)
-        loss = H[0, 0] * U**2 + 2 * H[0, 1] * U * V + H[1, 1] * V**2
-        ax.contour(
-            U,
-            V,
-            loss,
-            levels=np.geomspace(loss.max() / 1000, loss.max(), 10),
-            colors=drawing.ColorS[7],
-            linewidths=0.6,
-        )
-        ax.plot(path[:, 0], path[:, 1], "o-", color=drawing.ColorS[1], markersize=3, linewidth=1)
-        drawing.finish(ax, legend=False, xlabel="w₁ - w₁*", ylabel="w₂ - w₂*", title=arm, aspect="equal")
-    return {"The loss's contours, and descent's path": figure}
+        panels.append(drawing.bowl(title, H, path, reach, names=("w₁ − w₁*", "w₂ − w₂*")))
+    return {f"Contours of the loss and the path of descent, one feature in a unit of {_UNITS[1]:g}": panels}
 
 
 STUDY = Study(
     name="input-scaling",
     title="Standardized inputs",
-    claim="Standardizing the inputs rounds the loss's contours, so that descent needs far fewer steps.",
+    claim="Standardizing the inputs makes the contours of the loss round, so gradient descent needs far fewer steps.",
     source="lecture 12, 7.3",
     arms=_arms,
     run=_run,
     conclude=_conclude,
     draw=_draw,
-    reading="Linear least squares on two drawn features, whatever the data; rate 2 / (L + μ), the best constant one.",
+    reading="Linear least squares on two random features, whatever the data; the rate 2 / (L + μ) is the best constant one.",
 )

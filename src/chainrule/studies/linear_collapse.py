@@ -1,4 +1,4 @@
-"""Why: without a bend between them, layers are one affine map however many there are; this can be measured exactly.
+"""Without an activation between them, layers are one affine map however many there are: measured exactly.
 
 In: rows of one seed. Out: how far a trained deep linear network is from one matrix, and the test errors.
 """
@@ -12,9 +12,9 @@ import numpy as np
 
 from chainrule.nn.net import mlp
 from chainrule.studies import drawing
-from chainrule.studies.common import constrained, rows, trained
+from chainrule.studies.common import quick_or_full, rows, trained
 from chainrule.studies.statistics import difference, estimate
-from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
+from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 
 _ARMS: Mapping[str, Mapping[str, Any]] = {
     "no hidden layer": {"hidden": (), "activation": "identity"},
@@ -24,14 +24,14 @@ _ARMS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
+def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
     return _ARMS
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    split = rows(cell.setting, cell.seed)
+    split = rows(cell.config, cell.seed)
     net = mlp(split.inputs, cell.options["hidden"], split.classes, activation=cell.options["activation"])
-    record, state = trained(split, net, seed=cell.seed, epochs=constrained(cell.setting, 20, 15))
+    record, state = trained(split, net, seed=cell.seed, epochs=quick_or_full(cell.config, 20, 15))
     assert state is not None
     w = state.w.astype(np.float64)
     views = net.parameters.views(w)
@@ -47,13 +47,13 @@ def _conclude(results: Results) -> Conclusion:
     far = {arm: float(results.values(arm, "distance").max()) for arm in results.arms}
     deep = difference(results.values("6 linear layers", "test_error"), results.values("no hidden layer", "test_error"))
     bent = difference(results.values("3 relu layers", "test_error"), results.values("3 linear layers", "test_error"))
-    collapses = "is one matrix to rounding" if far["6 linear layers"] < 1e-9 else "is NOT one matrix"
+    collapses = "is one matrix, up to rounding" if far["6 linear layers"] < 1e-9 else "is NOT one matrix"
     direction = "more" if deep.mean > 0 else "less"
     level = f"{deep.size(2, 100)} points {direction} test error than no hidden layer"
     straight = estimate(results.values("3 linear layers", "test_error")).text(2, 100, "%")
     sentence = (
         f"A trained network of six linear layers {collapses} (largest difference {far['6 linear layers']:.1e} of the "
-        f"largest output) with {level} after as many epochs; relu between the layers changes the error by "
+        f"largest output), with {level} after the same number of epochs. relu between the layers changes the error by "
         f"{bent.text(2, 100)} points (from {straight})."
     )
     holds = far["6 linear layers"] < 1e-9 and far["3 relu layers"] > 1e-3 and bent.sure and bent.mean < 0
@@ -61,18 +61,39 @@ def _conclude(results: Results) -> Conclusion:
     return Conclusion(sentence, holds, header, table)
 
 
-def _draw(results: Results) -> Mapping[str, Any]:
+def _draw(results: Results) -> drawing.Pictures:
+    colors = {arm: i for i, arm in enumerate(results.arms)}
+    distance = {arm: results.values(arm, "distance") for arm in results.arms}
     errors = {arm: 100 * results.values(arm, "test_error") for arm in results.arms}
-    return {"Test error": drawing.one(lambda ax: drawing.bars(ax, errors, ylabel="test error, %"))}
+    return {
+        f"Without activations the layers are one matrix. {drawing.BARS}": [
+            drawing.bars(
+                "Distance of the network from its one matrix",
+                distance,
+                "largest difference / largest output",
+                colors=colors,
+                log=True,
+                note="1e−15 is rounding: the network and the product of its matrices are the same map.",
+            ),
+            drawing.bars("Test error", errors, "test error, %", colors=colors),
+        ]
+    }
 
 
 STUDY = Study(
     name="linear-collapse",
     title="Linear layers collapse into one",
-    claim="Without a non-linear activation a network of any depth is one affine map; a bend between the layers does better.",
+    claim=(
+        "Without a non-linear activation a network of any depth is one affine map; an activation between the layers "
+        "does better."
+    ),
     source="lecture 12, 7.2",
     arms=_arms,
     run=_run,
     conclude=_conclude,
     draw=_draw,
+    reading=(
+        "The linear networks can express the same maps; after the same number of epochs they differ in how far they "
+        "were trained."
+    ),
 )

@@ -1,6 +1,7 @@
-"""Why: momentum is best understood on a bowl, where every path can be drawn and every rate tried.
+"""What does momentum do? On a bowl every path can be drawn and every rate tried.
 
-In: a bowl of given condition number. Out: steps to its bottom and the path, each method at the best of many rates.
+In: a bowl of given condition number. Out: steps to its bottom and the path, each method at the best of many rates, and at a
+rate that all share.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.nn.optimizers import SGD, EmaMomentum, Nesterov, Optimizer, SGDMomentum
+from chainrule.report.plots import LinePlot
 from chainrule.studies import drawing
 from chainrule.studies.statistics import estimate
-from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
+from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 
 _METHODS: Mapping[str, Optimizer] = {
     "descent": SGD(),
@@ -24,14 +26,16 @@ _METHODS: Mapping[str, Optimizer] = {
 }
 _CONDITIONS = (10.0, 100.0, 1000.0)
 _MOST = 20_000
+_SHARED, _SHOWN = 1.8, 40
+"""Over the largest curvature: a rate for all methods, just below the 2 beyond which descent diverges; and its steps."""
 
 
-def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
+def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
     return {f"{name}, κ = {k:g}": {"method": name, "condition": k} for k in _CONDITIONS for name in _METHODS}
 
 
 def _descend(optimizer: Optimizer, curvatures: Array, w: Array, rate: float, most: int) -> Array:
-    """The path to a distance of 0.001, at most so many steps (steps + 1, 2); cut where it leaves the bowl."""
+    """Return the path to a distance of 0.001, of at most `most` steps (steps + 1, 2); cut where it leaves the bowl."""
     memory: Mapping[str, Array] = {letter: np.zeros(2) for letter in optimizer.memory}
     path = [w]
     while np.linalg.norm(w) > 1e-3 and np.linalg.norm(w) < 1e3 and len(path) <= most:
@@ -51,7 +55,9 @@ def _run(cell: Cell) -> dict[str, Any]:
         if np.linalg.norm(path[-1]) <= 1e-3 and (best is None or len(path) < len(best)):
             best = path
     steps = _MOST if best is None else len(best) - 1
-    return {"steps": steps, "path": [] if best is None else best[:60].tolist()}
+    equal = _descend(optimizer, curvatures, start, _SHARED / k, _SHOWN)
+    path = [] if best is None else best[:60].tolist()
+    return {"steps": steps, "path": path, "equal_path": [[float(f"{v:.4g}") for v in point] for point in equal]}
 
 
 def _conclude(results: Results) -> Conclusion:
@@ -59,11 +65,11 @@ def _conclude(results: Results) -> Conclusion:
     hard = _CONDITIONS[-1]
     gain = {k: steps[f"descent, κ = {k:g}"] / steps[f"classical, κ = {k:g}"] for k in _CONDITIONS}
     grows = "grows" if gain[hard] > gain[_CONDITIONS[0]] else "does not grow"
-    verb = "needs fewer steps than" if gain[hard] > 1 else "needs no fewer steps than"
+    verb = "needs fewer steps than" if gain[hard] > 1 else "does not need fewer steps than"
     sentence = (
-        f"On a bowl of condition {hard:g} classical momentum {verb} descent, each at its best rate: "
-        f"{steps[f'classical, κ = {hard:g}']:.3g} against {steps[f'descent, κ = {hard:g}']:.3g}; Nesterov "
-        f"{steps[f'Nesterov, κ = {hard:g}']:.3g}. The advantage {grows} with the condition number "
+        f"On a bowl of condition number {hard:g} classical momentum {verb} gradient descent, each at its best rate: "
+        f"{steps[f'classical, κ = {hard:g}']:.3g} against {steps[f'descent, κ = {hard:g}']:.3g} (Nesterov: "
+        f"{steps[f'Nesterov, κ = {hard:g}']:.3g}). The advantage {grows} with the condition number "
         f"({', '.join(f'{gain[k]:.2g}' for k in _CONDITIONS)} times at {', '.join(f'{k:g}' for k in _CONDITIONS)})."
     )
     header = ("condition number", *_METHODS)
@@ -74,26 +80,40 @@ def _conclude(results: Results) -> Conclusion:
     return Conclusion(sentence, gain[hard] > 1 and gain[hard] > gain[_CONDITIONS[0]], header, table)
 
 
-def _draw(results: Results) -> Mapping[str, Any]:
+def _draw(results: Results) -> drawing.Pictures:
     k = _CONDITIONS[1]
-    figure, axes = drawing.figure(11.0, 3.6, columns=len(_METHODS))
-    for ax, name in zip(axes, _METHODS, strict=True):
-        path = np.array(results.of_arm(f"{name}, κ = {k:g}")[0]["path"])
-        u, v = np.meshgrid(np.linspace(-2.2, 2.2, 101), np.linspace(-2.2, 2.2, 101))
-        ax.contour(u, v, u**2 + k * v**2, levels=np.geomspace(0.05, 500, 10), colors=drawing.ColorS[7], linewidths=0.5)
-        ax.plot(path[:, 0], path[:, 1], "o-", color=drawing.ColorS[1], markersize=2.5, linewidth=1)
-        drawing.finish(ax, legend=False, title=name, xlim=(-2.2, 2.2), ylim=(-2.2, 2.2))
-    return {f"Paths on a bowl of condition {k:g}, each at its best rate": figure}
+    panels: dict[str, list[LinePlot]] = {"best": [], "equal": []}
+    for name in _METHODS:
+        record = results.of_arm(f"{name}, κ = {k:g}")[0]
+        title = f"{name}: {record['steps']} steps"
+        panels["best"].append(_path(title, k, record["path"]))
+        panels["equal"].append(_path(name, k, record.get("equal_path", [])))
+    pictures = {f"Paths on a bowl of condition number {k:g}, each method at its best rate": panels["best"]}
+    if any(len(plot.curves[-1].x) for plot in panels["equal"]):
+        rate = f"{_SHARED:g} / {k:g}"
+        pictures[
+            f"The first {_SHOWN} steps, all methods at the same rate ({rate}, just below the limit of descent)"
+        ] = panels["equal"]
+    return pictures
+
+
+def _path(title: str, k: float, path: list[list[float]]) -> LinePlot:
+    names = ("flat direction w₁", f"steep direction w₂ (curvature {k:g})")
+    return drawing.bowl(title, np.diag([1.0, k]), np.array(path).reshape(-1, 2), 2.2, names=names)
 
 
 STUDY = Study(
     name="momentum",
     title="Momentum on a bowl",
-    claim="Momentum damps the narrow direction and speeds up the wide one, the more the longer the bowl.",
-    source="lecture 12, 7.5; [polyak1964], [nesterov1983]",
+    claim="Momentum damps the steep direction and speeds up the flat one, and helps more the larger the condition number.",
+    source="lecture 12, 7.6; [polyak1964], [nesterov1983]",
     arms=_arms,
     run=_run,
     conclude=_conclude,
     draw=_draw,
-    reading="Steps until the distance to the bottom is 0.001, the best of forty rates; the seed turns the starting point.",
+    reading=(
+        "Steps until the distance to the minimum is 0.001, at the best of forty rates; the seed sets the starting "
+        "point. At its best rate momentum takes larger steps and swings more; that it damps the steep direction shows "
+        "at an equal rate."
+    ),
 )

@@ -1,4 +1,4 @@
-"""Why: optimizers can be compared only where each has the learning rate that suits it; a range test finds one for each.
+"""Which optimizer is fastest? Each gets the learning rate that a range test suggests for it.
 
 In: rows of one seed. Out: loss by epoch and test error of each optimizer at its own rate.
 """
@@ -22,9 +22,9 @@ from chainrule.nn.optimizers import (
 )
 from chainrule.nn.step import Recipe
 from chainrule.studies import drawing
-from chainrule.studies.common import Split, constrained, rows, trained
+from chainrule.studies.common import Split, quick_or_full, rows, trained
 from chainrule.studies.statistics import difference, estimate
-from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
+from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 from chainrule.train import range_test
 
 _OPTIMIZERS: Mapping[str, Optimizer] = {
@@ -38,27 +38,27 @@ _OPTIMIZERS: Mapping[str, Optimizer] = {
 
 
 def suggested_rate(split: Split, recipe: Recipe) -> float:
-    """The range test's suggestion for a recipe on the training rows."""
+    """Return the rate that a range test suggests for a recipe on the training rows."""
     data = Rows.of(recipe, split.train.X, split.train.y)
     engine, _ = choose("auto", recipe)
     return range_test(engine.compile(recipe, data), recipe, data).suggestion
 
 
-def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
+def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
     return {name: {"optimizer": name} for name in _OPTIMIZERS}
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    split, optimizer = rows(cell.setting, cell.seed), _OPTIMIZERS[cell.options["optimizer"]]
+    split, optimizer = rows(cell.config, cell.seed), _OPTIMIZERS[cell.options["optimizer"]]
     net = mlp(split.inputs, (256, 128), split.classes)
     rate = suggested_rate(split, Recipe(net, SoftmaxCrossEntropy(), optimizer, batch_size=64, seed=cell.seed))
-    epochs = constrained(cell.setting, 15, 20 if cell.setting.data != "digits" else 40)
+    epochs = quick_or_full(cell.config, 15, 20 if cell.config.data != "digits" else 40)
     record, _ = trained(split, net, seed=cell.seed, epochs=epochs, optimizer=optimizer, rate=rate)
     return {"rate": rate, **record}
 
 
 def _early(results: Results, arm: str) -> Any:
-    """Training loss after a quarter of the epochs."""
+    """Return the training loss after a quarter of the epochs."""
     losses = results.values(arm, "train_loss")
     return losses[:, max(losses.shape[1] // 4 - 1, 0)]
 
@@ -69,14 +69,13 @@ def _conclude(results: Results) -> Conclusion:
     ahead = difference(_early(results, "Adam"), _early(results, "descent"))
     ends = difference(results.values("Adam", "test_error"), results.values("descent", "test_error"))
     pace = "lower" if ahead.mean < 0 else "higher"
-    told = "" if ahead.sure else " (within the seeds' noise)"
-    level = (
-        "no difference that these seeds can show" if not ends.sure else f"a difference of {ends.text(2, 100)} points"
-    )
+    noise = "" if ahead.sure else " (within seed noise)"
+    level = "no difference beyond seed noise" if not ends.sure else f"a difference of {ends.text(2, 100)} points"
     sentence = (
-        f"Each at its own rate, after a quarter of the epochs {first} has the lowest training loss ({early[first]:.2g}) and "
-        f"Adam's is {pace} than plain descent's{told} ({early['Adam']:.2g} against {early['descent']:.2g}); finally there "
-        f"is {level} between their test errors."
+        f"After a quarter of the epochs {first} has the lowest training loss ({early[first]:.2g}), and "
+        f"Adam's is {pace} than that of plain gradient descent{noise} ({early['Adam']:.2g} against "
+        f"{early['descent']:.2g}). At the end "
+        f"there is {level} between their test errors."
     )
     header, table = results.table(
         rate=("rate", 1, ""), test_error=("test_error", 100, "%"), final_training_loss=("last_loss", 1, "")
@@ -89,23 +88,28 @@ def _with_last(cell: Cell) -> dict[str, Any]:
     return {**record, "last_loss": record["train_loss"][-1]}
 
 
-def _draw(results: Results) -> Mapping[str, Any]:
-    figure, axes = drawing.figure(10.0, 4.2, columns=2)
+def _draw(results: Results) -> drawing.Pictures:
     losses = {arm: results.values(arm, "train_loss") for arm in results.arms}
     errors = {arm: 100 * results.values(arm, "test_error") for arm in results.arms}
-    drawing.curves(axes[0], losses, yscale="log", xlabel="epoch", ylabel="training loss")
-    drawing.bars(axes[1], errors, ylabel="test error, %")
-    return {"Training loss by epoch; test error": figure}
+    return {
+        f"Training loss and test error. {drawing.BARS}": [
+            drawing.curves("Training loss", losses, y_log=True, y_name="training loss"),
+            drawing.bars("Test error", errors, "test error, %"),
+        ]
+    }
 
 
 STUDY = Study(
     name="optimizers",
-    title="Optimizers, each at its own best rate",
-    claim="Adam and momentum reach a low loss in fewer steps than plain descent.",
+    title="Optimizers, each at the rate that a range test suggests",
+    claim="Adam and momentum reach a low loss in fewer steps than plain gradient descent.",
     source="lecture 12, 7.5 and 7.6, exercise 2; [kingma2015]",
     arms=_arms,
     run=_with_last,
     conclude=_conclude,
     draw=_draw,
-    reading="Every optimizer has the rate that a range test suggests for it with the same seed.",
+    reading=(
+        "Every optimizer has the rate that a range test suggests for it with the same seed; the study range-test "
+        "measures how far that is from the best one."
+    ),
 )

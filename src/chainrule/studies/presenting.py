@@ -1,51 +1,83 @@
-"""Why: what a study found is read as a sentence, checked in a table and believed from a picture; all three are one page.
+"""A study's results as a page, as SVG files and as plain data.
 
-In: studies and their results. Out: plain data for JSON, figures as files, one self-contained HTML page.
+In: studies and their results. Out: one self-contained HTML page with sentences, tables and pictures; data for JSON.
 """
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from chainrule.io import write_atomically
-from chainrule.report.page.html import Section, page
-from chainrule.report.svg.markup import Html, tag
+from chainrule.report.page.html import Section, page, section_id, table
+from chainrule.report.svg.charts import document, figure
+from chainrule.report.svg.frames import grid
+from chainrule.report.svg.markup import Html, joined, tag
 from chainrule.studies.papers import PAPERS
-from chainrule.studies.study import Conclusion, Results, Setting, Study
+from chainrule.studies.study import Conclusion, Results, Study, StudyConfig
 
 _VERDICTS: Mapping[bool | None, str] = {True: "holds here", False: "not shown here", None: "measured"}
 
 
 def plain(study: Study, results: Results) -> dict[str, Any]:
-    """Claim, sentence, whether it holds, table and every figure by arm and seed, as plain data."""
+    """Return claim, sentence, verdict, table and every value by arm and seed, as plain data.
+
+    Parameters
+    ----------
+    study : Study
+        The study.
+    results : Results
+        Its records.
+
+    Returns
+    -------
+    data : dict
+        Dictionaries, lists, strings and numbers.
+    """
     figures = {arm: {str(seed): record for seed, record in by.items()} for arm, by in results.records.items()}
     return {"claim": study.claim, "source": study.source, **asdict(study.conclude(results)), "figures": figures}
 
 
-def write(studies: Sequence[Study], results: Mapping[str, Results], setting: Setting, folder: Path) -> Path:
-    """Write every figure as PNG and SVG into the folder, and index.html with all of it; the page's path."""
+def write(studies: Sequence[Study], results: Mapping[str, Results], config: StudyConfig, folder: Path) -> Path:
+    """Write a page of studies, and each of their pictures as an SVG file.
+
+    Parameters
+    ----------
+    studies : sequence of Study
+        The studies, in the order of the page.
+    results : mapping of str to Results
+        Their records, by name of the study.
+    config : StudyConfig
+        What they were run with.
+    folder : Path
+        Where to write `index.html` and the pictures.
+
+    Returns
+    -------
+    path : Path
+        The page.
+    """
     sections = []
     for study in studies:
-        pictures = {caption: _pictures(figure) for caption, figure in study.draw(results[study.name]).items()}
-        for i, kinds in enumerate(pictures.values(), 1):
-            name = study.name if len(pictures) == 1 else f"{study.name}-{i}"
-            for kind, data in kinds.items():
-                write_atomically(folder / f"{name}.{kind}", data)
-        sections.append(_section(study, study.conclude(results[study.name]), pictures))
-    seeds = f"{setting.seeds} seeds" if setting.seeds > 1 else "one seed"
-    foot = f"{setting.data}{', quick' if setting.quick else ''}, {seeds}. ± is Student's 95 % interval over the seeds."
+        pictures = study.draw(results[study.name])
+        panels = [panel for group in pictures.values() for panel in group]
+        for i, panel in enumerate(panels, 1):
+            name = study.name if len(panels) == 1 else f"{study.name}-{i}"
+            write_atomically(folder / f"{name}.svg", document(panel).encode())
+        drawn = [joined(tag("h3", caption), grid(*map(figure, group))) for caption, group in pictures.items()]
+        sections.append(_section(study, study.conclude(results[study.name]), drawn))
+    seeds = f"{config.seeds} seeds" if config.seeds > 1 else "one seed"
+    foot = f"{config.data}{', quick' if config.quick else ''}, {seeds}. ± is Student's 95 % interval over the seeds."
     path = folder / "index.html"
-    write_atomically(path, page(_title(studies), sections, _overview(studies, results), foot).encode())
+    head = _overview(studies, results)
+    write_atomically(path, page(_title(studies), sections, head, foot, contents=False).encode())
     return path
 
 
 def _title(studies: Sequence[Study]) -> str:
-    """The study's own title, or whose claims are on the page where there are several."""
+    """Return the study's own title, or whose claims are on the page if there are several."""
     if len(studies) == 1:
         return studies[0].title
     papers = [study.name in PAPERS for study in studies]
@@ -54,48 +86,19 @@ def _title(studies: Sequence[Study]) -> str:
 
 
 def _overview(studies: Sequence[Study], results: Mapping[str, Results]) -> Html | None:
-    """The list of what was found, where there is more than one study."""
+    """Return the verdicts, with links to their studies, if there is more than one."""
     if len(studies) == 1:
         return None
     verdicts = [_VERDICTS[study.conclude(results[study.name]).holds] for study in studies]
-    rows = [(study.title, verdict) for study, verdict in zip(studies, verdicts, strict=True)]
-    return _table(("study", "its claim"), rows)
+    links = [tag("a", study.title, href=f"#{section_id(i)}") for i, study in enumerate(studies, 1)]
+    return table(("study", "its claim"), list(zip(links, verdicts, strict=True)))
 
 
-def _section(study: Study, found: Conclusion, pictures: Mapping[str, Mapping[str, bytes]]) -> Section:
-    body = tag(
-        "div",
+def _section(study: Study, found: Conclusion, drawn: Sequence[Html]) -> Section:
+    body = joined(
         tag("p", tag("strong", f"Claim ({study.source}): "), study.claim),
         tag("p", tag("strong", f"Found ({_VERDICTS[found.holds]}): "), found.sentence),
-        *(_figure(caption, kinds["svg"]) for caption, kinds in pictures.items()),
-        _table(found.header, found.rows),
+        *drawn,
+        table(found.header, found.rows, numbers=False),
     )
     return Section(study.title, body, study.reading)
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
-    head = tag("tr", *(tag("th", title) for title in header))
-    return tag(
-        "div",
-        tag(
-            "table", tag("thead", head), tag("tbody", *(tag("tr", *(tag("td", cell) for cell in row)) for row in rows))
-        ),
-        style="overflow-x:auto",
-    )
-
-
-def _figure(caption: str, svg: bytes) -> Html:
-    source = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
-    picture = tag("img", src=source, alt=caption, style="max-width:100%;background:#fff")
-    return tag("figure", picture, tag("figcaption", caption))
-
-
-def _pictures(figure: Any) -> Mapping[str, bytes]:
-    """The figure as the bytes of a PNG and of an SVG file; the same figure has the same bytes."""
-    import matplotlib as mpl
-
-    kinds = {"png": io.BytesIO(), "svg": io.BytesIO()}
-    with mpl.rc_context({"svg.hashsalt": "chainrule"}):
-        for kind, buffer in kinds.items():
-            figure.savefig(buffer, format=kind, dpi=130, metadata={"Date": None} if kind == "svg" else None)
-    return {kind: buffer.getvalue() for kind, buffer in kinds.items()}

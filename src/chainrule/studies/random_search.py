@@ -1,4 +1,4 @@
-"""Why: with an equal number of trials random points are said to beat a grid, since few hyper-parameters matter.
+"""Does random search beat a grid with the same number of trials, since few hyper-parameters matter?
 
 In: rows of one seed, a trial's hyper-parameters. Out: its validation error; the best by number of trials; what mattered.
 """
@@ -13,22 +13,23 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.nn.net import mlp
+from chainrule.report.plots import Points, ScatterPlot
 from chainrule.studies import drawing
-from chainrule.studies.common import constrained, rows, trained
+from chainrule.studies.common import quick_or_full, rows, trained
 from chainrule.studies.statistics import difference, estimate
-from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
+from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 
 _NAMES = ("rate", "width", "dropout", "batch norm")
 _GRID = tuple(itertools.product((1e-4, 1e-1), (16, 128), (0.1, 0.4), (False, True)))
 _TRIALS = len(_GRID)
 
 
-def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
+def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
     return {"grid": {"random": False}, "random": {"random": True}}
 
 
 def _points(random: bool, seed: int) -> list[tuple[float, int, float, bool]]:
-    """Trials of one search: the corners of a grid in a drawn order, or as many random points of the same box."""
+    """Return the trials of one search: the corners of a grid in random order, or as many random points of the same box."""
     draw = np.random.default_rng(seed)
     if not random:
         return [_GRID[i] for i in draw.permutation(_TRIALS)]
@@ -39,12 +40,12 @@ def _points(random: bool, seed: int) -> list[tuple[float, int, float, bool]]:
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    split = rows(cell.setting, cell.seed)
+    split = rows(cell.config, cell.seed)
     points = _points(cell.options["random"], cell.seed)
     found = []
     for rate, width, dropout, norm in points:
         net = mlp(split.inputs, (width, width), split.classes, dropout=dropout, norm="batch" if norm else None)
-        record, _ = trained(split, net, seed=cell.seed, epochs=constrained(cell.setting, 6, 8), rate=rate)
+        record, _ = trained(split, net, seed=cell.seed, epochs=quick_or_full(cell.config, 6, 8), rate=rate)
         found.append((record["validation_loss"][-1], record["test_error"]))
     losses = np.minimum(np.array([loss for loss, _ in found]), 10.0)
     best = int(losses.argmin())
@@ -59,7 +60,7 @@ def _run(cell: Cell) -> dict[str, Any]:
 
 
 def _importance(results: Results) -> Array:
-    """Share of the rank variance of the losses that each hyper-parameter's rank goes with, over all random trials."""
+    """Return the share of the rank variance of the losses that each hyper-parameter explains, over all random trials."""
     X = np.concatenate([np.array(record["points"]) for record in results.of_arm("random")])
     y = np.concatenate([np.array(record["losses"]) for record in results.of_arm("random")])
 
@@ -80,11 +81,12 @@ def _conclude(results: Results) -> Conclusion:
     most = max(importance, key=lambda name: importance[name])
     losses = {arm: estimate(results.values(arm, "best_loss")).mean for arm in results.arms}
     better = "better" if gain.mean < 0 else "worse"
-    told = "" if gain.sure else ", within the seeds' noise"
+    noise = "" if gain.sure else ", within seed noise"
     sentence = (
-        f"With {_TRIALS} trials each, random search ends {better} than a grid of the same box: best validation loss "
-        f"{losses['random']:.3g} against {losses['grid']:.3g} (difference {gain.text(2)}{told}). What mattered most is the "
-        f"{most} ({100 * importance[most]:.2g} % of the ranks explained)."
+        f"With {_TRIALS} trials each, random search ends {better} than a grid over the same box: best validation loss "
+        f"{losses['random']:.3g} against {losses['grid']:.3g} (difference {gain.text(2)}{noise}). The most important "
+        f"hyper-parameter "
+        f"is the {most} (it explains {100 * importance[most]:.2g} % of the ranks)."
     )
     header, table = results.table(
         best_validation_loss=("best_loss", 1, ""),
@@ -94,27 +96,38 @@ def _conclude(results: Results) -> Conclusion:
     return Conclusion(sentence, gain.sure and gain.mean < 0, header, table)
 
 
-def _draw(results: Results) -> Mapping[str, Any]:
-    figure, axes = drawing.figure(10.0, 4.2, columns=2)
+def _draw(results: Results) -> drawing.Pictures:
     best = {arm: results.values(arm, "best_so_far") for arm in results.arms}
-    drawing.curves(axes[0], best, yscale="log", xlabel="trials", ylabel="best validation loss so far")
     X = np.concatenate([np.array(record["points"]) for record in results.of_arm("random")])
     y = np.concatenate([np.array(record["losses"]) for record in results.of_arm("random")])
-    for norm, color, label in ((0.0, drawing.ColorS[1], "plain"), (1.0, drawing.ColorS[0], "batch norm")):
+    groups = []
+    for norm, color, name in ((0.0, 1, "without batch norm"), (1.0, 0, "with batch norm")):
         chosen = X[:, 3] == norm
-        axes[1].scatter(X[chosen, 0], y[chosen], s=X[chosen, 1] / 2, color=color, alpha=0.5, label=label)
-    drawing.finish(axes[1], xscale="log", yscale="log", xlabel="learning rate", ylabel="validation loss")
-    return {"The best by number of trials; every random trial, the dot's size its width": figure}
+        groups.append(Points(name, X[chosen, 0], y[chosen], color, np.sqrt(X[chosen, 1] / 4)))
+    trials = ScatterPlot(
+        "Every random trial",
+        groups,
+        "learning rate",
+        "validation loss",
+        x_log=True,
+        y_log=True,
+        note="The area of a point is the width of the network, from 16 to 128 units.",
+    )
+    axes: dict[str, Any] = {"y_log": True, "x_name": "trial", "y_name": "best validation loss so far"}
+    return {f"Random search and grid. {drawing.SEEDS}": [drawing.curves("Best so far", best, **axes), trials]}
 
 
 STUDY = Study(
     name="random-search",
     title="Random search over rate, width, dropout and batch norm",
-    claim="With equally many trials random search finds a better configuration than a grid.",
+    claim="With the same number of trials, random search finds a better configuration than a grid.",
     source="lecture 12, exercise 10; [bergstra2012]",
     arms=_arms,
     run=_run,
     conclude=_conclude,
     draw=_draw,
-    reading="A grid of sixteen trials over four hyper-parameters has two values of each; random points have sixteen.",
+    reading=(
+        "A grid of sixteen trials over four hyper-parameters has two values of each; sixteen random points have "
+        "sixteen."
+    ),
 )

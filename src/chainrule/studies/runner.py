@@ -1,6 +1,6 @@
-"""Why: studies share the machine's cores by processes, each engine on one thread, and lose nothing when they are ended.
+"""Run the cells of studies in processes, each engine on one thread, and lose nothing when interrupted.
 
-In: studies, a setting, a folder. Out: one line of records.jsonl for every cell, as they are done; results by study.
+In: studies, a configuration, a folder. Out: one line of records.jsonl for every cell, as they are done; results by study.
 """
 
 from __future__ import annotations
@@ -17,29 +17,50 @@ from typing import Any
 from chainrule.errors import must_be
 from chainrule.io.files import locked
 from chainrule.processes import ONE_THREAD, environment
-from chainrule.studies.study import Cell, Record, Results, Setting, Study
+from chainrule.studies.study import Cell, Record, Results, Study, StudyConfig
 
-Told = Callable[[Cell, int, int], None]
-"""What is told of a cell that is done: the cell, how many are done, of how many."""
+Progress = Callable[[Cell, int, int], None]
+"""Called after each cell with the cell, the number of finished cells, and the number of all."""
 
 
 def run(
     studies: Sequence[Study],
-    setting: Setting,
+    config: StudyConfig,
     folder: Path,
     workers: int | None = None,
-    told: Told = lambda cell, done, of: None,
+    progress: Progress = lambda cell, done, of: None,
 ) -> dict[str, Results]:
-    """Do every cell that the folder has no record of; results by the name of the study.
+    """Run every cell that the folder has no record of.
 
-    A cell that raises ends the whole with its error; what was done before is kept, and the same call goes on from there.
+    A cell that raises ends the run with its error; finished cells are kept, and the same call resumes from them.
 
-    Raises `InvalidValueError` where another process works in the folder.
+    Parameters
+    ----------
+    studies : sequence of Study
+        What to run.
+    config : StudyConfig
+        Data, seeds and size.
+    folder : Path
+        Where the records are kept, in `records.jsonl`.
+    workers : int, default=None
+        Processes at once; None takes as many as the machine has cores.
+    progress : callable, default=does nothing
+        Called after each cell with the cell, the number of finished cells, and the number of all.
+
+    Returns
+    -------
+    results : dict of str to Results
+        Records by name of the study.
+
+    Raises
+    ------
+    InvalidValueError
+        Where another process works in the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder, must_be("study", "out", "a free folder", str(folder), "Another process works in it.")):
-        known = _do(folder / "records.jsonl", studies, setting, workers, told)
-    cells = [cell for study in studies for cell in study.cells(setting)]
+        known = _do(folder / "records.jsonl", studies, config, workers, progress)
+    cells = [cell for study in studies for cell in study.cells(config)]
     return {
         study.name: Results.of([(cell, known[cell.key]) for cell in cells if cell.study == study.name])
         for study in studies
@@ -47,22 +68,22 @@ def run(
 
 
 def _do(
-    journal: Path, studies: Sequence[Study], setting: Setting, workers: int | None, told: Told
+    journal: Path, studies: Sequence[Study], config: StudyConfig, workers: int | None, progress: Progress
 ) -> dict[str, Record]:
-    """Every record by its cell's key: those of the journal, and those that are missing there."""
+    """Return every record by the key of its cell: those of the journal, and those that were missing there."""
     known = dict(_read(journal))
-    missing = [cell for study in studies for cell in study.cells(setting) if cell.key not in known]
+    missing = [cell for study in studies for cell in study.cells(config) if cell.key not in known]
     with journal.open("a") as log:
         for done, (cell, record) in enumerate(_work(missing, workers or os.cpu_count() or 1), 1):
             known[cell.key] = record
             log.write(json.dumps({"key": cell.key, "record": record}) + "\n")
             log.flush()
-            told(cell, done, len(missing))
+            progress(cell, done, len(missing))
     return known
 
 
 def _read(journal: Path) -> Iterator[tuple[str, Record]]:
-    """Whole lines of a journal; a last line cut off by a crash is not one, and is taken out."""
+    """Yield the whole lines of a journal; a last line cut off by a crash is removed from it."""
     if not journal.exists():
         return
     whole = journal.read_bytes()
@@ -89,7 +110,7 @@ def _work(cells: Sequence[Cell], workers: int) -> Iterator[tuple[Cell, Record]]:
 
 
 def run_cell(cell: Cell) -> dict[str, Any]:
-    """One cell, with the seconds that it took."""
+    """Run one cell, and add the seconds that it took."""
     from chainrule.studies import PAPERS, STUDIES
 
     began = time.perf_counter()

@@ -1,6 +1,6 @@
-"""Why: a difference between a few seeds is worth a sentence only with its interval.
+"""Means over a few seeds, with their intervals.
 
-In: figures by seed, paired where two arms share seeds. Out: means, 95 % intervals, words.
+In: values by seed, paired where two arms share seeds. Out: means, 95 % intervals, words.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ class Estimate:
 
     @property
     def sure(self) -> bool:
-        """Whether the interval leaves out zero."""
+        """Whether the interval excludes zero."""
         return abs(self.mean) > self.half
 
     def text(self, digits: int = 3, factor: float = 1.0, unit: str = "") -> str:
-        """As "1.23 ± 0.04 %"."""
+        """Return the mean and interval as "1.23 ± 0.04 %"."""
         mean, half = self.mean * factor, self.half * factor
         spread = "" if np.isnan(half) else f" ± {half:.{digits}g}"
         return f"{mean:.{digits}g}{spread}{unit and ' ' + unit}"
 
     def size(self, digits: int = 2, factor: float = 1.0) -> str:
-        """Like `text`, of a change whose direction is told in words: without the mean's sign."""
+        """Return the text of a change whose direction is told in words: without the sign of the mean."""
         return Estimate(abs(self.mean), self.half).text(digits, factor)
 
 
 def estimate(values: Array) -> Estimate:
-    """Mean and Student's 95 % interval of values (n), those that are no numbers left out.
+    """Return the mean and Student's 95 % interval of the finite ones of some values (n).
 
     Reference  [student1908]
 
@@ -54,13 +54,6 @@ def estimate(values: Array) -> Estimate:
 
 
 def difference(a: Array, b: Array) -> Estimate:
-    """a - b, seed by seed: what both arms share of a seed cancels."""
+    """Return a - b, seed by seed: what both arms share of a seed cancels."""
     n = min(len(a), len(b))
     return estimate(np.asarray(a, np.float64)[:n] - np.asarray(b, np.float64)[:n])
-
-
-def spoken(found: Estimate, lower: str, higher: str, neither: str) -> str:
-    """One of three sentences: the figure is surely below zero, surely above, or neither."""
-    if not found.sure:
-        return neither
-    return lower if found.mean < 0 else higher

@@ -1,6 +1,7 @@
-"""Why: a claim becomes an experiment when it says beforehand what is run, what is measured and what would prove it wrong.
+"""Studies: claims that say beforehand what is run, what is measured and what would prove them wrong.
 
-In: a setting (data, seeds, size). Out: cells to run, each on its own; a conclusion and pictures made from records alone.
+In: a configuration (data, seeds, size). Out: cells to run, each on its own; a conclusion and pictures made from records
+alone.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.report.plots import Plot
 from chainrule.studies.statistics import estimate
 
 Record = Mapping[str, Any]
@@ -22,8 +24,20 @@ Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Setting:
-    """On what and how much: a source of data, the number of seeds, `quick` for minutes less and digits more."""
+class StudyConfig:
+    """What a study runs on, and how much of it.
+
+    Parameters
+    ----------
+    data : str, default="digits"
+        Source of the data, as `chainrule train` takes it.
+    target : str, default=None
+        Name of the target column, for tables.
+    seeds : int, default=5
+        Runs of every arm, each with its own split and initial weights.
+    quick : bool, default=False
+        Whether to use fewer rows and epochs.
+    """
 
     data: str = "digits"
     target: str | None = None
@@ -33,31 +47,51 @@ class Setting:
 
 @dataclass(frozen=True)
 class Cell:
-    """The unit of work: one arm of a study with one seed, a function of these fields alone."""
+    """The unit of work: one arm of a study with one seed, a function of these fields alone.
+
+    Parameters
+    ----------
+    study, arm : str
+        Names of the study and of the arm.
+    seed : int
+        Seed of the split, the initial weights and the order of rows.
+    config : StudyConfig
+        Data and size.
+    options : mapping of str to object, default={}
+        Options of the arm.
+    code : str, default=""
+        Digest of the study's source; changed code makes another cell.
+    """
 
     study: str
     arm: str
     seed: int
-    setting: Setting
+    config: StudyConfig
     options: Mapping[str, Any] = field(default_factory=dict)
     code: str = ""
 
     @property
     def key(self) -> str:
-        """What a record is found by: the same cell of the same data and size, done by the same code."""
-        setting = [self.setting.data, self.setting.target, self.setting.quick]
-        return json.dumps([self.study, self.arm, self.seed, *setting, dict(self.options), self.code])
+        """Key of the record: the same cell, data and size, run by the same code."""
+        config = [self.config.data, self.config.target, self.config.quick]
+        return json.dumps([self.study, self.arm, self.seed, *config, dict(self.options), self.code])
 
 
 @dataclass(frozen=True)
 class Results:
-    """The records of one study, by arm and seed."""
+    """The records of one study.
+
+    Parameters
+    ----------
+    records : mapping of str to mapping of int to Record
+        Records by arm and seed.
+    """
 
     records: Mapping[str, Mapping[int, Record]]
 
     @classmethod
     def of(cls, cells: Sequence[tuple[Cell, Record]]) -> Results:
-        """Gather records under their arms, in the order of the arms."""
+        """Gather the records of cells under their arms, in the order of the arms."""
         arms: dict[str, dict[int, Record]] = {}
         for cell, record in cells:
             arms.setdefault(cell.arm, {})[cell.seed] = record
@@ -69,11 +103,11 @@ class Results:
         return tuple(self.records)
 
     def of_arm(self, arm: str) -> list[Record]:
-        """The records of an arm, by rising seed."""
+        """Return the records of an arm, by rising seed."""
         return list(self.records[arm].values())
 
     def values(self, arm: str, figure: str) -> Array:
-        """One figure of an arm, (seeds) or (seeds, length): lists of different length are cut to the shortest."""
+        """Return one value of an arm, (seeds) or (seeds, length): lists of different length are cut to the shortest."""
         found = [record[figure] for record in self.of_arm(arm)]
         if found and isinstance(found[0], list | tuple):
             length = min(len(value) for value in found)
@@ -81,26 +115,43 @@ class Results:
         return np.array(found, dtype=np.float64)
 
     def without_seeds(self, dropped: Callable[[Record], bool]) -> Results:
-        """These results without the records that `dropped` names."""
+        """Return these results without the records that `dropped` selects."""
         kept = {a: {s: r for s, r in by.items() if not dropped(r)} for a, by in self.records.items()}
         return Results({arm: by_seed for arm, by_seed in kept.items() if by_seed})
 
     def table(self, **columns: tuple[str, float, str]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
-        """Header and rows, one an arm: mean and 95 % interval of figures, each as (name, factor, unit) under its title.
+        """Return a header, and a row for each arm: mean and 95 % interval of values, as title=(name, factor, unit).
 
         Underscores of a title are shown as spaces.
         """
         header = ("", *(title.replace("_", " ") for title in columns))
         rows = [
-            (arm, *(estimate(self.values(arm, name)).text(3, factor, unit) for name, factor, unit in columns.values()))
+            (arm, *(_cell_text(self.values(arm, name), factor, unit) for name, factor, unit in columns.values()))
             for arm in self.arms
         ]
         return header, tuple(rows)
 
 
+def _cell_text(values: Array, factor: float, unit: str) -> str:
+    """Return mean and interval in words; "not finite" where every run exploded."""
+    return estimate(values).text(3, factor, unit) if np.isfinite(values).any() else "not finite"
+
+
 @dataclass(frozen=True)
 class Conclusion:
-    """What was found: one sentence made from the figures, whether the claim held, and the table behind it."""
+    """What was found.
+
+    Parameters
+    ----------
+    sentence : str
+        The finding, made from the measured values.
+    holds : bool or None
+        Whether the claim held; None where there is no claim to test.
+    header : tuple of str
+        Titles of the table behind it.
+    rows : tuple of tuples of str
+        Its rows.
+    """
 
     sentence: str
     holds: bool | None
@@ -112,22 +163,44 @@ class Conclusion:
 class Study:
     """One claim and the experiment that tests it.
 
-    `arms` names what is compared and gives each arm its options; `run` does one cell and returns plain data; `conclude` and
-    `draw` read records only. `reading` is what to take from the pictures; `source` is where the claim stands.
+    Parameters
+    ----------
+    name, title : str
+        Name on the command line, and title of the page.
+    claim : str
+        What is tested.
+    source : str
+        Where the claim is made.
+    arms : callable
+        From a `StudyConfig` to the arms: what is compared, each with its options.
+    run : callable
+        Runs one `Cell` and returns plain data.
+    conclude : callable
+        From `Results` to a `Conclusion`; reads records only.
+    draw : callable
+        From `Results` to panels (plots) by the caption over them; reads records only.
+    reading : str, default=""
+        How to read the pictures.
+
+    Examples
+    --------
+    >>> from chainrule.studies import STUDIES, StudyConfig
+    >>> [cell.arm for cell in STUDIES["symmetry"].cells(StudyConfig(seeds=1))][:2]
+    ['zeros', 'all 0.1']
     """
 
     name: str
     title: str
     claim: str
     source: str
-    arms: Callable[[Setting], Mapping[str, Mapping[str, Any]]]
+    arms: Callable[[StudyConfig], Mapping[str, Mapping[str, Any]]]
     run: Callable[[Cell], Record]
     conclude: Callable[[Results], Conclusion]
-    draw: Callable[[Results], Mapping[str, Any]]
+    draw: Callable[[Results], Mapping[str, Sequence[Plot]]]
     reading: str = ""
 
-    def cells(self, setting: Setting) -> list[Cell]:
-        """Every cell of the study: all arms with the first seed, then all with the next."""
-        arms = self.arms(setting)
+    def cells(self, config: StudyConfig) -> list[Cell]:
+        """Return every cell of the study: all arms with the first seed, then all with the next."""
+        arms = self.arms(config)
         code = hashlib.sha256(inspect.getsource(inspect.getmodule(self.run) or type(self)).encode()).hexdigest()[:12]
-        return [Cell(self.name, arm, seed, setting, arms[arm], code) for seed in range(setting.seeds) for arm in arms]
+        return [Cell(self.name, arm, seed, config, arms[arm], code) for seed in range(config.seeds) for arm in arms]

@@ -1,6 +1,6 @@
-"""Why: units that start equal stay equal; how many different units a layer has after training shows it.
+"""Do units that start equal stay equal? The number of different units after training shows it.
 
-In: rows of one seed, a rule for first weights. Out: different units of the first hidden layer after training, test error.
+In: rows of one seed, an initialization rule. Out: different units of the first hidden layer after training, test error.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from chainrule.nn.initializers import Constant, Initializer, Normal, Zeros
 from chainrule.nn.layers import Activation, Dense
 from chainrule.nn.net import Net
 from chainrule.studies import drawing
-from chainrule.studies.common import constrained, rows, trained
+from chainrule.studies.common import quick_or_full, rows, trained
 from chainrule.studies.statistics import estimate
-from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
+from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 
 _RULES: Mapping[str, str | Initializer] = {
     "zeros": Zeros(),
@@ -27,17 +27,17 @@ _RULES: Mapping[str, str | Initializer] = {
 _UNITS = 32
 
 
-def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
+def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
     return {name: {"rule": name} for name in _RULES}
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    split, rule = rows(cell.setting, cell.seed), _RULES[cell.options["rule"]]
+    split, rule = rows(cell.config, cell.seed), _RULES[cell.options["rule"]]
     net = Net(
         split.inputs,
         [Dense(_UNITS, initializer=rule), Activation("tanh"), Dense(split.classes, initializer=rule)],
     )
-    record, state = trained(split, net, seed=cell.seed, epochs=constrained(cell.setting, 15, 10), rate=3e-3)
+    record, state = trained(split, net, seed=cell.seed, epochs=quick_or_full(cell.config, 15, 10), rate=3e-3)
     assert state is not None
     W = net.parameters.views(state.w)["0.W"]
     scale = float(np.abs(W).max()) or 1.0
@@ -49,31 +49,29 @@ def _conclude(results: Results) -> Conclusion:
     units = {arm: float(results.values(arm, "units").max()) for arm in results.arms}
     error = {arm: estimate(results.values(arm, "test_error")).mean for arm in results.arms}
     same = units["zeros"] == 1 and units["all 0.1"] == 1
-    stay = "stay one unit" if same else "do not stay equal"
+    stay = "stay equal" if same else "do not stay equal"
     free = "become all different" if units["random (Xavier)"] == _UNITS else "do not become all different"
     sentence = (
-        f"{_UNITS} units that start equal {stay} through the whole training (different ones at the end: zeros "
-        f"{units['zeros']:.0f}, all 0.1 {units['all 0.1']:.0f}) and are wrong on {100 * error['all 0.1']:.2g} % of the test "
-        f"rows; random ones {free} and are wrong on {100 * error['random (Xavier)']:.2g} %."
+        f"{_UNITS} units that start equal {stay} through the whole training (different units at the end: "
+        f"{units['zeros']:.0f} with zeros, {units['all 0.1']:.0f} with all 0.1), and the network is wrong on "
+        f"{100 * error['all 0.1']:.2g} % of the test rows. Random units {free}, and it is wrong on "
+        f"{100 * error['random (Xavier)']:.2g} %."
     )
     holds = same and units["random (Xavier)"] == _UNITS and error["random (Xavier)"] < error["all 0.1"]
     header, table = results.table(different_units=("units", 1, ""), test_error=("test_error", 100, "%"))
     return Conclusion(sentence, holds, header, table)
 
 
-def _draw(results: Results) -> Mapping[str, Any]:
+def _draw(results: Results) -> drawing.Pictures:
     losses = {arm: results.values(arm, "train_loss") for arm in results.arms}
-    return {
-        "Training loss": drawing.one(
-            lambda ax: drawing.curves(ax, losses, yscale="log", xlabel="epoch", ylabel="training loss")
-        )
-    }
+    plot = drawing.curves("Training loss", losses, y_log=True, y_name="training loss", dashed=("all 0.1",))
+    return {drawing.SEEDS: [plot]}
 
 
 STUDY = Study(
     name="symmetry",
-    title="Equal first weights stay equal",
-    claim="A layer whose weights start equal learns as one single unit; random first weights break the symmetry.",
+    title="Equal initial weights stay equal",
+    claim="A layer whose weights start equal learns like a single unit; random initial weights break the symmetry.",
     source="lecture 12, 7.4",
     arms=_arms,
     run=_run,

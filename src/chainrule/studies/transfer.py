@@ -1,6 +1,6 @@
-"""Why: features learned on much data are said to help where data is little; half of the classes lend to the other half.
+"""Do features learned on some classes help with few rows of other classes?
 
-In: rows of one seed. Out: test error on the second half of the classes, by number of rows and way to start.
+In: rows of one seed. Out: test error on the second half of the classes, by number of rows and kind of start.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from chainrule.arrays import Array
 from chainrule.nn.net import Net, mlp
 from chainrule.nn.step import State
 from chainrule.studies import drawing
-from chainrule.studies.common import Part, Split, constrained, first_state, rows, trained
+from chainrule.studies.common import Split, Subset, first_state, quick_or_full, rows, trained
 from chainrule.studies.statistics import difference, estimate
-from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
+from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 
 _ROWS = (20, 50, 100, 300)
 
 
-def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
+def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
     return {f"{way}, {n} rows": {"way": way, "rows": n} for way in ("scratch", "fine-tuned", "frozen") for n in _ROWS}
 
 
@@ -30,7 +30,7 @@ def _half(split: Split, classes: Array) -> Split:
 
 
 def _inherit(net: Net, seed: int, source: Net, state: State) -> State:
-    """First numbers of the network, its body from the source: all that has the same name and shape."""
+    """Return the initial state of a network, its body taken from the source network."""
     fresh = first_state(net, seed)
     w, given = fresh.w.copy(), source.parameters.views(state.w)
     last = f"{len(net.layers) - 1}."
@@ -42,7 +42,7 @@ def _inherit(net: Net, seed: int, source: Net, state: State) -> State:
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    split, way = rows(cell.setting, cell.seed), cell.options["way"]
+    split, way = rows(cell.config, cell.seed), cell.options["way"]
     classes = np.random.default_rng(cell.seed).permutation(split.classes)
     first, second = (np.sort(part) for part in np.array_split(classes, 2))
     lender, small = _half(split, first), _half(split, second)
@@ -52,7 +52,7 @@ def _run(cell: Cell) -> dict[str, Any]:
     start, learning_rate_multipliers = None, None
     if way != "scratch":
         body = mlp(split.inputs, (128, 64), len(first))
-        learned = trained(lender, body, seed=cell.seed, epochs=constrained(cell.setting, 15, 10))[1]
+        learned = trained(lender, body, seed=cell.seed, epochs=quick_or_full(cell.config, 15, 10))[1]
         assert learned is not None
         start = _inherit(net, cell.seed, body, learned)
         learning_rate_multipliers = (
@@ -72,13 +72,13 @@ def _run(cell: Cell) -> dict[str, Any]:
     return {"rows": n, "test_error": record["test_error"], "validation_error": record["validation_error"]}
 
 
-def _balanced(part: Part, n: int) -> Part:
-    """n rows, as many of each class as there are."""
+def _balanced(part: Subset, n: int) -> Subset:
+    """Return n rows, as balanced between the classes as possible."""
     places = np.zeros(len(part.y), dtype=int)
     for k in np.unique(part.y):
         places[part.y == k] = np.arange((part.y == k).sum())
     i = np.sort(np.argsort(places, kind="stable")[:n])
-    return Part(part.X[i], part.y[i])
+    return Subset(part.X[i], part.y[i])
 
 
 def _conclude(results: Results) -> Conclusion:
@@ -92,15 +92,15 @@ def _conclude(results: Results) -> Conclusion:
         results.values("frozen, 100 rows", "test_error"), results.values("scratch, 100 rows", "test_error")
     )
     few, hundred = gains[_ROWS[0]], gains[100]
-    helps = "helps" if hundred.sure and hundred.mean < 0 else "does not surely help"
+    helps = "helps" if hundred.sure and hundred.mean < 0 else "does not help beyond seed noise"
     more = "more" if few.mean < gains[_ROWS[-1]].mean else "no more"
     scratch = estimate(results.values("scratch, 100 rows", "test_error")).mean
     last = gains[_ROWS[-1]]
     sentence = (
         f"With 100 rows of the new classes fine-tuning {helps}: test error {100 * (scratch + hundred.mean):.3g} % against "
-        f"{100 * scratch:.3g} % from scratch (difference {hundred.text(2, 100)} points); it helps {more} with "
-        f"{_ROWS[0]} rows ({few.text(2, 100)}) than with {_ROWS[-1]} ({last.text(2, 100)}); a frozen body changes the error "
-        f"at 100 rows by {frozen.text(2, 100)} points."
+        f"{100 * scratch:.3g} % from scratch (difference {hundred.text(2, 100)} points). It helps {more} with "
+        f"{_ROWS[0]} rows ({few.text(2, 100)}) than with {_ROWS[-1]} ({last.text(2, 100)}). A frozen body changes the error "
+        f"with 100 rows by {frozen.text(2, 100)} points."
     )
     header = ("rows", "from scratch", "fine-tuned", "frozen body")
     table = tuple(
@@ -116,28 +116,28 @@ def _conclude(results: Results) -> Conclusion:
     return Conclusion(sentence, hundred.sure and hundred.mean < 0, header, table)
 
 
-def _draw(results: Results) -> Mapping[str, Any]:
+def _draw(results: Results) -> drawing.Pictures:
     arms = {
         way: 100 * np.array([results.values(f"{way}, {n} rows", "test_error") for n in _ROWS]).T
         for way in ("scratch", "fine-tuned", "frozen")
     }
-    return {
-        "Error on the new classes by number of rows": drawing.one(
-            lambda ax: drawing.curves(
-                ax, arms, np.array(_ROWS), xscale="log", xlabel="rows of the new classes", ylabel="test error, %"
-            )
-        )
+    axes: dict[str, Any] = {
+        "x_log": True,
+        "x_ticks": _ROWS,
+        "x_name": "rows of the new classes",
+        "y_name": "test error, %",
     }
+    return {drawing.SEEDS: [drawing.curves("Test error on the new classes", arms, np.array(_ROWS), **axes)]}
 
 
 STUDY = Study(
     name="transfer",
-    title="Transfer: half of the classes lend to the other half",
+    title="Transfer: from one half of the classes to the other",
     claim="A network that starts from features learned on other classes needs fewer rows than one from scratch.",
     source="lecture 12, exercise 6",
     arms=_arms,
     run=_run,
     conclude=_conclude,
     draw=_draw,
-    reading="Which classes lend and which borrow is drawn anew with every seed.",
+    reading="Which classes are the source and which are new is drawn anew with every seed.",
 )

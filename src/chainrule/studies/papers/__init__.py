@@ -1,4 +1,4 @@
-"""Why: what five papers found on MNIST is within reach of one machine; each becomes a study that may say no.
+"""What five papers found on MNIST, as studies whose answer may be no.
 
 In: nothing. Out: the studies by name.
 """

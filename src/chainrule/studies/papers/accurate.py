@@ -1,6 +1,6 @@
-"""Why: how far a dense network gets on MNIST in ten minutes of two cores, with no picture changed and no shape used.
+"""How far does a dense network get on MNIST in ten minutes on two cores, without augmentation or convolutions?
 
-In: pixels. Out: validation and test error of two recipes; the validation rows choose, then they are learned from too.
+In: pixels. Out: validation and test error of two recipes; the validation rows choose, then they are trained on too.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from chainrule.nn.optimizers import Adam
 from chainrule.nn.schedules import OneCycle
 from chainrule.nn.step import Recipe
 from chainrule.studies import drawing
-from chainrule.studies.common import constrained
+from chainrule.studies.common import quick_or_full
 from chainrule.studies.papers.common import followed, images
 from chainrule.studies.statistics import estimate
-from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
+from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 from chainrule.train import TrainConfig
 
 GOAL = 0.011
@@ -31,21 +31,21 @@ _ARMS: Mapping[str, Mapping[str, int]] = {
     "two layers": {"depth": 2, "epochs": 80},
     "three layers": {"depth": 3, "epochs": 52},
 }
-"""What the validation rows choose between: as many operations, spent on passes over the rows or on a third layer."""
+"""What the validation rows choose between: equal numbers of operations, spent on epochs or on a third layer."""
 
 _ALIKE: Mapping[str, float] = {"dropout": 0.3, "smoothing": 0.1, "rate": 3e-3, "batch": 100}
-"""What both have, settled by seventeen trials at half the width that learned from 20,000 rows and were judged by 40,000."""
+"""What both share, chosen by seventeen trials at half the width, trained on 20,000 rows and judged on 40,000."""
 
 _AGAIN = ", every row"
-"""What an arm is called that learns from the validation rows too, once they have chosen; see `_conclude`."""
+"""Ends the name of an arm that trains on the validation rows too, once they have chosen; see `_conclude`."""
 
 
-def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
+def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
     arms = {
         name: {
             "depth": options["depth"],
-            "epochs": constrained(setting, 10, options["epochs"]),
-            "width": constrained(setting, 256, 1024),
+            "epochs": quick_or_full(config, 10, options["epochs"]),
+            "width": quick_or_full(config, 256, 1024),
             **_ALIKE,
             "held_out": 1 / 6,
         }
@@ -55,7 +55,7 @@ def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
 
 
 def network(inputs: int, classes: int, depth: int, width: int, dropout: float) -> Net:
-    """Hidden relu layers, batch norm before relu; dropout of a fifth of the inputs and a share of the hidden units."""
+    """Return hidden relu layers, batch norm before relu, with dropout of a fifth of the inputs and of hidden units."""
     layers: list[Layer] = [Dropout(0.2)]
     for _ in range(depth):
         layers += [Dense(width, bias=False), BatchNorm(), Activation("relu"), Dropout(dropout)]
@@ -64,7 +64,7 @@ def network(inputs: int, classes: int, depth: int, width: int, dropout: float) -
 
 def _run(cell: Cell) -> dict[str, Any]:
     options = cell.options
-    split = images(cell.setting, cell.seed, options["held_out"])
+    split = images(cell.config, cell.seed, options["held_out"])
     net = network(split.inputs, split.classes, options["depth"], options["width"], options["dropout"])
     loss = SoftmaxCrossEntropy(label_smoothing=options["smoothing"])
     recipe = Recipe(net, loss, Adam(), batch_size=options["batch"], seed=cell.seed)
@@ -82,8 +82,8 @@ def _conclude(results: Results) -> Conclusion:
     within = "within" if seconds <= BUDGET else "beyond"
     sentence = (
         f"The validation rows choose {best} ({100 * validation[best]:.3g} %), which {verdict} the goal of {100 * GOAL:g} % "
-        f"with a test error of {test.text(3, 100, '%')} once it learns from every row, in {seconds:.0f} CPU seconds, "
-        f"{within} the {BUDGET} of ten minutes on two cores."
+        f"with a test error of {test.text(3, 100, '%')} when trained on every row, in {seconds:.0f} CPU seconds, "
+        f"{within} the {BUDGET} s of ten minutes on two cores."
     )
     shown = {arm: f"{100 * validation[arm]:.3g} %" if arm in validation else "-" for arm in results.arms}
     header, rows = results.table(test_error=("test_error", 100, "%"), CPU_seconds=("cpu_seconds", 1, ""))
@@ -92,13 +92,14 @@ def _conclude(results: Results) -> Conclusion:
     return Conclusion(sentence, holds, header, tuple((arm, shown[arm], *rest) for arm, *rest in rows))
 
 
-def _draw(results: Results) -> Mapping[str, Any]:
-    figure, axes = drawing.figure(9.6, 4.0, columns=2)
-    for ax, kind in zip(axes, ("validation", "test"), strict=True):
+def _draw(results: Results) -> drawing.Pictures:
+    panels = []
+    for kind in ("validation", "test"):
         arms = [arm for arm in results.arms if kind == "test" or not arm.endswith(_AGAIN)]
         found = {arm: 100 * results.values(arm, f"{kind}_errors") for arm in arms}
-        drawing.curves(ax, found, yscale="log", xlabel="epoch", ylabel=f"{kind} error, %")
-    return {"Error by epoch": figure}
+        name = f"{kind} error, %"
+        panels.append(drawing.curves(f"{kind.capitalize()} error", found, y_log=True, y_name=name))
+    return {"Error by epoch": panels}
 
 
 STUDY = Study(
@@ -110,5 +111,8 @@ STUDY = Study(
     run=_run,
     conclude=_conclude,
     draw=_draw,
-    reading="10,000 of the 60,000 rows choose between the recipes, the choice learns from all; the test rows only report.",
+    reading=(
+        "10,000 of the 60,000 rows choose between the recipes; the chosen one is trained on all of them. Test rows "
+        "only report."
+    ),
 )

@@ -1,6 +1,7 @@
-"""Why: papers on MNIST train on pixels from 0 to 1 and report errors on its own test rows; here all of them do.
+"""What the papers share: pixels from 0 to 1, and errors on MNIST's own test rows.
 
-In: a setting and a seed; a recipe and a course. Out: rows; losses and errors by epoch, with the seconds they cost.
+In: a configuration and a seed; a recipe and a training configuration. Out: rows; losses and errors by epoch, with the
+seconds they cost.
 """
 
 from __future__ import annotations
@@ -18,47 +19,47 @@ from chainrule.arrays import Array
 from chainrule.data import Dataset, load, three_way
 from chainrule.engines import Rows, Session, choose
 from chainrule.nn.step import Recipe
-from chainrule.studies.common import Part, Split
-from chainrule.studies.study import Setting
+from chainrule.studies.common import Split, Subset
+from chainrule.studies.study import StudyConfig
 from chainrule.train import TrainConfig
 from chainrule.train.loop import iterate
 
 QUICK_ROWS = 6000
-"""Training rows of a quick setting, at most."""
+"""Training rows of a quick study, at most."""
 
 
 @lru_cache(maxsize=1)
-def images(setting: Setting, seed: int, held_out: float = 0.0) -> Split:
-    """Rows divided by the largest number in the training rows, and no more: pixels from 0 to 1.
+def images(config: StudyConfig, seed: int, held_out: float = 0.0) -> Split:
+    """Return rows divided by the largest value in the training rows: pixels from 0 to 1.
 
-    `held_out` is the share of the training rows to choose by; with 0 there are no validation rows, and of MNIST all
-    60,000 are learned from.
+    `held_out` is the share of the training rows used for validation; with 0 there are no validation rows, and all 60,000
+    rows of MNIST are trained on.
 
-    >>> part = images(Setting(), 0).train
+    >>> part = images(StudyConfig(), 0).train
     >>> float(part.X.min()), float(part.X.max()), part.X.shape
     (0.0, 1.0, (1348, 64))
     """
-    dataset = load(setting.data, setting.target, task="classification" if setting.target else None)
+    dataset = load(config.data, config.target, task="classification" if config.target else None)
     parts, classes = three_way(dataset, 0.25, held_out, seed), np.unique(dataset.y)
     scale, order = float(np.abs(parts.train.X).max()), np.random.default_rng(seed)
 
-    def part(data: Dataset | None) -> Part:
+    def part(data: Dataset | None) -> Subset:
         if data is None:
-            return Part(np.zeros((0, dataset.X.shape[1]), np.float32), np.zeros(0, np.int64))
+            return Subset(np.zeros((0, dataset.X.shape[1]), np.float32), np.zeros(0, np.int64))
         i = order.permutation(len(data.y))
-        return Part((data.X[i] / scale).astype(np.float32), np.searchsorted(classes, data.y[i]))
+        return Subset((data.X[i] / scale).astype(np.float32), np.searchsorted(classes, data.y[i]))
 
     train, validation, test = part(parts.train), part(parts.validation), part(parts.test)
-    train = train.first(QUICK_ROWS) if setting.quick else train
+    train = train.first(QUICK_ROWS) if config.quick else train
     return Split(train, validation, test, len(classes), dataset.image_shape)
 
 
 def followed(split: Split, recipe: Recipe, config: TrainConfig) -> dict[str, Any]:
-    """Train on the training rows to the end of the course, with no choice made on the way.
+    """Train on the training rows for all epochs, with no choice made on the way, and return the record.
 
-    By epoch: training loss (as trained, with dropout), errors on validation rows (if any) and test rows, shares from 0 to
-    1, and steps done. `cpu_seconds` are those of training in all threads, which another program on the machine hardly
-    changes. A loss that is not finite ends the run as `diverged`: its loss is infinite, its errors are 1.
+    By epoch: training loss (with dropout), errors on validation rows (if any) and test rows, from 0 to 1, and steps
+    done. `cpu_seconds` are those of training in all threads, which other programs on the machine barely change. A loss
+    that is not finite ends the run as `diverged`: its loss is infinite, its errors are 1.
     """
     rows = Rows.of(recipe, split.train.X, split.train.y)
     session = choose("auto", recipe)[0].compile(recipe, rows)
@@ -88,15 +89,15 @@ def followed(split: Split, recipe: Recipe, config: TrainConfig) -> dict[str, Any
     }
 
 
-def _error(session: Session, part: Part) -> float:
-    """Share of rows whose largest logit is another class's."""
+def _error(session: Session, part: Subset) -> float:
+    """Return the share of rows that are assigned to a wrong class."""
     return float((session.logits(part.X).argmax(axis=1) != part.y).mean())
 
 
 def best_rate(split: Split, recipe: Recipe, rates: Sequence[float], n: int, epochs: int = 1) -> float:
-    """The rate with the lowest training loss after a short run on the first n training rows.
+    """Return the rate with the lowest training loss after a short run on the first n training rows.
 
-    The loss is that of the last epoch; a rate that diverges is not taken.
+    The loss is that of the last epoch; a rate that diverges is not chosen.
     """
     short = replace(split, train=split.train.first(n), validation=split.validation.first(0), test=split.test.first(1))
     ends = {rate: followed(short, recipe, TrainConfig(epochs, rate))["train_loss"][-1] for rate in rates}
@@ -104,5 +105,5 @@ def best_rate(split: Split, recipe: Recipe, rates: Sequence[float], n: int, epoc
 
 
 def ratio(values: Array) -> float:
-    """Last over first."""
+    """Return the last value over the first."""
     return float(values[-1] / max(values[0], 1e-300))

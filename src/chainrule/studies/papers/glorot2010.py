@@ -1,6 +1,6 @@
-"""Why: Glorot and Bengio showed layer by layer why deep tanh networks were hard to train, and what rule mends it.
+"""Glorot and Bengio showed layer by layer why deep tanh networks were hard to train, and which rule fixes it.
 
-In: pixels, two rules for first weights. Out: spread of activations and of gradients by layer at start, singular values of
+In: pixels, two initialization rules. Out: spread of activations and of gradients by layer at start, singular values of
 a layer's Jacobian, test error after training.
 """
 
@@ -21,23 +21,23 @@ from chainrule.nn.optimizers import SGD
 from chainrule.nn.step import Recipe
 from chainrule.random import Stream
 from chainrule.studies import drawing
-from chainrule.studies.common import Part, constrained
+from chainrule.studies.common import Subset, quick_or_full
 from chainrule.studies.papers.common import best_rate, followed, images, ratio
 from chainrule.studies.statistics import estimate
-from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
+from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 from chainrule.train import TrainConfig
 
 
 @dataclass(frozen=True)
 class Customary:
-    """The rule that was usual before: it keeps a third of the variance.
+    """The rule that was usual before: it preserves a third of the variance.
 
     Forward    (1) W uniform in ±1 / √n_in, so σ = 1 / √(3 n_in)
     Reference  [glorot2010] eq. 1
     """
 
     def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
-        """W with variance 1 / (3 n_in)."""
+        """Return W with variance 1 / (3 n_in)."""
         return spread(stream, "uniform", float(1.0 / np.sqrt(3.0 * n_in)), n_in, n_out)  # (1)
 
 
@@ -47,16 +47,16 @@ _RATES = (0.01, 0.03, 0.1)
 
 
 def network(rule: Initializer, inputs: int, width: int, classes: int) -> Net:
-    """Five hidden tanh layers, every weight by the rule."""
+    """Return five hidden tanh layers, all weights drawn by the rule."""
     plain = mlp(inputs, (width,) * _DEPTH, classes, activation="tanh").layers
     return Net(inputs, [Dense(layer.units, initializer=rule) if isinstance(layer, Dense) else layer for layer in plain])
 
 
-def signals(net: Net, part: Part, seed: int) -> dict[str, list[float]]:
-    """Before the first step: spread of activations and of dJ/dZ by hidden layer, and a Jacobian's mean singular value.
+def signals(net: Net, part: Subset, seed: int) -> dict[str, list[float]]:
+    """Return the spread of activations and of dJ/dZ and mean singular values of Jacobians by layer, before the first step.
 
-    The Jacobian is that of a hidden layer's output with respect to the layer's before, at the first row, for the second
-    hidden layer on.
+    A Jacobian is that of a hidden layer's output with respect to the output of the layer before, at the first row, from the
+    second hidden layer on.
     """
     w, _ = net.init(seed)
     views, ctx = net.parameters.views(w), Context(np, training=True, stream=Stream.from_seed(seed))
@@ -84,20 +84,20 @@ def _spread(A: Array) -> float:
 
 
 def _singular(W: Array, A: Array) -> float:
-    """The mean singular value of W diag(1 - A²), the Jacobian of a tanh layer."""
+    """Return the mean singular value of W diag(1 - A²), the Jacobian of a tanh layer."""
     return float(f"{np.linalg.svd(W * (1.0 - A * A), compute_uv=False).mean():.6g}")
 
 
-def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
-    size = {"width": constrained(setting, 200, 1000), "batch": 10, "epochs": constrained(setting, 2, 2)}
+def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
+    size = {"width": quick_or_full(config, 200, 1000), "batch": 10, "epochs": quick_or_full(config, 2, 2)}
     return {name: {"rule": name, **size} for name in _RULES}
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    options, split = cell.options, images(cell.setting, cell.seed)
+    options, split = cell.options, images(cell.config, cell.seed)
     net = network(_RULES[options["rule"]], split.inputs, options["width"], split.classes)
     recipe = Recipe(net, SoftmaxCrossEntropy(), SGD(), batch_size=options["batch"], seed=cell.seed)
-    rate = best_rate(split, recipe, _RATES, constrained(cell.setting, 2000, 5000))
+    rate = best_rate(split, recipe, _RATES, quick_or_full(cell.config, 2000, 5000))
     record = followed(split, recipe, TrainConfig(options["epochs"], rate))
     return {**signals(net, split.train, cell.seed), "rate": rate, **record}
 
@@ -115,8 +115,8 @@ def _conclude(results: Results) -> Conclusion:
     sentence = (
         f"From the first to the fifth hidden layer the activations keep {kept['normalized']:.2g} of their spread under the "
         f"normalized rule and {kept['customary']:.2g} under the customary one; the gradients, on their way back, keep "
-        f"{back['normalized']:.2g} and {back['customary']:.2g}; a layer's Jacobian has singular values of "
-        f"{singular['normalized']:.2g} and {singular['customary']:.2g} in the mean. The test error is {after} with the "
+        f"{back['normalized']:.2g} and {back['customary']:.2g}. The mean singular value of a layer's Jacobian is "
+        f"{singular['normalized']:.2g} and {singular['customary']:.2g}. The test error is {after} with the "
         f"normalized rule: {errors['normalized'].text(3, 100, '%')} against {errors['customary'].text(3, 100, '%')}."
     )
     holds = kept["normalized"] > 2 * kept["customary"] and back["normalized"] > 2 * back["customary"]
@@ -125,25 +125,26 @@ def _conclude(results: Results) -> Conclusion:
     return Conclusion(sentence, holds, (*header, "activations kept", "gradients kept", "mean singular value"), rows)
 
 
-def _draw(results: Results) -> Mapping[str, Any]:
-    figure, axes = drawing.figure(9.6, 4.0, columns=2)
-    for ax, kind, label in (
-        (axes[0], "activations", "spread of activations"),
-        (axes[1], "gradients", "spread of dJ/dZ, a row"),
-    ):
+def _draw(results: Results) -> drawing.Pictures:
+    panels = []
+    titles = {
+        "activations": ("Signal forward", "spread of activations"),
+        "gradients": ("Gradient backward", "spread of dJ/dZ"),
+    }
+    for kind, (title, name) in titles.items():
         found = {arm: results.values(arm, kind) for arm in results.arms}
-        drawing.curves(ax, found, yscale="log", xlabel="hidden layer", ylabel=label)
-    return {"Signal forward and gradient backward, before the first step": figure}
+        panels.append(drawing.curves(title, found, y_log=True, x_name="layer", y_name=name))
+    return {"Signal and gradient by hidden layer, before the first step": panels}
 
 
 STUDY = Study(
     name="glorot2010",
-    title="Glorot and Bengio 2010: first weights of deep tanh networks",
-    claim="The normalized rule keeps the spread of activations and gradients from layer to layer; ±1/√n loses it.",
+    title="Glorot and Bengio 2010: initial weights of deep tanh networks",
+    claim="The normalized rule preserves the spread of activations and gradients from layer to layer; ±1/√n does not.",
     source="[glorot2010] figures 6 and 7, table 1",
     arms=_arms,
     run=_run,
     conclude=_conclude,
     draw=_draw,
-    reading="Level curves pass the signal. Each rule trains by plain descent at the best of three rates.",
+    reading="A level curve passes the signal on. Each rule trains by plain gradient descent at the best of three rates.",
 )

@@ -1,4 +1,4 @@
-"""Why: twice Xavier's variance decides whether thirty rectified layers learn at all; the paper shows it at two depths.
+"""Twice Xavier's variance decides whether thirty relu layers learn at all; the paper shows it at two depths.
 
 In: pixels. Out: training loss by epoch and test error at both depths under both rules.
 """
@@ -16,10 +16,10 @@ from chainrule.nn.net import mlp
 from chainrule.nn.optimizers import SGDMomentum
 from chainrule.nn.step import Recipe
 from chainrule.studies import drawing
-from chainrule.studies.common import constrained
+from chainrule.studies.common import quick_or_full
 from chainrule.studies.papers.common import followed, images
 from chainrule.studies.statistics import estimate
-from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
+from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 from chainrule.train import TrainConfig
 
 _DEPTHS = (22, 30)
@@ -27,13 +27,13 @@ _RULES = ("He", "Xavier")
 _RATES = (0.001, 0.01)
 
 
-def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
-    size = {"width": constrained(setting, 64, 128), "epochs": constrained(setting, 10, 10)}
+def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
+    size = {"width": quick_or_full(config, 64, 128), "epochs": quick_or_full(config, 10, 10)}
     return {f"{rule}, {d} layers": {"rule": rule.lower(), "depth": d, **size} for d in _DEPTHS for rule in _RULES}
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    options, split = cell.options, images(cell.setting, cell.seed)
+    options, split = cell.options, images(cell.config, cell.seed)
     net = mlp(split.inputs, (options["width"],) * options["depth"], split.classes, initializer=options["rule"])
     recipe = Recipe(net, SoftmaxCrossEntropy(), SGDMomentum(0.9), batch_size=64, seed=cell.seed)
     runs = {rate: followed(split, recipe, TrainConfig(options["epochs"], rate)) for rate in _RATES}
@@ -42,7 +42,7 @@ def _run(cell: Cell) -> dict[str, Any]:
 
 
 def awake(results: Results, arm: str) -> float:
-    """The first epoch whose training loss, mean over seeds, is below half of that of guessing; infinite without one.
+    """Return the first epoch whose mean training loss is below half that of guessing; infinity if there is none.
 
     Guessing among K classes costs log K.
     """
@@ -53,9 +53,10 @@ def awake(results: Results, arm: str) -> float:
 def _conclude(results: Results) -> Conclusion:
     epochs = {arm: awake(results, arm) for arm in results.arms}
     losses = {arm: float(results.values(arm, "train_loss")[:, -1].mean()) for arm in results.arms}
-    told = {arm: f"{_learns(epochs[arm])} (training loss at the end {losses[arm]:.3g})" for arm in results.arms}
+    outcomes = {arm: f"{_learns(epochs[arm])} (final training loss {losses[arm]:.3g})" for arm in results.arms}
     sentence = "; ".join(
-        f"with {d} hidden layers He's rule {told[f'He, {d} layers']} and Xavier's {told[f'Xavier, {d} layers']}"
+        f"with {d} hidden layers a network with He's rule {outcomes[f'He, {d} layers']}, one with Xavier's "
+        f"{outcomes[f'Xavier, {d} layers']}"
         for d in _DEPTHS
     )
     shallow, deep = (tuple(epochs[f"{rule}, {d} layers"] for rule in _RULES) for d in _DEPTHS)
@@ -74,18 +75,18 @@ def _epoch(epoch: float) -> str:
     return f"{epoch:.0f}" if math.isfinite(epoch) else "never"
 
 
-def _draw(results: Results) -> Mapping[str, Any]:
-    figure, axes = drawing.figure(9.6, 4.0, columns=2)
-    for ax, depth in zip(axes, _DEPTHS, strict=True):
+def _draw(results: Results) -> drawing.Pictures:
+    panels = []
+    for depth in _DEPTHS:
         found = {rule: results.values(f"{rule}, {depth} layers", "train_loss") for rule in _RULES}
-        drawing.curves(ax, found, yscale="log", title=f"{depth} layers", xlabel="epoch", ylabel="training loss")
-    return {"Training loss by epoch at both depths": figure}
+        panels.append(drawing.curves(f"{depth} layers", found, y_log=True, y_name="training loss"))
+    return {"Training loss by epoch at both depths": panels}
 
 
 STUDY = Study(
     name="he2015",
-    title="He et al. 2015: first weights of very deep relu networks",
-    claim="At 22 layers both rules learn, He's sooner; at 30 layers He's learns and Xavier's stalls.",
+    title="He et al. 2015: initial weights of very deep relu networks",
+    claim="With 22 layers both rules learn, He's sooner; with 30 layers He's learns and Xavier's stalls.",
     source="[he2015] 2.2, figures 2 and 3",
     arms=_arms,
     run=_run,

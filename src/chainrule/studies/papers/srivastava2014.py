@@ -1,4 +1,4 @@
-"""Why: dropout's best known table is its errors on MNIST without its picture's shape, and max-norm's share in them.
+"""Dropout's best known table: errors of dense networks on MNIST, and the share that max-norm has in them.
 
 In: pixels. Out: test error by epoch of one network without dropout, with it, and with max-norm as well.
 """
@@ -15,10 +15,10 @@ from chainrule.nn.optimizers import SGDMomentum
 from chainrule.nn.schedules import OneCycle
 from chainrule.nn.step import Recipe
 from chainrule.studies import drawing
-from chainrule.studies.common import constrained
+from chainrule.studies.common import quick_or_full
 from chainrule.studies.papers.common import followed, images
 from chainrule.studies.statistics import difference, estimate
-from chainrule.studies.study import Cell, Conclusion, Results, Setting, Study
+from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 from chainrule.train import TrainConfig
 
 _ARMS: Mapping[str, Mapping[str, Any]] = {
@@ -28,8 +28,8 @@ _ARMS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
-    size = {"width": constrained(setting, 512, 1024), "epochs": constrained(setting, 15, 16)}
+def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
+    size = {"width": quick_or_full(config, 512, 1024), "epochs": quick_or_full(config, 15, 16)}
     return {
         name: {**options, **size, "epochs": size["epochs"] // (1 if options["dropout"] else 2)}
         for name, options in _ARMS.items()
@@ -37,13 +37,13 @@ def _arms(setting: Setting) -> Mapping[str, Mapping[str, Any]]:
 
 
 def network(inputs: int, classes: int, width: int, dropout: bool) -> Net:
-    """Three hidden relu layers; with dropout a fifth of the inputs and half of the hidden units are dropped."""
+    """Return three hidden relu layers; dropout drops a fifth of the inputs and half of the hidden units."""
     layers = mlp(inputs, (width,) * 3, classes, dropout=0.5 if dropout else 0.0).layers
     return Net(inputs, [Dropout(0.2), *layers] if dropout else layers)
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    options, split = cell.options, images(cell.setting, cell.seed)
+    options, split = cell.options, images(cell.config, cell.seed)
     net = network(split.inputs, split.classes, options["width"], options["dropout"])
     recipe = Recipe(
         net,
@@ -69,11 +69,9 @@ def _conclude(results: Results) -> Conclusion:
     return Conclusion(sentence, gain.mean < 0 and more.mean <= 0, header, rows)
 
 
-def _draw(results: Results) -> Mapping[str, Any]:
-    figure, ax = drawing.figure(7.2, 4.0)
+def _draw(results: Results) -> drawing.Pictures:
     found = {arm: 100 * results.values(arm, "test_errors") for arm in results.arms}
-    drawing.curves(ax, found, yscale="log", xlabel="epoch", ylabel="test error, %")
-    return {"Test error by epoch": figure}
+    return {"Test error by epoch": [drawing.curves("Test error", found, y_log=True, y_name="test error, %")]}
 
 
 STUDY = Study(
