@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import catalogue
 import equations
 import notebooks
 import reference
@@ -19,10 +20,12 @@ _DOCS = Path(__file__).parent.parent
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Add a notebook beside each chapter."""
+    """Add a notebook beside each chapter, the page of symptoms and remedies, and the schema of reports."""
     for chapter in sorted((_DOCS / "learn").glob("[0-9]*.md")):
         text = _checked(notebooks.dumped(chapter, (config.site_url or "").rstrip("/")))
         files.append(File.generated(config, f"learn/{chapter.stem}.ipynb", content=text))
+    files.append(File.generated(config, "reference/symptoms.md", content=catalogue.page()))
+    files.append(File.generated(config, "reference/report.schema.json", content=catalogue.schema()))
     return files
 
 

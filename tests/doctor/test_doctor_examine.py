@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from doctor_cases import healthy, with_rows
-from test_doctor_trials import ILL, plane
+from doctor_trials import ILL, plane
 
 from chainrule import Activation, Dense, mlp
 from chainrule.doctor import DoctorMonitor, Report, examine, examine_case, problem_of
@@ -115,7 +115,7 @@ def test_examine_takes_what_fit_takes():
     X, y = data()
     report = examine(mlp(2, [16], 1), X, y, loss=BinaryCrossEntropy(), learning_rate=0.01, epochs=60)
     assert report.healthy
-    assert report.notes == ("60 of 300 rows were held out to judge by.",)
+    assert report.notes == ("60 of 300 rows were held out for validation.",)
     given = examine(
         mlp(2, [16], 1), X, y, loss=BinaryCrossEntropy(), learning_rate=0.01, epochs=60, validation=data(100)
     )

@@ -282,7 +282,7 @@ def test_reading_gets_rarer_when_it_costs_too_much():
     state = given.recipe.start()
     cheap, dear = (Recorder(Probe(given), share) for share in (1e9, 1e-9))
     for notes in (cheap, dear):
-        notes.look(state, 0, 0.01)
+        notes.take(state, 0, 0.01)
         for epoch in range(1, 101):
             notes.epoch_ends(replace(state, step=epoch), epoch, 0.01, float(epoch))
     assert len(dear.readings) == 1

@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from test_doctor_trials import ILL, plane
+from doctor_trials import ILL, plane
 
 from chainrule.doctor.examine import examine_case
 from chainrule.doctor.trials.repair import PairedComparison, decide, proposals, repair

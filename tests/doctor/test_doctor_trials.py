@@ -7,41 +7,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from doctor_trials import ILL, plane, runner_of
 
 from chainrule import Activation, Dense, Net
-from chainrule.doctor.observe.recorder import record_training
 from chainrule.doctor.remedies.apply import APPLY
 from chainrule.doctor.remedies.nearest_neighbors import contradicts_neighbors
 from chainrule.doctor.trials.evaluate import Outcome, as_failed, train_and_score, unseen_rows, with_held_out
-from chainrule.doctor.trials.runner import TrialRunner
 from chainrule.doctor.trials.scoring import RowScores
 from chainrule.engines import Rows
 from chainrule.nn.initializers import Constant
 from chainrule.nn.layers import BatchNorm, Dropout, LayerNorm
-from chainrule.nn.losses import BinaryCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy
-from chainrule.nn.optimizers import SGD, Adam, AdamW, SGDMomentum
+from chainrule.nn.losses import MeanSquaredError, SoftmaxCrossEntropy
+from chainrule.nn.optimizers import SGD, AdamW
 from chainrule.nn.penalties import ClipNorm, Penalty
 from chainrule.nn.schedules import ConstantSchedule, Cosine
 from chainrule.nn.step import Recipe
 from chainrule.train import TrainConfig
 from chainrule.train.problem import TrainingProblem
-
-
-def plane(layers=None, n=300, loss=None, task="xor", config=None, seed=0, **settings):
-    """Four quadrants of a square, two classes, as simple as a task can be that no linear network does."""
-    rng = np.random.default_rng(seed)
-    X = rng.uniform(-1, 1, (n + 200, 2))
-    y = (X[:, 0] * X[:, 1] > 0) * 1.0 if task == "xor" else X.sum(axis=1)
-    loss = loss or (BinaryCrossEntropy() if task == "xor" else MeanSquaredError())
-    net = Net(2, layers or [Dense(16), Activation("relu"), Dense(1)])
-    recipe = Recipe(net, loss, settings.pop("optimizer", Adam()), batch_size=settings.pop("batch_size", 16), **settings)
-    rows, validation = Rows.of(recipe, X[:n], y[:n]), Rows.of(recipe, X[n:], y[n:])
-    return TrainingProblem(recipe, rows, config or TrainConfig(40, 0.01), validation)
-
-
-def laboratory(problem):
-    return TrialRunner(problem, record_training(problem))
-
 
 SETTINGS = {
     "rate/10": lambda c: c.config.learning_rate == pytest.approx(0.001),
@@ -182,28 +164,9 @@ def test_rows_that_contradict_their_neighbors_are_found():
     assert len(APPLY["drop-bad-rows"](replace(problem, rows=replace(problem.rows, Y=Y))).rows) == 300 - found.sum()
 
 
-ILL = {
-    "rate*100": plane(config=TrainConfig(40, 1e-5)),
-    "rate/100": plane(optimizer=SGD(), config=TrainConfig(40, 100.0)),
-    "usual-settings": plane(optimizer=Adam(epsilon=30.0)),
-    "no-clip": plane(optimizer=SGDMomentum(), clip=ClipNorm(1e-4)),
-    "no-penalty": plane(penalty=Penalty(l2=1.0)),
-    "unfreeze": plane(
-        [Dense(2), Activation("relu"), Dense(16), Activation("relu"), Dense(1)],
-        learning_rate_multipliers={"*": 0.0, "4.b": 1.0},
-    ),
-    "he-init": plane([Dense(16, initializer="zeros"), Activation("relu"), Dense(1, initializer="zeros")]),
-    "add-nonlinearity": plane([Dense(16), Dense(1)]),
-    "longer": plane(config=TrainConfig(2, 0.01)),
-    "no-dropout": plane([Dense(16), Activation("relu"), Dropout(0.9), Dense(1)]),
-    "larger-network": plane([Dense(2), Activation("relu"), Dense(1)]),
-    "smaller-batch": plane(batch_size=300),
-}
-
-
 @pytest.mark.parametrize("name", ILL)
 def test_the_remedy_helps_the_ill_and_not_the_healthy(name):
-    trial = laboratory(ILL[name]).trial(name, suspected=True)
+    trial = runner_of(ILL[name]).trial(name, suspected=True)
     assert trial.helped
     assert trial.gain > 0.3
     assert trial.changed[-1] < trial.unchanged[-1] or not np.isfinite(trial.unchanged[-1])
@@ -211,13 +174,13 @@ def test_the_remedy_helps_the_ill_and_not_the_healthy(name):
 
 @pytest.mark.parametrize("name", ["rate/10", "rate*10", "clip", "longer", "batch-norm", "larger-network", "tanh"])
 def test_no_remedy_helps_a_healthy_training(name):
-    trial = laboratory(plane(config=TrainConfig(100, 0.01))).trial(name)
+    trial = runner_of(plane(config=TrainConfig(100, 0.01))).trial(name)
     assert not trial.helped
 
 
 def test_trials_repeat_bit_for_bit():
     problem = ILL["longer"]
-    first, second = (laboratory(problem).trial("rate*10") for _ in range(2))
+    first, second = (runner_of(problem).trial("rate*10") for _ in range(2))
     assert first == second
 
 
@@ -232,10 +195,10 @@ def test_without_validation_rows_a_fifth_is_held_out():
 
 def test_the_actual_training_stands_for_the_unchanged_one():
     problem = plane()
-    lab = laboratory(problem)
+    runner = runner_of(problem)
     ran = train_and_score(problem)
-    np.testing.assert_array_equal(lab.outcome().held_out.mistakes, ran.held_out.mistakes)
-    assert lab.outcome() is lab.actual
+    np.testing.assert_array_equal(runner.outcome().held_out.mistakes, ran.held_out.mistakes)
+    assert runner.outcome() is runner.actual
 
 
 def test_a_training_that_ended_in_nan_counts_as_a_constant():
@@ -248,7 +211,7 @@ def test_a_training_that_ended_in_nan_counts_as_a_constant():
 
 
 def test_a_change_that_cannot_be_made_is_no_trial():
-    assert laboratory(plane(config=TrainConfig(2, 0.01))).trial("no-clip") is None
+    assert runner_of(plane(config=TrainConfig(2, 0.01))).trial("no-clip") is None
 
 
 def test_validation_rows_seen_in_training_are_left_out():
@@ -271,20 +234,20 @@ def shares(wrong, rows=200, loss=None):
     return RowScores(mistakes if loss is None else np.full(rows, loss), mistakes)
 
 
-def told(held, trained, losses, change="rate*10", steps=1):
+def runner_with(held, trained, losses, change="rate*10", steps=1):
     """A laboratory in which the training without and with a change came to so many mistakes, from three seeds."""
-    lab = laboratory(plane())
+    runner = runner_of(plane())
     for again in range(3):
         for name, i in (("", 0), (change, 1)):
             outcome = Outcome(shares(held[i][again]), shares(trained[i], loss=losses[i]), (), steps)
-            lab.outcomes[name, again, lab.limit] = outcome
-    lab.outcomes["actual", 0, 0] = lab.outcomes["", 0, lab.limit]
-    return lab
+            runner.outcomes[name, again, runner.limit] = outcome
+    runner.outcomes["actual", 0, 0] = runner.outcomes["", 0, runner.limit]
+    return runner
 
 
 def test_a_small_gain_counts_where_the_network_only_now_learns_its_own_rows():
     held = ((7, 10, 9), (6, 6, 5))
-    learned = told(held, (8, 0), (0.04, 0.004))
+    learned = runner_with(held, (8, 0), (0.04, 0.004))
     assert not learned.trial("rate*10").helped  # anything lends a hand now and then, so it must have been suspected
     trial = learned.trial("rate*10", suspected=True)
     assert trial.helped
@@ -302,7 +265,7 @@ def test_a_small_gain_counts_where_the_network_only_now_learns_its_own_rows():
     ids=["it knew its rows", "it does not learn", "others gain nothing", "few rows say so"],
 )
 def test_and_does_not_count_else(held, trained, losses):
-    assert not told(held, trained, losses).trial("rate*10", suspected=True).helped
+    assert not runner_with(held, trained, losses).trial("rate*10", suspected=True).helped
 
 
 @pytest.mark.parametrize(
@@ -318,7 +281,7 @@ def test_and_does_not_count_else(held, trained, losses):
     ids=["rows learned", "others no better", "rows not learned", "more power", "mistakes count", "losses do not"],
 )
 def test_what_nobody_means_shows_on_training_rows(change, held, trained, losses, helps):
-    assert told(held, trained, losses, change).trial(change, suspected=True).helped is helps
+    assert runner_with(held, trained, losses, change).trial(change, suspected=True).helped is helps
 
 
 SLOW = ((60, 62, 58), (56, 57, 53))
@@ -327,9 +290,9 @@ SLOW = ((60, 62, 58), (56, 57, 53))
 
 @pytest.mark.parametrize(("change", "steps"), [("longer", 200), ("usual-rate", 5000)])
 def test_a_hasty_training_shows_by_a_small_gain_from_three_seeds(change, steps):
-    lab = told(SLOW, (55, 40), (0.3, 0.2), change, steps)
-    assert not lab.trial(change).helped
-    trial = lab.trial(change, suspected=True)
+    runner = runner_with(SLOW, (55, 40), (0.3, 0.2), change, steps)
+    assert not runner.trial(change).helped
+    trial = runner.trial(change, suspected=True)
     assert trial.helped
     assert trial.gain == pytest.approx(14 / 180, rel=0.1)
 
@@ -345,7 +308,7 @@ def test_a_hasty_training_shows_by_a_small_gain_from_three_seeds(change, steps):
     ids=["a whole course", "anything", "training rows gain nothing", "one seed loses"],
 )
 def test_and_by_nothing_else(held, losses, change, steps):
-    assert not told(held, (55, 40), losses, change, steps).trial(change, suspected=True).helped
+    assert not runner_with(held, (55, 40), losses, change, steps).trial(change, suspected=True).helped
 
 
 @pytest.mark.parametrize(
@@ -355,7 +318,7 @@ def test_and_by_nothing_else(held, losses, change, steps):
 )
 def test_half_as_much_shows_a_peculiarity_where_training_rows_gain_too(change, losses, helps):
     slight = ((60, 62, 58), (57, 59, 56))
-    assert told(slight, (55, 40), losses, change, 200).trial(change, suspected=True).helped is helps
+    assert runner_with(slight, (55, 40), losses, change, 200).trial(change, suspected=True).helped is helps
 
 
 def coins(n=120):
@@ -368,13 +331,13 @@ def coins(n=120):
 
 
 def test_rows_left_out_in_turn_are_judged_by_networks_that_have_not_seen_them():
-    lab = laboratory(coins())
-    assert lab.actual.trained.mistake < 0.4
-    assert lab.left_out.shape == (120,)
-    assert 0.7 < lab.left_out.mean() < 1.4
-    assert lab.unseen_mistakes is lab.actual.held_out.mistakes
-    few = replace(lab.problem, validation=lab.problem.validation[:20])
-    assert len(laboratory(few).unseen_mistakes) == 20 + 120
+    runner = runner_of(coins())
+    assert runner.actual.trained.mistake < 0.4
+    assert runner.left_out.shape == (120,)
+    assert 0.7 < runner.left_out.mean() < 1.4
+    assert runner.unseen_mistakes is runner.actual.held_out.mistakes
+    few = replace(runner.problem, validation=runner.problem.validation[:20])
+    assert len(runner_of(few).unseen_mistakes) == 20 + 120
 
 
 def test_rare_classes_are_judged_on_rows_left_out_where_few_are_held_out():
@@ -385,9 +348,9 @@ def test_rare_classes_are_judged_on_rows_left_out_where_few_are_held_out():
     held = problem.validation.Y[:, 0]
     few = np.sort(np.concatenate([np.flatnonzero(held == 0), np.flatnonzero(held == 1)[:10]]))
     scarce = replace(rare_case, validation=problem.validation[few])
-    assert [len(part) for part in laboratory(rare_case).recalls()] == [(held == 1).sum(), (held == 0).sum()]
-    assert [len(part) for part in laboratory(scarce).recalls()] == [30, (y == 0).sum() + (held == 0).sum()]
-    assert [len(part) for part in laboratory(plane(task="sum")).recalls()] == [0, 0]
+    assert [len(part) for part in runner_of(rare_case).recalls()] == [(held == 1).sum(), (held == 0).sum()]
+    assert [len(part) for part in runner_of(scarce).recalls()] == [30, (y == 0).sum() + (held == 0).sum()]
+    assert [len(part) for part in runner_of(plane(task="sum")).recalls()] == [0, 0]
 
 
 def test_class_weights_are_judged_by_classes_and_not_by_rows():
@@ -399,27 +362,27 @@ def test_class_weights_are_judged_by_classes_and_not_by_rows():
         rows=Rows(np.zeros((100, 2)), y, np.ones(100)),
         validation=Rows(np.zeros((100, 2)), y, np.ones(100)),
     )
-    lab = laboratory(plane())
-    lab.problem = problem
+    runner = runner_of(plane())
+    runner.problem = problem
     for again in range(3):
         for change, mistakes in (("", wrong), ("class-weights", freed)):
             verdict = RowScores(mistakes, mistakes)
-            lab.outcomes[change, again, lab.limit] = Outcome(verdict, verdict, (), 1)
-    lab.outcomes["actual", 0, 0] = lab.outcomes["", 0, lab.limit]
-    trial = lab.trial("class-weights")
+            runner.outcomes[change, again, runner.limit] = Outcome(verdict, verdict, (), 1)
+    runner.outcomes["actual", 0, 0] = runner.outcomes["", 0, runner.limit]
+    trial = runner.trial("class-weights")
     assert trial.helped
     assert trial.gain == pytest.approx(1 - (20 / 90) / (6 / 10))
 
 
 def test_too_few_rows_show_when_half_of_them_do_much_worse():
     few = plane(n=60, config=TrainConfig(200, 0.01))
-    trial = laboratory(few).more_rows()
+    trial = runner_of(few).more_rows()
     assert trial is not None
     assert trial.helped
     assert 0.2 < trial.gain < 1.0
 
 
 def test_rows_are_not_too_few_where_half_of_them_do_as_well_or_all_of_them_do_badly():
-    enough = laboratory(plane(n=800)).more_rows()
+    enough = runner_of(plane(n=800)).more_rows()
     assert enough is None or not enough.helped
-    assert laboratory(plane(n=60, config=TrainConfig(1, 1e-5))).more_rows() is None
+    assert runner_of(plane(n=60, config=TrainConfig(1, 1e-5))).more_rows() is None

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from doctor_cases import healthy
+from doctor_trials import ILL, plane
 from rich.console import Console
 from sklearn.base import clone
-from test_doctor_trials import ILL, plane
 from threadpoolctl import threadpool_info
 
 from chainrule import Activation, Dense, NetClassifier
@@ -22,7 +22,7 @@ from chainrule.cli.examining import MOST_CARDS, Cards, tell
 from chainrule.data import load
 from chainrule.doctor import DoctorCallback, DoctorMonitor, examine_and_repair, examine_case, watched
 from chainrule.doctor.monitoring import current_problem
-from chainrule.doctor.observe.blas import ALONE, one_thread
+from chainrule.doctor.observe.blas import SINGLE_THREAD_LIMIT, one_thread
 from chainrule.doctor.observe.recorder import record_training
 from chainrule.doctor.vocabulary.catalogue import SYMPTOMS
 from chainrule.doctor.vocabulary.records import Finding, NotApplicable, Rule
@@ -270,9 +270,9 @@ def threads():
 
 def test_large_products_are_made_on_one_thread_and_the_limit_is_taken_back():
     usual = threads()
-    with one_thread(ALONE):
+    with one_thread(SINGLE_THREAD_LIMIT):
         assert threads() == usual
-    with one_thread(ALONE + 1):
+    with one_thread(SINGLE_THREAD_LIMIT + 1):
         assert threads() == {1}
     assert threads() == usual
 

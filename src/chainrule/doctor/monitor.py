@@ -14,7 +14,7 @@ import numpy as np
 
 from chainrule.doctor.examine import checked_suppressions
 from chainrule.doctor.monitoring import current_problem, monitoring_report, nan_finding
-from chainrule.doctor.observe.blas import ALONE, per_row
+from chainrule.doctor.observe.blas import SINGLE_THREAD_LIMIT, per_row
 from chainrule.doctor.observe.probe import Probe
 from chainrule.doctor.observe.recorder import Recorder, broken_reading
 from chainrule.doctor.rules.selection import subsample
@@ -116,9 +116,9 @@ class DoctorMonitor:
         began = time.perf_counter()
         problem = self.problem
         first = problem.recipe.start() if problem.start is None else problem.start
-        rows = min(max(FEWEST, ALONE // per_row(problem.recipe.net)), USUAL.glanced_rows)
+        rows = min(max(FEWEST, SINGLE_THREAD_LIMIT // per_row(problem.recipe.net)), USUAL.glanced_rows)
         book = Recorder(Probe(problem, rows), USUAL.overhead / 2)
-        book.look(first, self._epoch(first), problem.config.learning_rate)
+        book.take(first, self._epoch(first), problem.config.learning_rate)
         base = baseline_loss(problem.recipe, subsample(problem.rows))
         book.seconds = time.perf_counter() - began
         return WatchState(book, first, base, began)

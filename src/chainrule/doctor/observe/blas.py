@@ -1,4 +1,4 @@
-"""Why: a look multiplies small matrices once in a while; to wake the BLAS library's threads for that costs more than it.
+"""Keep small matrix products on one thread: waking the BLAS threads for a probe would cost more than the probe.
 
 In: how large the products are. Out: a context in which they are computed on one thread.
 """
@@ -15,20 +15,20 @@ from threadpoolctl import ThreadpoolController
 
 from chainrule.nn.net import Net
 
-ALONE = 2**18
-"""Multiplications in one product of matrices up to which OpenBLAS keeps to one thread anyway."""
+SINGLE_THREAD_LIMIT = 2**18
+"""Multiplications in one matrix product up to which OpenBLAS uses one thread anyway."""
 
-_TURN = threading.Lock()
+_LOCK = threading.Lock()
 
 
 @cache
 def _pools() -> Any:
-    """The BLAS libraries of this process, looked for once."""
+    """Return the BLAS libraries of this process, found once."""
     return ThreadpoolController().select(user_api="blas")
 
 
 def per_row(net: Net) -> int:
-    """Multiplications of one row with the largest of a network's matrices.
+    """Return the multiplications of one row with the largest matrix of a network.
 
     >>> from chainrule import mlp
     >>> per_row(mlp(64, [100], 10))
@@ -39,12 +39,12 @@ def per_row(net: Net) -> int:
 
 @contextmanager
 def one_thread(multiplications: float) -> Iterator[None]:
-    """Products of so many multiplications, on one thread; where the library does that anyway, nothing is touched.
+    """Compute products of so many multiplications on one thread, unless the library does so anyway.
 
-    One thread of the program at a time, since the limit is one of the whole process.
+    One thread of the program at a time, since the limit applies to the whole process.
     """
-    if multiplications <= ALONE:
+    if multiplications <= SINGLE_THREAD_LIMIT:
         yield
         return
-    with _TURN, _pools().limit(limits=1):
+    with _LOCK, _pools().limit(limits=1):
         yield

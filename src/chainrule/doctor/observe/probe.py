@@ -1,7 +1,6 @@
-"""Why: what happens inside a network while it learns is measured layer by layer, by the reference mathematics,
-on a few rows.
+"""Measure what happens inside a network while it learns, layer by layer, on a few rows, by the reference mathematics.
 
-In: a case, a state. Out: a `Reading`: outputs, silent and saturated units, gradients, steps; numbers only.
+In: a training problem, a state. Out: a `Reading`: outputs, silent and saturated units, gradients, steps; numbers only.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ from chainrule.train.problem import TrainingProblem
 
 @dataclass(frozen=True, eq=False)
 class Walk:
-    """A pass forward and backward, with everything in sight: outputs, saved values and dL/dA behind each layer.
+    """A forward and backward pass with all intermediate values: outputs, and dL/dA behind each layer.
 
-    `gradients` is flat, in the order of the parameters; `broken` names the first tensor that is not finite.
+    `gradient` is flat, in the order of the parameters; `broken` names the first tensor that is not finite.
     """
 
     outputs: tuple[Array, ...]
@@ -41,7 +40,7 @@ class Walk:
 
 
 def walk(recipe: Recipe, state: State, X: Array, Y: Array, c: Array) -> Walk:
-    """The network's pass over rows in training mode, layer by layer, by the layers' own functions.
+    """Run a forward and backward pass over rows in training mode, layer by layer, by the layers' own functions.
 
     Shapes     X (n, d)   outputs (n, width) per layer   gradient (P)
     """
@@ -69,7 +68,7 @@ def walk(recipe: Recipe, state: State, X: Array, Y: Array, c: Array) -> Walk:
 
 
 def by_layer(net: Net, named: Named) -> list[dict[str, Array]]:
-    """One dictionary of letters for each layer, from names like "0.W"."""
+    """Return one dictionary of letters for each layer, from names like "0.W"."""
     layers: list[dict[str, Array]] = [{} for _ in net.layers]
     for name, array in named.items():
         i, letter = name.split(".")
@@ -78,7 +77,7 @@ def by_layer(net: Net, named: Named) -> list[dict[str, Array]]:
 
 
 def _broken(net: Net, state: State, outputs: list[Array], loss: Any, behind: list[Array], gradient: Array) -> str:
-    """The first tensor that is not finite: weights, outputs in order, the loss, gradients from the last layer back."""
+    """Return the first tensor that is not finite: weights, outputs in order, the loss, gradients from the last layer on."""
     for name, array in net.parameters.views(state.w).items():
         if not np.isfinite(array).all():
             return f"parameter {name}"
@@ -96,7 +95,7 @@ def _broken(net: Net, state: State, outputs: list[Array], loss: Any, behind: lis
 
 @dataclass
 class Probe:
-    """Looks at one training at several moments; remembers the first reading and the largest slopes, nothing else."""
+    """Takes readings of one training; remembers only the first outputs and the largest slopes."""
 
     problem: TrainingProblem
     rows: int = USUAL.probed_rows
@@ -112,7 +111,7 @@ class Probe:
         self._slopes = {i: largest_slope(f) for i, f in enumerate(self.problem.recipe.net.layers)}
 
     def read(self, state: State, epoch: int, rate: float) -> Reading:
-        """A reading of a state, as if the next step came at this learning rate."""
+        """Return a reading of a state, as if the next step used this learning rate."""
         recipe, net = self.problem.recipe, self.problem.recipe.net
         seen = walk(recipe, state, self.X, self.Y, self.c)
         with np.errstate(all="ignore"):
@@ -131,7 +130,7 @@ class Probe:
             )
 
     def _step(self, state: State, g: Array, rate: float) -> Array:
-        """What one update with this gradient would add to the weights (P); of a rule that accumulates, the inner one's."""
+        """Return what one update with this gradient would add to the weights (P); without accumulation of gradients."""
         recipe = self.problem.recipe
         if recipe.clip is not None:
             g = recipe.clip.apply(np, g, np.sqrt((g * g).sum()))
@@ -157,8 +156,8 @@ class Probe:
             float(A.mean()),
             rms,
             float(np.abs(A).max()),
-            (A == 0).all(axis=0) if self._rests(i) else None,
-            self._freedom(i, seen),
+            (A == 0).all(axis=0) if self._can_be_silent(i) else None,
+            self._saturation(i, seen),
             _rms(seen.behind[i]) * len(A),
             drift=rms / start if start > 0 else None,
         )
@@ -172,15 +171,15 @@ class Probe:
         grown = float(np.linalg.norm(seen.gradient[part]))
         return replace(reading, weight_norm=size, gradient_norm=grown, update_ratio=ratio)
 
-    def _rests(self, i: int) -> bool:
-        """Whether the layer is an activation that can hand on exact zeros for a whole range of inputs."""
+    def _can_be_silent(self, i: int) -> bool:
+        """Check whether the layer is an activation that is exactly zero for a whole range of inputs."""
         layer = self.problem.recipe.net.layers[i]
         if not isinstance(layer, Activation):
             return False
         return bool((np.asarray(activation(layer.function).value(np, np.array([-3.0, -1.0, -0.5]))) == 0).all())
 
-    def _freedom(self, i: int, seen: Walk) -> Array | None:
-        """Mean slope of each unit over the largest slope (k), for functions that flatten on both sides."""
+    def _saturation(self, i: int, seen: Walk) -> Array | None:
+        """Return each unit's mean slope over the largest slope (k), for functions that flatten on both sides."""
         largest, layer = self._slopes[i], self.problem.recipe.net.layers[i]
         if largest is None or not isinstance(layer, Activation):
             return None

@@ -32,7 +32,7 @@ def layer_readings(trace: Trace) -> tuple[Reading, ...]:
 def last_readings(trace: Trace) -> tuple[Reading, ...]:
     """Return the last readings, at most three, without the initial one if there are others."""
     readings = layer_readings(trace)
-    return readings[1:][-3:] or readings
+    return readings[1:][-USUAL.last_window :] or readings
 
 
 def remaining_loss_share(problem: TrainingProblem, trace: Trace) -> float:

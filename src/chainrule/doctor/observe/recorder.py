@@ -1,6 +1,6 @@
-"""Why: the doctor sees a training that is the user's own, epoch by epoch, and keeps what rules will ask for.
+"""Record a training epoch by epoch: everything that rules will need.
 
-In: a case. Out: its `Trace`: epochs, readings at a few moments, single steps at the start and the end, snapshots.
+In: a training problem. Out: its `Trace`: epochs, readings at a few moments, single steps at start and end, snapshots.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from chainrule.train.records import Epoch, spent
 
 @dataclass
 class Recorder:
-    """Readings and snapshots of one training, and the time they took; reads less often when reading costs too much.
+    """Takes readings and snapshots of one training, less often if they cost too much.
 
-    `dear` is what the last reading cost, in seconds.
+    `share` is the part of the training's time that readings may take, `last_cost` the seconds of the last one.
     """
 
     probe: Probe
@@ -38,39 +38,42 @@ class Recorder:
     readings: list[Reading] = field(default_factory=list)
     snapshots: dict[int, State] = field(default_factory=dict)
     seconds: float = 0.0
-    dear: float = 0.0
+    last_cost: float = 0.0
     interval: float = 1.0
     due: float = 1.0
 
     def read(self, state: State, epoch: int, rate: float) -> Reading:
-        """A reading that is not written down."""
+        """Return a reading without recording it."""
         with one_thread(len(self.probe.X) * per_row(self.probe.problem.recipe.net)):
             return self.probe.read(state, epoch, rate)
 
-    def look(self, state: State, epoch: int, rate: float) -> None:
+    def take(self, state: State, epoch: int, rate: float) -> None:
         """Take a reading now."""
         began = time.perf_counter()
         self.readings.append(self.read(state, epoch, rate))
         self.snapshots[int(state.step)] = state
-        self.dear = time.perf_counter() - began
-        self.seconds += self.dear
+        self.last_cost = time.perf_counter() - began
+        self.seconds += self.last_cost
 
     def epoch_ends(self, state: State, epoch: int, rate: float, trained: float) -> None:
-        """Read when an epoch is due: at 1, 2, 4, 8 ... at first, later at even intervals that double over the budget."""
+        """Take a reading if it is due: after epochs 1, 2, 4, 8 ..., then at even intervals that grow with the cost."""
         if epoch < self.due:
             return
-        if self.seconds + 2.0 * self.dear > self.share * trained:
-            self.interval *= 2.0
+        if self.seconds + 2.0 * self.last_cost > self.share * trained:
+            self.interval *= USUAL.interval_growth
         else:
-            self.look(state, epoch, rate)
-        self.due = epoch + max(self.interval, min(epoch, 16) if len(self.readings) < 5 else self.interval)
+            self.take(state, epoch, rate)
+        self.due = epoch + max(
+            self.interval,
+            min(epoch, USUAL.longest_interval) if len(self.readings) < USUAL.even_probes else self.interval,
+        )
 
 
 def record_training(problem: TrainingProblem, thorough: bool = True) -> Trace:
-    """Train a case to its end, as `train` would without monitors, and look on.
+    """Train a problem to its end, as `train` would without monitors, and record it.
 
-    `thorough` takes up to `Thresholds.thorough` of the training's time, and single steps at the start and the end; else
-    it is `Thresholds.overhead`, fewer rows, and readings at the start and the end only where a training is that short.
+    `thorough` takes up to `Thresholds.thorough` of the training's time, and single steps at the start and the end; otherwise
+    it is `Thresholds.overhead`, fewer rows, and a very short training has readings at its start and end only.
 
     A loss that is not a finite number ends it; then the state is the last finite one, and the last reading names the
     tensor in which it broke.
@@ -82,31 +85,31 @@ def record_training(problem: TrainingProblem, thorough: bool = True) -> Trace:
         session.load(problem.start)
     first = session.state
     share = USUAL.thorough if thorough else USUAL.overhead
-    notes = Recorder(Probe(problem, USUAL.probed_rows if thorough else USUAL.glanced_rows), share)
-    notes.look(first, int(first.step) // _per_epoch(problem), config.learning_rate)
-    epochs, state, stopped = _run(problem, session, notes)
-    if notes.readings[-1].step != int(state.step):
-        notes.look(state, len(epochs), epochs[-1].learning_rate)
+    recorder = Recorder(Probe(problem, USUAL.probed_rows if thorough else USUAL.glanced_rows), share)
+    recorder.take(first, int(first.step) // _per_epoch(problem), config.learning_rate)
+    epochs, state, stopped = _run(problem, session, recorder)
+    if recorder.readings[-1].step != int(state.step):
+        recorder.take(state, len(epochs), epochs[-1].learning_rate)
     trained = time.perf_counter()
     windows = [single_steps(problem, session, at) for at in ((first, state) if thorough else ())]
     broken = (breaking_step(problem, session, state),) if stopped else ()
-    notes.seconds += time.perf_counter() - trained
+    recorder.seconds += time.perf_counter() - trained
     return Trace(
         epochs,
-        (*notes.readings, *broken),
+        (*recorder.readings, *broken),
         np.concatenate([np.zeros(0), *(losses for losses, _, _ in windows)]),
         np.concatenate([np.zeros(0), *(norms for _, norms, _ in windows)]),
-        notes.snapshots,
+        recorder.snapshots,
         baseline_loss(recipe, problem.rows),
         state,
         stopped,
         time.perf_counter() - began,
-        notes.seconds,
+        recorder.seconds,
     )
 
 
-def _run(problem: TrainingProblem, session: Session, notes: Recorder) -> tuple[tuple[Epoch, ...], State, str]:
-    """The epochs, the last finite state, and why it ended early."""
+def _run(problem: TrainingProblem, session: Session, recorder: Recorder) -> tuple[tuple[Epoch, ...], State, str]:
+    """Return the epochs, the last finite state, and why the training ended early."""
     epochs: list[Epoch] = []
     began, state = time.perf_counter(), session.state
     for epoch in iterate(session, problem.recipe, problem.rows, problem.config, problem.validation):
@@ -116,16 +119,16 @@ def _run(problem: TrainingProblem, session: Session, notes: Recorder) -> tuple[t
             what = "the loss in" if not epoch.finite else "a weight after"
             return tuple(epochs), state, f"diverged: {what} epoch {epoch.number} is not a finite number"
         state = now
-        notes.epoch_ends(state, epoch.number, epoch.learning_rate, time.perf_counter() - began - notes.seconds)
+        recorder.epoch_ends(state, epoch.number, epoch.learning_rate, time.perf_counter() - began - recorder.seconds)
     return tuple(epochs), state, ""
 
 
 def single_steps(
     problem: TrainingProblem, session: Session, state: State, count: int = 0
 ) -> tuple[Array, Array, State]:
-    """Losses and gradient norms of single steps from a state on, and the last finite state; the session stays there.
+    """Return losses and gradient norms of single steps from a state on, and the last finite state.
 
-    Without a number, `Thresholds.window_steps`. It ends with the first step that is not finite.
+    The session stays there. Without a number, `Thresholds.window_steps`. The first step that is not finite ends it.
     """
     session.load(state)
     losses, norms = [], []
@@ -143,7 +146,7 @@ def single_steps(
 
 
 def breaking_step(problem: TrainingProblem, session: Session, state: State) -> Reading:
-    """The step at which a training breaks, from the last finite state before: which tensor is first not finite."""
+    """Return a reading of the step at which a training breaks: which tensor is first not finite."""
     recipe, count = problem.recipe, _per_epoch(problem) + 1
     losses, _, last = single_steps(problem, session, state, count)
     epoch, position = divmod(int(last.step), _per_epoch(problem))
@@ -155,9 +158,9 @@ def breaking_step(problem: TrainingProblem, session: Session, state: State) -> R
 
 
 def broken_reading(problem: TrainingProblem, state: State, epochs: Sequence[Epoch], most: float) -> Reading:
-    """The step at which a run broke whose last epoch is not finite, from the last state known.
+    """Return a reading of the step at which a run broke, from the last state known.
 
-    The epochs from there on are trained again, where they took at most so many seconds; else only the last step of the
+    The epochs from there on are trained again if they took at most `most` seconds; otherwise only the last step of the
     last epoch can be named.
     """
     done, last = int(state.step) // _per_epoch(problem), epochs[-1].number
@@ -168,8 +171,8 @@ def broken_reading(problem: TrainingProblem, state: State, epochs: Sequence[Epoc
     session.load(state)
     if done < last - 1:
         past = [epoch for epoch in epochs if epoch.number <= done]
-        again = iterate(session, problem.recipe, problem.rows, problem.config, problem.validation, past=past)
-        state = next((epoch.state() for epoch in again if epoch.number == last - 1), state)
+        repeated = iterate(session, problem.recipe, problem.rows, problem.config, problem.validation, past=past)
+        state = next((epoch.state() for epoch in repeated if epoch.number == last - 1), state)
     return breaking_step(problem, session, state)
 
 

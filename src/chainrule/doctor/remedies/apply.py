@@ -14,8 +14,8 @@ from chainrule.train.problem import TrainingProblem
 
 APPLY: Mapping[str, Callable[[TrainingProblem], TrainingProblem | None]] = {
     "drop-bad-rows": settings.drop_bad_rows,
-    "standardize-inputs": settings.standardise_inputs,
-    "standardize-targets": settings.standardise_targets,
+    "standardize-inputs": settings.standardize_inputs,
+    "standardize-targets": settings.standardize_targets,
     "class-weights": settings.class_weights,
     "matching-loss": settings.matching_loss,
     "no-output-activation": architecture.no_head,

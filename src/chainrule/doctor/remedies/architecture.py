@@ -1,6 +1,6 @@
-"""Why: many remedies are another network: other layers, other functions, other first weights.
+"""Change the network of a training problem: other layers, other activations, other initial weights.
 
-In: a case. Out: the case with other layers, or None where there is nothing to change.
+In: a training problem. Out: the problem with other layers, or None if there is nothing to change.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from chainrule.doctor.vocabulary.network import head, is_affine, is_softmax
+from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, Layer, LayerNorm
 from chainrule.nn.losses import MeanSquaredError
 from chainrule.nn.net import Net
@@ -18,24 +19,26 @@ from chainrule.train.problem import TrainingProblem
 
 
 def with_recipe(problem: TrainingProblem, **settings: Any) -> TrainingProblem:
-    """The case with settings of its recipe replaced; a start of another size is left out."""
+    """Return the problem with settings of its recipe replaced; a start of another size is dropped."""
     recipe = replace(problem.recipe, **settings)
     start = problem.start if recipe.net == problem.recipe.net and recipe.optimizer == problem.recipe.optimizer else None
     return replace(problem, recipe=recipe, start=start)
 
 
 def with_layers(problem: TrainingProblem, layers: Sequence[Layer]) -> TrainingProblem | None:
-    """The case with other layers; groups that no longer name anything are left out. None where nothing is different."""
+    """Return the problem with other layers, without multipliers that name no parameter; None if nothing changes."""
     net = Net(problem.recipe.net.inputs, layers)
     if net == problem.recipe.net:
         return None
     kept = {
-        pattern: value for pattern, value in problem.recipe.learning_rate_multipliers.items() if _names(net, pattern)
+        pattern: value
+        for pattern, value in problem.recipe.learning_rate_multipliers.items()
+        if _names_a_parameter(net, pattern)
     }
     return with_recipe(problem, net=net, learning_rate_multipliers=kept)
 
 
-def _names(net: Net, pattern: str) -> bool:
+def _names_a_parameter(net: Net, pattern: str) -> bool:
     try:
         net.multipliers({pattern: 1.0})
     except ValueError:
@@ -44,25 +47,25 @@ def _names(net: Net, pattern: str) -> bool:
 
 
 def he_init(problem: TrainingProblem) -> TrainingProblem | None:
-    """First weights by the rule that suits each activation."""
+    """Draw the initial weights by the rule that suits each activation."""
     net = problem.recipe.net
     layers = [replace(f, initializer=None) if isinstance(f, Dense) else f for f in net.layers]
     return with_layers(replace(problem, start=None), layers)
 
 
 def linked(loss: Any) -> Any:
-    """The loss with the identity for its link; squared error where it has none."""
+    """Return the loss with the identity as its link; squared error if it has no link."""
     return replace(loss, link="identity") if loss.links else MeanSquaredError()
 
 
 def _hidden(net: Net) -> list[int]:
-    """Activations with an affine map behind them."""
+    """Return the indices of the activations that an affine layer follows."""
     last = max((i for i, layer in enumerate(net.layers) if isinstance(layer, Dense)), default=0)
     return [i for i, layer in enumerate(net.layers[:last]) if isinstance(layer, Activation)]
 
 
 def activations(function: str, problem: TrainingProblem) -> TrainingProblem | None:
-    """Another function in every hidden activation, and first weights that suit it."""
+    """Use another function in every hidden activation, and initial weights that suit it."""
     hidden = set(_hidden(problem.recipe.net))
     layers: list[Layer] = []
     for i, layer in enumerate(problem.recipe.net.layers):
@@ -73,7 +76,7 @@ def activations(function: str, problem: TrainingProblem) -> TrainingProblem | No
 
 
 def no_hidden_softmax(problem: TrainingProblem) -> TrainingProblem | None:
-    """relu where a softmax stands between layers."""
+    """Replace every softmax between layers with relu."""
     net, hidden = problem.recipe.net, _hidden(problem.recipe.net)
     bad = [i for i in hidden if isinstance(net.layers[i], Activation) and is_softmax(net.layers[i])]  # type: ignore[arg-type]
     layers = [Activation("relu") if i in bad else layer for i, layer in enumerate(net.layers)]
@@ -81,7 +84,7 @@ def no_hidden_softmax(problem: TrainingProblem) -> TrainingProblem | None:
 
 
 def no_hidden_sigmoid(problem: TrainingProblem) -> TrainingProblem | None:
-    """tanh, which is a sigmoid with mean 0 and four times the slope, where a sigmoid stands between layers."""
+    """Replace every sigmoid between layers with tanh, a sigmoid with mean 0 and four times the slope."""
     net, hidden = problem.recipe.net, _hidden(problem.recipe.net)
     bad = [i for i in hidden if getattr(net.layers[i], "function", "") == "sigmoid"]
     layers = [Activation("tanh") if i in bad else layer for i, layer in enumerate(net.layers)]
@@ -89,7 +92,7 @@ def no_hidden_sigmoid(problem: TrainingProblem) -> TrainingProblem | None:
 
 
 def add_nonlinearity(problem: TrainingProblem) -> TrainingProblem | None:
-    """relu behind every hidden affine map that has nothing non-linear behind it, with first weights that suit it."""
+    """Add relu after every hidden affine layer that nothing nonlinear follows, with initial weights that suit it."""
     layers: list[Layer] = []
     net = problem.recipe.net
     dense = [i for i, layer in enumerate(net.layers) if isinstance(layer, Dense)]
@@ -109,7 +112,7 @@ def _linear(layer: Layer) -> bool:
 
 
 def no_head(problem: TrainingProblem) -> TrainingProblem | None:
-    """No function between the last affine map and the loss; a link that targets do not fit goes too."""
+    """Remove the activation between the last affine layer and the loss, or a link that the targets do not fit."""
     last = head(problem.recipe.net)
     if last is not None:
         return with_layers(problem, [f for i, f in enumerate(problem.recipe.net.layers) if i != last[0]])
@@ -118,7 +121,7 @@ def no_head(problem: TrainingProblem) -> TrainingProblem | None:
 
 
 def add_bias(problem: TrainingProblem) -> TrainingProblem | None:
-    """A bias in every Dense that has no norm layer behind it."""
+    """Add a bias to every dense layer that no norm layer follows."""
     layers = list(problem.recipe.net.layers)
     for i, layer in enumerate(layers):
         normed = i + 1 < len(layers) and isinstance(layers[i + 1], BatchNorm)
@@ -128,19 +131,19 @@ def add_bias(problem: TrainingProblem) -> TrainingProblem | None:
 
 
 def one_activation(problem: TrainingProblem) -> TrainingProblem | None:
-    """The first only of activations that follow one another."""
+    """Keep the first of consecutive activations."""
     layers = problem.recipe.net.layers
-    kept = [f for i, f in enumerate(layers) if not (i and _both(layers[i - 1], f))]
+    kept = [f for i, f in enumerate(layers) if not (i and _are_activations(layers[i - 1], f))]
     return with_layers(problem, kept)
 
 
-def _both(first: Layer, second: Layer) -> bool:
+def _are_activations(first: Layer, second: Layer) -> bool:
     return isinstance(first, Activation) and isinstance(second, Activation)
 
 
 def batch_norm(problem: TrainingProblem) -> TrainingProblem | None:
-    """Batch norm before every hidden activation that follows an affine map."""
-    if problem.recipe.batch_size < 8 or len(problem.rows) < 16:
+    """Add batch norm before every hidden activation that follows an affine layer."""
+    if problem.recipe.batch_size < USUAL.tiny_norm_batch or len(problem.rows) < USUAL.norm_rows:
         return None
     hidden = set(_hidden(problem.recipe.net))
     layers: list[Layer] = []
@@ -152,26 +155,26 @@ def batch_norm(problem: TrainingProblem) -> TrainingProblem | None:
 
 
 def layer_norm(problem: TrainingProblem) -> TrainingProblem | None:
-    """Layer norm where batch norm stands."""
+    """Replace batch norm with layer norm."""
     return with_layers(problem, [LayerNorm() if isinstance(f, BatchNorm) else f for f in problem.recipe.net.layers])
 
 
 def fresh_statistics(problem: TrainingProblem) -> TrainingProblem | None:
-    """Batch norm as the library has it, with its usual memory."""
+    """Use the library's batch norm with its default momentum."""
     return with_layers(problem, [BatchNorm() if isinstance(f, BatchNorm) else f for f in problem.recipe.net.layers])
 
 
 def no_dropout(problem: TrainingProblem) -> TrainingProblem | None:
-    """No dropout at all."""
+    """Remove all dropout."""
     return with_layers(problem, [f for f in problem.recipe.net.layers if not isinstance(f, Dropout)])
 
 
 def library_layers(problem: TrainingProblem) -> TrainingProblem | None:
-    """The library's own layer in place of every layer that was derived from one."""
-    return with_layers(problem, [_own(layer) for layer in problem.recipe.net.layers])
+    """Replace every layer that was derived from one of the library's with that one."""
+    return with_layers(problem, [_library_layer(layer) for layer in problem.recipe.net.layers])
 
 
-def _own(layer: Any) -> Any:
+def _library_layer(layer: Any) -> Any:
     for kind in (Dense, Activation, BatchNorm, LayerNorm, Dropout):
         if isinstance(layer, kind) and type(layer) is not kind:
             return kind(**{name: getattr(layer, name) for name in kind.__dataclass_fields__})
@@ -179,17 +182,17 @@ def _own(layer: Any) -> Any:
 
 
 def width(factor: float, problem: TrainingProblem) -> TrainingProblem | None:
-    """Hidden layers so many times as wide; never below 2 units, and at least 32 where they grow."""
+    """Multiply the width of the hidden layers; never below 2 units, and at least 32 if they grow."""
     layers = list(problem.recipe.net.layers)
     dense = [i for i, layer in enumerate(layers) if isinstance(layer, Dense)]
     for i in dense[:-1]:
         units = math.ceil(layers[i].units * factor)  # type: ignore[attr-defined]
-        layers[i] = replace(layers[i], units=max(units, 32 if factor > 1 else 2))  # type: ignore[type-var]
+        layers[i] = replace(layers[i], units=max(units, USUAL.widened if factor > 1 else USUAL.narrowed))  # type: ignore[type-var]
     return with_layers(problem, layers)
 
 
 def fewer_layers(problem: TrainingProblem) -> TrainingProblem | None:
-    """Two hidden layers of a deeper network."""
+    """Keep two hidden layers of a deeper network."""
     net = problem.recipe.net
     dense = [i for i, layer in enumerate(net.layers) if isinstance(layer, Dense)]
     if len(dense) <= 3:

@@ -1,4 +1,4 @@
-"""Why: a row whose neighbors all say something else is the first to be doubted.
+"""Find rows whose target contradicts those of their nearest neighbors: the first to be doubted.
 
 In: rows. Out: which of them disagree with their ten nearest neighbors.
 """
@@ -9,35 +9,34 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.doctor.vocabulary.targets import class_indices
+from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.engines import Rows
-
-_K = 10
-_MOST = 5000
 
 
 def contradicts_neighbors(rows: Rows) -> Array:
-    """Rows (n, booleans) whose class has fewer than 3 in 10 of the nearest rows, or whose amount is 2 deviations off.
+    """Return which rows (n, booleans) contradict their neighbors.
 
-    Distances are Euclidean over standardized columns. At most 5,000 rows are looked at; the others count as sound.
+    A class contradicts if fewer than 3 in 10 of the nearest rows have it, a continuous target if it is 2 deviations off.
+    Distances are Euclidean over standardized columns. At most 5,000 rows are compared; the others count as sound.
     """
     n = len(rows)
-    X = rows.X[:_MOST].astype(np.float64)
+    X = rows.X[: USUAL.neighbor_rows].astype(np.float64)
     X = (X - X.mean(axis=0)) / np.maximum(X.std(axis=0), 1e-12)
-    near = _nearest(X, min(_K, len(X) - 1))
+    near = _nearest(X, min(USUAL.neighbors, len(X) - 1))
     doubtful = np.zeros(n, bool)
     y = class_indices(rows)
     if y is not None:
         agree = (y[near] == y[: len(X), None]).mean(axis=1)
-        doubtful[: len(X)] = agree < 0.3
+        doubtful[: len(X)] = agree < USUAL.neighbor_agreement
     else:
         Y = rows.Y[: len(X)].astype(np.float64)
         off = np.abs(Y - Y[near].mean(axis=1)).mean(axis=1)
-        doubtful[: len(X)] = off > 2.0 * max(float(np.sqrt((off**2).mean())), 1e-30)
+        doubtful[: len(X)] = off > USUAL.neighbor_deviations * max(float(np.sqrt((off**2).mean())), 1e-30)
     return doubtful
 
 
 def _nearest(X: Array, k: int) -> Array:
-    """Numbers of the k nearest other rows (n, k)."""
+    """Return the indices of the k nearest other rows (n, k)."""
     found, square = [], (X * X).sum(axis=1)
     for start in range(0, len(X), 500):
         part = X[start : start + 500]

@@ -1,6 +1,6 @@
-"""Why: what the doctor looks at, what it measured and what it says are values that anyone can read, print or compare.
+"""Define the records of the doctor: what it measured and what it says, as values to read, print or compare.
 
-In: a recipe with its rows; readings of a training. Out: frozen records: `TrainingProblem`, `Trace`, `Finding`, `Report`.
+In: readings of a training, findings. Out: frozen records: `Trace`, `Trial`, `Finding`, `Rule`, `Report`.
 """
 
 from __future__ import annotations
@@ -21,22 +21,25 @@ from chainrule.pipeline.option_names import COMMAND_LINE, FIT, Setting, render
 from chainrule.train.problem import TrainingProblem
 from chainrule.train.records import Epoch
 
+VERDICTS = ("healthy", "ill")
+"""What a report says in one word."""
+
 SEVERITIES = ("info", "warning", "critical")
-"""What is worth knowing; what costs something; what ruins the training."""
+"""Worth knowing; makes the training worse; ruins it."""
 
 
 class NotApplicable(ChainruleError):
-    """A rule cannot judge this case; its text says why."""
+    """A rule cannot judge this problem; the text says why."""
 
 
 @dataclass(frozen=True, eq=False)
 class LayerReading:
     """One layer at one moment, over the probed rows.
 
-    `mean`, `rms` and `peak` (largest size) are of its output. `silent` (k) marks units whose output is exactly zero for
-    every row, `saturation` (k) is a unit's mean slope over the function's largest slope (1 free, 0 saturated); both None
-    where the layer has no such thing. `gradient_rms` is that of dL/dA behind this layer, times the number of rows.
-    `weight_norm` ‖w‖, `gradient_norm` ‖dw‖ and `update_ratio` ‖Δw‖ / ‖w‖ per step are those of layers with parameters.
+    `mean`, `rms` and `peak` (largest magnitude) are of its output. `silent` (k) marks units whose output is exactly zero for
+    every row; `saturation` (k) is a unit's mean slope over the function's largest slope (1 free, 0 saturated); both are None
+    if the layer has no such thing. `gradient_rms` is that of dL/dA behind this layer, times the number of rows.
+    `weight_norm` ‖w‖, `gradient_norm` ‖dw‖ and `update_ratio` ‖Δw‖ / ‖w‖ per step exist for layers with parameters.
     `drift` is `rms` over that of the first reading.
     """
 
@@ -58,9 +61,9 @@ class LayerReading:
 class Reading:
     """The network at one moment, over the probed rows.
 
-    `epoch` is the number of epochs done, `step` of steps. `loss` in inference mode, `training_loss` in training mode on
-    the same rows. `penalty_ratio` is ‖gradient of the penalty‖ / ‖gradient of the data's loss‖. `nonfinite` names the
-    first tensor that is not finite, in the order of the forward and then of the backward pass.
+    `epoch` and `step` are the numbers done. `loss` is in inference mode, `training_loss` in training mode on the same rows.
+    `penalty_ratio` is ‖gradient of the penalty‖ / ‖gradient of the data's loss‖. `nonfinite` names the first tensor that is
+    not finite, in the order of the forward and then of the backward pass.
     """
 
     epoch: int
@@ -74,12 +77,12 @@ class Reading:
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """A training as the doctor saw it.
+    """A recorded training.
 
     `step_losses` and `step_norms` are those of single steps at the start, followed by some at the end. `snapshots` are
-    states by step. `baseline` is the loss of the best constant prediction on the training rows. `stopped` says why it
-    ended before its time in numbers that are not finite. `probe_seconds` of its `seconds` went into looking. `planned` is
-    the number of epochs that it had; 0 where nothing but such numbers could end it sooner.
+    states by step. `baseline` is the loss of the best constant prediction on the training rows. `stopped` says why the
+    training ended early with numbers that are not finite. `probe_seconds` of its `seconds` went into probes. `planned` is
+    the number of epochs that it should have had; 0 if only such numbers could end it early.
     """
 
     epochs: tuple[Epoch, ...]
@@ -96,15 +99,15 @@ class Trace:
 
 
 OTHERS = "with the other changes alone"
-"""What a training is called where several changes are needed, and all but one are made."""
+"""The training in which all remedies but one are applied."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """The same training with one thing changed: losses on the same held-out rows, in inference, without and with it.
+    """The same training with one remedy: losses on the same held-out rows, in inference, without and with it.
 
-    `gain` is the share of the loss that the change takes away: 0 nothing, 1 all; below 0 it harms. `steps` are those with
-    the change, `steps_before` those without it (0 for as many), `before` what the latter is called.
+    `gain` is the share of the loss or the mistakes that the remedy removes: 0 nothing, 1 all; below 0 it harms. `steps` are
+    those with the remedy, `steps_before` those without it (0 for as many), `before` describes the latter.
     """
 
     change: str
@@ -118,12 +121,12 @@ class Trial:
 
     @property
     def joint(self) -> bool:
-        """Whether other changes were made as well, with it and without it."""
+        """Whether other remedies were applied as well, with it and without it."""
         return self.before == OTHERS
 
     @property
     def name(self) -> str:
-        """The change in words: "no-penalty", or "no-penalty beside the other changes"."""
+        """The remedy in words: "no-penalty", or "no-penalty beside the other changes"."""
         return f"{self.change} beside the other changes" if self.joint else self.change
 
 
@@ -163,11 +166,38 @@ class Fix:
 
 @dataclass(frozen=True)
 class Finding(HtmlDisplay):
-    """One thing the doctor found.
+    """One thing that the doctor found.
 
-    `meaning` says in a sentence why it matters, `measured` what was seen, `usual` what is common. `seen` are the epochs it
-    was seen in. `confirmed` says whether a trial bore it out; None where nothing was tried. `ruled_out` are causes that
-    trials spoke against, `explains` the symptoms that follow from this one.
+    Parameters
+    ----------
+    symptom : str
+        Its name in the catalogue.
+    severity : str
+        "info", "warning" or "critical".
+    title : str
+        The finding in a line.
+    meaning : str
+        One sentence on why it matters.
+    measured : str
+        What was measured.
+    usual : str
+        What is common instead.
+    figures : mapping of str to float, default={}
+        The numbers behind it.
+    layer : int, default=None
+        Index of the layer, if it concerns one.
+    fix : Fix, default=Fix("")
+        What to do.
+    seen : tuple of int, default=()
+        The epochs it was seen in.
+    confirmed : bool, default=None
+        Whether a trial confirmed it; None without a trial.
+    trials : tuple of Trial, default=()
+        The trials of its remedies, the best first.
+    ruled_out : tuple of str, default=()
+        Symptoms that trials contradicted.
+    explains : tuple of str, default=()
+        Symptoms that follow from this one.
     """
 
     symptom: str
@@ -207,7 +237,7 @@ class Finding(HtmlDisplay):
 
 @dataclass(frozen=True)
 class Rule:
-    """A pure function of a case and what was seen of it, and what it needs to look at: "recipe", "rows" or "trace"."""
+    """A pure function of a problem and its trace, and what it needs: "recipe", "rows" or "trace"."""
 
     symptom: str
     call: Callable[[TrainingProblem, Trace | None], Finding | None]
@@ -216,12 +246,30 @@ class Rule:
 
 @dataclass(frozen=True, eq=False)
 class Report(HtmlDisplay):
-    """What the doctor says of a case: "healthy" or "ill", and its findings, the primary one first.
+    """What the doctor says about a training.
 
-    A case is ill when a finding is a warning or critical. `skipped` names rules that could not look, with the reason;
-    `suppressed` symptoms that were asked not to be told, with the reason given; `notes` what was done for the examination.
-    `overhead` is the share of the training's time that looking took. `interface` names who asked, one of
-    `chainrule.pipeline.option_names.INTERFACES`; fixes are printed in those words.
+    Parameters
+    ----------
+    verdict : str
+        "ill" if a finding is a warning or critical, else "healthy".
+    findings : tuple of Finding
+        The findings, the primary one first.
+    problem : TrainingProblem
+        What was examined.
+    trace : Trace, default=None
+        The recorded training.
+    skipped : tuple of str, default=()
+        Rules that do not apply, with the reasons.
+    suppressed : mapping of str to str, default={}
+        Symptoms that the user left out of the verdict, with the reasons.
+    notes : tuple of str, default=()
+        What was done for the examination.
+    seconds : float, default=0.0
+        Seconds that the examination took.
+    overhead : float, default=0.0
+        Time of the probes as a share of the training's time.
+    interface : str, default="fit"
+        Who asked, one of `chainrule.pipeline.option_names.INTERFACES`; fixes are printed in those words.
     """
 
     verdict: str
@@ -237,16 +285,23 @@ class Report(HtmlDisplay):
 
     @property
     def primary(self) -> Finding | None:
-        """The first finding, where the case is ill."""
+        """The first finding, if the training is ill."""
         return self.findings[0] if self.findings and self.verdict == "ill" else None
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing costs the training anything."""
+        """Whether nothing makes the training worse."""
         return self.verdict == "healthy"
 
     def plain(self) -> dict[str, Any]:
-        """The report as plain data for JSON: no NaN, no arrays, no rows."""
+        """Return the report as plain data for JSON: no NaN, no arrays, no rows.
+
+        Returns
+        -------
+        dict
+            Verdict, findings, skipped rules, suppressed symptoms, notes, seconds and overhead; see
+            `chainrule.doctor.vocabulary.schema.report_schema`.
+        """
         return {
             "verdict": self.verdict,
             "findings": [self._plain(finding) for finding in self.findings],
@@ -263,14 +318,14 @@ class Report(HtmlDisplay):
         return {**data, "fix": {**data["fix"], "line": finding.fix.line(self.interface)}}
 
     def __str__(self) -> str:
-        told = [finding.describe(self.interface) for finding in self.findings]
-        told += [f"skipped {reason}" for reason in self.skipped]
-        told += [f"suppressed: {symptom} ({reason})" for symptom, reason in self.suppressed.items()]
-        return "\n".join([self.verdict, *told, *(f"note: {note}" for note in self.notes)])
+        lines = [finding.describe(self.interface) for finding in self.findings]
+        lines += [f"skipped {reason}" for reason in self.skipped]
+        lines += [f"suppressed: {symptom} ({reason})" for symptom, reason in self.suppressed.items()]
+        return "\n".join([self.verdict, *lines, *(f"note: {note}" for note in self.notes)])
 
 
 def plain(value: Any) -> Any:
-    """Dictionaries, lists, strings and finite numbers from records; numbers that are not finite become None.
+    """Return dictionaries, lists, strings and finite numbers from records; numbers that are not finite become None.
 
     >>> plain(Trial("clip", 2, (1.0, math.inf), (0.5, 0.25), True, 0.5))["unchanged"]
     [1.0, None]

@@ -15,15 +15,15 @@ from chainrule.nn.step import Recipe
 
 
 def subsample_indices(X: Array, most: int) -> Array:
-    """At most so many row numbers, evenly spread."""
+    """Return at most `most` row indices, evenly spread."""
     n = len(X)
     return np.arange(n) if n <= most else np.linspace(0, n - 1, most).astype(np.int64)
 
 
 def row_losses(recipe: Recipe, Z: Array, Y: Array) -> Array:
-    """Loss of each row (n), in batches of the recipe's size where the loss is not one of the library's.
+    """Return the loss of each row (n), in batches of the recipe's size if the loss is not one of the library's.
 
-    A loss written by hand may (by mistake) depend on how many rows it sees.
+    A custom loss may, by mistake, depend on how many rows it sees.
     """
     size = max(len(Z), 1) if type(recipe.loss) in LOSSES.values() else recipe.batch_size
     with np.errstate(all="ignore"):
@@ -42,23 +42,23 @@ def floors(loss: Loss, rows: Rows) -> Array:
 
 
 def constant_losses(recipe: Recipe, train: Rows, rows: Rows) -> Array:
-    """Loss of each row under the best constant prediction of the training rows."""
+    """Return the loss of each row under the best constant prediction of the training rows."""
     z = padded_logits(recipe, best_constant(recipe.loss, train))
     return row_losses(recipe, np.tile(z, (len(rows), 1)), rows.Y)
 
 
 def padded_logits(recipe: Recipe, z: Array) -> Array:
-    """Logits for classes that never occur."""
+    """Return logits with entries for classes that never occur."""
     return np.pad(z, (0, max(recipe.net.outputs - len(z), 0)), constant_values=-27.0)
 
 
 def baseline_loss(recipe: Recipe, rows: Rows) -> float:
-    """Mean loss of the best constant prediction on its own rows."""
+    """Return the mean loss of the best constant prediction on its own rows."""
     return float(np.average(constant_losses(recipe, rows, rows), weights=rows.c))
 
 
 def class_indices(rows: Rows) -> Array | None:
-    """Classes (n) where the targets are some: whole numbers, 0/1 of one column, or one 1 in each row."""
+    """Return the classes (n) if the targets are classes: whole numbers, 0/1 in one column, or one 1 in each row."""
     Y = rows.Y
     if Y.ndim == 1:
         return Y
