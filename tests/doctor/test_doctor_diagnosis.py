@@ -22,6 +22,7 @@ from chainrule.nn.layers import BatchNorm
 from chainrule.nn.penalties import Penalty
 from chainrule.pipeline.option_names import Setting
 from chainrule.train import TrainConfig
+from chainrule.train.records import diverged
 
 
 def finding(symptom, severity="warning", change="", **fields):
@@ -241,7 +242,7 @@ def test_money_runs_out():
 def test_without_trials_the_gate_decides():
     suspicion = [finding("dead-units")]
     assert diagnose(CASE, TRACE, suspicion, None)[0].severity == "info"
-    ruined = replace(TRACE, stopped="diverged: the loss")
+    ruined = replace(TRACE, stopped=diverged(3))
     assert diagnose(CASE, ruined, suspicion, None)[0].severity == "warning"
 
 

@@ -19,7 +19,7 @@ from chainrule.errors import ChainruleError
 from chainrule.nn.step import State
 from chainrule.pipeline.option_names import COMMAND_LINE, FIT, Setting, render
 from chainrule.train.problem import TrainingProblem
-from chainrule.train.records import Epoch
+from chainrule.train.records import Epoch, Stop, StopReason
 
 SEVERITIES = ("info", "warning", "critical")
 """What is worth knowing; what costs something; what ruins the training."""
@@ -89,10 +89,15 @@ class Trace:
     snapshots: Mapping[int, State]
     baseline: float
     final: State
-    stopped: str = ""
+    stopped: Stop | None = None
     seconds: float = 0.0
     probe_seconds: float = 0.0
     planned: int = 0
+
+    @property
+    def diverged(self) -> bool:
+        """Whether it ended in numbers that are not finite."""
+        return self.stopped is not None and self.stopped.reason is StopReason.DIVERGED
 
 
 OTHERS = "with the other changes alone"
@@ -221,7 +226,8 @@ class Report(HtmlDisplay):
     A case is ill when a finding is a warning or critical. `skipped` names rules that could not look, with the reason;
     `suppressed` symptoms that were asked not to be told, with the reason given; `notes` what was done for the examination.
     `overhead` is the share of the training's time that looking took. `interface` names who asked, one of
-    `chainrule.pipeline.option_names.INTERFACES`; fixes are printed in those words.
+    `chainrule.pipeline.option_names.INTERFACES`; fixes are printed in those words. `watched_only` says that no remedies
+    were tested and the data were not checked.
     """
 
     verdict: str
@@ -234,6 +240,7 @@ class Report(HtmlDisplay):
     seconds: float = 0.0
     overhead: float = 0.0
     interface: str = FIT
+    watched_only: bool = False
 
     @property
     def primary(self) -> Finding | None:

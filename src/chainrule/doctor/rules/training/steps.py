@@ -71,7 +71,7 @@ def frozen_layer(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
 def nan_loss(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """The loss is not a finite number; where it broke is looked up step by step from the last sound state."""
     trace = require_trace(trace)
-    if not trace.stopped.startswith("diverged"):
+    if not trace.diverged:
         return None
     broken = trace.readings[-1]
     step = broken.step + 1
