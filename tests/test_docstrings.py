@@ -36,6 +36,7 @@ PENDING = {
     "chainrule.nn",
     "chainrule.report",
     "chainrule.search",
+    "chainrule.train",
 }
 
 # Verbs that a summary may begin with. A noun here would let "The ..." sentences back in.

@@ -67,6 +67,7 @@ PENDING = {
     "README.md",
     "docs",
     "src/chainrule/bench",
+    "src/chainrule/cli",
     "src/chainrule/doctor",
     "src/chainrule/engines",
     "src/chainrule/nn",

@@ -31,7 +31,7 @@ class Function:
     call: Callable[[Epoch], str | None]
 
     def start(self, problem: TrainingProblem) -> None:
-        """Do nothing: there is nothing to remember."""
+        """Start with nothing to remember."""
 
     def observe(self, memory: None, epoch: Epoch) -> tuple[None, Decision]:
         """Call the function; raise `InvalidValueError` when it returns anything but a text or None."""
@@ -42,7 +42,7 @@ class Function:
         return None, Decision(stop=Stop(StopReason.MONITOR, answer) if answer else None)
 
     def end(self, memory: None) -> None:
-        """Do nothing: nothing is open."""
+        """End without closing anything."""
 
 
 def function(call: Callable[[Epoch], str | None]) -> Function:

@@ -23,7 +23,7 @@ NO_VALIDATION: UserValidation = (None, None, None)
 class Given:
     """Rows, targets and weights, checked; the settings for them; the model that training begins from.
 
-    `continues` says whether the networks go on from where they ended.
+    `continues` says whether the networks continue from where they ended.
     """
 
     settings: Settings

@@ -28,7 +28,7 @@ class PreparingNetwork(FittedNetwork):
     """An estimator that turns its arguments and rows into training problems; not for use by itself."""
 
     _checks: ClassVar[dict[str, Any]] = {}
-    """What scikit-learn's check of rows and targets is told."""
+    """Arguments of scikit-learn's check of rows and targets."""
 
     def _checked_targets(self, y: Array) -> Array:
         """Return y as this kind of estimator takes it."""

@@ -57,7 +57,7 @@ class Scored:
 class Scoring:
     """A monitor that scores each epoch's weights; otherwise it decides as `rule` does, by the score in place of the loss.
 
-    With a `file` the scores are kept there too, so that a run that goes on from a checkpoint knows those of the epochs
+    With a `file` the scores are kept there too, so that a run that continues from a checkpoint knows those of the epochs
     before.
     """
 

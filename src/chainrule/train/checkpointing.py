@@ -1,6 +1,6 @@
 """The protocol of checkpoints: the loop offers snapshots and a checkpointer decides when to save; the loop knows no files.
 
-In: snapshots at moments when a run can go on from them. Out: the last snapshot of an earlier process, if there is one.
+In: snapshots at moments when a run can continue from them. Out: the last snapshot of an earlier process, if there is one.
 """
 
 from __future__ import annotations

@@ -42,13 +42,41 @@ class Monitor(Protocol):
     """The methods of a monitor. Its settings are frozen; what it remembers of a run is passed in and out."""
 
     def start(self, problem: TrainingProblem) -> Any:
-        """Return the memory at the start of a run of this problem."""
+        """Return the memory at the start of a run.
+
+        Parameters
+        ----------
+        problem : TrainingProblem
+            What is trained.
+
+        Returns
+        -------
+        object
+        """
 
     def observe(self, memory: Any, epoch: Epoch) -> tuple[Any, Decision]:
-        """Return the new memory and a decision."""
+        """Return the new memory and a decision.
+
+        Parameters
+        ----------
+        memory : object
+            What `start`, or the last call, returned.
+        epoch : Epoch
+            What was measured.
+
+        Returns
+        -------
+        tuple of object and Decision
+        """
 
     def end(self, memory: Any) -> None:
-        """Close what is open: the run is over, however it ended."""
+        """Close what is open: the run is over, however it ended.
+
+        Parameters
+        ----------
+        memory : object
+            What the last call returned.
+        """
 
 
 def signed(epoch: Epoch, watched: str) -> float:
@@ -97,6 +125,8 @@ class EarlyStopping(Checked):
         Whether to keep the best epoch's weights. With False it only stops: a training loss is measured while the weights
         move, and its lowest value is not a reason to go back.
 
+    References
+    ----------
     Reference  [prechelt1998]
 
     Examples
@@ -125,7 +155,7 @@ class EarlyStopping(Checked):
         return (kept, counted), Decision(keep and self.keep, stop)
 
     def end(self, memory: tuple[Best, Best]) -> None:
-        """Do nothing: nothing is open."""
+        """End without closing anything."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +185,7 @@ class BestWeights(Checked):
         return (Best(figure), Decision(keep=True)) if figure < memory.figure else (memory, Decision())
 
     def end(self, memory: Best) -> None:
-        """Do nothing: nothing is open."""
+        """End without closing anything."""
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,23 @@ class TrainConfig(Checked):
     schedule: Schedule = ConstantSchedule()
 
     def rates(self, step: int, steps: int, per_epoch: int, plateau: Plateau) -> Array:
-        """Return the learning rates (steps) of the steps from number `step` (from 0) on."""
+        """Return the learning rates of the next steps.
+
+        Parameters
+        ----------
+        step : int
+            Number of the first step, from 0.
+        steps : int
+            Number of steps.
+        per_epoch : int
+            Steps in an epoch.
+        plateau : Plateau
+            What a schedule that follows the losses remembers.
+
+        Returns
+        -------
+        ndarray of shape (steps,)
+        """
         times = [(step + i) / per_epoch for i in range(steps)]
         if isinstance(self.schedule, ConstantSchedule):
             return np.full(steps, self.learning_rate * plateau.factor)
@@ -184,17 +200,45 @@ class TrainingProblem:
         )
 
     def with_seed(self, seed: int) -> TrainingProblem:
-        """Return the problem with another seed for first weights, shuffles and masks."""
+        """Return the problem with another seed.
+
+        Parameters
+        ----------
+        seed : int
+            Seed of first weights, shuffles and masks.
+
+        Returns
+        -------
+        TrainingProblem
+        """
         return replace(self, recipe=replace(self.recipe, seed=seed))
 
     def with_learning_rate(self, rate: float) -> TrainingProblem:
-        """Return the problem with another base learning rate."""
+        """Return the problem with another base learning rate.
+
+        Parameters
+        ----------
+        rate : float
+            The rate.
+
+        Returns
+        -------
+        TrainingProblem
+        """
         return replace(self, config=replace(self.config, learning_rate=rate))
 
     def with_weights_of(self, model: Model) -> TrainingProblem:
-        """Return the problem that begins with a trained model's numbers, and an optimizer that remembers nothing.
+        """Return the problem that begins with a trained model's weights and a fresh optimizer.
 
-        The last layer's numbers are taken over only where the model answers the same question (`Target.matches`).
+        Parameters
+        ----------
+        model : Model
+            A model of the same hidden layers. The weights of its last layer are taken over only where it predicts the
+            same classes or values (`Target.matches`).
+
+        Returns
+        -------
+        TrainingProblem
         """
         recipe = self.recipe
         w, buffers = model.w, model.buffers
@@ -204,10 +248,18 @@ class TrainingProblem:
         return replace(self, start=start)
 
     def after(self, state: State) -> TrainingProblem:
-        """Return the problem that goes on from a state for another `config.epochs` epochs.
+        """Return the problem that continues from a state for another `config.epochs` epochs.
 
-        The state's step number is raised to the start of an epoch. A schedule begins anew, but for one that is constant
-        or follows the losses.
+        A schedule starts again, unless it is constant or follows the losses.
+
+        Parameters
+        ----------
+        state : State
+            Numbers to begin from, optimizer included; the step number is raised to the start of an epoch.
+
+        Returns
+        -------
+        TrainingProblem
         """
         begun = 0 if self.start is None else int(self.start.step) // self.steps_per_epoch
         done = -(-int(state.step) // self.steps_per_epoch)

@@ -40,6 +40,8 @@ class RangeTest(Checked):
         How the suggestion is made: a tenth of the rate with the lowest smoothed loss, or the middle of the longest
         decline.
 
+    References
+    ----------
     Reference  [smith2017]
 
     Examples
@@ -80,7 +82,7 @@ def find_learning_rate(problem: TrainingProblem, settings: RangeTest = RangeTest
     Parameters
     ----------
     problem : TrainingProblem
-        What is to be trained; its own learning rate is not used.
+        The training; its own learning rate is not used.
     settings : RangeTest, default=RangeTest()
         The rates to try.
 
@@ -93,6 +95,8 @@ def find_learning_rate(problem: TrainingProblem, settings: RangeTest = RangeTest
     InvalidValueError
         When fewer than ten rates gave a finite loss, or `low` is not below `high`.
 
+    References
+    ----------
     Reference  [smith2017]
 
     Examples

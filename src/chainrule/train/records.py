@@ -65,7 +65,13 @@ class Epoch:
     state: Callable[[], State] = field(repr=False, compare=False)
 
     def record(self) -> dict[str, float | int | None]:
-        """Return plain data for a log: numbers only, None where nothing was measured."""
+        """Return plain data for a log.
+
+        Returns
+        -------
+        dict of str to float, int or None
+            Numbers by name; None where nothing was measured.
+        """
         figures = {
             "epoch": self.number,
             "train_loss": self.train_loss,
@@ -180,7 +186,7 @@ class Run(HtmlDisplay):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All that a run needs to go on from here as if it had never stopped.
+    """All that a run needs to continue from here as if it had never stopped.
 
     The state with its step number (which fixes shuffles and masks), the sums of the epoch under way, the epochs done, the
     best epoch's number and state, and why the run ended if it has. What monitors and schedules remember follows from the
