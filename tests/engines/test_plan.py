@@ -161,8 +161,8 @@ def test_a_phase_names_its_kind_and_stage():
     assert last.fields() == {"kind": PhaseKind.BACKWARD, "stage": 0}
 
 
-def settings_of(*names: str, layers=(Dense(1),), **settings) -> list:
-    values = plan_of(*layers, **settings).settings()
+def settings_of(*names: str, outputs: int = 1, **settings) -> list:
+    values = plan_of(Dense(outputs), **settings).settings()
     return [values[name] for name in names]
 
 
@@ -193,12 +193,12 @@ def test_settings_carry_heads_levels_bounds_and_the_inner_rule():
     extras = {"max_weight_norm": 2.0, "ema_decay": 0.9, "optimizer": inner}
     loss = MultiSoftmaxCrossEntropy((2, 3), label_smoothing=0.1)
     names = ("loss", "head_sizes", "label_smoothing", "optimizer", "accumulate_grad_batches", "weight_decay")
-    found = settings_of(*names, layers=[Dense(5)], loss=loss, **extras)
+    found = settings_of(*names, outputs=5, loss=loss, **extras)
     assert found == [LossKind.MULTI_SOFTMAX_CROSS_ENTROPY, [2, 3], 0.1, OptimizerKind.ADAMW, 4, 0.2]
-    found = settings_of("max_weight_norm", "ema_decay", layers=[Dense(5)], loss=loss, **extras)
+    found = settings_of("max_weight_norm", "ema_decay", outputs=5, loss=loss, **extras)
     assert found == [2.0, 0.9]
     names = ("loss", "link", "quantile_levels", "max_weight_norm", "ema_decay", "accumulate_grad_batches", "clip")
-    found = settings_of(*names, layers=[Dense(4)], loss=Quantile((0.2, 0.7), link="exp"))
+    found = settings_of(*names, outputs=4, loss=Quantile((0.2, 0.7), link="exp"))
     assert found == [LossKind.QUANTILE, ActivationKind.EXP, [0.2, 0.7], 0.0, -1.0, 0, ClipKind.NONE]
 
 

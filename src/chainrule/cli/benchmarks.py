@@ -39,9 +39,7 @@ def bench(
     engine: o.EngineName = "auto",
     peer_keys: Annotated[
         str,
-        typer.Option(
-            "--peers", help=f"Peers to compare with, such as torch,jax-scan; default: all of {', '.join(peers.PEERS)}."
-        ),
+        typer.Option("--peers", help=f"Peers, such as torch,jax-scan; default: all of {', '.join(peers.PEERS)}."),
     ] = "",
     repeats: Annotated[
         int | None, typer.Option(help="Repeats of every peer, taken in turns; default: 7, or 3 with --quick.")
