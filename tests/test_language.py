@@ -66,13 +66,10 @@ ALLOWED: dict[tuple[str, str], str] = {}
 PENDING = {
     "README.md",
     "docs",
-    "src/chainrule/bench",
     "src/chainrule/cli",
     "src/chainrule/doctor",
-    "src/chainrule/engines",
     "src/chainrule/nn",
     "src/chainrule/report",
-    "src/chainrule/search",
     "src/chainrule/studies",
 }
 

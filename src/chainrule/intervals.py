@@ -37,6 +37,8 @@ class ConfidenceInterval:
     def of(cls, values: Sequence[float]) -> ConfidenceInterval:
         """Return Student's 95 % interval of the mean of a few figures.
 
+        Reference  [student1908]
+
         Parameters
         ----------
         values : sequence of float
@@ -46,10 +48,6 @@ class ConfidenceInterval:
         -------
         ConfidenceInterval
             Mean and half-width; NaN where there are too few figures.
-
-        References
-        ----------
-        [student1908]
         """
         finite = [float(value) for value in values if math.isfinite(value)]
         n = len(finite)
@@ -66,14 +64,42 @@ class ConfidenceInterval:
         return f"{self.mean:.4f}" + ("" if math.isnan(self.half) else f" ± {self.half:.4f}")
 
     def text(self, digits: int = 3, factor: float = 1.0, unit: str = "") -> str:
-        """Format the interval as "1.23 ± 0.04 %", with significant digits, a scale factor and a unit."""
+        """Format the interval, for example as "1.23 ± 0.04 %".
+
+        Parameters
+        ----------
+        digits : int, default=3
+            Significant digits.
+        factor : float, default=1.0
+            Factor for mean and half-width, such as 100 for percent.
+        unit : str, default=""
+            Text after the numbers.
+
+        Returns
+        -------
+        str
+            Mean and half-width.
+        """
         mean = self.mean * factor
         half = self.half * factor
         spread = "" if math.isnan(half) else f" ± {half:.{digits}g}"
         return f"{mean:.{digits}g}{spread}{unit and ' ' + unit}"
 
     def size(self, digits: int = 2, factor: float = 1.0) -> str:
-        """Format like `text` but without the mean's sign, for a change whose direction is said in words."""
+        """Format without the mean's sign, for a change whose direction is given in words.
+
+        Parameters
+        ----------
+        digits : int, default=2
+            Significant digits.
+        factor : float, default=1.0
+            Factor for mean and half-width.
+
+        Returns
+        -------
+        str
+            Absolute mean and half-width.
+        """
         return ConfidenceInterval(abs(self.mean), self.half).text(digits, factor)
 
 

@@ -182,7 +182,7 @@ def _costs(recipe: Recipe) -> Iterator[tuple[str, tuple[str, int, int]]]:
 
 
 def table(measured: Profile, peak: Peak) -> Any:
-    """Return a rich table: share of the time, speed, and how close each part comes to the roofline."""
+    """Return a rich table: share of the time, speed, and how close each part is to the roofline."""
     from rich import box
     from rich.table import Table
 

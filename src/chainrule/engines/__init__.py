@@ -16,7 +16,7 @@ from chainrule.errors import InvalidValueError, did_you_mean, must_be
 from chainrule.nn.net import Net
 from chainrule.nn.step import Recipe
 
-__all__ = ["ENGINES", "Engine", "Rows", "Session", "available", "choose", "never", "predictor"]
+__all__ = ["ENGINES", "Engine", "Rows", "Session", "choose", "never", "predictor", "why_unavailable"]
 
 
 def _native_engine() -> Engine:
@@ -100,7 +100,7 @@ def choose(name: str, recipe: Recipe) -> tuple[Engine, tuple[str, ...]]:
     name : {"auto", "native", "reference", "jax"}
         "auto" takes the first of native and reference that can run the recipe.
     recipe : Recipe
-        What is to be trained.
+        The training to run.
 
     Returns
     -------

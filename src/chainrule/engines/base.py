@@ -116,7 +116,13 @@ def _faults(recipe: Recipe, X: Array, Y: Array, c: Array, exclusive: bool) -> It
 
 
 def never() -> bool:
-    """Return False: the default answer to "stop now?"."""
+    """Return False, the default answer to the question whether to stop.
+
+    Returns
+    -------
+    bool
+        Always False.
+    """
     return False
 
 
@@ -182,7 +188,7 @@ class Engine(Protocol):
         Parameters
         ----------
         recipe : Recipe
-            What is to be trained.
+            The training to run.
 
         Returns
         -------
@@ -196,7 +202,7 @@ class Engine(Protocol):
         Parameters
         ----------
         recipe : Recipe
-            What is to be trained.
+            The training to run.
         rows : Rows
             Training rows, as `Rows.of` checks them.
 

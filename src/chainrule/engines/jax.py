@@ -183,7 +183,7 @@ class JaxEngine(Checked):
         Parameters
         ----------
         recipe : Recipe
-            What is to be trained.
+            The training to run.
 
         Returns
         -------
@@ -206,7 +206,7 @@ class JaxEngine(Checked):
         Parameters
         ----------
         recipe : Recipe
-            What is to be trained.
+            The training to run.
         rows : Rows
             Training rows, as `Rows.of` checks them.
 

@@ -179,7 +179,7 @@ class NativeEngine:
         Parameters
         ----------
         recipe : Recipe
-            What is to be trained.
+            The training to run.
 
         Returns
         -------
@@ -195,7 +195,7 @@ class NativeEngine:
         Parameters
         ----------
         recipe : Recipe
-            What is to be trained.
+            The training to run.
         rows : Rows
             Training rows, as `Rows.of` checks them.
 

@@ -75,7 +75,7 @@ class ReferenceEngine:
         Parameters
         ----------
         recipe : Recipe
-            What is to be trained.
+            The training to run.
 
         Returns
         -------
@@ -90,7 +90,7 @@ class ReferenceEngine:
         Parameters
         ----------
         recipe : Recipe
-            What is to be trained.
+            The training to run.
         rows : Rows
             Training rows, as `Rows.of` checks them.
 
