@@ -182,7 +182,13 @@ def test_settings_carry_the_optimizer_s_numbers(optimizer, kind, expected):
 
 
 def test_settings_carry_loss_penalty_and_clip():
-    settings = {"loss": Poisson(), "penalty": Penalty(l1=0.1, l2=0.2), "clip": ClipValue(3.0), "batch_size": 7, "seed": 9}
+    settings = {
+        "loss": Poisson(),
+        "penalty": Penalty(l1=0.1, l2=0.2),
+        "clip": ClipValue(3.0),
+        "batch_size": 7,
+        "seed": 9,
+    }
     names = ("loss", "link", "l1", "l2", "clip", "clip_limit", "batch_size", "seed")
     found = settings_of(*names, **settings)
     assert found == [LossKind.POISSON, ActivationKind.EXP, 0.1, 0.2, ClipKind.BY_VALUE, 3.0, 7, 9]
@@ -295,7 +301,10 @@ def test_pieces_from_outside_are_named(layers, settings, said):
 
 def test_nothing_of_the_package_stands_in_the_way():
     net = Net(4, [Dense(3), BatchNorm(), Activation("mish"), Dropout(0.1), LayerNorm(), Dense(2)])
-    assert list(obstacles(Recipe(net, SoftmaxCrossEntropy(label_smoothing=0.1), AdamW(), Penalty(l1=1, l2=1), ClipNorm()))) == []
+    assert (
+        list(obstacles(Recipe(net, SoftmaxCrossEntropy(label_smoothing=0.1), AdamW(), Penalty(l1=1, l2=1), ClipNorm())))
+        == []
+    )
 
 
 def test_every_value_of_a_stage_is_finite():

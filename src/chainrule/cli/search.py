@@ -80,7 +80,9 @@ def search(
     if trials is None and time_limit is None:
         trials = SearchBudget.trials
     limit = None if time_limit is None else seconds(time_limit)
-    budget = o.checked_record("search", SearchBudget, method=method, trials=trials, seconds=limit, seed=seed, seeds=seeds)
+    budget = o.checked_record(
+        "search", SearchBudget, method=method, trials=trials, seconds=limit, seed=seed, seeds=seeds
+    )
     settings = o.checked("search", max_iter=epochs, n_iter_no_change=patience, engine=engine, dtype=dtype, seed=seed)
     spec = plan_search(
         source,

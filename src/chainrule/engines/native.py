@@ -67,7 +67,9 @@ class NativeSession:
         self._session.write(
             w=np.ascontiguousarray(state.w, dtype),
             statistics=np.ascontiguousarray(state.buffers, dtype),
-            vectors={name: np.ascontiguousarray(state.optimizer_state[name], dtype) for name in self._recipe.state_names},
+            vectors={
+                name: np.ascontiguousarray(state.optimizer_state[name], dtype) for name in self._recipe.state_names
+            },
             step=int(state.step),
         )
 
