@@ -11,20 +11,22 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from chainrule.data import Dataset
+from chainrule.data import Dataset, Parts
 from chainrule.errors import ChainruleError, FormatError, InvalidValueError, MissingError
 from chainrule.io import load_model
-from chainrule.pipeline import Settings, classification, stopping, train_model
+from chainrule.pipeline import Settings, build_problem, stopping_monitors
 from chainrule.search import SearchBudget, Space, search
 from chainrule.search.driver import run_search
 from chainrule.search.executor import ProcessExecutor, start_worker
 from chainrule.search.rungs import JobCache, RungTask, SearchData, perform
 from chainrule.search.spec import plan_search
 from chainrule.search.store import opened
+from chainrule.train import train
 
 KILLS = max(2, int(os.environ.get("CHAINRULE_KILLS", "50")) // 15)
 SPACE = {
@@ -138,9 +140,9 @@ def test_trials_are_those_of_the_plain_loop(undisturbed):
     rows, held_out = asked.parts.train, asked.parts.validation
     for trial in undisturbed["random"].trials:
         settings = asked.settings(trial)
-        target, validation = classification(rows.y, settings), (held_out.X, held_out.y)
-        monitors = [stopping(settings, validated=True)]
-        _, alone = train_model(rows.X, rows.y, target, settings, validation=validation, monitors=monitors)
+        problem = build_problem(settings, Parts(rows, held_out, None))
+        monitors = stopping_monitors(replace(settings, early_stopping=True), validated=True)
+        alone = train(problem, monitors)
         assert trial.curve == tuple((epoch.number, epoch.validation_score) for epoch in alone.epochs)
         assert trial.rungs[0].best_epoch == alone.best_epoch
 
