@@ -66,11 +66,9 @@ ALLOWED: dict[tuple[str, str], str] = {}
 PENDING = {
     "README.md",
     "docs",
-    "src/chainrule/cli",
     "src/chainrule/doctor",
     "src/chainrule/nn",
     "src/chainrule/report",
-    "src/chainrule/studies",
 }
 
 
