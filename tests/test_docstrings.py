@@ -34,7 +34,6 @@ PENDING = {
     "chainrule.doctor",
     "chainrule.engines",
     "chainrule.nn",
-    "chainrule.report",
     "chainrule.search",
     "chainrule.train",
 }
@@ -46,16 +45,16 @@ VERBS = frozenset(
         """
     accumulate add allow append apply arrange ask assess average backpropagate build calibrate call check choose
     classify clear clip close collect combine compare compile compute concatenate configure connect continue convert
-    copy count create cut decide declare decode decompress define describe detect diagnose differentiate divide download
-    draw drop encode end estimate evaluate examine expand explain export extract fill find fit flatten fold follow
-    format freeze generate get give group guard hold ignore import infer initialize insert inspect interpolate invert
-    join judge keep label list load log look lower make map mark mask match measure merge minimize monitor move multiply
-    name normalize observe open order pack parse pass pick place plan plot predict prepare print profile propagate prune
-    raise rank read rebuild receive recommend record reduce refuse register remove rename render repair repeat replace
-    report require rescale reset resolve restore resume return reverse round run sample save scale score search select
-    send set settle show shuffle simulate skip sort split stack standardize start state stop store strip submit suggest
-    sum suppress switch take test track train transform translate try tune undo unpack update use validate verify wait
-    warn watch wrap write yield
+    copy count create cut decide declare decode decompress define derive describe detect diagnose differentiate divide
+    download draw drop encode end estimate evaluate examine expand explain export extract fill find fit flatten fold
+    follow format freeze generate get give group guard hold ignore import infer initialize insert inspect interpolate
+    invert join judge keep label list load log look lower make map mark mask match measure merge minimize monitor move
+    multiply name normalize observe open order pack parse pass pick place plan plot predict prepare print profile
+    propagate prune raise rank read rebuild receive recommend record reduce refuse register remove rename render
+    repair repeat replace report require rescale reset resolve restore resume return reverse round run sample save
+    scale score search select send set settle show shuffle simulate skip sort split stack standardize start state stop
+    store strip submit suggest sum suppress switch take test track train transform translate try tune undo unpack
+    update use validate verify wait warn watch wrap write yield
     """,
     )
 )
