@@ -34,7 +34,6 @@ PENDING = {
     "chainrule.doctor",
     "chainrule.engines",
     "chainrule.nn",
-    "chainrule.report",
     "chainrule.search",
     "chainrule.train",
 }
