@@ -76,9 +76,9 @@ def verdict_line(report: Report) -> Any:
 
 
 def _cost(report: Report) -> str:
-    looks = 0 if report.trace is None else len(report.trace.readings)
+    probes = 0 if report.trace is None else len(report.trace.readings)
     took = f"{report.seconds:.1f} s" if report.seconds >= 0.95 else f"{1000 * report.seconds:.0f} ms"
-    return f"{looks} looks, {took}"
+    return f"{probes} probes, {took}"
 
 
 def card(finding: Finding, interface: str = COMMAND_LINE) -> Any:

@@ -51,7 +51,7 @@ def _run(cell: Cell) -> dict[str, Any]:
     n = len(split.train.y)
     per_epoch = math.ceil(n / (size or n))
     epochs = max(4, quick_or_full(cell.config, 300, 1500) // per_epoch)
-    record, _ = trained(split, net, seed=cell.seed, epochs=min(epochs, 300), batch_size=size, rate=3e-3)
+    record, _ = trained(split, net, seed=cell.seed, epochs=min(epochs, 300), batch_size=size or "full", rate=3e-3)
     reached = next((i for i, loss in enumerate(record["validation_loss"]) if loss <= _GOAL), None)
     return {
         "noise": _noise(split, net, min(size or n, n), cell.seed) if size else 0.0,
