@@ -296,6 +296,26 @@ def running_average(xp: Namespace, a: Array, w: Array, rho: float, t: Array) -> 
     Forward    (1) s = (1 - ρ) / (1 - ρᵗ)    (2) a ← a + s (w - a)
     Reference  [kingma2015] 7.2; [polyak1992]
 
+    Parameters
+    ----------
+    xp : module
+        Array namespace: `numpy` or `jax.numpy`.
+    a : array (P)
+        The mean so far; any numbers before the first step.
+    w : array (P)
+        The weights of this step.
+    rho : float in [0, 1)
+        Share of the old mean that is kept.
+    t : array ()
+        Number of the step, from 1.
+
+    Returns
+    -------
+    array (P)
+        The new mean.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> a = running_average(np, np.zeros(1), np.array([4.0]), 0.5, np.float64(1))
     >>> running_average(np, a, np.array([1.0]), 0.5, np.float64(2)).tolist()

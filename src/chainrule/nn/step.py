@@ -387,6 +387,25 @@ def train_step(
 
 
 def measure(recipe: Recipe, xp: Namespace, Z: Array, Y: Array, c: Array) -> Sums:
-    """Return loss and score of logits, as sums."""
+    """Return loss and score of logits, as sums.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Gives the loss.
+    xp : module
+        Array namespace: `numpy` or `jax.numpy`.
+    Z : array (n, k)
+        Logits.
+    Y : array (n) or (n, k)
+        Targets.
+    c : array (n)
+        Weights of the rows.
+
+    Returns
+    -------
+    Sums
+        Loss, score and weight, summed.
+    """
     loss, score = recipe.loss.rows(xp, Z, Y), recipe.loss.score(xp, Z, Y)
     return Sums((c * loss).sum(), (c * score).sum(), c.sum())
