@@ -17,10 +17,11 @@ from chainrule.arrays import Array, Named, Namespace
 from chainrule.constraints import COUNT, Interval, OneOf, constrained, validate
 from chainrule.errors import must_be, raise_all
 from chainrule.nn import losses, optimizers
+from chainrule.nn.averages import running_average
 from chainrule.nn.layers import BatchNorm, Context
 from chainrule.nn.losses import Loss, mean_loss
 from chainrule.nn.net import Net
-from chainrule.nn.optimizers import EMA_WEIGHTS, Adam, Optimizer, StepContext, running_average
+from chainrule.nn.optimizers import EMA_WEIGHTS, Adam, Optimizer, StepContext
 from chainrule.nn.penalties import Clip, Penalty
 from chainrule.random import Purpose, Stream
 
