@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.nn.layers import Context
-from chainrule.nn.losses import SoftmaxCrossEntropy, mean_loss
+from chainrule.nn.losses import SoftmaxCrossEntropy
 from chainrule.nn.multilayer import mlp
+from chainrule.nn.step import loss_and_gradient
 from chainrule.report.plots import Curve, Level, LinePlot
 from chainrule.studies import drawing
 from chainrule.studies.common import Split, quick_or_full, rows, trained
@@ -35,9 +36,7 @@ def _noise(split: Split, net: Any, size: int, seed: int) -> float:
     X, y = split.train.X.astype(np.float64), split.train.y
 
     def gradient(i: Any) -> Any:
-        Z, tape, _ = net.forward(w, buffers, X[i], ctx)
-        dZ = mean_loss(SoftmaxCrossEntropy(), np, Z, y[i], np.ones(len(i)))[1]
-        return net.backward(w, tape, dZ, ctx)[1]
+        return loss_and_gradient(net, SoftmaxCrossEntropy(), w, buffers, X[i], y[i], np.ones(len(i)), ctx).gradient
 
     draw = np.random.default_rng(seed)
     whole = gradient(np.arange(min(len(y), 4000)))

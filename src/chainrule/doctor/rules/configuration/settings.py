@@ -16,10 +16,10 @@ from chainrule.doctor.vocabulary.records import Finding, Fix, Trace
 from chainrule.doctor.vocabulary.targets import subsample_indices
 from chainrule.doctor.vocabulary.wording import percent, places
 from chainrule.nn.layers import Context
-from chainrule.nn.losses import mean_loss
 from chainrule.nn.optimizers import AdaGrad, Adam, AdamW, RMSProp
 from chainrule.nn.penalties import ClipNorm, ClipValue
 from chainrule.nn.schedules import ConstantSchedule, plateau_rule
+from chainrule.nn.step import loss_and_gradient
 from chainrule.pipeline.option_names import Setting
 from chainrule.pipeline.settings import OPTIMIZERS
 from chainrule.random import Purpose, Stream
@@ -234,7 +234,14 @@ def _gradient(problem: TrainingProblem) -> Array:
     state = problem.start or recipe.start()
     ctx = Context(np, True, Stream.from_seed(recipe.seed).fold(Purpose.DROPOUT, 0))
     with np.errstate(all="ignore"):
-        Z, tape, _ = recipe.net.forward(state.w, state.buffers, problem.rows.X[take], ctx)
-        dZ = mean_loss(recipe.loss, np, Z, problem.rows.Y[take], problem.rows.c[take])[1]
-        g = recipe.net.backward(state.w, tape, dZ, ctx)[1]
-        return g + recipe.penalty.gradient(np, state.w, recipe.decay)
+        return loss_and_gradient(
+            recipe.net,
+            recipe.loss,
+            state.w,
+            state.buffers,
+            problem.rows.X[take],
+            problem.rows.Y[take],
+            problem.rows.c[take],
+            ctx,
+            recipe.penalty,
+        ).gradient

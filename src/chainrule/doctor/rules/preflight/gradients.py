@@ -21,6 +21,7 @@ from chainrule.nn.gradcheck import GradientReport, gradcheck
 from chainrule.nn.layers import BatchNorm, Context, Layer
 from chainrule.nn.losses import Huber, Loss, MeanAbsoluteError, MeanSquaredError, mean_loss
 from chainrule.nn.optimizers import StepContext
+from chainrule.nn.step import loss_and_gradient
 from chainrule.random import Purpose, Stream
 from chainrule.train.problem import TrainingProblem
 
@@ -244,9 +245,8 @@ def _first_step(problem: TrainingProblem) -> tuple[Array, Array, Callable[[Array
             return float(J + recipe.penalty.value(np, w, net.decay))
 
     with np.errstate(all="ignore"):
-        Z, tape, _ = net.forward(w, buffers, X, ctx)
-        g = net.backward(w, tape, mean_loss(recipe.loss, np, Z, Y, c)[1], ctx)[1]
-        return w, g + recipe.penalty.gradient(np, w, net.decay), L
+        found = loss_and_gradient(net, recipe.loss, w, buffers, X, Y, c, ctx, recipe.penalty)
+        return w, found.gradient, L
 
 
 def _optimizer_step(problem: TrainingProblem, w: Array, g: Array) -> Array:
