@@ -46,12 +46,10 @@ def duplicate_rows_across_split(problem: TrainingProblem, trace: Trace | None) -
             return make_finding(
                 "duplicate-rows-across-split",
                 "info" if few else "critical" if share > 0.1 else "warning",
-                f"{percent(share)} of the {name} rows are training rows"
-                if share >= 0.01
-                else f"A {name} row is a training row",
-                meaning="Scores on rows that were trained on say nothing about new rows.",
-                measured=f"{int(twice.sum())} of {len(held)} rows, first row {int(np.argmax(twice))}; "
-                f"{percent(chance)} of the training rows repeat one another",
+                f"{percent(share)} of the {name} rows are also training rows",
+                meaning="Scores on training rows say nothing about new rows.",
+                measured=f"{int(twice.sum())} of {len(held)} rows, the first is row {int(np.argmax(twice))}; "
+                f"{percent(chance)} of the training rows repeat each other",
                 usual="none",
                 fix=Fix(
                     "Drop repeated rows before splitting.", code="X, first = np.unique(X, axis=0, return_index=True)"

@@ -300,8 +300,8 @@ def over_regularized(problem: TrainingProblem, trace: Trace | None) -> Finding |
         "warning",
         "The penalty on the weights is too strong",
         meaning="The penalty holds the weights near zero, so the network cannot fit the data.",
-        measured=f"penalty's gradient is {ratio:.2g} times the data's; "
-        f"{percent(remaining_loss_share(problem, trace))} of the loss is left",
+        measured=f"the penalty's gradient is {ratio:.2g} times that of the loss; "
+        f"the loss is {percent(remaining_loss_share(problem, trace))} of a constant prediction's",
         usual="a penalty whose gradient is much smaller than that of the loss",
         fix=Fix("Turn the penalty off, or divide it by ten.", _no_penalty(problem), remedy="no-penalty"),
         ratio=ratio,
