@@ -28,7 +28,7 @@ _SLOPES = np.concatenate([-np.geomspace(1e-3, 4.0, 60)[::-1], np.geomspace(1e-3,
 
 
 def outputs_of(layer: Activation, Z: Array) -> Array:
-    """Return what an activation layer makes of Z (n, d), whoever wrote it; overflow shows as infinity."""
+    """Return what any activation layer, also a custom one, makes of Z (n, d); overflow shows as infinity."""
     with np.errstate(all="ignore"):
         return np.asarray(layer.forward({}, {}, Z, Context(np))[0])
 

@@ -200,7 +200,7 @@ class Thresholds:
     # Held-out rows, and the cost of a trial.
 
     held_out_part: int = 5
-    """One row in so many is held out where there are no validation rows."""
+    """One row in this number is held out if there are no validation rows."""
 
     held_out_most: int = 2000
     """Rows that are held out at most."""
