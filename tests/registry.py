@@ -132,16 +132,16 @@ ACTIVATION_SAMPLES: Mapping[str, tuple[Any, ...]] = {
 INITIALIZER_SAMPLES: Mapping[str, tuple[Any, ...]] = {
     "zeros": (Zeros(),),
     "constant": (Constant(), Constant(0.5)),
-    "normal": (Normal(), Normal(0.3)),
+    "normal": (Normal(), Normal(sigma=0.3)),
     "xavier": (Xavier(),),
-    "xavier_uniform": (Xavier("uniform"),),
+    "xavier_uniform": (Xavier(distribution="uniform"),),
     "lecun": (LeCun(),),
-    "lecun_uniform": (LeCun("uniform"),),
+    "lecun_uniform": (LeCun(distribution="uniform"),),
     "he": (He(),),
-    "he_uniform": (He("uniform"),),
+    "he_uniform": (He(distribution="uniform"),),
     "glorot": (Glorot(),),
-    "glorot_uniform": (Glorot("uniform"),),
-    "orthogonal": (Orthogonal(), Orthogonal(1.5)),
+    "glorot_uniform": (Glorot(distribution="uniform"),),
+    "orthogonal": (Orthogonal(), Orthogonal(gain=1.5)),
 }
 
 LAYER_SAMPLES: Mapping[str, tuple[Any, ...]] = {
@@ -194,7 +194,7 @@ SCHEDULE_SAMPLES: Mapping[str, tuple[Any, ...]] = {
     "Cosine": (Cosine(), Cosine(end=0.1)),
     "CosineRestarts": (CosineRestarts(), CosineRestarts(cycle=1.5, growth=1.0, end=0.2)),
     "WarmUp": (WarmUp(), WarmUp(epochs=2.0, start=0.1, after=Cosine())),
-    "OneCycle": (OneCycle(), OneCycle(rise=0.5, divide=10.0, final=100.0)),
+    "OneCycle": (OneCycle(), OneCycle(warmup_fraction=0.5, div_factor=10.0, final_div_factor=10.0)),
     "ReduceOnPlateau": (ReduceOnPlateau(), ReduceOnPlateau(drop=0.5, patience=2)),
 }
 

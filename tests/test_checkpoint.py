@@ -17,7 +17,7 @@ from chainrule.checkpoint import checkpoint_folder, fingerprint
 from chainrule.engines import Rows, available
 from chainrule.errors import FormatError, InvalidValueError
 from chainrule.nn.losses import SoftmaxCrossEntropy
-from chainrule.nn.net import mlp
+from chainrule.nn.multilayer import mlp
 from chainrule.nn.schedules import ReduceOnPlateau
 from chainrule.nn.step import Recipe
 from chainrule.train import EarlyStopping, TrainConfig, train
@@ -52,8 +52,8 @@ def undisturbed(engine="reference"):
 def same(one, other):
     for name in ("w", "buffers"):
         np.testing.assert_array_equal(getattr(one.state, name), getattr(other.state, name))
-    for letter, vector in one.state.memory.items():
-        np.testing.assert_array_equal(vector, other.state.memory[letter])
+    for letter, vector in one.state.optimizer_state.items():
+        np.testing.assert_array_equal(vector, other.state.optimizer_state[letter])
     assert one.best_epoch == other.best_epoch
     assert len(one.epochs) == len(other.epochs)
     for a, b in zip(one.epochs, other.epochs, strict=True):

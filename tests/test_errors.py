@@ -56,6 +56,9 @@ def test_must_be():
         ("ADAM", ["Adam", "SGD"], "Did you mean 'Adam'?"),
         ("zzz", ["b", "a"], "Known: a, b."),
         (None, ["b", "a"], "Known: a, b."),
+        ("acc", ["jaccard", "balanced_accuracy", "accuracy"], "Did you mean 'accuracy'?"),
+        ("softmax", ["MultiSoftmaxCrossEntropy", "SoftmaxCrossEntropy"], "Did you mean 'SoftmaxCrossEntropy'?"),
+        ("x", [], ""),
     ],
 )
 def test_did_you_mean(word, known, hint):
@@ -105,6 +108,7 @@ def test_one_of():
     assert not words.allows("Relu")
     assert words.hint("Relu") == "Did you mean 'relu'?"
     assert words.hint(3) == ""
+    assert words.hint("zzz") == "", "the message lists the options"
     assert str(words) == "one of 'relu', 'tanh', None"
 
 

@@ -23,7 +23,8 @@ from chainrule.nn.losses import (
     Quantile,
     SoftmaxCrossEntropy,
 )
-from chainrule.nn.net import Net, mlp
+from chainrule.nn.multilayer import mlp
+from chainrule.nn.net import Net
 
 D = 3
 LETTERS = np.array(["a", "b", "c"])
@@ -258,7 +259,10 @@ def test_wrong_questions_are_refused(rng):
         r"^input_gradients: output must be a whole number in \[0, 1\] or None, got 2\.$": (
             lambda: input_gradients(several, X, 2)
         ),
-        r"^Model: X must be of shape \(n, 3\) with n > 0, got \(2, 2\)\.$": lambda: importances(several, np.eye(2)),
+        r"^Model: X must be of shape \(n, 3\), got \(2, 2\)\.$": lambda: importances(several, np.eye(2)),
+        r"^Model: X must be of shape \(n, 3\) with n > 0, got \(0, 3\)\.$": lambda: importances(
+            several, np.zeros((0, 3))
+        ),
         r"^importances: sample_weight must be 2 finite numbers >= 0": lambda: importances(
             several, X, np.array([1, -1])
         ),

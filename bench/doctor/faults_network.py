@@ -262,7 +262,7 @@ FAULTS: tuple[Fault, ...] = (
     fault(
         29,
         "scale of the first weights",
-        [("normal 1", Normal(1.0)), ("He x 0.1", ScaledHe(0.1)), ("He x 5", ScaledHe(5.0))],
+        [("normal 1", Normal(sigma=1.0)), ("He x 0.1", ScaledHe(0.1)), ("He x 5", ScaledHe(5.0))],
         initial,
         "init-scale",
         "exploding-gradient vanishing-gradient wrong-initial-loss saturated-units dead-units",

@@ -111,7 +111,7 @@ def stochastic(subject: Subject, rate: float, rng: np.random.Generator) -> Outco
     """Momentum with batches of one row for as many epochs as the host has."""
     if subject.host not in ("H1", "H2"):
         return Impossible("published for points in the plane")
-    changed = with_recipe(subject, optimizer=SGDMomentum(0.9), batch_size=1)
+    changed = with_recipe(subject, optimizer=SGDMomentum(mu=0.9), batch_size=1)
     return with_course(changed, learning_rate=rate, epochs=HOSTS[subject.host].epochs)
 
 

@@ -20,7 +20,8 @@ from chainrule.engines import Rows, choose
 from chainrule.engines.reference import logits
 from chainrule.nn.layers import Activation, Dense, Dropout
 from chainrule.nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
-from chainrule.nn.net import Net, mlp
+from chainrule.nn.multilayer import mlp
+from chainrule.nn.net import Net
 from chainrule.nn.optimizers import Adam, Optimizer, SGDMomentum
 from chainrule.nn.schedules import ConstantSchedule, Cosine, Schedule
 from chainrule.nn.step import Recipe, State

@@ -14,7 +14,8 @@ import numpy as np
 from chainrule.arrays import Array, Named, Namespace
 from chainrule.nn.initializers import He
 from chainrule.nn.layers import Activation, BatchNorm, Context, Dense, Dropout
-from chainrule.nn.losses import SoftmaxCrossEntropy
+from chainrule.nn.losses import LossDefaults, SoftmaxCrossEntropy, TargetKind
+from chainrule.nn.optimizers import StepContext
 from chainrule.random import Stream
 
 
@@ -115,15 +116,16 @@ class Uniform:
 
 
 @dataclass(frozen=True)
-class SummedLoss:
+class SummedLoss(LossDefaults):
     """Another loss, summed over the batch instead of averaged: the gradient grows with the batch."""
 
     inner: Any
+    link: ClassVar[str] = "identity"
 
     @property
-    def classes(self) -> bool:
+    def targets(self) -> TargetKind:
         """As the inner loss."""
-        return bool(self.inner.classes)
+        return self.inner.targets
 
     @property
     def metric(self) -> str:
@@ -183,14 +185,15 @@ class RawProbabilities(SoftmaxCrossEntropy):
 
 
 @dataclass(frozen=True)
-class RawBinary:
+class RawBinary(LossDefaults):
     """Logistic loss that believes its input to be probabilities.
 
     Forward    (1) P = clip(Z, 1e-7, 1 - 1e-7)    (2) L = -Σⱼ (Y log P + (1 - Y) log(1 - P)) / k
     Backward   (3) dL/dZ = (P - Y) / (P (1 - P)) / k where it was not cut, else 0
     """
 
-    classes: ClassVar[bool] = True
+    targets: ClassVar[TargetKind] = TargetKind.LABELS
+    link: ClassVar[str] = "identity"
     metric: ClassVar[str] = "accuracy"
 
     def predict(self, xp: Namespace, Z: Array) -> Array:
@@ -238,10 +241,10 @@ class Uphill:
     inner: Any
 
     @property
-    def memory(self) -> tuple[str, ...]:
+    def state_names(self) -> tuple[str, ...]:
         """As the inner rule."""
-        return tuple(self.inner.memory)
+        return tuple(self.inner.state_names)
 
-    def update(self, xp: Namespace, w: Array, g: Array, s: Named, t: Array, lr: Array, d: Array) -> tuple[Array, Named]:
+    def update(self, w: Array, g: Array, state: Named, ctx: StepContext) -> tuple[Array, Named]:
         """Up the gradient."""
-        return self.inner.update(xp, w, -g, s, t, lr, d)
+        return self.inner.update(w, -g, state, ctx)

@@ -102,7 +102,7 @@ def smoothed(subject: Subject, share: float, rng: np.random.Generator) -> Outcom
     """Label smoothing."""
     if not isinstance(subject.recipe.loss, SoftmaxCrossEntropy):
         return Impossible("the host has another loss")
-    return with_recipe(subject, loss=SoftmaxCrossEntropy(share))
+    return with_recipe(subject, loss=SoftmaxCrossEntropy(label_smoothing=share))
 
 
 def shifted(subject: Subject, level: tuple[float, float], rng: np.random.Generator) -> Outcome:
@@ -130,7 +130,7 @@ _CHOICES: tuple[tuple[str, Any, Any], ...] = (
     ("Adam", optimizer, (Adam(), 3e-3)),
     ("Nesterov", optimizer, (Nesterov(), 0.02)),
     ("cosine", config, Cosine()),
-    ("warm-up", config, WarmUp(3.0)),
+    ("warm-up", config, WarmUp(epochs=3.0)),
     ("flat", config, ConstantSchedule()),
     ("epochs x 1.5", epochs, 1.5),
     ("smoothing 0.05", smoothed, 0.05),

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from chainrule import display
 from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm
-from chainrule.nn.net import Net, mlp
+from chainrule.nn.multilayer import mlp
+from chainrule.nn.net import Net
 from chainrule.train.loop import fit
 
 if TYPE_CHECKING:
@@ -91,10 +92,10 @@ def __getattr__(name: str) -> object:
 
 def _suggestion(name: str) -> str:
     """Suggest the nearest public name, if there is one."""
-    from chainrule.errors import did_you_mean
+    from chainrule.errors import nearest
 
-    nearest = did_you_mean(name, {*__all__, *_MODULES})
-    return f". {nearest}" if nearest.startswith("Did") and not name.startswith("_") else ""
+    close = None if name.startswith("_") else nearest(name, {*__all__, *_MODULES})
+    return "" if close is None else f". Did you mean {close!r}?"
 
 
 def __dir__() -> list[str]:

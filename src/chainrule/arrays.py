@@ -14,6 +14,12 @@ from typing import Any, TypeAlias
 Array: TypeAlias = Any
 """An array of the running namespace: `numpy.ndarray` or a JAX array."""
 
+MatrixLike: TypeAlias = Any
+"""Rows as users have them: an array, a pandas or polars frame, a sparse matrix, or a list of rows."""
+
+ArrayLike: TypeAlias = Any
+"""Labels, values or weights as users have them: an array, a series or a list."""
+
 Namespace: TypeAlias = Any
 """The module whose functions act on the arrays: `numpy` or `jax.numpy`."""
 
@@ -23,7 +29,17 @@ Named: TypeAlias = Mapping[str, Array]
 
 @dataclass(frozen=True)
 class Slot:
-    """The place of one named array in the flat vector."""
+    """The place of one named array in the flat vector.
+
+    Parameters
+    ----------
+    name : str
+        Name of the array, such as "0.W".
+    shape : tuple of int
+        Its shape.
+    offset : int
+        Position of its first entry in the vector.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -39,6 +55,13 @@ class Slot:
 class Layout:
     """The order, names and shapes of the arrays inside one flat vector.
 
+    Parameters
+    ----------
+    slots : tuple of Slot
+        One for each array, in order.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> layout = Layout.of([("0.W", (2, 3)), ("0.b", (3,))])
     >>> layout.size

@@ -175,7 +175,7 @@ def _tensors(snapshot: Snapshot) -> dict[str, Array]:
 
 
 def _named(state: State, prefix: str) -> dict[str, Array]:
-    memory = {f"{prefix}memory.{letter}": vector for letter, vector in state.memory.items()}
+    memory = {f"{prefix}optimizer_state.{letter}": vector for letter, vector in state.optimizer_state.items()}
     vectors = {f"{prefix}w": state.w, f"{prefix}buffers": state.buffers, **memory}
     return {name: np.ascontiguousarray(vector) for name, vector in vectors.items()}
 
@@ -200,9 +200,9 @@ def _figure(value: Any) -> Any:
 def _snapshot(body: Mapping[str, Any], tensors: Mapping[str, Array]) -> Snapshot:
     def state(prefix: str, step: int) -> State:
         memory = {
-            name.removeprefix(f"{prefix}memory."): vector
+            name.removeprefix(f"{prefix}optimizer_state."): vector
             for name, vector in tensors.items()
-            if name.startswith(f"{prefix}memory.")
+            if name.startswith(f"{prefix}optimizer_state.")
         }
         return State(tensors[f"{prefix}w"], tensors[f"{prefix}buffers"], memory, step)
 

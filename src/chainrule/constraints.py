@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from numbers import Integral, Real
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
-from chainrule.errors import did_you_mean, must_be, raise_all
+from chainrule.errors import did_you_mean, must_be, nearest, raise_all
 
 
 class Constraint(Protocol):
@@ -26,8 +26,23 @@ class Constraint(Protocol):
 
 @dataclass(frozen=True)
 class Interval:
-    """Real or whole numbers between two ends; `closed` says which ends belong: "[]", "[)", "(]" or "()".
+    """Real or whole numbers between two ends.
 
+    Parameters
+    ----------
+    low, high : float
+        The ends.
+    closed : {"[]", "[)", "(]", "()"}, default="[]"
+        Which of them belong to the interval.
+    whole : bool, default=False
+        Whether only whole numbers are allowed.
+    why : str, default=""
+        Reason for the ends, added to messages.
+    optional : bool, default=False
+        Whether None is allowed too.
+
+    Examples
+    --------
     >>> print(Interval(0, 1, "[)"))
     in [0, 1)
     >>> print(Interval(1, math.inf, "[)", whole=True))
@@ -66,6 +81,13 @@ class Interval:
 class OneOf:
     """One of a few words (or None, True, False).
 
+    Parameters
+    ----------
+    options : tuple
+        The allowed values.
+
+    Examples
+    --------
     >>> print(OneOf(("relu", "tanh")))
     one of 'relu', 'tanh'
     """
@@ -77,8 +99,10 @@ class OneOf:
         return any(value is option or (type(value) is type(option) and value == option) for option in self.options)
 
     def hint(self, value: Any) -> str:
-        """Suggest the nearest option."""
-        return did_you_mean(value, [o for o in self.options if isinstance(o, str)]) if isinstance(value, str) else ""
+        """Suggest the nearest option; the message lists all options already."""
+        words = [option for option in self.options if isinstance(option, str)]
+        close = nearest(value, words) if isinstance(value, str) else None
+        return "" if close is None else f"Did you mean {close!r}?"
 
     def __str__(self) -> str:
         return "one of " + ", ".join(repr(option) for option in self.options)
@@ -90,14 +114,43 @@ COUNT = Interval(1, math.inf, "[)", whole=True)
 SHARE = Interval(0, 1, "[)")
 
 
-def constrained(constraint: Constraint, default: Any = ...) -> Any:
-    """Declare a dataclass field under a constraint."""
+def constrained(constraint: Constraint, default: Any = ..., *, kw_only: Any = MISSING) -> Any:
+    """Declare a dataclass field under a constraint.
+
+    Parameters
+    ----------
+    constraint : Constraint
+        What the field may be.
+    default : object, default=...
+        Default of the field; without one it must be given.
+    kw_only : bool, optional
+        Whether the field is given by name only; by default as the dataclass says.
+
+    Returns
+    -------
+    dataclasses.Field
+    """
     metadata = {"constraint": constraint}
-    return field(metadata=metadata) if default is ... else field(default=default, metadata=metadata)
+    given = MISSING if default is ... else default
+    return field(default=given, metadata=metadata, kw_only=kw_only)
 
 
 def faults(owner: str, values: Mapping[str, Any], allowed: Mapping[str, Constraint]) -> Iterator[str]:
-    """Describe each value outside its constraint in a sentence."""
+    """Describe each value outside its constraint in a sentence.
+
+    Parameters
+    ----------
+    owner : str
+        The object that messages name.
+    values : mapping of str to object
+        Values by name.
+    allowed : mapping of str to Constraint
+        Constraints by the same names.
+
+    Yields
+    ------
+    str
+    """
     for name, constraint in allowed.items():
         if not constraint.allows(values[name]):
             yield must_be(owner, name, str(constraint), values[name], constraint.hint(values[name]))
@@ -110,7 +163,31 @@ def validate(piece: Any) -> None:
 
 
 class Checked:
-    """Base of frozen dataclasses whose fields carry constraints, which are checked once, at construction."""
+    """Base of frozen dataclasses whose fields carry constraints, which are checked once, at construction.
+
+    It also turns a wrong call into one clear line: an option given by position, or under a name that does not exist.
+    `positional_hint` is what to add when an option came by position.
+    """
+
+    positional_hint: ClassVar[str] = ""
+
+    def __new__(cls, *positional: Any, **named: Any) -> Self:
+        """Create the object after a check of how the arguments were given."""
+        raise_all(_call_faults(cls, positional, named))
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         validate(self)
+
+
+def _call_faults(cls: type[Checked], positional: tuple[Any, ...], named: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each option given by position or under an unknown name."""
+    known = [f for f in fields(cls) if f.init]  # type: ignore[arg-type]  # (a base of dataclasses only)
+    ordered, options = ([f.name for f in known if f.kw_only is by_name] for by_name in (False, True))
+    if options and len(positional) > len(ordered):
+        allowed = f"given by name ({', '.join(options)})"
+        yield must_be(cls.__name__, "options", allowed, positional[len(ordered)], cls.positional_hint)
+    for name in named:
+        if name not in (*ordered, *options):
+            hint = did_you_mean(name, [*ordered, *options]) or f"{cls.__name__} has no options."
+            yield must_be(cls.__name__, "options", "known by name", name, hint)

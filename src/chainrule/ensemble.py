@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
@@ -104,15 +103,15 @@ def cores() -> int:
     return usable if module is None else max(1, min(usable, int(module.allowed_threads())))
 
 
-@dataclass(frozen=True)
 class _Work(Generic[T]):
     """Calls that threads take one after the other until `asked` returns True, and their results."""
 
-    calls: Iterator[tuple[int, Callable[[], T]]]
-    asked: Callable[[], bool]
-    done: dict[int, T] = field(default_factory=dict)
-    failed: list[BaseException] = field(default_factory=list)
-    taking: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, calls: Iterator[tuple[int, Callable[[], T]]], asked: Callable[[], bool]) -> None:
+        self.calls = calls
+        self.asked = asked
+        self.done: dict[int, T] = {}
+        self.failed: list[BaseException] = []
+        self.taking = threading.Lock()
 
     def over(self) -> bool:
         """Return True if runs must end and no call may begin."""

@@ -33,6 +33,25 @@ class MissingError(ChainruleError, FileNotFoundError):
 def must_be(owner: str, argument: str, allowed: str, got: Any, hint: str = "") -> str:
     """Return the standard sentence for a wrong value.
 
+    Parameters
+    ----------
+    owner : str
+        The object at fault: a class, a function or a file.
+    argument : str
+        The argument or part of it.
+    allowed : str
+        What it may be; follows "must be" in the sentence.
+    got : object
+        What was given.
+    hint : str, default=""
+        Cause or fix, a sentence.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
     >>> must_be("Dropout", "rate", "in [0, 1)", 1.0, "rate is the fraction dropped.")
     'Dropout: rate must be in [0, 1), got 1.0. rate is the fraction dropped.'
     """
@@ -40,17 +59,59 @@ def must_be(owner: str, argument: str, allowed: str, got: Any, hint: str = "") -
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return `Did you mean 'x'?` for the nearest known word, or the list of known words.
+    """Suggest the nearest known word, or list the known words.
 
+    Parameters
+    ----------
+    word : str
+        The unknown word.
+    known : iterable of str
+        Words to choose from.
+
+    Returns
+    -------
+    str
+        A sentence, empty where no word is known.
+
+    Examples
+    --------
     >>> did_you_mean("reLu", ["relu", "tanh"])
     "Did you mean 'relu'?"
     >>> did_you_mean("?", ["relu", "tanh"])
     'Known: relu, tanh.'
     """
     names = sorted(known)
-    lowered = {name.lower(): name for name in names}
-    close = difflib.get_close_matches(str(word).lower(), list(lowered), n=1, cutoff=0.6)
-    return f"Did you mean {lowered[close[0]]!r}?" if close else f"Known: {', '.join(names)}."
+    close = nearest(word, names)
+    if close is not None:
+        return f"Did you mean {close!r}?"
+    return f"Known: {', '.join(names)}." if names else ""
+
+
+def nearest(word: Any, known: Iterable[str]) -> str | None:
+    """Return the shortest known word that begins with this one, else the most similar.
+
+    Parameters
+    ----------
+    word : object
+        The unknown word.
+    known : iterable of str
+        Words to choose from.
+
+    Returns
+    -------
+    str or None
+        None where no word is similar.
+
+    Examples
+    --------
+    >>> nearest("acc", ["jaccard", "balanced_accuracy", "accuracy"]), nearest("reul", ["relu"]), nearest("?", ["relu"])
+    ('accuracy', 'relu', None)
+    """
+    start = str(word).lower()
+    lowered = {name.lower(): name for name in known}
+    longer = sorted((name for name in lowered if name.startswith(start)), key=len) if len(start) > 2 else []
+    close = longer or difflib.get_close_matches(start, list(lowered), n=1, cutoff=0.6)
+    return lowered[close[0]] if close else None
 
 
 def raise_all(faults: Iterable[str]) -> None:

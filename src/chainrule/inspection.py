@@ -6,25 +6,24 @@ In: a `Model` and rows in the user's units. Out: arrays with one row for each of
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Array
+from chainrule.arrays import Array, ArrayLike, MatrixLike
 from chainrule.constraints import Interval
 from chainrule.engines import predictor
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.model import Model
 from chainrule.nn.activations import activation
 from chainrule.nn.layers import Context, Dense
-from chainrule.nn.losses import BinaryCrossEntropy, Loss, MultiSoftmaxCrossEntropy, Poisson, Quantile
+from chainrule.nn.losses import Loss, MultiSoftmaxCrossEntropy, Quantile, TargetKind
 from chainrule.nn.net import Net
 
 _BLOCK = 4096
 """Rows at a time, so that the backward pass needs little memory for any number of rows."""
 
 
-def hidden(model: Model, X: Any, layer: int = -1) -> Array:
+def hidden(model: Model, X: MatrixLike, layer: int = -1) -> Array:
     """Return the activations of a hidden layer in inference, after its norm and activation.
 
     Parameters
@@ -79,7 +78,7 @@ def _end(net: Net, layer: int) -> int:
     return ends[layer]
 
 
-def input_gradients(model: Model, X: Any, output: int | None = None) -> Array:
+def input_gradients(model: Model, X: MatrixLike, output: int | None = None) -> Array:
     """Return the derivative of a prediction with respect to each input, row by row.
 
     Of a class, one could take the probability or the logit instead of the log odds. The probability's derivative is p
@@ -126,7 +125,7 @@ def input_gradients(model: Model, X: Any, output: int | None = None) -> Array:
     return np.vstack([_slopes(model, part, _chosen(model, part, output)) for part in _parts(X)])
 
 
-def importances(model: Model, X: Any, sample_weight: Array | None = None) -> Array:
+def importances(model: Model, X: MatrixLike, sample_weight: ArrayLike = None) -> Array:
     """Return how much each column moves the predictions over these rows.
 
     Equations  (1) Iⱼ = Σᵢ cᵢ |∂o/∂xᵢⱼ| / Σᵢ cᵢ · σⱼ    (2) share of column j: Iⱼ / Σₖ Iₖ
@@ -188,7 +187,7 @@ def _parts(rows: Array) -> list[Array]:
     return [rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK)]
 
 
-def _checked_rows(model: Model, X: Any) -> Array:
+def _checked_rows(model: Model, X: MatrixLike) -> Array:
     """Return rows as the model takes them; there must be one at least."""
     X = model.as_matrix(X)
     if not len(X):
@@ -221,7 +220,7 @@ def _chosen(model: Model, X: Array, output: int | None) -> Array:
 
 
 def _binary(model: Model) -> bool:
-    return isinstance(model.loss, BinaryCrossEntropy) and model.net.outputs == 1
+    return model.loss.targets is TargetKind.LABELS and model.net.outputs == 1
 
 
 def _blocks(model: Model) -> list[slice]:
@@ -236,7 +235,7 @@ def _predicted(model: Model, X: Array) -> list[Array]:
     Z = model.logits(X)
     if _binary(model):
         return [(Z[:, 0] > 0).astype(int)]
-    if model.classes is not None and not isinstance(model.loss, BinaryCrossEntropy):
+    if model.classes is not None and model.loss.targets is not TargetKind.LABELS:
         return [block.start + Z[:, block].argmax(axis=1) for block in _blocks(model)]
     levels = np.array(model.loss.levels if isinstance(model.loss, Quantile) else [0.5])
     nearest, q = int(np.abs(levels - 0.5).argmin()), len(levels)
@@ -263,7 +262,7 @@ def _directions(model: Model, logits: Sequence[Array], chosen: Array) -> list[Ar
     """Return the gradient of the prediction with respect to the logits (n, k) of each network."""
     if model.classes is None:
         return [_value_direction(model, Z, chosen) / len(logits) for Z in logits]
-    if isinstance(model.loss, BinaryCrossEntropy):
+    if model.loss.targets is TargetKind.LABELS:
         sign = 2.0 * chosen[:, None] - 1.0 if _binary(model) else chosen[:, None] == np.arange(model.net.outputs)
         return [sign / model.temperature * share for share in _sigmoid_shares(logits)]
     block = next(block for block in _blocks(model) if block.start <= chosen[0] < block.stop)
@@ -277,19 +276,16 @@ def _directions(model: Model, logits: Sequence[Array], chosen: Array) -> list[Ar
 def _value_direction(model: Model, Z: Array, chosen: Array) -> Array:
     """Return the derivative of the link, in the targets' unit."""
     A = model.loss.predict(np, Z)
-    slope = activation(_link(model.loss, Z, A)).slope(np, Z, A)
+    slope = activation(_link(model.loss, Z, A)).derivative(np, Z, A)
     scale = np.ones(Z.shape[1]) if model.targets is None else model.targets.scale
     asked = chosen[:, None] == np.arange(Z.shape[1])
     return np.where(asked, slope * scale, 0.0)
 
 
 def _link(loss: Loss, Z: Array, A: Array) -> str:
-    if isinstance(loss, Poisson):
-        return "exp"
-    link: str = getattr(loss, "link", "identity")
-    if link == "identity" and not np.array_equal(A, Z):
+    if loss.link == "identity" and not np.array_equal(A, Z):
         raise InvalidValueError(must_be("input_gradients", "loss", "one that names its link", loss))
-    return link
+    return loss.link
 
 
 def _sigmoid_shares(logits: Sequence[Array]) -> list[Array]:

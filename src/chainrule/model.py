@@ -13,12 +13,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from chainrule.arrays import Array
+from chainrule.arrays import Array, ArrayLike, MatrixLike
 from chainrule.data import Standardizer, Task
 from chainrule.data.matrix import as_matrix, default_names
 from chainrule.engines import predictor
 from chainrule.errors import InvalidValueError, must_be
-from chainrule.nn.losses import BinaryCrossEntropy, Loss, MultiSoftmaxCrossEntropy, Quantile, SoftmaxCrossEntropy
+from chainrule.nn.losses import Loss, Quantile, TargetKind
 from chainrule.nn.net import Net
 
 Classes: TypeAlias = Array | tuple[Array, ...] | None
@@ -88,7 +88,7 @@ class Model:
     @property
     def multilabel(self) -> bool:
         """True if it predicts several independent yes/no labels for each row."""
-        return isinstance(self.loss, BinaryCrossEntropy) and self.net.outputs > 1
+        return self.loss.targets is TargetKind.LABELS and self.net.outputs > 1
 
     @property
     def members(self) -> tuple[Model, ...]:
@@ -115,7 +115,7 @@ class Model:
         """Return the fields alone; the prediction function is rebuilt when it is needed."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
-    def as_matrix(self, X: Any) -> Array:
+    def as_matrix(self, X: MatrixLike) -> Array:
         """Return rows as an array with the model's columns in the model's order.
 
         Parameters
@@ -135,7 +135,7 @@ class Model:
         named = len(self.feature_names) == self.net.inputs
         return as_matrix("Model", X, self.feature_names if named else default_names(self.net.inputs))
 
-    def logits(self, X: Any) -> Array:
+    def logits(self, X: MatrixLike) -> Array:
         """Return the outputs of the last layer, before the link.
 
         For several networks: the logits whose prediction is the mean of the networks' predictions.
@@ -157,7 +157,7 @@ class Model:
         X = self.as_matrix(X)
         return self._forward(self.inputs.apply(X, self.w.dtype))
 
-    def scores(self, X: Any) -> Array:
+    def scores(self, X: MatrixLike) -> Array:
         """Return the logits divided by the temperature, as the link takes them.
 
         Parameters
@@ -172,7 +172,7 @@ class Model:
         Z = self.logits(X)
         return Z if self.temperature == 1.0 else Z / Z.dtype.type(self.temperature)
 
-    def probabilities(self, X: Any) -> Array:
+    def probabilities(self, X: MatrixLike) -> Array:
         """Return the probability of every class, in one array.
 
         Parameters
@@ -197,7 +197,7 @@ class Model:
         P = self.loss.predict(np, self.scores(X))
         return np.hstack([1.0 - P, P]) if P.shape[1] == 1 else P
 
-    def predict_proba(self, X: Any) -> Array | list[Array]:
+    def predict_proba(self, X: MatrixLike) -> Array | list[Array]:
         """Return the probability of every class, as scikit-learn's classifiers do.
 
         Parameters
@@ -218,7 +218,7 @@ class Model:
         P = self.probabilities(X)
         return [P[:, block] for block in self.blocks] if isinstance(self.classes, tuple) else P
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: MatrixLike) -> Array:
         """Predict classes, labels or values for rows.
 
         Parameters
@@ -251,7 +251,7 @@ class Model:
         A = A if self.targets is None else self.targets.undo(A).astype(np.result_type(self.w, X), copy=False)
         return A[:, 0] if A.shape[1] == 1 else A
 
-    def predict_quantiles(self, X: Any) -> Array:
+    def predict_quantiles(self, X: MatrixLike) -> Array:
         """Predict the quantiles of the target: values below which the shares `loss.levels` of targets lie.
 
         They ascend along the last axis: the network's outputs are sorted, so that quantiles never cross.
@@ -279,7 +279,7 @@ class Model:
         Q = np.sort(A.reshape(len(A), -1, len(self.loss.levels)), axis=2)
         return Q[:, 0] if Q.shape[1] == 1 else Q
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike = None) -> float:
         """Return the accuracy of a classification, or the R² of a regression, as scikit-learn's `score` does.
 
         Parameters
@@ -325,24 +325,4 @@ def r2_score(Y: Array, P: Array, c: Array) -> float:
 
 def _averaged(loss: Loss, networks: Sequence[Callable[[Array], Array]], X: Array) -> Array:
     """Return the logits whose prediction is the mean of the networks' predictions: Z = f⁻¹(Σᵢ f(Zᵢ) / k)."""
-    return unlinked(loss, np.mean([loss.predict(np, network(X)) for network in networks], axis=0))
-
-
-def unlinked(loss: Loss, A: Array) -> Array:
-    """Invert the link: return the logits of predictions; a probability of 0 counts as the smallest normal number.
-
-    >>> unlinked(BinaryCrossEntropy(), np.array([[0.5], [0.75]])).round(3).tolist()
-    [[0.0], [1.099]]
-    """
-    tiny, eps = np.finfo(A.dtype).tiny, np.finfo(A.dtype).epsneg
-    link = getattr(loss, "link", None)
-    if (
-        isinstance(loss, SoftmaxCrossEntropy | MultiSoftmaxCrossEntropy)
-        or link == "exp"
-        or type(loss).__name__ == "Poisson"
-    ):
-        return np.log(np.maximum(A, tiny))
-    if isinstance(loss, BinaryCrossEntropy) or link == "sigmoid":
-        A = np.clip(A, tiny, 1.0 - eps)
-        return np.log(A) - np.log1p(-A)
-    return np.arctanh(np.clip(A, eps - 1.0, 1.0 - eps)) if link == "tanh" else A
+    return loss.inverse(np, np.mean([loss.predict(np, network(X)) for network in networks], axis=0))

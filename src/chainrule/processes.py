@@ -15,7 +15,17 @@ ONE_THREAD: Mapping[str, str] = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS":
 
 @contextmanager
 def environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for processes that start inside the block."""
+    """Set environment variables for processes that start inside the block.
+
+    Parameters
+    ----------
+    values : mapping of str to str
+        The variables; afterwards they have their old values.
+
+    Yields
+    ------
+    None
+    """
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

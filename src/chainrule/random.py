@@ -56,6 +56,13 @@ def mix(x: Array) -> Array:
 class Stream:
     """A key of 64 bits from which any number of words can be read at any index.
 
+    Parameters
+    ----------
+    a, b : array of shape (1,), uint32
+        The two halves of the key.
+
+    Examples
+    --------
     >>> stream = Stream.from_seed(7).fold(Purpose.DROPOUT, 3)
     >>> stream.words(np, 3).dtype.name
     'uint32'

@@ -131,8 +131,8 @@ def test_tables_that_cannot_be_learned_from(csv, text, target, part):
 @pytest.mark.parametrize(
     ("content", "part"),
     [
-        (b"", "got: empty CSV"),
-        (b"\n\n", "got: empty CSV"),
+        (b"", "got: an empty file."),
+        (b"\n\n", "got: an empty file."),
         (b"a,b\n1,2,3\n", "A row has more cells than the first line has names."),
         (b"a,b\n1,2\n1,2,3\n", "A row has more cells than the first line has names."),
         (b"a,b\n1,\xff\n", "Save it as UTF-8."),
@@ -170,6 +170,8 @@ def test_rows_to_predict_lack_columns_or_hold_text(csv):
         "table.csv: column 'hight' is missing. Did you mean 'height'?",
         "table.csv: column 'qqq' is missing. Known: age, city, height, member.",
     ]
+    text = message(InvalidValueError, features_of, csv(GOOD), tuple(f"c{j}" for j in range(64)))
+    assert text == "table.csv: 64 columns are missing: 'c0', 'c1', 'c2', 'c3', 'c4' and 59 more."
     assert "column 'city' must be numeric" in message(InvalidValueError, features_of, csv(GOOD), ("city",))
 
 

@@ -104,7 +104,7 @@ def test_copies_of_a_column_are_found_through_shift_and_scale():
 )
 def test_inputs_off_scale_are_named(spoil):
     problem = healthy("wine")
-    finding = columns.unnormalised_inputs(with_rows(problem, X=spoil(problem.rows.X)), None)
+    finding = columns.unnormalized_inputs(with_rows(problem, X=spoil(problem.rows.X)), None)
     assert finding.fix.remedy == "standardize-inputs"
 
 
@@ -114,7 +114,7 @@ def test_one_outlier_and_a_rare_indicator_are_not_named():
     X[0, 0] = 40.0
     X[:, 1] = 0.0
     X[5, 1] = 1.0
-    assert columns.unnormalised_inputs(with_rows(problem, X=X), None) is None
+    assert columns.unnormalized_inputs(with_rows(problem, X=X), None) is None
 
 
 def test_inputs_scaled_twice_are_tiny():

@@ -36,7 +36,8 @@ from chainrule.nn.gradcheck import gradcheck
 from chainrule.nn.initializers import Constant, Normal
 from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout
 from chainrule.nn.losses import BinaryCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy
-from chainrule.nn.net import Net, mlp
+from chainrule.nn.multilayer import mlp
+from chainrule.nn.net import Net
 from chainrule.nn.penalties import ClipNorm, ClipValue, Penalty
 from chainrule.pipeline import Settings
 from chainrule.pipeline.option_names import COMMAND_LINE, ESTIMATOR, FIT, INTERFACES, OPTION_NAMES, Setting, render
@@ -113,16 +114,16 @@ def configurations():
     yield with_rows(with_recipe(circles, loss=SoftmaxCrossEntropy()), Y=np.zeros(len(circles.rows), np.int64))
     yield with_recipe(healthy("digits", batch_norm=True), batch_size=2)
     yield with_recipe(digits, net=mlp(64, [16, 16], 10, initializer=Constant(0.5)))
-    yield with_recipe(digits, net=mlp(64, [64, 64], 10, initializer=Normal(1.0)))
+    yield with_recipe(digits, net=mlp(64, [64, 64], 10, initializer=Normal(sigma=1.0)))
     yield with_rows(digits, X=100 * digits.rows.X)
     yield with_recipe(digits, learning_rate_multipliers={"0.*": 0.0})
     for rate, optimizer in ((1.0, optimizers.Adam()), (1e-7, optimizers.Adam()), (50.0, optimizers.SGD())):
         yield replace(with_recipe(digits, optimizer=optimizer), config=TrainConfig(100, rate))
-    for optimizer in (optimizers.Adam(epsilon=0.1), optimizers.EmaMomentum(0.9999), Ascent()):
+    for optimizer in (optimizers.Adam(epsilon=0.1), optimizers.EmaMomentum(beta=0.9999), Ascent()):
         yield with_recipe(digits, optimizer=optimizer)
     for clip in (ClipNorm(1e-3), ClipValue(1e-4)):
         yield with_recipe(digits, optimizer=optimizers.SGD(), clip=clip)
-    yield replace(digits, config=TrainConfig(100, 1e-3, schedules.Exponential(0.5)))
+    yield replace(digits, config=TrainConfig(100, 1e-3, schedules.Exponential(k=0.5)))
 
 
 def tables():
@@ -186,7 +187,7 @@ def traced():
     for size in (1, 200):
         batched = problem(batch_size=size)
         yield batched, trace(batched)
-    for held in ({"penalty": Penalty(l2=0.1)}, {"penalty": Penalty(0.1, 0.1)}, {"optimizer": optimizers.AdamW()}):
+    for held in ({"penalty": Penalty(l2=0.1)}, {"penalty": Penalty(l1=0.1, l2=0.1)}, {"optimizer": optimizers.AdamW()}):
         penalized = problem(**held)
         yield penalized, stuck(penalized)
     fading = problem(schedule=schedules.Exponential(k=3.0))
@@ -208,7 +209,7 @@ def findings():
     """Return one finding for each different fix that the rules give for all of these."""
     cases = [(configuration.RULES, ill, None) for ill in configurations()]
     cases += [(data.RULES, ill, None) for ill in tables()]
-    cases += [(preflight.CHECKS, ill, None) for ill in broken_mathematics()]
+    cases += [(preflight.RULES, ill, None) for ill in broken_mathematics()]
     cases += [(training.RULES, *pair) for pair in traced()]
     found = {}
     for several, ill, seen in cases:

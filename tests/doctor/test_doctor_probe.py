@@ -42,7 +42,7 @@ def problem(net=None, n=60, loss=None, seed=0, **settings):
     loss = loss or SoftmaxCrossEntropy()
     recipe = Recipe(net, loss, batch_size=16, dtype="float64", **settings)
     X = rng.normal(size=(n, net.inputs))
-    y = (X[:, 0] > 0).astype(int) if loss.classes and net.outputs > 1 else X[:, :1] ** 2
+    y = (X[:, 0] > 0).astype(int) if loss.targets.are_classes and net.outputs > 1 else X[:, :1] ** 2
     rows = Rows.of(recipe, X, y)
     return TrainingProblem(recipe, rows, TrainConfig(3, 0.01), Rows.of(recipe, X[:20], y[:20]), "reference")
 
@@ -171,8 +171,8 @@ def test_heads_are_judged_together():
 def test_the_running_mean_is_what_is_judged():
     given = problem(ema_decay=0.9)
     state = given.recipe.start()
-    other = {**state.memory, "average": np.zeros_like(state.w)}
-    moved = replace(state, memory=other, step=5)
+    other = {**state.optimizer_state, "average": np.zeros_like(state.w)}
+    moved = replace(state, optimizer_state=other, step=5)
     flat = score_logits(given.recipe, np.zeros((60, 2)), given.rows, given.rows)
     assert score_state(given.recipe, moved, given.rows, given.rows).loss == pytest.approx(flat.loss)
     assert Probe(given).read(moved, 0, 0.01).loss == pytest.approx(np.log(2))
@@ -185,7 +185,7 @@ def test_an_accumulating_rule_is_read_by_its_inner_step():
 
 
 def test_no_constant_beats_hubers_baseline():
-    recipe = Recipe(Net(1, [Dense(1)]), Huber(0.5), dtype="float64")
+    recipe = Recipe(Net(1, [Dense(1)]), Huber(delta=0.5), dtype="float64")
     rows = Rows.of(recipe, np.zeros((50, 1)), np.random.default_rng(0).exponential(size=50))
     grid = [row_losses(recipe, np.full((50, 1), z), rows.Y).mean() for z in np.linspace(0, 5, 501)]
     assert baseline_loss(recipe, rows) <= min(grid) + 2e-3

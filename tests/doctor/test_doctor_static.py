@@ -22,7 +22,7 @@ from chainrule.doctor.vocabulary.records import NotApplicable
 from chainrule.nn import initializers, optimizers, schedules
 from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm
 from chainrule.nn.losses import BinaryCrossEntropy, Huber, MeanSquaredError, Poisson, SoftmaxCrossEntropy
-from chainrule.nn.net import mlp
+from chainrule.nn.multilayer import mlp
 from chainrule.nn.penalties import ClipNorm, ClipValue
 from chainrule.nn.step import train_step
 from chainrule.train import TrainConfig
@@ -38,7 +38,7 @@ class Softmax:
         E = xp.exp(Z - Z.max(axis=-1, keepdims=True))
         return E / E.sum(axis=-1, keepdims=True)
 
-    def slope(self, xp, Z, A):
+    def derivative(self, xp, Z, A):
         return A * (1.0 - A)
 
 
@@ -51,7 +51,7 @@ class Half:
     def value(self, xp, Z):
         return 0.5 * Z
 
-    def slope(self, xp, Z, A):
+    def derivative(self, xp, Z, A):
         return 0.5
 
 
@@ -264,12 +264,12 @@ def test_a_softmax_between_layers_is_named_and_one_at_the_end_is_not():
 
 def test_two_sigmoids_between_layers_are_suspected_and_one_is_not():
     digits, sigmoid = healthy("digits"), Activation("sigmoid")
-    finding = layers.hidden_sigmoids(with_layers(digits, Dense(16), sigmoid, Dense(16), sigmoid, Dense(10)), None)
+    finding = layers.stacked_sigmoids(with_layers(digits, Dense(16), sigmoid, Dense(16), sigmoid, Dense(10)), None)
     assert (finding.symptom, finding.layer, finding.fix.remedy) == ("vanishing-gradient", 1, "no-hidden-sigmoid")
-    assert layers.hidden_sigmoids(with_layers(digits, Dense(16), sigmoid, Dense(10)), None) is None
-    assert layers.hidden_sigmoids(with_layers(digits, Dense(16), tanh, Dense(16), tanh, Dense(10)), None) is None
+    assert layers.stacked_sigmoids(with_layers(digits, Dense(16), sigmoid, Dense(10)), None) is None
+    assert layers.stacked_sigmoids(with_layers(digits, Dense(16), tanh, Dense(16), tanh, Dense(10)), None) is None
     one = with_layers(digits, Dense(16), sigmoid, Dense(10), sigmoid)
-    assert layers.hidden_sigmoids(one, None) is None
+    assert layers.stacked_sigmoids(one, None) is None
 
 
 @pytest.mark.parametrize(
@@ -361,18 +361,18 @@ class RestlessDropout(Dropout):
 
 
 @pytest.mark.parametrize(
-    ("norm", "severity"), [(StuckNorm(), "critical"), (BatchNorm(0.9999), "critical"), (BatchNorm(), None)]
+    ("norm", "severity"), [(StuckNorm(), "critical"), (BatchNorm(momentum=0.9999), "critical"), (BatchNorm(), None)]
 )
 def test_running_statistics_that_stay_behind_are_named(norm, severity):
-    finding = layers.idle_statistics(with_layers(healthy("digits"), Dense(8), norm, relu, Dense(10)), None)
+    finding = layers.frozen_statistics(with_layers(healthy("digits"), Dense(8), norm, relu, Dense(10)), None)
     assert (finding and finding.severity) == severity
 
 
 def test_dropout_in_inference_is_named():
     digits = healthy("digits")
     problem = with_layers(digits, Dense(8), relu, RestlessDropout(0.5), Dense(10))
-    assert layers.restless_inference(problem, None).layer == 2
-    assert layers.restless_inference(with_layers(digits, Dense(8), relu, Dropout(0.5), Dense(10)), None) is None
+    assert layers.dropout_in_inference(problem, None).layer == 2
+    assert layers.dropout_in_inference(with_layers(digits, Dense(8), relu, Dropout(0.5), Dense(10)), None) is None
 
 
 # First numbers
@@ -395,7 +395,9 @@ def test_a_constant_first_layer_alone_is_a_warning_and_zero_last_weights_are_fin
 
 
 @pytest.mark.parametrize(
-    ("rule", "large"), [(initializers.Normal(1.0), True), (initializers.Normal(0.01), False)], ids=["large", "small"]
+    ("rule", "large"),
+    [(initializers.Normal(sigma=1.0), True), (initializers.Normal(sigma=0.01), False)],
+    ids=["large", "small"],
 )
 def test_first_weights_of_a_wrong_scale_are_named(rule, large):
     problem = with_recipe(healthy("digits"), net=mlp(64, [64, 64], 10, initializer=rule))
@@ -417,7 +419,7 @@ def test_the_figure_of_scale_is_that_of_the_weights():
 
 
 def test_norm_layers_even_out_the_scale():
-    rule = initializers.Normal(1.0)
+    rule = initializers.Normal(sigma=1.0)
     problem = with_recipe(healthy("digits"), net=mlp(64, [64, 64], 10, norm="layer", initializer=rule))
     assert start.init_scale(problem, None) is None
 
@@ -462,7 +464,7 @@ def test_the_first_loss_of_counts_has_no_measure():
 )
 def test_learning_rates_out_of_all_reason(optimizer, rate, symptom):
     problem = replace(with_recipe(healthy("digits"), optimizer=optimizer), config=TrainConfig(100, rate))
-    found_ = [f for f in (settings.rate_too_high(problem, None), settings.rate_too_low(problem, None)) if f]
+    found_ = [f for f in (settings.rate_above_bound(problem, None), settings.rate_below_bound(problem, None)) if f]
     assert [f.symptom for f in found_] == ([symptom] if symptom else [])
 
 
@@ -482,10 +484,10 @@ def test_adam_moves_no_weight_further_than_the_bound_says():
     [
         (optimizers.Adam(epsilon=0.1), True),
         (optimizers.Adam(beta1=0.99, beta2=0.9), True),
-        (optimizers.EmaMomentum(0.9999), True),
+        (optimizers.EmaMomentum(beta=0.9999), True),
         (optimizers.Adam(), False),
         (optimizers.AdaGrad(), False),
-        (optimizers.Nesterov(0.99), False),
+        (optimizers.Nesterov(mu=0.99), False),
     ],
     ids=str,
 )
@@ -506,24 +508,31 @@ def test_settings_of_optimizers(optimizer, named):
 )
 def test_clipping_limits(optimizer, clip, named):
     problem = with_recipe(healthy("digits"), optimizer=optimizer, clip=clip)
-    assert bool(settings.clipping_too_tight(problem, None)) == named
+    assert bool(settings.clipping_below_first_gradient(problem, None)) == named
 
 
 def test_frozen_layers_are_named_by_what_they_start_from():
     digits = healthy("digits")
     frozen = with_recipe(digits, learning_rate_multipliers={"0.*": 0.0})
-    assert (settings.frozen_layer(frozen, None).severity, settings.frozen_layer(frozen, None).layer) == ("warning", 0)
-    assert settings.frozen_layer(with_recipe(digits, learning_rate_multipliers={"*": 0.0}), None).severity == "critical"
-    assert settings.frozen_layer(replace(frozen, start=digits.recipe.start()), None).severity == "info"
-    assert settings.frozen_layer(with_recipe(digits, learning_rate_multipliers={"*.b": 0.0, "0.W": 0.1}), None) is None
+    assert (settings.zero_multiplier(frozen, None).severity, settings.zero_multiplier(frozen, None).layer) == (
+        "warning",
+        0,
+    )
+    assert (
+        settings.zero_multiplier(with_recipe(digits, learning_rate_multipliers={"*": 0.0}), None).severity == "critical"
+    )
+    assert settings.zero_multiplier(replace(frozen, start=digits.recipe.start()), None).severity == "info"
+    assert (
+        settings.zero_multiplier(with_recipe(digits, learning_rate_multipliers={"*.b": 0.0, "0.W": 0.1}), None) is None
+    )
 
 
 @pytest.mark.parametrize(
     ("schedule", "named"),
     [
-        (schedules.Exponential(0.5), True),
-        (schedules.Step(2, 0.1), True),
-        (schedules.WarmUp(5, 0.0, schedules.Exponential(1.0)), True),
+        (schedules.Exponential(k=0.5), True),
+        (schedules.Step(every=2, drop=0.1), True),
+        (schedules.WarmUp(epochs=5, start=0.0, after=schedules.Exponential(k=1.0)), True),
         (schedules.Exponential(), False),
         (schedules.Cosine(), False),
         (schedules.OneCycle(), False),
@@ -532,7 +541,7 @@ def test_frozen_layers_are_named_by_what_they_start_from():
     ids=str,
 )
 def test_schedules_that_end_early(schedule, named):
-    finding = settings.schedule_too_early(replace(healthy("digits"), config=TrainConfig(100, 1e-3, schedule)), None)
+    finding = settings.schedule_near_zero(replace(healthy("digits"), config=TrainConfig(100, 1e-3, schedule)), None)
     assert bool(finding) == named
 
 

@@ -4,6 +4,7 @@ In: hand-made traces and tiny runs, one healthy and one ill for every rule. Out:
 """
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -47,18 +48,18 @@ def test_a_rule_without_a_trace_says_that_it_cannot_look(rule):
     if rule.symptom == "no-validation":
         assert rule.call(problem(), None) is None
     else:
-        with pytest.raises(NotApplicable, match="watched"):
+        with pytest.raises(NotApplicable, match="monitored"):
             rule.call(problem(), None)
 
 
 def test_frozen_layer():
     given = problem()
     still = {"update_ratio": 0.0}
-    found = steps.frozen_layer(given, stuck(given, _0=still))
+    found = steps.unchanged_weights(given, stuck(given, _0=still))
     assert (found.layer, found.symptom) == (0, "frozen-layer")
-    assert steps.frozen_layer(given, stuck(given, _0=still, _2=still, _4=still)) is None  # nothing moves: the rate
+    assert steps.unchanged_weights(given, stuck(given, _0=still, _2=still, _4=still)) is None  # nothing moves: the rate
     sometimes = [reading(given, 0, 0.6, _0=still), reading(given, 5, 0.5), reading(given, 20, 0.3, _0=still)]
-    assert steps.frozen_layer(given, trace(given, readings=sometimes)) is None
+    assert steps.unchanged_weights(given, trace(given, readings=sometimes)) is None
 
 
 def test_nan_loss_names_layer_and_step():
@@ -79,28 +80,28 @@ def test_nan_loss_names_layer_and_step():
 )
 def test_rate_too_high_by_the_size_of_steps(ill):
     given = problem()
-    assert steps.rate_too_high(given, stuck(given, **ill)).symptom == "learning-rate-too-high"
+    assert steps.large_steps(given, stuck(given, **ill)).symptom == "learning-rate-too-high"
 
 
 def test_rate_too_high_by_a_loss_that_rises():
     given = problem()
     losses = [0.6, 0.3, 0.2, *np.linspace(0.2, 0.6, 17)]
-    assert "rose" in steps.rate_too_high(given, trace(given, losses)).measured
+    assert "rose" in steps.large_steps(given, trace(given, losses)).measured
 
 
 def test_a_loss_that_swings_a_little_is_no_high_rate():
     given = problem()
     losses = [0.3 + 0.003 * (-1) ** i for i in range(20)]
-    assert steps.rate_too_high(given, trace(given, losses)) is None
+    assert steps.large_steps(given, trace(given, losses)) is None
 
 
 def test_rate_too_low():
     given = problem()
     slow = {"update_ratio": 1e-7}
-    found = steps.rate_too_low(given, stuck(given, _0=slow, _2=slow, _4=slow))
+    found = steps.small_steps(given, stuck(given, _0=slow, _2=slow, _4=slow))
     assert found.figures["update_ratio"] == pytest.approx(1e-7)
     done = [reading(given, e, 0.01, _0=slow, _2=slow, _4=slow) for e in (0, 1, 20)]
-    assert steps.rate_too_low(given, trace(given, list(np.geomspace(0.5, 0.01, 20)), done)) is None
+    assert steps.small_steps(given, trace(given, list(np.geomspace(0.5, 0.01, 20)), done)) is None
 
 
 def test_oscillating_loss():
@@ -114,7 +115,7 @@ def test_oscillating_loss():
 @pytest.mark.parametrize(("limit", "fires"), [(0.1, True), (100.0, False)])
 def test_clipping_too_tight(limit, fires):
     given = problem(clip=ClipNorm(limit))
-    assert (steps.clipping_too_tight(given, trace(given, norms=np.linspace(1, 3, 20))) is not None) == fires
+    assert (steps.many_clipped_steps(given, trace(given, norms=np.linspace(1, 3, 20))) is not None) == fires
 
 
 @pytest.mark.parametrize(("size", "rule"), [(1, "batch-too-small"), (200, "batch-too-large"), (32, None)])
@@ -137,14 +138,14 @@ def test_over_regularized():
 )
 def test_schedule_too_early(schedule, fires):
     given = problem(schedule=schedule)
-    assert (steps.schedule_too_early(given, trace(given)) is not None) == fires
+    assert (steps.decayed_rate(given, trace(given)) is not None) == fires
 
 
 def test_a_plateau_schedule_is_judged_by_the_rates_it_took():
     given = problem(schedule=ReduceOnPlateau())
     fast = [0.01 * 0.5 ** min(3 * i, 40) for i in range(20)]
-    assert steps.schedule_too_early(given, trace(given, BAD, rate=fast)) is not None
-    assert steps.schedule_too_early(given, trace(given)) is None
+    assert steps.decayed_rate(given, trace(given, BAD, rate=fast)) is not None
+    assert steps.decayed_rate(given, trace(given)) is None
 
 
 def test_vanishing_gradient_only_where_training_has_not_worked():
@@ -296,9 +297,26 @@ def test_suspicious_validation():
 
 def seen_by(given, trace):
     net, state = given.recipe.net, trace.final
-    return net(state.w, state.buffers, given.validation.X)
+    return net(state, given.validation.X)
 
 
 def test_no_validation():
     assert convergence.no_validation(problem(validation=False), None).symptom == "no-validation"
     assert convergence.no_validation(problem(), None) is None
+
+
+def test_figures_of_a_diverged_run_can_be_read():
+    given = problem()
+    losses = [0.69, 1e12, 1e150]
+    seen = trace(given, losses, [reading(given, e, losses[max(e - 1, 0)]) for e in (0, 1, 3)])
+    for rule in training.RULES:
+        try:
+            finding = rule.call(given, seen)
+        except NotApplicable:
+            continue
+        if finding is not None:
+            assert len(str(finding)) < 700, finding
+            assert not re.search(r"-\d+ %|nan %|inf", str(finding)), finding
+    short = convergence.undertrained(given, seen)
+    assert short.title == "Training was short: 30 steps"
+    assert "raised the training loss by over 1000 %" in short.measured

@@ -32,7 +32,8 @@ from chainrule.nn.losses import (
     Quantile,
     SoftmaxCrossEntropy,
 )
-from chainrule.nn.net import Net, mlp
+from chainrule.nn.multilayer import mlp
+from chainrule.nn.net import Net
 from chainrule.nn.optimizers import (
     SGD,
     AdaGrad,
@@ -58,27 +59,27 @@ UNIT = float(np.finfo(np.float32).eps)
 OPTIMIZERS: list[tuple[Any, float]] = [
     (SGD(), 0.05),
     (EmaMomentum(), 0.05),
-    (SGDMomentum(0.8), 0.01),
-    (Nesterov(0.8), 0.01),
+    (SGDMomentum(mu=0.8), 0.01),
+    (Nesterov(mu=0.8), 0.01),
     (RMSProp(), 0.003),
     # ε above rounding: at its default of 1e-10 a gradient that is 0 but for rounding would move w as far as any other
-    (AdaGrad(1e-7), 0.02),
+    (AdaGrad(epsilon=1e-7), 0.02),
     (Adam(), 0.01),
     (AdamW(weight_decay=0.1), 0.01),
     (GradientAccumulation(Adam(), 3), 0.02),
-    (GradientAccumulation(SGDMomentum(0.8), 2), 0.02),
+    (GradientAccumulation(SGDMomentum(mu=0.8), 2), 0.02),
 ]
 LOSSES: list[Any] = [
     SoftmaxCrossEntropy(),
-    SoftmaxCrossEntropy(0.1),
+    SoftmaxCrossEntropy(label_smoothing=0.1),
     BinaryCrossEntropy(),
     Poisson(),
     *[MeanSquaredError(link) for link in LINKS],
     *[MeanAbsoluteError(link) for link in LINKS],
-    *[Huber(0.7, link) for link in LINKS],
-    *[Quantile((0.1, 0.5, 0.8), link) for link in LINKS],
+    *[Huber(delta=0.7, link=link) for link in LINKS],
+    *[Quantile((0.1, 0.5, 0.8), link=link) for link in LINKS],
     MultiSoftmaxCrossEntropy((2, 1)),
-    MultiSoftmaxCrossEntropy((3,), 0.1),
+    MultiSoftmaxCrossEntropy((3,), label_smoothing=0.1),
 ]
 FUNCTIONS: list[Any] = [*ACTIVATIONS, LeakyReLU(0.2), ELU(0.5)]
 
@@ -136,7 +137,7 @@ def jittered(array: Any, jitter: int) -> Any:
 def start(recipe: Recipe) -> State:
     """The first state, rounded to float32 whatever the recipe's dtype, so that all dtypes start from the same point."""
     first = replace(recipe, dtype="float32").start()
-    memory = {letter: np.zeros(recipe.net.size, recipe.dtype) for letter in recipe.memory}
+    memory = {letter: np.zeros(recipe.net.size, recipe.dtype) for letter in recipe.state_names}
     return State(first.w.astype(recipe.dtype), first.buffers.astype(recipe.dtype), memory, 0)
 
 
@@ -161,7 +162,7 @@ def outcome(engine: Any, case: Case, dtype: str, jitter: int = 0) -> tuple[dict[
         assert int(sums.steps) == len(rates)
         state = session.state
         measured = {"loss": sums.loss, "score": sums.score, "weight": sums.weight, "norm": sums.norm}
-        arrays = {"w": state.w, "buffers": state.buffers, **state.memory, **measured}
+        arrays = {"w": state.w, "buffers": state.buffers, **state.optimizer_state, **measured}
         found.update({f"{when} {name}": np.asarray(array, np.float64) for name, array in arrays.items()})
     return found, session
 
@@ -280,7 +281,7 @@ def cases(draw: Any) -> Case:
         outputs *= len(loss.levels)
     if isinstance(loss, MultiSoftmaxCrossEntropy):
         loss = MultiSoftmaxCrossEntropy(
-            draw(st.lists(st.integers(1, 12), min_size=1, max_size=4)), loss.label_smoothing
+            draw(st.lists(st.integers(1, 12), min_size=1, max_size=4)), label_smoothing=loss.label_smoothing
         )
         outputs = sum(loss.sizes)
     adaptive = isinstance(optimizer, RMSProp | AdaGrad | Adam | AdamW | GradientAccumulation)
@@ -294,7 +295,7 @@ def cases(draw: Any) -> Case:
         net,
         loss,
         optimizer,
-        Penalty(draw(st.sampled_from([0.0, 1e-3])), draw(st.sampled_from([0.0, 1e-2]))),
+        Penalty(l1=draw(st.sampled_from([0.0, 1e-3])), l2=draw(st.sampled_from([0.0, 1e-2]))),
         draw(st.sampled_from([None, ClipNorm(0.5), ClipValue(0.05)])),
         draw(st.sampled_from([{}, {"*": 0.5, "*.W": 1.5}, {f"{len(net.layers) - 1}.W": 0.0}])),
         batch_size,
@@ -347,7 +348,9 @@ def test_every_loss_activation_and_optimizer_follows_the_float64_reference(quick
     optimizer, rate = OPTIMIZERS[i % len(OPTIMIZERS)]
     net = Net(7, [*hidden, Dropout(0.2), Dense(3)])
     extras: dict[str, Any] = {"max_weight_norm": 1.0 if i % 3 == 0 else None, "ema_decay": 0.8 if i % 3 == 1 else None}
-    recipe = Recipe(net, LOSSES[i], optimizer, Penalty(1e-4, 1e-3), ClipNorm(0.5), {"0.*": 0.5}, 16, seed=i, **extras)
+    recipe = Recipe(
+        net, LOSSES[i], optimizer, Penalty(l1=1e-4, l2=1e-3), ClipNorm(0.5), {"0.*": 0.5}, 16, seed=i, **extras
+    )
     assert not quick.supports(replace(recipe, dtype="float64"))
     assert holds(quick, fill(recipe, 16, rate / 4, i % 2 == 1, i), "float64")
 
@@ -412,7 +415,7 @@ def training(engine: Any, dtype: str = "float32") -> tuple[Recipe, Rows, Any]:
 
 
 def numbers(state: State) -> dict[str, Any]:
-    return {"w": state.w, "buffers": state.buffers, "step": np.asarray(int(state.step)), **state.memory}
+    return {"w": state.w, "buffers": state.buffers, "step": np.asarray(int(state.step)), **state.optimizer_state}
 
 
 def assert_same_bits(one: State, other: State) -> None:
@@ -450,7 +453,9 @@ def test_states_given_and_taken_are_not_changed_by_steps(engine):
     session.load(given_in)
     advance(session, recipe, 29, np.full(5, 0.01))
     taken = session.state
-    copy = State(taken.w.copy(), taken.buffers.copy(), {k: v.copy() for k, v in taken.memory.items()}, int(taken.step))
+    copy = State(
+        taken.w.copy(), taken.buffers.copy(), {k: v.copy() for k, v in taken.optimizer_state.items()}, int(taken.step)
+    )
     advance(session, recipe, 29, np.full(5, 0.01))
     assert_same_bits(given_in, recipe.start())
     assert_same_bits(taken, copy)

@@ -18,7 +18,8 @@ from chainrule.engines.reference import ReferenceEngine
 from chainrule.errors import InvalidValueError, MissingError
 from chainrule.nn.layers import Activation, BatchNorm, Context, Dense, Dropout, LayerNorm
 from chainrule.nn.losses import Huber, SoftmaxCrossEntropy, mean_loss
-from chainrule.nn.net import Net, mlp
+from chainrule.nn.multilayer import mlp
+from chainrule.nn.net import Net
 from chainrule.nn.optimizers import SGD, Adam
 from chainrule.nn.penalties import Penalty
 from chainrule.nn.step import Recipe, State, train_step
@@ -67,7 +68,7 @@ class Counted:
         self.runs.append(len(Z))
         return Z * Z
 
-    def slope(self, xp: Any, Z: Any, A: Any) -> Any:
+    def derivative(self, xp: Any, Z: Any, A: Any) -> Any:
         return 2.0 * Z
 
 
@@ -130,7 +131,7 @@ def test_bits_of_a_traced_step_are_those_of_the_host(jax, step):
     np.testing.assert_array_equal(orders(np.uint32(step)), order)
 
 
-@pytest.mark.parametrize("loss", [SoftmaxCrossEntropy(0.1), Huber(0.5, "sigmoid")])
+@pytest.mark.parametrize("loss", [SoftmaxCrossEntropy(label_smoothing=0.1), Huber(delta=0.5, link="sigmoid")])
 def test_gradient_by_hand_is_that_of_automatic_differentiation(jax, loss):
     # float64, sums of at most 20 terms through seven layers: 1e-12 of the largest entry is 5000 roundings
     layers = [
@@ -143,7 +144,7 @@ def test_gradient_by_hand_is_that_of_automatic_differentiation(jax, loss):
         Activation("mish"),
         Dense(3),
     ]
-    recipe = Recipe(Net(5, layers), loss, SGD(), Penalty(0.01, 0.1), dtype="float64", seed=2)
+    recipe = Recipe(Net(5, layers), loss, SGD(), Penalty(l1=0.01, l2=0.1), dtype="float64", seed=2)
     random, xp = np.random.default_rng(1), jax.numpy
     X, c = random.normal(size=(20, 5)), random.uniform(0.0, 2.0, 20)
     Y = random.integers(0, 3, 20) if isinstance(loss, SoftmaxCrossEntropy) else random.uniform(size=(20, 3))

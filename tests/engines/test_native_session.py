@@ -20,7 +20,8 @@ from chainrule.engines.plan import memory
 from chainrule.engines.reference import ReferenceEngine
 from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm
 from chainrule.nn.losses import MeanSquaredError, SoftmaxCrossEntropy
-from chainrule.nn.net import Net, mlp
+from chainrule.nn.multilayer import mlp
+from chainrule.nn.net import Net
 from chainrule.nn.optimizers import Adam, GradientAccumulation
 from chainrule.nn.penalties import ClipNorm, Penalty
 from chainrule.nn.step import Recipe
@@ -53,7 +54,7 @@ def training(net: Net = DEEP, n: int = 331, threads: int = 0, **settings):
 def bits(session, rates, epochs: int = 3) -> bytes:
     sums = [session.run(epoch, 0, rates) for epoch in range(epochs)]
     state, X = session.state, np.random.default_rng(1).normal(size=(700, 37))
-    arrays = [state.w, state.buffers, *state.memory.values(), session.logits(X)]
+    arrays = [state.w, state.buffers, *state.optimizer_state.values(), session.logits(X)]
     return b"".join(array.tobytes() for array in arrays) + repr(sums).encode()
 
 
@@ -63,7 +64,8 @@ def bits(session, rates, epochs: int = 3) -> bytes:
 def test_bits_do_not_depend_on_the_number_of_threads(isa, dtype, extras, monkeypatch):
     monkeypatch.setenv("CHAINRULE_ISA", isa)
     found = {
-        bits(*training(threads=threads, dtype=dtype, penalty=Penalty(1e-4, 1e-3), **extras)) for threads in (1, 2, 3, 5)
+        bits(*training(threads=threads, dtype=dtype, penalty=Penalty(l1=1e-4, l2=1e-3), **extras))
+        for threads in (1, 2, 3, 5)
     }
     assert len(found) == 1
 

@@ -14,7 +14,8 @@ import pytest
 from chainrule.engines.plan import Memory, Norm, Op, Plan, Slope, lower, memory, obstacles
 from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm
 from chainrule.nn.losses import MeanSquaredError, MultiSoftmaxCrossEntropy, Poisson, Quantile, SoftmaxCrossEntropy
-from chainrule.nn.net import Net, mlp
+from chainrule.nn.multilayer import mlp
+from chainrule.nn.net import Net
 from chainrule.nn.optimizers import SGD, Adam, AdamW, GradientAccumulation, RMSProp, SGDMomentum
 from chainrule.nn.penalties import ClipNorm, ClipValue, Penalty
 from chainrule.nn.step import Recipe
@@ -122,10 +123,10 @@ def test_tables_have_a_row_per_stage_and_line():
     ("optimizer", "expected"),
     [
         (SGD(), [0.0, 0.0, 0.0, 0.0]),
-        (SGDMomentum(0.7), [0.7, 0.0, 0.0, 0.0]),
-        (RMSProp(0.8, 1e-3), [0.8, 0.0, 1e-3, 0.0]),
-        (Adam(0.5, 0.6, 0.1), [0.5, 0.6, 0.1, 0.0]),
-        (AdamW(0.5, 0.6, 0.1, 0.2), [0.5, 0.6, 0.1, 0.2]),
+        (SGDMomentum(mu=0.7), [0.7, 0.0, 0.0, 0.0]),
+        (RMSProp(rho=0.8, epsilon=1e-3), [0.8, 0.0, 1e-3, 0.0]),
+        (Adam(beta1=0.5, beta2=0.6, epsilon=0.1), [0.5, 0.6, 0.1, 0.0]),
+        (AdamW(beta1=0.5, beta2=0.6, epsilon=0.1, weight_decay=0.2), [0.5, 0.6, 0.1, 0.2]),
     ],
 )
 def test_settings_carry_the_optimizer_s_numbers(optimizer, expected):
@@ -133,18 +134,22 @@ def test_settings_carry_the_optimizer_s_numbers(optimizer, expected):
 
 
 def test_settings_carry_loss_penalty_and_clip():
-    plan = plan_of(Dense(1), loss=Poisson(), penalty=Penalty(0.1, 0.2), clip=ClipValue(3.0), batch_size=7)
+    plan = plan_of(Dense(1), loss=Poisson(), penalty=Penalty(l1=0.1, l2=0.2), clip=ClipValue(3.0), batch_size=7)
     codes, reals = plan.settings()
     assert codes == [5, 11, 6, 2, 7, 0]
     assert reals[6:] == [0.1, 0.2, 3.0, 0.0, -1.0]
 
 
 def test_settings_carry_heads_levels_bounds_and_the_inner_rule():
-    extras = {"max_weight_norm": 2.0, "ema_decay": 0.9, "optimizer": GradientAccumulation(AdamW(0.5, 0.6, 0.1, 0.2), 4)}
-    codes, reals = plan_of(Dense(5), loss=MultiSoftmaxCrossEntropy((2, 3), 0.1), **extras).settings()
+    extras = {
+        "max_weight_norm": 2.0,
+        "ema_decay": 0.9,
+        "optimizer": GradientAccumulation(AdamW(beta1=0.5, beta2=0.6, epsilon=0.1, weight_decay=0.2), 4),
+    }
+    codes, reals = plan_of(Dense(5), loss=MultiSoftmaxCrossEntropy((2, 3), label_smoothing=0.1), **extras).settings()
     assert codes == [7, 0, 7, 0, 32, 4, 2, 3]
     assert reals == [0.1, 1.0, 0.5, 0.6, 0.1, 0.2, 0.0, 0.0, 1.0, 2.0, 0.9]
-    codes, reals = plan_of(Dense(4), loss=Quantile((0.2, 0.7), "exp")).settings()
+    codes, reals = plan_of(Dense(4), loss=Quantile((0.2, 0.7), link="exp")).settings()
     assert codes == [6, 11, 6, 0, 32, 0]
     assert reals[9:] == [0.0, -1.0, 0.2, 0.7]
 
@@ -197,7 +202,7 @@ class Cube:
     def value(self, xp, Z):
         return Z**3
 
-    def slope(self, xp, Z, A):
+    def derivative(self, xp, Z, A):
         return 3 * Z**2
 
 
@@ -242,7 +247,10 @@ def test_pieces_from_outside_are_named(layers, settings, said):
 
 def test_nothing_of_the_package_stands_in_the_way():
     net = Net(4, [Dense(3), BatchNorm(), Activation("mish"), Dropout(0.1), LayerNorm(), Dense(2)])
-    assert list(obstacles(Recipe(net, SoftmaxCrossEntropy(0.1), AdamW(), Penalty(1, 1), ClipNorm()))) == []
+    assert (
+        list(obstacles(Recipe(net, SoftmaxCrossEntropy(label_smoothing=0.1), AdamW(), Penalty(l1=1, l2=1), ClipNorm())))
+        == []
+    )
 
 
 def test_every_row_of_a_table_is_a_number():

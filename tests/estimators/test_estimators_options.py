@@ -154,7 +154,7 @@ def test_float64_scores_are_of_the_validation_rows(halves):
 ADDED = {
     "layers": (NetClassifier, {"hidden_layer_sizes": (8, 6), "activation": ("tanh", "gelu"), "dropout": (0.1, 0.0)}),
     "quantiles": (NetRegressor, {"loss": "quantile"}),
-    "own loss": (NetRegressor, {"loss": Huber(0.5), "l1_alpha": 1e-3}),
+    "own loss": (NetRegressor, {"loss": Huber(delta=0.5), "l1_alpha": 1e-3}),
     "mean": (NetClassifier, {"ema_decay": 0.9}),
     "limit": (NetClassifier, {"max_weight_norm": 1.0}),
     "batches": (NetClassifier, {"accumulate_grad_batches": 3}),

@@ -144,7 +144,7 @@ def test_own_losses_of_classes():
     two = classifier((4,), loss=SoftmaxCrossEntropy()).fit(X, y == 0)
     assert two.n_outputs_ == 2
     assert two.predict_proba(X).shape == (150, 2)
-    given = classifier((4,), loss=SoftmaxCrossEntropy(0.1)).fit(X, y)
+    given = classifier((4,), loss=SoftmaxCrossEntropy(label_smoothing=0.1)).fit(X, y)
     same = classifier((4,), label_smoothing=0.1).fit(X, y)
     np.testing.assert_array_equal(given.predict_proba(X), same.predict_proba(X))
     for loss, targets in (

@@ -156,7 +156,7 @@ def test_warm_start_with_another_optimizer_starts_its_memory_anew(iris):
     fitted = network(warm_start=True, max_iter=2).fit(*iris)
     loss = fitted.loss_
     fitted.set_params(optimizer="momentum").fit(*iris)
-    assert set(fitted.run_.state.memory) == {"V"}
+    assert set(fitted.run_.state.optimizer_state) == {"V"}
     assert fitted.loss_ < loss
 
 

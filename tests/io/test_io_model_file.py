@@ -36,7 +36,7 @@ def model_of(layers, loss, dtype="float32", labels=None, inputs=3, scaled=False,
     classes = None
     if isinstance(loss, MultiSoftmaxCrossEntropy):
         classes = tuple(np.arange(size) for size in loss.sizes)
-    elif loss.classes:
+    elif loss.targets.are_classes:
         classes = np.arange(max(net.outputs, 2)) if labels is None else np.array(labels)
     w = rng.normal(size=net.size).astype(dtype)
     return Model(net, loss, w, buffers, scaler, targets, classes, tuple(names or "abcdefgh"[:inputs]), target)
@@ -82,7 +82,7 @@ def test_every_loss(tmp_path, sample, dtype):
 
 @pytest.mark.parametrize("layer", flat(LAYER_SAMPLES), ids=str)
 def test_every_layer(tmp_path, layer):
-    model = model_of([Dense(4), layer, Dense(3)], SoftmaxCrossEntropy(0.1))
+    model = model_of([Dense(4), layer, Dense(3)], SoftmaxCrossEntropy(label_smoothing=0.1))
     assert_same(model, round_trip(model, tmp_path))
 
 

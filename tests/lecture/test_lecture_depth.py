@@ -92,9 +92,9 @@ def test_random_first_weights_break_the_symmetry():
 def test_sigmoid_is_flat_where_relu_passes_the_gradient():
     Z = np.array([[-10.0, 0.0, 10.0]])
     sigmoid, relu = activation("sigmoid"), activation("relu")
-    slopes = sigmoid.slope(np, Z, sigmoid.value(np, Z))
+    slopes = sigmoid.derivative(np, Z, sigmoid.value(np, Z))
     np.testing.assert_allclose(slopes, [[4.5396e-05, 0.25, 4.5396e-05]], rtol=1e-4)
-    np.testing.assert_array_equal(relu.slope(np, Z, relu.value(np, Z))[0, [0, 2]], [0.0, 1.0])
+    np.testing.assert_array_equal(relu.derivative(np, Z, relu.value(np, Z))[0, [0, 2]], [0.0, 1.0])
 
 
 def first_over_last_gradient(function, seed, depth=10, width=32):
@@ -136,15 +136,15 @@ def test_scaled_first_weights_carry_the_signal_through_thirty_layers(function, r
 
 def test_small_first_weights_let_the_signal_vanish():
     for function, per_layer in (("relu", 256 * 1e-4 / 2), ("tanh", 256 * 1e-4)):
-        size, _ = spreads(function, Normal(0.01))
+        size, _ = spreads(function, Normal(sigma=0.01))
         assert size[-1] < 1e-40
         assert np.log10(size[-1]) == pytest.approx(30 * np.log10(per_layer), rel=0.05)
 
 
 def test_large_first_weights_explode_or_saturate():
-    size, _ = spreads("relu", Normal(1.0))
+    size, _ = spreads("relu", Normal(sigma=1.0))
     assert np.log10(size[-1]) == pytest.approx(30 * np.log10(256 / 2), rel=0.05)
-    _, saturated = spreads("tanh", Normal(1.0))
+    _, saturated = spreads("tanh", Normal(sigma=1.0))
     assert saturated > 0.8
 
 

@@ -11,7 +11,7 @@ from chainrule.data import Standardizer
 from chainrule.engines import Rows
 from chainrule.engines.reference import ReferenceEngine
 from chainrule.nn.losses import BinaryCrossEntropy, MeanSquaredError
-from chainrule.nn.optimizers import SGD, Adam, EmaMomentum, SGDMomentum
+from chainrule.nn.optimizers import SGD, Adam, EmaMomentum, SGDMomentum, StepContext
 from chainrule.nn.schedules import Exponential, InverseTimeDecay, Step
 from chainrule.nn.step import Recipe, State
 
@@ -88,10 +88,10 @@ def test_full_batch_falls_smoothly_and_small_batches_noisily():
 def bowl(optimizer, rate, steps=6000):
     """Way of (wide, narrow) down w₁²/2 + 1000 w₂²/2 from (1, 1)."""
     w, d = np.ones(2), np.ones(2)
-    memory = {letter: np.zeros(2) for letter in optimizer.memory}
+    memory = {letter: np.zeros(2) for letter in optimizer.state_names}
     path = [w]
     for t in range(1, steps + 1):
-        w, memory = optimizer.update(np, w, np.array([1.0, 1000.0]) * w, memory, float(t), rate, d)
+        w, memory = optimizer.update(w, np.array([1.0, 1000.0]) * w, memory, StepContext(np, float(t), rate, d))
         path.append(w)
     return np.array(path)
 
@@ -111,7 +111,7 @@ RATE = 0.00195
 
 
 def test_momentum_damps_the_narrow_direction():
-    plain, lecture = bowl(SGD(), RATE), bowl(EmaMomentum(0.9), RATE)
+    plain, lecture = bowl(SGD(), RATE), bowl(EmaMomentum(beta=0.9), RATE)
     assert crossings(plain) == 100, "plain descent crosses the valley at every step"
     assert crossings(lecture) < 20
     # Where 1 - α(1-β)λ + β lies within ±2√β the narrow direction shrinks by √β a step; √0.9 = 0.9487 against 0.95.
@@ -120,8 +120,8 @@ def test_momentum_damps_the_narrow_direction():
 
 
 def test_momentum_speeds_up_the_wide_direction():
-    plain, same_rate = bowl(SGD(), RATE), bowl(EmaMomentum(0.9), RATE)
-    classical, tenfold_rate = bowl(SGDMomentum(0.9), RATE), bowl(EmaMomentum(0.9), 10 * RATE)
+    plain, same_rate = bowl(SGD(), RATE), bowl(EmaMomentum(beta=0.9), RATE)
+    classical, tenfold_rate = bowl(SGDMomentum(mu=0.9), RATE), bowl(EmaMomentum(beta=0.9), 10 * RATE)
     np.testing.assert_allclose(tenfold_rate, classical, rtol=1e-9, atol=1e-12)
     assert steps_down(plain) > 10 * steps_down(classical)
     assert steps_down(same_rate) == pytest.approx(steps_down(plain), rel=0.02), "a mean of equal gradients is no larger"
@@ -143,9 +143,9 @@ def test_adam_is_the_lectures(beta1, beta2):
     rng = np.random.default_rng(0)
     w, gradients = rng.normal(size=6), rng.normal(size=(50, 6))
     expected = printed_adam(w, gradients, 0.01, beta1, beta2)
-    rule, memory = Adam(beta1, beta2), {"m": np.zeros(6), "v": np.zeros(6)}
+    rule, memory = Adam(beta1=beta1, beta2=beta2), {"m": np.zeros(6), "v": np.zeros(6)}
     for t, g in enumerate(gradients, start=1):
-        w, memory = rule.update(np, w, g, memory, float(t), 0.01, np.ones(6))
+        w, memory = rule.update(w, g, memory, StepContext(np, float(t), 0.01, np.ones(6)))
     np.testing.assert_allclose(w, expected, rtol=1e-12)
 
 
@@ -153,8 +153,8 @@ def test_adam_is_the_lectures(beta1, beta2):
     ("schedule", "printed"),
     [
         (Step(every=200, drop=0.5), lambda e: 0.01 * 0.5 ** (e // 200)),
-        (Exponential(0.005), lambda e: 0.01 * np.exp(-0.005 * e)),
-        (InverseTimeDecay(0.5 / 100), lambda e: 0.01 / (1 + 0.5 * e / 100)),
+        (Exponential(k=0.005), lambda e: 0.01 * np.exp(-0.005 * e)),
+        (InverseTimeDecay(k=0.5 / 100), lambda e: 0.01 / (1 + 0.5 * e / 100)),
     ],
 )
 def test_schedules_are_the_lectures(schedule, printed):

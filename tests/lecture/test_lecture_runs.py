@@ -66,7 +66,7 @@ def test_ten_digits_reach_the_promised_accuracy():
 def circles_costs(beta1, beta2, seed=0):
     """Cost of every epoch of 2-16-8-1 on the noisy rings."""
     X, y = make_circles(n_samples=300, noise=0.15, factor=0.3, random_state=42)
-    rule = Adam(beta1, beta2)
+    rule = Adam(beta1=beta1, beta2=beta2)
     options = {"optimizer": rule, "learning_rate": 0.01, "epochs": 500, "batch_size": None, "seed": seed}
     return [epoch.train_loss for epoch in fit(mlp(2, [16, 8], 1), X, y, loss=BinaryCrossEntropy(), **options)]
 

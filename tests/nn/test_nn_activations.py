@@ -56,7 +56,7 @@ def test_value_is_the_published_function(g):
 def test_slope_is_the_derivative_of_the_reference(g):
     f, h = REFERENCES[type(g).__name__], 1e-5
     numeric = (f(Z + h, g) - f(Z - h, g)) / (2 * h)
-    slope = g.slope(np, *kept(g, Z, g.value(np, Z))) * np.ones_like(Z)
+    slope = g.derivative(np, *kept(g, Z, g.value(np, Z))) * np.ones_like(Z)
     # truncation h²/6 f''' ~ 2e-11 and rounding 1e-16 |f| / h ~ 6e-11, relative to max(1, |f|)
     np.testing.assert_allclose(slope, numeric, rtol=1e-9, atol=2e-10)
 
@@ -68,7 +68,7 @@ def test_finite_and_right_far_out(g, dtype):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         A = g.value(np, z)
-        slope = g.slope(np, *kept(g, z, A)) * np.ones_like(z)
+        slope = g.derivative(np, *kept(g, z, A)) * np.ones_like(z)
     f, tiny = REFERENCES[type(g).__name__], 4 * np.finfo(dtype).eps
     np.testing.assert_allclose(A, f(FAR, g), rtol=tiny, atol=1e-30)
     # out here every function is straight, so a wide difference is exact but for rounding at 1e4: 1e4 eps = 2e-12
@@ -89,7 +89,7 @@ def test_dtype_is_kept(g, xp):
         z = xp.asarray(Z.astype(dtype))
         A = g.value(xp, z)
         assert A.dtype == dtype
-        assert (A * g.slope(xp, *kept(g, z, A))).dtype == dtype
+        assert (A * g.derivative(xp, *kept(g, z, A))).dtype == dtype
 
 
 @pytest.mark.usefixtures("x64")
@@ -98,7 +98,7 @@ def test_numpy_and_jax_agree(g):
     z, here = jnp.asarray(Z), g.value(np, Z)
     there = g.value(jnp, z)
     np.testing.assert_allclose(here, there, rtol=1e-13, atol=1e-15)
-    slopes = [g.slope(xp, *kept(g, v, A)) for xp, v, A in ((np, Z, here), (jnp, z, there))]
+    slopes = [g.derivative(xp, *kept(g, v, A)) for xp, v, A in ((np, Z, here), (jnp, z, there))]
     np.testing.assert_allclose(*slopes, rtol=1e-12, atol=1e-14)
 
 
@@ -138,7 +138,7 @@ def test_lowest_value_is_as_documented(key, value):
 def test_slope_at_the_kink_is_that_of_the_left():
     zero = np.zeros(1)
     for key, slope in (("relu", 0.0), ("leaky_relu", 0.01)):
-        assert ACTIVATIONS[key].slope(np, None, ACTIVATIONS[key].value(np, zero))[0] == slope
+        assert ACTIVATIONS[key].derivative(np, None, ACTIVATIONS[key].value(np, zero))[0] == slope
 
 
 def test_gelu_is_near_the_error_function_form():

@@ -141,7 +141,11 @@ def test_backward_equals_central_differences(layer, function):
 
 @pytest.mark.parametrize(
     "loss",
-    [MultiSoftmaxCrossEntropy((2, 4)), MultiSoftmaxCrossEntropy((3, 1, 2), 0.2), Quantile((0.2, 0.9), "exp")],
+    [
+        MultiSoftmaxCrossEntropy((2, 4)),
+        MultiSoftmaxCrossEntropy((3, 1, 2), label_smoothing=0.2),
+        Quantile((0.2, 0.9), link="exp"),
+    ],
     ids=str,
 )
 @pytest.mark.usefixtures("x64")
@@ -150,7 +154,7 @@ def test_losses_of_several_targets(loss):
     w, buffers = parameters(net)
     rng = np.random.default_rng(0)
     X, c = rng.normal(size=(ROWS, INPUTS)), WEIGHTINGS["weights"]
-    Y = blocks(*loss.sizes)(rng, ROWS, 6) if loss.classes else rng.normal(size=(ROWS, 3)).repeat(2, axis=1)
+    Y = blocks(*loss.sizes)(rng, ROWS, 6) if loss.targets.are_classes else rng.normal(size=(ROWS, 3)).repeat(2, axis=1)
     assert gradcheck(net, loss, X, Y, c=c, w=w).passed(1e-6)
     Z = net(w, buffers, X)
     dZ = mean_loss(loss, np, Z, Y, c)[1]

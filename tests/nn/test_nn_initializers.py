@@ -60,7 +60,7 @@ def test_normal_draws_have_normal_tails(key):
 def test_symmetric_rules():
     np.testing.assert_array_equal(INITIALIZERS["zeros"].draw(Stream.from_seed(0), 2, 2), np.zeros((2, 2)))
     np.testing.assert_array_equal(Constant(0.3).draw(Stream.from_seed(0), 2, 2), np.full((2, 2), 0.3))
-    np.testing.assert_array_equal(Normal(0.0).draw(Stream.from_seed(0), 2, 2), np.zeros((2, 2)))
+    np.testing.assert_array_equal(Normal(sigma=0.0).draw(Stream.from_seed(0), 2, 2), np.zeros((2, 2)))
 
 
 @pytest.mark.parametrize(("n_in", "n_out"), [(7, 7), (9, 4), (4, 9), (1, 3)])
@@ -99,7 +99,7 @@ def test_net_keeps_a_chosen_rule_and_looks_no_further_than_the_next_dense():
 
 
 def test_lookup():
-    assert initializer(Normal(0.5)) == Normal(0.5)
+    assert initializer(Normal(sigma=0.5)) == Normal(sigma=0.5)
     with pytest.raises(InvalidValueError, match=r"got 'Xaviar'\. Did you mean 'xavier'\?"):
         initializer("Xaviar")
 
@@ -107,8 +107,8 @@ def test_lookup():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Normal(-1.0), r"Normal: sigma must be in \[0, inf\), got -1\.0"),
-        (lambda: Orthogonal(0.0), r"Orthogonal: gain must be in \(0, inf\), got 0\.0"),
+        (lambda: Normal(sigma=-1.0), r"Normal: sigma must be in \[0, inf\), got -1\.0"),
+        (lambda: Orthogonal(gain=0.0), r"Orthogonal: gain must be in \(0, inf\), got 0\.0"),
         (
             lambda: type(INITIALIZERS["he"])("gauss"),
             r"He: distribution must be one of 'normal', 'uniform', got 'gauss'",

@@ -21,6 +21,8 @@ from chainrule.nn.losses import (
     Poisson,
     Quantile,
     SoftmaxCrossEntropy,
+    TargetKind,
+    best_constant,
     mean_loss,
 )
 
@@ -52,7 +54,7 @@ def test_shapes(sample, rng):
     assert sample.loss.gradient(np, Z, Y).shape == (N, K)
     assert sample.loss.predict(np, Z).shape == (N, K)
     assert sample.loss.score(np, Z, Y).shape == (N,)
-    assert (sample.loss.classes, sample.loss.metric) in {(True, "accuracy"), (False, "rmse")}
+    assert (sample.loss.targets.are_classes, sample.loss.metric) in {(True, "accuracy"), (False, "rmse")}
 
 
 @every_loss
@@ -122,7 +124,7 @@ def test_unbounded_losses_are_those_with_the_exponential_link():
         Poisson(),
         MeanSquaredError("exp"),
         MeanAbsoluteError("exp"),
-        Huber(0.4, "exp"),
+        Huber(delta=0.4, link="exp"),
         Quantile(link="exp"),
     }
 
@@ -172,7 +174,7 @@ def test_softmax_by_hand_with_smoothing():
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_softmax_gradient_rows_sum_to_zero_and_shifts_change_nothing(smoothing, rng):
     Z, y = rng.normal(size=(N, K)), rng.integers(0, K, N)
-    loss = SoftmaxCrossEntropy(smoothing)
+    loss = SoftmaxCrossEntropy(label_smoothing=smoothing)
     # P and T each sum to 1 within a few roundings
     np.testing.assert_allclose(loss.gradient(np, Z, y).sum(axis=1), np.zeros(N), atol=4e-16)
     np.testing.assert_allclose(loss.rows(np, Z + 128.0, y), loss.rows(np, Z, y), rtol=1e-12)
@@ -192,8 +194,8 @@ def test_regression_losses_against_their_metrics(link, rng):
     absolute = metrics.mean_absolute_error(Y, A, sample_weight=c)
     assert mean(MeanSquaredError(link), Z, Y, c) == pytest.approx(squared, rel=1e-12)
     assert mean(MeanAbsoluteError(link), Z, Y, c) == pytest.approx(absolute, rel=1e-12)
-    np.testing.assert_allclose(Huber(0.4, link).rows(np, Z, Y), huber(0.4, A - Y).mean(axis=1), rtol=1e-12)
-    for loss in (MeanSquaredError(link), MeanAbsoluteError(link), Huber(0.4, link)):
+    np.testing.assert_allclose(Huber(delta=0.4, link=link).rows(np, Z, Y), huber(0.4, A - Y).mean(axis=1), rtol=1e-12)
+    for loss in (MeanSquaredError(link), MeanAbsoluteError(link), Huber(delta=0.4, link=link)):
         np.testing.assert_allclose(loss.predict(np, Z), A, rtol=1e-14)
         score = np.average(loss.score(np, Z, Y), weights=c)
         assert score == pytest.approx(squared, rel=1e-12)
@@ -204,11 +206,11 @@ def test_regression_gradients_by_hand():
     # errors 2 and -1.5, k = 2: squared 2·2/2, 2·(-1.5)/2; absolute ±1/2; Huber with δ = 1.75: 1.75/2, -1.5/2
     np.testing.assert_array_equal(MeanSquaredError().gradient(np, Z, Y), [[2.0, -1.5]])
     np.testing.assert_array_equal(MeanAbsoluteError().gradient(np, Z, Y), [[0.5, -0.5]])
-    np.testing.assert_array_equal(Huber(1.75).gradient(np, Z, Y), [[0.875, -0.75]])
+    np.testing.assert_array_equal(Huber(delta=1.75).gradient(np, Z, Y), [[0.875, -0.75]])
     # rows: (4 + 2.25) / 2; (2 + 1.5) / 2; (1.75 (2 - .875) + 1.125) / 2
     assert mean(MeanSquaredError(), Z, Y) == 3.125
     assert mean(MeanAbsoluteError(), Z, Y) == 1.75
-    assert mean(Huber(1.75), Z, Y) == pytest.approx((1.75 * 1.125 + 1.125) / 2, rel=1e-15)
+    assert mean(Huber(delta=1.75), Z, Y) == pytest.approx((1.75 * 1.125 + 1.125) / 2, rel=1e-15)
 
 
 def test_absolute_error_has_slope_zero_at_zero():
@@ -235,11 +237,11 @@ def test_quantile_is_the_mean_pinball_loss_of_its_columns(link, rng):
     Z, Y, c = rng.normal(size=(N, 6)), rng.normal(size=(N, 2)).repeat(3, axis=1), rng.random(N)
     A = LINKED[link](Z)
     each = [metrics.mean_pinball_loss(Y[:, j], A[:, j], sample_weight=c, alpha=levels[j % 3]) for j in range(6)]
-    assert mean(Quantile(levels, link), Z, Y, c) == pytest.approx(np.mean(each), rel=1e-12)
-    np.testing.assert_allclose(Quantile(levels, link).predict(np, Z), A, rtol=1e-14)
+    assert mean(Quantile(levels, link=link), Z, Y, c) == pytest.approx(np.mean(each), rel=1e-12)
+    np.testing.assert_allclose(Quantile(levels, link=link).predict(np, Z), A, rtol=1e-14)
     # the columns of level ½ are 1 and 4
     np.testing.assert_allclose(
-        Quantile(levels, link).score(np, Z, Y), ((A - Y)[:, [1, 4]] ** 2).mean(axis=1), rtol=1e-13
+        Quantile(levels, link=link).score(np, Z, Y), ((A - Y)[:, [1, 4]] ** 2).mean(axis=1), rtol=1e-13
     )
 
 
@@ -268,7 +270,10 @@ def test_heads_are_softmax_cross_entropies_side_by_side(smoothing, rng):
     sizes = (2, 4, 3)
     Z, codes = rng.normal(size=(N, 9)), np.stack([rng.integers(0, size, N) for size in sizes], axis=1)
     hot = np.hstack([np.eye(size)[codes[:, h]] for h, size in enumerate(sizes)])
-    heads, one = MultiSoftmaxCrossEntropy(sizes, smoothing), SoftmaxCrossEntropy(smoothing)
+    heads, one = (
+        MultiSoftmaxCrossEntropy(sizes, label_smoothing=smoothing),
+        SoftmaxCrossEntropy(label_smoothing=smoothing),
+    )
     blocks = [Z[:, :2], Z[:, 2:6], Z[:, 6:]]
     each = [(block, codes[:, h]) for h, block in enumerate(blocks)]
     np.testing.assert_allclose(heads.rows(np, Z, hot), np.mean([one.rows(np, *pair) for pair in each], 0), rtol=1e-12)
@@ -296,10 +301,13 @@ def test_heads_are_softmax_cross_entropies_side_by_side(smoothing, rng):
         (lambda: MultiSoftmaxCrossEntropy("32"), r"MultiSoftmaxCrossEntropy: sizes must be"),
         (lambda: MultiSoftmaxCrossEntropy((2, 0)), r"MultiSoftmaxCrossEntropy: sizes must be"),
         (
-            lambda: MultiSoftmaxCrossEntropy((2,), 1.0),
+            lambda: MultiSoftmaxCrossEntropy((2,), label_smoothing=1.0),
             r"MultiSoftmaxCrossEntropy: label_smoothing must be in \[0, 1\), got 1\.0\.",
         ),
-        (lambda: SoftmaxCrossEntropy(1.0), r"SoftmaxCrossEntropy: label_smoothing must be in \[0, 1\), got 1\.0\."),
+        (
+            lambda: SoftmaxCrossEntropy(label_smoothing=1.0),
+            r"SoftmaxCrossEntropy: label_smoothing must be in \[0, 1\), got 1\.0\.",
+        ),
         (
             lambda: MeanSquaredError("logistic"),
             r"MeanSquaredError: link must be one of 'identity', .*, got 'logistic'\.",
@@ -311,3 +319,40 @@ def test_heads_are_softmax_cross_entropies_side_by_side(smoothing, rng):
 def test_wrong_settings(make, message):
     with pytest.raises(InvalidValueError, match=message):
         make()
+
+
+@every_loss
+def test_the_inverse_of_the_link_gives_logits_with_the_same_predictions(sample, rng):
+    Z, _ = batch(sample, rng)
+    A = sample.loss.predict(np, Z)
+    np.testing.assert_allclose(sample.loss.predict(np, sample.loss.inverse(np, A)), A, rtol=1e-12)
+
+
+@every_loss
+def test_the_lowest_loss_is_never_above_a_loss(sample, rng):
+    Z, Y = batch(sample, rng)
+    Y = np.arange(N) % K if sample.loss.targets is TargetKind.CLASSES else Y
+    assert (sample.loss.rows(np, Z, Y) >= sample.loss.lowest(Y) - 1e-9).all()
+
+
+@every_loss
+def test_the_best_constant_is_not_beaten_by_another(sample, rng):
+    Y = batch(sample, rng)[1]
+    Y = np.arange(N) % K if sample.loss.targets is TargetKind.CLASSES else Y
+    best = mean(sample.loss, np.tile(best_constant(sample.loss, Y, np.ones(N)), (N, 1)), Y)
+    others = [mean(sample.loss, np.tile(z, (N, 1)), Y) for z in rng.normal(size=(50, K))]
+    assert best <= min(others) * (1 + 1e-2) + 1e-9
+
+
+def test_targets_and_links_of_every_loss():
+    told = {(type(s.loss).__name__, s.loss.targets.name, bool(s.loss.links)) for s in LOSSES_FLAT}
+    assert told == {
+        ("BinaryCrossEntropy", "LABELS", False),
+        ("SoftmaxCrossEntropy", "CLASSES", False),
+        ("MultiSoftmaxCrossEntropy", "CLASS_BLOCKS", False),
+        ("MeanSquaredError", "CONTINUOUS", True),
+        ("MeanAbsoluteError", "CONTINUOUS", True),
+        ("Huber", "CONTINUOUS", True),
+        ("Quantile", "CONTINUOUS", True),
+        ("Poisson", "COUNTS", False),
+    }

@@ -2,12 +2,16 @@
 groups, tapes, stacks and messages.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from chainrule import Activation, BatchNorm, Dense, Dropout, LayerNorm, Net, mlp
 from chainrule.errors import InvalidValueError
 from chainrule.nn.layers import Context
+from chainrule.nn.optimizers import EMA_WEIGHTS
+from chainrule.nn.step import State
 from chainrule.random import Stream
 
 NET = Net(2, [Dense(3), BatchNorm(), Activation("tanh"), Dropout(0.5), Dense(1, bias=False)])
@@ -107,9 +111,9 @@ def test_multipliers_name_every_fault():
     [
         (0, [Dense(1)], r"^Net: inputs must be a whole number in \[1, inf\), got 0\.$"),
         (True, [Dense(1)], r"^Net: inputs must be a whole number"),
-        (2, [], r"^Net: layers must be at least one layer, got \(\)\.$"),
+        (2, [], r"^Net: layers must be at least one layer, got \[\]\.$"),
         (2, ["dense"], r"layers\[0\] must be a layer, got 'dense'\. Layers are Dense, Activation, BatchNorm"),
-        (2, [Dense(1), Dense], r"layers\[1\] must be a layer, got .*\. Write Dense\(\), with brackets\."),
+        (2, [Dense(1), Dense], r"layers\[1\] must be a layer, got .*\. Write Dense\(\), with parentheses\."),
         (0, [3, 4], r"(?s)inputs must.*layers\[0\] must.*layers\[1\] must"),
     ],
 )
@@ -217,3 +221,31 @@ def test_inherit_names_the_first_layer_that_differs(layers, inputs, place, got):
 def test_a_net_without_dense_has_no_head():
     with pytest.raises(InvalidValueError, match=r"Net: layers must be with a Dense layer at least, got"):
         Net(3, [Activation("tanh")]).replace_head(2)
+
+
+def test_a_state_predicts_with_its_weights():
+    w, buffers = NET.init(0)
+    X = np.ones((3, NET.inputs))
+    state = State(w, buffers, {EMA_WEIGHTS: 2.0 * w}, 0)
+    np.testing.assert_array_equal(NET(state, X), NET(w, buffers, X))
+    np.testing.assert_array_equal(NET(replace(state, step=1), X), NET(2.0 * w, buffers, X))
+    np.testing.assert_array_equal(NET(replace(state, optimizer_state={}, step=1), X), NET(w, buffers, X))
+
+
+def test_a_call_without_a_state_says_how_to_call():
+    w = NET.init(0)[0]
+    with pytest.raises(InvalidValueError, match=r"^Net: state must be a training state, got 'ndarray'\. Call net"):
+        NET(w, np.ones((3, NET.inputs)))
+
+
+def test_a_trace_shows_what_the_passes_compute(rng):
+    w, buffers = NET.init(0)
+    X, ctx = rng.normal(size=(6, NET.inputs)), Context(np, training=True, stream=Stream.from_seed(1))
+    Z, tape, _ = NET.forward(w, buffers, X, ctx)
+    _, g = NET.backward(w, tape, 2.0 * Z, ctx)
+    layers = NET.trace(w, buffers, X, lambda Z: 2.0 * Z, ctx)
+    np.testing.assert_array_equal(layers[-1].output, Z)
+    np.testing.assert_array_equal(layers[-1].gradient, 2.0 * Z)
+    assert [layer.output.shape[1] for layer in layers] == list(NET.widths[1:])
+    named = {f"{i}.{letter}": dp for i, layer in enumerate(layers) for letter, dp in layer.parameters.items()}
+    np.testing.assert_array_equal(NET.parameters.pack(np, named, w), g)

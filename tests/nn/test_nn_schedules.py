@@ -56,12 +56,12 @@ def test_factors_are_shares_of_the_base_rate(schedule):
         (WarmUp(epochs=4.0, start=0.2), 4.0, 1.0),
         (WarmUp(epochs=4.0, after=Cosine()), 7.0, 0.5),  # halfway through the six epochs that are left
         (WarmUp(epochs=4.0, after=Cosine()), 10.0, 0.0),
-        (OneCycle(rise=0.2, divide=5.0, final=100.0), 0.0, 0.2),
-        (OneCycle(rise=0.2, divide=5.0, final=100.0), 1.0, 0.6),
-        (OneCycle(rise=0.2, divide=5.0, final=100.0), 2.0, 1.0),
-        (OneCycle(rise=0.2, divide=5.0, final=100.0), 6.0, 0.505),
-        (OneCycle(rise=0.2, divide=5.0, final=100.0), 10.0, 0.01),
-        (OneCycle(rise=0.2, divide=5.0, final=100.0), 11.0, 0.01),
+        (OneCycle(warmup_fraction=0.2, div_factor=5.0, final_div_factor=20.0), 0.0, 0.2),
+        (OneCycle(warmup_fraction=0.2, div_factor=5.0, final_div_factor=20.0), 1.0, 0.6),
+        (OneCycle(warmup_fraction=0.2, div_factor=5.0, final_div_factor=20.0), 2.0, 1.0),
+        (OneCycle(warmup_fraction=0.2, div_factor=5.0, final_div_factor=20.0), 6.0, 0.505),
+        (OneCycle(warmup_fraction=0.2, div_factor=5.0, final_div_factor=20.0), 10.0, 0.01),
+        (OneCycle(warmup_fraction=0.2, div_factor=5.0, final_div_factor=20.0), 11.0, 0.01),
         (ReduceOnPlateau(), 5.0, 1.0),
     ],
     ids=str,
@@ -75,7 +75,7 @@ def test_hand_values_in_a_run_of_ten_epochs(schedule, e, factor):
     [
         (Cosine(), math.pi / 2 / 10),
         (WarmUp(epochs=2.0, after=Cosine()), 0.5),
-        (OneCycle(rise=0.25), math.pi / 2 / 2.5),
+        (OneCycle(warmup_fraction=0.25), math.pi / 2 / 2.5),
         (Exponential(k=0.3), 0.3),
         (InverseTimeDecay(k=0.3), 0.3),
     ],
@@ -97,7 +97,7 @@ ORACLES = {
     ),
     # optax's final factor counts from the start value, ours from the peak
     "one cycle": (
-        OneCycle(rise=0.25, divide=10.0, final=100.0),
+        OneCycle(warmup_fraction=0.25, div_factor=10.0, final_div_factor=10.0),
         optax.cosine_onecycle_schedule(20, 1.0, pct_start=0.25, div_factor=10.0, final_div_factor=10.0),
     ),
     "restarts": (
@@ -164,12 +164,12 @@ def test_warm_up_longer_than_the_run():
     [
         (lambda: Step(every=0.0), r"Step: every must be in \(0, inf\), got 0\.0\. Lengths are in epochs\."),
         (lambda: Step(drop=1.0), r"Step: drop must be in \(0, 1\), got 1\.0\. It multiplies the rate\."),
-        (lambda: Exponential(-1.0), r"Exponential: k must be in \[0, inf\), got -1\.0"),
+        (lambda: Exponential(k=-1.0), r"Exponential: k must be in \[0, inf\), got -1\.0"),
         (lambda: Cosine(end=1.5), r"Cosine: end must be in \[0, 1\], got 1\.5\. It is a share of the base rate\."),
         (lambda: CosineRestarts(growth=0.5), r"CosineRestarts: growth must be in \[1, inf\), got 0\.5"),
         (lambda: WarmUp(epochs=0), r"WarmUp: epochs must be in \(0, inf\), got 0"),
         (lambda: WarmUp(after="cosine"), r"WarmUp: after must be a schedule, got 'cosine'\."),
-        (lambda: OneCycle(rise=1.0), r"OneCycle: rise must be in \(0, 1\), got 1\.0"),
+        (lambda: OneCycle(warmup_fraction=1.0), r"OneCycle: warmup_fraction must be in \(0, 1\), got 1\.0"),
         (lambda: ReduceOnPlateau(patience=0), r"ReduceOnPlateau: patience must be a whole number in \[1, inf\), got 0"),
     ],
 )

@@ -31,11 +31,11 @@ PIECE_SAMPLES = [piece for samples in TABLES for piece in flat(samples)]
 PIECE_SAMPLES += [sample.loss for sample in flat(LOSS_SAMPLES)] + list(PENALTIES)
 NETS = [
     mlp(4, [8, 6], 3, norm="batch", dropout=0.2),
-    Net(2, [Dense(3, initializer=Normal(0.1)), Activation(LeakyReLU(0.2)), Dense(1, bias=False)]),
+    Net(2, [Dense(3, initializer=Normal(sigma=0.1)), Activation(LeakyReLU(0.2)), Dense(1, bias=False)]),
 ]
 
 
-@pytest.mark.parametrize("piece", [*PIECE_SAMPLES, *NETS, WarmUp(after=WarmUp(after=Cosine(0.1)))], ids=name)
+@pytest.mark.parametrize("piece", [*PIECE_SAMPLES, *NETS, WarmUp(after=WarmUp(after=Cosine(end=0.1)))], ids=name)
 def test_round_trip_through_json(piece):
     plain = json.loads(json.dumps(encode(piece), allow_nan=False))
     assert plain["type"] == type(piece).__name__
@@ -75,9 +75,9 @@ def test_mappings_and_lists_are_encoded_inside():
 @pytest.mark.parametrize(
     ("plain", "message"),
     [
-        ({"type": "Dens", "units": 3}, r"^spec: type must be a known piece, got 'Dens'\. Did you mean 'Dense'\?$"),
-        ({"units": 3}, r"^spec: type must be a known piece, got None\."),
-        ({"type": ["Dense"]}, r"^spec: type must be a known piece, got \['Dense'\]\."),
+        ({"type": "Dens", "units": 3}, r"^spec: type must be known, got 'Dens'\. Did you mean 'Dense'\?$"),
+        ({"units": 3}, r"^spec: type must be known, got None\."),
+        ({"type": ["Dense"]}, r"^spec: type must be known, got \['Dense'\]\."),
         ({"type": "Dropout", "rat": 0.5}, r"^spec: Dropout has no setting 'rat'\. Did you mean 'rate'\?$"),
         (
             {"type": "Dropout", "rate": 2},
@@ -87,7 +87,7 @@ def test_mappings_and_lists_are_encoded_inside():
         ({"type": "Net", "inputs": 2, "layers": 3}, r"^spec: Net cannot be built\."),
         (
             {"type": "Net", "inputs": 2, "layers": [{"type": "Dense", "units": 1}, {"type": "ReLu"}]},
-            r"^spec\.layers\[1\]: type must be a known piece, got 'ReLu'\. Did you mean 'ReLU'\?$",
+            r"^spec\.layers\[1\]: type must be known, got 'ReLu'\. Did you mean 'ReLU'\?$",
         ),
         (
             {"type": "WarmUp", "after": {"type": "Cosine", "ends": 0}},
@@ -103,5 +103,5 @@ def test_wrong_specs(plain, message):
 
 
 def test_the_place_can_be_named():
-    with pytest.raises(FormatError, match=r"^model\.json: type must be a known piece, got 'os\.system'"):
+    with pytest.raises(FormatError, match=r"^model\.json: type must be known, got 'os\.system'"):
         decode({"type": "os.system"}, "model.json")

@@ -67,10 +67,10 @@ def test_max_norm_by_hand():
 def test_average_by_hand():
     recipe = replace(LINE, ema_decay=0.5, max_weight_norm=1.4)
     first, _ = train_step(recipe, np, replace(recipe.start(), w=np.ones(2)), X, Y, np.ones(2), 0.1)
-    np.testing.assert_allclose(first.memory["average"], first.w, rtol=1e-14)
+    np.testing.assert_allclose(first.optimizer_state["average"], first.w, rtol=1e-14)
     second, _ = train_step(recipe, np, first, X, Y, np.ones(2), 0.1)
     # shares 1/2 and 1/4 of the later and the earlier, divided by their sum: 2/3 and 1/3; after the bound
-    np.testing.assert_allclose(second.memory["average"], (2 * second.w + first.w) / 3, rtol=1e-14)
+    np.testing.assert_allclose(second.optimizer_state["average"], (2 * second.w + first.w) / 3, rtol=1e-14)
     assert second.w[0] == pytest.approx(1.4)
     assert second.w[1] != first.w[1]
 
@@ -78,18 +78,18 @@ def test_average_by_hand():
 def test_weights_for_inference_are_the_average_once_there_is_one():
     recipe = replace(LINE, ema_decay=0.5, optimizer=EmaMomentum())
     start = recipe.start()
-    assert set(start.memory) == set(recipe.memory) == {"V", "average"}
+    assert set(start.optimizer_state) == set(recipe.state_names) == {"V", "average"}
     assert recipe.weights(start) is start.w
     after, _ = train_step(recipe, np, start, X, Y, np.ones(2), 0.1)
-    assert set(after.memory) == {"V", "average"}
-    assert recipe.weights(after) is after.memory["average"]
+    assert set(after.optimizer_state) == {"V", "average"}
+    assert recipe.weights(after) is after.optimizer_state["average"]
     assert replace(recipe, ema_decay=None).weights(after) is after.w
 
 
 @pytest.mark.parametrize("rule", [SGD(), AdamW()], ids=name)
 def test_accumulated_batches_are_the_large_batch(rule, rng):
     net = Net(4, [Dense(8), Activation("tanh"), Dense(3)])
-    large = Recipe(net, SoftmaxCrossEntropy(), rule, Penalty(1e-3, 1e-2), dtype="float64", ema_decay=0.9)
+    large = Recipe(net, SoftmaxCrossEntropy(), rule, Penalty(l1=1e-3, l2=1e-2), dtype="float64", ema_decay=0.9)
     small = replace(large, optimizer=GradientAccumulation(rule, 4))
     features, targets, c = rng.normal(size=(3, 16, 4)), rng.integers(0, 3, (3, 16)), np.ones(16)
     one = other = large.start()
@@ -100,17 +100,21 @@ def test_accumulated_batches_are_the_large_batch(rule, rng):
             other, _ = train_step(small, np, other, A[part], y[part], c[part], 0.1)
         np.testing.assert_allclose(other.w, one.w, rtol=1e-11, atol=1e-13)
     assert (one.step, other.step) == (3, 12)
-    assert not other.memory["sum"].any()
+    assert not other.optimizer_state["sum"].any()
 
 
 def test_adopting_a_state_of_another_recipe():
     ema_decay, plain = replace(LINE, ema_decay=0.9, optimizer=Adam()), replace(LINE, optimizer=EmaMomentum())
     state = State(np.array([1.0, 2.0]), np.zeros(0), {"V": np.array([3.0, 4.0])}, 7)
     adopted = ema_decay.adopt(state)
-    assert {letter: v.tolist() for letter, v in adopted.memory.items()} == {"m": [0, 0], "v": [0, 0], "average": [1, 2]}
+    assert {letter: v.tolist() for letter, v in adopted.optimizer_state.items()} == {
+        "m": [0, 0],
+        "v": [0, 0],
+        "average": [1, 2],
+    }
     assert (adopted.step, adopted.w.tolist()) == (7, [1, 2])
-    assert plain.adopt(adopted).memory["V"].tolist() == [0, 0]
-    np.testing.assert_array_equal(plain.adopt(state).memory["V"], [3.0, 4.0])
+    assert plain.adopt(adopted).optimizer_state["V"].tolist() == [0, 0]
+    np.testing.assert_array_equal(plain.adopt(state).optimizer_state["V"], [3.0, 4.0])
 
 
 def test_the_first_step_is_number_one():
@@ -155,7 +159,7 @@ def test_measure_counts_no_step():
 def rich(loss, optimizer, dtype="float64"):
     """Everything at once; no bias before batch norm, since its gradient is pure rounding, which Adam would amplify."""
     net = Net(4, [Dense(8, bias=False), BatchNorm(), Activation("relu"), Dropout(0.3), Dense(3)])
-    extras = {"penalty": Penalty(1e-3, 1e-2), "clip": ClipNorm(0.5), "learning_rate_multipliers": {"0.*": 0.5}}
+    extras = {"penalty": Penalty(l1=1e-3, l2=1e-2), "clip": ClipNorm(0.5), "learning_rate_multipliers": {"0.*": 0.5}}
     return Recipe(net, loss, optimizer, batch_size=16, seed=3, dtype=dtype, **extras)
 
 
@@ -176,7 +180,7 @@ def test_float32_stays_float32_and_jitted_jax_agrees(optimizer, rng):
     )
     for _ in range(3):
         here, sums = train_step(recipe, np, here, features, targets, c, 0.01)
-        there = State(*jitted(there.w, there.buffers, there.memory, there.step, 0.01))
+        there = State(*jitted(there.w, there.buffers, there.optimizer_state, there.step, 0.01))
         for a, b in zip(jax.tree.leaves(_numbers(here)), jax.tree.leaves(_numbers(there)), strict=True):
             assert a.dtype == b.dtype == np.float32
             # some tens of roundings of 6e-8, of which dividing by a small √v may lose another two digits
@@ -186,11 +190,11 @@ def test_float32_stays_float32_and_jitted_jax_agrees(optimizer, rng):
 
 def _step(recipe, state, features, targets, c, rate):
     new, _ = train_step(recipe, jnp, state, features, targets, c, rate)
-    return new.w, new.buffers, new.memory, new.step
+    return new.w, new.buffers, new.optimizer_state, new.step
 
 
 def _numbers(state):
-    return state.w, state.buffers, dict(state.memory)
+    return state.w, state.buffers, dict(state.optimizer_state)
 
 
 @pytest.mark.parametrize("sample", flat(LOSS_SAMPLES), ids=name)
@@ -235,7 +239,7 @@ def test_start():
     w, buffers = recipe.net.init(3)
     np.testing.assert_array_equal(state.w, w.astype(np.float32))
     np.testing.assert_array_equal(state.buffers, buffers.astype(np.float32))
-    assert {letter: (v.dtype, v.shape, v.any()) for letter, v in state.memory.items()} == {
+    assert {letter: (v.dtype, v.shape, v.any()) for letter, v in state.optimizer_state.items()} == {
         letter: (np.dtype(np.float32), w.shape, False) for letter in ("m", "v")
     }
     assert state.step == 0

@@ -49,7 +49,7 @@ def test_every_optimizer_schedule_and_loss_has_a_name():
     }  # a number of batches asks for that one
     assert {type(piece) for piece in OPTIMIZERS.values()} == plain
     assert {type(piece) for piece in SCHEDULES.values()} == set(schedules.SCHEDULES.values())
-    amounts = {loss for loss in LOSSES.values() if not loss.classes}
+    amounts = {loss for loss in LOSSES.values() if not loss.targets.are_classes}
     assert {type(piece) for piece in REGRESSION_LOSSES.values()} == amounts
 
 
@@ -125,7 +125,11 @@ def test_recipe_and_course_of_the_settings():
         dtype="float64",
     )
     recipe = settings.recipe(settings.network(3, 1), MeanSquaredError(), 200)
-    assert (recipe.optimizer, recipe.penalty, recipe.clip) == (optimizers.Nesterov(), Penalty(0.01, 0.1), ClipNorm(2.0))
+    assert (recipe.optimizer, recipe.penalty, recipe.clip) == (
+        optimizers.Nesterov(),
+        Penalty(l1=0.01, l2=0.1),
+        ClipNorm(2.0),
+    )
     assert (recipe.seed, recipe.dtype, recipe.batch_size) == (4, "float64", 32)
     config = settings.config()
     assert (config.epochs, config.learning_rate, config.schedule) == (7, 0.3, schedules.Cosine())
@@ -166,7 +170,7 @@ def test_two_classes_are_one_logit_with_the_logistic_loss():
 
 def test_more_classes_are_a_logit_each_with_softmax():
     target = classification(np.array([30, 10, 20]), Settings(label_smoothing=0.2))
-    assert (target.loss, target.outputs) == (SoftmaxCrossEntropy(0.2), 3)
+    assert (target.loss, target.outputs) == (SoftmaxCrossEntropy(label_smoothing=0.2), 3)
     assert target.encode(np.array([10, 30, 20, 10])).tolist() == [0, 2, 1, 0]
     with pytest.raises(InvalidValueError, match=re.escape("labels must be among [10, 20, 30], got [11, 40].")):
         target.encode(np.array([40, 10, 11]))

@@ -245,7 +245,7 @@ def test_numbers_for_people(value, shown):
 def test_judged_rows_of_a_case_are_those_that_the_state_says():
     of = case(("a", "b"), 4)
     net, state = of.recipe.net, of.recipe.start()
-    Z = net(state.w, state.buffers, of.rows.X)
+    Z = net(state, of.rows.X)
     right = int((Z.argmax(axis=1) == of.rows.Y).sum())
     assert isinstance(of.recipe.loss, SoftmaxCrossEntropy)
     assert f"{right} of 40 rows on the diagonal" in doctor_page(report(of))

@@ -139,9 +139,10 @@ def test_two_measurements_are_dots_where_they_are_not_joined():
 
 
 def test_a_background_curve_is_thin_and_not_in_the_legend():
-    text = figure(LinePlot("t", [Curve("contour", [0, 1], [0, 1], thin=True), Curve("path", [0, 1], [1, 0])]))
+    paths = [Curve("path", [0, 1], [1, 0]), Curve("other path", [0, 1], [0, 0])]
+    text = figure(LinePlot("t", [Curve("contour", [0, 1], [0, 1], thin=True), *paths]))
     assert text.count('class="line thin') == 1
-    assert re.findall(r"</span>([^<]*)</li>", text) == ["path"]
+    assert re.findall(r"</span>([^<]*)</li>", text) == ["path", "other path"]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 
 from chainrule.nn.layers import Context, Dense
 from chainrule.nn.losses import SoftmaxCrossEntropy, mean_loss
-from chainrule.nn.net import mlp
+from chainrule.nn.multilayer import mlp
 from chainrule.nn.optimizers import SGD, Adam
 from chainrule.nn.step import Recipe
 from chainrule.random import Stream

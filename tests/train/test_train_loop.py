@@ -52,9 +52,9 @@ def assert_same_state(one, other):
     """Equal to the last bit."""
     np.testing.assert_array_equal(one.w, other.w)
     np.testing.assert_array_equal(one.buffers, other.buffers)
-    assert one.memory.keys() == other.memory.keys()
-    for letter, vector in one.memory.items():
-        np.testing.assert_array_equal(vector, other.memory[letter])
+    assert one.optimizer_state.keys() == other.optimizer_state.keys()
+    for letter, vector in one.optimizer_state.items():
+        np.testing.assert_array_equal(vector, other.optimizer_state[letter])
     assert int(one.step) == int(other.step)
 
 
@@ -131,9 +131,9 @@ def test_a_state_does_not_move_with_the_training():
     X, Y = regression()
     running = fit(everything(), X, Y, loss=MeanSquaredError(), epochs=3)
     state = next(running).state()
-    before = state.w.copy(), state.buffers.copy(), state.memory["m"].copy()
+    before = state.w.copy(), state.buffers.copy(), state.optimizer_state["m"].copy()
     list(running)
-    for one, other in zip(before, (state.w, state.buffers, state.memory["m"]), strict=True):
+    for one, other in zip(before, (state.w, state.buffers, state.optimizer_state["m"]), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -201,7 +201,7 @@ def test_global_seeds_change_nothing():
 
 
 @pytest.mark.parametrize("after", [1, 4])
-@pytest.mark.parametrize("schedule", [Cosine(), WarmUp(2, after=Exponential(0.3))])
+@pytest.mark.parametrize("schedule", [Cosine(), WarmUp(epochs=2, after=Exponential(k=0.3))])
 def test_continuing_equals_the_uninterrupted_run(after, schedule):
     X, Y = regression(40)
     options = {"loss": MeanSquaredError(), "batch_size": 8, "schedule": schedule, "epochs": 6}
@@ -220,7 +220,7 @@ def test_continuing_in_the_middle_of_an_epoch(done):
     X, Y = regression(40)
     recipe = Recipe(everything(), MeanSquaredError(), batch_size=8, seed=2)
     rows = Rows.of(recipe, X, Y)
-    config = TrainConfig(4, 0.01, Exponential(0.2))
+    config = TrainConfig(4, 0.01, Exponential(k=0.2))
     whole = train(recipe, rows, config)
     session = ReferenceEngine().compile(recipe, rows)
     session.run(0, 0, config.rates(0, 5, 5, Plateau()))
@@ -313,7 +313,7 @@ def test_frozen_parameters_do_not_even_decay():
     net = mlp(3, [4], 2)
     rules = {
         "optimizer": AdamW(weight_decay=0.1),
-        "penalty": Penalty(0.01, 0.01),
+        "penalty": Penalty(l1=0.01, l2=0.01),
         "learning_rate_multipliers": {"0.W": 0.0},
     }
     w = last(fit(net, X, Y, loss=MeanSquaredError(), learning_rate=0.1, epochs=5, **rules, **EXACT)).state().w
@@ -355,7 +355,7 @@ def test_schedules_set_the_rate_of_every_step():
     recipe = Recipe(Net(3, [Dense(2)]), MeanSquaredError(), batch_size=3)
     rows = Rows.of(recipe, X, Y)
     spy = Spy(ReferenceEngine().compile(recipe, rows))
-    epochs = list(iterate(spy, recipe, rows, TrainConfig(3, 0.1, Exponential(0.5))))
+    epochs = list(iterate(spy, recipe, rows, TrainConfig(3, 0.1, Exponential(k=0.5))))
     expected = [0.1 * math.exp(-0.5 * step / 4) for step in range(12)]
     np.testing.assert_allclose(spy.rates, expected, rtol=1e-13)
     assert [epoch.learning_rate for epoch in epochs] == pytest.approx(expected[3::4], rel=1e-13)
@@ -399,7 +399,7 @@ def test_max_norm_and_average_reach_the_step_and_the_validation():
         weights.append(state.w)
         shares = 0.5 ** np.arange(len(weights), 0, -1.0)
         mean = np.average(weights, axis=0, weights=shares)
-        np.testing.assert_allclose(state.memory["average"], mean, rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(state.optimizer_state["average"], mean, rtol=1e-12, atol=1e-14)
         error = ((net(mean, np.zeros(0), X) - Y) ** 2).mean()
         assert epoch.validation_loss == pytest.approx(error, rel=1e-12)
     assert abs(epoch.validation_loss - ((net(state.w, np.zeros(0), X) - Y) ** 2).mean()) > 1e-6
@@ -416,7 +416,7 @@ def test_a_kept_run_goes_on_with_its_average_and_its_half_done_sum(tmp_path):
     config = TrainConfig(2, 0.01)
     # five batches an epoch, four an update: after two epochs two gradients wait
     half = train(recipe, rows, config)
-    assert half.state.memory["sum"].any()
+    assert half.state.optimizer_state["sum"].any()
     with checkpoint_folder(tmp_path, "run") as checkpointer:
         checkpointer.save(Snapshot(half.state, Sums(), half.epochs, None))
     with checkpoint_folder(tmp_path, "run") as checkpointer:

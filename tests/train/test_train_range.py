@@ -28,7 +28,12 @@ def session(net=None, optimizer=None, batch_size=8):
 
 
 def copy(state):
-    return [state.w.copy(), state.buffers.copy(), *(v.copy() for v in state.memory.values()), np.array(state.step)]
+    return [
+        state.w.copy(),
+        state.buffers.copy(),
+        *(v.copy() for v in state.optimizer_state.values()),
+        np.array(state.step),
+    ]
 
 
 def assert_bitwise(before, after):

@@ -46,7 +46,7 @@ def test_steps_are_those_of_the_run(engine):
     sizes = np.array([5, 5, 5, 2])
     assert (losses * sizes).sum() / 17 == pytest.approx(second.train_loss, rel=1e-12)
     np.testing.assert_array_equal(after.w, session.state.w)
-    np.testing.assert_array_equal(after.memory["average"], session.state.memory["average"])
+    np.testing.assert_array_equal(after.optimizer_state["average"], session.state.optimizer_state["average"])
     assert (int(taken.step), int(after.step)) == (4, 8)
 
 
@@ -78,7 +78,7 @@ def test_another_recipe_takes_up_the_state(engine, change):
     losses, after = steps(other, rows, COURSE, state, 2, engine)
     assert np.isfinite(losses).all()
     assert losses[0] == steps(recipe, rows, COURSE, state, 1, engine)[0][0]
-    assert set(after.memory) == set(other.memory)
+    assert set(after.optimizer_state) == set(other.optimizer_state)
 
 
 def test_the_state_given_is_not_changed(engine):
@@ -86,7 +86,7 @@ def test_the_state_given_is_not_changed(engine):
     state = recipe.start()
     steps(recipe, rows, COURSE, state, 3, engine)
     np.testing.assert_array_equal(state.w, recipe.start().w)
-    assert not any(vector.any() for vector in state.memory.values())
+    assert not any(vector.any() for vector in state.optimizer_state.values())
 
 
 def test_losses_that_are_no_numbers_are_given_as_they_are(engine):

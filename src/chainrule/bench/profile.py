@@ -20,6 +20,7 @@ from chainrule.engines import Rows, choose
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.nn.layers import Context
 from chainrule.nn.losses import mean_loss
+from chainrule.nn.optimizers import StepContext
 from chainrule.nn.step import Recipe, State
 from chainrule.random import Purpose, Stream
 from chainrule.report.explain import COSTS
@@ -150,7 +151,7 @@ def _timed_step(recipe: Recipe, state: State, batch: Sequence[Array], clock: Clo
         flat = flat + recipe.penalty.gradient(np, state.w, recipe.decay) if recipe.penalty.active else flat
         flat = flat if recipe.clip is None else recipe.clip.apply(np, flat, np.sqrt((flat * flat).sum()))
         t, lr = np.asarray(state.step + 1, recipe.dtype), np.asarray(LEARNING_RATE, recipe.dtype)
-        w, memory = recipe.optimizer.update(np, state.w, flat, state.memory, t, lr, recipe.decay)
+        w, memory = recipe.optimizer.update(state.w, flat, state.optimizer_state, StepContext(np, t, lr, recipe.decay))
     return State(w, net.buffers.pack(np, new, state.buffers), memory, state.step + 1)
 
 
@@ -173,7 +174,7 @@ def _costs(recipe: Recipe) -> Iterator[tuple[str, tuple[str, int, int]]]:
         weights = d * k if kind == "Dense" else 0
         yield f"{i} {kind} forward", (f"({n}, {d}) -> ({n}, {k})", forward, size * (n * d + n * k + weights))
         yield f"{i} {kind} backward", (f"({n}, {k}) -> ({n}, {d})", backward, size * (2 * n * d + n * k + 2 * weights))
-    k, P, vectors = net.outputs, net.size, 3 + 2 * len(recipe.optimizer.memory)
+    k, P, vectors = net.outputs, net.size, 3 + 2 * len(recipe.optimizer.state_names)
     yield f"{type(recipe.loss).__name__} and its gradient", (f"({n}, {k})", 9 * n * k, 3 * n * k * size)
     yield f"{type(recipe.optimizer).__name__}", (f"({P})", 12 * P, vectors * P * size)
 

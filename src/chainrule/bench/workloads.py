@@ -14,7 +14,8 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.errors import did_you_mean, must_be, raise_all
 from chainrule.nn.losses import SoftmaxCrossEntropy
-from chainrule.nn.net import Net, mlp
+from chainrule.nn.multilayer import mlp
+from chainrule.nn.net import Net
 from chainrule.nn.step import Recipe
 
 LEARNING_RATE = 1e-6

@@ -21,7 +21,7 @@ from chainrule.engines import plan as plans
 from chainrule.errors import InvalidValueError, did_you_mean, must_be
 from chainrule.nn import gradcheck as checker
 from chainrule.nn.layers import BatchNorm
-from chainrule.nn.losses import LOSSES, BinaryCrossEntropy, Loss, Poisson, SoftmaxCrossEntropy
+from chainrule.nn.losses import LOSSES, BinaryCrossEntropy, Loss, SoftmaxCrossEntropy, TargetKind
 from chainrule.nn.net import Net
 from chainrule.nn.step import Recipe
 from chainrule.pipeline import Settings, classification, regression, scaler
@@ -187,8 +187,8 @@ def _random_rows(net: Net, loss: Loss, rows: int, seed: int) -> tuple[Array, Arr
     stream = Stream.from_seed(seed).fold(Purpose.SPLIT)
     X = stream.fold(1).normal(rows * net.inputs).reshape(rows, net.inputs)
     u = stream.fold(2).uniform(rows * net.outputs).reshape(rows, net.outputs)
-    if isinstance(loss, SoftmaxCrossEntropy):
+    if loss.targets is TargetKind.CLASSES:
         return X, np.argmax(u, axis=1)
-    if isinstance(loss, BinaryCrossEntropy):
+    if loss.targets is TargetKind.LABELS:
         return X, (u > 0.5).astype(float)
-    return X, np.floor(4.0 * u) if isinstance(loss, Poisson) else 2.0 * u - 1.0
+    return X, np.floor(4.0 * u) if loss.targets is TargetKind.COUNTS else 2.0 * u - 1.0

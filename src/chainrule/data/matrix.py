@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Array
+from chainrule.arrays import Array, MatrixLike
 from chainrule.data.checks import cell_fault, check_numeric
 from chainrule.errors import InvalidValueError, did_you_mean, must_be
 
@@ -28,7 +28,7 @@ def default_names(d: int) -> tuple[str, ...]:
     return tuple(f"x{j}" for j in range(d))
 
 
-def as_matrix(owner: str, X: Any, feature_names: Sequence[str]) -> Array:
+def as_matrix(owner: str, X: MatrixLike, feature_names: Sequence[str]) -> Array:
     """Return rows as an array whose columns are the named ones, in that order.
 
     The columns of a frame are found by name, in any order and among others. A model that was trained on an array has no
@@ -69,12 +69,12 @@ def as_matrix(owner: str, X: Any, feature_names: Sequence[str]) -> Array:
     return matrix
 
 
-def _is_frame(X: Any) -> bool:
+def _is_frame(X: MatrixLike) -> bool:
     """Check for a frame: an object with columns that can be read by name."""
     return type(X) is not np.ndarray and hasattr(X, "columns") and hasattr(X, "__getitem__")
 
 
-def _array(owner: str, X: Any) -> Array:
+def _array(owner: str, X: MatrixLike) -> Array:
     """Return X as an array; text is read as numbers if every cell is one."""
     dense = X.toarray() if hasattr(X, "toarray") else X
     try:
@@ -91,7 +91,7 @@ def _array(owner: str, X: Any) -> Array:
     return matrix
 
 
-def _frame(owner: str, X: Any, feature_names: Sequence[str]) -> Array:
+def _frame(owner: str, X: MatrixLike, feature_names: Sequence[str]) -> Array:
     """Return the columns of a frame by name, or in their order where neither frame nor model has names to go by."""
     columns = [str(name) for name in X.columns]
     unnamed = tuple(feature_names) == default_names(len(feature_names)) and not set(feature_names) & set(columns)

@@ -31,28 +31,30 @@ def load_npz(path: Path, task: str | None = None) -> Dataset:
     `InvalidValueError` for missing arrays, wrong shapes, NaN or infinity.
     """
     arrays, owner = _read(path), path.name
-    if {"x", "y"} <= arrays.keys():
-        return _dataset(owner, arrays["x"], arrays["y"], task)
-    if not {"x_train", "y_train", "x_test", "y_test"} <= arrays.keys():
+    lowered = {name.lower(): array for name, array in arrays.items()}
+    if {"x", "y"} <= lowered.keys():
+        return _dataset(owner, lowered["x"], lowered["y"], task)
+    if not {"x_train", "y_train", "x_test", "y_test"} <= lowered.keys():
         raise InvalidValueError(
             must_be(owner, "arrays", "X and y, or X_train, y_train, X_test and y_test", sorted(arrays))
         )
-    train = _dataset(owner, arrays["x_train"], arrays["y_train"], task)
-    return replace(train, test=_dataset(owner, arrays["x_test"], arrays["y_test"], train.task))
+    train = _dataset(owner, lowered["x_train"], lowered["y_train"], task)
+    return replace(train, test=_dataset(owner, lowered["x_test"], lowered["y_test"], train.task))
 
 
 def features_of(path: Path) -> Array:
     """Read the array X of an .npz file as (n, d); the file needs no y."""
     arrays = _read(path)
-    if "x" not in arrays:
+    name = next((name for name in arrays if name.lower() == "x"), None)
+    if name is None:
         raise InvalidValueError(must_be(path.name, "arrays", "X, the rows to predict", sorted(arrays)))
-    return _features(path.name, arrays["x"])[0]
+    return _features(path.name, arrays[name])[0]
 
 
 def _read(path: Path) -> Mapping[str, Array]:
     try:
         with path.open("rb") as file, NpzFile(file, allow_pickle=False) as archive:
-            return {name.lower(): np.asarray(archive[name]) for name in archive.files}
+            return {name: np.asarray(archive[name]) for name in archive.files}
     except _DAMAGE as error:
         hint = "Save plain arrays with numpy.savez(path, X=X, y=y)."
         raise FormatError(f"{path.name}: the file must be a readable .npz, got: {error}. {hint}") from error

@@ -19,6 +19,9 @@ from chainrule.data.targets import settle_target
 from chainrule.errors import FormatError, InvalidValueError, did_you_mean, must_be, raise_all
 
 _TEXT = (pl.String, pl.Categorical, pl.Enum)
+_SHOWN = 5
+"""Missing columns that a message names one by one."""
+
 _FIXES = {
     "more fields than defined": "A row has more cells than the first line has names.",
     "invalid utf-8": "Save it as UTF-8.",
@@ -60,9 +63,14 @@ def features_of(path: Path, feature_names: Sequence[str]) -> Array:
 
 
 def _missing(owner: str, table: pl.DataFrame, names: Sequence[str]) -> Iterator[str]:
-    for name in names:
-        if name not in table.columns:
-            yield f"{owner}: column {name!r} is missing. {did_you_mean(name, table.columns)}"
+    """Describe the columns that a table lacks: each with a suggestion, many in one line."""
+    missing = [name for name in names if name not in table.columns]
+    if len(missing) > _SHOWN:
+        shown = ", ".join(repr(name) for name in missing[:_SHOWN])
+        yield f"{owner}: {len(missing)} columns are missing: {shown} and {len(missing) - _SHOWN} more."
+        return
+    for name in missing:
+        yield f"{owner}: column {name!r} is missing. {did_you_mean(name, table.columns)}"
 
 
 def read_table(path: Path) -> pl.DataFrame:
@@ -83,6 +91,8 @@ def read_table(path: Path) -> pl.DataFrame:
 
 def _read_csv(path: Path) -> pl.DataFrame:
     content = path.read_bytes().rstrip(b"\r\n")
+    if not content:
+        raise FormatError(f"{path.name}: the file must be a readable table, got: an empty file.")
     header = pl.read_csv(content, has_header=False, n_rows=1, infer_schema=False, truncate_ragged_lines=True).row(0)
     names = [(name or "").strip() for name in header]
     raise_all(_header_faults(path.name, names))

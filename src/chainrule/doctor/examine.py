@@ -266,7 +266,7 @@ def _preflight_checks(problem: TrainingProblem, wanted: bool) -> tuple[Rule, ...
     The library's own pieces are tested elsewhere.
     """
     if wanted:
-        return preflight.CHECKS
+        return preflight.RULES
     pieces = [*problem.recipe.net.layers, problem.recipe.loss, problem.recipe.optimizer]
     library = all(type(piece) in REGISTRY.values() for piece in pieces)
-    return () if library else tuple(rule for rule in preflight.CHECKS if SYMPTOMS[rule.symptom].checks_custom_code)
+    return () if library else tuple(rule for rule in preflight.RULES if SYMPTOMS[rule.symptom].checks_custom_code)

@@ -101,12 +101,12 @@ class JaxSession:
     def state(self) -> State:
         """All numbers now, copied to the host."""
         now = self._jax.tree.map(np.array, self._state)
-        return State(now.w, now.buffers, now.memory, int(now.step))
+        return State(now.w, now.buffers, now.optimizer_state, int(now.step))
 
     def load(self, state: State) -> None:
         """Continue from a state, which is copied."""
         dtype = self._recipe.dtype
-        memory = {letter: np.array(vector, dtype) for letter, vector in state.memory.items()}
+        memory = {letter: np.array(vector, dtype) for letter, vector in state.optimizer_state.items()}
         copy = State(np.array(state.w, dtype), np.array(state.buffers, dtype), memory, np.uint32(state.step))
         with self._numerics():
             self._state = self._jax.tree.map(self._jax.numpy.array, copy)

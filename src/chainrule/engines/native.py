@@ -17,6 +17,7 @@ from chainrule.engines.base import Rows, Session, never
 from chainrule.engines.plan import lower, obstacles
 from chainrule.nn.losses import MeanSquaredError
 from chainrule.nn.net import Net
+from chainrule.nn.optimizers import EMA_WEIGHTS, GRADIENT_SUM
 from chainrule.nn.step import Recipe, State, Sums
 
 
@@ -48,7 +49,7 @@ class NativeSession:
         """All numbers now, as copies."""
         recipe = self._recipe
         w, statistics = np.empty(recipe.net.size, recipe.dtype), np.empty(recipe.net.buffers.size, recipe.dtype)
-        memory = {letter: np.empty_like(w) for letter in recipe.memory}
+        memory = {letter: np.empty_like(w) for letter in recipe.state_names}
         step = self._run.read(w, statistics, *_places(memory))
         return State(w, statistics, memory, step)
 
@@ -56,7 +57,9 @@ class NativeSession:
         """Continue from a state."""
         dtype = self._recipe.dtype
         w, statistics = (np.ascontiguousarray(vector, dtype) for vector in (state.w, state.buffers))
-        memory = {letter: np.ascontiguousarray(state.memory[letter], dtype) for letter in self._recipe.memory}
+        memory = {
+            letter: np.ascontiguousarray(state.optimizer_state[letter], dtype) for letter in self._recipe.state_names
+        }
         self._run.write(w, statistics, *_places(memory), int(state.step))
 
     def run(self, epoch: int, first: int, rates: Array, stop: Callable[[], bool] = never) -> Sums:
@@ -108,8 +111,12 @@ def predictor(net: Net, w: Array, buffers: Array) -> Callable[[Array], Array] | 
 
 def _places(memory: Named) -> tuple[Array | None, ...]:
     """The rule's first and second vector, the sum of gradients, the mean of weights; None for what is not remembered."""
-    first, second, *_ = [*(vector for letter, vector in memory.items() if letter not in ("sum", "average")), None, None]
-    return first, second, memory.get("sum"), memory.get("average")
+    first, second, *_ = [
+        *(vector for letter, vector in memory.items() if letter not in (GRADIENT_SUM, EMA_WEIGHTS)),
+        None,
+        None,
+    ]
+    return first, second, memory.get(GRADIENT_SUM), memory.get(EMA_WEIGHTS)
 
 
 class NativeEngine:

@@ -22,17 +22,10 @@ from chainrule.errors import InvalidValueError, must_be
 from chainrule.estimators.fitting import examine, fit
 from chainrule.estimators.rows import chunks, rows
 from chainrule.model import Model
-from chainrule.nn.losses import BinaryCrossEntropy, MultiSoftmaxCrossEntropy, Poisson, SoftmaxCrossEntropy
+from chainrule.nn.losses import TargetKind
 
 if TYPE_CHECKING:
     from chainrule.doctor import Report
-
-_OUTPUTS: Mapping[type[Any], str] = {
-    BinaryCrossEntropy: "logistic",
-    SoftmaxCrossEntropy: "softmax",
-    MultiSoftmaxCrossEntropy: "softmax",
-    Poisson: "exp",
-}
 
 
 def store(estimator: Any, arguments: Mapping[str, Any]) -> None:
@@ -207,7 +200,7 @@ class Network(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
     def out_activation_(self) -> str:
         """Scikit-learn's name of the output activation."""
         loss = self.model_.loss
-        return _OUTPUTS.get(type(loss)) or str(getattr(loss, "link", "identity"))
+        return "logistic" if loss.targets is TargetKind.LABELS else loss.link
 
     @property
     def coefs_(self) -> list[Array]:

@@ -240,8 +240,10 @@ def _build(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> Model:
     net, loss = _piece(header, "net", Net), _piece(header, "loss", *LOSSES.values())
     _check_tensors(net, tensors, _networks(header))
     classes, names = _target_classes(header["classes"], loss, net.outputs), header["feature_names"]
-    if (classes is not None) != loss.classes:
-        raise FormatError(f"classes must be {'given' if loss.classes else 'null'} with {type(loss).__name__}.")
+    if (classes is not None) != loss.targets.are_classes:
+        raise FormatError(
+            f"classes must be {'given' if loss.targets.are_classes else 'null'} with {type(loss).__name__}."
+        )
     if not isinstance(names, list) or len(names) != net.inputs or not all(isinstance(name, str) for name in names):
         raise FormatError(f"feature_names must be {net.inputs} texts.")
     if not isinstance(header["target_name"], str):

@@ -1,4 +1,4 @@
-"""Why: the non-linear functions between the affine maps, each with the derivative that backpropagation multiplies by.
+"""Activation functions, each with the derivative that backpropagation multiplies by.
 
 In: Z (n, d), of any size up to ±1e4 and beyond. Out: A = g(Z) and g'(Z), the latter from A alone where the mathematics
 allows it, so that the forward pass need not keep Z.
@@ -9,29 +9,35 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
 
 from chainrule.arrays import Array, Namespace
 from chainrule.constraints import NOT_NEGATIVE, Checked, constrained
-from chainrule.errors import InvalidValueError, did_you_mean, must_be
+from chainrule.nn.names import resolve
 
 
 class Function(Protocol):
-    """A scalar function applied entry by entry, with its derivative."""
+    """A scalar function applied entry by entry, with its derivative.
+
+    To write one, define `needs`, `value` and `derivative` in a frozen dataclass and pass it to `Activation`. `xp` is the
+    array namespace, NumPy or `jax.numpy`.
+    """
 
     needs: ClassVar[str]
-    """What `slope` reads: "Z", "A", or "" for neither."""
+    """What `derivative` reads: "Z", "A", or "" for neither."""
 
     def value(self, xp: Namespace, Z: Array) -> Array:
-        """A = g(Z)."""
+        """Return A = g(Z)."""
 
-    def slope(self, xp: Namespace, Z: Array, A: Array) -> Array:
-        """g'(Z), entry by entry; the one of Z and A that `needs` does not name may be None."""
+    def derivative(self, xp: Namespace, Z: Array, A: Array) -> Array:
+        """Return g'(Z), entry by entry; the one of Z and A that `needs` does not name may be None."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """No change; a stack of these collapses into one affine map.
+    """No change. A network of affine layers with nothing but these between them is one affine map.
 
     Forward    (1) A = Z
     Backward   (2) g'(Z) = 1
@@ -41,12 +47,16 @@ class Identity:
     needs: ClassVar[str] = ""
 
     def value(self, xp: Namespace, Z: Array) -> Array:
-        """A = Z."""
+        """Return Z."""
         return Z  # (1)
 
-    def slope(self, xp: Namespace, Z: Array, A: Array) -> Array:
-        """One, as a number."""
+    def derivative(self, xp: Namespace, Z: Array, A: Array) -> Array:
+        """Return 1.0, a plain number."""
         return 1.0  # (2)
+
+    def inverse(self, xp: Namespace, A: Array) -> Array:
+        """Return A."""
+        return A
 
 
 @dataclass(frozen=True)
@@ -61,18 +71,23 @@ class Sigmoid:
     needs: ClassVar[str] = "A"
 
     def value(self, xp: Namespace, Z: Array) -> Array:
-        """A in [0, 1]."""
+        """Return A in [0, 1]."""
         e = xp.exp(-xp.abs(Z))
         return xp.where(Z >= 0, 1.0, e) / (1.0 + e)  # (1)
 
-    def slope(self, xp: Namespace, Z: Array, A: Array) -> Array:
-        """At most 1/4."""
+    def derivative(self, xp: Namespace, Z: Array, A: Array) -> Array:
+        """Return at most 1/4."""
         return A * (1.0 - A)  # (2)
+
+    def inverse(self, xp: Namespace, A: Array) -> Array:
+        """Return log(A / (1 - A)), with A kept off 0 and 1 so that it is finite."""
+        A = xp.clip(A, np.finfo(A.dtype).tiny, 1.0 - np.finfo(A.dtype).epsneg)
+        return xp.log(A) - xp.log1p(-A)
 
 
 @dataclass(frozen=True)
 class Tanh:
-    """Hyperbolic tangent, range (-1, 1), centerd on zero; saturates on both sides.
+    """Hyperbolic tangent, range (-1, 1), centered on zero; saturates on both sides.
 
     Forward    (1) A = tanh(Z)
     Backward   (2) g'(Z) = 1 - A²
@@ -82,17 +97,22 @@ class Tanh:
     needs: ClassVar[str] = "A"
 
     def value(self, xp: Namespace, Z: Array) -> Array:
-        """A in [-1, 1]."""
+        """Return A in [-1, 1]."""
         return xp.tanh(Z)  # (1)
 
-    def slope(self, xp: Namespace, Z: Array, A: Array) -> Array:
-        """At most 1."""
+    def derivative(self, xp: Namespace, Z: Array, A: Array) -> Array:
+        """Return at most 1."""
         return 1.0 - A * A  # (2)
+
+    def inverse(self, xp: Namespace, A: Array) -> Array:
+        """Return artanh A, with A kept off -1 and 1 so that it is finite."""
+        eps = np.finfo(A.dtype).epsneg
+        return xp.arctanh(xp.clip(A, eps - 1.0, 1.0 - eps))
 
 
 @dataclass(frozen=True)
 class ReLU:
-    """Rectified linear unit; does not saturate for positive Z. Its slope at zero is taken as 0.
+    """Rectified linear unit; does not saturate for positive Z. The usual choice. Its derivative at zero is taken as 0.
 
     Forward    (1) A = max(0, Z)
     Backward   (2) g'(Z) = [A > 0]
@@ -102,12 +122,16 @@ class ReLU:
     needs: ClassVar[str] = "A"
 
     def value(self, xp: Namespace, Z: Array) -> Array:
-        """A >= 0."""
+        """Return A >= 0."""
         return xp.maximum(Z, 0.0)  # (1)
 
-    def slope(self, xp: Namespace, Z: Array, A: Array) -> Array:
-        """0 or 1."""
+    def derivative(self, xp: Namespace, Z: Array, A: Array) -> Array:
+        """Return 0 or 1."""
         return (A > 0).astype(A.dtype)  # (2)
+
+    def inverse(self, xp: Namespace, A: Array) -> Array:
+        """Return A: one of the values that give it."""
+        return A
 
 
 @dataclass(frozen=True)
@@ -117,17 +141,22 @@ class LeakyReLU(Checked):
     Forward    (1) A = Z where Z > 0, else a Z
     Backward   (2) g'(Z) = 1 where A > 0, else a
     Reference  [maas2013]
+
+    Parameters
+    ----------
+    a : float >= 0, default=0.01
+        The derivative on the negative side.
     """
 
     a: float = constrained(NOT_NEGATIVE, 0.01)
     needs: ClassVar[str] = "A"
 
     def value(self, xp: Namespace, Z: Array) -> Array:
-        """A with the sign of Z."""
+        """Return A with the sign of Z."""
         return xp.where(Z > 0, Z, self.a * Z)  # (1)
 
-    def slope(self, xp: Namespace, Z: Array, A: Array) -> Array:
-        """1 or a."""
+    def derivative(self, xp: Namespace, Z: Array, A: Array) -> Array:
+        """Return 1 or a."""
         return xp.where(A > 0, xp.ones_like(A), xp.full_like(A, self.a))  # (2)
 
 
@@ -138,17 +167,22 @@ class ELU(Checked):
     Forward    (1) A = Z where Z > 0, else a (exp(Z) - 1)
     Backward   (2) g'(Z) = 1 where A > 0, else A + a
     Reference  [clevert2016]
+
+    Parameters
+    ----------
+    a : float >= 0, default=1.0
+        Minus the value that the function approaches far to the left; with 1.0 the derivative is continuous.
     """
 
     a: float = constrained(NOT_NEGATIVE, 1.0)
     needs: ClassVar[str] = "A"
 
     def value(self, xp: Namespace, Z: Array) -> Array:
-        """A >= -a."""
+        """Return A >= -a."""
         return xp.where(Z > 0, Z, self.a * xp.expm1(xp.minimum(Z, 0.0)))  # (1)
 
-    def slope(self, xp: Namespace, Z: Array, A: Array) -> Array:
-        """Between 0 and max(1, a)."""
+    def derivative(self, xp: Namespace, Z: Array, A: Array) -> Array:
+        """Return values between 0 and max(1, a)."""
         return xp.where(A > 0, xp.ones_like(A), A + self.a)  # (2)
 
 
@@ -166,11 +200,11 @@ class SELU:
     a: ClassVar[float] = 1.6732632423543772848
 
     def value(self, xp: Namespace, Z: Array) -> Array:
-        """A >= -λ a."""
+        """Return A >= -λ a."""
         return self.scale * xp.where(Z > 0, Z, self.a * xp.expm1(xp.minimum(Z, 0.0)))  # (1)
 
-    def slope(self, xp: Namespace, Z: Array, A: Array) -> Array:
-        """Between 0 and λ a."""
+    def derivative(self, xp: Namespace, Z: Array, A: Array) -> Array:
+        """Return values between 0 and λ a."""
         return xp.where(A > 0, xp.full_like(A, self.scale), A + self.scale * self.a)  # (2)
 
 
@@ -190,11 +224,11 @@ class GELU:
         return xp.tanh(self.c * (Z + 0.044715 * Z * Z * Z))  # (1)
 
     def value(self, xp: Namespace, Z: Array) -> Array:
-        """A >= -0.171."""
+        """Return A >= -0.171."""
         return 0.5 * Z * (1.0 + self._t(xp, Z))  # (2)
 
-    def slope(self, xp: Namespace, Z: Array, A: Array) -> Array:
-        """Between -0.13 and 1.13."""
+    def derivative(self, xp: Namespace, Z: Array, A: Array) -> Array:
+        """Return values between -0.13 and 1.13."""
         t = self._t(xp, Z)
         return 0.5 * (1.0 + t) + 0.5 * Z * (1.0 - t * t) * self.c * (1.0 + 0.134145 * Z * Z)  # (3)
 
@@ -211,11 +245,11 @@ class SiLU:
     needs: ClassVar[str] = "Z"
 
     def value(self, xp: Namespace, Z: Array) -> Array:
-        """A >= -0.279."""
+        """Return A >= -0.279."""
         return Z * Sigmoid().value(xp, Z)  # (1)
 
-    def slope(self, xp: Namespace, Z: Array, A: Array) -> Array:
-        """Between -0.1 and 1.1."""
+    def derivative(self, xp: Namespace, Z: Array, A: Array) -> Array:
+        """Return values between -0.1 and 1.1."""
         s = Sigmoid().value(xp, Z)
         return s * (1.0 + Z * (1.0 - s))  # (2)
 
@@ -232,11 +266,11 @@ class Softplus:
     needs: ClassVar[str] = "A"
 
     def value(self, xp: Namespace, Z: Array) -> Array:
-        """A >= 0."""
+        """Return A >= 0."""
         return xp.maximum(Z, 0.0) + xp.log1p(xp.exp(-xp.abs(Z)))  # (1)
 
-    def slope(self, xp: Namespace, Z: Array, A: Array) -> Array:
-        """Between 0 and 1."""
+    def derivative(self, xp: Namespace, Z: Array, A: Array) -> Array:
+        """Return values between 0 and 1."""
         return -xp.expm1(-A)  # (2)
 
 
@@ -252,12 +286,12 @@ class Mish:
     needs: ClassVar[str] = "Z"
 
     def value(self, xp: Namespace, Z: Array) -> Array:
-        """A >= -0.309."""
+        """Return A >= -0.309."""
         t = xp.tanh(Softplus().value(xp, Z))  # (1)
         return Z * t  # (2)
 
-    def slope(self, xp: Namespace, Z: Array, A: Array) -> Array:
-        """Between -0.12 and 1.09."""
+    def derivative(self, xp: Namespace, Z: Array, A: Array) -> Array:
+        """Return values between -0.12 and 1.09."""
         t = xp.tanh(Softplus().value(xp, Z))
         return t + Z * Sigmoid().value(xp, Z) * (1.0 - t * t)  # (3)
 
@@ -274,12 +308,16 @@ class Exp:
     needs: ClassVar[str] = "A"
 
     def value(self, xp: Namespace, Z: Array) -> Array:
-        """A > 0."""
+        """Return A > 0."""
         return xp.exp(Z)  # (1)
 
-    def slope(self, xp: Namespace, Z: Array, A: Array) -> Array:
-        """A itself."""
+    def derivative(self, xp: Namespace, Z: Array, A: Array) -> Array:
+        """Return A."""
         return A  # (2)
+
+    def inverse(self, xp: Namespace, A: Array) -> Array:
+        """Return log A, with A kept off 0 so that it is finite."""
+        return xp.log(xp.maximum(A, np.finfo(A.dtype).tiny))
 
 
 ACTIVATIONS: Mapping[str, Function] = {
@@ -298,18 +336,31 @@ ACTIVATIONS: Mapping[str, Function] = {
 }
 """Every activation by the name that users write."""
 
+_METHODS = ("needs", "value", "derivative")
+
 
 def activation(function: str | Function) -> Function:
-    """The function of that name, or the function itself.
+    """Return the function of that name, or the function itself.
 
+    Parameters
+    ----------
+    function : str or Function
+        One of the names in `ACTIVATIONS`, or an object with `needs`, `value` and `derivative`.
+
+    Returns
+    -------
+    Function
+        The function object.
+
+    Raises
+    ------
+    InvalidValueError
+        For an unknown name (with the nearest one) or anything that is not a function object.
+
+    Examples
+    --------
     >>> activation("relu")
     ReLU()
-
-    Raises `InvalidValueError` with the nearest name when the name is unknown.
     """
-    if hasattr(function, "slope"):
-        return function  # type: ignore[return-value]
-    if not isinstance(function, str) or function not in ACTIVATIONS:
-        hint = did_you_mean(str(function), ACTIVATIONS)
-        raise InvalidValueError(must_be("Activation", "function", "the name of an activation", function, hint))
-    return ACTIVATIONS[function]
+    found: Any = resolve("activation", function, ACTIVATIONS, _METHODS, ("Activation", "function"))
+    return found  # type: ignore[no-any-return]  # (a `Function`, by the check above)

@@ -1,4 +1,6 @@
-"""Why: a wrong gradient still trains, only worse; so every gradient is compared with differences of the loss itself.
+"""Gradient checking: compare hand-derived gradients with differences of the loss itself.
+
+A wrong gradient still trains, only worse, so it has to be looked for.
 
 In: a network, a loss, a few rows. Out: for every parameter and for the input, how far the hand-derived gradient is from
 central differences in float64, and the entry where it is farthest.
@@ -16,6 +18,7 @@ from chainrule.nn.layers import Context
 from chainrule.nn.losses import Loss, mean_loss
 from chainrule.nn.net import Net
 from chainrule.nn.penalties import Penalty
+from chainrule.nn.step import loss_and_gradient
 from chainrule.random import Purpose, Stream
 
 _RETRIES = (1.0, 0.1, 0.01)
@@ -24,7 +27,21 @@ _RETRIES = (1.0, 0.1, 0.01)
 
 @dataclass(frozen=True)
 class ArrayCheck:
-    """One array's comparison: relative error, and the entry with the largest difference."""
+    """Comparison of one array: relative error, and the entry with the largest difference.
+
+    Parameters
+    ----------
+    name : str
+        The parameter, such as "0.W", or "X" for the input.
+    error : float
+        Relative error of the whole array.
+    entry : tuple of int
+        Position of the entry that differs most.
+    analytic : float
+        Its gradient by hand.
+    numeric : float
+        Its gradient by differences.
+    """
 
     name: str
     error: float
@@ -39,7 +56,7 @@ class ArrayCheck:
 
 @dataclass(frozen=True)
 class GradientReport:
-    """All arrays' comparisons, in the order of the parameters, the input "X" last."""
+    """Comparisons of all arrays, in the order of the parameters, the input "X" last."""
 
     checks: tuple[ArrayCheck, ...]
 
@@ -49,21 +66,22 @@ class GradientReport:
         return max(self.checks, key=lambda check: check.error)
 
     def passed(self, tolerance: float = 1e-6) -> bool:
-        """Whether every array agrees to the tolerance."""
+        """Check whether every array agrees to the tolerance."""
         return self.worst.error <= tolerance
 
     def error(self, name: str) -> float:
-        """Relative error of one array."""
+        """Return the relative error of one array."""
         return next(check.error for check in self.checks if check.name == name)
 
 
 def central_differences(
     J: Callable[[Array], float], x: Array, analytic: Array, entries: Array, step: float = 1e-5
 ) -> Array:
-    """Slopes of J at chosen entries of x.
+    """Return the derivatives of J at chosen entries of x, by central differences.
 
-    Where the slope by hand disagrees, shorter steps are tried, and the nearest counts: a kink inside the interval is left
-    outside by a shorter one, while a wrong gradient is wrong at every step. At a kink itself there is no slope to find.
+    Where the derivative by hand disagrees, shorter steps are tried and the nearest result counts: a kink inside the
+    interval lies outside a shorter one, while a wrong gradient is wrong at every step. At a kink itself there is no
+    derivative to find.
 
     Forward    (1) dJ/dxₑ ≈ (J(x + h e) - J(x - h e)) / 2h, with h = step · max(1, |xₑ|)
     """
@@ -101,14 +119,45 @@ def gradcheck(
     """Compare every gradient of the mean loss plus penalty with central differences, in float64.
 
     The relative error of an array is ‖by hand - by differences‖ / (‖by hand‖ + ‖by differences‖), the norms over the
-    entries looked at; arrays whose gradient is below a thousandth of the whole gradient's length are measured
-    against that thousandth, since differences of J carry its rounding. In training, batch statistics and dropout
-    masks (fixed by the seed) are part of what is checked. `entries` limits the entries looked at per array, drawn at
-    random; None looks at all. `w` defaults to first weights by the seed, with b, γ and β moved off their special first
-    values by 0.1 N(0, 1): at b = 0 a row whose units are all off puts the next Z exactly on a rectifier's kink.
+    entries compared. Arrays whose gradient is below a thousandth of the whole gradient's length are measured against that
+    thousandth, since differences of J carry its rounding. In training, batch statistics and dropout masks (fixed by the
+    seed) are part of what is checked.
 
     Reference  [ng2018] practical tips; [karpathy2016] gradient checks
 
+    Parameters
+    ----------
+    net : Net
+        The network.
+    loss : Loss
+        The loss.
+    X : array (n, d)
+        A few rows.
+    Y : array (n) or (n, k)
+        Their targets.
+    c : array (n) or None, default=None
+        Weights of the rows; None weights them equally.
+    w : array (P) or None, default=None
+        Parameters. None draws first weights by the seed, with b, γ and β moved off their special first values by
+        0.1 N(0, 1): at b = 0 a row whose units are all off puts the next Z exactly on a rectifier's kink.
+    buffers : array (B) or None, default=None
+        Running statistics; None takes the first ones.
+    penalty : Penalty, default=Penalty()
+        Penalty that belongs to the loss.
+    training : bool, default=True
+        Whether to check the training pass or inference.
+    entries : int or None, default=None
+        Entries compared in each array, drawn at random; None compares all.
+    seed : int, default=0
+        Fixes weights, masks and the choice of entries.
+
+    Returns
+    -------
+    GradientReport
+        The comparison of every parameter and of the input.
+
+    Examples
+    --------
     >>> from chainrule import Dense, Net
     >>> from chainrule.nn.losses import MeanSquaredError
     >>> report = gradcheck(Net(2, [Dense(1)]), MeanSquaredError(), np.eye(2), np.ones((2, 1)))
@@ -128,9 +177,8 @@ def gradcheck(
         Z = net.forward(w, buffers, X, ctx)[0]
         return float(mean_loss(loss, np, Z, Y, c)[0] + penalty.value(np, w, net.decay))
 
-    Z, tape, _ = net.forward(w, buffers, X, ctx)
-    dX, g = net.backward(w, tape, mean_loss(loss, np, Z, Y, c)[1], ctx)
-    g = g + penalty.gradient(np, w, net.decay)
+    found = loss_and_gradient(net, loss, w, buffers, X, Y, c, ctx, penalty)
+    g, dX = found.gradient, found.inputs
     stream = Stream.from_seed(seed).fold(Purpose.SPLIT)
     pieces = [(s.name, s.shape, np.arange(s.offset, s.offset + s.size)) for s in net.parameters.slots]
     chosen = [_sample(stream.fold(i), where, entries) for i, (_, _, where) in enumerate(pieces)]
@@ -144,11 +192,10 @@ def gradcheck(
 
 
 def _sample(stream: Stream, where: Array, entries: int | None) -> Array:
-    return (
-        where
-        if entries is None or entries >= where.size
-        else where[np.sort(stream.permutation(np, where.size)[:entries])]
-    )
+    """Return so many of the entries at random, in order, or all of them."""
+    if entries is None or entries >= where.size:
+        return where
+    return where[np.sort(stream.permutation(np, where.size)[:entries])]
 
 
 def _compare(

@@ -1,4 +1,6 @@
-"""Why: where the weights start decides whether signals live or die on their way through a deep network.
+"""Initializers: rules that draw the first weights.
+
+Where the weights start decides whether signals live or die on their way through a deep network.
 
 In: a stream and the shape (n_in, n_out) of a weight matrix. Out: the first W, float64, drawn on the host.
 """
@@ -14,8 +16,8 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.constraints import NOT_NEGATIVE, POSITIVE, Checked, Interval, OneOf, constrained
-from chainrule.errors import InvalidValueError, did_you_mean, must_be
 from chainrule.nn.activations import Function, activation
+from chainrule.nn.names import resolve
 from chainrule.random import Stream
 
 _DISTRIBUTION = OneOf(("normal", "uniform"))
@@ -25,11 +27,11 @@ class Initializer(Protocol):
     """A rule that draws the first values of a weight matrix."""
 
     def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
-        """W (n_in, n_out), float64."""
+        """Return W (n_in, n_out), float64, drawn from the stream."""
 
 
 def spread(stream: Stream, distribution: str, sigma: float, n_in: int, n_out: int) -> Array:
-    """W (n_in, n_out) with mean 0 and standard deviation σ.
+    """Draw W (n_in, n_out) with mean 0 and standard deviation σ.
 
     Forward    (1) normal: W = σ N(0, 1)    (2) uniform: W in ±σ√3, whose variance is σ² too
     """
@@ -40,14 +42,14 @@ def spread(stream: Stream, distribution: str, sigma: float, n_in: int, n_out: in
 
 @dataclass(frozen=True)
 class Zeros:
-    """All weights zero: every unit of a layer stays like its neighbors for ever (the symmetry problem).
+    """All weights zero: every unit of a layer stays equal to its neighbors forever (the symmetry problem).
 
     Forward    (1) W = 0
     Reference  [ng2018] 7.4
     """
 
     def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
-        """W of zeros."""
+        """Return W of zeros."""
         return np.zeros((n_in, n_out))  # (1)
 
 
@@ -57,102 +59,137 @@ class Constant(Checked):
 
     Forward    (1) W = value
     Reference  [ng2018] 7.4
+
+    Parameters
+    ----------
+    value : float, default=0.01
+        The value of every weight.
     """
 
     value: float = constrained(Interval(-math.inf, math.inf, "()"), 0.01)
 
     def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
-        """W of one value."""
+        """Return W of one value."""
         return np.full((n_in, n_out), float(self.value))  # (1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Normal(Checked):
     """Normal weights of one spread whatever the width: variance shrinks or grows with every layer.
 
     Forward    (1) W ~ σ N(0, 1)
     Reference  [ng2018] 7.4
+
+    Parameters
+    ----------
+    sigma : float >= 0, default=0.01
+        Standard deviation.
     """
 
     sigma: float = constrained(NOT_NEGATIVE, 0.01)
 
     def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
-        """W normal with standard deviation sigma."""
+        """Return W normal with standard deviation sigma."""
         return spread(stream, "normal", self.sigma, n_in, n_out)  # (1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Xavier(Checked):
     """Keeps the variance of Z equal to that of its inputs; for sigmoid and tanh.
 
     Forward    (1) σ = √(1 / n_in)
     Reference  [ng2018] 7.4, [glorot2010]
+
+    Parameters
+    ----------
+    distribution : {"normal", "uniform"}, default="normal"
+        The shape of the distribution; the variance is the same.
     """
 
     distribution: str = constrained(_DISTRIBUTION, "normal")
 
     def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
-        """W with variance 1 / n_in."""
+        """Return W with variance 1 / n_in."""
         return spread(stream, self.distribution, math.sqrt(1.0 / n_in), n_in, n_out)  # (1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LeCun(Checked):
-    """The same spread as Xavier's rule in the lecture's form, under the name that SELU's authors use.
+    """Xavier's rule in the lecture's form, under the name that SELU's authors use.
 
     Forward    (1) σ = √(1 / n_in)
     Reference  [lecun1998], [klambauer2017]
+
+    Parameters
+    ----------
+    distribution : {"normal", "uniform"}, default="normal"
+        The shape of the distribution; the variance is the same.
     """
 
     distribution: str = constrained(_DISTRIBUTION, "normal")
 
     def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
-        """W with variance 1 / n_in."""
+        """Return W with variance 1 / n_in."""
         return spread(stream, self.distribution, math.sqrt(1.0 / n_in), n_in, n_out)  # (1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class He(Checked):
     """Doubles Xavier's variance, since a rectifier drops half of it.
 
     Forward    (1) σ = √(2 / n_in)
     Reference  [he2015], [ng2018] 7.4
+
+    Parameters
+    ----------
+    distribution : {"normal", "uniform"}, default="normal"
+        The shape of the distribution; the variance is the same.
     """
 
     distribution: str = constrained(_DISTRIBUTION, "normal")
 
     def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
-        """W with variance 2 / n_in."""
+        """Return W with variance 2 / n_in."""
         return spread(stream, self.distribution, math.sqrt(2.0 / n_in), n_in, n_out)  # (1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Glorot(Checked):
     """A compromise between keeping the variance forward (1/n_in) and backward (1/n_out).
 
     Forward    (1) σ = √(2 / (n_in + n_out))
     Reference  [glorot2010] eq. 12, [ng2018] 7.4
+
+    Parameters
+    ----------
+    distribution : {"normal", "uniform"}, default="normal"
+        The shape of the distribution; the variance is the same.
     """
 
     distribution: str = constrained(_DISTRIBUTION, "normal")
 
     def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
-        """W with variance 2 / (n_in + n_out)."""
+        """Return W with variance 2 / (n_in + n_out)."""
         return spread(stream, self.distribution, math.sqrt(2.0 / (n_in + n_out)), n_in, n_out)  # (1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Orthogonal(Checked):
-    """Columns (or rows, of the shorter side) orthonormal: a linear stack keeps every length exactly.
+    """Columns (or rows, of the shorter side) orthonormal: a stack of linear layers keeps every length exactly.
 
     Forward    (1) G = N(0, 1), tall    (2) G = Q R    (3) W = gain · Q sign(diag R), wide again if it was wide
     Reference  [saxe2014]
+
+    Parameters
+    ----------
+    gain : float > 0, default=1.0
+        Factor on the orthonormal matrix; a relu network wants about 1.4 (√2).
     """
 
     gain: float = constrained(POSITIVE, 1.0)
 
     def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
-        """W with orthonormal columns (n_in >= n_out) or rows, times gain."""
+        """Return W with orthonormal columns (n_in >= n_out) or rows, times gain."""
         tall, short = max(n_in, n_out), min(n_in, n_out)
         G = stream.normal(tall * short).reshape(tall, short)  # (1)
         Q, R = np.linalg.qr(G)  # (2)
@@ -165,13 +202,13 @@ INITIALIZERS: Mapping[str, Initializer] = {
     "constant": Constant(),
     "normal": Normal(),
     "xavier": Xavier(),
-    "xavier_uniform": Xavier("uniform"),
+    "xavier_uniform": Xavier(distribution="uniform"),
     "lecun": LeCun(),
-    "lecun_uniform": LeCun("uniform"),
+    "lecun_uniform": LeCun(distribution="uniform"),
     "he": He(),
-    "he_uniform": He("uniform"),
+    "he_uniform": He(distribution="uniform"),
     "glorot": Glorot(),
-    "glorot_uniform": Glorot("uniform"),
+    "glorot_uniform": Glorot(distribution="uniform"),
     "orthogonal": Orthogonal(),
 }
 """Every initializer by the name that users write."""
@@ -186,23 +223,34 @@ _FOLLOWS: Mapping[str, str] = {
 
 
 def initializer(rule: str | Initializer) -> Initializer:
-    """The rule of that name, or the rule itself.
+    """Return the rule of that name, or the rule itself.
 
+    Parameters
+    ----------
+    rule : str or Initializer
+        One of the names in `INITIALIZERS`, or an object with `draw`.
+
+    Returns
+    -------
+    Initializer
+        The rule.
+
+    Raises
+    ------
+    InvalidValueError
+        For an unknown name (with the nearest one) or anything that is not a rule.
+
+    Examples
+    --------
     >>> initializer("he")
     He(distribution='normal')
-
-    Raises `InvalidValueError` with the nearest name when the name is unknown.
     """
-    if hasattr(rule, "draw"):
-        return rule
-    if not isinstance(rule, str) or rule not in INITIALIZERS:
-        hint = did_you_mean(str(rule), INITIALIZERS)
-        raise InvalidValueError(must_be("Dense", "initializer", "the name of an initializer", rule, hint))
-    return INITIALIZERS[rule]
+    found: Initializer = resolve("initializer", rule, INITIALIZERS, ("draw",), ("Dense", ""))
+    return found
 
 
 def default_for(function: str | Function) -> str:
-    """The initializer that suits the activation: He for the relu family, Xavier for sigmoid and tanh, LeCun for SELU.
+    """Return the initializer that suits an activation: He for the relu family, Xavier for sigmoid and tanh, LeCun for SELU.
 
     >>> default_for("tanh"), default_for("mish")
     ('xavier', 'he')

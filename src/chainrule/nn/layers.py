@@ -1,4 +1,4 @@
-"""Why: a layer is three pure functions, `init`, `forward`, `backward`; a network is a list of them.
+"""Layers: each is three pure functions, `init`, `forward`, `backward`; a network is a list of them.
 
 In: parameters and running statistics by letter, the rows from the layer before, a context. Out: the rows for the layer
 after, what the backward pass needs (visible, in `saved`), and gradients in the same letters.
@@ -7,8 +7,8 @@ after, what the backward pass needs (visible, in `saved`), and gradients in the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -26,7 +26,14 @@ Shapes = Mapping[str, tuple[int, ...]]
 class Context:
     """What a pass over the network needs to know besides the numbers.
 
-    `xp` is the array namespace, `training` chooses batch statistics and dropout, `stream` gives the masks of this step.
+    Parameters
+    ----------
+    xp : module
+        Array namespace: `numpy` or `jax.numpy`.
+    training : bool, default=False
+        Whether batch norm uses the batch's own statistics and dropout drops.
+    stream : Stream or None, default=None
+        Source of this step's dropout masks; needed in training with dropout.
     """
 
     xp: Namespace
@@ -36,7 +43,7 @@ class Context:
 
 @dataclass(frozen=True)
 class LayerShapes:
-    """The shapes that a layer brings: its parameters, its running statistics, and the width it hands on."""
+    """The shapes of a layer's parameters and running statistics, and the width of its output."""
 
     parameters: Shapes
     buffers: Shapes
@@ -44,45 +51,61 @@ class LayerShapes:
 
 
 class Layer(Protocol):
-    """Init, forward, backward; a frozen value that holds settings and no numbers.
+    """A frozen value that holds settings and no numbers, with `init`, `forward` and `backward`.
 
-    `init` gives float64 arrays for the shapes of `shapes`. `forward` maps (n, d) to (n, outputs) and returns what
-    `backward` will read and the new running statistics. `backward` maps the gradient of the loss with respect to the
-    output to the gradient with respect to the input, and to each parameter under the parameter's own letter.
+    `p` are parameters and `buffers` running statistics, each under its letter.
     """
 
     def shapes(self, d: int) -> LayerShapes:
-        """Shapes for inputs of width d."""
+        """Return the shapes for inputs of width d."""
 
     def init(self, stream: Stream, d: int) -> tuple[Named, Named]:
-        """First parameters and buffers."""
+        """Draw the first parameters and buffers, float64, of the shapes in `shapes`."""
 
     def forward(self, p: Named, buffers: Named, A: Array, ctx: Context) -> tuple[Array, Named, Named]:
-        """Output, saved values, new buffers."""
+        """Map rows (n, d) to rows (n, outputs); return them, what `backward` will read, and the new buffers."""
 
     def backward(self, p: Named, saved: Named, dA: Array, ctx: Context) -> tuple[Array, Named]:
-        """Gradient with respect to the input, gradients with respect to the parameters."""
+        """Map the gradient with respect to the output to those with respect to the input and to each parameter."""
 
 
 @dataclass(frozen=True)
-class Dense:
+class Dense(Checked):
     """Affine map of every row.
 
-    `initializer=None` takes the rule that suits the activation which follows. `bias=False` drops b, which batch norm
-    right behind would cancel anyway.
+    Each of the k units takes a weighted sum of the d inputs and adds its bias.
 
     Forward    (1) Z = A W + b
     Backward   (2) dW = Aᵀ dZ    (3) db = Σᵢ dZᵢ    (4) dA = dZ Wᵀ
     Shapes     A (n, d)   W (d, k)   b (k)   Z (n, k)
     Reference  [rumelhart1986], [ng2018] 7.1
 
+    Parameters
+    ----------
+    units : int >= 1
+        Number of units k. The number of inputs follows from the layer before.
+    bias : bool, default=True
+        Whether there is a b. Right before batch norm it has no effect and can be left out.
+    initializer : str, Initializer or None, default=None
+        The rule that draws W, by name or as an object. None takes the one that suits the next activation.
+
+    Raises
+    ------
+    InvalidValueError
+        For a wrong option, or a second argument by position.
+
+    Examples
+    --------
     >>> Dense(3).shapes(5).parameters
     {'W': (5, 3), 'b': (3,)}
     """
 
     units: int = constrained(COUNT)
-    bias: bool = constrained(OneOf((True, False)), True)
-    initializer: str | Initializer | None = None
+    bias: bool = constrained(OneOf((True, False)), True, kw_only=True)
+    initializer: str | Initializer | None = field(default=None, kw_only=True)
+    positional_hint: ClassVar[str] = (
+        "Dense takes the number of its units only: inputs follow from the layer before, activations are layers."
+    )
 
     def __post_init__(self) -> None:
         validate(self)
@@ -90,25 +113,25 @@ class Dense:
             initializer(self.initializer)
 
     def shapes(self, d: int) -> LayerShapes:
-        """W and, if wanted, b."""
+        """Return the shapes of W and, if wanted, b."""
         b = {"b": (self.units,)} if self.bias else {}
         return LayerShapes({"W": (d, self.units), **b}, {}, self.units)
 
     def init(self, stream: Stream, d: int) -> tuple[Named, Named]:
-        """W by the initializer, b zero."""
+        """Draw W by the initializer; b is zero."""
         rule = initializer("xavier" if self.initializer is None else self.initializer)
         b = {"b": np.zeros(self.units)} if self.bias else {}
         return {"W": rule.draw(stream, d, self.units), **b}, {}
 
     def forward(self, p: Named, buffers: Named, A: Array, ctx: Context) -> tuple[Array, Named, Named]:
-        """Z; saves its input A."""
+        """Return Z; save the input A."""
         Z = A @ p["W"]
         if self.bias:
             Z = Z + p["b"]  # (1)
         return Z, {"A": A}, buffers
 
     def backward(self, p: Named, saved: Named, dZ: Array, ctx: Context) -> tuple[Array, Named]:
-        """Gives dA, dW, db."""
+        """Return dA, dW, db."""
         dW = saved["A"].T @ dZ  # (2)
         db = {"b": dZ.sum(axis=0)} if self.bias else {}  # (3)
         dA = dZ @ p["W"].T  # (4)
@@ -116,13 +139,20 @@ class Dense:
 
 
 @dataclass(frozen=True)
-class Activation:
-    """A scalar function on every entry; its derivative is taken at what the function itself saw.
+class Activation(Checked):
+    """A scalar function applied to every entry.
+
+    Backward, its derivative is taken at the value that entered the function.
 
     Forward    (1) A = g(Z)
     Backward   (2) dZ = dA ⊙ g'(Z)
     Shapes     Z (n, d)   A (n, d)
     Reference  [ng2018] 7.2
+
+    Parameters
+    ----------
+    function : str or Function, default="relu"
+        The function g: a name such as "relu", "tanh", "gelu", or an object of your own.
     """
 
     function: str | Function = "relu"
@@ -131,34 +161,34 @@ class Activation:
         activation(self.function)
 
     def shapes(self, d: int) -> LayerShapes:
-        """Nothing to learn."""
+        """Return no parameters: there is nothing to learn."""
         return LayerShapes({}, {}, d)
 
     def init(self, stream: Stream, d: int) -> tuple[Named, Named]:
-        """Nothing to draw."""
+        """Return nothing: there is nothing to draw."""
         return {}, {}
 
     def forward(self, p: Named, buffers: Named, Z: Array, ctx: Context) -> tuple[Array, Named, Named]:
-        """A; saves only the one of Z and A that the derivative reads."""
+        """Return A; save only the one of Z and A that the derivative reads."""
         g = activation(self.function)
         A = g.value(ctx.xp, Z)  # (1)
         kept: dict[str, Named] = {"Z": {"Z": Z}, "A": {"A": A}, "": {}}
         return A, kept[g.needs], buffers
 
     def backward(self, p: Named, saved: Named, dA: Array, ctx: Context) -> tuple[Array, Named]:
-        """Gives dZ."""
-        slope = activation(self.function).slope(ctx.xp, saved.get("Z"), saved.get("A"))
-        dZ = dA * slope  # (2)
+        """Return dZ."""
+        derivative = activation(self.function).derivative(ctx.xp, saved.get("Z"), saved.get("A"))
+        dZ = dA * derivative  # (2)
         return dZ, {}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BatchNorm(Checked):
-    """Standardizes each column over the batch, then scales and shifts it by learned γ and β.
+    """Batch normalization: standardize each column over the batch, then scale and shift it by learned γ and β.
 
-    In training the batch's own mean and (biased) variance are used and blended into running values, of which
-    `momentum` is the share of the old one kept; in inference the running values are used. The gradient passes through
-    the batch's statistics. A batch of one row has variance 0: it comes out as β and passes no gradient back.
+    Training uses the batch's own mean and (biased) variance and blends them into running values; inference uses the
+    running values. The gradient passes through the batch's statistics. A batch of one row has variance 0: the output is β
+    and no gradient passes back.
 
     Forward    (1) μ = Σᵢ Zᵢ / n    (2) σ² = Σᵢ (Zᵢ - μ)² / n    (3) s = √(σ² + ε)    (4) Ẑ = (Z - μ) / s
                (5) Y = γ ⊙ Ẑ + β    (6) μ' = m μ' + (1 - m) μ    (7) v' = m v' + (1 - m) σ²
@@ -166,21 +196,28 @@ class BatchNorm(Checked):
                (11) dZ = (dẐ - Σᵢ dẐᵢ / n - Ẑ ⊙ Σᵢ (dẐᵢ ⊙ Ẑᵢ) / n) / s; in inference dZ = dẐ / s
     Shapes     Z, Ẑ, Y (n, d)   γ, β, μ, σ², s (d)
     Reference  [ioffe2015], [ng2018] 7.2
+
+    Parameters
+    ----------
+    momentum : float in [0, 1), default=0.9
+        Share m of the old running value that each batch keeps (PyTorch's `momentum` is the other share, 1 - m).
+    epsilon : float > 0, default=1e-5
+        Added to the variance, so that a constant column does not divide by zero.
     """
 
     momentum: float = constrained(SHARE, 0.9)
     epsilon: float = constrained(POSITIVE, 1e-5)
 
     def shapes(self, d: int) -> LayerShapes:
-        """γ, β; running mean and variance."""
+        """Return the shapes of γ and β, and of the running mean and variance."""
         return LayerShapes({"gamma": (d,), "beta": (d,)}, {"mean": (d,), "variance": (d,)}, d)
 
     def init(self, stream: Stream, d: int) -> tuple[Named, Named]:
-        """γ = 1, β = 0; running mean 0, running variance 1."""
+        """Return γ = 1, β = 0, running mean 0, running variance 1."""
         return {"gamma": np.ones(d), "beta": np.zeros(d)}, {"mean": np.zeros(d), "variance": np.ones(d)}
 
     def forward(self, p: Named, buffers: Named, Z: Array, ctx: Context) -> tuple[Array, Named, Named]:
-        """Y; saves Ẑ and s."""
+        """Return Y; save Ẑ and s."""
         mean, variance = buffers["mean"], buffers["variance"]
         if ctx.training:
             mean = Z.mean(axis=0)  # (1)
@@ -199,7 +236,7 @@ class BatchNorm(Checked):
         }
 
     def backward(self, p: Named, saved: Named, dY: Array, ctx: Context) -> tuple[Array, Named]:
-        """Gives dZ, dγ, dβ."""
+        """Return dZ, dγ, dβ."""
         Zhat, s = saved["Zhat"], saved["s"]
         dgamma = (dY * Zhat).sum(axis=0)  # (8)
         dbeta = dY.sum(axis=0)  # (9)
@@ -209,9 +246,11 @@ class BatchNorm(Checked):
         return dZhat / s, {"gamma": dgamma, "beta": dbeta}  # (11)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LayerNorm(Checked):
-    """Standardizes each row over its columns, then scales and shifts by learned γ and β; no batch needed.
+    """Layer normalization: standardize each row over its columns, then scale and shift by learned γ and β.
+
+    It needs no batch, so training and inference are the same.
 
     Forward    (1) μᵢ = Σⱼ Zᵢⱼ / d    (2) σᵢ² = Σⱼ (Zᵢⱼ - μᵢ)² / d    (3) s = √(σ² + ε)    (4) Ẑ = (Z - μ) / s
                (5) Y = γ ⊙ Ẑ + β
@@ -219,20 +258,25 @@ class LayerNorm(Checked):
                (9) dZ = (dẐ - Σⱼ dẐⱼ / d - Ẑ ⊙ Σⱼ (dẐⱼ ⊙ Ẑⱼ) / d) / s
     Shapes     Z, Ẑ, Y (n, d)   γ, β (d)   μ, σ², s (n, 1)
     Reference  [ba2016]
+
+    Parameters
+    ----------
+    epsilon : float > 0, default=1e-5
+        Added to the variance, so that a constant row does not divide by zero.
     """
 
     epsilon: float = constrained(POSITIVE, 1e-5)
 
     def shapes(self, d: int) -> LayerShapes:
-        """γ, β."""
+        """Return the shapes of γ and β."""
         return LayerShapes({"gamma": (d,), "beta": (d,)}, {}, d)
 
     def init(self, stream: Stream, d: int) -> tuple[Named, Named]:
-        """γ = 1, β = 0."""
+        """Return γ = 1, β = 0."""
         return {"gamma": np.ones(d), "beta": np.zeros(d)}, {}
 
     def forward(self, p: Named, buffers: Named, Z: Array, ctx: Context) -> tuple[Array, Named, Named]:
-        """Y; saves Ẑ and s."""
+        """Return Y; save Ẑ and s."""
         mean = Z.mean(axis=1, keepdims=True)  # (1)
         variance = ((Z - mean) ** 2).mean(axis=1, keepdims=True)  # (2)
         s = ctx.xp.sqrt(variance + self.epsilon)  # (3)
@@ -241,7 +285,7 @@ class LayerNorm(Checked):
         return Y, {"Zhat": Zhat, "s": s}, buffers
 
     def backward(self, p: Named, saved: Named, dY: Array, ctx: Context) -> tuple[Array, Named]:
-        """Gives dZ, dγ, dβ."""
+        """Return dZ, dγ, dβ."""
         Zhat, s = saved["Zhat"], saved["s"]
         dgamma = (dY * Zhat).sum(axis=0)  # (6)
         dbeta = dY.sum(axis=0)  # (7)
@@ -253,26 +297,33 @@ class LayerNorm(Checked):
 
 @dataclass(frozen=True)
 class Dropout(Checked):
-    """Drops each entry with probability `rate` in training and scales the rest up, so that inference needs no change.
+    """Dropout: set each entry to zero with probability `rate` in training and scale the rest up.
+
+    Inference then needs no change (inverted dropout).
 
     Forward    (1) M = [u >= rate]    (2) Y = A ⊙ M / (1 - rate)
     Backward   (3) dA = dY ⊙ M / (1 - rate)
     Shapes     A, M, Y (n, d)
     Reference  [srivastava2014]; `rate` is 1 - keep_prob of [ng2018]
+
+    Parameters
+    ----------
+    rate : float in [0, 1), default=0.5
+        Probability of dropping an entry; 0.1 to 0.5 is usual for hidden layers.
     """
 
     rate: float = constrained(Interval(0, 1, "[)", why="rate is the fraction dropped."), 0.5)
 
     def shapes(self, d: int) -> LayerShapes:
-        """Nothing to learn."""
+        """Return no parameters: there is nothing to learn."""
         return LayerShapes({}, {}, d)
 
     def init(self, stream: Stream, d: int) -> tuple[Named, Named]:
-        """Nothing to draw."""
+        """Return nothing: there is nothing to draw."""
         return {}, {}
 
     def forward(self, p: Named, buffers: Named, A: Array, ctx: Context) -> tuple[Array, Named, Named]:
-        """Y; saves the mask M (booleans) in training, nothing in inference."""
+        """Return Y; save the mask M (booleans) in training, nothing in inference."""
         if not ctx.training or self.rate == 0.0:
             return A, {}, buffers
         if ctx.stream is None:
@@ -282,7 +333,7 @@ class Dropout(Checked):
         return Y, {"M": M}, buffers
 
     def backward(self, p: Named, saved: Named, dY: Array, ctx: Context) -> tuple[Array, Named]:
-        """Gives dA."""
+        """Return dA."""
         if "M" not in saved:
             return dY, {}
         dA = ctx.xp.where(saved["M"], dY * (1.0 / (1.0 - self.rate)), 0.0)  # (3)
@@ -296,4 +347,4 @@ LAYERS: Mapping[str, type[Any]] = {
     "LayerNorm": LayerNorm,
     "Dropout": Dropout,
 }
-"""Every layer by name."""
+"""Every layer by the name of its class."""

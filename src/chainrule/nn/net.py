@@ -1,4 +1,4 @@
-"""Why: a network is a fold of its layers forward and a reverse fold backward; everything else is bookkeeping done here.
+"""The network: its layers one after the other forward, in reverse backward.
 
 In: one flat vector of parameters, one of running statistics, rows X. Out: logits Z, a tape of what the backward pass
 will read, new running statistics; then the gradient, flat, and the gradient with respect to X.
@@ -6,65 +6,53 @@ will read, new running statistics; then the gradient, flat, and the gradient wit
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from chainrule.arrays import Array, Layout, Named, Namespace
-from chainrule.constraints import COUNT, NOT_NEGATIVE, OneOf, faults
+from chainrule.constraints import NOT_NEGATIVE
 from chainrule.display import HtmlDisplay
 from chainrule.errors import did_you_mean, must_be, raise_all
-from chainrule.nn.activations import activation as function_of
-from chainrule.nn.initializers import default_for
-from chainrule.nn.layers import LAYERS, Activation, BatchNorm, Context, Dense, Dropout, Layer, LayerNorm, LayerShapes
+from chainrule.nn import transfer
+from chainrule.nn.building import network_faults, with_initializer
+from chainrule.nn.layers import Context, Dense, Layer, LayerShapes
 from chainrule.nn.penalties import bounded
+from chainrule.nn.tape import HasWeights, LayerTrace, Segment, Tape
 from chainrule.random import Purpose, Stream
 
 
 @dataclass(frozen=True)
-class Segment:
-    """A run of layers on the tape: either all that they saved, or only their input, to run them again from."""
-
-    start: int
-    saved: tuple[Named, ...]
-    entry: Array | None
-
-
-@dataclass(frozen=True)
-class Tape:
-    """What a forward pass keeps for the backward pass; `tape.layers[i]["A"]` shows one kept array."""
-
-    segments: tuple[Segment, ...]
-    buffers: Array
-
-    @property
-    def layers(self) -> tuple[Named, ...]:
-        """Saved arrays by layer and letter (empty for layers that will be run again)."""
-        return tuple(saved for segment in self.segments for saved in segment.saved)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes held, each array counted once although two layers may share it."""
-        kept = [array for saved in self.layers for array in saved.values()]
-        kept += [segment.entry for segment in self.segments if segment.entry is not None]
-        return sum(array.nbytes for array in {id(array): array for array in kept}.values())
-
-
-@dataclass(frozen=True)
 class Net(HtmlDisplay):
-    """A dense network: the width of its inputs and its layers; holds no numbers.
+    """A dense network: the width of its inputs and its layers.
 
-    A `Dense` layer without an initializer gets the one that suits the activation behind it.
+    It holds no numbers: parameters and running statistics are vectors that you pass in. A `Dense` layer without an
+    initializer gets the one that suits the next activation.
 
     Forward    (1) Aₗ = fₗ(Aₗ₋₁), for l = 1 .. L
     Backward   (2) dAₗ₋₁, dwₗ = fₗ'(dAₗ), for l = L .. 1
     Shapes     X (n, inputs)   Z (n, outputs)   w, g (P)   running statistics (B)
     Reference  [rumelhart1986], [ng2018] 7.1; recomputation [chen2016]
 
+    Parameters
+    ----------
+    inputs : int >= 1
+        Number of features, the columns of X.
+    layers : sequence of Layer
+        The layers in order; the last one gives the logits.
+
+    Raises
+    ------
+    InvalidValueError
+        With all faults of the arguments.
+
+    Examples
+    --------
+    >>> from chainrule.nn.layers import Activation
     >>> net = Net(4, [Dense(8), Activation("relu"), Dense(3)])
     >>> net.size, net.outputs
     (67, 3)
@@ -80,8 +68,8 @@ class Net(HtmlDisplay):
         chosen = tuple(layers) if isinstance(layers, Iterable) else ()
         object.__setattr__(self, "inputs", inputs)
         object.__setattr__(self, "layers", chosen)
-        raise_all(_faults(inputs, chosen))
-        object.__setattr__(self, "layers", tuple(_with_initializer(chosen, i) for i in range(len(chosen))))
+        raise_all(network_faults(inputs, layers, chosen))
+        object.__setattr__(self, "layers", tuple(with_initializer(chosen, i) for i in range(len(chosen))))
 
     @cached_property
     def layer_shapes(self) -> tuple[LayerShapes, ...]:
@@ -128,12 +116,28 @@ class Net(HtmlDisplay):
         return np.concatenate([np.zeros(0), *parts])
 
     def multipliers(self, learning_rate_multipliers: Mapping[str, float]) -> Array:
-        """Vector (P) of learning-rate multipliers from name patterns, the last match counting; 0 freezes.
+        """Return a multiplier of the learning rate for each parameter (P).
 
+        Parameters
+        ----------
+        learning_rate_multipliers : mapping of str to float
+            Patterns of parameter names, such as "0.*" or "*.b", and their multipliers >= 0; 0 freezes. Of several
+            patterns that match, the last one counts.
+
+        Returns
+        -------
+        array (P)
+            The multipliers; 1 where no pattern matches.
+
+        Raises
+        ------
+        InvalidValueError
+            When a pattern matches no parameter or a multiplier is below 0.
+
+        Examples
+        --------
         >>> Net(1, [Dense(1), Dense(1)]).multipliers({"*.b": 0.1, "0.*": 0.0})
         array([0. , 0. , 1. , 0.1])
-
-        Raises `InvalidValueError` when a pattern matches no parameter or a multiplier is below 0.
         """
         raise_all(self._group_faults(learning_rate_multipliers))
         parts = [np.zeros(0)]
@@ -153,7 +157,7 @@ class Net(HtmlDisplay):
                 yield must_be("Net", f"learning_rate_multipliers[{pattern!r}]", "a number >= 0", value, "0 freezes.")
 
     def bounded(self, xp: Namespace, w: Array, limit: float, still: Collection[str] = ()) -> Array:
-        """w with every column of every W, those named in `still` excepted, at most `limit` long (max-norm)."""
+        """Return w with every column of every W at most `limit` long (max-norm), except those named in `still`."""
         named = self.parameters.views(w)
         chosen = {name for name in named if name.endswith(".W") and name not in still}
         return self.parameters.pack(
@@ -162,19 +166,19 @@ class Net(HtmlDisplay):
 
     @property
     def head(self) -> int:
-        """Position of the last `Dense`, which makes the logits; what stands before it is the body.
+        """Position of the last `Dense`, the output layer; the layers before it are the body.
 
-        Raises `InvalidValueError` for a network without one.
+        Raises `InvalidValueError` for a network without a `Dense` layer.
         """
         dense = [i for i, layer in enumerate(self.layers) if isinstance(layer, Dense)]
-        raise_all([] if dense else [must_be("Net", "layers", "with a Dense layer at least", self.layers)])
+        raise_all([] if dense else [must_be("Net", "layers", "with at least one Dense layer", self.layers)])
         return dense[-1]
 
     def replace_head(self, units: int) -> Net:
-        """The same network with so many units in its last `Dense`: the body goes on to another question.
+        """Return a copy with a new output layer of `units` units; the hidden layers stay as they are.
 
-        >>> Net(4, [Dense(8), Activation("relu"), Dense(3)]).replace_head(2).widths
-        (4, 8, 8, 2)
+        >>> Net(4, [Dense(8), Dense(3)]).replace_head(2).widths
+        (4, 8, 2)
         """
         head = self.head
         resized = (
@@ -183,32 +187,36 @@ class Net(HtmlDisplay):
         return Net(self.inputs, resized)
 
     def inherit(self, seed: int, source: Net, w: Array, buffers: Array) -> tuple[Array, Array]:
-        """First numbers by the seed, with every parameter and running statistic of the body from a trained network.
+        """Return first weights and running statistics with those of the body taken from a trained network.
 
-        Body layers must be of the same kind, shapes and function; rates of dropout and the like may differ.
+        Parameters
+        ----------
+        seed : int
+            Draws the output layer.
+        source : Net
+            The trained network. Its body must have layers of the same kind, shapes and function; dropout rates and the
+            like may differ.
+        w : array
+            Its parameters.
+        buffers : array
+            Its running statistics.
 
-        Raises `InvalidValueError` naming the first layer that differs.
+        Returns
+        -------
+        w : array (P)
+            First parameters of this network, float64.
+        buffers : array (B)
+            First running statistics of this network, float64.
+
+        Raises
+        ------
+        InvalidValueError
+            Naming the first layer that differs.
         """
-        self._check_body(source)
-        own = self.init(seed)
-        pairs = zip(
-            (self.parameters, self.buffers), own, (source.parameters, source.buffers), (w, buffers), strict=True
-        )
-        return tuple(self._with_body(*pair) for pair in pairs)
-
-    def _with_body(self, layout: Layout, own: Array, other: Layout, theirs: Array) -> Array:
-        taken = {name: V for name, V in other.views(theirs).items() if int(name.split(".")[0]) < self.head}
-        return layout.pack(np, {**layout.views(own), **taken}, own)
-
-    def _check_body(self, source: Net) -> None:
-        for i in range(max(self.head, source.head)):
-            if _form(self, i) != _form(source, i):
-                wanted, got = (_told(net, i) for net in (self, source))
-                hint = "Body layers must be alike in kind, shapes and function."
-                raise_all([must_be("Net", f"source.layers[{i}]", wanted, got, hint)])
+        return transfer.inherit(self, seed, source, w, buffers)
 
     def init(self, seed: int) -> tuple[Array, Array]:
-        """First w and running statistics, float64, from a seed."""
+        """Draw the first parameters w (P) and running statistics (B), float64, from a seed."""
         stream = Stream.from_seed(seed).fold(Purpose.INIT)
         w, buffers = {}, {}
         for i, (layer, d) in enumerate(zip(self.layers, self.widths, strict=False)):
@@ -218,17 +226,68 @@ class Net(HtmlDisplay):
         like = np.zeros(0)
         return self.parameters.pack(np, w, like), self.buffers.pack(np, buffers, like)
 
-    def __call__(self, w: Array, buffers: Array, X: Array, ctx: Context | None = None) -> Array:
-        """Logits in inference."""
-        return self.forward(w, buffers, X, ctx or Context(np))[0]
+    @overload
+    def __call__(self, state: HasWeights, X: Array, /, *, ctx: Context | None = None) -> Array: ...
+
+    @overload
+    def __call__(self, w: Array, buffers: Array, X: Array, ctx: Context | None = None) -> Array: ...
+
+    def __call__(self, w: Any, buffers: Array, X: Array = None, ctx: Context | None = None) -> Array:
+        """Return the logits: `net(state, X)`, or `net(w, buffers, X)` with the two vectors themselves.
+
+        Parameters
+        ----------
+        state : State
+            A training state, such as `epoch.state()`; its running mean of the weights is used where it keeps one.
+        X : array (n, d)
+            Rows.
+        ctx : Context or None, default=None
+            Array namespace and mode; None is NumPy and inference.
+
+        Returns
+        -------
+        array (n, k)
+            Logits Z. The loss's `predict` turns them into probabilities or values.
+
+        Raises
+        ------
+        InvalidValueError
+            If a call with two arguments does not begin with a state.
+        """
+        if X is not None:
+            return self.forward(w, buffers, X, ctx or Context(np))[0]
+        if not (hasattr(w, "weights") and hasattr(w, "buffers")):
+            hint = "Call net(state, X), with the state of an epoch: epoch.state(); or net(w, buffers, X)."
+            raise_all([must_be("Net", "state", "a training state", type(w).__name__, hint)])
+        return self.forward(w.weights, w.buffers, buffers, ctx or Context(np))[0]
 
     def forward(
         self, w: Array, buffers: Array, X: Array, ctx: Context, cache_every: int = 1
     ) -> tuple[Array, Tape, Array]:
-        """Logits, tape, new running statistics.
+        """Run the layers forward and keep what the backward pass will read.
 
-        With `cache_every=k > 1` the tape keeps only the input of every k-th layer, and the backward pass runs the
-        layers in between again: less memory, one more forward pass.
+        Parameters
+        ----------
+        w : array (P)
+            Parameters.
+        buffers : array (B)
+            Running statistics.
+        X : array (n, d)
+            Rows.
+        ctx : Context
+            Array namespace, mode, source of masks.
+        cache_every : int, default=1
+            With k > 1 the tape keeps only the input of every k-th layer, and the backward pass runs the layers in
+            between again: less memory, one more forward pass.
+
+        Returns
+        -------
+        Z : array (n, outputs)
+            Logits.
+        tape : Tape
+            What `backward` reads.
+        buffers : array (B)
+            New running statistics.
         """
         p, b = self._by_layer(self.parameters, w), self._by_layer(self.buffers, buffers)
         A, segments, new = X, [], []
@@ -241,7 +300,26 @@ class Net(HtmlDisplay):
         return A, Tape(tuple(segments), buffers), self.buffers.pack(ctx.xp, named, buffers)
 
     def backward(self, w: Array, tape: Tape, dZ: Array, ctx: Context) -> tuple[Array, Array]:
-        """Gradient with respect to X and flat gradient g, from dZ (n, outputs); `ctx` as in the forward pass."""
+        """Run the layers backward.
+
+        Parameters
+        ----------
+        w : array (P)
+            Parameters.
+        tape : Tape
+            The tape of the forward pass.
+        dZ : array (n, outputs)
+            Gradient with respect to the logits.
+        ctx : Context
+            As in the forward pass.
+
+        Returns
+        -------
+        dX : array (n, d)
+            Gradient with respect to the rows.
+        g : array (P)
+            Gradient with respect to the parameters.
+        """
         p, b = self._by_layer(self.parameters, w), self._by_layer(self.buffers, tape.buffers)
         grads: dict[str, Array] = {}
         dA, stop = dZ, len(self.layers)
@@ -253,10 +331,63 @@ class Net(HtmlDisplay):
             stop = segment.start
         return dA, self.parameters.pack(ctx.xp, grads, w)
 
+    def trace(
+        self,
+        w: Array,
+        buffers: Array,
+        X: Array,
+        loss_gradient: Callable[[Array], Array],
+        ctx: Context,
+    ) -> tuple[LayerTrace, ...]:
+        """Run a pass forward and backward and show every layer's output and gradients.
+
+        It computes what `forward` and `backward` compute, with everything in sight.
+
+        Parameters
+        ----------
+        w : array (P)
+            Parameters.
+        buffers : array (B)
+            Running statistics.
+        X : array (n, d)
+            Rows.
+        loss_gradient : function
+            Takes the logits Z and returns dZ.
+        ctx : Context
+            Array namespace, mode, source of masks.
+
+        Returns
+        -------
+        tuple of LayerTrace
+            One for each layer, in order.
+
+        Examples
+        --------
+        >>> from chainrule.nn.layers import Activation
+        >>> net = Net(2, [Dense(3), Activation("relu"), Dense(1)])
+        >>> w, buffers = net.init(seed=0)
+        >>> layers = net.trace(w, buffers, np.ones((4, 2)), np.ones_like, Context(np))
+        >>> [layer.output.shape for layer in layers], sorted(layers[0].parameters)
+        ([(4, 3), (4, 3), (4, 1)], ['W', 'b'])
+        """
+        p, b = self._by_layer(self.parameters, w), self._by_layer(self.buffers, buffers)
+        A, outputs = X, []
+        saved: list[Named] = []
+        for i in range(len(self.layers)):
+            A, kept, _ = self._run(p, b, A, i, i + 1, ctx)
+            outputs.append(A)
+            saved.extend(kept)
+        dA, found = loss_gradient(A), []
+        for i in reversed(range(len(self.layers))):
+            behind = dA
+            dA, g = self.layers[i].backward(p[i], saved[i], behind, ctx)
+            found.append(LayerTrace(outputs[i], behind, g))
+        return tuple(reversed(found))
+
     def _run(
         self, p: Sequence[Named], b: Sequence[Named], A: Array, start: int, stop: int, ctx: Context
     ) -> tuple[Array, tuple[Named, ...], list[Named]]:
-        """Layers start .. stop-1 forward, each with its own random stream."""
+        """Run layers start .. stop-1 forward, each with its own random stream."""
         saved, new = [], []
         for i in range(start, stop):
             stream = None if ctx.stream is None else ctx.stream.fold(i)
@@ -266,85 +397,9 @@ class Net(HtmlDisplay):
         return A, tuple(saved), new
 
     def _by_layer(self, layout: Layout, flat: Array) -> list[dict[str, Array]]:
-        """Views of a flat vector: one dictionary of letters per layer."""
+        """Return views of a flat vector: one dictionary of letters per layer."""
         by_layer: list[dict[str, Array]] = [{} for _ in self.layers]
         for name, view in layout.views(flat).items():
             i, letter = name.split(".")
             by_layer[int(i)][letter] = view
         return by_layer
-
-
-def _faults(inputs: int, layers: Sequence[Any]) -> Iterable[str]:
-    if not COUNT.allows(inputs):
-        yield must_be("Net", "inputs", str(COUNT), inputs)
-    if not layers:
-        yield must_be("Net", "layers", "at least one layer", layers)
-    for i, layer in enumerate(layers):
-        if not isinstance(layer, tuple(LAYERS.values())):
-            hint = f"Layers are {', '.join(LAYERS)}." + (
-                " Write Dense(), with brackets." if layer in LAYERS.values() else ""
-            )
-            yield must_be("Net", f"layers[{i}]", "a layer", layer, hint)
-
-
-def _form(net: Net, i: int) -> tuple[Any, ...]:
-    """What makes numbers of layer i fit another network's layer: kind, function, shapes; nothing for the head."""
-    if i >= net.head:
-        return ()
-    layer = net.layers[i]
-    return type(layer), function_of(layer.function) if isinstance(layer, Activation) else None, net.layer_shapes[i]
-
-
-def _told(net: Net, i: int) -> str:
-    return f"{net.layers[i]} on {net.widths[i]} columns" if i < net.head else "the head"
-
-
-def _with_initializer(layers: Sequence[Layer], i: int) -> Layer:
-    """Layer i, with the initializer that suits the activation behind it (Xavier where none follows)."""
-    layer = layers[i]
-    if not isinstance(layer, Dense) or layer.initializer is not None:
-        return layer
-    for after in layers[i + 1 :]:
-        if isinstance(after, Activation):
-            return replace(layer, initializer=default_for(after.function))
-        if isinstance(after, Dense):
-            break
-    return replace(layer, initializer="xavier")
-
-
-def _each(argument: str, given: Any, count: int) -> list[Any]:
-    """One setting for each hidden layer."""
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        return [given] * count
-    values = list(given)
-    hint = f"There are {count} hidden layers."
-    raise_all([] if len(values) == count else [must_be("mlp", argument, "one for all or one for each", given, hint)])
-    return values
-
-
-def mlp(
-    inputs: int,
-    hidden: Sequence[int],
-    outputs: int,
-    *,
-    activation: str | Sequence[str] = "relu",
-    norm: str | None = None,
-    dropout: float | Sequence[float] = 0.0,
-    initializer: str | None = None,
-) -> Net:
-    """The usual network: per hidden width Dense, then "batch" or "layer" norm, activation, dropout; last a bare Dense.
-
-    `activation` and `dropout` are one for all hidden layers, or a sequence with one for each. A Dense right before batch
-    norm has no bias, since β takes its place.
-
-    >>> [type(layer).__name__ for layer in mlp(4, [8], 3, norm="batch").layers]
-    ['Dense', 'BatchNorm', 'Activation', 'Dense']
-    """
-    norms: Mapping[str | None, tuple[Layer, ...]] = {None: (), "batch": (BatchNorm(),), "layer": (LayerNorm(),)}
-    raise_all(faults("mlp", {"norm": norm}, {"norm": OneOf(tuple(norms))}))
-    functions, rates = _each("activation", activation, len(hidden)), _each("dropout", dropout, len(hidden))
-    layers: list[Layer] = []
-    for units, function, rate in zip(hidden, functions, rates, strict=True):
-        layers += [Dense(units, bias=norm != "batch", initializer=initializer), *norms[norm], Activation(function)]
-        layers += [Dropout(rate)] if rate else []
-    return Net(inputs, [*layers, Dense(outputs, initializer=initializer)])

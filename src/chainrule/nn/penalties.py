@@ -1,4 +1,4 @@
-"""Why: what is added to the loss to keep weights small, and what cuts a gradient that grew too large.
+"""Penalties, which keep weights small, and clipping rules, which bound a gradient that grew too large.
 
 In: the flat vectors of parameters and gradient, a matrix W. Out: penalty and its gradient; the gradient, clipped; W with
 bounded columns.
@@ -14,14 +14,27 @@ from chainrule.arrays import Array, Namespace
 from chainrule.constraints import NOT_NEGATIVE, POSITIVE, Checked, constrained
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Penalty(Checked):
-    """L1 and L2 penalties on the weight matrices W (mask d = 1), never on b, γ and β (d = 0).
+    """L1 and L2 penalties, added to the mean loss, on the weight matrices W only (mask d = 1; b, γ and β have d = 0).
 
     Forward    (1) R = l1 Σ d|w| + l2 / 2 Σ d w²
     Backward   (2) dR/dw = d (l1 sign(w) + l2 w)
     Shapes     w, d (P)   R ()
     Reference  [goodfellow2016] 7.1
+
+    Parameters
+    ----------
+    l1 : float >= 0, default=0.0
+        Factor of Σ|w|; drives weights to exactly zero.
+    l2 : float >= 0, default=0.0
+        Factor of ½ Σ w²; shrinks weights. Usual values lie between 1e-5 and 1e-2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(Penalty(l2=0.5).value(np, np.array([2.0, 4.0]), np.array([1.0, 0.0])))
+    1.0
     """
 
     l1: float = constrained(NOT_NEGATIVE, 0.0)
@@ -29,20 +42,20 @@ class Penalty(Checked):
 
     @property
     def active(self) -> bool:
-        """Whether it changes anything."""
+        """Whether the penalty changes anything."""
         return self.l1 > 0 or self.l2 > 0
 
     def value(self, xp: Namespace, w: Array, d: Array) -> Array:
-        """R."""
+        """Return R."""
         return (d * (self.l1 * xp.abs(w) + 0.5 * self.l2 * w * w)).sum()  # (1)
 
     def gradient(self, xp: Namespace, w: Array, d: Array) -> Array:
-        """dR/dw; the slope of |w| at 0 is taken as 0."""
+        """Return dR/dw; the derivative of |w| at 0 is taken as 0."""
         return d * (self.l1 * xp.sign(w) + self.l2 * w)  # (2)
 
 
 def bounded(xp: Namespace, W: Array, limit: float) -> Array:
-    """Max-norm: every unit's incoming weights, shrunk where they are longer than the limit.
+    """Return W with every unit's incoming weights shrunk where they are longer than the limit (max-norm).
 
     Forward    (1) ‖Wⱼ‖ = √Σᵢ Wᵢⱼ²    (2) Wⱼ ← Wⱼ limit / max(‖Wⱼ‖, limit)
     Shapes     W (d, k), column j the weights into unit j
@@ -60,7 +73,7 @@ class Clip(Protocol):
     """A rule that bounds a gradient."""
 
     def apply(self, xp: Namespace, g: Array, norm: Array) -> Array:
-        """The bounded gradient; `norm` is ‖g‖₂, which the caller has at hand."""
+        """Return the bounded gradient; `norm` is ‖g‖₂, which the caller has computed already."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +85,17 @@ class ClipNorm(Checked):
     Forward    (1) g' = g min(1, limit / ‖g‖)
     Shapes     g (P)
     Reference  [pascanu2013]
+
+    Parameters
+    ----------
+    limit : float > 0, default=1.0
+        The largest length ‖g‖ over all parameters together.
     """
 
     limit: float = constrained(POSITIVE, 1.0)
 
     def apply(self, xp: Namespace, g: Array, norm: Array) -> Array:
-        """Same direction, bounded length."""
+        """Return a gradient of the same direction and bounded length."""
         return g * (self.limit / xp.maximum(norm, self.limit))  # (1)
 
 
@@ -88,12 +106,17 @@ class ClipValue(Checked):
     Forward    (1) g' = min(max(g, -limit), limit)
     Shapes     g (P)
     Reference  [mikolov2012]
+
+    Parameters
+    ----------
+    limit : float > 0, default=1.0
+        The largest absolute value of an entry.
     """
 
     limit: float = constrained(POSITIVE, 1.0)
 
     def apply(self, xp: Namespace, g: Array, norm: Array) -> Array:
-        """Bounded entries."""
+        """Return a gradient with bounded entries."""
         return xp.clip(g, -self.limit, self.limit)  # (1)
 
 

@@ -1,7 +1,7 @@
-"""Why: how the learning rate moves while training goes on.
+"""Learning-rate schedules: how the learning rate changes during training.
 
 In: the time e in epochs (fractional: step / steps per epoch) and the length E of the whole run in epochs. Out: a factor
-that multiplies the base learning rate, so that the rate and its course are chosen apart.
+that multiplies the base learning rate, so that the rate and its schedule are chosen separately.
 """
 
 from __future__ import annotations
@@ -12,22 +12,23 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from chainrule.constraints import COUNT, NOT_NEGATIVE, POSITIVE, Checked, Interval, constrained, validate
-from chainrule.errors import InvalidValueError, must_be
+from chainrule.nn.names import resolve
 
 _FACTOR = Interval(0, 1, "()", why="It multiplies the rate.")
+_SHARE = Interval(0, 1, "()", why="It is a share of the run.")
 _END = Interval(0, 1, "[]", why="It is a share of the base rate.")
 _LENGTH = Interval(0, math.inf, "()", why="Lengths are in epochs.")
 
 
 class Schedule(Protocol):
-    """A course of the learning rate."""
+    """A rule for the learning rate over time."""
 
     def factor(self, e: float, E: float) -> float:
-        """What multiplies the base rate at time e of E epochs."""
+        """Return what multiplies the base rate at time e of E epochs."""
 
 
 @dataclass(frozen=True)
-class ConstantSchedule:
+class ConstantSchedule(Checked):
     """The base rate throughout.
 
     Forward    (1) f = 1
@@ -35,17 +36,26 @@ class ConstantSchedule:
     """
 
     def factor(self, e: float, E: float) -> float:
-        """One."""
+        """Return 1."""
         return 1.0  # (1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Step(Checked):
-    """Drops at intervals.
+    """A staircase: the rate drops at regular intervals.
 
     Forward    (1) f = drop ^ ⌊e / every⌋
     Reference  [ng2018] 7.5
 
+    Parameters
+    ----------
+    every : float > 0, default=10.0
+        Epochs between two drops.
+    drop : float in (0, 1), default=0.5
+        What multiplies the rate at each drop.
+
+    Examples
+    --------
     >>> Step(every=200, drop=0.5).factor(450, 1000)
     0.25
     """
@@ -54,61 +64,85 @@ class Step(Checked):
     drop: float = constrained(_FACTOR, 0.5)
 
     def factor(self, e: float, E: float) -> float:
-        """A staircase."""
+        """Return a power of `drop`: a staircase."""
         return float(self.drop ** math.floor(e / self.every))  # (1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Exponential(Checked):
     """Smooth exponential decay.
 
     Forward    (1) f = exp(-k e)
     Reference  [ng2018] 7.5
+
+    Parameters
+    ----------
+    k : float >= 0, default=0.05
+        Decay for each epoch: after 1 / k epochs the rate is 1 / e of the base rate.
     """
 
     k: float = constrained(NOT_NEGATIVE, 0.05)
 
     def factor(self, e: float, E: float) -> float:
-        """From 1 toward 0."""
+        """Fall from 1 toward 0."""
         return math.exp(-self.k * e)  # (1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class InverseTimeDecay(Checked):
-    """Fast at first, slow later.
+    """Decay by 1 / (1 + k e): fast at first, slow later.
 
     Forward    (1) f = 1 / (1 + k e)
     Reference  [ng2018] 7.5, whose k counts hundreds of epochs
+
+    Parameters
+    ----------
+    k : float >= 0, default=0.05
+        After 1 / k epochs the rate is half the base rate.
     """
 
     k: float = constrained(NOT_NEGATIVE, 0.05)
 
     def factor(self, e: float, E: float) -> float:
-        """From 1 toward 0."""
+        """Fall from 1 toward 0."""
         return 1.0 / (1.0 + self.k * e)  # (1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cosine(Checked):
     """Half a cosine from the base rate to `end` of it over the whole run.
 
     Forward    (1) f = end + (1 - end) (1 + cos(π e / E)) / 2
     Reference  [loshchilov2017]
+
+    Parameters
+    ----------
+    end : float in [0, 1], default=0.0
+        The factor at the end of the run.
     """
 
     end: float = constrained(_END, 0.0)
 
     def factor(self, e: float, E: float) -> float:
-        """From 1 to end."""
+        """Fall from 1 to `end`."""
         return self.end + (1.0 - self.end) * 0.5 * (1.0 + math.cos(math.pi * min(e / E, 1.0)))  # (1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CosineRestarts(Checked):
-    """Cosines one behind the other; each cycle is `growth` times as long as the one before.
+    """Cosines one after the other; each cycle is `growth` times as long as the one before.
 
     Forward    (1) c = time into the cycle / its length    (2) f = end + (1 - end) (1 + cos(π c)) / 2
     Reference  [loshchilov2017]
+
+    Parameters
+    ----------
+    cycle : float > 0, default=10.0
+        Length of the first cycle, in epochs.
+    growth : float >= 1, default=2.0
+        Each cycle is this many times as long as the one before.
+    end : float in [0, 1], default=0.0
+        The factor at the end of each cycle.
     """
 
     cycle: float = constrained(_LENGTH, 10.0)
@@ -116,7 +150,7 @@ class CosineRestarts(Checked):
     end: float = constrained(_END, 0.0)
 
     def factor(self, e: float, E: float) -> float:
-        """From 1 to end, again and again."""
+        """Fall from 1 to `end`, again and again."""
         start, length = 0.0, self.cycle
         while e >= start + length:
             start, length = start + length, length * self.growth
@@ -124,55 +158,90 @@ class CosineRestarts(Checked):
         return self.end + (1.0 - self.end) * 0.5 * (1.0 + math.cos(math.pi * c))  # (2)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WarmUp(Checked):
     """A straight rise over the first epochs, then another schedule, whose time starts at the end of the rise.
 
     Forward    (1) f = start + (1 - start) e / epochs while e < epochs    (2) then f = after(e - epochs, E - epochs)
     Reference  [goyal2017]
+
+    Parameters
+    ----------
+    epochs : float > 0, default=1.0
+        Length of the rise.
+    start : float in [0, 1], default=0.0
+        The factor at the start of the rise.
+    after : Schedule or str, default=ConstantSchedule()
+        What follows, as an object or by name.
+
+    Raises
+    ------
+    InvalidValueError
+        If `after` is not a schedule.
+
+    Examples
+    --------
+    >>> WarmUp(epochs=4.0, after="cosine").factor(2.0, 10.0)
+    0.5
     """
 
     epochs: float = constrained(_LENGTH, 1.0)
     start: float = constrained(_END, 0.0)
-    after: Schedule = ConstantSchedule()
+    after: Any = ConstantSchedule()
 
     def __post_init__(self) -> None:
         validate(self)
-        if isinstance(self.after, type) or not hasattr(self.after, "factor"):
-            raise InvalidValueError(must_be("WarmUp", "after", "a schedule", self.after))
+        place = ("WarmUp", "after")
+        object.__setattr__(self, "after", resolve("schedule", self.after, _WITHOUT_WARM_UP, ("factor",), place))
 
     def factor(self, e: float, E: float) -> float:
-        """Rises, then follows `after`."""
+        """Rise, then follow `after`."""
         if e < self.epochs:
             return self.start + (1.0 - self.start) * e / self.epochs  # (1)
-        return self.after.factor(e - self.epochs, max(E - self.epochs, 1e-9))  # (2)
+        return float(self.after.factor(e - self.epochs, max(E - self.epochs, 1e-9)))  # (2)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OneCycle(Checked):
-    """Up by a cosine from 1/`divide` of the peak to the peak at share `rise` of the run, then down by a cosine to 1/`final`.
+    """Up by a cosine to the base rate, then down by a cosine to nearly zero.
 
-    The base rate is the peak.
+    The base rate is the peak. The options have the meaning of PyTorch's `OneCycleLR`; its `pct_start` is
+    `warmup_fraction`.
 
-    Forward    (1) c = e / E    (2) f = half cosine from 1/divide to 1, at c / rise, while c < rise
-               (3) then f = half cosine from 1 to 1/final, at (c - rise) / (1 - rise)
+    Forward    (1) c = e / E    (2) f = half cosine from 1/div to 1, at c / warmup, while c < warmup
+               (3) then f = half cosine from 1 to 1/(div · final_div), at (c - warmup) / (1 - warmup)
     Reference  [smith2018]
+
+    Parameters
+    ----------
+    warmup_fraction : float in (0, 1), default=0.25
+        Share of the run in which the rate rises.
+    div_factor : float > 0, default=25.0
+        The run starts at the base rate divided by this.
+    final_div_factor : float > 0, default=4000.0
+        The run ends at the first rate divided by this: with the defaults, at 1e-5 of the base rate.
+
+    Examples
+    --------
+    >>> [round(OneCycle().factor(e, 10.0), 3) for e in (0.0, 2.5, 10.0)]
+    [0.04, 1.0, 0.0]
     """
 
-    rise: float = constrained(_FACTOR, 0.25)
-    divide: float = constrained(POSITIVE, 25.0)
-    final: float = constrained(POSITIVE, 1e5)
+    warmup_fraction: float = constrained(_SHARE, 0.25)
+    div_factor: float = constrained(POSITIVE, 25.0)
+    final_div_factor: float = constrained(POSITIVE, 4000.0)
 
     def factor(self, e: float, E: float) -> float:
-        """From 1/divide over 1 to 1/final."""
-        c = min(e / E, 1.0)  # (1)
-        if c < self.rise:
-            return _cosine(1.0 / self.divide, 1.0, c / self.rise)  # (2)
-        return _cosine(1.0, 1.0 / self.final, (c - self.rise) / (1.0 - self.rise))  # (3)
+        """Rise from 1/div_factor to 1, then fall."""
+        c, rise = min(e / E, 1.0), self.warmup_fraction  # (1)
+        if c < rise:
+            return _cosine(1.0 / self.div_factor, 1.0, c / rise)  # (2)
+        lowest = 1.0 / (self.div_factor * self.final_div_factor)
+        return _cosine(1.0, lowest, (c - rise) / (1.0 - rise))  # (3)
 
 
 def _cosine(a: float, b: float, c: float) -> float:
-    """Half a cosine: a at c = 0, b at c = 1.
+    """Return a half cosine: a at c = 0, b at c = 1.
 
     Forward    (1) f = b + (a - b) (1 + cos(π c)) / 2
     """
@@ -181,21 +250,33 @@ def _cosine(a: float, b: float, c: float) -> float:
 
 @dataclass(frozen=True)
 class Plateau:
-    """What `ReduceOnPlateau` remembers: the best loss, epochs since, the factor reached."""
+    """State of `ReduceOnPlateau`: the best loss, epochs since then, the factor reached."""
 
     best: float = math.inf
     waited: int = 0
     factor: float = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReduceOnPlateau(Checked):
-    """Multiplies the rate by `drop` when the loss has not improved by `threshold` (relative) for `patience` epochs.
+    """A lower rate each time that the loss has stopped improving.
 
-    It follows what the run measured, so it carries a `Plateau` from epoch to epoch, which the loop keeps.
+    It follows the validation loss, or the training loss where there are no validation rows. The training loop keeps its
+    `Plateau` from epoch to epoch.
 
     Forward    (1) improved: loss < best - threshold |best|    (2) after `patience` without: f ← max(f · drop, lowest)
     Reference  [bengio2012]
+
+    Parameters
+    ----------
+    drop : float in (0, 1), default=0.1
+        What multiplies the rate.
+    patience : int >= 1, default=10
+        Epochs without an improvement before a drop.
+    threshold : float >= 0, default=1e-4
+        The least relative improvement that counts.
+    lowest : float in [0, 1], default=0.0
+        The factor never falls below this.
     """
 
     drop: float = constrained(_FACTOR, 0.1)
@@ -204,11 +285,11 @@ class ReduceOnPlateau(Checked):
     lowest: float = constrained(_END, 0.0)
 
     def factor(self, e: float, E: float) -> float:
-        """One: what it does depends on the losses, through `observe`."""
+        """Return 1: what the rule does depends on the losses, through `observe`."""
         return 1.0
 
     def observe(self, plateau: Plateau, loss: float) -> Plateau:
-        """The memory after one more epoch with this loss."""
+        """Return the plateau after one more epoch with this loss."""
         if math.isnan(loss):
             return plateau
         if loss < plateau.best - self.threshold * abs(plateau.best) or math.isinf(plateau.best):  # (1)
@@ -219,7 +300,7 @@ class ReduceOnPlateau(Checked):
 
 
 def plateau_rule(schedule: Schedule) -> ReduceOnPlateau | None:
-    """The part of a schedule that follows the losses, if it has one (on its own or after a warm-up)."""
+    """Return the part of a schedule that follows the losses, if it has one (on its own or after a warm-up)."""
     while isinstance(schedule, WarmUp):
         schedule = schedule.after
     return schedule if isinstance(schedule, ReduceOnPlateau) else None
@@ -236,4 +317,45 @@ SCHEDULES: Mapping[str, type[Any]] = {
     "OneCycle": OneCycle,
     "ReduceOnPlateau": ReduceOnPlateau,
 }
-"""Every schedule by name."""
+"""Every schedule by the name of its class."""
+
+_WITHOUT_WARM_UP: Mapping[str, Schedule] = {
+    "constant": ConstantSchedule(),
+    "step": Step(),
+    "exponential": Exponential(),
+    "inverse_time": InverseTimeDecay(),
+    "cosine": Cosine(),
+    "cosine_restarts": CosineRestarts(),
+    "one_cycle": OneCycle(),
+    "plateau": ReduceOnPlateau(),
+}
+
+BY_NAME: Mapping[str, Schedule] = {**_WITHOUT_WARM_UP, "warmup_cosine": WarmUp(after=Cosine())}
+"""Schedules by the name that users write."""
+
+
+def get(schedule: str | Schedule) -> Schedule:
+    """Return the schedule of that name, or the schedule itself.
+
+    Parameters
+    ----------
+    schedule : str or Schedule
+        One of the names in `BY_NAME`, or a schedule object.
+
+    Returns
+    -------
+    Schedule
+        The schedule, with its default options where a name was given.
+
+    Raises
+    ------
+    InvalidValueError
+        For an unknown name (with the nearest one), for a class in place of an object, for anything else.
+
+    Examples
+    --------
+    >>> get("cosine")
+    Cosine(end=0.0)
+    """
+    found: Schedule = resolve("schedule", schedule, BY_NAME, ("factor",))
+    return found

@@ -1,6 +1,6 @@
-"""Why: a network and all that trains it can be written down as plain data and built again, with nothing looked up by name
-outside a closed table.
+"""Networks and everything that trains them as plain data, and back.
 
+Nothing is looked up by name outside a closed table, so reading a file runs no code.
 In: frozen pieces (layers, losses, optimizers, ...). Out: dictionaries, lists, strings and numbers, and the way back.
 """
 
@@ -32,11 +32,11 @@ REGISTRY: Mapping[str, type[Any]] = {
     **{type(piece).__name__: type(piece) for piece in activations.ACTIVATIONS.values()},
     **{type(piece).__name__: type(piece) for piece in initializers.INITIALIZERS.values()},
 }
-"""Every piece that may stand in a spec, by name: the whole vocabulary, closed."""
+"""Everything that may stand in a spec, by the name of its class."""
 
 
 def encode(piece: Any) -> Any:
-    """Plain data for a piece: `{"type": its name, field: value, ...}`, nested.
+    """Return plain data for an object: `{"type": its class, field: value, ...}`, nested.
 
     >>> from chainrule.nn.layers import Dropout
     >>> encode(Dropout(0.2))
@@ -52,12 +52,12 @@ def encode(piece: Any) -> Any:
 
 
 def decode(plain: Any, where: str = "spec") -> Any:
-    """The piece that plain data describe.
+    """Build the object that plain data describe.
 
     >>> decode({"type": "Dropout", "rate": 0.2})
     Dropout(rate=0.2)
 
-    Raises `FormatError`, naming the place, on unknown types, unknown keys and values that the piece refuses.
+    Raises `FormatError`, naming the place, on unknown types, unknown keys and values that are not allowed.
     """
     if isinstance(plain, list):
         return tuple(decode(item, f"{where}[{i}]") for i, item in enumerate(plain))
@@ -65,7 +65,7 @@ def decode(plain: Any, where: str = "spec") -> Any:
         return plain
     kind = plain.get("type")
     if not isinstance(kind, str) or kind not in REGISTRY:
-        raise FormatError(f"{where}: type must be a known piece, got {kind!r}. {did_you_mean(str(kind), REGISTRY)}")
+        raise FormatError(f"{where}: type must be known, got {kind!r}. {did_you_mean(str(kind), REGISTRY)}")
     known = [f.name for f in fields(REGISTRY[kind])]
     for key in plain:
         if key != "type" and key not in known:

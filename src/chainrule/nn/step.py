@@ -1,4 +1,4 @@
-"""Why: one training step, from rows to new weights, as one pure function that every engine either runs or is held against.
+"""One training step, from rows to new weights, as one pure function that every engine either runs or is tested against.
 
 In: a recipe (what is trained, how), the state (all numbers), one batch, the learning rate. Out: the new state and what the
 step measured.
@@ -7,7 +7,7 @@ step measured.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -16,10 +16,11 @@ import numpy as np
 from chainrule.arrays import Array, Named, Namespace
 from chainrule.constraints import COUNT, Interval, OneOf, constrained, validate
 from chainrule.errors import must_be, raise_all
+from chainrule.nn import losses, optimizers
 from chainrule.nn.layers import BatchNorm, Context
-from chainrule.nn.losses import Loss, MultiSoftmaxCrossEntropy, Quantile, mean_loss
+from chainrule.nn.losses import Loss, mean_loss
 from chainrule.nn.net import Net
-from chainrule.nn.optimizers import Adam, Optimizer, running_average
+from chainrule.nn.optimizers import EMA_WEIGHTS, Adam, Optimizer, StepContext, running_average
 from chainrule.nn.penalties import Clip, Penalty
 from chainrule.random import Purpose, Stream
 
@@ -28,12 +29,47 @@ from chainrule.random import Purpose, Stream
 class Recipe:
     """What is trained and how, as plain frozen data: the input of every engine.
 
-    `learning_rate_multipliers` maps patterns of parameter names to multipliers of the learning rate; `cache_every` is
-    the lecture's trade-off between memory and recomputation. Batch size in rows; `seed` fixes first weights, shuffles
-    and masks. `max_weight_norm` bounds the length of every unit's incoming weights, those of frozen layers excepted.
-    `ema_decay` is the share that a running mean of the weights keeps at each step; inference and validation then use
-    the mean. Running statistics of batch norm follow the weights that are trained, not their mean: with batch norm
-    keep the mean short (0.99 rather than 0.9999), or leave it off.
+    Running statistics of batch norm follow the weights that are trained, not their running mean: with batch norm keep
+    `ema_decay` short (0.99 rather than 0.9999), or leave it off.
+
+    Parameters
+    ----------
+    net : Net
+        The network.
+    loss : Loss or str
+        The loss, as an object or by name.
+    optimizer : Optimizer or str, default=Adam()
+        The update rule, as an object or by name.
+    penalty : Penalty, default=Penalty()
+        L1 and L2 penalties; none by default.
+    clip : ClipNorm, ClipValue or None, default=None
+        How the gradient is bounded.
+    learning_rate_multipliers : mapping of str to float, default={}
+        Multipliers of the learning rate by patterns of parameter names ("0.*": all of layer 0); 0 freezes.
+    batch_size : int >= 1, default=32
+        Rows in a batch.
+    seed : int, default=0
+        Fixes first weights, shuffles and dropout masks.
+    dtype : {"float32", "float64"}, default="float32"
+        Precision of all numbers.
+    cache_every : int >= 1, default=1
+        Keep only the input of every k-th layer and recompute the rest: less memory, more time.
+    max_weight_norm : float > 0 or None, default=None
+        Largest length of a unit's incoming weights (max-norm); frozen layers are left alone.
+    ema_decay : float in [0, 1) or None, default=None
+        Share that a running mean of the weights keeps at each step; validation and inference then use the mean.
+
+    Raises
+    ------
+    InvalidValueError
+        With all faults of the options.
+
+    Examples
+    --------
+    >>> from chainrule import Dense, Net
+    >>> recipe = Recipe(Net(4, [Dense(3)]), "softmax_cross_entropy", batch_size=16)
+    >>> recipe.start().w.shape, recipe.batches(40)
+    ((15,), [(0, 16), (16, 32), (32, 40)])
     """
 
     net: Net
@@ -51,12 +87,15 @@ class Recipe:
 
     def __post_init__(self) -> None:
         validate(self)
-        raise_all(_width_faults(self.loss, self.net.outputs))
+        object.__setattr__(self, "loss", losses.get(self.loss))
+        object.__setattr__(self, "optimizer", optimizers.get(self.optimizer))
+        outputs = self.net.outputs
+        raise_all(must_be("Recipe", "net", allowed, outputs) for allowed in self.loss.output_faults(outputs))
         self.net.multipliers(self.learning_rate_multipliers)
 
     @cached_property
     def decay(self) -> Array:
-        """What penalties and weight decay act on (P), in the recipe's dtype."""
+        """Mask of what penalties and weight decay act on (P), in the recipe's dtype."""
         return self.net.decay.astype(self.dtype)
 
     @cached_property
@@ -75,62 +114,92 @@ class Recipe:
         return frozenset(slot.name for slot in self.net.parameters.slots if rates[slot.offset] == 0)
 
     @property
-    def memory(self) -> tuple[str, ...]:
-        """Names of the vectors that a state carries: the optimizer's, and "average" where it is asked for."""
-        return (*self.optimizer.memory, *(() if self.ema_decay is None else ("average",)))
+    def state_names(self) -> tuple[str, ...]:
+        """Names of the vectors that a state carries: the optimizer's, and the running mean of the weights if asked for."""
+        return (*self.optimizer.state_names, *(() if self.ema_decay is None else (EMA_WEIGHTS,)))
 
     def weights(self, state: State) -> Array:
-        """The weights to use in inference: their running mean where it is asked for and a step has been taken."""
-        return state.w if self.ema_decay is None or int(state.step) == 0 else state.memory["average"]
+        """Return the weights to use in inference: their running mean if asked for and a step has been taken."""
+        return state.w if self.ema_decay is None else state.weights
 
     def adopt(self, state: State) -> State:
-        """A state of this recipe with the numbers of another recipe's for the same network.
+        """Convert a state from another recipe for the same network.
 
-        What both remember is kept. A vector that is new starts at zero, and the running mean at the weights in use.
+        Optimizer vectors that both have are kept, new ones start at zero, and the running mean starts at the weights.
         """
-        fresh = {letter: np.zeros_like(state.w) for letter in self.optimizer.memory}
+        fresh = {name: np.zeros_like(state.w) for name in self.optimizer.state_names}
         if self.ema_decay is not None:
-            fresh["average"] = state.w
-        return replace(state, memory={letter: state.memory.get(letter, vector) for letter, vector in fresh.items()})
+            fresh[EMA_WEIGHTS] = state.w
+        kept = {name: state.optimizer_state.get(name, vector) for name, vector in fresh.items()}
+        return replace(state, optimizer_state=kept)
 
     def batches(self, n: int) -> list[tuple[int, int]]:
-        """First and last-plus-one position of each batch of an epoch over n rows.
+        """Return the first and the last-plus-one position of each batch of an epoch over n rows.
 
-        The last batch may be shorter. One single row left over is skipped where the network normalizes over the
-        batch, since one row has no variance.
+        The last batch may be shorter. A single row left over is skipped where the network normalizes over the batch, since
+        one row has no variance.
         """
         bounds = [(start, min(start + self.batch_size, n)) for start in range(0, n, self.batch_size)]
         alone = len(bounds) > 1 and self.batch_size > 1 and bounds[-1][1] - bounds[-1][0] == 1
         return bounds[:-1] if alone and any(isinstance(layer, BatchNorm) for layer in self.net.layers) else bounds
 
     def order(self, xp: Namespace, n: int, epoch: Array) -> Array:
-        """The order of the rows in an epoch: as they are when one batch holds them all, else a shuffle."""
+        """Return the order of the rows in an epoch: a shuffle, or as they are when one batch holds them all."""
         if self.batch_size >= n:
             return xp.arange(n)
         return Stream.from_seed(self.seed).fold(Purpose.SHUFFLE, epoch).permutation(xp, n)
 
     def start(self) -> State:
-        """The state before the first step, with host arrays in the recipe's dtype."""
+        """Return the state before the first step, with host arrays in the recipe's dtype."""
         w, buffers = self.net.init(self.seed)
-        memory = {letter: np.zeros(w.size, self.dtype) for letter in self.memory}
-        return State(w.astype(self.dtype), buffers.astype(self.dtype), memory, 0)
+        zeros = {name: np.zeros(w.size, self.dtype) for name in self.state_names}
+        return State(w.astype(self.dtype), buffers.astype(self.dtype), zeros, 0)
 
 
 @dataclass(frozen=True)
 class State:
-    """All numbers of a training: parameters (P), running statistics (B), the recipe's memory (P each), steps done."""
+    """All numbers of a training. `net(state, X)` predicts with them.
+
+    Parameters
+    ----------
+    w : array (P)
+        Parameters.
+    buffers : array (B)
+        Running statistics of batch norm.
+    optimizer_state : mapping of str to array (P)
+        The optimizer's vectors; under `EMA_WEIGHTS` the running mean of the weights, where the recipe asks for it.
+    step : int or array ()
+        Number of steps done.
+    """
 
     w: Array
     buffers: Array
-    memory: Named
+    optimizer_state: Named
     step: Array
+
+    @property
+    def weights(self) -> Array:
+        """Weights (P) to use in inference: the running mean if there is one and a step has been taken, else w."""
+        mean = self.optimizer_state.get(EMA_WEIGHTS)
+        return self.w if mean is None or int(self.step) == 0 else mean
 
 
 @dataclass(frozen=True)
 class Sums:
-    """What steps measured: Σ c L, Σ c score, Σ c over their rows; Σ ‖g‖ over the steps; number of steps.
+    """What steps measured, as sums.
 
-    The loss is the data's, without penalties; the norm is the gradient's with penalties, before clipping.
+    Parameters
+    ----------
+    loss : array ()
+        Σ c L over the rows, without penalties.
+    score : array ()
+        Σ c score over the rows.
+    weight : array ()
+        Σ c over the rows.
+    norm : array ()
+        Σ ‖g‖ over the steps, with penalties, before clipping.
+    steps : int or array ()
+        Number of steps.
     """
 
     loss: Array = 0.0
@@ -164,29 +233,132 @@ class Sums:
         return _ratio(self.norm, self.steps)
 
 
-def _width_faults(loss: Loss, outputs: int) -> Iterator[str]:
-    """What is wrong with a network of so many outputs for a loss that prescribes them."""
-    if isinstance(loss, MultiSoftmaxCrossEntropy) and outputs != sum(loss.sizes):
-        yield must_be("Recipe", "net", f"of {sum(loss.sizes)} outputs, the sum of {loss.sizes}", outputs)
-    if isinstance(loss, Quantile) and outputs % len(loss.levels):
-        hint = "Each target takes one output for each level."
-        yield must_be("Recipe", "net", f"of a multiple of {len(loss.levels)} outputs", outputs, hint)
+@dataclass(frozen=True, eq=False)
+class LossAndGradient:
+    """What one pass forward and backward gives.
+
+    Parameters
+    ----------
+    loss : array ()
+        Mean loss plus penalty.
+    gradient : array (P)
+        Gradient g with respect to the parameters.
+    inputs : array (n, d)
+        Gradient dX with respect to the rows.
+    logits : array (n, k)
+        Logits Z.
+    buffers : array (B)
+        New running statistics.
+    """
+
+    loss: Array
+    gradient: Array
+    inputs: Array
+    logits: Array
+    buffers: Array
 
 
 def _ratio(total: Array, count: Array) -> float:
     return float(total) / float(count) if float(count) else math.nan
 
 
+def loss_and_gradient(
+    net: Net,
+    loss: Loss,
+    w: Array,
+    buffers: Array,
+    X: Array,
+    Y: Array,
+    c: Array,
+    ctx: Context,
+    penalty: Penalty = Penalty(),  # noqa: B008  (frozen)
+) -> LossAndGradient:
+    """Return the mean loss of a batch plus penalty, with its gradients: one pass forward, one backward.
+
+    Forward    (1) Z = net(X)    (2) J = mean loss + R
+    Backward   (3) dZ = dJ/dZ    (4) dX, g = net's backward pass, plus dR/dw
+    Shapes     X (n, d)   Y (n) or (n, k)   c (n)   w, g (P)   Z, dZ (n, k)   dX (n, d)
+
+    Parameters
+    ----------
+    net : Net
+        The network.
+    loss : Loss
+        The loss.
+    w : array (P)
+        Parameters.
+    buffers : array (B)
+        Running statistics.
+    X : array (n, d)
+        Rows.
+    Y : array (n) or (n, k)
+        Targets.
+    c : array (n)
+        Weights of the rows.
+    ctx : Context
+        Array namespace, mode, source of masks.
+    penalty : Penalty, default=Penalty()
+        Penalty to add; none by default.
+
+    Returns
+    -------
+    LossAndGradient
+        The loss, the gradient g, the gradient dX with respect to the rows, the logits, the new running statistics.
+
+    Examples
+    --------
+    >>> from chainrule import Dense, Net
+    >>> net, X, Y = Net(1, [Dense(1)]), np.ones((2, 1)), np.zeros((2, 1))
+    >>> found = loss_and_gradient(
+    ...     net, losses.get("squared_error"), np.array([2.0, 1.0]), np.zeros(0), X, Y, np.ones(2), Context(np)
+    ... )
+    >>> float(found.loss), found.gradient.tolist()
+    (9.0, [6.0, 6.0])
+    """
+    xp = ctx.xp
+    Z, tape, after = net.forward(w, buffers, X, ctx)  # (1)
+    J, dZ = mean_loss(loss, xp, Z, Y, c)  # (2) (3)
+    dX, g = net.backward(w, tape, dZ, ctx)
+    if penalty.active:
+        decay = xp.asarray(net.decay, dtype=w.dtype)
+        J, g = J + penalty.value(xp, w, decay), g + penalty.gradient(xp, w, decay)  # (4)
+    return LossAndGradient(J, g, dX, Z, after)
+
+
 def train_step(
     recipe: Recipe, xp: Namespace, state: State, X: Array, Y: Array, c: Array, rate: Array
 ) -> tuple[State, Sums]:
-    """One step: forward, loss, backward, penalty, clipping, update, constraint, running mean.
+    """Take one step: forward, loss, backward, penalty, clipping, update, constraint, running mean.
 
     Forward    (1) Z = net(X)    (2) J, dZ = mean loss    (3) g = dJ/dw + dR/dw    (4) ‖g‖ = √Σ g²
                (5) g ← clip(g)    (6) w ← optimizer(w, g, α · multipliers)
                (7) Wⱼ ← Wⱼ min(1, max_weight_norm / ‖Wⱼ‖)    (8) a ← running mean of w
     Shapes     X (n, d)   Y (n) or (n, k)   c (n)   rate ()   g, a (P)   Wⱼ (d), a column of a layer's W
     Reference  [ng2018] 7.1, 7.5; [srivastava2014] 5.1; [kingma2015] 7.2
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What is trained and how.
+    xp : module
+        Array namespace: `numpy` or `jax.numpy`.
+    state : State
+        All numbers before the step.
+    X : array (n, d)
+        Rows of the batch.
+    Y : array (n) or (n, k)
+        Their targets.
+    c : array (n)
+        Their weights.
+    rate : float or array ()
+        Learning rate α of this step.
+
+    Returns
+    -------
+    State
+        All numbers after the step.
+    Sums
+        What the step measured.
     """
     w, d = state.w, xp.asarray(recipe.decay)
     stream = Stream.from_seed(recipe.seed).fold(Purpose.DROPOUT, state.step)
@@ -202,18 +374,19 @@ def train_step(
     lr = xp.asarray(rate, dtype=w.dtype)
     lr = lr if recipe.multipliers is None else lr * xp.asarray(recipe.multipliers)
     t = xp.asarray(state.step + 1, dtype=w.dtype)
-    own = {letter: state.memory[letter] for letter in recipe.optimizer.memory}
-    w, memory = recipe.optimizer.update(xp, w, g, own, t, lr, d)  # (6)
+    own = {name: state.optimizer_state[name] for name in recipe.optimizer.state_names}
+    w, moved = recipe.optimizer.update(w, g, own, StepContext(xp, t, lr, d))  # (6)
     if recipe.max_weight_norm is not None:
         w = recipe.net.bounded(xp, w, recipe.max_weight_norm, recipe.frozen)  # (7)
     if recipe.ema_decay is not None:
-        memory = {**memory, "average": running_average(xp, state.memory["average"], w, recipe.ema_decay, t)}  # (8)
+        mean = running_average(xp, state.optimizer_state[EMA_WEIGHTS], w, recipe.ema_decay, t)  # (8)
+        moved = {**moved, EMA_WEIGHTS: mean}
     C = c.sum()
     score = (c * recipe.loss.score(xp, Z, Y)).sum()
-    return State(w, buffers, memory, state.step + 1), Sums(J * C, score, C, norm, 1)
+    return State(w, buffers, moved, state.step + 1), Sums(J * C, score, C, norm, 1)
 
 
 def measure(recipe: Recipe, xp: Namespace, Z: Array, Y: Array, c: Array) -> Sums:
-    """Loss and score of logits, as sums."""
+    """Return loss and score of logits, as sums."""
     loss, score = recipe.loss.rows(xp, Z, Y), recipe.loss.score(xp, Z, Y)
     return Sums((c * loss).sum(), (c * score).sum(), c.sum())

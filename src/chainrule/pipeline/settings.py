@@ -13,52 +13,28 @@ import numpy as np
 from chainrule.constraints import COUNT, NOT_NEGATIVE, POSITIVE, SHARE, Interval, OneOf, constrained, faults
 from chainrule.engines import ENGINES
 from chainrule.errors import did_you_mean, must_be, raise_all
-from chainrule.nn import optimizers, schedules
+from chainrule.nn import losses, optimizers, schedules
 from chainrule.nn.activations import ACTIVATIONS
 from chainrule.nn.initializers import INITIALIZERS
-from chainrule.nn.losses import Huber, Loss, MeanAbsoluteError, MeanSquaredError, Poisson, Quantile
-from chainrule.nn.net import Net, mlp
+from chainrule.nn.losses import Loss, Quantile
+from chainrule.nn.multilayer import mlp
+from chainrule.nn.net import Net
 from chainrule.nn.penalties import ClipNorm, Penalty
 from chainrule.nn.step import Recipe
 from chainrule.pipeline.allowed import Each, NameOrObject
 from chainrule.train import TrainConfig
 
-OPTIMIZERS: Mapping[str, optimizers.Optimizer] = {
-    "sgd": optimizers.SGD(),
-    "momentum": optimizers.EmaMomentum(),
-    "classical_momentum": optimizers.SGDMomentum(),
-    "nesterov": optimizers.Nesterov(),
-    "rmsprop": optimizers.RMSProp(),
-    "adagrad": optimizers.AdaGrad(),
-    "adam": optimizers.Adam(),
-    "adamw": optimizers.AdamW(),
-}
+OPTIMIZERS = optimizers.BY_NAME
 """Optimizers by the name that users write."""
 
-SCHEDULES: Mapping[str, schedules.Schedule] = {
-    "constant": schedules.ConstantSchedule(),
-    "step": schedules.Step(),
-    "exponential": schedules.Exponential(),
-    "inverse_time": schedules.InverseTimeDecay(),
-    "cosine": schedules.Cosine(),
-    "cosine_restarts": schedules.CosineRestarts(),
-    "warmup_cosine": schedules.WarmUp(after=schedules.Cosine()),
-    "one_cycle": schedules.OneCycle(),
-    "plateau": schedules.ReduceOnPlateau(),
-}
+SCHEDULES = schedules.BY_NAME
 """Schedules by the name that users write."""
 
 QUANTILES = (0.05, 0.5, 0.95)
 """The median, and the limits between which nine values of ten lie."""
 
-REGRESSION_LOSSES: Mapping[str, Loss] = {
-    "squared_error": MeanSquaredError(),
-    "absolute_error": MeanAbsoluteError(),
-    "huber": Huber(),
-    "poisson": Poisson(),
-    "quantile": Quantile(QUANTILES),
-}
-"""Losses for amounts by the name that users write; for classes the loss follows from their number."""
+REGRESSION_LOSSES = losses.REGRESSION_BY_NAME
+"""Losses for numbers by the name that users write; for classes the loss follows from their number."""
 
 _FLAG = OneOf((False, True))
 _WIDTH = Interval(1, 10**7, "[]", whole=True)
@@ -205,7 +181,7 @@ class Settings:
             optimizer
             if self.accumulate_grad_batches == 1
             else optimizers.GradientAccumulation(optimizer, self.accumulate_grad_batches),
-            Penalty(self.l1_alpha, self.alpha),
+            Penalty(l1=self.l1_alpha, l2=self.alpha),
             None if self.max_grad_norm is None else ClipNorm(self.max_grad_norm),
             dict(self.learning_rate_multipliers),
             self.rows_per_batch(n),

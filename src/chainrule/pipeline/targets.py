@@ -19,9 +19,8 @@ from chainrule.nn.losses import (
     BinaryCrossEntropy,
     Loss,
     MultiSoftmaxCrossEntropy,
-    Poisson,
-    Quantile,
     SoftmaxCrossEntropy,
+    TargetKind,
 )
 from chainrule.pipeline.settings import Settings
 
@@ -59,27 +58,22 @@ class Target:
             _check_width(y, self.outputs)
             return self._smoothed(codes(np.array([0, 1]), y))
         numbers = codes(self.classes, y)
-        return numbers if isinstance(self.loss, SoftmaxCrossEntropy) else self._smoothed(numbers)[:, None]
+        return numbers if self.loss.targets is TargetKind.CLASSES else self._smoothed(numbers)[:, None]
 
     @property
     def labels(self) -> bool:
         """Whether each row has several independent yes/no labels."""
-        return isinstance(self.loss, BinaryCrossEntropy) and self.outputs > 1
+        return self.loss.targets is TargetKind.LABELS and self.outputs > 1
 
     def _amounts(self, amounts: Array) -> Array:
-        if isinstance(self.loss, Poisson) and (amounts < 0).any():
+        if self.loss.targets is TargetKind.COUNTS and (amounts < 0).any():
             raise_all([must_be("y", "targets", "counts >= 0 for the Poisson loss", float(amounts.min()))])
-        amounts = np.repeat(amounts, repeats(self.loss), axis=1)
+        amounts = np.repeat(amounts, self.loss.outputs_per_target, axis=1)
         return amounts if self.scaling is None else self.scaling.apply(amounts)
 
     def _smoothed(self, hot: Array) -> Array:
         smooth: Array = hot * (1.0 - self.smoothing) + self.smoothing / 2.0
         return smooth
-
-
-def repeats(loss: Loss) -> int:
-    """Outputs for each target: the number of levels for quantiles, else 1."""
-    return len(loss.levels) if isinstance(loss, Quantile) else 1
 
 
 def codes(classes: Array, y: Array) -> Array:
@@ -111,17 +105,20 @@ def classification(y: Array, settings: Settings, classes: Classes = None, labels
     if y.ndim == 2:
         each = _columns(y) if classes is None else tuple(np.unique(known) for known in classes)
         sizes = tuple(len(known) for known in each)
-        loss = _fitting(chosen or MultiSoftmaxCrossEntropy(sizes, settings.label_smoothing), MultiSoftmaxCrossEntropy)
+        loss = _fitting(
+            chosen or MultiSoftmaxCrossEntropy(sizes, label_smoothing=settings.label_smoothing),
+            MultiSoftmaxCrossEntropy,
+        )
         if loss.sizes != sizes:
             raise InvalidValueError(
                 must_be("fit", "loss", f"{MultiSoftmaxCrossEntropy(sizes)} for these targets", loss)
             )
         return Target(each, loss, sum(sizes), None)
     known = check_classes(y) if classes is None else check_classes(np.asarray(classes))
-    if len(known) == 2 and not isinstance(chosen, SoftmaxCrossEntropy):
+    if len(known) == 2 and getattr(chosen, "targets", None) is not TargetKind.CLASSES:
         loss = _fitting(chosen or BinaryCrossEntropy(), BinaryCrossEntropy)
         return Target(known, loss, 1, None, settings.label_smoothing)
-    loss = _fitting(chosen or SoftmaxCrossEntropy(settings.label_smoothing), SoftmaxCrossEntropy)
+    loss = _fitting(chosen or SoftmaxCrossEntropy(label_smoothing=settings.label_smoothing), SoftmaxCrossEntropy)
     return Target(known, loss, len(known), None)
 
 
@@ -143,10 +140,10 @@ def regression(y: Array, settings: Settings, weights: Array | None = None) -> Ta
     Raises `InvalidValueError` for a loss of classes.
     """
     loss = settings.regression_loss()
-    if loss.classes:
+    if loss.targets.are_classes:
         raise InvalidValueError(must_be("fit", "loss", "for amounts", loss, "A classifier takes it."))
-    amounts = np.repeat(np.asarray(y, np.float64).reshape(len(y), -1), repeats(loss), axis=1)
-    scaled = getattr(loss, "link", "") == "identity"
+    amounts = np.repeat(np.asarray(y, np.float64).reshape(len(y), -1), loss.outputs_per_target, axis=1)
+    scaled = bool(loss.links) and loss.link == "identity"
     return Target(None, loss, amounts.shape[1], Standardizer.fit(amounts, weights=weights) if scaled else None)
 
 

@@ -200,7 +200,11 @@ def _kept(folder: str | Path, job: Job) -> AbstractContextManager[Checkpointer]:
     name = fingerprint(job.recipe, job.config(), job.rows, job.held_out)
     if job.start is not None:
         digest = hashlib.sha256(name.encode())
-        for vector in (job.start.w, job.start.buffers, *(job.start.memory[k] for k in sorted(job.start.memory))):
+        for vector in (
+            job.start.w,
+            job.start.buffers,
+            *(job.start.optimizer_state[k] for k in sorted(job.start.optimizer_state)),
+        ):
             digest.update(np.ascontiguousarray(vector).data.cast("B"))
         name = digest.hexdigest()
     return checkpoint_folder(folder, name)

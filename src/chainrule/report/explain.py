@@ -16,7 +16,7 @@ import numpy as np
 
 from chainrule.nn.activations import Function, activation
 from chainrule.nn.layers import Activation, Context, Dense, Layer
-from chainrule.nn.losses import Loss, SoftmaxCrossEntropy
+from chainrule.nn.losses import Loss, TargetKind
 from chainrule.nn.net import Net
 from chainrule.random import Stream
 from chainrule.report.latex import to_latex
@@ -212,9 +212,9 @@ def _operations(layer: Layer, n: int, d: int, k: int) -> tuple[int, int]:
 
 def _loss_stage(loss: Loss, number: int, rows: int, k: int) -> Stage:
     equations, shapes = read_docstring(loss)
-    if hasattr(loss, "link"):
+    if loss.links:
         equations = _with_function(equations, loss.link, "f")
-    per_entry = 6 if isinstance(loss, SoftmaxCrossEntropy) else 4
+    per_entry = 6 if loss.targets is TargetKind.CLASSES else 4
     return Stage(
         number=number,
         name=_name(loss),

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from chainrule.arrays import Array
+from chainrule.arrays import Array, ArrayLike, MatrixLike
 from chainrule.errors import must_be
 from chainrule.sklearn.fitting import fit, logits
 from chainrule.sklearn.objective import LINKS
@@ -38,7 +38,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
 
     engine = "auto"
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+    def fit(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike = None) -> Any:
         """Train the network.
 
         Parameters
@@ -61,7 +61,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         """
         return fit(self, X, y, sample_weight)
 
-    def _predicted(self, X: Any) -> Array:
+    def _predicted(self, X: MatrixLike) -> Array:
         """Return the output layer's predictions (n, k)."""
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)

@@ -15,7 +15,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 from sklearn.utils.validation import column_or_1d, validate_data
 
-from chainrule.arrays import Array
+from chainrule.arrays import Array, ArrayLike, MatrixLike
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.sklearn.base import FLOATS, Perceptron, is_stochastic, store
 from chainrule.sklearn.fitting import fit
@@ -166,7 +166,9 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         store(self, locals())
 
     @available_if(is_stochastic)  # type: ignore[untyped-decorator]
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> MLPClassifier:
+    def partial_fit(
+        self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike = None, classes: ArrayLike = None
+    ) -> MLPClassifier:
         """Run one more epoch over these rows.
 
         Parameters
@@ -193,7 +195,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         fit(self, X, y, sample_weight, incremental=True)
         return self
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: MatrixLike) -> Array:
         """Predict the class of each row.
 
         Parameters
@@ -210,7 +212,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         labels: Array = self._label_binarizer.inverse_transform(P[:, 0] if self.n_outputs_ == 1 else P)
         return labels
 
-    def predict_proba(self, X: Any) -> Array:
+    def predict_proba(self, X: MatrixLike) -> Array:
         """Predict the probability of each class.
 
         Parameters
@@ -226,7 +228,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         P = self._predicted(X)
         return np.hstack([1.0 - P, P]) if self.n_outputs_ == 1 else P
 
-    def predict_log_proba(self, X: Any) -> Array:
+    def predict_log_proba(self, X: MatrixLike) -> Array:
         """Predict the logarithm of each probability.
 
         Parameters
@@ -246,7 +248,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         tags.classifier_tags.multi_label = True
         return tags
 
-    def _announce(self, y: Any, classes: Any) -> None:
+    def _announce(self, y: ArrayLike, classes: Any) -> None:
         """Record the classes at the first partial fit; later ones must be the same."""
         known = getattr(self, "classes_", None)
         if known is None and classes is None:
@@ -260,7 +262,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
                 must_be("partial_fit", "classes", f"the same as on the last call, {known}", classes)
             )
 
-    def _rows(self, X: Any, y: Any, fresh: bool, incremental: bool) -> tuple[Any, Array]:
+    def _rows(self, X: MatrixLike, y: ArrayLike, fresh: bool, incremental: bool) -> tuple[Any, Array]:
         """Check X and y; return y as 0 and 1 in one column for each output."""
         X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], multi_output=True, dtype=FLOATS, reset=fresh)
         y = column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y

@@ -28,7 +28,7 @@ class LossAndGradient:
     def __init__(self, objective: Objective, alpha: float, data: Data, engine: str) -> None:
         self._objective, self._alpha, self._C = objective, alpha, float(data.c.sum())
         penalty = Penalty(l2=objective.penalty(alpha, self._C))
-        rule, n = SGDMomentum(0.0), len(data.X)
+        rule, n = SGDMomentum(mu=0.0), len(data.X)
         recipe = Recipe(objective.net, objective.loss, rule, penalty, batch_size=n, dtype="float64")
         X, Y, c = data.X.astype(np.float64), objective.targets(data.Y), data.c.astype(np.float64)
         rows = Rows(X, Y if Y.ndim == 1 else Y.astype(np.float64), c)
@@ -39,7 +39,7 @@ class LossAndGradient:
         """Return J and dJ/dw (P)."""
         self._session.load(State(w, np.zeros(0), {"v": np.zeros_like(w)}, 0))
         L = self._session.run(0, 0, np.zeros(1)).mean_loss
-        gradient = self._objective.scale * self._session.state.memory["v"]
+        gradient = self._objective.scale * self._session.state.optimizer_state["v"]
         return self._objective.value(L, w, self._alpha, self._C), gradient
 
     def reported(self, w: Array, data: Data) -> float:

@@ -14,8 +14,9 @@ from itertools import pairwise
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, Poisson, SoftmaxCrossEntropy
-from chainrule.nn.net import Net, mlp
+from chainrule.nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, Poisson, SoftmaxCrossEntropy, TargetKind
+from chainrule.nn.multilayer import mlp
+from chainrule.nn.net import Net
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,11 @@ class Objective:
 
     def targets(self, Y: Array) -> Array:
         """Return Y as the engines take it: class numbers (n) for exclusive classes."""
-        return Y.argmax(axis=1) if isinstance(self.loss, SoftmaxCrossEntropy) else np.ascontiguousarray(Y)
+        return Y.argmax(axis=1) if self.loss.targets is TargetKind.CLASSES else np.ascontiguousarray(Y)
 
     def constant(self, Y: Array, c: Array) -> float:
         """Return what the reported loss adds to L: the deviance of counts is zero where the prediction is the target."""
-        if not isinstance(self.loss, Poisson):
+        if self.loss.targets is not TargetKind.COUNTS:
             return 0.0
         return float(c @ (Y * np.log(np.where(Y > 0, Y, 1.0)) - Y).sum(axis=1) / c.sum())
 

@@ -13,7 +13,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import column_or_1d, validate_data
 
-from chainrule.arrays import Array
+from chainrule.arrays import Array, ArrayLike, MatrixLike
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.model import r2_score
 from chainrule.sklearn.base import FLOATS, Perceptron, is_stochastic, store
@@ -163,7 +163,7 @@ class MLPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]
         store(self, locals())
 
     @available_if(is_stochastic)  # type: ignore[untyped-decorator]
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
+    def partial_fit(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike = None) -> MLPRegressor:
         """Run one more epoch over these rows.
 
         Parameters
@@ -182,7 +182,7 @@ class MLPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]
         fit(self, X, y, sample_weight, incremental=True)
         return self
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: MatrixLike) -> Array:
         """Predict the value of each row.
 
         Parameters
@@ -197,7 +197,7 @@ class MLPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]
         P = self._predicted(X)
         return P[:, 0] if P.shape[1] == 1 else P
 
-    def _rows(self, X: Any, y: Any, fresh: bool, incremental: bool) -> tuple[Any, Array]:
+    def _rows(self, X: MatrixLike, y: ArrayLike, fresh: bool, incremental: bool) -> tuple[Any, Array]:
         """Check X and y; return y with one column for each output."""
         X, y = validate_data(
             self, X, y, accept_sparse=["csr", "csc"], multi_output=True, y_numeric=True, dtype=FLOATS, reset=fresh

@@ -49,9 +49,9 @@ class Part:
 def optimizer(arguments: Arguments, scale: float) -> Optimizer:
     """Return our optimizer for theirs, on gradients that are theirs divided by `scale`."""
     if arguments.solver == "adam":
-        return Adam(arguments.beta_1, arguments.beta_2, arguments.epsilon / scale)
+        return Adam(beta1=arguments.beta_1, beta2=arguments.beta_2, epsilon=arguments.epsilon / scale)
     mu = min(arguments.momentum, _FREE)
-    return Nesterov(mu) if arguments.nesterovs_momentum else SGDMomentum(mu)
+    return Nesterov(mu=mu) if arguments.nesterovs_momentum else SGDMomentum(mu=mu)
 
 
 def correction(arguments: Arguments, t: Array) -> Array:
@@ -94,9 +94,9 @@ class SgdRun:
         self._constant = objective.constant(data.Y, data.c)
         self._parts = self._divide(recipe, n, engine)
         self._session = self._parts[0].session
-        known = state is not None and set(state.memory) == set(rule.memory)
+        known = state is not None and set(state.memory) == set(rule.state_names)
         self.state = state if state is not None and known else SolverState(arguments.learning_rate_init)
-        memory = self.state.memory or {letter: np.zeros_like(w, dtype) for letter in rule.memory}
+        memory = self.state.memory or {letter: np.zeros_like(w, dtype) for letter in rule.state_names}
         self._session.load(State(w.astype(dtype), np.zeros(0, dtype), memory, _LONG_AGO))
         self._squares = objective.squares(w)
         self._arranged: Array | None = None
@@ -177,10 +177,10 @@ class SgdRun:
         """
         session_state = self._session.state
         ratio = self.state.learning_rate / rate
-        memory = {letter: ratio * vector for letter, vector in session_state.memory.items()}
-        self._session.load(replace(session_state, memory=memory))
+        memory = {letter: ratio * vector for letter, vector in session_state.optimizer_state.items()}
+        self._session.load(replace(session_state, optimizer_state=memory))
         self.state = replace(self.state, learning_rate=rate)
 
     def final_state(self) -> SolverState:
         """Return the state from which a later call continues."""
-        return replace(self.state, memory=self._session.state.memory)
+        return replace(self.state, memory=self._session.state.optimizer_state)

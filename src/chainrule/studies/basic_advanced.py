@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.data import Dataset, Standardizer, load, three_way
-from chainrule.nn.net import mlp
+from chainrule.nn.multilayer import mlp
 from chainrule.studies import drawing
 from chainrule.studies.common import Split, Subset, quick_or_full, rows, trained, with_train
 from chainrule.studies.statistics import difference, estimate
@@ -91,7 +91,7 @@ def _draw(results: Results) -> drawing.Pictures:
     for task in _TASKS:
         losses = {name: results.values(f"{task}, {name}", "validation_loss") for name in ("basic", "advanced")}
         panels.append(drawing.curves(task, losses, y_log=True, y_name="validation loss"))
-    return {f"Validation loss by epoch. {drawing.SEEDS}": panels}
+    return {"Validation loss by epoch": panels}
 
 
 STUDY = Study(

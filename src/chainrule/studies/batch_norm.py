@@ -12,7 +12,7 @@ import numpy as np
 
 from chainrule.nn.gradcheck import gradcheck
 from chainrule.nn.losses import SoftmaxCrossEntropy
-from chainrule.nn.net import mlp
+from chainrule.nn.multilayer import mlp
 from chainrule.nn.optimizers import SGD
 from chainrule.studies import drawing
 from chainrule.studies.common import quick_or_full, rows, trained

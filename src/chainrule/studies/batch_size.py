@@ -13,7 +13,7 @@ import numpy as np
 
 from chainrule.nn.layers import Context
 from chainrule.nn.losses import SoftmaxCrossEntropy, mean_loss
-from chainrule.nn.net import mlp
+from chainrule.nn.multilayer import mlp
 from chainrule.report.plots import Curve, Level, LinePlot
 from chainrule.studies import drawing
 from chainrule.studies.common import Split, quick_or_full, rows, trained
@@ -90,7 +90,13 @@ def _draw(results: Results) -> drawing.Pictures:
     colors = {arm: i for i, arm in enumerate(results.arms)}
     losses = {arm: np.median(results.values(arm, "validation_loss"), axis=0) for arm in results.arms}
     by_step = [
-        Curve(arm, np.arange(1, len(loss) + 1) * results.of_arm(arm)[0]["per_epoch"], loss, colors[arm], dots=True)
+        Curve(
+            arm,
+            np.arange(1, len(loss) + 1) * results.of_arm(arm)[0]["per_epoch"],
+            loss,
+            colors[arm],
+            dots=len(loss) < 12,
+        )
         for arm, loss in losses.items()
     ]
     seconds = {arm: results.values(arm, "seconds_to_goal") for arm in results.arms}
@@ -106,7 +112,7 @@ def _draw(results: Results) -> drawing.Pictures:
         note="A line begins after the first epoch: a larger batch has fewer steps in it.",
     )
     bars = drawing.bars(f"Seconds to a loss of {_GOAL:g}", reached, "seconds", colors=colors)
-    return {f"In steps, and in seconds. {drawing.BARS}": [steps, bars]}
+    return {"In steps, and in seconds": [steps, bars]}
 
 
 STUDY = Study(

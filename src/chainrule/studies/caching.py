@@ -13,7 +13,7 @@ import numpy as np
 
 from chainrule.nn.layers import Context
 from chainrule.nn.losses import SoftmaxCrossEntropy, mean_loss
-from chainrule.nn.net import mlp
+from chainrule.nn.multilayer import mlp
 from chainrule.random import Stream
 from chainrule.studies import drawing
 from chainrule.studies.common import rows
@@ -68,7 +68,7 @@ def _draw(results: Results) -> drawing.Pictures:
     memory = {arm: results.values(arm, "megabytes") for arm in results.arms}
     seconds = {arm: results.values(arm, "milliseconds") for arm in results.arms}
     return {
-        f"Memory and time. {drawing.BARS}": [
+        "Memory and time": [
             drawing.bars("Memory held between the passes", memory, "MB"),
             drawing.bars("Time of both passes", seconds, "ms"),
         ]

@@ -32,7 +32,7 @@ def _run(cell: Cell) -> dict[str, Any]:
     split = rows(cell.config, cell.seed)
     layers: list[Layer] = []
     for _ in range(8):
-        layers += [Dense(64, initializer=Normal(0.3)), Activation("relu")]
+        layers += [Dense(64, initializer=Normal(sigma=0.3)), Activation("relu")]
     net = Net(split.inputs, [*layers, Dense(split.classes)])
     limit = cell.options["limit"]
     record, _ = trained(
@@ -76,7 +76,7 @@ def _draw(results: Results) -> drawing.Pictures:
     errors = {arm: 100 * results.values(arm, "test_error") for arm in results.arms}
     note = f"A larger loss is drawn at {_TOP:g}: a run that diverges ends there, after its first epoch."
     return {
-        f"A network that explodes, and the same with clipped gradients. {drawing.BARS}": [
+        "A network that explodes, and the same with clipped gradients": [
             drawing.curves("Training loss", losses, most=_TOP, y_log=True, y_name="training loss", note=note),
             drawing.bars("Test error", errors, "test error, %"),
         ]

@@ -159,7 +159,7 @@ _CURVES = ("train_loss", "train_error", "validation_loss", "validation_error", "
 
 def error(net: Net, state: State, part: Subset) -> float:
     """Return the share of rows that are assigned to a wrong class."""
-    Z = net(state.w, state.buffers, part.X)
+    Z = net(state, part.X)
     return float((np.argmax(Z, axis=1) != part.y).mean())
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.nn.net import mlp
+from chainrule.nn.multilayer import mlp
 from chainrule.studies import drawing
 from chainrule.studies.common import quick_or_full, rows, trained
 from chainrule.studies.initialization import by_layer
@@ -73,7 +73,7 @@ def _draw(results: Results) -> drawing.Pictures:
         colors = {"sigmoid": 0, "sigmoid + batch norm": 1, "relu": 2, "relu + batch norm": 3}
         title = f"{depth} hidden layers"
         panels.append(drawing.curves(title, shown, colors=colors, y_log=True, x_name="layer", y_name="rms of dW"))
-    return {f"Gradient by layer, before the first step. {drawing.SEEDS}": panels}
+    return {"Gradient by layer, before the first step": panels}
 
 
 STUDY = Study(

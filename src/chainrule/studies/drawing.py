@@ -17,8 +17,10 @@ from chainrule.studies.statistics import estimate
 Pictures = Mapping[str, Sequence[Plot]]
 """Panels by the caption over them."""
 
-SEEDS = "A line is the median over the seeds; its band goes from the lowest seed to the highest."
-BARS = "A bar is the mean over the seeds, each dot is a seed, and the whisker is the 95 % interval."
+READING = (
+    "Lines are medians over the seeds, and their bands go from the lowest seed to the highest. Bars are means, their "
+    "dots are the seeds, and their whiskers are 95 % intervals."
+)
 
 
 def curves(

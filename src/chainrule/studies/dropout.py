@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.nn.net import mlp
+from chainrule.nn.multilayer import mlp
 from chainrule.studies import drawing
 from chainrule.studies.common import quick_or_full, rows, trained, with_train
 from chainrule.studies.statistics import difference
@@ -31,7 +31,7 @@ def _run(cell: Cell) -> dict[str, Any]:
     epochs = max(1, round(steps * 32 / len(split.train.y)))
     record, state = trained(split, net, seed=cell.seed, epochs=epochs, batch_size=32)
     assert state is not None
-    Z = net(state.w, state.buffers, split.train.X)
+    Z = net(state, split.train.X)
     return {
         "rate": cell.options["rate"],
         "rows": len(split.train.y),
@@ -84,7 +84,7 @@ def _draw(results: Results) -> drawing.Pictures:
             "within": (0.0,),
         }
         panels.append(drawing.curves(name.capitalize(), arms, np.array(sizes), y_name=f"{name}, %", **axes))
-    return {f"Error by size of the training set. {drawing.SEEDS}": panels}
+    return {"Error by size of the training set": panels}
 
 
 STUDY = Study(

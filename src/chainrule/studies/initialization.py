@@ -25,8 +25,8 @@ from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfi
 _RULES: Mapping[str, str | Initializer] = {
     "zeros": Zeros(),
     "constant 0.1": Constant(0.1),
-    "normal 0.01": Normal(0.01),
-    "normal 1": Normal(1.0),
+    "normal 0.01": Normal(sigma=0.01),
+    "normal 1": Normal(sigma=1.0),
     "Xavier": "xavier",
     "Glorot": "glorot",
     "He": "he",
@@ -93,7 +93,7 @@ def _conclude(results: Results) -> Conclusion:
     sentence = (
         f"He's rule {kept} the signal through {_DEPTH} relu layers (last layer over first: {passed['He']:.2g}). Signal "
         f"lost or exploded with: {', '.join(lost) or 'none'}. The lowest test error is that of {best} "
-        f"({100 * errors[best]:.3g} %); that of He is {against.size(3, 100)} points {effect} that of normal 0.01."
+        f"({100 * errors[best]:.3g} %); He's is {against.size(3, 100)} points {effect} that of normal 0.01."
     )
     holds = "He" not in lost and against.sure and against.mean < 0 and errors["zeros"] > 0.5
     header, table = results.table(last_over_first=("passed", 1, ""), test_error=("test_error", 100, "%"))
@@ -111,7 +111,7 @@ def _draw(results: Results) -> drawing.Pictures:
         title = "Signal forward" if kind == "outputs" else "Gradient backward"
         axes: dict[str, Any] = {"y_log": True, "x_name": "layer", "y_name": label, "note": note}
         panels.append(drawing.curves(title, shown, colors=colors, dashed=("Glorot",), **axes))
-    return {f"Signal and gradient by layer, before the first step. {drawing.SEEDS}": panels}
+    return {"Signal and gradient by layer, before the first step": panels}
 
 
 STUDY = Study(

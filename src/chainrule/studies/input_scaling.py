@@ -12,7 +12,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.data import Standardizer
-from chainrule.nn.optimizers import SGD
+from chainrule.nn.optimizers import SGD, StepContext
 from chainrule.studies import drawing
 from chainrule.studies.statistics import estimate
 from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
@@ -45,7 +45,7 @@ def _run(cell: Cell) -> dict[str, Any]:
     rate, optimizer = 2.0 / curvatures.sum(), SGD()
     first, path, steps = float(w @ H @ w), [w.tolist()], 0
     while float(w @ H @ w) > 1e-6 * first and steps < _MOST:
-        w = optimizer.update(np, w, H @ w, {}, steps + 1, rate, np.zeros(2))[0]
+        w = optimizer.update(w, H @ w, {}, StepContext(np, steps + 1, rate, np.zeros(2)))[0]
         steps += 1
         if steps <= 40:
             path.append(w.tolist())

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.nn.net import mlp
+from chainrule.nn.multilayer import mlp
 from chainrule.studies import drawing
 from chainrule.studies.common import quick_or_full, rows, trained
 from chainrule.studies.statistics import difference, estimate
@@ -66,7 +66,7 @@ def _draw(results: Results) -> drawing.Pictures:
     distance = {arm: results.values(arm, "distance") for arm in results.arms}
     errors = {arm: 100 * results.values(arm, "test_error") for arm in results.arms}
     return {
-        f"Without activations the layers are one matrix. {drawing.BARS}": [
+        "Without activations the layers are one matrix": [
             drawing.bars(
                 "Distance of the network from its one matrix",
                 distance,

@@ -10,7 +10,7 @@ from typing import Any
 
 from chainrule.engines import Rows, choose
 from chainrule.nn.losses import SoftmaxCrossEntropy
-from chainrule.nn.net import mlp
+from chainrule.nn.multilayer import mlp
 from chainrule.nn.optimizers import (
     SGD,
     Adam,
@@ -92,7 +92,7 @@ def _draw(results: Results) -> drawing.Pictures:
     losses = {arm: results.values(arm, "train_loss") for arm in results.arms}
     errors = {arm: 100 * results.values(arm, "test_error") for arm in results.arms}
     return {
-        f"Training loss and test error. {drawing.BARS}": [
+        "Training loss and test error": [
             drawing.curves("Training loss", losses, y_log=True, y_name="training loss"),
             drawing.bars("Test error", errors, "test error, %"),
         ]

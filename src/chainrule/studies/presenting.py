@@ -15,6 +15,7 @@ from chainrule.report.page.html import Section, page, section_id, table
 from chainrule.report.svg.charts import document, figure
 from chainrule.report.svg.frames import grid
 from chainrule.report.svg.markup import Html, joined, tag
+from chainrule.studies.drawing import READING
 from chainrule.studies.papers import PAPERS
 from chainrule.studies.study import Conclusion, Results, Study, StudyConfig
 
@@ -71,7 +72,7 @@ def write(studies: Sequence[Study], results: Mapping[str, Results], config: Stud
     seeds = f"{config.seeds} seeds" if config.seeds > 1 else "one seed"
     foot = f"{config.data}{', quick' if config.quick else ''}, {seeds}. ± is Student's 95 % interval over the seeds."
     path = folder / "index.html"
-    head = _overview(studies, results)
+    head = joined(_overview(studies, results), tag("p", READING, class_="note"))
     write_atomically(path, page(_title(studies), sections, head, foot, contents=False).encode())
     return path
 

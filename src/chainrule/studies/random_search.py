@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.nn.net import mlp
+from chainrule.nn.multilayer import mlp
 from chainrule.report.plots import Points, ScatterPlot
 from chainrule.studies import drawing
 from chainrule.studies.common import quick_or_full, rows, trained
@@ -114,7 +114,7 @@ def _draw(results: Results) -> drawing.Pictures:
         note="The area of a point is the width of the network, from 16 to 128 units.",
     )
     axes: dict[str, Any] = {"y_log": True, "x_name": "trial", "y_name": "best validation loss so far"}
-    return {f"Random search and grid. {drawing.SEEDS}": [drawing.curves("Best so far", best, **axes), trials]}
+    return {"Random search and grid": [drawing.curves("Best so far", best, **axes), trials]}
 
 
 STUDY = Study(

@@ -12,7 +12,7 @@ import numpy as np
 
 from chainrule.engines import Rows, choose
 from chainrule.nn.losses import SoftmaxCrossEntropy
-from chainrule.nn.net import mlp
+from chainrule.nn.multilayer import mlp
 from chainrule.nn.optimizers import SGD, Adam, Nesterov, Optimizer
 from chainrule.nn.step import Recipe
 from chainrule.report.plots import NEUTRAL, Curve, LinePlot, Mark

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.nn.net import mlp
+from chainrule.nn.multilayer import mlp
 from chainrule.nn.optimizers import Nesterov
 from chainrule.nn.schedules import ConstantSchedule, Cosine, Exponential, InverseTimeDecay, OneCycle, Schedule, Step
 from chainrule.studies import drawing
@@ -91,7 +91,7 @@ def _draw(results: Results) -> drawing.Pictures:
     at = np.linspace(0, losses["constant"].shape[1], 60, endpoint=False)
     rates = drawing.curves("Schedules", factors, at, y_name="rate / base rate")
     return {
-        f"Schedules, and the validation loss with each. {drawing.SEEDS}": [
+        "Schedules, and the validation loss with each": [
             rates,
             drawing.curves("Validation loss", losses, y_log=True, y_name="validation loss"),
         ]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.nn.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
-from chainrule.nn.net import mlp
+from chainrule.nn.multilayer import mlp
 from chainrule.studies import drawing
 from chainrule.studies.common import Split, Subset, quick_or_full, rows, trained
 from chainrule.studies.statistics import difference, estimate
@@ -39,7 +39,7 @@ def _run(cell: Cell) -> dict[str, Any]:
     )
     _, state = trained(data, net, seed=cell.seed, epochs=quick_or_full(cell.config, 20, 15), loss=loss)
     assert state is not None
-    P = loss.predict(np, net(state.w, state.buffers, split.test.X))
+    P = loss.predict(np, net(state, split.test.X))
     wrong = P.argmax(axis=1) != split.test.y
     P = P / P.sum(axis=1, keepdims=True)
     return {
@@ -81,9 +81,9 @@ def _draw(results: Results) -> drawing.Pictures:
     classes = {f"class {k}": by_class[:, k] for k in range(by_class.shape[1])}
     colors = dict.fromkeys(classes, 0)
     return {
-        drawing.BARS: [
-            drawing.bars("Test error", errors, "test error, %"),
-            drawing.bars("Test error by class, softmax with 128 units", classes, "test error, %", colors=colors),
+        "Test error": [
+            drawing.bars("By kind of output", errors, "test error, %"),
+            drawing.bars("By class, softmax with 128 units", classes, "test error, %", colors=colors),
         ]
     }
 

@@ -21,7 +21,7 @@ from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfi
 _RULES: Mapping[str, str | Initializer] = {
     "zeros": Zeros(),
     "all 0.1": Constant(0.1),
-    "random, tiny": Normal(1e-4),
+    "random, tiny": Normal(sigma=1e-4),
     "random (Xavier)": "xavier",
 }
 _UNITS = 32
@@ -65,7 +65,7 @@ def _conclude(results: Results) -> Conclusion:
 def _draw(results: Results) -> drawing.Pictures:
     losses = {arm: results.values(arm, "train_loss") for arm in results.arms}
     plot = drawing.curves("Training loss", losses, y_log=True, y_name="training loss", dashed=("all 0.1",))
-    return {drawing.SEEDS: [plot]}
+    return {"How equal units learn": [plot]}
 
 
 STUDY = Study(

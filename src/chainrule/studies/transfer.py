@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.nn.net import Net, mlp
+from chainrule.nn.multilayer import mlp
+from chainrule.nn.net import Net
 from chainrule.nn.step import State
 from chainrule.studies import drawing
 from chainrule.studies.common import Split, Subset, first_state, quick_or_full, rows, trained
@@ -127,7 +128,7 @@ def _draw(results: Results) -> drawing.Pictures:
         "x_name": "rows of the new classes",
         "y_name": "test error, %",
     }
-    return {drawing.SEEDS: [drawing.curves("Test error on the new classes", arms, np.array(_ROWS), **axes)]}
+    return {"Error by number of rows": [drawing.curves("Test error on the new classes", arms, np.array(_ROWS), **axes)]}
 
 
 STUDY = Study(

@@ -17,6 +17,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.engines import Rows, Session, choose, never
+from chainrule.nn import losses, optimizers, schedules
 from chainrule.nn.losses import Loss
 from chainrule.nn.net import Net
 from chainrule.nn.optimizers import Adam, Optimizer
@@ -37,10 +38,10 @@ def fit(
     X: Array,
     y: Array,
     *,
-    loss: Loss,
-    optimizer: Optimizer = Adam(),  # noqa: B008  (frozen)
+    loss: str | Loss,
+    optimizer: str | Optimizer = Adam(),  # noqa: B008  (frozen)
     learning_rate: float = 1e-3,
-    schedule: Schedule = ConstantSchedule(),  # noqa: B008  (frozen)
+    schedule: str | Schedule = ConstantSchedule(),  # noqa: B008  (frozen)
     epochs: int = 100,
     batch_size: int | None = 32,
     penalty: Penalty = Penalty(),  # noqa: B008  (frozen)
@@ -57,31 +58,84 @@ def fit(
     engine: str = "auto",
     seed: int = 0,
 ) -> Iterator[Epoch]:
-    """Train, yielding a record after every epoch; leave the loop whenever you like.
+    """Train a network, yielding a record after every epoch; leave the loop whenever you like.
 
-    X (n, d); y (n) classes as whole numbers for softmax cross-entropy, else (n) or (n, k) numbers. `batch_size` in rows:
-    None is full batch, 1 stochastic. `validation` is (X, y) or (X, y, weights). `start` continues from a state, at the
-    epoch that its step number falls in; a schedule that follows the losses also needs the epochs `past`. Inputs are taken
-    as they are: standardize them first. With `ema_decay` an epoch's state carries the running mean of the weights under
-    that name; validation uses it.
-
-    Raises `InvalidValueError`, at the first iteration, with all faults of the arguments.
+    Inputs are taken as they are: standardize them first.
 
     Reference  [ng2018] 7.5
 
+    Parameters
+    ----------
+    net : Net
+        The network.
+    X : array (n, d)
+        Rows.
+    y : array (n) or (n, k)
+        Targets: class numbers (n) for "softmax_cross_entropy", else numbers (n) or (n, k).
+    loss : str or Loss
+        The loss, by name ("softmax_cross_entropy", "binary_cross_entropy", "squared_error", "absolute_error", "huber",
+        "poisson", "quantile") or as an object, which also takes options.
+    optimizer : str or Optimizer, default=Adam()
+        The update rule, by name ("adam", "adamw", "sgd", "momentum", ...) or as an object.
+    learning_rate : float > 0, default=0.001
+        Base learning rate; the default suits Adam.
+    schedule : str or Schedule, default=ConstantSchedule()
+        How the learning rate changes, by name ("constant", "cosine", "one_cycle", "plateau", ...) or as an object.
+    epochs : int >= 1, default=100
+        Passes over the rows.
+    batch_size : int >= 1 or None, default=32
+        Rows in a batch: 1 is stochastic descent, None the full batch.
+    penalty : Penalty, default=Penalty()
+        L1 and L2 penalties; none by default.
+    clip : ClipNorm, ClipValue or None, default=None
+        How the gradient is bounded.
+    learning_rate_multipliers : mapping of str to float or None, default=None
+        Multipliers of the learning rate by patterns of parameter names ("0.*": all of layer 0); 0 freezes.
+    sample_weight : array (n) or None, default=None
+        Weights of the rows, >= 0.
+    validation : tuple of arrays or None, default=None
+        Held-out rows (X, y) or (X, y, weights), measured after every epoch.
+    start : State or None, default=None
+        Continue from this state, at the epoch to which its step number belongs.
+    past : sequence of Epoch, default=()
+        The epochs before `start`; only a schedule that follows the losses needs them.
+    cache_every : int >= 1, default=1
+        Keep only the input of every k-th layer and recompute the rest: less memory, more time.
+    max_weight_norm : float > 0 or None, default=None
+        Largest length of a unit's incoming weights (max-norm).
+    ema_decay : float in [0, 1) or None, default=None
+        Share that a running mean of the weights keeps at each step; validation and `net(state, X)` then use the mean.
+    dtype : {"float32", "float64"}, default="float32"
+        Precision of all numbers.
+    engine : {"auto", "native", "reference", "jax"}, default="auto"
+        What computes; "auto" takes the compiled engine where it knows all parts of the recipe.
+    seed : int, default=0
+        Fixes first weights, shuffles and dropout masks.
+
+    Yields
+    ------
+    Epoch
+        What the epoch measured; `epoch.state()` gives the numbers, until the next epoch starts.
+
+    Raises
+    ------
+    InvalidValueError
+        At the first iteration, with all faults of the arguments.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from chainrule import Dense, Net, fit
-    >>> from chainrule.nn.losses import MeanSquaredError
-    >>> X = np.linspace(-1, 1, 20)[:, None]
-    >>> for epoch in fit(Net(1, [Dense(1)]), X, 3 * X, loss=MeanSquaredError(), learning_rate=0.1, epochs=60):
+    >>> X, net = np.linspace(-1, 1, 20)[:, None], Net(1, [Dense(1)])
+    >>> for epoch in fit(net, X, 3 * X, loss="squared_error", learning_rate=0.1, epochs=60):
     ...     pass
-    >>> epoch.train_loss < 1e-3
-    True
+    >>> epoch.train_loss < 1e-3, net(epoch.state(), X).shape
+    (True, (20, 1))
     """
     recipe = Recipe(
         net,
-        loss,
-        optimizer,
+        losses.get(loss),
+        optimizers.get(optimizer),
         penalty,
         clip,
         dict(learning_rate_multipliers or {}),
@@ -92,13 +146,14 @@ def fit(
         max_weight_norm,
         ema_decay,
     )
+    config = TrainConfig(epochs, learning_rate, schedules.get(schedule))
     rows = Rows.of(recipe, X, y, sample_weight)
     held_out = None if validation is None else Rows.of(recipe, *validation)
     chosen, _ = choose(engine, recipe)
     session = chosen.compile(recipe, rows)
     if start is not None:
         session.load(start)
-    yield from iterate(session, recipe, rows, TrainConfig(epochs, learning_rate, schedule), held_out, past=past)
+    yield from iterate(session, recipe, rows, config, held_out, past=past)
 
 
 def iterate(

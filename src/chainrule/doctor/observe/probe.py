@@ -19,7 +19,7 @@ from chainrule.nn.activations import activation
 from chainrule.nn.layers import Activation, Context
 from chainrule.nn.losses import mean_loss
 from chainrule.nn.net import Net
-from chainrule.nn.optimizers import GradientAccumulation
+from chainrule.nn.optimizers import GradientAccumulation, StepContext
 from chainrule.nn.step import Recipe, State
 from chainrule.random import Purpose, Stream
 from chainrule.train.problem import TrainingProblem
@@ -140,8 +140,8 @@ class Probe:
         if isinstance(rule, GradientAccumulation):
             steps, rule = rule.steps, rule.optimizer
         t = np.ceil(np.asarray((state.step + 1) / steps, dtype=state.w.dtype))
-        own = {letter: state.memory[letter] for letter in rule.memory}
-        w, _ = rule.update(np, state.w, g.astype(state.w.dtype), own, t, lr, recipe.decay)
+        own = {name: state.optimizer_state[name] for name in rule.state_names}
+        w, _ = rule.update(state.w, g.astype(state.w.dtype), own, StepContext(np, t, lr, recipe.decay))
         if recipe.max_weight_norm is not None:
             w = recipe.net.bounded(np, w, recipe.max_weight_norm, recipe.frozen)
         return np.asarray(w) - state.w
@@ -185,7 +185,7 @@ class Probe:
             return None
         Z = seen.outputs[i - 1] if i else self.X
         function = activation(layer.function)
-        slope = np.broadcast_to(function.slope(np, Z, function.value(np, Z)), Z.shape)
+        slope = np.broadcast_to(function.derivative(np, Z, function.value(np, Z)), Z.shape)
         return np.asarray(slope).mean(axis=0) / largest
 
 

@@ -1,6 +1,6 @@
-"""Read off a trace what several rules need: the readings that count, medians over a window, trends of curves.
+"""Arithmetic on traces that several rules share.
 
-In: a trace. Out: numbers.
+In: a trace. Out: the readings that count, medians over a window, smoothed curves.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ from chainrule.train.problem import TrainingProblem
 
 
 def require_trace(trace: Trace | None) -> Trace:
-    """Return the trace; raise `NotApplicable` if there is none, or no epoch in it."""
+    """Return the trace; raise `NotApplicable` if there is none, or if it has no epoch."""
     if trace is None or not trace.epochs:
-        raise NotApplicable("needs a training recorded for at least one epoch")
+        raise NotApplicable("needs at least one epoch of monitored training")
     return trace
 
 
 def layer_readings(trace: Trace) -> tuple[Reading, ...]:
-    """Return the readings that describe layers (that of a breaking step does not)."""
+    """Return the readings with layers; that of the step that diverged has none."""
     return tuple(reading for reading in trace.readings if reading.layers)
 
 
 def last_readings(trace: Trace) -> tuple[Reading, ...]:
-    """Return the last readings, at most three, without the first if there are others."""
+    """Return the last readings, at most three, without the initial one if there are others."""
     readings = layer_readings(trace)
     return readings[1:][-USUAL.last_window :] or readings
 
 
 def remaining_loss_share(problem: TrainingProblem, trace: Trace) -> float:
-    """Return the share of a constant prediction's loss that remains at the end, in inference, on the probed rows."""
+    """Return the final share of a constant prediction's loss, in inference, on the probed training rows."""
     floor = float(floors(problem.recipe.loss, problem.rows).mean())
     last = layer_readings(trace)[-1].loss
     return (last - floor) / max(trace.baseline - floor, 1e-300) if math.isfinite(last) else math.inf
 
 
 def training_failed(problem: TrainingProblem, trace: Trace) -> bool:
-    """Check whether the training did not work: it ended in NaN, or more than half of a constant's loss remains."""
+    """Check whether training failed: it diverged, or more than half of a constant prediction's loss is left."""
     return bool(trace.stopped) or remaining_loss_share(problem, trace) > USUAL.hurting
 
 
@@ -54,7 +54,7 @@ def weighted_layers(net: Net, reading: Reading) -> list[LayerReading]:
 
 
 def update_ratios(problem: TrainingProblem, trace: Trace, every: bool = False) -> dict[int, float]:
-    """Return the median of ‖Δw‖ / ‖w‖ per step over the last readings (or all but the first), by layer with weights."""
+    """Return the median of ‖Δw‖ / ‖w‖ per step over the window (or all readings but the first), by layer."""
     readings = (layer_readings(trace)[1:] or layer_readings(trace)) if every else last_readings(trace)
     found: dict[int, list[float]] = {}
     for reading in readings:
@@ -72,12 +72,12 @@ def first_updates(problem: TrainingProblem, trace: Trace) -> dict[int, float]:
 
 
 def train_losses(trace: Trace) -> Array:
-    """Return the mean training loss by epoch."""
+    """Return the mean training loss of each epoch."""
     return np.array([epoch.train_loss for epoch in trace.epochs])
 
 
 def validation_losses(trace: Trace) -> Array:
-    """Return the validation loss by epoch."""
+    """Return the validation loss of each epoch."""
     return np.array([epoch.validation_loss for epoch in trace.epochs])
 
 

@@ -55,7 +55,7 @@ def he_init(problem: TrainingProblem) -> TrainingProblem | None:
 
 def linked(loss: Any) -> Any:
     """Return the loss with the identity as its link; squared error if it has no link."""
-    return replace(loss, link="identity") if hasattr(loss, "link") else MeanSquaredError()
+    return replace(loss, link="identity") if loss.links else MeanSquaredError()
 
 
 def _hidden(net: Net) -> list[int]:
@@ -117,7 +117,7 @@ def no_head(problem: TrainingProblem) -> TrainingProblem | None:
     if last is not None:
         return with_layers(problem, [f for i, f in enumerate(problem.recipe.net.layers) if i != last[0]])
     loss = problem.recipe.loss
-    return None if getattr(loss, "link", "identity") == "identity" else with_recipe(problem, loss=linked(loss))
+    return None if not loss.links or loss.link == "identity" else with_recipe(problem, loss=linked(loss))
 
 
 def add_bias(problem: TrainingProblem) -> TrainingProblem | None:

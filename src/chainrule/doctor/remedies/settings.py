@@ -73,7 +73,7 @@ def standardize_inputs(problem: TrainingProblem) -> TrainingProblem | None:
 
 def standardize_targets(problem: TrainingProblem) -> TrainingProblem | None:
     """Scale every target column of a regression; drop a link that cannot produce both signs."""
-    if problem.recipe.loss.classes or class_indices(problem.rows) is not None:
+    if problem.recipe.loss.targets.are_classes or class_indices(problem.rows) is not None:
         return None
     Y = problem.rows.Y.astype(np.float64)
     mean, scale = Y.mean(axis=0), np.maximum(Y.std(axis=0), 1e-300)

@@ -1,6 +1,6 @@
-"""Build the findings of rules.
+"""How rules make a finding.
 
-In: a symptom, words, figures. Out: a `Finding` that no trial has tested yet.
+In: a symptom, words, figures. Out: a `Finding` on which no trial has been made.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def make_finding(
     layer: int | None = None,
     **figures: float,
 ) -> Finding:
-    """A finding that nothing has been tried on yet."""
+    """Make a finding on which no trial has been made."""
     return Finding(
         symptom=symptom,
         severity=severity,

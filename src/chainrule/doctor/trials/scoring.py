@@ -85,7 +85,7 @@ def _mistakes(recipe: Recipe, Z: Array, train: Rows, rows: Rows) -> Array:
     constant = np.tile(padded_logits(recipe, best_constant(recipe.loss, train)), (len(rows), 1))
     with np.errstate(all="ignore"):
         scores, usual = (np.asarray(recipe.loss.score(np, each, rows.Y), np.float64) for each in (Z, constant))
-    if recipe.loss.classes:
+    if recipe.loss.targets.are_classes:
         wrong = np.where(np.isfinite(Z).all(axis=1), 1.0 - scores, 1.0)
         return wrong / max(float(1.0 - usual.mean()), 1.0 / len(usual))
     return scores / max(float(usual.mean()), 1e-300)

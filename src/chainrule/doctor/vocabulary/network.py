@@ -17,24 +17,24 @@ from chainrule.nn.layers import Activation, Context, Dense, Dropout
 from chainrule.nn.net import Net
 
 PROBE = np.concatenate([-np.geomspace(20.0, 1e-3, 40), [0.0], np.geomspace(1e-3, 20.0, 40)])
-"""Inputs at which an activation is evaluated: both signs, small and large."""
+"""Where a scalar function is evaluated: both signs, small and large."""
 
 
 _FAR = np.array([-1e3, -500.0, 500.0, 1e3])
-"""Inputs at which only unbounded functions still change."""
+"""Where a function that still changes is taken to be unbounded."""
 
 _SLOPES = np.concatenate([-np.geomspace(1e-3, 4.0, 60)[::-1], np.geomspace(1e-3, 4.0, 60)])
-"""Inputs at which an activation's largest slope is sought."""
+"""Where the largest derivative of an activation is sought."""
 
 
 def outputs_of(layer: Activation, Z: Array) -> Array:
-    """Return what any activation layer, also a custom one, makes of Z (n, d); overflow shows as infinity."""
+    """Return the output of an activation layer for Z (n, d); overflow gives infinity."""
     with np.errstate(all="ignore"):
         return np.asarray(layer.forward({}, {}, Z, Context(np))[0])
 
 
 def is_affine(layer: Activation) -> bool:
-    """Check whether the layer only scales and shifts, so that nothing nonlinear happens in it."""
+    """Check whether the layer only scales and shifts."""
     Z = np.stack([PROBE, np.roll(PROBE, 7)])
     A = outputs_of(layer, Z)
     shift = outputs_of(layer, np.zeros_like(Z))
@@ -43,14 +43,14 @@ def is_affine(layer: Activation) -> bool:
 
 
 def is_softmax(layer: Activation) -> bool:
-    """Check whether the layer turns rows into shares: not negative, each row summing to 1."""
+    """Check whether the outputs of the layer are not negative and sum to 1 in each row."""
     Z = np.array([[0.3, -1.2, 2.0], [-0.5, 0.1, 0.4]])
     A = outputs_of(layer, Z)
     return bool(A.shape == Z.shape and (A >= 0).all() and np.allclose(A.sum(axis=1), 1.0))
 
 
 def span(layer: Activation) -> tuple[float, float]:
-    """Return the lowest and highest output of a layer; ±inf if it grows with its inputs.
+    """Return the lowest and highest output of the layer; ±inf if it is unbounded.
 
     >>> span(Activation("relu")), span(Activation("sigmoid"))
     ((0.0, inf), (0.0, 1.0))
@@ -66,24 +66,24 @@ def span(layer: Activation) -> tuple[float, float]:
 
 
 def _clean(value: float) -> float:
-    """Return the limit itself if rounding or an asymptote leaves the value slightly off."""
+    """Return a limit without the error of rounding or of an asymptote."""
     return round(value, 6) + 0.0
 
 
 def last_working(net: Net) -> int:
-    """Return the index of the last layer that does something in inference (dropout does not)."""
+    """Return the number of the last layer that does something in inference (dropout does not)."""
     return max(i for i, layer in enumerate(net.layers) if not isinstance(layer, Dropout) or i == 0)
 
 
 def head(net: Net) -> tuple[int, Activation] | None:
-    """Return the nonlinear activation between the last affine layer and the loss, with its index."""
+    """Return the nonlinear activation after the last Dense layer, with its number; None without one."""
     i = last_working(net)
     layer = net.layers[i]
     return (i, layer) if isinstance(layer, Activation) and not is_affine(layer) else None
 
 
 def layer_name(piece: Any) -> str:
-    """Return how messages call a layer: an activation by its function, another layer by its class.
+    """Return how messages call a layer: an activation by its function, others by their class.
 
     >>> layer_name(Activation("relu")), layer_name(Dense(3))
     ('relu', 'Dense')
@@ -94,17 +94,17 @@ def layer_name(piece: Any) -> str:
 
 
 def dense_layers(net: Net) -> list[int]:
-    """Return the indices of the affine layers."""
+    """Return the numbers of the Dense layers."""
     return [i for i, layer in enumerate(net.layers) if isinstance(layer, Dense)]
 
 
 def largest_slope(layer: Any) -> float | None:
-    """Return the largest slope of an activation that flattens on both sides; None for any other layer."""
+    """Return the largest derivative of an activation that is flat at both ends; None for any other layer."""
     if type(layer) is not Activation:
         return None
     function = activation(layer.function)
     ends = np.array([-30.0, 30.0])
     with np.errstate(all="ignore"):
-        flat = np.abs(np.broadcast_to(function.slope(np, ends, function.value(np, ends)), 2)).max() < 1e-3
-        slopes = np.broadcast_to(function.slope(np, _SLOPES, function.value(np, _SLOPES)), _SLOPES.shape)
+        flat = np.abs(np.broadcast_to(function.derivative(np, ends, function.value(np, ends)), 2)).max() < 1e-3
+        slopes = np.broadcast_to(function.derivative(np, _SLOPES, function.value(np, _SLOPES)), _SLOPES.shape)
     return float(np.abs(slopes).max()) if flat else None

@@ -9,7 +9,8 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.engines import Rows
-from chainrule.nn.losses import LOSSES, BinaryCrossEntropy, Loss, MultiSoftmaxCrossEntropy, Poisson, SoftmaxCrossEntropy
+from chainrule.nn import losses
+from chainrule.nn.losses import LOSSES, Loss
 from chainrule.nn.step import Recipe
 
 
@@ -31,62 +32,13 @@ def row_losses(recipe: Recipe, Z: Array, Y: Array) -> Array:
 
 
 def best_constant(loss: Loss, rows: Rows) -> Array:
-    """Return the logits (k) of the best prediction that ignores the inputs, float64.
-
-    Logarithms of the shares for classes; otherwise, per column, the best of the mean and 41 quantiles of the targets
-    through the inverse of the link.
-    """
-    Y, c = np.asarray(rows.Y, np.float64), np.asarray(rows.c, np.float64)
-    if rows.Y.ndim == 1:
-        share = np.bincount(rows.Y, weights=c)
-        return np.log(np.maximum(share / share.sum(), 1e-12))
-    mean = (c[:, None] * Y).sum(axis=0) / c.sum()
-    if isinstance(loss, MultiSoftmaxCrossEntropy):
-        return np.log(np.maximum(mean, 1e-12))
-    if loss.classes:
-        mean = np.clip(mean, 1e-9, 1 - 1e-9)
-        return np.log(mean / (1 - mean))
-    candidates = np.vstack([mean, np.quantile(Y, np.linspace(0, 1, 41), axis=0)])
-    Z = np.column_stack([_through_link(loss, candidates[:, j]) for j in range(Y.shape[1])])
-    take = np.linspace(0, len(Y) - 1, min(len(Y), 2000)).astype(int)
-    return _by_column(loss, Z, Y[take], c[take])
-
-
-def _by_column(loss: Loss, candidates: Array, Y: Array, c: Array) -> Array:
-    """Return for each column the candidate (m, k) of least loss; columns do not mix in any loss of continuous targets."""
-    best = candidates[0].copy()
-    for j in range(candidates.shape[1]):
-        total = []
-        for z in candidates[:, j]:
-            trial = np.where(np.arange(len(best)) == j, z, best)
-            with np.errstate(all="ignore"):
-                total.append(float(loss.rows(np, np.tile(trial, (len(Y), 1)), Y) @ c))
-        if np.isfinite(total).any():
-            best[j] = candidates[int(np.nanargmin(total)), j]
-    return best
-
-
-def _through_link(loss: Loss, targets: Array) -> Array:
-    """Return the logits whose predictions are nearest to the targets."""
-    grid = np.linspace(-30.0, 30.0, 6001)
-    with np.errstate(all="ignore"):
-        A = np.asarray(loss.predict(np, grid[:, None]))[:, 0]
-    return targets if np.array_equal(A, grid) else np.interp(targets, A, grid)
+    """Logits (k) of the best prediction that does not look at the inputs, float64."""
+    return losses.best_constant(loss, rows.Y, rows.c)
 
 
 def floors(loss: Loss, rows: Rows) -> Array:
-    """Return the loss of each row under a perfect prediction (n): above 0 with smoothed targets or counts."""
-    Y = np.asarray(rows.Y, np.float64)
-    if isinstance(loss, SoftmaxCrossEntropy) and loss.label_smoothing:
-        k, e = int(rows.Y.max()) + 1, loss.label_smoothing
-        shares = np.array([1 - e + e / k, *([e / k] * (k - 1))])
-        return np.full(len(Y), -(shares * np.log(shares)).sum())
-    if isinstance(loss, Poisson):
-        return (Y - Y * np.log(np.maximum(Y, 1e-12))).mean(axis=1)
-    if isinstance(loss, BinaryCrossEntropy):
-        P = np.clip(Y, 1e-12, 1 - 1e-12)
-        return -(P * np.log(P) + (1 - P) * np.log(1 - P)).mean(axis=1)
-    return np.zeros(len(Y))
+    """Loss of each row under a perfect prediction (n): above 0 with smoothed targets or counts."""
+    return loss.lowest(rows.Y)
 
 
 def constant_losses(recipe: Recipe, train: Rows, rows: Rows) -> Array:

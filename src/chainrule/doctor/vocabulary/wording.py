@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+MOST = 10.0
+"""The largest share that is printed as a percentage."""
+
 
 def places(numbers: Sequence[int], most: int = 5) -> str:
-    """Return `layer 3` or `layers 3, 5`; a few of them at most.
+    """Return `layer 3` or `layers 3, 5`; at most a few numbers.
 
     >>> places([3]), places([3, 5]), places(range(9))
     ('layer 3', 'layers 3, 5', 'layers 0, 1, 2, 3, 4, ...')
@@ -19,9 +22,11 @@ def places(numbers: Sequence[int], most: int = 5) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share as "12 %"; with two digits if it is small.
+    """Return a share as "12 %", with two digits if it is small; above 1000 % the digits mean nothing.
 
-    >>> percent(0.1234), percent(0.01234)
-    ('12 %', '1.2 %')
+    >>> percent(0.1234), percent(0.01234), percent(1e150)
+    ('12 %', '1.2 %', 'over 1000 %')
     """
+    if not abs(share) <= MOST:
+        return "an unknown share" if share != share else f"{'-' if share < 0 else ''}over {100 * MOST:.0f} %"
     return f"{100.0 * share:.2g} %" if abs(share) < 0.1 else f"{100.0 * share:.0f} %"

@@ -16,7 +16,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.engines.plan.stages import FUNCTIONS, Norm, Slope, Stage, foreign, fuse
-from chainrule.nn.losses import LOSSES, Poisson, SoftmaxCrossEntropy
+from chainrule.nn.losses import LOSSES, SoftmaxCrossEntropy
 from chainrule.nn.optimizers import OPTIMIZERS, GradientAccumulation, Optimizer
 from chainrule.nn.penalties import ClipNorm, ClipValue
 from chainrule.nn.step import Recipe
@@ -103,7 +103,7 @@ class Plan:
         recipe = self.recipe
         loss, clip, (optimizer, batches) = recipe.loss, recipe.clip, _inner(recipe.optimizer)
         kind, rule = _LOSSES.index(type(loss).__name__), _OPTIMIZERS.index(type(optimizer).__name__)
-        link = FUNCTIONS.index("exp" if isinstance(loss, Poisson) else getattr(loss, "link", "identity"))
+        link = FUNCTIONS.index("identity" if loss.targets.are_classes else loss.link)
         cut = {type(None): 0, ClipNorm: 1, ClipValue: 2}[type(clip)]
         return [kind, link, rule, cut, recipe.batch_size, batches, *getattr(loss, "sizes", ())], [
             getattr(loss, "label_smoothing", 0.0),
@@ -186,7 +186,7 @@ def _lines(plan: Plan) -> Iterator[Line]:
     for i in reversed(range(len(plan.stages))):
         yield from _backward_lines(plan, i, n, size)
     if isinstance(recipe.clip, ClipNorm):
-        vectors = 3 + 2 * len(recipe.optimizer.memory)
+        vectors = 3 + 2 * len(recipe.optimizer.state_names)
         text = f"clip by norm, {_rule(recipe.optimizer)}"
         yield Line(Op.UPDATE, 0, text, f"({recipe.net.size})", 12 * recipe.net.size, vectors * recipe.net.size * size)
     if recipe.max_weight_norm is not None:
@@ -226,7 +226,7 @@ def _backward_lines(plan: Plan, i: int, n: int, size: int) -> Iterator[Line]:
         f", dA through {below.text.removeprefix('dense').removeprefix(' + bias').removeprefix(' + ')}" if below else ""
     )
     through = through.removesuffix(" through ")
-    vectors = 1 if not rule else 2 + 2 * len(plan.recipe.optimizer.memory)
+    vectors = 1 if not rule else 2 + 2 * len(plan.recipe.optimizer.state_names)
     if stage.dense:
         flops = (4 if below else 2) * n * d * k + 12 * stage.size + (4 * n * d if below else 0)
         nbytes = size * (n * d + 2 * n * k + vectors * stage.size + ((2 * n * d + d * k) if below else 0))
@@ -261,7 +261,7 @@ def memory(plan: Plan, n: int | None = None) -> Memory:
     transposed = sum(stage.inputs * stage.outputs for stage in plan.stages[1:] if stage.dense)
     return Memory(
         parameters=P * size,
-        optimizer=P * len(recipe.memory) * size,
+        optimizer=P * len(recipe.state_names) * size,
         gradient=P * size if isinstance(recipe.clip, ClipNorm) else 0,
         transposed=transposed * size,
         buffers=batch * per_row * size,

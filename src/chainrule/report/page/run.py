@@ -198,13 +198,13 @@ def _judged(
 ) -> JudgedRows | None:
     about: dict[str, Any] = {"feature_names": names, "shape": picture_shape(rows.X.shape[1])}
     exclusive = rows.Y.ndim == 1 and A.shape[1] > 1
-    if exclusive or (A.shape[1] == 1 and recipe.loss.classes):
+    if exclusive or (A.shape[1] == 1 and recipe.loss.targets.are_classes):
         P = A if exclusive else np.hstack([1.0 - A, A])
         y = rows.Y if exclusive else (rows.Y.reshape(len(A)) > 0.5).astype(np.int64)
         known = classes is not None and len(classes) == P.shape[1]
         labels = tuple(classes.tolist()) if known and classes is not None else tuple(range(P.shape[1]))
         return JudgedRows(part, rows.X, y.astype(np.int64), P.argmax(axis=1), P, labels, **about)
-    if recipe.loss.classes or A.shape != rows.Y.shape:
+    if recipe.loss.targets.are_classes or A.shape != rows.Y.shape:
         return None
     return JudgedRows(part, rows.X, rows.Y, A, **about)
 

@@ -88,7 +88,7 @@ def _lines(plot: LinePlot) -> Drawing:
     shapes += _marks(area, plot.marks, plot.height)
     if not any(area.y.shows(v) for curve in curves for v in curve.y):
         shapes.append(tag("text", "nothing finite to draw", class_="mid", x=plot.width / 2, y=plot.height / 2))
-    named = len(drawn) > 1 or bool(plot.levels) or bool(thin)
+    named = len(drawn) > 1 or bool(plot.levels)
     names = [(curve.name, _color(curve.color), _dashed(curve)) for curve in drawn if curve.name] if named else []
     words = "; ".join(_in_words(curve) for curve in drawn)
     return Drawing(plot.title, words, shapes, WIDTH, plot.height, names, plot.note)
@@ -236,7 +236,7 @@ def _chosen(points: Points, plot: ScatterPlot) -> list[tuple[float, float, float
 
 
 def _bars(plot: BarPlot) -> Drawing:
-    left = min(max(52.0, 6.3 * max((len(name) for name in plot.names), default=0) + 10), 176.0)
+    left = min(max(52.0, 6.9 * max((len(name) for name in plot.names), default=0) + 12), 182.0)
     below = BOTTOM if plot.x_name else BOTTOM - 16
     height = _ROW * max(len(plot.names), 1) + TOP + below
     ends = [v for interval in plot.intervals for v in interval]
@@ -255,7 +255,7 @@ def _bar(plot: BarPlot, i: int, across: Scale, left: float) -> Iterator[Html]:
     """Draw a name, its bar, its interval and points, and its number."""
     name, value, y = plot.names[i], plot.values[i], TOP + _ROW * i
     color = f"s{_color(plot.colors[i] if plot.colors else 0)}"
-    most = int((left - 8) / 6.0)
+    most = int((left - 8) / 6.4)
     yield tag("text", clipped(name, most), tag("title", name), class_="end", x=left - 6, y=y + 15)
     zero = across.at(across.low if across.log else max(across.low, 0.0))
     end = across.at(value) if across.shows(value) else zero

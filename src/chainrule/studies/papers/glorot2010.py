@@ -16,7 +16,8 @@ from chainrule.arrays import Array
 from chainrule.nn.initializers import Glorot, Initializer, spread
 from chainrule.nn.layers import Activation, Context, Dense
 from chainrule.nn.losses import SoftmaxCrossEntropy, mean_loss
-from chainrule.nn.net import Net, mlp
+from chainrule.nn.multilayer import mlp
+from chainrule.nn.net import Net
 from chainrule.nn.optimizers import SGD
 from chainrule.nn.step import Recipe
 from chainrule.random import Stream
@@ -41,7 +42,7 @@ class Customary:
         return spread(stream, "uniform", float(1.0 / np.sqrt(3.0 * n_in)), n_in, n_out)  # (1)
 
 
-_RULES: Mapping[str, Initializer] = {"customary": Customary(), "normalized": Glorot("uniform")}
+_RULES: Mapping[str, Initializer] = {"customary": Customary(), "normalized": Glorot(distribution="uniform")}
 _DEPTH = 5
 _RATES = (0.01, 0.03, 0.1)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.nn.losses import SoftmaxCrossEntropy
-from chainrule.nn.net import mlp
+from chainrule.nn.multilayer import mlp
 from chainrule.nn.optimizers import SGDMomentum
 from chainrule.nn.step import Recipe
 from chainrule.studies import drawing
@@ -35,7 +35,7 @@ def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
 def _run(cell: Cell) -> dict[str, Any]:
     options, split = cell.options, images(cell.config, cell.seed)
     net = mlp(split.inputs, (options["width"],) * options["depth"], split.classes, initializer=options["rule"])
-    recipe = Recipe(net, SoftmaxCrossEntropy(), SGDMomentum(0.9), batch_size=64, seed=cell.seed)
+    recipe = Recipe(net, SoftmaxCrossEntropy(), SGDMomentum(mu=0.9), batch_size=64, seed=cell.seed)
     runs = {rate: followed(split, recipe, TrainConfig(options["epochs"], rate)) for rate in _RATES}
     rate = min(runs, key=lambda rate: float(runs[rate]["train_loss"][-1]))
     return {"rate": rate, "classes": split.classes, **runs[rate]}

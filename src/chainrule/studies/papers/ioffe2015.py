@@ -13,7 +13,8 @@ import numpy as np
 from chainrule.nn.initializers import Normal
 from chainrule.nn.layers import Dense
 from chainrule.nn.losses import SoftmaxCrossEntropy
-from chainrule.nn.net import Net, mlp
+from chainrule.nn.multilayer import mlp
+from chainrule.nn.net import Net
 from chainrule.nn.optimizers import SGD
 from chainrule.nn.step import Recipe
 from chainrule.studies import drawing
@@ -34,10 +35,13 @@ def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
 def network(inputs: int, classes: int, norm: str | None, sigma: float) -> Net:
     """Return three hidden sigmoid layers of 100 units, initial weights normal with standard deviation σ."""
     layers = mlp(inputs, (100, 100, 100), classes, activation="sigmoid", norm=norm).layers
-    rule = Normal(sigma)
+    rule = Normal(sigma=sigma)
     return Net(
         inputs,
-        [Dense(layer.units, layer.bias, rule) if isinstance(layer, Dense) else layer for layer in layers],
+        [
+            Dense(layer.units, bias=layer.bias, initializer=rule) if isinstance(layer, Dense) else layer
+            for layer in layers
+        ],
     )
 
 

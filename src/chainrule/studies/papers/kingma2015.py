@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chainrule.nn.losses import SoftmaxCrossEntropy
-from chainrule.nn.net import mlp
+from chainrule.nn.multilayer import mlp
 from chainrule.nn.optimizers import AdaGrad, Adam, Nesterov, Optimizer, RMSProp
 from chainrule.nn.step import Recipe
 from chainrule.studies import drawing

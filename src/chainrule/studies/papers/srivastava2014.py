@@ -10,7 +10,8 @@ from typing import Any
 
 from chainrule.nn.layers import Dropout
 from chainrule.nn.losses import SoftmaxCrossEntropy
-from chainrule.nn.net import Net, mlp
+from chainrule.nn.multilayer import mlp
+from chainrule.nn.net import Net
 from chainrule.nn.optimizers import SGDMomentum
 from chainrule.nn.schedules import OneCycle
 from chainrule.nn.step import Recipe
@@ -48,7 +49,7 @@ def _run(cell: Cell) -> dict[str, Any]:
     recipe = Recipe(
         net,
         SoftmaxCrossEntropy(),
-        SGDMomentum(0.95),
+        SGDMomentum(mu=0.95),
         batch_size=128,
         max_weight_norm=options["max_weight_norm"],
         seed=cell.seed,

@@ -1,6 +1,6 @@
-"""Why: what can be read off a recipe needs no training and is the surest diagnosis there is.
+"""Rules on the recipe and its settings, which need no training and are the most certain.
 
-In: a case. Out: `RULES`, each a pure function that gives one finding or none.
+In: a training problem. Out: `RULES`, each a pure function that returns a finding or None.
 """
 
 from chainrule.doctor.rules.configuration.heads import constant_output, output_loss_mismatch, output_range, wrong_loss
@@ -8,21 +8,21 @@ from chainrule.doctor.rules.configuration.layers import (
     bias_before_norm,
     doubled_activation,
     dropout_before_norm,
+    dropout_in_inference,
     dropout_too_high,
-    hidden_sigmoids,
+    frozen_statistics,
     hidden_softmax,
-    idle_statistics,
     linear_collapse,
-    restless_inference,
+    stacked_sigmoids,
     tiny_batch,
 )
 from chainrule.doctor.rules.configuration.settings import (
-    clipping_too_tight,
-    frozen_layer,
+    clipping_below_first_gradient,
     optimizer_settings,
-    rate_too_high,
-    rate_too_low,
-    schedule_too_early,
+    rate_above_bound,
+    rate_below_bound,
+    schedule_near_zero,
+    zero_multiplier,
 )
 from chainrule.doctor.rules.configuration.start import init_scale, symmetric_weights, wrong_initial_loss
 from chainrule.doctor.vocabulary.records import Rule
@@ -41,15 +41,15 @@ RULES: tuple[Rule, ...] = (
     Rule("symmetric-weights", symmetric_weights, "recipe"),
     Rule("init-scale", init_scale, "rows"),
     Rule("wrong-initial-loss", wrong_initial_loss, "rows"),
-    Rule("frozen-layer", frozen_layer, "recipe"),
-    Rule("learning-rate-too-high", rate_too_high, "recipe"),
-    Rule("learning-rate-too-low", rate_too_low, "recipe"),
+    Rule("frozen-layer", zero_multiplier, "recipe"),
+    Rule("learning-rate-too-high", rate_above_bound, "recipe"),
+    Rule("learning-rate-too-low", rate_below_bound, "recipe"),
     Rule("optimizer-settings", optimizer_settings, "recipe"),
-    Rule("clipping-too-tight", clipping_too_tight, "rows"),
-    Rule("schedule-too-early", schedule_too_early, "recipe"),
-    Rule("vanishing-gradient", hidden_sigmoids, "recipe"),
+    Rule("clipping-too-tight", clipping_below_first_gradient, "rows"),
+    Rule("schedule-too-early", schedule_near_zero, "recipe"),
+    Rule("vanishing-gradient", stacked_sigmoids, "recipe"),
     Rule("batch-norm-tiny-batch", tiny_batch, "recipe"),
-    Rule("batch-norm-statistics", idle_statistics, "recipe"),
-    Rule("train-eval-gap", restless_inference, "recipe"),
+    Rule("batch-norm-statistics", frozen_statistics, "recipe"),
+    Rule("train-eval-gap", dropout_in_inference, "recipe"),
 )
 """Rules on the recipe, in the order of root causes."""

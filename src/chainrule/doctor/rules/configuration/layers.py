@@ -1,4 +1,4 @@
-"""Why: an order of layers that cannot work, or works for nothing, shows before the first step.
+"""Check the order and the settings of the layers, which need no training to judge.
 
 In: the recipe's network. Out: findings about the layers between input and output.
 """
@@ -22,7 +22,7 @@ from chainrule.train.problem import TrainingProblem
 
 
 def hidden_softmax(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """A softmax between layers: its units share one sum, so the signal that passes is a few shares."""
+    """Check for a softmax between layers: its units must share a sum of 1, so little of the signal passes."""
     net = problem.recipe.net
     last = dense_layers(net)[-1] if dense_layers(net) else 0
     hidden = [i for i, f in enumerate(net.layers[:last]) if isinstance(f, Activation) and is_softmax(f)]
@@ -31,20 +31,20 @@ def hidden_softmax(problem: TrainingProblem, trace: Trace | None) -> Finding | N
     return make_finding(
         "hidden-softmax",
         "warning",
-        f"A softmax stands in the middle of the network ({places(hidden)})",
-        meaning="A softmax makes its units compete for one sum of 1, which starves all but a few of signal and gradient.",
-        measured=f"{places(hidden)} of {len(net.layers)}",
-        usual="relu or tanh between layers, softmax in the loss",
+        f"The network has a softmax between its layers ({places(hidden)})",
+        meaning="The outputs of a softmax sum to 1, so most units get almost no signal and almost no gradient.",
+        measured=f"softmax in {places(hidden)} of {len(net.layers)} layers",
+        usual="relu or tanh between layers; the softmax belongs to the loss",
         fix=Fix("Use relu in the hidden layers.", (Setting("activation", "relu"),), remedy="no-hidden-softmax"),
         layer=hidden[0],
         layers=len(hidden),
     )
 
 
-def hidden_sigmoids(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Two sigmoids or more between layers: each lets at most a quarter of the gradient through, and hands on no mean of 0.
+def stacked_sigmoids(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """Check for two or more sigmoids between layers: each passes at most a quarter of the gradient, and its mean is not 0.
 
-    A suspicion: many such networks do well, and only a trial tells what it cost.
+    This is a suspicion: many such networks train well, and only a trial shows the cost.
 
     Reference  [lecun1998] 4.4
     """
@@ -56,10 +56,10 @@ def hidden_sigmoids(problem: TrainingProblem, trace: Trace | None) -> Finding | 
     return make_finding(
         "vanishing-gradient",
         "warning",
-        f"Sigmoids stand behind one another ({places(hidden)})",
-        meaning="Each passes at most a quarter of the gradient back, and nothing below zero on: first layers learn late.",
+        f"Several hidden layers use sigmoid ({places(hidden)})",
+        meaning="A sigmoid passes back at most a quarter of the gradient, so the first layers learn slowly.",
         measured=f"{len(hidden)} hidden sigmoids",
-        usual="relu or tanh between layers, a sigmoid in the loss",
+        usual="relu or tanh between layers; the sigmoid belongs to the loss",
         fix=Fix("Use tanh or relu in the hidden layers.", (Setting("activation", "tanh"),), remedy="no-hidden-sigmoid"),
         layer=hidden[0],
         layers=len(hidden),
@@ -67,10 +67,10 @@ def hidden_sigmoids(problem: TrainingProblem, trace: Trace | None) -> Finding | 
 
 
 def linear_collapse(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Two affine maps with nothing non-linear between them are one.
+    """Check for Dense layers without a nonlinearity between them, which equal a single one.
 
-    A narrow middle (fewer units than both sides) is a factorization that someone may want: information only, unless
-    the whole network is linear. Batch norm and dropout do not help: in inference they are linear too.
+    A bottleneck (fewer units than on both sides) may be wanted as a factorization: information only, unless the whole
+    network is linear. Batch norm and dropout do not count: in inference they are linear too.
     """
     net = problem.recipe.net
     dense = dense_layers(net)
@@ -82,11 +82,9 @@ def linear_collapse(problem: TrainingProblem, trace: Trace | None) -> Finding | 
     return make_finding(
         "linear-collapse",
         "warning" if whole or wide else "info",
-        "The whole network is one linear map"
-        if whole
-        else f"Nothing non-linear follows {places([i for i, _ in pairs])}",
-        meaning="Affine maps behind one another are one affine map; the extra layers add no expressive power.",
-        measured=f"{len(pairs)} of {len(dense) - 1} hidden Dense layers without a non-linear activation",
+        "The whole network is a linear model" if whole else f"No activation follows {places([i for i, _ in pairs])}",
+        meaning="Dense layers without an activation between them are equivalent to one Dense layer.",
+        measured=f"{len(pairs)} of {len(dense) - 1} hidden Dense layers have no nonlinear activation",
         usual="an activation after every hidden Dense layer",
         fix=Fix(
             "Put an activation after each hidden Dense layer.",
@@ -100,7 +98,7 @@ def linear_collapse(problem: TrainingProblem, trace: Trace | None) -> Finding | 
 
 
 def doubled_activation(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Two activations behind one another; harmless where the second changes nothing (relu after relu)."""
+    """Check for two activations in a row; harmless if the second changes nothing (relu after relu)."""
     layers = problem.recipe.net.layers
     for i, j in _neighbors(problem.recipe.net):
         first, second = layers[i], layers[j]
@@ -112,10 +110,10 @@ def doubled_activation(problem: TrainingProblem, trace: Trace | None) -> Finding
             return make_finding(
                 "doubled-activation",
                 "info" if idle else "warning",
-                f"Two activations follow one another ({layer_name(first)}, then {layer_name(second)})",
-                meaning="The second function does nothing."
+                f"Two activations in a row ({layer_name(first)}, then {layer_name(second)})",
+                meaning="The second activation has no effect."
                 if idle
-                else "Each function narrows the range and the slope, so two in a row cost signal without adding power.",
+                else "Each activation shrinks the signal and its gradient; a second one adds no expressive power.",
                 measured=f"layers {i} and {j}",
                 usual="one activation after each Dense layer",
                 fix=Fix(
@@ -130,7 +128,7 @@ def doubled_activation(problem: TrainingProblem, trace: Trace | None) -> Finding
 
 
 def bias_before_norm(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """A bias that batch norm subtracts again at once; it costs a little time and nothing else."""
+    """Check for a bias right before batch norm, which subtracts it again; it only costs a little time."""
     layers = problem.recipe.net.layers
     pairs = [(layers[i], i) for i, j in _neighbors(problem.recipe.net) if isinstance(layers[j], BatchNorm)]
     idle = {i: layer.units for layer, i in pairs if isinstance(layer, Dense) and layer.bias}
@@ -139,8 +137,8 @@ def bias_before_norm(problem: TrainingProblem, trace: Trace | None) -> Finding |
     return make_finding(
         "bias-before-norm",
         "info",
-        f"A bias right before batch norm is subtracted again ({places([*idle])})",
-        meaning="Batch norm removes each column's mean, so a bias before it has no effect; its β does that work.",
+        f"A bias before batch norm has no effect ({places([*idle])})",
+        meaning="Batch norm subtracts the mean of each column, and the bias with it; its own β does the work of a bias.",
         measured=f"{len(idle)} Dense layers with a bias before BatchNorm",
         usual="Dense(..., bias=False) before BatchNorm",
         fix=Fix("Leave the bias out.", code=f"Dense({idle[min(idle)]}, bias=False)", safe=True),
@@ -149,10 +147,10 @@ def bias_before_norm(problem: TrainingProblem, trace: Trace | None) -> Finding |
 
 
 def dropout_before_norm(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Dropout right before batch norm, an activation between them at most.
+    """Check for dropout right before batch norm, with at most an activation between them.
 
-    Dropout widens the variance in training only, so the running variance is wrong in inference, by 1 / (1 - rate) where
-    the mean is 0. A Dense layer between them averages that out.
+    Dropout increases the variance in training only, so in inference the running variance is wrong, by 1 / (1 - rate) if the
+    mean is 0. A Dense layer between them averages this out.
     """
     net = problem.recipe.net
     for i, layer in enumerate(net.layers):
@@ -162,9 +160,9 @@ def dropout_before_norm(problem: TrainingProblem, trace: Trace | None) -> Findin
                 return make_finding(
                     "dropout-before-norm",
                     "warning" if layer.rate >= 0.3 else "info",
-                    f"Dropout stands before batch norm (layer {i})",
-                    meaning="Dropout changes the variance in training only, so running statistics do not fit inference.",
-                    measured=f"rate {layer.rate:g}; in training up to {1 / (1 - layer.rate):.2g} times the variance",
+                    f"Dropout comes before batch norm (layer {i})",
+                    meaning="Dropout changes the variance in training only, so running statistics are wrong in inference.",
+                    measured=f"rate {layer.rate:g}: up to {1 / (1 - layer.rate):.2g} times the variance in training",
                     usual="batch norm, activation, then dropout",
                     fix=Fix(
                         "Move dropout after batch norm and the activation.",
@@ -178,10 +176,10 @@ def dropout_before_norm(problem: TrainingProblem, trace: Trace | None) -> Findin
 
 
 def dropout_too_high(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """More than half of the units dropped, more than a fifth of the inputs, or logits dropped.
+    """Check for dropout of more than half of the units, of more than a fifth of the inputs, or of the outputs.
 
-    A suspicion: only a trial without dropout tells. Inputs up to a half are information, since wide redundant rows
-    bear that.
+    This is a suspicion: only a trial without dropout can tell. Up to half of the inputs is information only, since wide,
+    redundant rows tolerate it.
     """
     worst = max(_dropped(problem.recipe.net), default=None)
     if worst is None:
@@ -190,8 +188,8 @@ def dropout_too_high(problem: TrainingProblem, trace: Trace | None) -> Finding |
     return make_finding(
         "dropout-too-high",
         "warning" if where != "inputs" or rate > 0.5 else "info",
-        f"Dropout takes away {percent(rate)} of the {where} (layer {i})",
-        meaning="With most of the signal missing in every step the network learns slowly, or not at all.",
+        f"Dropout removes {percent(rate)} of the {where} (layer {i})",
+        meaning="So much of the signal is missing at every step that the network learns slowly or not at all.",
         measured=f"rate {rate:g} on the {where}",
         usual="0.1 to 0.5 on hidden units, at most 0.2 on inputs, none on outputs",
         fix=Fix("Lower the dropout rate to 0.2, or remove dropout.", (Setting("dropout", 0.2),), remedy="no-dropout"),
@@ -201,11 +199,11 @@ def dropout_too_high(problem: TrainingProblem, trace: Trace | None) -> Finding |
     )
 
 
-def idle_statistics(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Batch norm whose running statistics inference cannot rely on.
+def frozen_statistics(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """Check for batch norm whose running statistics are useless in inference.
 
-    Either the layer does not move them at all (a layer of one's own), or its momentum m keeps more than a tenth of
-    the starting values after all T steps of the run: mᵀ > 0.1.
+    Either the layer never updates them (a custom layer), or its momentum m still keeps more than a tenth of the initial
+    values after all T steps of the run: mᵀ > 0.1.
     """
     recipe = problem.recipe
     steps = problem.config.epochs * len(recipe.batches(len(problem.rows)))
@@ -218,11 +216,11 @@ def idle_statistics(problem: TrainingProblem, trace: Trace | None) -> Finding | 
         return make_finding(
             "batch-norm-statistics",
             "critical" if not moves or kept > 0.5 else "warning",
-            f"Batch norm's running statistics do not follow the data (layer {i})",
-            meaning="Inference uses the running mean and variance; here they are still what they were at the start.",
-            measured="running values unchanged by a training pass"
+            f"Batch norm's running statistics do not adapt to the data (layer {i})",
+            meaning="Inference uses the running mean and variance, which here stay close to their initial values.",
+            measured="a training step leaves the running statistics unchanged"
             if not moves
-            else f"momentum {layer.momentum:g} over {steps} steps keeps {percent(kept)} of the starting values",
+            else f"with momentum {layer.momentum:g}, {percent(kept)} of the initial values remain after {steps} steps",
             usual="momentum 0.9, and more than 100 steps",
             fix=Fix(
                 "Lower the momentum to 0.9.", code="BatchNorm(momentum=0.9)", remedy="fresh-statistics", safe=moves
@@ -236,7 +234,7 @@ def idle_statistics(problem: TrainingProblem, trace: Trace | None) -> Finding | 
 
 
 def tiny_batch(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Batch norm over fewer than 8 rows: mean and variance of so few rows are mostly noise."""
+    """Check for batch norm over fewer than 8 rows, whose mean and variance are mostly noise."""
     norms = [i for i, f in enumerate(problem.recipe.net.layers) if isinstance(f, BatchNorm)]
     n = len(problem.rows)
     rows = min(problem.recipe.batch_size, n)
@@ -245,20 +243,20 @@ def tiny_batch(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     return make_finding(
         "batch-norm-tiny-batch",
         "critical" if rows < 2 else "warning",
-        f"Batch norm over {rows} row{'s' if rows > 1 else ''} at a time",
-        meaning="A batch of one row is all mean: every row comes out the same."
+        f"Batch norm sees only {rows} row{'s' if rows > 1 else ''} at a time",
+        meaning="A batch of one row equals its own mean, so every row gives the same output."
         if rows < 2
-        else "So few rows give noisy means and variances, and inference behaves differently from training.",
+        else "The mean and variance of so few rows are noisy, and inference behaves differently from training.",
         measured=f"batch size {rows}",
-        usual="32 rows or more; layer norm for smaller batches",
+        usual="at least 32 rows, or layer norm for smaller batches",
         fix=Fix("Use larger batches.", (Setting("batch_size", 32),), remedy="larger-batch"),
         layer=norms[0],
         batch_size=rows,
     )
 
 
-def restless_inference(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """A dropout layer that drops in inference too, as only a layer of one's own can."""
+def dropout_in_inference(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """Check for a dropout layer that also drops in inference, as only a custom layer can."""
     for i, layer in enumerate(problem.recipe.net.layers):
         if isinstance(layer, Dropout) and type(layer) is not Dropout:
             A = np.ones((4, 64))
@@ -267,9 +265,9 @@ def restless_inference(problem: TrainingProblem, trace: Trace | None) -> Finding
                 return make_finding(
                     "train-eval-gap",
                     "critical",
-                    f"Dropout goes on in inference (layer {i})",
-                    meaning="Predictions change from call to call and are worse than they need be.",
-                    measured=f"{layer_name(layer)} changes rows of ones in inference",
+                    f"Dropout stays on in inference (layer {i})",
+                    meaning="Predictions differ from call to call and are worse than they could be.",
+                    measured=f"{layer_name(layer)} changes its inputs in inference",
                     usual="dropout in training only",
                     fix=Fix(
                         "Drop units only where ctx.training is True.",
@@ -288,13 +286,13 @@ def _linear_between(net: Net, i: int, j: int) -> bool:
 
 
 def _neighbors(net: Net) -> Iterator[tuple[int, int]]:
-    """Numbers of layers behind one another, dropout left out."""
+    """Return pairs of neighboring layers, ignoring dropout."""
     kept = [i for i, layer in enumerate(net.layers) if not isinstance(layer, Dropout)]
     return pairwise(kept)
 
 
 def _dropped(net: Net) -> Iterator[tuple[float, int, float, str]]:
-    """Excess over the usual limit, layer, rate, what is dropped; only where there is an excess."""
+    """Yield the excess over the usual limit, the layer, its rate, and what it drops, for each layer with an excess."""
     dense = dense_layers(net)
     for i, layer in enumerate(net.layers):
         if isinstance(layer, Dropout) and dense:
@@ -306,7 +304,7 @@ def _dropped(net: Net) -> Iterator[tuple[float, int, float, str]]:
 
 
 def _moves(layer: BatchNorm, d: int) -> bool:
-    """Whether a training pass changes the running statistics."""
+    """Check whether a training step changes the running statistics."""
     p, buffers = layer.init(Stream.from_seed(0), d)
     Z = 3.0 + np.arange(4.0 * d).reshape(4, d)
     after = layer.forward(p, buffers, Z, Context(np, True, Stream.from_seed(0)))[2]

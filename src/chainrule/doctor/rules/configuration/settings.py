@@ -1,6 +1,6 @@
-"""Why: some settings cannot work whatever the data; a bound shows it without a step.
+"""Check the training settings that cannot work for any data, which a bound shows without training.
 
-In: optimizer, learning rate, schedule, clipping, groups of the recipe and the course. Out: findings.
+In: optimizer, learning rate, schedule, clipping and learning-rate multipliers. Out: findings.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from chainrule.random import Purpose, Stream
 from chainrule.train.problem import TrainingProblem
 
 _SCALED = (Adam, AdamW, RMSProp, AdaGrad)
-"""Optimizers whose step is about the learning rate per entry, whatever the gradient's size."""
+"""Optimizers whose step is about the learning rate per weight, however large the gradient is."""
 
 
-def rate_too_high(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """A learning rate beyond what any network of usual scale bears: 0.1 for Adam and its kin, 10 for plain descent.
+def rate_above_bound(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """Check for a learning rate that no network of usual scale tolerates: 0.1 for adaptive optimizers, 10 for SGD.
 
-    Momentum multiplies: what counts is α / (1 - μ) for the sums of gradients that classical momentum and Nesterov take.
+    Momentum multiplies the step: classical momentum and Nesterov sum gradients, so α / (1 - μ) counts.
     """
     rate, limit = _effective(problem), 0.1 if isinstance(problem.recipe.optimizer, _SCALED) else 10.0
     if rate < limit or (rate == limit and not isinstance(problem.recipe.optimizer, _SCALED)):
@@ -43,21 +43,21 @@ def rate_too_high(problem: TrainingProblem, trace: Trace | None) -> Finding | No
         "learning-rate-too-high",
         "warning",
         f"The learning rate {problem.config.learning_rate:g} is very high for {_name(problem)}",
-        meaning="Steps of this size jump over every valley of the loss.",
-        measured=f"{rate:.3g} in effect",
-        usual="1e-4 to 1e-2 for Adam, 1e-3 to 1 for plain gradient descent",
+        meaning="Steps of this size overshoot every minimum.",
+        measured=f"effective rate {rate:.3g}",
+        usual="1e-4 to 1e-2 for Adam, 1e-3 to 1 for SGD",
         fix=Fix("Lower the learning rate.", (Setting("learning_rate_init", usual),), remedy="rate/10"),
         learning_rate=problem.config.learning_rate,
         effective=rate,
     )
 
 
-def rate_too_low(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """A learning rate below 1e-4 that, all steps together, cannot move a weight by a twentieth of its usual size.
+def rate_below_bound(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """Check for a learning rate below 1e-4 that over the whole run cannot move a weight by a twentieth of its usual size.
 
-    For Adam and its kin one step moves an entry by about α (by α (1 - β₁) / √(1 - β₂) where gradients are rare), so T steps
-    move it by about Σ αₜ at most; that is held against the root mean square of the first weights. Plain descent below
-    1e-7 is named too.
+    With an adaptive optimizer one step moves a weight by about α (by α (1 - β₁) / √(1 - β₂) if gradients are rare), so T
+    steps move it by at most about Σ αₜ; this is compared with the root mean square of the initial weights. For other
+    optimizers an effective rate below 1e-7 is reported.
 
     Reference  [kingma2015] 2.1
     """
@@ -70,14 +70,14 @@ def rate_too_low(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
         size, low = math.nan, _effective(problem) < 1e-7
     if not low:
         return None
-    measured = f"{problem.steps} steps move a weight by about {reach:.2g}; weights are of size {size:.2g}"
+    measured = f"{problem.steps} steps move a weight by about {reach:.2g}; the weights have a size of {size:.2g}"
     return make_finding(
         "learning-rate-too-low",
         "warning",
-        f"The learning rate {rate:g} is too low to get anywhere",
-        meaning="All steps of the run together hardly move a weight.",
+        f"The learning rate {rate:g} is too low",
+        meaning="Over the whole run the weights barely change.",
         measured=measured if size == size else f"{rate:g} with {_name(problem)}",
-        usual="1e-4 to 1e-2 for Adam, 1e-3 to 1 for plain gradient descent",
+        usual="1e-4 to 1e-2 for Adam, 1e-3 to 1 for SGD",
         fix=Fix("Raise the learning rate.", (Setting("learning_rate_init", 1e-3),), remedy="rate*100"),
         learning_rate=rate,
         reach=reach,
@@ -86,29 +86,29 @@ def rate_too_low(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
 
 
 def optimizer_settings(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Settings of the optimizer far from any use that is known.
+    """Check for optimizer settings far from the usual ones.
 
-    ε above 1e-3 turns Adam into slow plain descent; a first moment that forgets more slowly than the second
-    (β₁ ≥ √β₂) need not converge; a memory 1 / (1 - β) longer than a third of the run never fills.
+    ε above 1e-3 turns Adam into slow SGD; with β₁ ≥ √β₂ Adam need not converge; momentum that averages over more than a
+    third of the run, 1 / (1 - β) steps, never warms up.
     """
     optimizer, steps = problem.recipe.optimizer, problem.steps
     epsilon = getattr(optimizer, "epsilon", 0.0)
     beta, beta2 = _momentum(optimizer), getattr(optimizer, "beta2", None)
     if epsilon > 1e-3:
         said, usual = f"epsilon {epsilon:g}", "1e-8"
-        meaning = "A large ε in the divisor swallows the scaling of each entry, and steps become tiny."
+        meaning = "A large ε dominates the divisor: steps become tiny and are no longer scaled for each weight."
     elif beta2 is not None and beta >= math.sqrt(beta2):
         said, usual = f"beta1 {beta:g}, beta2 {beta2:g}", "0.9 and 0.999"
-        meaning = "The mean of gradients remembers longer than the mean of squares, so steps can grow without bound."
+        meaning = "The average gradient changes more slowly than the average square, so steps can grow without bound."
     elif beta > 0.95 and 1.0 / (1.0 - beta) > steps / 3:
-        said, usual = f"momentum {beta:g}, a memory of {1 / (1 - beta):.0f} steps in {steps}", "0.9"
-        meaning = "The mean of gradients remembers more steps than the run has."
+        said, usual = f"momentum {beta:g}, an average over {1 / (1 - beta):.0f} of {steps} steps", "0.9"
+        meaning = "The average of the gradients spans too much of the run to follow the loss."
     else:
         return None
     return make_finding(
         "optimizer-settings",
         "warning",
-        f"{_name(problem)} runs with unusual settings ({said})",
+        f"{_name(problem)} has unusual settings ({said})",
         meaning=meaning,
         measured=said,
         usual=usual,
@@ -118,10 +118,11 @@ def optimizer_settings(problem: TrainingProblem, trace: Trace | None) -> Finding
     )
 
 
-def clipping_too_tight(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """A clipping limit below a hundredth of the first gradient, for optimizers that follow the gradient's length.
+def clipping_below_first_gradient(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """Check for a clipping limit below a hundredth of the first gradient's norm.
 
-    Adam and its kin divide by that length again; for them only a limit below 1e-6 of it is named, where ε starts to count.
+    Adaptive optimizers divide by the gradient's size, so for them only a limit below 1e-6 of it is reported, at which ε
+    begins to matter.
     """
     clip = problem.recipe.clip
     if not isinstance(clip, ClipNorm | ClipValue):
@@ -136,19 +137,19 @@ def clipping_too_tight(problem: TrainingProblem, trace: Trace | None) -> Finding
         "clipping-too-tight",
         "warning",
         "Clipping cuts the gradient to almost nothing",
-        meaning="Steps are a small share of what the loss asks for, as if the learning rate were that much lower.",
-        measured=f"limit {clip.limit:g}, gradient at the start {size:.3g}",
-        usual="a limit at the 90th percentile of the gradient norms",
+        meaning="Clipping makes every step far shorter, like a much lower learning rate.",
+        measured=f"limit {clip.limit:g}; initial gradient {size:.3g}",
+        usual="a limit near the 90th percentile of the gradient norms",
         fix=Fix("Raise the limit, or turn clipping off.", (Setting(kind, float(f"{size:.2g}")),), remedy="no-clip"),
         limit=clip.limit,
         gradient=size,
     )
 
 
-def frozen_layer(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Weight matrices whose learning-rate multiplier is 0 (or below 1e-3) although they start from random numbers.
+def zero_multiplier(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """Check for weight matrices with a learning-rate multiplier below 1e-3 although they start from random values.
 
-    With a start that was given, freezing is a way to fine-tune: information only.
+    With pretrained weights, freezing layers is a way to fine-tune: information only.
     """
     multipliers = problem.recipe.multipliers
     if multipliers is None:
@@ -161,18 +162,18 @@ def frozen_layer(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
     return make_finding(
         "frozen-layer",
         "info" if problem.start is not None else "critical" if everything else "warning",
-        "Nothing is trained" if everything else f"Weights are frozen at random numbers ({places(frozen)})",
-        meaning="A multiplier of 0 keeps a layer at its first, random weights.",
+        "All layers are frozen" if everything else f"Some weights are frozen at random values ({places(frozen)})",
+        meaning="With a multiplier of 0 a layer keeps its random initial weights.",
         measured=f"multiplier {min(still.values()):g} for {len(frozen)} of {len(still)} weight matrices",
-        usual="1, unless the layer was trained before",
+        usual="1, unless the layer was pretrained",
         fix=Fix("Train these layers too.", (Setting("learning_rate_multipliers", None),), remedy="unfreeze"),
         layer=frozen[0],
         frozen=len(frozen),
     )
 
 
-def schedule_too_early(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """A schedule that stays below a thousandth of the base rate for more than half of the run."""
+def schedule_near_zero(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """Check for a schedule that stays below a thousandth of the base rate for more than half of the run."""
     if isinstance(problem.config.schedule, ConstantSchedule) or plateau_rule(problem.config.schedule) is not None:
         return None
     factors = _factors(problem)
@@ -184,10 +185,10 @@ def schedule_too_early(problem: TrainingProblem, trace: Trace | None) -> Finding
     return make_finding(
         "schedule-too-early",
         "warning",
-        f"The learning rate is down to nothing after epoch {epoch:.0f} of {problem.config.epochs}",
-        meaning="The rest of the run changes no weight worth mentioning.",
-        measured=f"below 1/1000 of the base rate for {percent(1 - share)} of the run",
-        usual="a schedule that ends with the run",
+        f"The learning rate is almost zero after epoch {epoch:.0f} of {problem.config.epochs}",
+        meaning="The rest of the run barely changes the weights.",
+        measured=f"below 0.1 % of the base rate for {percent(1 - share)} of the run",
+        usual="a schedule that decays until the end of the run",
         fix=Fix(
             "Stretch the schedule over the whole run.", (Setting("schedule", "cosine"),), remedy="constant-schedule"
         ),
@@ -207,7 +208,7 @@ def _name(problem: TrainingProblem) -> str:
 
 
 def _factors(problem: TrainingProblem) -> Array:
-    """The schedule's factor at 400 moments of the run."""
+    """Return the schedule's factor at 400 moments of the run."""
     E = problem.config.epochs
     return np.array([problem.config.schedule.factor(e, E) for e in (np.arange(400) + 0.5) * E / 400])
 
@@ -217,7 +218,7 @@ def _momentum(optimizer: object) -> float:
 
 
 def _effective(problem: TrainingProblem) -> float:
-    """The rate as plain gradient descent would need it for the same path."""
+    """Return the learning rate with which SGD would take steps of the same length."""
     return problem.config.learning_rate / (1.0 - float(getattr(problem.recipe.optimizer, "mu", 0.0)))
 
 
@@ -228,7 +229,7 @@ def _rms_weight(problem: TrainingProblem) -> float:
 
 
 def _gradient(problem: TrainingProblem) -> Array:
-    """The first gradient on at most 256 rows, in training, with penalties."""
+    """Return the first gradient on at most 256 rows, in training mode, with penalties."""
     recipe, take = problem.recipe, subsample_indices(problem.rows.X, 256)
     state = problem.start or recipe.start()
     ctx = Context(np, True, Stream.from_seed(recipe.seed).fold(Purpose.DROPOUT, 0))

@@ -1,6 +1,6 @@
-"""Why: most of what goes wrong is in the data, and data can be looked at before anything is trained.
+"""Rules on the rows: columns, labels, and the split.
 
-In: a case. Out: `RULES`, each a pure function that gives one finding or none; `suspicious_rows`.
+In: a training problem. Out: `RULES`, each a pure function that returns a finding or None; `suspicious_rows`.
 """
 
 from chainrule.doctor.rules.data.columns import (
@@ -9,7 +9,7 @@ from chainrule.doctor.rules.data.columns import (
     nan_input,
     target_scale,
     tiny_inputs,
-    unnormalised_inputs,
+    unnormalized_inputs,
 )
 from chainrule.doctor.rules.data.labels import (
     class_imbalance,
@@ -27,7 +27,7 @@ RULES: tuple[Rule, ...] = (
     Rule("nan-input", nan_input, "rows"),
     Rule("constant-feature", constant_feature, "rows"),
     Rule("duplicate-feature", duplicate_feature, "rows"),
-    Rule("unnormalized-inputs", unnormalised_inputs, "rows"),
+    Rule("unnormalized-inputs", unnormalized_inputs, "rows"),
     Rule("tiny-inputs", tiny_inputs, "rows"),
     Rule("target-scale", target_scale, "rows"),
     Rule("class-imbalance", class_imbalance, "rows"),

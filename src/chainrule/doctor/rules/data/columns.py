@@ -1,6 +1,6 @@
-"""Why: a network takes its inputs as they come; columns that are broken or badly scaled show in their statistics.
+"""Check the columns of X and the scale of y: broken or badly scaled columns show in their statistics.
 
-In: the rows as the network sees them. Out: findings about columns of X and the scale of y.
+In: the rows as the network sees them. Out: findings.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _STANDARDIZE = (Setting("scaling", "columns"),)
 
 
 def nan_input(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """NaN or infinity in X or y, of any part."""
+    """Check for NaN and infinity in X and y, in all parts of the data."""
     parts = {"training": problem.rows, "validation": problem.validation, "test": problem.test}
     bad = {
         f"{letter} of the {name} rows": int((~np.isfinite(array)).sum())
@@ -35,10 +35,10 @@ def nan_input(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     return make_finding(
         "nan-input",
         "critical",
-        "Some numbers are missing or infinite",
-        meaning="One NaN in a batch makes every weight NaN in a single step.",
+        "Some values are missing or infinite",
+        meaning="One NaN in a batch turns every weight into NaN in a single step.",
         measured="; ".join(f"{count} in {where}" for where, count in bad.items()) + _named(problem, columns),
-        usual="finite numbers only",
+        usual="only finite numbers",
         fix=Fix(
             "Fill the gaps, or drop the rows.",
             code="kept = np.isfinite(X).all(axis=1)",
@@ -49,10 +49,11 @@ def nan_input(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
 
 
 def constant_feature(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Columns with one value in all training rows.
+    """Check for columns with the same value in all training rows.
 
-    They cost little and say nothing: information, but a warning where a weight that was never trained will act on them,
-    since they vary in the validation rows, or where their size (above 10, and ten times the typical) drowns the others.
+    They carry no information and cost little: information only, but a warning if they vary in the validation rows, where
+    their untrained weights then matter, or if they are so large (above 10, and ten times the typical size) that they drown
+    out the others.
     """
     X = problem.rows.X
     constant = np.ptp(X, axis=0) == 0
@@ -66,9 +67,9 @@ def constant_feature(problem: TrainingProblem, trace: Trace | None) -> Finding |
     return make_finding(
         "constant-feature",
         "warning" if worse else "info",
-        f"{int(constant.sum())} of {X.shape[1]} columns never change",
-        meaning="A column with one value carries no information"
-        + (", and weights that were never trained meet other values later." if varies.any() else "."),
+        f"{int(constant.sum())} of {X.shape[1]} columns are constant",
+        meaning="A constant column carries no information"
+        + (", and its untrained weights matter as soon as it varies in new rows." if varies.any() else "."),
         measured=f"{int(constant.sum())} constant columns{_named(problem, columns)}",
         usual="columns that vary",
         fix=Fix("Drop these columns.", code="X = X[:, X.std(axis=0) > 0]", safe=not varies.any()),
@@ -78,7 +79,7 @@ def constant_feature(problem: TrainingProblem, trace: Trace | None) -> Finding |
 
 
 def duplicate_feature(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Pairs of columns that are equal up to shift and scale: |correlation| above 1 - 1e-6 over at most 2000 rows."""
+    """Check for columns that are equal up to shift and scale: |correlation| above 1 - 1e-6 over at most 2000 rows."""
     X = problem.rows.X[subsample_indices(problem.rows.X, _ROWS)].astype(np.float64)
     X = X - X.mean(axis=0)
     length = np.sqrt((X * X).sum(axis=0))
@@ -93,22 +94,23 @@ def duplicate_feature(problem: TrainingProblem, trace: Trace | None) -> Finding 
     return make_finding(
         "duplicate-feature",
         "info",
-        f"{len(copies)} columns are copies of others",
-        meaning="A column that repeats another adds weights and no information.",
-        measured=f"{len(pairs)} pairs, first {_name(problem, kept[pairs[0, 0]])} and {_name(problem, kept[pairs[0, 1]])}",
-        usual="each column once",
+        f"{len(copies)} column{'s are copies of others' if len(copies) > 1 else ' is a copy of another'}",
+        meaning="A column that repeats another adds weights but no information.",
+        measured=f"{len(pairs)} pair{'s' if len(pairs) > 1 else ''}; the first is {_name(problem, kept[pairs[0, 0]])} and "
+        f"{_name(problem, kept[pairs[0, 1]])}",
+        usual="no repeated columns",
         fix=Fix("Drop the copies.", code=f"X = np.delete(X, {copies[:5].tolist()}, axis=1)", safe=True),
         count=len(copies),
     )
 
 
-def unnormalised_inputs(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Columns whose size or offset a network with usual first weights cannot take well.
+def unnormalized_inputs(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """Check for columns whose size or offset does not suit a network with the usual initial weights.
 
-    With mean m, standard deviation s and root mean square r of each column that varies: r > 10; or an offset |m| > 3 s
-    with |m| > 3; or s > 3 and more than ten times the median s; or, among columns without a value that fills half
-    of the rows (pixels and indicators have one), largest s over smallest s above 100.
-    A range beyond ±1, or a single large entry, is no fault: standardized data has both.
+    With mean m, standard deviation s and root mean square r of each column that varies: r > 10; or an offset |m| > 3 s with
+    |m| > 3; or s > 3 and more than ten times the median s; or a ratio of largest to smallest s above 100, among columns
+    without a value that fills half of the rows (pixels and indicators have one).
+    A range beyond ±1 or a single large entry is not a fault: standardized data has both.
     """
     X = problem.rows.X[subsample_indices(problem.rows.X, _ROWS)].astype(np.float64)
     m, s = X.mean(axis=0), X.std(axis=0)
@@ -128,10 +130,10 @@ def unnormalised_inputs(problem: TrainingProblem, trace: Trace | None) -> Findin
     return make_finding(
         "unnormalized-inputs",
         "warning",
-        "The inputs are not on a scale that a network can take",
-        meaning="Large or unequal columns make some directions of the loss thousands of times steeper than others.",
+        "The inputs are not normalized",
+        meaning="Columns of very different or large scales make the loss far steeper in some directions than in others.",
         measured=f"{_name(problem, int(worst[0]))} has mean {m[k]:.3g} and standard deviation {s[k]:.3g}; "
-        f"deviations from {s.min():.2g} to {s.max():.2g}" + _named(problem, worst),
+        f"standard deviations range from {s.min():.2g} to {s.max():.2g}" + _named(problem, worst),
         usual="mean near 0 and standard deviation near 1 in each column",
         fix=Fix(
             "Standardize the inputs with the mean and deviation of the training rows.",
@@ -147,7 +149,7 @@ def unnormalised_inputs(problem: TrainingProblem, trace: Trace | None) -> Findin
 
 
 def tiny_inputs(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """No column reaches a root mean square of 0.1: scaled twice, or in units far too large."""
+    """Check whether all columns have a root mean square below 0.1: scaled twice, or in units that are far too large."""
     X = problem.rows.X[subsample_indices(problem.rows.X, _ROWS)].astype(np.float64)
     size = float(np.sqrt((X * X).mean(axis=0)).max(initial=0.0))
     if not 0 < size < 0.1:
@@ -155,9 +157,9 @@ def tiny_inputs(problem: TrainingProblem, trace: Trace | None) -> Finding | None
     return make_finding(
         "tiny-inputs",
         "warning",
-        "The inputs are close to zero throughout",
-        meaning="First weights are drawn for inputs of size 1; smaller ones give small signals and small gradients.",
-        measured=f"the largest column has root mean square {size:.2g}",
+        "All inputs are close to zero",
+        meaning="Initial weights are drawn for inputs of size 1; smaller inputs give small signals and small gradients.",
+        measured=f"the largest column has a root mean square of {size:.2g}",
         usual="about 1",
         fix=Fix(
             "Check whether the inputs were scaled twice; standardize them once.",
@@ -170,9 +172,9 @@ def tiny_inputs(problem: TrainingProblem, trace: Trace | None) -> Finding | None
 
 
 def target_scale(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Amounts behind an identity link with a deviation outside [0.1, 5], or a mean above five deviations (and above 1)."""
+    """Check regression targets: standard deviation s outside [0.1, 5], or a mean above 5 s and 1; identity link only."""
     loss = problem.recipe.loss
-    if loss.classes or getattr(loss, "link", "") != "identity":
+    if not loss.links or loss.link != "identity":
         return None
     Y = problem.rows.Y.astype(np.float64)
     m, s = Y.mean(axis=0), Y.std(axis=0)
@@ -187,8 +189,8 @@ def target_scale(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
     return make_finding(
         "target-scale",
         "warning",
-        "The targets are not on a scale that a network can take",
-        meaning="Loss and gradients grow with the square of the targets' scale, and the first answers are far from them.",
+        "The targets are not normalized",
+        meaning="The first predictions are far from such targets, and loss and gradients grow with their scale.",
         measured=f"mean {m[k]:.3g}, standard deviation {s[k]:.3g}",
         usual="mean near 0, standard deviation near 1",
         fix=Fix("Standardize the targets.", code="y = (y - y.mean()) / y.std()", remedy="standardize-targets"),
@@ -198,7 +200,7 @@ def target_scale(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
 
 
 def _spread_out(X: Array) -> Array:
-    """Which columns have no value that fills half of the rows: the median does so where it equals a quartile."""
+    """Return which columns have no value that fills half of the rows, as the median does if it equals a quartile."""
     low, middle, high = np.quantile(X, (0.25, 0.5, 0.75), axis=0)
     return np.asarray((low < middle) & (middle < high))
 

@@ -1,7 +1,7 @@
-"""Why: a wrong label looks like any other; a model that never saw the row, and is sure of another class, gives it away.
+"""Find labels that are probably wrong: a model that never saw the row confidently predicts another class.
 
-In: probabilities (n, K) for rows that were left out, and the labels. Out: rows whose label is in doubt, and whether doubts
-are spread as label errors are, not as classes that overlap.
+In: out-of-fold probabilities (n, K) and the labels. Out: rows with a doubtful label, and whether the doubts look like label
+errors rather than overlapping classes.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from chainrule.arrays import Array
 
 @dataclass(frozen=True, eq=False)
 class Doubts:
-    """What out-of-fold probabilities say of the labels.
+    """What out-of-fold probabilities say about the labels.
 
-    `rows` are in doubt, the surest first. `error` is the share of rows predicted otherwise, `sure_error` that among
-    the surest quarter. `label` is the predicted class whose sure rows disagree most, `label_error` their share.
+    `rows` are doubtful, the most doubtful first. `error` is the share of rows whose prediction differs from the label,
+    `sure_error` that share in the most confident quarter. `label` is the predicted class whose confident rows disagree
+    most, `label_error` their share. `noisy` says whether label errors explain this better than overlapping classes.
     """
 
     rows: Array
@@ -31,10 +32,10 @@ class Doubts:
 
 
 def in_doubt(P: Array, labels: Array) -> Array:
-    """Rows whose probability of another class reaches what rows of that class have on average, the surest first.
+    """Return rows whose probability of another class reaches that class's average, the most doubtful first.
 
     Forward    (1) tₖ = mean of Pₖ over rows labeled k    (2) j(i) = argmax Pᵢₖ over k with Pᵢₖ >= tₖ
-               (3) in doubt: j(i) is not the label
+               (3) doubtful: j(i) is not the label
     Reference  [northcutt2021]
     """
     K = P.shape[1]
@@ -48,20 +49,20 @@ def in_doubt(P: Array, labels: Array) -> Array:
 
 
 def doubts(P: Array, labels: Array) -> Doubts:
-    """Whether labels are wrong at random, judged among the predictions that are surest.
+    """Decide whether labels are wrong at random, by the most confident predictions.
 
-    Where classes overlap, disagreement is rare among the surest quarter of each predicted class; wrong labels are as
-    common there as elsewhere. Noise is named when that quarter disagrees in at least 3 % and in a certain part of the
-    share among all rows: half of a share of up to 15 %, 0.7 of one of up to 60 % of what saying the most common
-    class would give. Or, where at most 15 % of all rows disagree, when one predicted class does in 6 % and half of its
-    share. Always with four rows or more, and a chance below 1e-4 if one label in a hundred were wrong.
+    If classes merely overlap, disagreement is rare in the most confident quarter of each predicted class; wrong labels are
+    as common there as elsewhere. Noise means that this quarter disagrees in at least 3 % of its rows and in a large part of
+    the overall share: half of a share up to 15 %, 0.7 of a share up to 60 % of the error of always predicting the most
+    common class. Or, if at most 15 % of all rows disagree, that one predicted class does so in 6 % and in half of its
+    share. Always in at least four rows, and with a probability below 1e-4 if one label in a hundred were wrong.
     """
     wrong, quarter = P.argmax(axis=1) != labels, _surest(P)
     K = P.shape[1]
     predicted = P.argmax(axis=1)
     error, sure = float(wrong.mean()), float(wrong[quarter].mean())
-    blind = 1.0 - float(np.bincount(labels).max()) / len(labels)
-    part = 0.5 if error <= 0.15 else 0.7 if error <= 0.6 * blind else math.inf
+    constant_error = 1.0 - float(np.bincount(labels).max()) / len(labels)
+    part = 0.5 if error <= 0.15 else 0.7 if error <= 0.6 * constant_error else math.inf
     everywhere = sure >= max(0.03, part * error) and _unlikely(int(wrong[quarter].sum()), int(quarter.sum()), 1)
     classes = [
         (float(wrong[quarter & (predicted == k)].mean()), k) for k in range(K) if (quarter & (predicted == k)).any()
@@ -74,7 +75,7 @@ def doubts(P: Array, labels: Array) -> Doubts:
 
 
 def _surest(P: Array) -> Array:
-    """Which rows are among the surest quarter of those predicted to be of their class."""
+    """Return which rows are in the most confident quarter of their predicted class."""
     sure, predicted = P.max(axis=1), P.argmax(axis=1)
     chosen = np.zeros(len(P), bool)
     for k in range(P.shape[1]):
@@ -84,7 +85,7 @@ def _surest(P: Array) -> Array:
 
 
 def _unlikely(bad: int, count: int, tries: int) -> bool:
-    """Whether so many wrong labels are unlikely at one in a hundred: the binomial tail, times the tries, below 1e-4."""
+    """Check whether this many wrong labels are unlikely at a rate of 1 %: binomial tail, times the tries, below 1e-4."""
     if bad < 4:
         return False
     logs = [

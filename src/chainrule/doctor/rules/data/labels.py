@@ -1,6 +1,6 @@
-"""Why: no network is better than its labels; quick models show what inputs and labels have to do with each other.
+"""Check the labels with fast models: their balance, their consistency, their noise, and whether there are enough rows.
 
-In: rows and targets; at most 2000 rows go into a quick model. Out: findings about labels, their number, and noise.
+In: rows and targets; at most 2000 rows go into a fast model. Out: findings.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from chainrule.doctor.vocabulary.targets import subsample_indices
 from chainrule.doctor.vocabulary.wording import percent
 from chainrule.engines import Rows
 from chainrule.engines.reference import logits
-from chainrule.nn.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
+from chainrule.nn.losses import TargetKind
 from chainrule.pipeline.option_names import Setting
 from chainrule.random import Purpose, Stream
 from chainrule.train.problem import TrainingProblem
@@ -29,19 +29,23 @@ _SHUFFLES = 30
 
 
 def codes_of(problem: TrainingProblem, rows: Rows) -> Array | None:
-    """Class numbers (n), or None where targets are amounts or several labels at once."""
-    if isinstance(problem.recipe.loss, SoftmaxCrossEntropy):
+    """Return class numbers (n), or None for continuous targets and several labels per row."""
+    if problem.recipe.loss.targets is TargetKind.CLASSES:
         return rows.Y
-    if isinstance(problem.recipe.loss, BinaryCrossEntropy) and rows.Y.shape[1] == 1:
+    if (
+        problem.recipe.loss.targets is TargetKind.LABELS
+        and problem.recipe.loss.link == "sigmoid"
+        and rows.Y.shape[1] == 1
+    ):
         return (rows.Y[:, 0] > 0.5).astype(np.int64)
     return None
 
 
 def class_imbalance(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Classes of very different weight: largest over smallest above 10, or (e^H - 1) / (K - 1) below 0.5.
+    """Check for classes of very different size: largest over smallest above 10, or (e^H - 1) / (K - 1) below 0.5.
 
-    H is the entropy of the classes' shares; row weights count, since they are a remedy. Whether it hurts shows only
-    after training: a warning where a rare class ends with a recall below one half, critical below 0.3, else information.
+    H is the entropy of the class shares. Row weights count, since they are a remedy. Only training shows whether imbalance
+    hurts: a warning if the recall of a rare class is below 0.5, critical below 0.3, else information.
     """
     codes, K = codes_of(problem, problem.rows), max(2, problem.recipe.net.outputs)
     if codes is None:
@@ -56,13 +60,13 @@ def class_imbalance(problem: TrainingProblem, trace: Trace | None) -> Finding | 
     return make_finding(
         "class-imbalance",
         "critical" if recall < 0.3 else "warning" if recall < 0.5 else "info",
-        f"The largest class has {ratio:.0f} times the rows of the smallest"
+        f"The largest class has {ratio:.0f} times as many rows as the smallest"
         if ratio < math.inf
-        else "Some classes never occur",
-        meaning="A network that always says the common class has a low loss; rare classes are learned late, or never.",
-        measured=f"shares from {percent(weight.min() / weight.sum())} to {percent(p.max())}, evenness {evenness:.2f}"
+        else "Some classes have no rows",
+        meaning="Predicting only the common classes already gives a low loss, so rare classes are learned late or never.",
+        measured=f"class shares from {percent(weight.min() / weight.sum())} to {percent(p.max())}, evenness {evenness:.2f}"
         + ("" if recall != recall else f"; lowest recall of a rare class {percent(recall)}"),
-        usual="a ratio below 10, or weights that make up for it",
+        usual="a ratio below 10, or class weights that compensate",
         fix=Fix("Give rare classes a larger weight.", (Setting("class_weight", "balanced"),), remedy="class-weights"),
         ratio=ratio,
         evenness=evenness,
@@ -71,10 +75,10 @@ def class_imbalance(problem: TrainingProblem, trace: Trace | None) -> Finding | 
 
 
 def label_conflict(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Equal inputs with different labels: no network can be right on all of them.
+    """Check for equal inputs with different labels: no network can get all of them right.
 
-    Named from 1 % of the rows on, as a warning only where at most a fifth of the other rows repeat one another: inputs of
-    few different values meet with different labels in a natural way.
+    Reported from 1 % of the rows; a warning only if at most a fifth of the other rows are repeated: inputs with few
+    different values repeat naturally, with different labels.
     """
     codes = codes_of(problem, problem.rows)
     if codes is None:
@@ -95,9 +99,9 @@ def label_conflict(problem: TrainingProblem, trace: Trace | None) -> Finding | N
     return make_finding(
         "label-conflict",
         "warning" if repeated <= 0.2 else "info",
-        f"{percent(share)} of the rows have a twin with another label",
-        meaning="Equal inputs cannot get different answers, so these rows pull against each other for ever.",
-        measured=f"{int(mixed.sum())} rows in {int((lowest != highest).sum())} groups, first rows {conflict[:4].tolist()}",
+        f"{percent(share)} of the rows have the same inputs as a row with another label",
+        meaning="Equal inputs always get the same prediction, so some of these rows stay wrong.",
+        measured=f"{int(mixed.sum())} rows in {int((lowest != highest).sum())} groups, such as {conflict[:4].tolist()}",
         usual="one label for equal inputs",
         fix=Fix(
             "Check these rows and correct their labels.", code=f"X[{conflict[:4].tolist()}]", remedy="drop-bad-rows"
@@ -108,7 +112,7 @@ def label_conflict(problem: TrainingProblem, trace: Trace | None) -> Finding | N
 
 
 def label_noise(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Labels that a quick model, sure of itself on rows it never saw, takes for wrong (see `confidence.doubts`)."""
+    """Check for labels that contradict the confident out-of-fold predictions of a fast model (see `label_noise.doubts`)."""
     take, P, codes = _probabilities(problem)
     seen = doubts(P, codes)
     if not seen.noisy:
@@ -119,10 +123,10 @@ def label_noise(problem: TrainingProblem, trace: Trace | None) -> Finding | None
         "label-noise",
         "warning",
         f"About {percent(share)} of the labels look wrong",
-        meaning="A network learns wrong labels by heart in the end, and its answers get worse while its loss still falls.",
-        measured=f"a quick model disagrees with {percent(seen.sure_error)} of the labels it is surest of, and in class "
-        f"{seen.label} with {percent(seen.label_error)}; most doubtful rows {rows[:5].tolist()}",
-        usual="hardly any where the model is sure",
+        meaning="A network eventually memorizes wrong labels: its training loss falls while its predictions get worse.",
+        measured=f"a fast model disagrees with {percent(seen.sure_error)} of the labels where it is confident, and with "
+        f"{percent(seen.label_error)} of those it predicts as class {seen.label}; most doubtful rows: {rows[:5].tolist()}",
+        usual="almost none where the model is confident",
         fix=Fix(
             "Check the doubtful rows first; label smoothing makes wrong labels less harmful.",
             (Setting("label_smoothing", 0.1),),
@@ -138,23 +142,23 @@ def label_noise(problem: TrainingProblem, trace: Trace | None) -> Finding | None
 
 
 def suspicious_rows(problem: TrainingProblem) -> Array:
-    """Numbers of training rows whose label is in doubt, the surest first; among at most 2000 rows.
+    """Return the numbers of training rows with a doubtful label, the most doubtful first; among at most 2000 rows.
 
-    Raises `NotApplicable` where targets are no classes, or too few rows to tell.
+    Raises `NotApplicable` if the targets are not classes, or if there are too few rows.
     """
     take, P, codes = _probabilities(problem)
     return take[in_doubt(P, codes)]
 
 
 def misaligned_labels(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Targets that have nothing to do with the inputs, as when one of the two was shuffled alone.
+    """Check for targets that are unrelated to the inputs, as if only one of the two had been shuffled.
 
-    Two quick models, ridge regression on random features and the nearest neighbor, guess left-out rows no better than they
-    guess shuffled targets (both below three standard deviations of 30 shuffles). From 100 rows on.
+    Two fast models, ridge regression on random features and the nearest neighbor, predict held-out rows no better than
+    shuffled targets (both within three standard deviations of 30 shuffles). Needs 100 rows.
     """
     take = subsample_indices(problem.rows.X, _ROWS)
     if len(take) < 100:
-        raise NotApplicable("fewer than 100 rows say too little about chance")
+        raise NotApplicable("needs at least 100 rows")
     X, Y = problem.rows.X[take], _columns(problem, take)
     _usable(X, Y)
     by_ridge, by_neighbor = _signal(X, Y)
@@ -163,9 +167,9 @@ def misaligned_labels(problem: TrainingProblem, trace: Trace | None) -> Finding 
     return make_finding(
         "misaligned-labels",
         "warning",
-        "The inputs say nothing about the targets",
-        meaning="Quick models guess the targets no better than shuffled ones, so rows and targets may have lost each other.",
-        measured=f"ridge {by_ridge:.1f} and nearest neighbor {by_neighbor:.1f} standard deviations above chance",
+        "The inputs do not predict the targets",
+        meaning="Fast models do no better than on shuffled targets, so the rows of X and y may be misaligned.",
+        measured=f"ridge regression {by_ridge:.1f}, nearest neighbor {by_neighbor:.1f} standard deviations above chance",
         usual="above 5",
         fix=Fix("Check that the rows of X and y were kept, shuffled and sorted together."),
         ridge=by_ridge,
@@ -175,15 +179,15 @@ def misaligned_labels(problem: TrainingProblem, trace: Trace | None) -> Finding 
 
 
 def noisy_inputs(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Rows that stick out of what the columns have in common, and are guessed far worse than the others.
+    """Check for rows that do not follow the correlations between the columns, and that are predicted far worse than others.
 
-    A row sticks out when the part of it that the leading directions (90 % of the variance) do not hold is more than four
-    times the median. Named when 5 % to 60 % of the rows do, and a quick model errs on them three times as often, by 15
-    points at least. From 8 columns on.
+    A row is an outlier if the part of it outside the leading principal directions (90 % of the variance) is more than four
+    times the median. Reported if 5 % to 60 % of the rows are, and a fast model errs on them three times as often and by at
+    least 15 points more. Needs 8 columns.
     """
     X = problem.rows.X[subsample_indices(problem.rows.X, _ROWS)].astype(np.float64)
     if X.shape[1] < 8 or X.shape[1] > 512:
-        raise NotApplicable("noise in rows shows only in 8 to 512 columns")
+        raise NotApplicable("needs 8 to 512 columns")
     _, P, codes = _probabilities(problem)
     Z = X - np.median(X, axis=0)
     Z /= np.where((spread := Z.std(axis=0)) > 0, spread, 1.0)
@@ -201,9 +205,9 @@ def noisy_inputs(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
         "noisy-inputs",
         "info",
         f"{percent(out.mean())} of the rows look noisy",
-        meaning="These rows do not follow what the columns have in common, and labels are hard to guess from them.",
-        measured=f"a quick model errs on {percent(bad)} of them and on {percent(good)} of the others",
-        usual="errors alike in all rows",
+        meaning="These rows do not follow the correlations between the columns, and their labels are hard to predict.",
+        measured=f"a fast model is wrong on {percent(bad)} of them and on {percent(good)} of the others",
+        usual="similar errors in all rows",
         fix=Fix("Check where these rows come from.", remedy="drop-bad-rows"),
         share=float(out.mean()),
         error=bad,
@@ -212,17 +216,17 @@ def noisy_inputs(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
 
 
 def too_little_data(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """So few rows that more of them would help a lot.
+    """Check whether more rows would help a lot.
 
-    A warning below 5 rows of the median class, or below 30 rows in all. Else information: the squared error of a quick
-    model on left-out rows is still above a quarter of the variance, and falls by more than a fifth (three standard errors
-    at least) from half of the rows to all.
+    A warning below 30 rows, or below 5 rows of the median class. Otherwise information: the squared error of a fast model on
+    held-out rows is above a quarter of the variance, and falls by more than a fifth (and three standard errors) from half of
+    the rows to all.
     """
     n, codes = len(problem.rows), codes_of(problem, problem.rows)
     typical = float(np.median(np.bincount(codes)[np.bincount(codes) > 0])) if codes is not None else math.inf
     if n < 30 or typical < 5:
         return too_few(
-            n, typical, "warning", f"{n} rows" + (f", {typical:.0f} of the median class" if codes is not None else "")
+            n, typical, "warning", f"{n} rows" + (f", {typical:.0f} in the median class" if codes is not None else "")
         )
     take = subsample_indices(problem.rows.X, _ROWS)
     X, Y = problem.rows.X[take], _columns(problem, take)
@@ -233,19 +237,21 @@ def too_little_data(problem: TrainingProblem, trace: Trace | None) -> Finding | 
     error = float(drop.std()) / math.sqrt(len(drop))
     if full.mean() < 0.25 * variance or drop.mean() < max(0.2 * full.mean(), 3.0 * error):
         return None
-    measured = f"a quick model's error falls by {percent(drop.mean() / full.mean())} from half of the {n} rows to all"
+    measured = (
+        f"with all {n} rows instead of half, the error of a fast model is {percent(drop.mean() / half.mean())} lower"
+    )
     return too_few(n, typical, "info", measured)
 
 
 def too_few(n: int, typical: float, severity: str, measured: str) -> Finding:
-    """That there are too few rows (n of them, so many of the median class), by what was measured."""
+    """Return the finding that there are too few rows: n in all, `typical` in the median class, by what was measured."""
     return make_finding(
         "too-little-data",
         severity,
         "There are too few rows",
-        meaning="With so few rows a network learns the rows and not what they stand for.",
+        meaning="With so few rows a network memorizes them instead of learning what they have in common.",
         measured=measured,
-        usual="hundreds of rows per class or more",
+        usual="at least hundreds of rows per class",
         fix=Fix("Collect more rows; or use a smaller network, early stopping or a penalty.", remedy="smaller-network"),
         rows=n,
         per_class=typical,
@@ -253,7 +259,7 @@ def too_few(n: int, typical: float, severity: str, measured: str) -> Finding:
 
 
 def _columns(problem: TrainingProblem, take: Array) -> Array:
-    """Targets as columns with mean 0, float64: one per class, or the amounts."""
+    """Return the targets as columns with mean 0, float64: one per class, or the continuous values."""
     codes = codes_of(problem, problem.rows)
     Y = (
         problem.rows.Y[take].astype(np.float64)
@@ -269,24 +275,24 @@ def _usable(X: Array, Y: Array) -> None:
     if not np.ptp(Y, axis=0).any():
         raise NotApplicable("all targets are equal")
     if Y.ndim == 2 and Y.shape[1] > max(20, len(Y) / 10):
-        raise NotApplicable("there are too many classes for so few rows")
+        raise NotApplicable("too many classes for so few rows")
 
 
 def _probabilities(problem: TrainingProblem) -> tuple[Array, Array, Array]:
-    """Rows looked at, their out-of-fold probabilities (n, K), their class numbers."""
+    """Return the rows used, their out-of-fold probabilities (n, K), and their class numbers."""
     codes = codes_of(problem, problem.rows)
     if codes is None:
-        raise NotApplicable("the targets are no classes")
+        raise NotApplicable("the targets are not classes")
     take = subsample_indices(problem.rows.X, _ROWS)
     codes, K = codes[take], max(2, problem.recipe.net.outputs)
     if len(take) < 60 or len(take) < 10 * len(np.unique(codes)):
-        raise NotApplicable("fewer than 60 rows, or than 10 for each class, are too few to judge labels")
+        raise NotApplicable("needs at least 60 rows, and 10 per class")
     _usable(problem.rows.X[take], codes)
     return take, shares(Folds.of(problem.rows.X[take]).predict(one_hot(codes, K))), codes
 
 
 def _signal(X: Array, Y: Array) -> tuple[float, float]:
-    """How far ridge regression and the nearest neighbor are above chance, in standard deviations of shuffled targets."""
+    """Return how far ridge regression and the nearest neighbor are above chance, in standard deviations."""
     orders = [_shuffle(len(Y), i) for i in range(_SHUFFLES)]
     stacked = np.hstack([Y, *(Y[order] for order in orders)])
     gains = (stacked * Folds.of(X).predict(stacked)).mean(axis=0).reshape(-1, Y.shape[1]).sum(axis=1)
@@ -296,12 +302,12 @@ def _signal(X: Array, Y: Array) -> tuple[float, float]:
 
 
 def _above(values: Array) -> float:
-    """The first value's distance from the mean of the others in their standard deviations."""
+    """Return the distance of the first value from the mean of the others, in their standard deviations."""
     return float((values[0] - values[1:].mean()) / max(float(values[1:].std()), 1e-12))
 
 
 def _lowest_recall(problem: TrainingProblem, trace: Trace, weight: Array) -> float:
-    """Lowest recall, among held-out rows where there are any, of classes with half an even share of the rows or less."""
+    """Return the lowest recall of classes with at most half an even share of the rows, on held-out rows if there are any."""
     rows = problem.rows if problem.validation is None else problem.validation
     codes, take = codes_of(problem, rows), subsample_indices(rows.X, _ROWS)
     assert codes is not None

@@ -1,7 +1,7 @@
-"""Why: whether inputs say anything about targets can be seen in a tenth of a second, without the network in question.
+"""Predict held-out rows with fast models, to see in a tenth of a second whether the inputs predict the targets.
 
-In: rows X (n, d) and targets as columns. Out: predictions for rows that were left out, from ridge regression on random
-rectified features, and nearest neighbors.
+In: rows X (n, d) and targets as columns. Out: out-of-fold predictions of ridge regression on random ReLU features, and
+nearest neighbors.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from chainrule.random import Purpose, Stream
 FOLDS = 4
 _FEATURES = 256
 _RIDGE = (1e-3, 1e-2, 1e-1)
-"""Strengths tried, as shares of the mean squared feature times the rows."""
+"""Ridge strengths to try, as shares of the mean squared feature times the number of rows."""
 
 
 @dataclass(frozen=True)
 class Folds:
-    """The rows as features, and which of FOLDS parts each row belongs to."""
+    """Rows as features, and the fold of each row."""
 
     features: Array
     part: Array
 
     @classmethod
     def of(cls, X: Array, seed: int = 0) -> Folds:
-        """Random rectified features of standardized columns, the columns themselves, and 1.
+        """Make features of rows: 1, the standardized columns, and random ReLU features of them.
 
         Forward    (1) φ = [1, Z, max(0, Z R + b)], with Z standardized, R ~ N(0, 1/d), b ~ N(0, 1)
         Shapes     X (n, d)   R (d, 256)   b (256)   φ (n, 1 + d + 256); Z left out where d > 256
@@ -44,11 +44,11 @@ class Folds:
         return cls(features, stream.fold(3).permutation(np, len(X)) % FOLDS)
 
     def predict(self, Y: Array, share: float = 1.0) -> Array:
-        """Predictions (n, k) of each row by ridge regression on the other parts (a share of them, if so asked).
+        """Predict each row (n, k) by ridge regression on the other folds, or on a share of their rows.
 
-        The strength λ is the one with the least error.
+        The strength λ with the smallest error is used.
 
-        Forward    (1) B = (φᵀφ + λ I)⁻¹ φᵀ Y, over the other parts
+        Forward    (1) B = (φᵀφ + λ I)⁻¹ φᵀ Y, over the other folds
         """
         tries = [np.empty_like(Y) for _ in _RIDGE]
         for part in range(FOLDS):
@@ -63,7 +63,7 @@ class Folds:
 
 
 def standardized(X: Array) -> Array:
-    """Columns with mean 0 and standard deviation 1, float64, cut at ±5 against outliers; constant columns become 0."""
+    """Return columns with mean 0 and standard deviation 1, float64, clipped at ±5; constant columns become 0."""
     X = X.astype(np.float64)
     spread = X.std(axis=0)
     Z = (X - X.mean(axis=0)) / np.where(spread > 1e-12, spread, 1.0)
@@ -71,18 +71,18 @@ def standardized(X: Array) -> Array:
 
 
 def one_hot(codes: Array, k: int) -> Array:
-    """Rows with 1 at the class, float64."""
+    """Return one-hot rows, float64."""
     return (codes[:, None] == np.arange(k)).astype(np.float64)
 
 
 def shares(P: Array) -> Array:
-    """Predictions of one-hot targets as probabilities: cut to [0, 1], rows summing to 1."""
+    """Return predictions of one-hot targets as probabilities: clipped to [0, 1], rows summing to 1."""
     P = np.clip(P, 1e-6, 1.0)
     return P / P.sum(axis=1, keepdims=True)
 
 
 def neighbor(X: Array) -> Array:
-    """Number of the nearest other row of each row, among standardized columns."""
+    """Return the number of the nearest other row of each row, by standardized columns."""
     Z = standardized(X)
     squares = (Z * Z).sum(axis=1)
     D = squares[:, None] + squares[None, :] - 2.0 * Z @ Z.T
@@ -91,10 +91,10 @@ def neighbor(X: Array) -> Array:
 
 
 def nominal_evidence(X: Array, y: Array, values: Array) -> tuple[float, float] | None:
-    """Held-out accuracy as classes and as rounded amounts, where the targets are 3 to 20 evenly spaced values.
+    """Return the held-out accuracy of a classifier and of a rounded regression, for 3 to 20 evenly spaced target values.
 
-    None where they are not, where a class has fewer than 8 rows on average, or where their order explains them: the
-    classifier must be better than 60 % and better by 20 points.
+    None if the targets are anything else, have fewer than 8 rows per value, or follow their order: the classifier must reach
+    60 % and beat the regression by 20 points.
     """
     K = len(values)
     if not 3 <= K <= 20 or len(y) < 8 * K or np.ptp(np.diff(values)) > 1e-3 * np.diff(values).mean():
@@ -104,5 +104,5 @@ def nominal_evidence(X: Array, y: Array, values: Array) -> tuple[float, float] |
     folds = Folds.of(X[take])
     P = folds.predict(np.hstack([one_hot(codes, K), codes[:, None].astype(np.float64)]))
     by_class = float((P[:, :K].argmax(axis=1) == codes).mean())
-    by_amount = float((np.clip(np.rint(P[:, K]), 0, K - 1) == codes).mean())
-    return (by_class, by_amount) if by_class > 0.6 and by_class > by_amount + 0.2 else None
+    by_value = float((np.clip(np.rint(P[:, K]), 0, K - 1) == codes).mean())
+    return (by_class, by_value) if by_class > 0.6 and by_class > by_value + 0.2 else None

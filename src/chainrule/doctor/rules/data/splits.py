@@ -1,6 +1,6 @@
-"""Why: a score counts only on rows that the training never saw, directly or through a scaling.
+"""Check that held-out rows had no part in the training, neither directly nor through the scaling.
 
-In: training, validation and test rows. Out: findings about rows in two parts and statistics taken over both.
+In: training, validation and test rows. Out: findings about rows in two parts and statistics over both.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from chainrule.random import Stream
 from chainrule.train.problem import TrainingProblem
 
 _ENTRIES = 20_000_000
-"""Entries hashed at most; of larger data a share of the rows is looked at."""
+"""Most entries over which the scale of the columns is computed; of larger data the first rows are used."""
 
 
 def duplicate_rows_across_split(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Held-out rows that stand, rounded to a hundred-thousandth of a column's spread, among the training rows too.
+    """Check for held-out rows that are training rows too, up to 1e-5 of each column's spread.
 
-    Where rows of few different values repeat by chance, training rows repeat one another as well: a held-out share
-    below three times their share is not named. Fewer than two rows, or less than 1 %, are information only.
+    Rows with few different values repeat by chance, training rows among themselves as well: a held-out share below three
+    times theirs is not reported. Fewer than two rows, or less than 1 %, are information only.
     """
     found_in = [
         (name, rows) for name, rows in (("validation", problem.validation), ("test", problem.test)) if rows is not None
     ]
     if not found_in:
-        raise NotApplicable("there are no held-out rows")
+        raise NotApplicable("needs held-out rows")
     scale = _scale(problem.rows.X)
     own = row_hashes(problem.rows.X, scale)
     _, counts = np.unique(own, return_counts=True)
@@ -64,14 +64,14 @@ def duplicate_rows_across_split(problem: TrainingProblem, trace: Trace | None) -
 
 
 def statistics_leakage(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Inputs scaled with statistics that held-out rows had a part in.
+    """Check for inputs that were scaled with statistics of the held-out rows.
 
-    All rows together (training with validation, test, or both) have mean 0 and deviation 1 to the digits of the
-    numbers, or lie in [0, 1] and reach both ends, while the training rows alone do not.
+    All rows together (training with validation, test, or both) have exactly mean 0 and standard deviation 1, or exactly the
+    range [0, 1], while the training rows alone do not.
     """
     others = [Moments.of(rows.X) for rows in (problem.validation, problem.test) if rows is not None]
     if not others:
-        raise NotApplicable("there are no held-out rows")
+        raise NotApplicable("needs held-out rows")
     training = Moments.of(problem.rows.X)
     unions = [
         reduce(Moments.join, chosen, training) for k in range(len(others)) for chosen in combinations(others, k + 1)
@@ -88,10 +88,10 @@ def _leak(kind: str, joint: float, own: float) -> Finding:
     return make_finding(
         "statistics-leakage",
         "warning",
-        "Held-out rows had a part in the scaling",
-        meaning="The scaling has seen rows that stand for the unknown, so their score is a little too good.",
-        measured=f"all rows together are {kind} to {joint:.0e}, the training rows alone to {own:.1g}",
-        usual="scaling fitted on training rows only",
+        "The scaling was fitted on held-out rows too",
+        meaning="The scaling has seen the rows that stand for new data, so their score is slightly too good.",
+        measured=f"all rows together are {kind} up to {joint:.0e}, the training rows alone up to {own:.1g}",
+        usual="a scaling fitted on training rows only",
         fix=Fix("Split first, then fit the scaling on the training rows.", code="scaling = Standardizer.fit(X_train)"),
         together=joint,
         training=own,
@@ -100,7 +100,7 @@ def _leak(kind: str, joint: float, own: float) -> Finding:
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Rows n, and for each column mean, sum of squared distances from it, lowest and highest value; float64."""
+    """Number of rows n, and for each column its mean, sum of squared deviations, lowest and highest value; float64."""
 
     n: int
     mean: Array
@@ -110,7 +110,7 @@ class Moments:
 
     @classmethod
     def of(cls, X: Array) -> Moments:
-        """Of rows (n, d), block by block, so that a large float32 array needs no copy in float64."""
+        """Compute the moments of rows (n, d) in blocks, so that a large float32 array needs no float64 copy."""
         return reduce(cls.join, (cls._block(X[i : i + 4096].astype(np.float64)) for i in range(0, len(X), 4096)))
 
     @classmethod
@@ -119,7 +119,7 @@ class Moments:
         return cls(len(X), mean, ((X - mean) ** 2).sum(axis=0), X.min(axis=0), X.max(axis=0))
 
     def join(self, other: Moments) -> Moments:
-        """Of both parts' rows together.
+        """Return the moments of both parts together.
 
         Forward    (1) δ = m₂ - m₁    (2) m = m₁ + δ n₂ / n    (3) S = S₁ + S₂ + δ² n₁ n₂ / n
         Reference  [chan1983]
@@ -132,7 +132,7 @@ class Moments:
 
 
 def row_hashes(X: Array, scale: Array) -> Array:
-    """One 64-bit number for each row, equal for rows that are equal to 1e-5 of the columns' scale.
+    """Return a 64-bit number for each row, the same for rows that are equal up to 1e-5 of the columns' scale.
 
     Forward    (1) qⱼ = round(1e5 xⱼ / scaleⱼ)    (2) h = Σⱼ aⱼ qⱼ mod 2⁶⁴, with random odd aⱼ
     """
@@ -154,7 +154,7 @@ def _scale(X: Array) -> Array:
 
 
 def _off_standard(rows: Moments) -> float:
-    """Median distance of the columns from mean 0 and deviation 1 (over n or n - 1), columns that vary only."""
+    """Return the median distance of the columns that vary from mean 0 and deviation 1 (over n or n - 1)."""
     s, n = np.sqrt(rows.squares / rows.n), rows.n
     vary = s > 1e-6
     if n < 10 or not vary.any():
@@ -164,7 +164,7 @@ def _off_standard(rows: Moments) -> float:
 
 
 def _off_unit(rows: Moments) -> float:
-    """Mean distance of the columns' ends from 0 and 1, columns that vary only."""
+    """Return the mean distance of the ends of the columns that vary from 0 and 1."""
     vary = rows.high > rows.low
     if rows.n < 10 or vary.sum() < 2:
         return np.inf

@@ -1,7 +1,7 @@
-"""Why: a wrong backward pass still trains, only worse; before a run every part of it can be held against differences.
+"""Check the backward passes against finite differences: a network with a wrong one still trains, only worse.
 
-In: a case; its rows are replaced by random ones where only the mathematics is asked for. Out: findings about gradients,
-the direction of a step, and rows that leak into one another.
+In: a training problem; random rows replace its rows where only the mathematics matters. Out: findings about gradients,
+the direction of a step, and rows that influence each other.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from chainrule.doctor.vocabulary.targets import subsample_indices
 from chainrule.nn.gradcheck import GradientReport, gradcheck
 from chainrule.nn.layers import BatchNorm, Context, Layer
 from chainrule.nn.losses import Huber, Loss, MeanAbsoluteError, MeanSquaredError, mean_loss
+from chainrule.nn.optimizers import StepContext
 from chainrule.random import Purpose, Stream
 from chainrule.train.problem import TrainingProblem
 
@@ -27,17 +28,17 @@ _ENTRIES, _SEEDS = 6, 3
 
 
 def wrong_gradient(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Gradients by hand against central differences in float64: critical above 1e-2, a warning above 1e-4.
+    """Compare backward passes with central differences in float64: critical above 1e-2, a warning above 1e-4.
 
-    A few random rows, six entries of every parameter, weights of suitable size, so that neither scale nor data matters.
-    Three draws are made where the first disagrees, and the smallest error of each array counts: a kink that one draw
-    meets, another does not, while a wrong formula is wrong everywhere. The layer is then found by checking each alone.
+    Uses a few random rows, six entries of every parameter and weights of suitable size, so that neither scale nor data
+    matters. If the first draw disagrees, two more are made, and the smallest error of each array counts: one draw may hit a
+    kink that another misses, while a wrong formula is wrong everywhere. Then each layer is checked alone to find it.
 
     Reference  [karpathy2016]
     """
     reports = [_gradients(problem, 0)]
     if not all(math.isfinite(c.error) for c in reports[0].checks):
-        raise NotApplicable("the pass over a few random rows is not finite")
+        raise NotApplicable("the outputs for a few random rows are not finite")
     if reports[0].worst.error > 1e-4:
         reports += [_gradients(problem, seed) for seed in range(1, _SEEDS)]
     errors = {c.name: min(r.error(c.name) for r in reports) for c in reports[0].checks}
@@ -50,8 +51,8 @@ def wrong_gradient(problem: TrainingProblem, trace: Trace | None) -> Finding | N
     return make_finding(
         "wrong-gradient",
         "warning" if errors[name] <= 1e-2 else "critical",
-        f"The backward pass of {where} does not fit its forward pass",
-        meaning="Training follows a direction that is not the loss's; it may still fall, only slower and not as far.",
+        f"The backward pass of {where} does not match its forward pass",
+        meaning="Steps do not follow the gradient of the loss; the loss may still fall, but more slowly and not as far.",
         measured=f"relative error {errors[name]:.2g}; {check}" + (f"; checked alone, {part} is wrong" if part else ""),
         usual="below 1e-6",
         fix=Fix(
@@ -67,7 +68,7 @@ def wrong_gradient(problem: TrainingProblem, trace: Trace | None) -> Finding | N
 
 
 def not_a_descent_direction(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """A small step against the gradient must lower the loss, and the optimizer's first step must go against the gradient.
+    """Check that a small step against the gradient lowers the loss, and that the optimizer's first step goes this way.
 
     Forward    (1) L(w - ε g) < L(w), with ε = t ‖w‖ / ‖g‖ and t = 1e-4, 1e-6 or 1e-8    (2) Δw · g < 0
     """
@@ -78,7 +79,7 @@ def not_a_descent_direction(problem: TrainingProblem, trace: Trace | None) -> Fi
     lengths = [share * max(float(np.linalg.norm(w)), 1.0) / length for share in (1e-4, 1e-6, 1e-8)]
     before = L(w)
     after = [L(w - e * g) for e in lengths]  # (1)
-    move = _optimiser_step(problem, w, g)
+    move = _optimizer_step(problem, w, g)
     climb = float(move @ g) / max(float(np.linalg.norm(move)) * length, 1e-300)  # (2)
     falls = any(value < before for value in after)
     if falls and climb <= 0.01:
@@ -87,11 +88,13 @@ def not_a_descent_direction(problem: TrainingProblem, trace: Trace | None) -> Fi
     return make_finding(
         "not-a-descent-direction",
         "critical",
-        "The first step goes up" if falls else "The loss does not fall along its gradient",
+        "The optimizer's first step goes uphill" if falls else "The loss does not fall against its gradient",
         meaning=f"{who} moves along the gradient instead of against it."
         if falls
-        else "The gradient is not that of the loss: a sign or a factor is wrong.",
-        measured=f"cosine of step and gradient {climb:.2f}" if falls else f"{before:.8g} becomes {after[-1]:.8g}",
+        else "The gradient does not belong to this loss: a sign or a factor is wrong.",
+        measured=f"the cosine of step and gradient is {climb:.2f}"
+        if falls
+        else f"the loss goes from {before:.8g} to {after[-1]:.8g}",
         usual="a step against the gradient, and a lower loss",
         fix=Fix("Check the sign of the update and of the backward pass."),
         loss=before,
@@ -101,11 +104,10 @@ def not_a_descent_direction(problem: TrainingProblem, trace: Trace | None) -> Fi
 
 
 def sample_mixing(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """One row's answer, loss or gradient that depends on another row.
+    """Check that no row's output, loss or gradient depends on another row.
 
-    The first of six random rows is moved; outputs and losses of the others must not change, and a gradient that enters at
-    the first row must leave at the first row. Batch norm mixes rows in training by its nature and is looked at in
-    inference.
+    The first of six random rows is changed; outputs and losses of the others must not change, and a gradient with respect to
+    the first output must reach the first row only. Batch norm mixes rows in training by design and is checked in inference.
     """
     changes = _mixing(problem)
     mixed = [name for name, change in changes.items() if change > 1e-9]
@@ -114,9 +116,10 @@ def sample_mixing(problem: TrainingProblem, trace: Trace | None) -> Finding | No
     return make_finding(
         "sample-mixing",
         "critical",
-        "Rows leak into one another",
-        meaning="A row's answer must not depend on what other rows happen to be in the batch; an axis is probably wrong.",
-        measured="moving one row changes the others' " + ", ".join(f"{name} by {changes[name]:.2g}" for name in mixed),
+        "Rows influence each other",
+        meaning="A prediction must not depend on the other rows of the batch; an axis is probably wrong.",
+        measured="changing one row changes the others' "
+        + ", ".join(f"{name} by {changes[name]:.2g}" for name in mixed),
         usual="no change at all",
         fix=Fix("Look for a sum, mean or softmax over the wrong axis."),
         outputs=changes["outputs"],
@@ -126,7 +129,7 @@ def sample_mixing(problem: TrainingProblem, trace: Trace | None) -> Finding | No
 
 
 def _mixing(problem: TrainingProblem) -> dict[str, float]:
-    """Largest change that moving the first of six random rows makes to the others' outputs, gradients and losses."""
+    """Return by how much a change of the first of six random rows changes the others' outputs, gradients and losses."""
     net = problem.recipe.net
     normed = any(isinstance(layer, BatchNorm) for layer in net.layers)
     ctx = Context(np, training=not normed, stream=Stream.from_seed(1).fold(Purpose.DROPOUT))
@@ -139,7 +142,7 @@ def _mixing(problem: TrainingProblem) -> dict[str, float]:
         after = net.forward(w, buffers, moved, ctx)[0]
         dX = net.backward(w, tape, np.eye(6)[:, :1] * np.ones_like(Z), ctx)[0]
     if not (np.isfinite(Z).all() and np.isfinite(after).all()):
-        raise NotApplicable("the pass over a few random rows is not finite")
+        raise NotApplicable("the outputs for a few random rows are not finite")
     return {
         "outputs": float(np.abs(after[1:] - Z[1:]).max()),
         "gradients": float(np.abs(dX[1:]).max()),
@@ -148,7 +151,7 @@ def _mixing(problem: TrainingProblem) -> dict[str, float]:
 
 
 def _loss_mixing(loss: Loss, Z: Array, Y: Array) -> float:
-    """Largest change of the other rows' losses when the first row's output, or its target, becomes another."""
+    """Return the largest change of the other rows' losses when the first row's output or target changes."""
     rows = np.asarray(loss.rows(np, Z, Y))
     if rows.shape != (len(Z),):
         return math.inf
@@ -171,7 +174,7 @@ def _gradients(problem: TrainingProblem, seed: int) -> GradientReport:
 
 
 def _culprit(problem: TrainingProblem) -> tuple[int | None, str]:
-    """The layer whose backward pass disagrees most with its own forward pass, and in what; None for the loss."""
+    """Return the layer whose backward pass disagrees most with its forward pass, and the gradient; None for the loss."""
     net = problem.recipe.net
     w, stream = suitable_weights(net, 5), Stream.from_seed(5)
     named, buffers = net.parameters.views(w), net.buffers.views(net.init(5)[1])
@@ -188,7 +191,7 @@ def _culprit(problem: TrainingProblem) -> tuple[int | None, str]:
 def _layer_errors(
     layer: Layer, p: dict[str, Array], b: dict[str, Array], A: Array, ctx: Context
 ) -> tuple[Array, dict[str, float]]:
-    """The layer's output, and relative errors of its gradients along random directions, for a random dY.
+    """Return the layer's output, and the relative errors of its gradients along random directions, for a random dY.
 
     Forward    (1) Σ dY ⊙ (f(x + h v) - f(x - h v)) / 2h = dx · v
     """
@@ -216,7 +219,7 @@ def _inputs(d: int, n: int, seed: int) -> Array:
 
 
 def _targets(problem: TrainingProblem, n: int) -> Array:
-    """Targets of n rows of the case, evenly spread and repeated where there are fewer; amounts brought to usual scale."""
+    """Return targets of n evenly spaced rows, repeated if there are fewer; continuous targets are standardized."""
     Y = problem.rows.Y
     chosen = Y[np.linspace(0, len(Y) - 1, n).astype(np.int64)]
     if not np.isfinite(chosen).all():
@@ -228,7 +231,7 @@ def _targets(problem: TrainingProblem, n: int) -> Array:
 
 
 def _first_step(problem: TrainingProblem) -> tuple[Array, Array, Callable[[Array], float]]:
-    """First weights, their gradient by hand with penalties, and the loss as a function of the weights; float64."""
+    """Return the initial weights, their gradient with penalties, and the loss as a function of the weights; float64."""
     recipe, take = problem.recipe, subsample_indices(problem.rows.X, 64)
     net, state = without_dropout(recipe.net), problem.start or recipe.start()
     X, Y = problem.rows.X[take].astype(np.float64), problem.rows.Y[take]
@@ -246,10 +249,11 @@ def _first_step(problem: TrainingProblem) -> tuple[Array, Array, Callable[[Array
         return w, g + recipe.penalty.gradient(np, w, net.decay), L
 
 
-def _optimiser_step(problem: TrainingProblem, w: Array, g: Array) -> Array:
-    """What the optimizer does to w in its first step, without momentum from before."""
+def _optimizer_step(problem: TrainingProblem, w: Array, g: Array) -> Array:
+    """Return the optimizer's first step."""
     optimizer, d = problem.recipe.optimizer, problem.recipe.net.decay
-    memory = {letter: np.zeros_like(w) for letter in optimizer.memory}
+    memory = {letter: np.zeros_like(w) for letter in optimizer.state_names}
     with np.errstate(all="ignore"):
-        new, _ = optimizer.update(np, w, g, memory, np.asarray(1.0), np.asarray(problem.config.learning_rate), d)
+        ctx = StepContext(np, np.asarray(1.0), np.asarray(problem.config.learning_rate), d)
+        new, _ = optimizer.update(w, g, memory, ctx)
     return np.asarray(new - w)

@@ -1,7 +1,6 @@
-"""Why: while it learns, a network shows symptoms long before its score does; most are harmless, so each is a suspicion.
+"""Rules on the trace of a training. Most symptoms are harmless, so each is a suspicion that a trial must confirm.
 
-In: a case and the trace of its training. Out: `RULES`, each a pure function that gives one finding or none. Whether a
-suspicion is the cause is for a trial to say.
+In: a training problem and the trace of its training. Out: `RULES`, each a pure function that returns a finding or None.
 """
 
 from __future__ import annotations
@@ -28,28 +27,28 @@ from chainrule.doctor.rules.training.norms import batch_norm_statistics, train_e
 from chainrule.doctor.rules.training.steps import (
     batch_too_large,
     batch_too_small,
-    clipping_too_tight,
-    frozen_layer,
+    decayed_rate,
+    large_steps,
+    many_clipped_steps,
     nan_loss,
     oscillating_loss,
     over_regularized,
-    rate_too_high,
-    rate_too_low,
-    schedule_too_early,
+    small_steps,
+    unchanged_weights,
 )
 from chainrule.doctor.vocabulary.records import Rule
 
 RULES: tuple[Rule, ...] = (
-    Rule("frozen-layer", frozen_layer),
+    Rule("frozen-layer", unchanged_weights),
     Rule("nan-loss", nan_loss),
-    Rule("learning-rate-too-high", rate_too_high),
-    Rule("learning-rate-too-low", rate_too_low),
+    Rule("learning-rate-too-high", large_steps),
+    Rule("learning-rate-too-low", small_steps),
     Rule("oscillating-loss", oscillating_loss),
-    Rule("clipping-too-tight", clipping_too_tight),
+    Rule("clipping-too-tight", many_clipped_steps),
     Rule("batch-too-small", batch_too_small),
     Rule("batch-too-large", batch_too_large),
     Rule("over-regularized", over_regularized),
-    Rule("schedule-too-early", schedule_too_early),
+    Rule("schedule-too-early", decayed_rate),
     Rule("vanishing-gradient", vanishing_gradient),
     Rule("exploding-gradient", exploding_gradient),
     Rule("dead-units", dead_units),

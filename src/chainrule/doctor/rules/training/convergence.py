@@ -1,6 +1,6 @@
-"""Why: at the end it counts whether the network learned, whether it was finished, and whether it holds on rows not seen.
+"""Check whether the network learned, whether training ended too early, and whether it generalizes.
 
-In: a case and its trace. Out: findings on progress, length, capacity and generalization.
+In: a training problem and its trace. Out: findings about progress, length, capacity and generalization.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MOST = 2000
 
 
 def both(problem: TrainingProblem, trace: Trace) -> tuple[RowScores, RowScores]:
-    """Verdicts on training and validation rows at the end, in inference."""
+    """Return the final verdicts on training and validation rows, in inference."""
     if problem.validation is None:
         raise NotApplicable("needs validation rows")
     return (
@@ -41,12 +41,13 @@ def both(problem: TrainingProblem, trace: Trace) -> tuple[RowScores, RowScores]:
 
 
 def _mistakes(train: RowScores, validation: RowScores) -> str:
-    told = f"{percent(train.mistake)} of a constant's in training, {percent(validation.mistake)} in validation"
-    return f"mistakes {told}"
+    """Return both errors, as shares of the error of a constant prediction."""
+    held_out = f"{percent(validation.mistake)} on validation rows"
+    return f"error (constant prediction: 100 %): {percent(train.mistake)} on training rows, {held_out}"
 
 
 def not_decreasing(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Nearly all of a constant prediction's loss is left."""
+    """Check whether the loss is still close to that of a constant prediction."""
     trace = require_trace(trace)
     rest = remaining_loss_share(problem, trace)
     if rest < 1.0 - 5 * USUAL.no_progress and not trace.stopped:
@@ -55,9 +56,9 @@ def not_decreasing(problem: TrainingProblem, trace: Trace | None) -> Finding | N
         "not-decreasing",
         "critical",
         "The network has learned nothing",
-        meaning="Its loss is that of a prediction which never looks at the inputs.",
-        measured=f"{percent(rest)} of a constant's loss is left",
-        usual="well below half",
+        meaning="Its loss is no better than that of a prediction that ignores the inputs.",
+        measured=f"the loss is {percent(rest)} of a constant prediction's",
+        usual="well below 50 %",
         fix=Fix("Find the cause among the other findings; check inputs and targets first."),
         left=rest,
         baseline=trace.baseline,
@@ -65,7 +66,7 @@ def not_decreasing(problem: TrainingProblem, trace: Trace | None) -> Finding | N
 
 
 def undertrained(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """The last tenth of the epochs (two at least) still lowers the training loss by 5 %, or there were few steps."""
+    """Check whether the last tenth of the epochs lowered the training loss by over 2 %, or whether there were few steps."""
     trace = require_trace(trace)
     losses = train_losses(trace)
     if trace.stopped or not np.isfinite(losses).all():
@@ -80,10 +81,14 @@ def undertrained(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
     return make_finding(
         "undertrained",
         "warning",
-        f"Training ended after {len(losses)} epochs while it still made progress",
-        meaning="The loss was on its way down when the training ended.",
-        measured=f"the last {width} of {len(losses)} epochs lowered the loss by {percent(float(fall))}; {steps} steps",
-        usual="below 1 % at the end",
+        f"Training ended after {len(losses)} epochs while the loss was still falling"
+        if fall > 0.02
+        else f"Training was short: {steps} steps",
+        meaning="The network had not finished learning when training ended."
+        if fall > 0.02
+        else "So few steps are rarely enough for a network to learn what it can.",
+        measured=f"{_change(float(fall), width)}; {steps} steps in all",
+        usual=f"a change below 1 % at the end, after at least {USUAL.few_steps} steps",
         fix=_patience(_waited(trace), "longer")
         if trace.planned > len(losses)
         else _longer(round(problem.config.epochs * longer_by(problem))),
@@ -93,10 +98,10 @@ def undertrained(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
 
 
 def stopped_too_early(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """A rule ended the training in the first third of its epochs, after a wait of two epochs or so, while all was well.
+    """Check for early stopping in the first third of the epochs, after very little patience, in a healthy training.
 
-    The training loss still fell by half a percent an epoch, and the validation loss stood within 5 % of its best: what
-    the rule took for the end was one epoch's noise. A wait of `Thresholds.patience` epochs, or of a twentieth of all,
+    The training loss still fell by half a percent per epoch, and the validation loss was within 5 % of its best: early
+    stopping reacted to the noise of a single epoch. A patience of `Thresholds.patience` epochs, or of a twentieth of all,
     rules that out.
     """
     trace = require_trace(trace)
@@ -112,14 +117,21 @@ def stopped_too_early(problem: TrainingProblem, trace: Trace | None) -> Finding 
     return make_finding(
         "stopped-too-early",
         "warning",
-        f"Training was stopped after {done} of {planned} epochs while it got on",
-        meaning="Validation losses jump up and down; one bad epoch is no end.",
-        measured=f"{waited} epochs without a better validation loss; the training loss fell by {percent(fall)} an epoch",
-        usual="a patience of ten to twenty epochs",
+        f"Training was stopped after {done} of {planned} epochs while it still improved",
+        meaning="Validation losses are noisy; one bad epoch does not mean that training is finished.",
+        measured=f"stopped after {waited} epoch{'' if waited == 1 else 's'} without a better validation loss; "
+        f"the training loss fell by {percent(fall)} per epoch",
+        usual="a patience of 10 to 20 epochs",
         fix=_patience(waited),
         waited=waited,
         fall=fall,
     )
+
+
+def _change(fall: float, width: int) -> str:
+    """Return in words how the last epochs changed the training loss."""
+    last = "the last epoch" if width == 1 else f"the last {width} epochs"
+    return f"{last} {'lowered' if fall >= 0 else 'raised'} the training loss by {percent(abs(fall))}"
 
 
 def _longer(epochs: int) -> Fix:
@@ -139,7 +151,7 @@ def _waited(trace: Trace) -> int:
 
 
 def underfitting(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Much of the loss is left on the training rows themselves."""
+    """Check whether the loss is still high on the training rows themselves."""
     trace = require_trace(trace)
     rest = remaining_loss_share(problem, trace)
     if trace.stopped or rest < 0.3:
@@ -147,9 +159,9 @@ def underfitting(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
     return make_finding(
         "underfitting",
         "warning" if rest > USUAL.hurting else "info",
-        "The network does not even fit its training rows",
-        meaning="It is too small, too restricted or badly trained for this task, or the inputs do not tell the targets.",
-        measured=f"{percent(rest)} of a constant's loss is left on training rows",
+        "The network underfits: it does not even fit the training rows",
+        meaning="It is too small, too constrained or badly trained for this task, or the inputs do not predict the targets.",
+        measured=f"the training loss is {percent(rest)} of a constant prediction's",
         usual="below 30 %",
         fix=Fix("Make the network larger.", (Setting("hidden_layer_sizes", (128, 128)),), remedy="larger-network"),
         left=rest,
@@ -157,10 +169,10 @@ def underfitting(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
 
 
 def loss_metric_disagreement(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Loss and metric hardly move together over twenty epochs, although both move."""
+    """Check for a loss and a metric that change independently over at least twenty epochs."""
     trace = require_trace(trace)
     if len(trace.epochs) < 20:
-        raise NotApplicable("needs twenty epochs to compare loss and metric")
+        raise NotApplicable("needs at least twenty epochs")
     losses = train_losses(trace)
     scores = np.array([epoch.train_score for epoch in trace.epochs])
     better = scores if problem.recipe.loss.metric == "accuracy" else -scores
@@ -172,20 +184,20 @@ def loss_metric_disagreement(problem: TrainingProblem, trace: Trace | None) -> F
     return make_finding(
         "loss-metric-disagreement",
         "info",
-        f"The loss falls, and the {problem.recipe.loss.metric} does not follow",
-        meaning="The loss that is minimized is not what is wanted.",
-        measured=f"correlation {related:.2f} over {len(losses)} epochs",
-        usual="above 0.5",
+        f"The loss falls but the {problem.recipe.loss.metric} does not improve",
+        meaning="The training minimizes a loss that does not measure what you want.",
+        measured=f"a correlation of {related:.2f} over {len(losses)} epochs",
+        usual="a correlation above 0.5",
         fix=Fix("Choose a loss that fits the metric.", remedy="matching-loss"),
         correlation=related,
     )
 
 
 def overfitting(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """The validation loss has risen by a tenth over its best while the training loss fell, or mistakes are far more."""
+    """Check for a validation loss a tenth above its best, or an error far above that on training rows."""
     trace = require_trace(trace)
     if problem.validation is None:
-        raise NotApplicable("overfitting: needs validation rows")
+        raise NotApplicable("needs validation rows")
     held = moving_average(validation_losses(trace), 3)
     train, validation = both(problem, trace)
     rise, best = 0.0, len(held)
@@ -200,10 +212,10 @@ def overfitting(problem: TrainingProblem, trace: Trace | None) -> Finding | None
     return make_finding(
         "overfitting",
         "warning",
-        "The network does much better on training rows than on others",
-        meaning="It has learned the rows by heart, with their noise, more than what they have in common.",
-        measured=f"{_mistakes(train, validation)}; validation loss {percent(rise)} above its best (epoch {best + 1})",
-        usual="about the same; a validation loss that stays near its best",
+        "The network overfits: it is much better on training rows than on validation rows",
+        meaning="It memorizes the training rows, noise included, instead of learning what they have in common.",
+        measured=f"{_mistakes(train, validation)}; final validation loss {percent(rise)} above its best (epoch {best + 1})",
+        usual="similar errors, and a validation loss that stays near its best",
         fix=Fix(
             "Stop when the validation loss no longer falls, and keep the best weights.",
             (Setting("early_stopping", True), Setting("n_iter_no_change", 10)),
@@ -217,9 +229,9 @@ def overfitting(problem: TrainingProblem, trace: Trace | None) -> Finding | None
 
 
 def suspicious_validation(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Validation rows do better than training rows, both in inference, by far more than chance.
+    """Check for validation rows with a far smaller error than training rows, both in inference, beyond chance.
 
-    What chance does is told by the training rows' mistakes: few validation rows without any have no spread of their own.
+    Chance is estimated from the errors of the training rows, since a few correct validation rows have no spread.
     """
     trace = require_trace(trace)
     train, validation = both(problem, trace)
@@ -233,10 +245,10 @@ def suspicious_validation(problem: TrainingProblem, trace: Trace | None) -> Find
     return make_finding(
         "suspicious-validation",
         "warning",
-        "Validation rows do better than the rows that were learned",
-        meaning="The parts differ in kind, or the validation rows leaked into the training.",
+        "The network is better on validation rows than on training rows",
+        meaning="The two parts differ, or the validation rows leaked into the training.",
         measured=_mistakes(train, validation),
-        usual="a little worse",
+        usual="a slightly larger error on validation rows",
         fix=Fix("Look for duplicates, and split at random."),
         train=train.mistake,
         validation=validation.mistake,
@@ -244,16 +256,16 @@ def suspicious_validation(problem: TrainingProblem, trace: Trace | None) -> Find
 
 
 def no_validation(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Nothing is held out."""
+    """Check whether there are validation rows."""
     if problem.validation is not None:
         return None
     return make_finding(
         "no-validation",
         "warning",
-        "No rows are held out",
-        meaning="Nothing tells whether the network works on rows that it has not seen.",
-        measured=f"{len(problem.rows)} training rows, no validation rows",
-        usual="10 to 20 % held out",
+        "There are no validation rows",
+        meaning="Nothing shows whether the network works on rows that it has not seen.",
+        measured=f"{len(problem.rows)} training rows, 0 validation rows",
+        usual="10 to 20 % of the rows held out",
         fix=Fix(
             "Hold some rows out for validation.",
             (Setting("early_stopping", True), Setting("validation_fraction", 0.2)),

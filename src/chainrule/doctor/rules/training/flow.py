@@ -1,6 +1,6 @@
-"""Why: a layer learns only if signals reach it forward and gradients backward.
+"""Check whether signals reach every layer on the forward pass and gradients on the backward pass.
 
-In: a case and its trace. Out: findings on gradients that vanish or explode, units that are dead or saturated, and drift.
+In: a training problem and its trace. Out: findings about gradients, dead or saturated units, and drift.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from chainrule.train.problem import TrainingProblem
 
 
 def _hidden(problem: TrainingProblem) -> list[int]:
-    """Activations (or, where there are none, affine maps) between the first layer and the last affine map."""
+    """Return the activations before the last Dense layer; without any, the Dense layers before it."""
     layers = problem.recipe.net.layers
     dense = [i for i, layer in enumerate(layers) if isinstance(layer, Dense)]
     kinds = [i for i, layer in enumerate(layers[: dense[-1]] if dense else ()) if isinstance(layer, Activation)]
@@ -37,7 +37,7 @@ def _hidden(problem: TrainingProblem) -> list[int]:
 
 
 def gradient_ratio(problem: TrainingProblem, reading: Reading) -> float:
-    """Root mean square of the gradient behind the first hidden layer over that behind the last; NaN for fewer than two."""
+    """Return the ratio of the gradient's size at the first hidden layer to that at the last; NaN for fewer than two."""
     hidden = _hidden(problem)
     if len(hidden) < 2:
         return math.nan
@@ -51,10 +51,10 @@ def _ratios(problem: TrainingProblem, trace: Trace) -> Array:
 
 
 def vanishing_gradient(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """The gradient shrinks by a thousand on its way to the first layer, or three times per layer of a deep network, or
-    every layer is bound to make it four times smaller (sigmoid).
+    """Check for a gradient that shrinks by a thousand to the first layer, or by three per layer in a deep network.
 
-    Looked at from the start on; where training works nothing is said, since a tiny gradient at its end is health.
+    Layers that must make it four times smaller (sigmoid) count as well. All readings are checked; if training works nothing
+    is reported, since a tiny gradient at its end is healthy.
     """
     trace = require_trace(trace)
     ratios, depth = _ratios(problem, trace), len(_hidden(problem))
@@ -68,10 +68,10 @@ def vanishing_gradient(problem: TrainingProblem, trace: Trace | None) -> Finding
     return make_finding(
         "vanishing-gradient",
         "critical",
-        "The gradient vanishes on its way to the first layers",
-        meaning="The first layers get next to no signal to learn from and stay as they were drawn.",
-        measured=f"gradient of the first hidden layer is {lowest:.1e} of the last's ({per_layer:.2g} per layer)",
-        usual="0.1 to 10",
+        "The gradient vanishes before it reaches the first layers",
+        meaning="The first layers get almost no gradient, so they stay close to their random initial weights.",
+        measured=f"gradient at the first hidden layer {lowest:.1e} times that at the last ({per_layer:.2g} per layer)",
+        usual="a ratio of 0.1 to 10",
         fix=Fix(
             "Use relu with He's initialization, or batch norm, or fewer layers.",
             (Setting("batch_norm", True),),
@@ -84,13 +84,13 @@ def vanishing_gradient(problem: TrainingProblem, trace: Trace | None) -> Finding
 
 
 def _steepest(problem: TrainingProblem, i: int) -> float:
-    """The largest slope of an activation layer; infinite for any other."""
+    """Return the largest derivative of an activation layer; infinity for any other layer."""
     layer = problem.recipe.net.layers[i]
     return (largest_slope(layer) or math.inf) if isinstance(layer, Activation) else math.inf
 
 
 def exploding_gradient(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """The gradient grows by 70 on its way to the first layer, or jumps to ten times its median three times, or is huge."""
+    """Check for a gradient that grows by 70 to the first layer, jumps to ten times its median three times, or is huge."""
     trace = require_trace(trace)
     ratios, norms = _ratios(problem, trace), trace.step_norms[np.isfinite(trace.step_norms)]
     largest = float(ratios.max()) if ratios.size else 1.0
@@ -106,9 +106,10 @@ def exploding_gradient(problem: TrainingProblem, trace: Trace | None) -> Finding
         "exploding-gradient",
         "warning",
         "The gradient explodes",
-        meaning="A few steps throw the weights so far that what was learned is lost.",
-        measured=f"first hidden layer's gradient {largest:.2g} times the last's; {spikes} steps over ten times the median",
-        usual="0.1 to 10; no jumps",
+        meaning="A few huge steps destroy what the network has learned.",
+        measured=f"the gradient at the first hidden layer is {largest:.2g} times that at the last; "
+        f"{spikes} steps have over ten times the median norm",
+        usual="a ratio of 0.1 to 10 and no jumps",
         fix=Fix("Clip the gradient, or use batch norm.", (Setting("max_grad_norm", 1.0),), remedy="clip"),
         layer=(_hidden(problem) or [0])[0],
         ratio=largest,
@@ -118,7 +119,7 @@ def exploding_gradient(problem: TrainingProblem, trace: Trace | None) -> Finding
 
 
 def dead_units(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Units that are zero for every probed row at each of the last readings; single zeros are how relu works."""
+    """Check for units that are zero for every probed row at each of the last readings."""
     trace = require_trace(trace)
     readings = last_readings(trace)
     shares = {}
@@ -134,10 +135,10 @@ def dead_units(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     return make_finding(
         "dead-units",
         ("critical" if share >= USUAL.dead_critical else "warning") if harm else "info",
-        f"{percent(share)} of the units of layer {worst} never switch on",
-        meaning="A unit that is off for every row gets no gradient and stays off.",
-        measured=f"off for all {USUAL.probed_rows} probed rows at {len(readings)} moments in a row",
-        usual="below 10 %",
+        f"{percent(share)} of the units of layer {worst} are dead",
+        meaning="A unit whose output is zero for every row gets no gradient and stays dead.",
+        measured=f"zero for all probed rows (at most {USUAL.probed_rows}) in {len(readings)} consecutive readings",
+        usual="below 10 % of the units",
         fix=Fix(
             "Lower the learning rate, or use a leaky activation.",
             (Setting("activation", "leaky_relu"),),
@@ -150,7 +151,7 @@ def dead_units(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
 
 
 def saturated_units(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Units of sigmoid or tanh whose mean slope is below 5 % of the largest, in more than half of a layer."""
+    """Check for layers in which over half of the sigmoid or tanh units have a mean derivative below 5 % of the largest."""
     trace = require_trace(trace)
     readings = last_readings(trace)
     shares = {}
@@ -167,8 +168,8 @@ def saturated_units(problem: TrainingProblem, trace: Trace | None) -> Finding | 
         "saturated-units",
         "warning",
         f"{percent(share)} of the units of layer {worst_layer} are saturated",
-        meaning="Where the function is flat, its slope is next to nothing and the gradient stops.",
-        measured=f"mean slope below {percent(USUAL.saturated_slope)} of the largest",
+        meaning="Where an activation is flat its derivative is almost zero, so hardly any gradient passes.",
+        measured=f"their mean derivative is below {percent(USUAL.saturated_slope)} of the largest",
         usual="below half of the units",
         fix=Fix(
             "Standardize the inputs, start with smaller weights, or use relu.",
@@ -181,7 +182,7 @@ def saturated_units(problem: TrainingProblem, trace: Trace | None) -> Finding | 
 
 
 def activation_drift(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """A hidden layer's output is ten times, or a tenth of, what it was at the start."""
+    """Check for a hidden layer whose output is ten times as large as at the start, or a tenth."""
     trace = require_trace(trace)
     if not training_failed(problem, trace):
         return None
@@ -194,9 +195,9 @@ def activation_drift(problem: TrainingProblem, trace: Trace | None) -> Finding |
     return make_finding(
         "activation-drift",
         "warning",
-        f"The outputs of {places(sorted(far))} have drifted far from where they started",
-        meaning="The layers behind are fed numbers of another size than they were drawn for.",
-        measured=f"layer {worst}: {far[worst]:.2g} times as large as at the start",
+        f"The outputs of {places(sorted(far))} have changed greatly in size",
+        meaning="The next layers get inputs of a very different size from those they were initialized for.",
+        measured=f"the outputs of layer {worst} are {far[worst]:.2g} times as large as at the start",
         usual="0.1 to 10 times",
         fix=Fix("Normalize inside the network.", (Setting("batch_norm", True),), remedy="batch-norm"),
         layer=worst,
@@ -205,7 +206,7 @@ def activation_drift(problem: TrainingProblem, trace: Trace | None) -> Finding |
 
 
 def update_ratio(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """One layer's steps, beside its weights, are more than a hundred times those of another."""
+    """Check for layers whose relative step sizes differ by more than a factor of a hundred."""
     trace = require_trace(trace)
     ratios = {i: r for i, r in update_ratios(problem, trace, every=True).items() if r > 0 and math.isfinite(r)}
     if len(ratios) < 2 or not training_failed(problem, trace):
@@ -217,7 +218,7 @@ def update_ratio(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
         "update-ratio",
         "info",
         "Layers learn at very different speeds",
-        meaning="Some layers run ahead while others hardly move.",
+        meaning="Some layers learn fast while others barely change.",
         measured=f"‖Δw‖ / ‖w‖ is {ratios[high]:.1e} in layer {high}, {ratios[low]:.1e} in layer {low}",
         usual="about 1e-3 everywhere",
         fix=Fix("Use Adam or batch norm.", (Setting("optimizer", "adam"),), remedy="adam"),

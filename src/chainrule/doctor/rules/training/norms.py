@@ -1,6 +1,6 @@
-"""Why: some layers do one thing in training and another in inference; when the two disagree, the loss misleads.
+"""Check whether the network does the same in training and in inference.
 
-In: a case and its trace. Out: findings on batch norm's running statistics and on the gap between the two modes.
+In: a training problem and its trace. Out: findings about batch norm's running statistics and the gap between the two modes.
 """
 
 from __future__ import annotations
@@ -18,17 +18,14 @@ from chainrule.train.problem import TrainingProblem
 
 
 def _modes(problem: TrainingProblem, trace: Trace) -> tuple[float, float]:
-    """Share of a constant's loss left on the probed rows at the end, in inference and in training mode."""
+    """Return the final share of a constant prediction's loss on the probed rows, in inference and in training mode."""
     floor = float(floors(problem.recipe.loss, problem.rows).mean())
     last, scale = layer_readings(trace)[-1], max(trace.baseline - floor, 1e-300)
     return (last.loss - floor) / scale, (last.training_loss - floor) / scale
 
 
 def batch_norm_statistics(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """With batch norm, inference is much worse than training mode on the same rows, or the statistics are not theirs.
-
-    The running mean and variance are held against those of the probed rows at the same layer.
-    """
+    """Check for batch norm with a much higher loss in inference than in training mode on the same rows."""
     trace = require_trace(trace)
     norms = [i for i, layer in enumerate(problem.recipe.net.layers) if isinstance(layer, BatchNorm)]
     if not norms:
@@ -42,10 +39,10 @@ def batch_norm_statistics(problem: TrainingProblem, trace: Trace | None) -> Find
     return make_finding(
         "batch-norm-statistics",
         "critical" if inference > USUAL.hurting else "warning",
-        "Batch norm's running statistics are not those of the data",
-        meaning="Training uses each batch's mean and variance, inference the running ones; these lag or stand still.",
-        measured=f"{percent(inference)} of a constant's loss is left in inference, {percent(training)} in training mode",
-        usual="about the same",
+        "Batch norm's running statistics do not match the data",
+        meaning="Training uses the mean and variance of each batch, inference the running ones, which lag behind.",
+        measured=f"loss (constant prediction: 100 %): {percent(inference)} in inference, {percent(training)} in training",
+        usual="about the same in both modes",
         fix=Fix("Use the default momentum of 0.9.", code="BatchNorm(momentum=0.9)", remedy="fresh-statistics"),
         layer=norms[0],
         inference=inference,
@@ -54,14 +51,12 @@ def batch_norm_statistics(problem: TrainingProblem, trace: Trace | None) -> Find
 
 
 def train_eval_gap(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Inference and training mode disagree on the same rows without dropout or batch norm to explain it, or inference
-    does not give the same numbers for fewer rows.
-    """
+    """Check whether inference and training mode disagree on the same rows, or whether outputs depend on the other rows."""
     trace = require_trace(trace)
     net, state = problem.recipe.net, trace.final
     X = problem.rows.X[: min(64, len(problem.rows))]
     if len(X) < 4:
-        raise NotApplicable("needs four rows")
+        raise NotApplicable("needs at least four rows")
     with np.errstate(all="ignore"):
         whole = net(state.w, state.buffers, X)
         part = net(state.w, state.buffers, X[len(X) // 2 :])
@@ -75,11 +70,11 @@ def train_eval_gap(problem: TrainingProblem, trace: Trace | None) -> Finding | N
     return make_finding(
         "train-eval-gap",
         "warning",
-        "The network does not do in inference what it learned in training",
-        meaning="What was trained is not what will be used.",
-        measured=f"logits differ by {percent(differ)} with the rows beside them; "
-        f"loss left {percent(inference)} in inference, {percent(training)} in training mode",
-        usual="inference looks at each row alone, and is no worse than training mode",
+        "The network behaves differently in inference and in training",
+        meaning="The network that predicts is not the one that was trained.",
+        measured=f"logits change by {percent(differ)} with the other rows of the batch; loss (constant prediction: 100 %): "
+        f"{percent(inference)} in inference, {percent(training)} in training mode",
+        usual="inference treats each row alone, and is no worse than training mode",
         fix=Fix("In inference, turn off whatever is random or depends on the batch.", remedy="library-layers"),
         differ=differ,
         inference=inference,

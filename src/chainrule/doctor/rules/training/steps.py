@@ -1,6 +1,7 @@
-"""Why: most trainings that fail do so by the size of their steps.
+"""Check the size of the training steps, the most common reason for a failed training.
 
-In: a case and its trace. Out: findings on the loss, the learning rate, batches, clipping, penalties, the schedule.
+In: a training problem and its trace. Out: findings about the loss, the learning rate, batches, clipping, penalties and the
+schedule.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ from chainrule.pipeline.option_names import Setting
 from chainrule.train.problem import TrainingProblem
 
 
-def frozen_layer(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """A weight matrix that no step moves while others move: its update is exactly 0 at every moment.
+def unchanged_weights(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """Check for a weight matrix whose update is exactly 0 in every reading while others are updated.
 
-    Biases may move; a layer in front of a hole in the backward pass gets nothing at all.
+    Its bias may change; a layer before a broken backward pass gets no gradient at all.
     """
     trace = require_trace(trace)
     readings = layer_readings(trace)
@@ -54,9 +55,9 @@ def frozen_layer(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
     return make_finding(
         "frozen-layer",
         "warning",
-        f"Nothing moves in {places(frozen)}",
-        meaning="These weights stay at their first, random values; the layers behind them have to make do.",
-        measured=f"Δw exactly 0 at {len(readings)} of {len(readings)} moments in {places(frozen)}",
+        f"The weights of {places(frozen)} do not change",
+        meaning="These weights keep their random initial values, and the later layers must work with what they get.",
+        measured=f"Δw is exactly 0 in all {len(readings)} readings",
         usual="‖Δw‖ / ‖w‖ about 1e-3 per step",
         fix=Fix(
             "Look for what cuts off the gradient after these layers." if cut else "Train these layers too.",
@@ -69,7 +70,7 @@ def frozen_layer(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
 
 
 def nan_loss(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """The loss is not a finite number; where it broke is looked up step by step from the last sound state."""
+    """Check for a loss that is not finite; the step and tensor were found by replaying from the last finite state."""
     trace = require_trace(trace)
     if not trace.stopped.startswith("diverged"):
         return None
@@ -80,10 +81,10 @@ def nan_loss(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     return make_finding(
         "nan-loss",
         "critical",
-        f"The loss is no longer a number in epoch {len(trace.epochs)}",
-        meaning="A number grew until it overflowed, or a logarithm or quotient of 0 was taken; what follows is lost.",
-        measured=f"first not finite: {where}, in step {step}",
-        usual="finite numbers throughout",
+        f"The loss is not a finite number in epoch {len(trace.epochs)}",
+        meaning="A number overflowed, or a logarithm of 0 or a division by 0 occurred; the training cannot recover from it.",
+        measured=f"the first value that is not finite: {where}, in step {step}",
+        usual="a finite loss throughout",
         fix=Fix("Divide the learning rate by ten.", _rate(problem, 0.1), remedy="rate/10"),
         layer=layers[0] if layers else None,
         step=step,
@@ -92,37 +93,37 @@ def nan_loss(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     )
 
 
-def rate_too_high(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Steps that are large beside the weights, or a loss that rises or turns while more than noise is left of it."""
+def large_steps(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """Check for steps that are large compared with the weights, or a loss that rises or oscillates well above zero."""
     trace = require_trace(trace)
     ratios = update_ratios(problem, trace, every=True)
     largest = max([*ratios.values(), 0.0])
     losses, rest = train_losses(trace), remaining_loss_share(problem, trace)
     finite = losses[np.isfinite(losses)]
     rose = bool(finite.size) and finite[-1] > 1.2 * max(finite.min(), 1e-12) and finite[-1] > 0.1 * trace.baseline
-    turns = _restless(losses)
+    turns = _oscillation(losses)
     first = max([*first_updates(problem, trace).values(), 0.0])
     reasons = [
-        (bool(trace.stopped), "the training ended in numbers that are not finite"),
-        (largest > USUAL.update_high, f"a step changes weights by {percent(largest)}"),
-        (first > USUAL.first_update, f"the first step changes weights by {percent(first)}"),
+        (bool(trace.stopped), "the training diverged"),
+        (largest > USUAL.update_high, f"a step changes the weights by {percent(largest)}"),
+        (first > USUAL.first_update, f"the first step changes the weights by {percent(first)}"),
         (
             rose and rest > 0.1,
             f"the loss rose from {finite.min() if finite.size else math.nan:.3g} to {losses[-1]:.3g}",
         ),
-        (turns > USUAL.turning and rest > 0.2, f"the loss turned at {percent(turns)} of the epochs"),
-        (rest > USUAL.trivial and largest > 1e-3, f"{percent(rest)} of a constant's loss is left"),
+        (turns > USUAL.turning and rest > 0.2, f"the loss changed direction in {percent(turns)} of the epochs"),
+        (rest > USUAL.trivial and largest > 1e-3, f"the loss is {percent(rest)} of a constant prediction's"),
     ]
-    said = [text for holds, text in reasons if holds]
-    if not said:
+    seen_signs = [text for holds, text in reasons if holds]
+    if not seen_signs:
         return None
     return make_finding(
         "learning-rate-too-high",
         "warning",
         f"The learning rate {problem.config.learning_rate:g} is too high",
-        meaning="Steps jump over the valley that they should walk down.",
-        measured="; ".join(said),
-        usual="weights change by about 0.1 % per step",
+        meaning="Each step overshoots the minimum.",
+        measured="; ".join(seen_signs),
+        usual="the weights change by about 0.1 % per step",
         fix=Fix("Lower the learning rate.", _rate(problem, 0.1), remedy="rate/10"),
         update_ratio=largest,
         turning=turns,
@@ -130,22 +131,22 @@ def rate_too_high(problem: TrainingProblem, trace: Trace | None) -> Finding | No
     )
 
 
-def rate_too_low(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Steps that are tiny beside the weights, a smooth loss, and much of it left."""
+def small_steps(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """Check for steps that are tiny compared with the weights while the loss is smooth and still high."""
     trace = require_trace(trace)
     if trace.stopped:
         return None
     ratios = update_ratios(problem, trace, every=True)
     middle, rest = float(np.median(list(ratios.values()) or [0.0])), remaining_loss_share(problem, trace)
-    slow = middle < 1e-3 and rest > 0.1 and _restless(train_losses(trace)) < USUAL.turning
+    slow = middle < 1e-3 and rest > 0.1 and _oscillation(train_losses(trace)) < USUAL.turning
     if rest < 0.05 or not (slow or middle < USUAL.update_low):
         return None
     return make_finding(
         "learning-rate-too-low",
         "warning",
         f"The learning rate {problem.config.learning_rate:g} is too low",
-        meaning="The weights hardly move, so the training would need many times as long.",
-        measured=f"weights change by {percent(middle)} per step; {percent(rest)} of a constant's loss is left",
+        meaning="The weights barely change, so training would take many times as long.",
+        measured=f"the weights change by {percent(middle)} per step; the loss is {percent(rest)} of a constant prediction's",
         usual="about 0.1 % per step",
         fix=Fix("Raise the learning rate.", _rate(problem, 10), remedy="rate*10"),
         update_ratio=middle,
@@ -167,11 +168,11 @@ def _no_penalty(problem: TrainingProblem) -> tuple[Setting, ...]:
 
 
 def oscillating_loss(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """The epochs' mean loss turns at more than half of the last twenty, by more than 5 % of its level, without a trend."""
+    """Check for a training loss that changes direction in over half of the last 20 epochs, by over 5 %, without a trend."""
     trace = require_trace(trace)
     losses = train_losses(trace)[-20:]
     if len(losses) < 8:
-        raise NotApplicable("needs eight epochs to tell swings from noise")
+        raise NotApplicable("needs at least eight epochs to tell oscillation from noise")
     if not np.isfinite(losses).all():
         return None
     turns, swing = _turning(losses), _swing(losses)
@@ -186,10 +187,10 @@ def oscillating_loss(problem: TrainingProblem, trace: Trace | None) -> Finding |
     return make_finding(
         "oscillating-loss",
         "warning",
-        "The loss swings up and down and no longer falls",
-        meaning="Steps are too large, or batches too small, to settle anywhere.",
-        measured=f"turns at {percent(turns)} of the epochs, by {percent(swing)} of its level",
-        usual="a loss that falls, with swings that shrink",
+        "The loss oscillates and no longer falls",
+        meaning="The steps are too large, or the batches too small, for the training to converge.",
+        measured=f"it changes direction in {percent(turns)} of the epochs, by {percent(swing)} of its level",
+        usual="a falling loss whose oscillations shrink",
         fix=Fix(
             "Lower the rate toward the end, or use larger batches.", (Setting("schedule", "cosine"),), remedy="rate/10"
         ),
@@ -198,26 +199,26 @@ def oscillating_loss(problem: TrainingProblem, trace: Trace | None) -> Finding |
     )
 
 
-def _restless(losses: np.ndarray) -> float:
-    """Share of the epochs at which the loss turns, where it swings by more than a tenth of its level; else 0."""
+def _oscillation(losses: np.ndarray) -> float:
+    """Return the share of epochs in which the loss changes direction if it swings by over a tenth of its level, else 0."""
     return _turning(losses) if _swing(losses) > 2 * USUAL.swing else 0.0
 
 
 def _swing(losses: np.ndarray) -> float:
-    """Median change of the loss from epoch to epoch, as a share of its level."""
+    """Return the median change of the loss from epoch to epoch, as a share of its level."""
     if len(losses) < 2:
         return 0.0
     return float(np.median(np.abs(np.diff(losses[-40:])))) / max(abs(float(losses[-40:].mean())), 1e-12)
 
 
 def _turning(losses: np.ndarray) -> float:
-    """Share of the inner epochs at which the loss turns."""
+    """Return the share of epochs in which the loss changes direction."""
     change = np.sign(np.diff(losses[-40:]))
     return float((change[1:] * change[:-1] < 0).mean()) if len(change) > 6 else 0.0
 
 
-def clipping_too_tight(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """More than half of the recorded steps have a gradient longer than the limit."""
+def many_clipped_steps(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """Check whether more than half of the recorded steps are clipped."""
     trace = require_trace(trace)
     clip = problem.recipe.clip
     if not isinstance(clip, ClipNorm):
@@ -233,8 +234,8 @@ def clipping_too_tight(problem: TrainingProblem, trace: Trace | None) -> Finding
         "clipping-too-tight",
         "warning",
         f"{percent(share)} of the steps are clipped",
-        meaning="Clipping is for rare outliers; here it sets the length of nearly every step.",
-        measured=f"limit {clip.limit:g}; median gradient {np.median(norms):.3g}",
+        meaning="Clipping is for rare outliers; here it determines the length of most steps.",
+        measured=f"limit {clip.limit:g}; median gradient norm {np.median(norms):.3g}",
         usual="a limit near the 90th percentile of the gradient norms",
         fix=Fix("Raise the limit.", (Setting("max_grad_norm", float(f"{suitable:.2g}")),), remedy="no-clip"),
         share=share,
@@ -244,7 +245,7 @@ def clipping_too_tight(problem: TrainingProblem, trace: Trace | None) -> Finding
 
 
 def batch_too_small(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Batches below eight rows: each gradient is mostly noise."""
+    """Check for batches of fewer than eight rows, whose gradients are mostly noise."""
     trace = require_trace(trace)
     size = problem.recipe.batch_size
     if size >= 8 or len(problem.rows) < 32:
@@ -255,9 +256,9 @@ def batch_too_small(problem: TrainingProblem, trace: Trace | None) -> Finding | 
         "batch-too-small",
         "warning",
         f"Batches of {size} row{'s' if size > 1 else ''} make noisy steps",
-        meaning="The gradient of so few rows says little of all the others, at this learning rate.",
+        meaning="The gradient of so few rows says little about the others, at least at this learning rate.",
         measured=f"the loss varies by {percent(spread)} of its level from step to step",
-        usual="16 to 256 rows",
+        usual="16 to 256 rows per batch",
         fix=Fix("Use larger batches.", (Setting("batch_size", 32),), remedy="larger-batch"),
         batch_size=size,
         spread=spread,
@@ -265,7 +266,7 @@ def batch_too_small(problem: TrainingProblem, trace: Trace | None) -> Finding | 
 
 
 def batch_too_large(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Fewer than ten updates per epoch with more rows than 32 in each, and few updates in all."""
+    """Check for fewer than ten updates per epoch with batches of more than 32 rows, and few updates in all."""
     trace = require_trace(trace)
     updates = len(problem.recipe.batches(len(problem.rows)))
     total = sum(epoch.steps for epoch in trace.epochs)
@@ -274,10 +275,10 @@ def batch_too_large(problem: TrainingProblem, trace: Trace | None) -> Finding | 
     return make_finding(
         "batch-too-large",
         "warning",
-        f"Only {updates} update{'s' if updates > 1 else ''} in an epoch",
-        meaning="Each step is exact but there are few of them; smaller batches get further in the same epochs.",
-        measured=f"{problem.recipe.batch_size} of {len(problem.rows)} rows in a batch, {total} updates in all",
-        usual="16 to 256 rows in a batch",
+        f"Only {updates} update{'s' if updates > 1 else ''} per epoch",
+        meaning="Each step is accurate but there are few of them; smaller batches learn more in the same number of epochs.",
+        measured=f"{problem.recipe.batch_size} of {len(problem.rows)} rows per batch, {total} updates in all",
+        usual="16 to 256 rows per batch",
         fix=Fix("Use smaller batches.", (Setting("batch_size", 32),), remedy="smaller-batch"),
         updates_per_epoch=updates,
         updates=total,
@@ -285,7 +286,7 @@ def batch_too_large(problem: TrainingProblem, trace: Trace | None) -> Finding | 
 
 
 def over_regularized(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """A penalty whose gradient is as long as that of the data's loss while much of the loss is left."""
+    """Check for a penalty whose gradient rivals that of the loss while the loss is still high."""
     trace = require_trace(trace)
     if not problem.recipe.penalty.active and not getattr(problem.recipe.optimizer, "weight_decay", 0.0):
         return None
@@ -297,19 +298,19 @@ def over_regularized(problem: TrainingProblem, trace: Trace | None) -> Finding |
     return make_finding(
         "over-regularized",
         "warning",
-        "The penalty on the weights outweighs the data",
-        meaning="The weights are held near zero, so the network cannot say what it has seen.",
+        "The penalty on the weights is too strong",
+        meaning="The penalty holds the weights near zero, so the network cannot fit the data.",
         measured=f"penalty's gradient is {ratio:.2g} times the data's; "
         f"{percent(remaining_loss_share(problem, trace))} of the loss is left",
-        usual="a small share",
+        usual="a penalty whose gradient is much smaller than that of the loss",
         fix=Fix("Turn the penalty off, or divide it by ten.", _no_penalty(problem), remedy="no-penalty"),
         ratio=ratio,
         left=remaining_loss_share(problem, trace),
     )
 
 
-def schedule_too_early(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """The rate has fallen below a hundredth by the middle of the run, or lies below a tenth for four fifths of it."""
+def decayed_rate(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """Check for a rate below a hundredth in the middle of the run, or below a tenth for four fifths of it."""
     trace, schedule, E = require_trace(trace), problem.config.schedule, problem.config.epochs
     if isinstance(schedule, ConstantSchedule):
         return None
@@ -323,10 +324,10 @@ def schedule_too_early(problem: TrainingProblem, trace: Trace | None) -> Finding
     return make_finding(
         "schedule-too-early",
         "warning",
-        "The learning rate has decayed long before the end",
-        meaning="The later epochs change next to nothing.",
-        measured=f"rate at half time {percent(middle)} of its base; below a tenth for {percent(small)} of the run",
-        usual="a schedule that ends with the run",
+        "The learning rate decays long before the end",
+        meaning="The later epochs barely change the weights.",
+        measured=f"{percent(middle)} of the base rate in the middle of the run; below a tenth for {percent(small)} of it",
+        usual="a schedule that decays until the end of the run",
         fix=Fix(
             "Stretch the schedule over the whole run.", (Setting("schedule", "cosine"),), remedy="constant-schedule"
         ),

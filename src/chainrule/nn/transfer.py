@@ -1,0 +1,55 @@
+"""Transfer of a trained body: which layers fit, and the vectors that carry them over.
+
+In: two networks and the numbers of the trained one. Out: first numbers of the other with the trained body.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule.arrays import Array, Layout
+from chainrule.errors import must_be, raise_all
+from chainrule.nn.activations import activation
+from chainrule.nn.layers import Activation
+
+if TYPE_CHECKING:
+    from chainrule.nn.net import Net
+
+
+def inherit(net: Net, seed: int, source: Net, w: Array, buffers: Array) -> tuple[Array, Array]:
+    """Return first numbers of a network with the body of a trained one; `Net.inherit` says more."""
+    _check_body(net, source)
+    first_w, first_buffers = net.init(seed)
+    return (
+        _with_body(net, net.parameters, first_w, source.parameters, w),
+        _with_body(net, net.buffers, first_buffers, source.buffers, buffers),
+    )
+
+
+def _with_body(net: Net, layout: Layout, own: Array, other: Layout, theirs: Array) -> Array:
+    """Return a flat vector with the body's arrays from the other network."""
+    taken = {name: V for name, V in other.views(theirs).items() if int(name.split(".")[0]) < net.head}
+    return layout.pack(np, {**layout.views(own), **taken}, own)
+
+
+def _check_body(net: Net, source: Net) -> None:
+    """Raise `InvalidValueError` naming the first layer of the body that differs."""
+    for i in range(max(net.head, source.head)):
+        if _form(net, i) != _form(source, i):
+            wanted, got = (_described(each, i) for each in (net, source))
+            hint = "Body layers must be alike in kind, shapes and function."
+            raise_all([must_be("Net", f"source.layers[{i}]", wanted, got, hint)])
+
+
+def _form(net: Net, i: int) -> tuple[Any, ...]:
+    """Return what two layers must share to exchange numbers: kind, function, shapes; nothing for the head."""
+    if i >= net.head:
+        return ()
+    layer = net.layers[i]
+    return type(layer), activation(layer.function) if isinstance(layer, Activation) else None, net.layer_shapes[i]
+
+
+def _described(net: Net, i: int) -> str:
+    return f"{net.layers[i]} on {net.widths[i]} columns" if i < net.head else "the head"
