@@ -30,7 +30,7 @@ from chainrule.train.problem import TrainingProblem
 from chainrule.train.records import Epoch, Run, spent
 
 FEWEST = 32
-"""Rows that a look takes at least; more, up to `Thresholds.glanced_rows`, where that costs no second thread."""
+"""Rows that a look takes at least; more, up to `Thresholds.quick_probe_rows`, where that costs no second thread."""
 
 AGAIN = 0.5
 """Seconds of training that may be gone through again to find the step at which a run broke."""
@@ -116,7 +116,7 @@ class DoctorMonitor:
         began = time.perf_counter()
         problem = self.problem
         first = problem.recipe.start() if problem.start is None else problem.start
-        rows = min(max(FEWEST, SINGLE_THREAD_LIMIT // per_row(problem.recipe.net)), USUAL.glanced_rows)
+        rows = min(max(FEWEST, SINGLE_THREAD_LIMIT // per_row(problem.recipe.net)), USUAL.quick_probe_rows)
         book = Recorder(Probe(problem, rows), USUAL.overhead / 2)
         book.take(first, self._epoch(first), problem.config.learning_rate)
         base = baseline_loss(problem.recipe, subsample(problem.rows))

@@ -103,7 +103,7 @@ def repair(problem: TrainingProblem, report: Report, *, most: int = 6) -> Repair
         attempt = comparison.attempt(problem, changed, symptom, change, safe)
         attempts.append(attempt)
         problem = changed if attempt.kept else problem
-        if attempt.kept and attempt.gain > USUAL.repair_gain and np.mean(attempt.after) < USUAL.cured:
+        if attempt.kept and attempt.gain > USUAL.repair_gain and np.mean(attempt.after) < USUAL.solved_error:
             done |= {symptom, *explained.get(symptom, ())}
     return RepairResult(problem, tuple(attempts))
 
