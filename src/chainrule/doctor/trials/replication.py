@@ -20,8 +20,8 @@ Pair = tuple[Outcome, Outcome]
 def consistent_gain(pairs: Sequence[Pair], training_gains: bool) -> float:
     """Return the share of the mistakes that the remedy removes if it helps for every seed, at least a little; else 0.
 
-    A small harm that shows every time is a harm. The gain must exceed `Thresholds.consistent_gain` as a share of the mistakes (half
-    of it if `training_gains`, that is, if the training loss improves as well) and one standard error over the rows.
+    A small harm that shows every time is a harm. The gain must exceed `Thresholds.consistent_gain` as a share of the
+    mistakes (half of it if `training_gains`: the training loss improves as well), and one standard error over the rows.
     """
     fewer = [old.held_out.mistakes - new.held_out.mistakes for old, new in pairs]
     if not pairs or any(each.mean() <= 0 for each in fewer):
