@@ -163,7 +163,7 @@ def underfitting(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
         return None
     return make_finding(
         "underfitting",
-        "warning" if rest > USUAL.hurting else "info",
+        "warning" if rest > USUAL.failed_share else "info",
         "The network underfits: it does not even fit the training rows",
         meaning="It is too small, too constrained or badly trained for this task, or the inputs do not predict the targets.",
         measured=f"the training loss is {percent(rest)} of a constant prediction's",

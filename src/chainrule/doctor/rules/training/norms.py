@@ -42,7 +42,7 @@ def batch_norm_statistics(problem: TrainingProblem, trace: Trace | None) -> Find
         return None
     return make_finding(
         "batch-norm-statistics",
-        "critical" if inference > USUAL.hurting else "warning",
+        "critical" if inference > USUAL.failed_share else "warning",
         "Batch norm's running statistics do not match the data",
         meaning="Training uses the mean and variance of each batch, inference the running ones, which lag behind.",
         measured=f"loss (constant prediction: 100 %): {percent(inference)} in inference, {percent(training)} in training",
