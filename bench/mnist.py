@@ -14,7 +14,8 @@ import sys
 
 from chainrule.cli.facts import gather
 from chainrule.data import load
-from chainrule.pipeline import Settings, classification, evaluate, train_model
+from chainrule.pipeline import Settings, build_problem, evaluate
+from chainrule.train import train
 
 GOAL = 0.981
 """Median test accuracy of 784-256-128-10 with batch norm and dropout 0.2 after ten epochs of Adam at 0.001."""
@@ -53,7 +54,9 @@ def accuracy(seed: int, epochs: int, engine: str) -> float:
     )
     settings.check("mnist")
     data = load("mnist")
-    model, run = train_model(data.X, data.y, classification(data.y, settings), settings)
+    problem = build_problem(settings, data)
+    run = train(problem)
+    model = problem.model(run.state)
     scores = {"train": evaluate(model, data.X, data.y), "test": evaluate(model, data.test.X, data.test.y)}
     shown = ", ".join(
         f"{part} accuracy {score['accuracy']:.4f} loss {score['loss']:.4f}" for part, score in scores.items()

@@ -32,7 +32,7 @@ def healthy(name, seed=0, **settings):
         chosen.config(),
         rows(parts.validation),
         feature_names=train.feature_names,
-        classes=target.classes,
+        target=target,
         test=rows(parts.test),
     )
 

@@ -50,7 +50,7 @@ def reading(given, epoch=10, loss=0.1, training_loss=None, penalty_ratio=0.0, no
     return Reading(epoch, epoch * 7, loss, training_loss, tuple(layers), penalty_ratio, nonfinite)
 
 
-def trace(given, losses=None, readings=None, norms=(), stopped="", steps=(), **watched):
+def trace(given, losses=None, readings=None, norms=(), stopped=None, steps=(), **watched):
     losses = [*np.geomspace(0.6, 0.1, 20), *np.linspace(0.1, 0.0995, 40)] if losses is None else losses
     seen = epochs(losses, **watched)
     readings = readings or [reading(given, e, losses[max(e - 1, 0)]) for e in (0, 1, 10, len(losses))]

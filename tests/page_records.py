@@ -14,6 +14,7 @@ from chainrule.nn.losses import MeanSquaredError, SoftmaxCrossEntropy
 from chainrule.nn.optimizers import Adam
 from chainrule.nn.step import Recipe
 from chainrule.pipeline.option_names import Setting
+from chainrule.target import Target
 from chainrule.train import Epoch, TrainConfig
 from chainrule.train.problem import TrainingProblem
 
@@ -56,14 +57,15 @@ def case(classes=("a", "b", "c"), inputs=64, names=None):
     recipe = Recipe(net, MeanSquaredError() if amounts else SoftmaxCrossEntropy(), Adam(), batch_size=10)
     rows = Rows.of(recipe, X, Y)
     labels = None if amounts else np.array(classes, dtype=object)
+    target = Target(labels, recipe.loss, net.outputs, None)
     named = tuple(names or (f"x{i}" for i in range(inputs)))
-    return TrainingProblem(recipe, rows, TrainConfig(3, 1e-3), rows, feature_names=named, classes=labels)
+    return TrainingProblem(recipe, rows, TrainConfig(3, 1e-3), rows, feature_names=named, target=target)
 
 
 def trace(of, epochs=3):
     seen = tuple(epoch(i + 1, 2.0 / (i + 1), 2.5 / (i + 1)) for i in range(epochs))
     readings = tuple(reading(of.recipe.net, i) for i in range(epochs))
-    return Trace(seen, readings, np.zeros(0), np.zeros(0), {}, 1.0, of.recipe.start(), "", 2.0, 0.02)
+    return Trace(seen, readings, np.zeros(0), np.zeros(0), {}, 1.0, of.recipe.start(), None, 2.0, 0.02)
 
 
 def finding(**given):

@@ -13,40 +13,38 @@ import time
 import numpy as np
 import pytest
 
-from chainrule.checkpoint import checkpoint_folder, fingerprint
 from chainrule.engines import Rows, available
 from chainrule.errors import FormatError, InvalidValueError
 from chainrule.nn.losses import SoftmaxCrossEntropy
 from chainrule.nn.multilayer import mlp
 from chainrule.nn.schedules import ReduceOnPlateau
 from chainrule.nn.step import Recipe
-from chainrule.train import EarlyStopping, TrainConfig, train
+from chainrule.train import EarlyStopping, TrainConfig, TrainingProblem, train
+from chainrule.train.checkpoint import checkpoint_folder, fingerprint
 
 KILLS = int(os.environ.get("CHAINRULE_KILLS", "50"))
 ENGINES = [name for name in ("reference", "native") if not available(name)]
 
 
-def problem(epochs=12, seed=0):
+def problem(epochs=12, seed=0, engine="reference"):
     """Batch norm, dropout, Adam, a plateau schedule, a ragged last batch: every kind of memory that a run has."""
     draw = np.random.default_rng(seed)
     X = draw.normal(size=(203, 6))
     y = (X[:, 0] + X[:, 1] ** 2 > 0.5).astype(int) + (X[:, 2] > 1)
     recipe = Recipe(mlp(6, [12, 8], 3, norm="batch", dropout=0.2), SoftmaxCrossEntropy(), batch_size=16, seed=3)
     config = TrainConfig(epochs, 0.05, ReduceOnPlateau(patience=1))
-    return recipe, config, Rows.of(recipe, X[:150], y[:150]), Rows.of(recipe, X[150:], y[150:])
+    rows, held_out = Rows.of(recipe, X[:150], y[:150]), Rows.of(recipe, X[150:], y[150:])
+    return TrainingProblem(recipe, rows, config, held_out, engine)
 
 
 def run(folder, engine="reference", every=0.0, monitor=EarlyStopping(patience=100)):  # noqa: B008  (frozen)
-    recipe, config, rows, held_out = problem()
-    with checkpoint_folder(folder, fingerprint(recipe, config, rows, held_out), every) as checkpointer:
-        return train(
-            recipe, rows, config, validation=held_out, monitors=[monitor], engine=engine, checkpointer=checkpointer
-        )
+    given = problem(engine=engine)
+    with checkpoint_folder(folder, fingerprint(given), every) as checkpointer:
+        return train(given, [monitor], checkpoint=checkpointer)
 
 
 def undisturbed(engine="reference"):
-    recipe, config, rows, held_out = problem()
-    return train(recipe, rows, config, validation=held_out, monitors=[EarlyStopping(patience=100)], engine=engine)
+    return train(problem(engine=engine), [EarlyStopping(patience=100)])
 
 
 def same(one, other):
@@ -86,7 +84,7 @@ from test_checkpoint import run
 from chainrule.train import EarlyStopping, Decision
 
 class Slow:
-    def start(self, epochs): return None
+    def start(self, problem): return None
     def observe(self, memory, epoch):
         print("training", flush=True)
         time.sleep(0.05)
@@ -95,11 +93,9 @@ class Slow:
 
 import test_checkpoint
 from chainrule.train import train
-recipe, course, rows, held_out = test_checkpoint.problem()
-name = test_checkpoint.fingerprint(recipe, course, rows, held_out)
-with test_checkpoint.checkpoint_folder(sys.argv[1], name, 0.0) as keeper:
-    train(recipe, rows, course, validation=held_out, monitors=[EarlyStopping(patience=100), Slow()],
-          engine=sys.argv[2], checkpointer=keeper)
+problem = test_checkpoint.problem(engine=sys.argv[2])
+with test_checkpoint.checkpoint_folder(sys.argv[1], test_checkpoint.fingerprint(problem), 0.0) as checkpointer:
+    train(problem, [EarlyStopping(patience=100), Slow()], checkpoint=checkpointer)
 """
 
 
@@ -165,19 +161,19 @@ def test_a_folder_serves_one_process(tmp_path):
 
 def test_another_run_is_refused(tmp_path):
     run(tmp_path)
-    recipe, config, rows, held_out = problem(epochs=13)
+    given = problem(epochs=13)
     with (
-        checkpoint_folder(tmp_path, fingerprint(recipe, config, rows, held_out)) as checkpointer,
+        checkpoint_folder(tmp_path, fingerprint(given)) as checkpointer,
         pytest.raises(InvalidValueError, match="must be of this run, got another"),
     ):
         checkpointer.load()
 
 
 def test_every_changed_byte_is_found_and_the_one_before_is_used(tmp_path):
-    recipe, config, rows, held_out = problem(epochs=2)
-    key = fingerprint(recipe, config, rows, held_out)
+    given = problem(epochs=2)
+    key = fingerprint(given)
     with checkpoint_folder(tmp_path, key, 0.0) as checkpointer:
-        train(recipe, rows, config, validation=held_out, checkpointer=checkpointer)
+        train(given, checkpoint=checkpointer)
     newest, before = sorted(tmp_path.glob("snapshot-*.json"), reverse=True)
     draw = random.Random(1)
     for path in (newest, newest.with_suffix(".safetensors")):
@@ -200,10 +196,10 @@ def test_every_changed_byte_is_found_and_the_one_before_is_used(tmp_path):
 
 @pytest.mark.parametrize("call", ["fsync", "replace", "open"])
 def test_a_write_that_fails_leaves_the_one_before(tmp_path, monkeypatch, call):
-    recipe, config, rows, held_out = problem(epochs=1)
-    key = fingerprint(recipe, config, rows, held_out)
+    given = problem(epochs=1)
+    key = fingerprint(given)
     with checkpoint_folder(tmp_path, key, 0.0) as checkpointer:
-        train(recipe, rows, config, validation=held_out, checkpointer=checkpointer)
+        train(given, checkpoint=checkpointer)
         snapshot, real, calls = checkpointer.load(), getattr(os, call), []
         for fail_at in range(1, 10):
             calls.clear()

@@ -31,11 +31,8 @@ PROPERTY = property | functools.cached_property
 
 # Modules whose docstrings are still to be rewritten. An entry without a fault fails: take it out.
 PENDING = {
-    "chainrule.callbacks",
-    "chainrule.checkpoint",
     "chainrule.doctor",
     "chainrule.engines",
-    "chainrule.estimators",
     "chainrule.nn",
     "chainrule.report",
     "chainrule.search",

@@ -21,7 +21,7 @@ from chainrule.ensemble import average, cores, spread, train_together
 from chainrule.errors import InvalidValueError
 from chainrule.nn.losses import MeanSquaredError
 from chainrule.nn.step import Recipe
-from chainrule.train import TrainConfig, train
+from chainrule.train import TrainConfig, TrainingProblem, train
 
 
 def test_results_come_in_the_order_of_the_calls():
@@ -46,7 +46,7 @@ def test_one_worker_is_the_calling_thread():
 def small(seed):
     X = np.linspace(-1, 1, 64)[:, None]
     recipe = Recipe(Net(1, [Dense(8), Activation("tanh"), Dense(1)]), MeanSquaredError(), seed=seed)
-    return train(recipe, Rows.of(recipe, X, np.sin(3 * X)), TrainConfig(epochs=5)).state.w
+    return train(TrainingProblem(recipe, Rows.of(recipe, X, np.sin(3 * X)), TrainConfig(epochs=5))).state.w
 
 
 def test_networks_are_those_that_train_alone():
@@ -60,7 +60,7 @@ def endless(begun=lambda: None, **options):
     X = np.linspace(-1, 1, 64)[:, None]
     recipe = Recipe(Net(1, [Dense(1)]), MeanSquaredError(), **options)
     telling = function(lambda epoch: begun() if epoch.number == 1 else None)
-    return train(recipe, Rows.of(recipe, X, X), TrainConfig(10**8), monitors=[telling], engine="reference")
+    return train(TrainingProblem(recipe, Rows.of(recipe, X, X), TrainConfig(10**8), engine="reference"), [telling])
 
 
 def test_the_first_error_surfaces_once_with_its_number_and_ends_the_others():
@@ -70,7 +70,7 @@ def test_the_first_error_surfaces_once_with_its_number_and_ends_the_others():
         assert begun.wait(20)
         raise ZeroDivisionError("no such thing")
 
-    calls = [lambda: ended.append(endless(begun.set).stopped), fails, lambda: ended.append("never begun")]
+    calls = [lambda: ended.append(str(endless(begun.set).stop)), fails, lambda: ended.append("never begun")]
     with pytest.raises(ZeroDivisionError, match="no such thing") as caught:
         train_together(calls, workers=2)
     assert caught.value.__notes__ == ["Raised by network 1."]
@@ -94,7 +94,7 @@ telling = threading.Thread(target=tell)
 telling.start()
 runs = train_together([lambda: endless(begun.release)] * 3, workers={workers})
 telling.join()
-print([(run.stopped.split(" in ")[0], run.state.step > 0) for run in runs], threading.active_count(), flush=True)
+print([(run.stop.reason.value, run.state.step > 0) for run in runs], threading.active_count(), flush=True)
 """
 
 

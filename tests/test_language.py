@@ -67,18 +67,13 @@ PENDING = {
     "README.md",
     "docs",
     "src/chainrule/bench",
-    "src/chainrule/callbacks",
-    "src/chainrule/checkpoint.py",
     "src/chainrule/cli",
     "src/chainrule/doctor",
     "src/chainrule/engines",
-    "src/chainrule/estimators",
     "src/chainrule/nn",
-    "src/chainrule/pipeline",
     "src/chainrule/report",
     "src/chainrule/search",
     "src/chainrule/studies",
-    "src/chainrule/train",
 }
 
 

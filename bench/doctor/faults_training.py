@@ -15,7 +15,7 @@ from chainrule.nn.losses import SoftmaxCrossEntropy
 from chainrule.nn.optimizers import SGD, AdaGrad, Adam, SGDMomentum
 from chainrule.nn.penalties import Clip, ClipNorm, ClipValue, Penalty
 from chainrule.nn.schedules import Exponential, Step
-from chainrule.train import EarlyStopping, train
+from chainrule.train import EarlyStopping, TrainingProblem, train
 from doctor.fault import Fault, Impossible, Outcome, fault, with_course, with_layers, with_recipe
 from doctor.hosts import HOSTS, Subject
 from doctor.pieces import SummedLoss, SummedSoftmax, Uphill
@@ -103,7 +103,7 @@ def too_early(subject: Subject, kind: str, rng: np.random.Generator) -> Outcome:
     if kind == "steps":
         return with_course(subject, schedule=Step(every=0.5, drop=0.5))
     monitor = EarlyStopping(patience=1)
-    run = train(subject.recipe, subject.rows, subject.config, validation=subject.validation, monitors=[monitor])
+    run = train(TrainingProblem(subject.recipe, subject.rows, subject.config, subject.validation), [monitor])
     return with_course(subject, epochs=max(1, len(run.epochs)))
 
 

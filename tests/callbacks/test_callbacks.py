@@ -25,7 +25,7 @@ from chainrule.engines import Rows
 from chainrule.errors import InvalidValueError, MissingError
 from chainrule.nn.losses import MeanSquaredError
 from chainrule.nn.step import Recipe
-from chainrule.train import Monitor, TrainConfig, train
+from chainrule.train import Monitor, Stop, StopReason, TrainConfig, TrainingProblem, train
 
 EPOCHS = 4
 
@@ -34,14 +34,8 @@ def run(*monitors, validated=True, learning_rate=0.05):
     X = np.linspace(-1, 1, 12)[:, None]
     recipe = Recipe(Net(1, [Dense(1)]), MeanSquaredError(), batch_size=4)
     rows = Rows.of(recipe, X, 3 * X)
-    return train(
-        recipe,
-        rows,
-        TrainConfig(EPOCHS, learning_rate),
-        validation=rows if validated else None,
-        monitors=monitors,
-        engine="reference",
-    )
+    config, held_out = TrainConfig(EPOCHS, learning_rate), rows if validated else None
+    return train(TrainingProblem(recipe, rows, config, held_out, "reference"), monitors)
 
 
 def test_a_function_sees_every_epoch_once():
@@ -49,7 +43,7 @@ def test_a_function_sees_every_epoch_once():
     ended = run(function(lambda epoch: seen.append((epoch.number, epoch.train_loss))))
     assert seen == [(epoch.number, epoch.train_loss) for epoch in ended.epochs]
     assert len(seen) == EPOCHS
-    assert ended.stopped == ""
+    assert ended.stop == Stop(StopReason.COMPLETED)
 
 
 def test_a_function_stops_with_its_reason_and_weights_can_be_read():
@@ -61,7 +55,7 @@ def test_a_function_stops_with_its_reason_and_weights_can_be_read():
         return "good enough" if epoch.number == 2 else None
 
     ended = run(enough)
-    assert (len(ended.epochs), ended.stopped) == (2, "good enough")
+    assert (len(ended.epochs), str(ended.stop)) == (2, "good enough")
     np.testing.assert_array_equal(weights[-1], ended.state.w)
     assert not np.array_equal(weights[0], weights[1])
 
@@ -195,7 +189,7 @@ def test_scikit_learns_callbacks_see_the_run_as_a_tree_of_tasks():
     recorder = Recorder(stop_after=2)
     ended = run(ScikitLearnCallbacks([recorder]))
     assert recorder.told == ["setup", "begin fit 0", *EPOCH_BY_EPOCH, "end fit 0", "teardown"]
-    assert (len(ended.epochs), ended.stopped) == (2, "a callback of scikit-learn asked to stop")
+    assert (len(ended.epochs), str(ended.stop)) == (2, "a callback of scikit-learn asked to stop")
 
 
 def test_scikit_learns_callbacks_are_torn_down_when_the_run_fails():
@@ -222,7 +216,7 @@ def test_an_estimators_callbacks_see_its_fit_and_no_other_call(two_classes):
     recorder = Recorder(stop_after=2)
     fitted = network().set_callbacks(recorder).fit(*two_classes)
     assert recorder.told == ["setup", "begin fit 0", *EPOCH_BY_EPOCH, "end fit 0", "teardown"]
-    assert (fitted.n_iter_, fitted.run_.stopped) == (2, "a callback of scikit-learn asked to stop")
+    assert (fitted.n_iter_, str(fitted.run_.stop)) == (2, "a callback of scikit-learn asked to stop")
     told = len(recorder.told)
     fitted.partial_fit(*two_classes)
     fitted.set_callbacks().fit(*two_classes)

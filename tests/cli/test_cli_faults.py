@@ -94,7 +94,10 @@ WRONG_USE = {
     "scaling": (["train", "digits", "--scaling", "colums"], "Did you mean 'columns'?"),
     "task": (["train", "digits", "--task", "regresion"], "Did you mean 'regression'?"),
     "source": (["train", "digitz"], "Did you mean 'digits'?"),
-    "class weight": (["train", "digits", "--class-weight", "balance"], "'balanced'"),
+    "class weight": (
+        ["train", "digits", "--class-weight", "balance"],
+        "train: --class-weight must be 'balanced', got 'balance'.",
+    ),
     "class weight of amounts": (["train", "diabetes", "--class-weight", "balanced"], "--class-weight must be left out"),
     "dropout of all": (
         ["train", "digits", "--dropout", "1.0"],
@@ -105,6 +108,19 @@ WRONG_USE = {
         "--layer-norm must be False beside --batch-norm",
     ),
     "no epochs": (["train", "digits", "--epochs", 0], "--epochs must be a whole number in [1, inf), got 0."),
+    "rate of zero": (["train", "digits", "--lr", 0], "--lr must be in (0, inf), got 0.0."),
+    "loss of classes": (
+        ["train", "digits", "--loss", "huber"],
+        "--loss must be left out for a classification, got 'huber'.",
+    ),
+    "unknown optimizer": (
+        ["train", "digits", "--optimizer", "lbfgs"],
+        "--optimizer must be an optimizer's name, got 'lbfgs'. Known:",
+    ),
+    "picture of another kind": (
+        ["lr-find", "iris", "--picture", "lr.pdf"],
+        "--picture must be a .png file, got 'lr.pdf'.",
+    ),
     "rate below zero": (["train", "digits", "--lr", -1], "--lr must be in (0, inf), got -1.0."),
     "rate not a number": (["train", "digits", "--lr", "nan"], "--lr must be in (0, inf), got nan."),
     "rate in words": (["train", "digits", "--lr", "fast"], "--lr must be a number or 'find', got 'fast'."),
@@ -123,7 +139,10 @@ WRONG_USE = {
         "--batch-size must be a whole number, 'auto' or 'full'",
     ),
     "batch of none": (["train", "digits", "--batch-size", 0], "--batch-size must be a whole number >= 1"),
-    "batch larger than the data": (["train", "digits", "--batch-size", 5000], "batch_size must be at most"),
+    "batch larger than the data": (
+        ["train", "digits", "--batch-size", 5000],
+        "--batch-size must be at most the number of training rows (1294)",
+    ),
     "seed below zero": (["train", "digits", "--seed", -1], "--seed must be a whole number in [0,"),
     "share above one": (["train", "digits", "--test-fraction", 1.5], "--test-fraction must be in [0, 1), got 1.5."),
     "share of all": (
@@ -143,7 +162,7 @@ WRONG_USE = {
     "doctor's level": (["train", "digits", "--doctor", "wacth"], "Did you mean 'watch'?"),
     "symptom to silence": (
         ["doctor", "digits", "--suppress", "overfiting=known"],
-        "doctor: --suppress must be SYMPTOM=REASON with a symptom that the doctor knows, got 'overfiting=known'. Did you",
+        "doctor: --suppress must be SYMPTOM=REASON with a known symptom, got 'overfiting=known'. Did you",
     ),
     "silence without a reason": (["train", "iris", "--suppress", "overfitting="], "Give a reason."),
     "doctor of nothing": (["doctor", "digitz"], "Did you mean 'digits'?"),
@@ -304,8 +323,8 @@ def test_disk_that_fills_up_leaves_no_run_folder(capsys, place, monkeypatch, fai
 
 
 def test_run_folder_that_cannot_be_written_is_refused_before_the_training(capsys, place, monkeypatch):
-    monkeypatch.setattr("chainrule.cli.folders.os.access", lambda folder, mode: False)
-    monkeypatch.setattr("chainrule.cli.training.run_job", None)
+    monkeypatch.setattr("chainrule.cli.run_folder.os.access", lambda folder, mode: False)
+    monkeypatch.setattr("chainrule.cli.training.train_problem", None)
     for out in ([], ["--out", "new"]):
         lines = refused(capsys, place, ["train", "iris", *out])
         assert len(lines) == 1
@@ -316,7 +335,7 @@ def test_interruption_has_its_own_exit_code(capsys, place, monkeypatch):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("chainrule.cli.jobs.load", interrupted)
+    monkeypatch.setattr("chainrule.cli.problem.load", interrupted)
     assert cli.run(["train", "iris"]) == 130
     assert capsys.readouterr().err == "error: interrupted\n"
 
@@ -325,7 +344,7 @@ def test_fault_of_the_program_itself_is_not_hidden(monkeypatch):
     def broken(*arguments, **options):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("chainrule.cli.jobs.load", broken)
+    monkeypatch.setattr("chainrule.cli.problem.load", broken)
     with pytest.raises(ZeroDivisionError):
         cli.run(["train", "iris"])
 

@@ -76,7 +76,7 @@ def test_a_run_that_is_kept_goes_on_after_ctrl_c(tmp_path):
     time.sleep(0.3)
     child.send_signal(signal.SIGINT)
     _, talk = child.communicate(timeout=30)
-    assert (child.returncode, "the same line goes on" in talk) == (130, True), talk
+    assert (child.returncode, "rerun the same command to resume" in talk) == (130, True), talk
     assert not (tmp_path / "run").exists()
     again = subprocess.run(line, capture_output=True, text=True, check=True)
     whole = subprocess.run(

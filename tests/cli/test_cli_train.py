@@ -4,6 +4,7 @@ In: `chainrule train` on built-in data and on files. Out: its table or JSON, the
 """
 
 import json
+import re
 import statistics
 from pathlib import Path
 
@@ -55,8 +56,7 @@ def test_train_ends_with_figures_a_confusion_table_and_the_folder(chainrule):
         assert float(loss) > 0
         assert 0.8 < float(accuracy) <= 1
     assert "true class (rows) against predicted (columns)" in out
-    assert "3 epochs in" in out
-    assert "reference engine" in out
+    assert re.search(r"^Trained 3 epochs in 0\.\d\d s \(reference engine\)\. Best epoch: 3\.$", out, re.MULTILINE)
     assert str(Path("runs/digits-1")) in out
     assert "epoch" in err
     assert "accuracy" not in err.replace("loss", "") or "|" in err
@@ -186,7 +186,7 @@ def test_every_option_reaches_the_settings(chainrule):
         "optimizer": "nesterov",
         "learning_rate_init": 0.02,
         "schedule": "cosine",
-        "batch_size": None,
+        "batch_size": "full",
         "alpha": 0.01,
         "max_grad_norm": 2.5,
         "label_smoothing": 0.05,
@@ -208,7 +208,7 @@ def test_patience_ends_a_run_and_the_best_epoch_is_kept(chainrule):
     arguments = ("train", "iris", "--epochs", 400, "--patience", 5, "--lr", 0.05, "--engine", "reference", "--json")
     result = json.loads(chainrule(*arguments)[1])
     assert result["epochs"] < 400
-    assert result["stopped"] == "no better validation loss for 5 epochs"
+    assert result["stopped"] == "stopped early: validation loss did not improve for 5 epochs"
     records = [json.loads(line) for line in Path(result["run"], "run.jsonl").read_text().splitlines()]
     losses = [record["validation_loss"] for record in records]
     assert result["best_epoch"] == 1 + losses.index(min(losses))

@@ -12,14 +12,14 @@ from doctor_cases import healthy, with_rows
 from doctor_trials import ILL, plane
 
 from chainrule import Activation, Dense, mlp
-from chainrule.doctor import DoctorMonitor, Report, examine, examine_case, problem_of
+from chainrule.doctor import DoctorMonitor, Report, examine, examine_case
 from chainrule.doctor.vocabulary.records import NotApplicable, Rule
 from chainrule.errors import InvalidValueError
 from chainrule.nn.layers import Dropout
 from chainrule.nn.losses import BinaryCrossEntropy
 from chainrule.nn.optimizers import SGD
 from chainrule.nn.penalties import Penalty
-from chainrule.pipeline import Settings, classification, prepare
+from chainrule.pipeline import Settings, build_problem
 from chainrule.train import TrainConfig
 from chainrule.train.loop import train
 
@@ -188,14 +188,8 @@ def test_a_watch_reports_at_the_end_of_the_run():
     for name, verdict in (("no-penalty", "ill"), ("rate/100", "ill")):
         told = []
         problem = ILL[name]
-        run = train(
-            problem.recipe,
-            problem.rows,
-            problem.config,
-            validation=problem.validation,
-            monitors=[DoctorMonitor(problem, told.append)],
-        )
-        alone = train(problem.recipe, problem.rows, problem.config, validation=problem.validation)
+        run = train(problem, [DoctorMonitor(on_report=told.append)])
+        alone = train(problem)
         np.testing.assert_array_equal(run.state.w, alone.state.w)
         assert [report.verdict for report in told] == [verdict]
         assert told[0].trace.readings[-1].step == int(run.state.step)
@@ -203,23 +197,18 @@ def test_a_watch_reports_at_the_end_of_the_run():
 
 def test_a_watched_run_that_breaks_says_so():
     problem, told = plane(task="sum", optimizer=SGD(), config=TrainConfig(40, 1e30)), []
-    train(problem.recipe, problem.rows, problem.config, monitors=[DoctorMonitor(problem, told.append)])
+    train(problem, [DoctorMonitor(on_report=told.append)])
     assert "nan-loss" in {told[0].primary.symptom, *told[0].primary.explains}
 
 
-def test_a_job_is_a_case():
+def test_a_problem_made_from_settings_and_data_has_names_and_classes():
     X, y = data(100)
     settings = Settings(hidden_layer_sizes=(8,), max_iter=3)
-    job = prepare(X, y, classification(y, settings), settings, validation=(X[:20], y[:20]))
-    problem = problem_of(job)
-    assert (problem.recipe, problem.config.epochs, len(problem.rows), len(problem.validation)) == (
-        job.recipe,
-        3,
-        100,
-        20,
-    )
+    problem = build_problem(settings, (X, y.astype(int)), validation=(X[:20], y[:20]))
+    assert (problem.config.epochs, len(problem.rows), len(problem.validation)) == (3, 100, 20)
     assert problem.feature_names == ("x0", "x1")
-    assert problem.classes.tolist() == [0.0, 1.0]
+    assert problem.classes.tolist() == [0, 1]
+    assert examine_case(problem, trials=False).verdict in ("healthy", "ill")
 
 
 def test_scaling_before_the_doctor_holds_rows_out_is_no_leakage():

@@ -42,6 +42,7 @@ from chainrule.nn.penalties import ClipNorm, ClipValue, Penalty
 from chainrule.pipeline import Settings
 from chainrule.pipeline.option_names import COMMAND_LINE, ESTIMATOR, FIT, INTERFACES, OPTION_NAMES, Setting, render
 from chainrule.train import TrainConfig
+from chainrule.train.records import diverged
 
 relu, sigmoid = Activation("relu"), Activation("sigmoid")
 RULES = Path(rules.__file__).parent
@@ -174,7 +175,7 @@ def traced():
     frozen = problem(learning_rate_multipliers={"0.*": 0.0})
     yield frozen, stuck(frozen, _0=still)
     lost = Reading(3, 23, math.nan, math.nan, (), nonfinite="output of layer 2 (Dense)")
-    yield given, trace(given, [0.7, 0.9, math.nan], [reading(given, 0, 0.7), lost], stopped="diverged: ...")
+    yield given, trace(given, [0.7, 0.9, math.nan], [reading(given, 0, 0.7), lost], stopped=diverged(2))
     for ill in ({"_2": {"update_ratio": 0.2}}, {"_0": slow, "_2": slow, "_4": slow}, {"_1": {"gradient_rms": 1e-6}},
                 {"_1": {"gradient_rms": 500.0}}, {"_1": {"silent": np.array([True, True, True, False])}},
                 {"_3": {"drift": 40.0}}, {"_0": slow}):  # fmt: skip

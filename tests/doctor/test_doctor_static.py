@@ -202,7 +202,7 @@ def test_negative_counts_are_out_of_range_for_poisson():
 def test_class_numbers_under_a_squared_error_are_told_from_amounts():
     digits = healthy("digits")
     recipe = replace(digits.recipe, net=mlp(64, [16], 1), loss=MeanSquaredError())
-    as_amounts = replace(with_rows(digits, Y=digits.rows.Y[:, None].astype(np.float32)), recipe=recipe, classes=None)
+    as_amounts = replace(with_rows(digits, Y=digits.rows.Y[:, None].astype(np.float32)), recipe=recipe, target=None)
     finding = heads.wrong_loss(as_amounts, None)
     assert finding.severity == "warning"
     assert "SoftmaxCrossEntropy()" in finding.fix.line("fit")
@@ -212,25 +212,25 @@ def test_class_numbers_under_a_squared_error_are_told_from_amounts():
 
 def test_two_values_one_hot_rows_and_given_labels_under_a_squared_error_are_classes():
     circles, diabetes, digits = healthy("circles"), healthy("diabetes"), healthy("digits")
-    two = replace(with_recipe(circles, loss=Huber()), classes=None)
+    two = replace(with_recipe(circles, loss=Huber()), target=None)
     assert "BinaryCrossEntropy()" in heads.wrong_loss(two, None).fix.line("fit")
     hot = np.eye(10, dtype=np.float32)[digits.rows.Y]
-    assert heads.wrong_loss(replace(with_recipe(with_rows(digits, Y=hot), loss=MeanSquaredError()), classes=None), None)
-    assert heads.wrong_loss(replace(diabetes, classes=np.array([1, 2, 3])), None)
+    assert heads.wrong_loss(replace(with_recipe(with_rows(digits, Y=hot), loss=MeanSquaredError()), target=None), None)
+    assert heads.wrong_loss(replace(diabetes, target=replace(diabetes.target, classes=np.array([1, 2, 3]))), None)
     assert heads.wrong_loss(diabetes, None) is None
 
 
 def test_counts_are_no_classes_but_marked_columns_are():
     digits, diabetes = healthy("digits"), healthy("diabetes")
     hot = np.eye(10, dtype=np.float32)[digits.rows.Y]
-    marked = replace(with_recipe(with_rows(digits, Y=hot), loss=Poisson()), classes=None)
+    marked = replace(with_recipe(with_rows(digits, Y=hot), loss=Poisson()), target=None)
     assert heads.wrong_loss(marked, None).severity == "warning"
     events = with_rows(diabetes, Y=np.float32(np.arange(len(diabetes.rows))[:, None] % 2))
     assert heads.wrong_loss(with_recipe(events, loss=Poisson()), None) is None
 
 
 def test_a_squared_error_behind_a_sigmoid_on_classes_is_information():
-    circles = replace(with_recipe(healthy("circles"), loss=MeanSquaredError("sigmoid")), classes=None)
+    circles = replace(with_recipe(healthy("circles"), loss=MeanSquaredError("sigmoid")), target=None)
     assert heads.wrong_loss(circles, None).severity == "info"
     assert heads.wrong_loss(with_recipe(circles, loss=MeanSquaredError("exp")), None).severity == "warning"
 

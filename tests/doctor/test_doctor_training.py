@@ -25,6 +25,7 @@ from chainrule.nn.schedules import Cosine, Exponential, ReduceOnPlateau
 from chainrule.nn.step import Recipe
 from chainrule.train import TrainConfig
 from chainrule.train.problem import TrainingProblem
+from chainrule.train.records import diverged
 
 
 def test_every_rule_is_silent_on_a_healthy_trace():
@@ -66,7 +67,7 @@ def test_nan_loss_names_layer_and_step():
     given = problem()
     broken = Reading(3, 23, math.nan, math.nan, (), nonfinite="output of layer 2 (Dense)")
     found = steps.nan_loss(
-        given, trace(given, [0.7, 0.9, math.nan], [reading(given, 0, 0.7), broken], stopped="diverged: ...")
+        given, trace(given, [0.7, 0.9, math.nan], [reading(given, 0, 0.7), broken], stopped=diverged(2))
     )
     assert (found.layer, found.figures["step"], found.severity) == (2, 24.0, "critical")
 
@@ -280,7 +281,7 @@ def test_stopped_too_early():
         "it overfits": stopped(train, [0.62, 0.55, 0.45, 0.48, 0.52]),
         "it stands still": stopped([0.6, 0.5, 0.41, 0.41, 0.409], held),
         "it waited": stopped([0.9**i for i in range(9)], [0.6, 0.5, 0.48] + [0.481] * 6),
-        "it diverged": replace(stopped(train, held), stopped="diverged"),
+        "it diverged": replace(stopped(train, held), stopped=diverged(2)),
     }
     for why, run in quiet.items():
         assert convergence.stopped_too_early(problem(), run) is None, why

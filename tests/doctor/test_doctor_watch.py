@@ -18,9 +18,10 @@ from sklearn.base import clone
 from threadpoolctl import threadpool_info
 
 from chainrule import Activation, Dense, NetClassifier
-from chainrule.cli.examining import MOST_CARDS, Cards, tell
+from chainrule.cli.doctor_report import MOST_CARDS, Cards, show_report
 from chainrule.data import load
-from chainrule.doctor import DoctorCallback, DoctorMonitor, examine_and_repair, examine_case, watched
+from chainrule.doctor import DoctorMonitor, examine_and_repair, examine_case
+from chainrule.doctor import report as report_on
 from chainrule.doctor.monitoring import current_problem
 from chainrule.doctor.observe.blas import SINGLE_THREAD_LIMIT, one_thread
 from chainrule.doctor.observe.recorder import record_training
@@ -61,26 +62,15 @@ def all_the_time(monkeypatch):
 
 
 def trained(problem, *monitors):
-    return train(
-        problem.recipe,
-        problem.rows,
-        problem.config,
-        validation=problem.validation,
-        monitors=monitors,
-        engine=problem.engine,
-    )
+    return train(problem, monitors)
 
 
 def seen(problem, *monitors, **options):
     """Run, report, and what was told on the way, as pairs of symptom and epoch."""
     told = []
-    run, report = watched(
-        problem,
-        lambda watch: trained(problem, *monitors, watch),
-        on_change=lambda finding, epoch: told.append((finding.symptom, epoch)),
-        **options,
-    )
-    return run, report, told
+    watching = DoctorMonitor(on_change=lambda finding, epoch: told.append((finding.symptom, epoch)), **options)
+    run = trained(problem, *monitors, watching)
+    return run, report_on(run), told
 
 
 STUCK = replace(ILL["rate*100"], config=TrainConfig(40, ILL["rate*100"].config.learning_rate))
@@ -126,9 +116,7 @@ def test_a_silenced_symptom_is_not_told_on_the_way_either(all_the_time):
     assert not symptoms & {symptom for symptom, _ in told}
     assert not symptoms & {finding.symptom for finding in report.findings}
     with pytest.raises(InvalidValueError, match="suppress must be"):
-        watched(STUCK, trained, suppress={"overfiting": "?"})
-    with pytest.raises(InvalidValueError, match="suppress must be"):
-        DoctorMonitor(STUCK, print, suppress={"overfiting": "?"})
+        DoctorMonitor(suppress={"overfiting": "?"})
 
 
 def test_a_training_that_gets_on_is_left_alone():
@@ -169,7 +157,7 @@ def test_a_divergence_after_a_long_time_is_told_without_training_again(monkeypat
 
 def test_a_watch_tells_a_divergence_too():
     reports, told = [], []
-    watch = DoctorMonitor(broken(1e30), reports.append, lambda finding, epoch: told.append(finding.symptom))
+    watch = DoctorMonitor(reports.append, lambda finding, epoch: told.append(finding.symptom))
     trained(broken(1e30), watch)
     assert told == ["nan-loss"]
     assert reports[0].verdict == "ill"
@@ -189,9 +177,9 @@ def test_the_report_is_on_the_weights_that_were_kept():
 def test_epochs_of_an_earlier_process_are_passed_over():
     """Their numbers are gone, and a watch must not ask for them."""
     problem, reports = ILL["no-penalty"], []
-    watch = DoctorMonitor(problem, reports.append)
+    watch = DoctorMonitor(reports.append)
     run = trained(problem)
-    notes = watch.start(40)
+    notes = watch.start(problem)
     for epoch in run.epochs:
         assert epoch.state is spent
         notes, decision = watch.observe(notes, epoch)
@@ -204,15 +192,17 @@ def test_a_run_that_continues_is_counted_from_where_it_began():
     problem = ILL["no-penalty"]
     middle = trained(replace(problem, config=replace(problem.config, epochs=5))).state
     later = replace(problem, start=middle)
-    run = train(later.recipe, later.rows, later.config, validation=later.validation, start=middle)
-    _, report = watched(
-        later,
-        lambda watch: train(
-            later.recipe, later.rows, later.config, validation=later.validation, start=middle, monitors=[watch]
-        ),
-    )
-    assert report.trace.readings[0].epoch == 5
-    assert report.trace.readings[-1].epoch == run.epochs[-1].number == 40
+    run = train(later)
+    found = report_on(train(later, [DoctorMonitor()]))
+    assert found.trace.readings[0].epoch == 5
+    assert found.trace.readings[-1].epoch == run.epochs[-1].number == 40
+
+
+def test_a_report_needs_a_run_that_the_doctor_watched():
+    with pytest.raises(InvalidValueError, match="run must be watched by a DoctorMonitor"):
+        report_on(trained(ILL["no-penalty"]))
+    assert report_on(trained(ILL["no-penalty"], BestWeights(), DoctorMonitor())).watched_only
+    assert not examine_case(ILL["no-penalty"], trials=False).watched_only
 
 
 def test_slow_rules_wait_for_time_and_say_so(monkeypatch):
@@ -296,43 +286,48 @@ def finding(symptom, severity="warning"):
 def test_there_are_three_cards_in_all_and_none_twice():
     console = Console(file=io.StringIO(), width=100)
     cards = Cards(console)
-    cards.on_the_way(finding("dead-units"), 3)
-    cards.on_the_way(finding("dead-units"), 6)
-    cards.on_the_way(finding("oscillating-loss"), 9)
+    cards.on_change(finding("dead-units"), 3)
+    cards.on_change(finding("dead-units"), 6)
+    cards.on_change(finding("oscillating-loss"), 9)
     report = replace(
         examine_case(plane(config=TrainConfig(1, 0.01)), trials=False),
         verdict="ill",
         findings=tuple(map(finding, ("dead-units", "over-regularized", "exploding-gradient", "undertrained"))),
     )
-    tell(console, report, None, cards.told)
+    show_report(console, report, None, cards.shown)
     text = console.file.getvalue()
     assert text.count("It matters.") == MOST_CARDS
     for symptom in ("dead-units", "oscillating-loss", "over-regularized"):
         assert text.count(f"Something about {symptom}  ") == 1
     assert "Something about exploding-gradient" not in text
     assert "doctor, epoch 3:" in text
-    assert "2 more in the report" in text
+    assert "2 more findings in the full report" in text
 
 
 def test_a_card_during_a_run_leaves_the_progress_whole(all_the_time):
     """On a terminal the bar is drawn again below the card; each line of the card stands alone."""
     console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
     cards = Cards(console)
-    watched(STUCK, lambda watch: trained(STUCK, Progress(console), watch), on_change=cards.on_the_way)
+    trained(STUCK, Progress(console), DoctorMonitor(on_change=cards.on_change))
     text = console.file.getvalue()
-    assert cards.told
+    assert cards.shown
     at = text.index("doctor, epoch ")
     assert "epoch 40/40" in text[at:]
     card = text[at:].splitlines()
     assert card[0].rstrip().endswith(":")
-    assert cards.told[0] in card[1]
+    assert cards.shown[0] in card[1]
     assert "epoch" not in card[1]
 
 
 def test_the_doctor_is_a_callback_of_every_network():
     rows = load("circles")
     reports = []
-    settings = {"max_iter": 40, "random_state": 0, "n_networks": 2, "callbacks": [DoctorCallback(reports.append)]}
+    settings = {
+        "max_iter": 40,
+        "random_state": 0,
+        "n_networks": 2,
+        "callbacks": [DoctorMonitor(on_report=reports.append)],
+    }
     fitted = NetClassifier(**settings, learning_rate_init=1e-7).fit(rows.X, rows.y)
     assert [report.verdict for report in reports] == ["ill", "ill"]
     assert {report.primary.symptom for report in reports} == {"learning-rate-too-low"}
@@ -343,4 +338,4 @@ def test_the_doctor_is_a_callback_of_every_network():
 
 def test_a_callback_must_be_one():
     with pytest.raises(InvalidValueError, match="callbacks must be a sequence of monitors"):
-        NetClassifier(callbacks=[DoctorCallback]).fit([[0.0], [1.0]], [0, 1])
+        NetClassifier(callbacks=[DoctorMonitor]).fit([[0.0], [1.0]], [0, 1])

@@ -130,7 +130,7 @@ def test_text_series_of_both_kinds_of_frame():
 
 def full_batch(**options):
     """Settings under which a step sees all rows, in float64, so that only the order of sums can differ."""
-    return {"batch_size": None, "dtype": "float64", "max_iter": 30, "learning_rate_init": 0.01} | options
+    return {"batch_size": "full", "dtype": "float64", "max_iter": 30, "learning_rate_init": 0.01} | options
 
 
 @pytest.mark.parametrize("options", [{}, {"batch_norm": False, "scaling": "none"}, {"alpha": 0.1, "scaling": "shared"}])
@@ -293,7 +293,7 @@ def test_stops_when_the_training_loss_no_longer_falls():
     X, y = points()
     network = classifier((4,), max_iter=400, tol=0.05, n_iter_no_change=4, learning_rate_init=0.02).fit(X, y)
     assert network.n_iter_ < 400
-    assert network.run_.stopped == "no better train loss for 4 epochs"
+    assert str(network.run_.stop) == "stopped early: training loss did not improve for 4 epochs"
 
 
 def test_callbacks_watch_the_run():
@@ -434,7 +434,7 @@ def test_label_smoothing_holds_probabilities_back(classes):
     rng = np.random.default_rng(0)
     y = np.arange(90) % classes
     X = 10.0 * np.eye(classes)[y] + rng.normal(size=(90, classes))
-    options = {"max_iter": 1000, "n_iter_no_change": 1000, "learning_rate_init": 0.02, "batch_size": None}
+    options = {"max_iter": 1000, "n_iter_no_change": 1000, "learning_rate_init": 0.02, "batch_size": "full"}
     sharp = classifier((8,), **options).fit(X, y)
     smooth = classifier((8,), label_smoothing=0.2, **options).fit(X, y)
     assert sharp.predict_proba(X).max(axis=1).min() > 0.98

@@ -270,7 +270,7 @@ def test_frames_through_pipelines_with_the_network_in_the_middle():
         ({"warm_start": "yes"}, "warm_start must be one of False, True, got 'yes'."),
         ({"scoring": "acuracy"}, "scoring must be a scorer's name, got 'acuracy'. Did you mean 'accuracy'?"),
         ({"scoring": 3}, "scoring must be None, a scorer's name or a function of (estimator, X, y), got 3."),
-        ({"start": NetClassifier()}, "Fit it first."),
+        ({"init_from": NetClassifier()}, "Fit it first."),
         ({"callbacks": [3]}, "callbacks must be a sequence of monitors, got [3]."),
         ({"learning_rate_init": "fidn"}, "learning_rate_init must be a number above 0 or 'find', got 'fidn'."),
         ({"activation": ("relu", "tanh")}, "activation must be one, or one for each of the 1 hidden layers"),

@@ -125,7 +125,7 @@ def test_accumulated_batches_are_one_large_batch(iris):
     X, y = iris
     options = {"optimizer": "sgd", "learning_rate_init": 0.1, "max_iter": 3, "tol": 0.0}
     small = network(batch_size=25, accumulate_grad_batches=6, **options).fit(X, y)
-    large = network(batch_size=None, **options).fit(X, y)
+    large = network(batch_size="full", **options).fit(X, y)
     for a, b in zip(small.coefs_, large.coefs_, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9)
 

@@ -101,7 +101,7 @@ def test_models_of_several_targets_survive_a_file(tmp_path, kind):
 
 def test_class_weights_of_several_targets_multiply():
     X, y = several()
-    options = {"batch_size": None, "dtype": "float64", "max_iter": 5}
+    options = {"batch_size": "full", "dtype": "float64", "max_iter": 5}
     by_word = classifier((4,), class_weight="balanced", **options).fit(X, y)
     by_rows = classifier((4,), **options).fit(X, y, sample_weight=compute_sample_weight("balanced", y))
     for a, b in zip(by_word.predict_proba(X), by_rows.predict_proba(X), strict=True):
@@ -115,7 +115,7 @@ def test_class_weights_of_several_targets_multiply():
 
 def test_class_weights_of_labels():
     X, Y = labels()
-    options = {"batch_size": None, "max_iter": 5}
+    options = {"batch_size": "full", "max_iter": 5}
     by_table = classifier((4,), class_weight=[{1: 2.0}, None, {0: 3.0}, None], **options).fit(X, Y)
     factor = np.where(Y[:, 0] == 1, 2.0, 1.0) * np.where(Y[:, 2] == 0, 3.0, 1.0)
     by_rows = classifier((4,), **options).fit(X, Y, sample_weight=factor)
@@ -127,7 +127,7 @@ def test_class_weights_of_labels():
 @pytest.mark.parametrize("kind", ["labels", "several"])
 def test_smoothing_moves_every_target_to_the_middle(kind):
     y = (labels() if kind == "labels" else several())[1]
-    settings = {"max_iter": 600, "n_iter_no_change": 600, "batch_size": None, "learning_rate_init": 0.05}
+    settings = {"max_iter": 600, "n_iter_no_change": 600, "batch_size": "full", "learning_rate_init": 0.05}
     network = classifier((), label_smoothing=0.2, **settings)
     constant = np.zeros((len(y), 1))
     P = network.fit(constant, y).predict_proba(constant)
@@ -165,7 +165,7 @@ def test_own_losses_of_amounts():
     bounded = regressor((4,), loss=MeanSquaredError("sigmoid")).fit(X, y == 0)
     assert 0 <= bounded.predict(X).min() <= bounded.predict(X).max() <= 1
     assert bounded.out_activation_ == "sigmoid"
-    with pytest.raises(InvalidValueError, match="loss must be for amounts"):
+    with pytest.raises(InvalidValueError, match="loss must be for continuous targets"):
         regressor(loss=BinaryCrossEntropy()).fit(X, y)
 
 

@@ -82,7 +82,7 @@ def test_score_stops_the_run(halves):
     never_better = make_scorer(lambda y, p: 0.5)
     fitted = network(scoring=never_better, early_stopping=True, n_iter_no_change=4).fit(X, y, X_val=X_val, y_val=y_val)
     assert fitted.n_iter_ == 5
-    assert fitted.run_.stopped == "no better validation score for 4 epochs"
+    assert str(fitted.run_.stop) == "stopped early: validation score did not improve for 4 epochs"
     assert fitted.best_iteration_ == 1
 
 
@@ -222,7 +222,7 @@ def test_one_row_at_a_time(iris):
 def test_transfer_takes_the_body_and_the_scaling_over(iris):
     X, y = iris
     base = network(hidden_layer_sizes=(8, 5), max_iter=30).fit(X, y == 0)
-    tuned = network(start=base, learning_rate_multipliers={"0.*": 0.0}, max_iter=5).fit(X[::2] + 1.0, y[::2])
+    tuned = network(init_from=base, learning_rate_multipliers={"0.*": 0.0}, max_iter=5).fit(X[::2] + 1.0, y[::2])
     assert [W.shape for W in tuned.coefs_] == [(4, 8), (8, 5), (5, 3)]
     np.testing.assert_array_equal(tuned.coefs_[0], base.coefs_[0])
     assert not np.array_equal(tuned.coefs_[1], base.coefs_[1])
@@ -233,7 +233,7 @@ def test_transfer_takes_the_body_and_the_scaling_over(iris):
 def test_frozen_transfer_to_the_same_question_changes_nothing(iris, make):
     X, y = iris
     base = network(make, max_iter=10).fit(X, y)
-    same = network(make, start=base.model_, learning_rate_multipliers={"*": 0.0}, max_iter=1, random_state=5).fit(
+    same = network(make, init_from=base.model_, learning_rate_multipliers={"*": 0.0}, max_iter=1, random_state=5).fit(
         X[::2], y[::2]
     )
     np.testing.assert_array_equal(same.predict(X), base.predict(X))
@@ -242,7 +242,9 @@ def test_frozen_transfer_to_the_same_question_changes_nothing(iris, make):
 def test_other_classes_have_a_head_of_their_own(iris):
     X, y = iris
     base = network().fit(X, y)
-    other = network(start=base, learning_rate_multipliers={"*": 0.0}, max_iter=1).fit(X, np.array(["a", "b", "c"])[y])
+    other = network(init_from=base, learning_rate_multipliers={"*": 0.0}, max_iter=1).fit(
+        X, np.array(["a", "b", "c"])[y]
+    )
     np.testing.assert_array_equal(other.coefs_[0], base.coefs_[0])
     assert not np.array_equal(other.coefs_[1], base.coefs_[1])
 
@@ -250,11 +252,11 @@ def test_other_classes_have_a_head_of_their_own(iris):
 def test_transfer_from_classes_to_amounts_and_through_clones(iris):
     X, y = iris
     base = network(max_iter=60, learning_rate_init=0.02).fit(X, y)
-    tuned = network(NetRegressor, start=base, max_iter=60, learning_rate_init=0.02)
-    assert clone(tuned).start is base
+    tuned = network(NetRegressor, init_from=base, max_iter=60, learning_rate_init=0.02)
+    assert clone(tuned).init_from is base
     assert cross_val_score(tuned, X, X[:, 3], cv=3).shape == (3,)
     assert tuned.fit(X, X[:, 3]).score(X, X[:, 3]) > 0.9
-    with pytest.raises(InvalidValueError, match="X must be of 4 columns, as start's, got 2"):
+    with pytest.raises(InvalidValueError, match="X must be of 4 columns, like the rows of init_from, got 2"):
         tuned.fit(X[:, :2], y)
 
 
@@ -298,7 +300,7 @@ network.set_params(random_state=0, learning_rate_init=0.01, engine="reference").
 telling.join()
 for run in network.runs_:
     losses = [epoch.validation_loss for epoch in run.epochs if epoch.complete]
-    print(run.stopped.split(" in ")[0], len(losses) >= 10, run.best_epoch == 1 + int(np.argmin(losses)))
+    print(run.stop.reason.value, len(losses) >= 10, run.best_epoch == 1 + int(np.argmin(losses)))
 print(network.score(X, y) > 0.7, len(network.model_.members), threading.active_count())
 """
 

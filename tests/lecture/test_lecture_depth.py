@@ -67,7 +67,7 @@ def trained_hidden_units(rule):
     X = np.random.default_rng(0).uniform(-1, 1, (60, 2))
     y = (X[:, 0] * X[:, 1] > 0).astype(float)
     first = net.parameters.views(net.init(0)[0])["0.W"]
-    options = {"learning_rate": 0.05, "epochs": 100, "batch_size": None, "dtype": "float64"}
+    options = {"learning_rate": 0.05, "epochs": 100, "batch_size": "full", "dtype": "float64"}
     *_, last = fit(net, X, y, loss=BinaryCrossEntropy(), **options)
     return first, net.parameters.views(last.state().w)["0.W"], last.train_loss
 

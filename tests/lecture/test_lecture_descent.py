@@ -159,7 +159,7 @@ def test_adam_is_the_lectures(beta1, beta2):
 )
 def test_schedules_are_the_lectures(schedule, printed):
     X = np.ones((2, 1))
-    options = {"optimizer": SGD(), "learning_rate": 0.01, "schedule": schedule, "batch_size": None}
+    options = {"optimizer": SGD(), "learning_rate": 0.01, "schedule": schedule, "batch_size": "full"}
     epochs = list(fit(Net(1, [Dense(1)]), X, X, loss=MeanSquaredError(), epochs=500, **options))
     rates = [epoch.learning_rate for epoch in epochs]
     np.testing.assert_allclose(rates, [printed(e) for e in range(500)], rtol=1e-12)

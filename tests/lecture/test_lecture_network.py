@@ -202,7 +202,7 @@ def trained(net, P, X, Y, steps):
     """Our parameters by name after full-batch steps of Adam from the printed ones."""
     zeros = np.zeros(net.size)
     start = State(flat(net, P), net.init(0)[1], {"m": zeros, "v": zeros}, 0)
-    options = {"epochs": steps, "batch_size": None, "dtype": "float64", "start": start}
+    options = {"epochs": steps, "batch_size": "full", "dtype": "float64", "start": start}
     *_, last = fit(net, X.T, Y.T, loss=BinaryCrossEntropy(), **options)
     return last.state().w
 

@@ -33,7 +33,7 @@ def zero_against_one(seed, **advanced):
     """Training loss of the last epoch, training and test accuracy of 64-32-16-1 after 1000 full-batch epochs."""
     X, y, X_test, y_test = digits(0, 1)
     net = mlp(64, [32, 16], 1, **advanced)
-    *_, last = fit(net, X, y, loss=BinaryCrossEntropy(), learning_rate=1e-3, epochs=1000, batch_size=None, seed=seed)
+    *_, last = fit(net, X, y, loss=BinaryCrossEntropy(), learning_rate=1e-3, epochs=1000, batch_size="full", seed=seed)
     state = last.state()
 
     def accuracy(X, y):
@@ -67,7 +67,7 @@ def circles_costs(beta1, beta2, seed=0):
     """Cost of every epoch of 2-16-8-1 on the noisy rings."""
     X, y = make_circles(n_samples=300, noise=0.15, factor=0.3, random_state=42)
     rule = Adam(beta1=beta1, beta2=beta2)
-    options = {"optimizer": rule, "learning_rate": 0.01, "epochs": 500, "batch_size": None, "seed": seed}
+    options = {"optimizer": rule, "learning_rate": 0.01, "epochs": 500, "batch_size": "full", "seed": seed}
     return [epoch.train_loss for epoch in fit(mlp(2, [16, 8], 1), X, y, loss=BinaryCrossEntropy(), **options)]
 
 

@@ -5,7 +5,7 @@ In: settings, targets, rows. Out: networks, recipes, encodings, figures; hand-wo
 
 import math
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, r2_score
 from sklearn.utils.class_weight import compute_sample_weight
 
 from chainrule import Activation, BatchNorm, Dense, Dropout, LayerNorm
-from chainrule.data import Standardizer
+from chainrule.data import Standardizer, load, three_way
 from chainrule.errors import InvalidValueError
 from chainrule.nn import optimizers, schedules
 from chainrule.nn.losses import LOSSES, BinaryCrossEntropy, Huber, MeanSquaredError, Poisson, SoftmaxCrossEntropy
@@ -23,18 +23,28 @@ from chainrule.pipeline import (
     REGRESSION_LOSSES,
     SCHEDULES,
     Settings,
+    as_kept,
+    build_problem,
     class_weights,
     classification,
     confusion,
     evaluate,
     regression,
     scaler,
-    stopping,
-    target_of,
-    train_model,
+    stopping_monitors,
+    with_kept_length,
 )
+from chainrule.target import Target
+from chainrule.train import BestWeights, EarlyStopping, train
+from chainrule.train.problem import DelayedSchedule
 
 FAST = {"engine": "reference", "max_iter": 5}
+
+
+def train_model(X, y, target, settings, **options):
+    problem = build_problem(settings, (X, y), target=target, **options)
+    run = train(problem)
+    return problem.model(run.state), run
 
 
 def rows(n=90, classes=3):
@@ -106,7 +116,7 @@ def test_automatic_batches_make_about_fifty_steps_an_epoch(n, expected):
 
 
 def test_batch_sizes():
-    assert Settings(batch_size=None).rows_per_batch(77) == 77
+    assert Settings(batch_size="full").rows_per_batch(77) == 77
     assert Settings(batch_size=7).rows_per_batch(7) == 7
     with pytest.raises(InvalidValueError, match=re.escape("at most the number of training rows (6), got 7.")):
         Settings(batch_size=7).rows_per_batch(6)
@@ -147,7 +157,7 @@ def test_faults_carry_the_names_that_the_user_knows():
         Settings(max_iter=0, engine="native2", batch_norm=True, layer_norm=True).check("here", str.upper)
     assert str(raised.value).splitlines() == [
         "here: MAX_ITER must be a whole number in [1, inf), got 0.",
-        "here: LAYER_NORM must be False beside BATCH_NORM, got True. Take one of the two.",
+        "here: LAYER_NORM must be False beside BATCH_NORM, got True. Choose one of the two.",
         "here: ENGINE must be 'auto' or an engine's name, got 'native2'. Did you mean 'native'?",
     ]
 
@@ -267,7 +277,7 @@ def test_smoothing_is_of_the_training_not_of_the_figures():
     X, y = rows(classes=2)
     settings = Settings(label_smoothing=0.3, dtype="float64", **FAST)
     model, _ = train_model(X, y, classification(y, settings), settings)
-    assert target_of(model).encode(y).ravel().tolist() == y.tolist()
+    assert Target.of(model).encode(y).ravel().tolist() == y.tolist()
     assert evaluate(model, X, y)["loss"] == pytest.approx(log_loss(y, model.probabilities(X)), rel=1e-9)
 
 
@@ -282,9 +292,76 @@ def test_names_of_columns_and_target():
 
 
 def test_what_stops_a_run():
-    assert stopping(Settings(n_iter_no_change=3, tol=0.5), validated=True).watched == "validation_loss"
-    rule = stopping(Settings(n_iter_no_change=3, tol=0.5), validated=False)
-    assert (rule.patience, rule.tolerance, rule.watched) == (3, 0.5, "train_loss")
+    by_training_loss = EarlyStopping(3, 0.5, "train_loss", keep=False)
+    for early, validated, expected in (
+        (True, True, [EarlyStopping(3, 0.5)]),
+        (False, True, [BestWeights(), by_training_loss]),
+        (True, False, [by_training_loss]),
+        (False, False, [by_training_loss]),
+    ):
+        settings = Settings(early_stopping=early, n_iter_no_change=3, tol=0.5)
+        assert stopping_monitors(settings, validated) == expected
+    assert stopping_monitors(Settings(early_stopping=True, n_iter_no_change=None), True) == [BestWeights()]
+    assert stopping_monitors(Settings(n_iter_no_change=None), False) == []
+
+
+def test_a_problem_may_be_as_long_as_a_run_of_it_kept():
+    X, y = rows()
+    settings = Settings(
+        engine="reference", max_iter=200, learning_rate_init=0.05, early_stopping=True, n_iter_no_change=3
+    )
+    problem = build_problem(settings, (X, y), validation=(X[:30], (y[:30] + 1) % 3))
+    monitors = stopping_monitors(settings, validated=True)
+    run = train(problem, monitors)
+    assert as_kept(problem, run).config.epochs == run.best_epoch < len(run.epochs)
+    assert with_kept_length(problem, monitors).config.epochs == run.best_epoch
+    falling = build_problem(replace(settings, schedule="cosine"), (X, y), validation=(X[:30], y[:30]))
+    assert with_kept_length(falling, monitors) is falling, "its schedule depends on the length"
+    by_loss = with_kept_length(problem, stopping_monitors(settings, validated=False), validated=False)
+    assert by_loss.config.epochs > run.best_epoch
+    assert len(by_loss.validation) == 30
+
+
+def test_data_come_as_arrays_as_a_data_set_or_in_parts():
+    iris = load("iris")
+    settings = Settings(**FAST)
+    arrays, whole = build_problem(settings, (iris.X, iris.y)), build_problem(settings, iris)
+    np.testing.assert_array_equal(arrays.rows.X, whole.rows.X)
+    assert whole.feature_names == iris.feature_names
+    assert arrays.feature_names == ("x0", "x1", "x2", "x3")
+    parts = build_problem(settings, three_way(iris, 0.2, 0.1, seed=0))
+    assert [len(part) for part in (parts.rows, parts.validation, parts.test)] == [108, 12, 30]
+    assert build_problem(settings, (iris.X, iris.X[:, :2])).target.outputs == 2
+    assert build_problem(settings, load("diabetes")).classes is None
+
+
+def test_weights_of_classes_multiply_those_of_rows():
+    X, y = rows(classes=2)
+    weights = np.linspace(1, 2, len(y))
+    problem = build_problem(Settings(**FAST), (X, y), weights=weights, class_weight={1: 3.0})
+    np.testing.assert_allclose(problem.rows.c, np.where(y == 1, 3.0, 1.0) * weights, rtol=1e-6)
+    with pytest.raises(InvalidValueError, match="class_weight must be None for these targets, got 'balanced'"):
+        build_problem(Settings(**FAST), (X, X[:, 0]), class_weight="balanced")
+
+
+def test_a_problem_goes_on_from_a_state_at_the_start_of_an_epoch():
+    X, y = rows()
+    problem = build_problem(Settings(schedule="cosine", batch_size=30, **FAST), (X, y))
+    state = replace(train(problem).state, step=7)
+    on = problem.after(state)
+    assert (int(on.start.step), on.config.epochs) == (9, 8)
+    assert on.config.schedule == DelayedSchedule(schedules.Cosine(), 3)
+    further = on.after(train(on).state)
+    assert (int(further.start.step), further.config.epochs) == (24, 13)
+    assert further.config.schedule == DelayedSchedule(schedules.Cosine(), 8)
+    assert [epoch.number for epoch in train(further).epochs] == [9, 10, 11, 12, 13]
+
+
+def test_a_problem_made_by_hand_has_no_model():
+    X, y = rows()
+    problem = replace(build_problem(Settings(**FAST), (X, y)), target=None)
+    with pytest.raises(InvalidValueError, match="target must be given to make a model, got None"):
+        problem.model(problem.recipe.start())
 
 
 def test_model_says_what_it_cannot_do():

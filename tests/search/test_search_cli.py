@@ -102,7 +102,7 @@ def test_seconds():
 
 
 def test_lines_say_what_differs():
-    settings = Settings(hidden_layer_sizes=(), batch_size=None, dropout=0.25, n_iter_no_change=20, l1_alpha=0.5)
+    settings = Settings(hidden_layer_sizes=(), batch_size="full", dropout=0.25, n_iter_no_change=20, l1_alpha=0.5)
     line, rest = train_line("a b.csv", settings, {"target": "y", "test_fraction": 0.2, "validation_fraction": 0.3})
     words = shlex.split(line)
     assert words[:3] == ["chainrule", "train", "a b.csv"]

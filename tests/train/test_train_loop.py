@@ -12,7 +12,6 @@ import pytest
 
 import chainrule
 from chainrule import Activation, BatchNorm, Dense, Dropout, Net, mlp
-from chainrule.checkpoint import checkpoint_folder
 from chainrule.engines import Rows
 from chainrule.engines.reference import ReferenceEngine
 from chainrule.errors import InvalidValueError
@@ -21,16 +20,21 @@ from chainrule.nn.optimizers import SGD, Adam, AdamW, GradientAccumulation
 from chainrule.nn.penalties import ClipNorm, ClipValue, Penalty
 from chainrule.nn.schedules import Cosine, Exponential, Plateau, ReduceOnPlateau, Step, WarmUp
 from chainrule.nn.step import Recipe, Sums
-from chainrule.train import TrainConfig
-from chainrule.train.loop import iterate, train
+from chainrule.train import TrainConfig, TrainingProblem
+from chainrule.train import train as train_problem
+from chainrule.train.checkpoint import checkpoint_folder
+from chainrule.train.loop import iterate
 from chainrule.train.records import Snapshot
 
 fit = functools.partial(chainrule.fit, engine="reference")
-train = functools.partial(train, engine="reference")
-EXACT = {"dtype": "float64", "batch_size": None}
+EXACT = {"dtype": "float64", "batch_size": "full"}
 
 
 RULE = ReduceOnPlateau(drop=0.1, patience=2)
+
+
+def train(recipe, rows, config, checkpoint=None, start=None):
+    return train_problem(TrainingProblem(recipe, rows, config, engine="reference", start=start), checkpoint=checkpoint)
 
 
 def regression(n=12, d=3, k=2, seed=0):
@@ -123,7 +127,7 @@ def test_a_state_is_asked_for_before_the_next_epoch():
     X, Y = regression()
     kept = list(fit(Net(3, [Dense(2)]), X, Y, loss=MeanSquaredError(), epochs=3))
     assert int(kept[-1].state().step) == 3
-    with pytest.raises(InvalidValueError, match="Epoch: state must be asked for before the next epoch begins"):
+    with pytest.raises(InvalidValueError, match=r"Epoch: call state\(\) before the next epoch starts"):
         kept[0].state()
 
 
@@ -137,7 +141,7 @@ def test_a_state_does_not_move_with_the_training():
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize(("batch_size", "steps"), [(None, 1), (12, 1), (100, 1), (5, 3), (4, 3), (1, 12)])
+@pytest.mark.parametrize(("batch_size", "steps"), [("full", 1), (12, 1), (100, 1), (5, 3), (4, 3), (1, 12)])
 def test_batch_sizes(batch_size, steps):
     X, Y = regression()
     epoch = last(fit(Net(3, [Dense(2)]), X, Y, loss=MeanSquaredError(), batch_size=batch_size, epochs=4))
@@ -420,5 +424,5 @@ def test_a_kept_run_goes_on_with_its_average_and_its_half_done_sum(tmp_path):
     with checkpoint_folder(tmp_path, "run") as checkpointer:
         checkpointer.save(Snapshot(half.state, Sums(), half.epochs, None))
     with checkpoint_folder(tmp_path, "run") as checkpointer:
-        on = train(recipe, rows, TrainConfig(4, 0.01), checkpointer=checkpointer)
+        on = train(recipe, rows, TrainConfig(4, 0.01), checkpoint=checkpointer)
     assert_same_state(on.state, whole.state)

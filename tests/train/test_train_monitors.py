@@ -3,7 +3,6 @@
 In: hand-made sequences of epochs, real runs, real signals. Out: decisions, runs, what was drawn.
 """
 
-import functools
 import io
 import math
 import signal
@@ -18,17 +17,33 @@ import pytest
 from rich.console import Console
 
 from chainrule import Dense, Net, mlp
-from chainrule.checkpoint import FolderCheckpointer
 from chainrule.engines import Rows
 from chainrule.errors import InvalidValueError
 from chainrule.nn.losses import MeanSquaredError
 from chainrule.nn.optimizers import SGD
 from chainrule.nn.step import Recipe
-from chainrule.train import BestWeights, Decision, EarlyStopping, Epoch, Progress, TrainConfig
+from chainrule.train import (
+    BestWeights,
+    Decision,
+    EarlyStopping,
+    Epoch,
+    Progress,
+    Stop,
+    StopReason,
+    TrainConfig,
+    TrainingProblem,
+    loop,
+)
+from chainrule.train.checkpoint import FolderCheckpointer
 from chainrule.train.checkpointing import NoCheckpoint
-from chainrule.train.loop import train
 
-train = functools.partial(train, engine="reference")
+
+def train(recipe, rows, config, monitors=(), checkpoint=None, **parts):
+    problem = TrainingProblem(recipe, rows, config, engine=parts.pop("engine", "reference"), **parts)
+    return loop.train(problem, monitors, checkpoint=checkpoint)
+
+
+ENOUGH = Stop(StopReason.MONITOR, "enough")
 
 
 def epoch(number, metric="rmse", **watched):
@@ -47,7 +62,7 @@ def epoch(number, metric="rmse", **watched):
 
 def decisions(monitor, figures, metric="rmse"):
     """What a monitor keeps (numbers) and the epoch at which it first stops, for a sequence of the watched figure."""
-    memory, kept = monitor.start(len(figures)), []
+    memory, kept = monitor.start(None), []
     for number, figure in enumerate(figures, start=1):
         memory, decision = monitor.observe(memory, epoch(number, metric, **{monitor.watched: figure}))
         kept += [number] if decision.keep else []
@@ -102,7 +117,7 @@ class Do:
     action: object
     ended: list
 
-    def start(self, epochs):
+    def start(self, problem):
         return 0
 
     def observe(self, memory, seen):
@@ -128,7 +143,7 @@ def test_a_run_keeps_the_best_epoch_and_says_why_it_stopped():
     losses = [seen.validation_loss for seen in run.epochs]
     assert run.best_epoch == 1 + int(np.argmin(losses))
     assert len(losses) < 200
-    assert run.stopped == "no better validation loss for 4 epochs"
+    assert run.stop == Stop(StopReason.EARLY_STOPPING, "validation loss did not improve for 4 epochs")
     np.testing.assert_array_equal(run.state.w, states[run.best_epoch - 1].w)
     assert noting.ended == [len(losses)]
     again = train(recipe, rows, TrainConfig(200, 0.05), validation=held_out, monitors=(rule,))
@@ -140,7 +155,8 @@ def test_a_run_without_monitors_ends_with_its_last_weights():
     last = []
     watched = train(recipe, rows, TrainConfig(7, 0.05), monitors=(Do(lambda seen: last.append(seen.state()), []),))
     run = train(recipe, rows, TrainConfig(7, 0.05))
-    assert (run.stopped, run.best_epoch, len(run.epochs), run.engine) == ("", None, 7, "reference")
+    assert (run.stop, run.best_epoch, len(run.epochs)) == (Stop(StopReason.COMPLETED), None, 7)
+    assert run.engine == "reference"
     assert int(run.state.step) == 28
     np.testing.assert_array_equal(run.state.w, last[-1].w)
     np.testing.assert_array_equal(run.state.w, watched.state.w)
@@ -148,9 +164,12 @@ def test_a_run_without_monitors_ends_with_its_last_weights():
 
 def test_any_monitor_may_stop_and_the_first_reason_counts():
     recipe, rows, _ = problem()
-    never, one, two = (Do(lambda seen, stop=stop: Decision(stop=stop), []) for stop in ("", "enough", "too much"))
+    never, one, two = (
+        Do(lambda seen, stop=stop: Decision(stop=stop), [])
+        for stop in (None, ENOUGH, Stop(StopReason.MONITOR, "too much"))
+    )
     run = train(recipe, rows, TrainConfig(9, 0.05), monitors=(never, one, two))
-    assert (run.stopped, len(run.epochs)) == ("enough", 1)
+    assert (run.stop, len(run.epochs)) == (ENOUGH, 1)
     assert never.ended == one.ended == two.ended == [1]
 
 
@@ -170,7 +189,7 @@ def test_divergence_ends_the_run_with_finite_weights(monitors, rate):
     recipe, rows, _ = problem()
     run = train(recipe, rows, TrainConfig(50, rate), monitors=monitors)
     assert run.diverged
-    assert run.stopped == f"diverged: the loss in epoch {len(run.epochs)} is not a finite number"
+    assert str(run.stop) == f"diverged: the loss in epoch {len(run.epochs)} is not a finite number"
     assert [seen.finite for seen in run.epochs] == [True] * (len(run.epochs) - 1) + [False]
     assert np.isfinite(run.state.w).all()
 
@@ -212,7 +231,7 @@ def test_ctrl_c_ends_the_run_and_keeps_what_was_learned():
     usual = signal.getsignal(signal.SIGINT)
     run = train(recipe, rows, TrainConfig(50, 0.05), monitors=(ctrl_c(3),))
     assert signal.getsignal(signal.SIGINT) is usual
-    assert (run.stopped, len(run.epochs)) == ("interrupted in epoch 3", 3)
+    assert (str(run.stop), len(run.epochs)) == ("interrupted in epoch 3", 3)
     np.testing.assert_array_equal(run.state.w, train(recipe, rows, TrainConfig(3, 0.05)).state.w)
 
 
@@ -242,7 +261,7 @@ def test_ctrl_c_within_an_epoch_ends_it_between_two_batches():
     recipe, rows, _ = problem(batch_size=5)
     pressing = Recipe(recipe.net, PressingLoss(at=6, asked=[0]), recipe.optimizer, batch_size=5)
     run = train(pressing, rows, TrainConfig(50, 0.05))
-    assert run.stopped == "interrupted in epoch 2"
+    assert str(run.stop) == "interrupted in epoch 2"
     assert [(seen.steps, seen.complete) for seen in run.epochs] == [(4, True), (2, False)]
     assert int(run.state.step) == 6
     whole, rest = train(recipe, rows, TrainConfig(5, 0.05)), train(recipe, rows, TrainConfig(5, 0.05), start=run.state)
@@ -264,8 +283,8 @@ def test_the_keeper_says_which_signals_end_a_run():
         if seen.number == 3:
             signal.raise_signal(signal.SIGUSR1)
 
-    run = train(recipe, rows, TrainConfig(50, 0.05), monitors=(Do(press, []),), checkpointer=OnUser())
-    assert (run.stopped, len(run.epochs)) == ("interrupted in epoch 3", 3)
+    run = train(recipe, rows, TrainConfig(50, 0.05), monitors=(Do(press, []),), checkpoint=OnUser())
+    assert (str(run.stop), len(run.epochs)) == ("interrupted in epoch 3", 3)
     assert {number: signal.getsignal(number) for number in usual} == usual
 
 
@@ -296,7 +315,7 @@ def test_ctrl_c_from_outside():
         from chainrule.engines import Rows
         from chainrule.nn.losses import MeanSquaredError
         from chainrule.nn.step import Recipe
-        from chainrule.train import EarlyStopping, TrainConfig, train
+        from chainrule.train import EarlyStopping, TrainConfig, TrainingProblem, train
 
         recipe = Recipe(Net(2, [Dense(1)]), MeanSquaredError(), batch_size=1)
         rows = Rows.of(recipe, np.ones((50, 2)), np.ones(50))
@@ -307,8 +326,8 @@ def test_ctrl_c_from_outside():
                 return super().observe(memory, epoch)
 
         monitor = Tell(patience=10**7, watched="train_loss")
-        run = train(recipe, rows, TrainConfig(10**7, 1e-6), monitors=(monitor,), engine="reference")
-        print(run.stopped.split(" in ")[0], int(run.state.step) > 0)
+        run = train(TrainingProblem(recipe, rows, TrainConfig(10**7, 1e-6), engine="reference"), [monitor])
+        print(run.stop.reason.value, int(run.state.step) > 0)
     """
     command = [sys.executable, "-c", textwrap.dedent(code)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -317,6 +336,11 @@ def test_ctrl_c_from_outside():
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
     assert (out.splitlines()[-1], err, process.returncode) == ("interrupted True", "", 0)
+
+
+def three_epochs():
+    recipe, rows, _ = problem()
+    return TrainingProblem(recipe, rows, TrainConfig(3, 0.05))
 
 
 def drawing():
@@ -339,14 +363,14 @@ def test_progress_closes_however_the_run_ends():
     console = drawing()
     with pytest.raises(ZeroDivisionError):
         train(recipe, rows, TrainConfig(5, 0.05), monitors=(Progress(console), Do(lambda seen: 1 / 0, [])))
-    bar, _ = memory = Progress(console).start(3)
+    bar, _ = memory = Progress(console).start(three_epochs())
     assert bar.live.is_started, "the bar of the failed run no longer holds the console"
     Progress(console).end(memory)
     assert not bar.live.is_started
 
 
 def test_progress_without_validation_shows_no_validation():
-    memory = Progress(console := drawing()).start(3)
+    memory = Progress(console := drawing()).start(three_epochs())
     memory, decision = Progress(console).observe(memory, epoch(1, "accuracy", train_loss=0.5, train_score=0.75))
     Progress(console).end(memory)
     assert decision == Decision()

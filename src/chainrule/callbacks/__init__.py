@@ -1,4 +1,4 @@
-"""Why: who logs elsewhere, or has a rule of its own, plugs it into a run as a monitor, without a line in the loop.
+"""Monitors for other tools: a function, TensorBoard, MLflow, scikit-learn's callbacks.
 
 In: a folder, a tracking server, a function, scikit-learn's callbacks. Out: monitors for `train` and for `callbacks=` of the
 estimators.

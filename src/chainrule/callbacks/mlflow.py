@@ -1,4 +1,4 @@
-"""Why: who keeps experiments in MLflow wants each epoch there, beside the settings that made it.
+"""A monitor that writes each epoch to MLflow, beside the settings that made it.
 
 In: epoch records. Out: metrics of an MLflow run.
 """
@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chainrule.callbacks.optional import optional
-from chainrule.train import Decision, Epoch
+from chainrule.train import Decision, Epoch, TrainingProblem
 
 
 @dataclass(frozen=True)
 class Place:
-    """The MLflow run that is written to, and whether it was opened here and so is to be closed here."""
+    """The MLflow run that is written to, and whether it was opened here and so must be closed here."""
 
     mlflow: Any
     client: Any
@@ -27,14 +27,31 @@ class Place:
 
 @dataclass(frozen=True)
 class MLflowLogger:
-    """Writes every epoch's figures as metrics of an MLflow run.
+    """A monitor that writes every epoch's figures as metrics of an MLflow run.
 
-    Within `with mlflow.start_run():` it writes to that run, else to a new one of the `experiment` (made where there is none;
-    "Default" unless given) under `name`. `parameters` are written once, as from `estimator.get_params()`. `tracking_uri`
-    None takes MLflow's own setting. Of several networks trained at once, each has a run of its own. A run whose loss was no
-    longer a number ends as failed. Needs `pip install chainrule[mlflow]`.
+    Within `with mlflow.start_run():` it writes to that run, otherwise to a new one. Of several networks trained at once,
+    each has a run of its own. A run that diverged ends as failed. Needs `pip install chainrule[mlflow]`.
 
-    Raises `MissingError` at the start of a run where the package is not installed.
+    Parameters
+    ----------
+    experiment : str, default="Default"
+        Experiment of a new run; made if it does not exist.
+    name : str or None, default=None
+        Name of a new run.
+    parameters : mapping, default={}
+        Parameters that are written once, such as `estimator.get_params()`.
+    tracking_uri : str or None, default=None
+        MLflow's server; None takes MLflow's own setting.
+
+    Raises
+    ------
+    MissingError
+        At the start of a run where the package is not installed.
+
+    Examples
+    --------
+    >>> MLflowLogger("digits", parameters={"alpha": 0.1}).experiment
+    'digits'
     """
 
     experiment: str = "Default"
@@ -42,8 +59,8 @@ class MLflowLogger:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     tracking_uri: str | None = None
 
-    def start(self, epochs: int) -> Place:
-        """The open run."""
+    def start(self, problem: TrainingProblem) -> Place:
+        """Open a run."""
         mlflow = optional("mlflow", "mlflow", "MLflowLogger")
         client = mlflow.MlflowClient(tracking_uri=self.tracking_uri)
         active = mlflow.active_run()
@@ -53,7 +70,7 @@ class MLflowLogger:
         return Place(mlflow, client, run.info.run_id, active is None)
 
     def _opened(self, client: Any) -> Any:
-        """A new run."""
+        """Return a new run."""
         known = client.get_experiment_by_name(self.experiment)
         experiment = client.create_experiment(self.experiment) if known is None else known.experiment_id
         return client.create_run(experiment, run_name=self.name)

@@ -1,4 +1,4 @@
-"""Why: a package that only some users want is imported when it is first used, and its absence is one clear sentence.
+"""Imports of packages that only some users need; an absent one gives one clear sentence.
 
 In: a module's name and the extra that brings it. Out: the module.
 """
@@ -12,7 +12,7 @@ from chainrule.errors import MissingError
 
 
 def optional(module: str, extra: str, owner: str) -> Any:
-    """The module, imported now.
+    """Import and return a module.
 
     Raises `MissingError` that names the extra where the package is not installed.
 

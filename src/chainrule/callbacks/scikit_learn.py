@@ -1,4 +1,4 @@
-"""Why: scikit-learn 1.9 has callbacks of its own (progress bars, score logs); the same ones can watch a network's epochs.
+"""Scikit-learn's own callbacks (progress bars, score logs; from 1.9 on) as monitors of a network's epochs.
 
 In: those callbacks, or an estimator that they were set on. Out: monitors that call them.
 """
@@ -13,21 +13,23 @@ from typing import Any
 from sklearn.base import BaseEstimator
 
 from chainrule.errors import MissingError
-from chainrule.train import Decision, Epoch
+from chainrule.train import Decision, Epoch, Stop, StopReason, TrainingProblem
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:  # scikit-learn calls this interface experimental: a release may do without it
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Adds nothing: this scikit-learn has no callbacks."""
+        """A class that adds nothing: this scikit-learn has no callbacks."""
 
     def with_callbacks(method: Any) -> Any:
-        """The method as it is."""
+        """Return the method as it is."""
         return method
 
 
 __all__ = ["CallbackSupportMixin", "Epochs", "Fitted", "ScikitLearnCallbacks", "Task", "fit_task", "with_callbacks"]
+
+_ASKED = Stop(StopReason.MONITOR, "a callback of scikit-learn asked to stop")
 
 Fitted = Callable[[Epoch], Mapping[str, Any]]
 """The attributes with which a copy of the estimator predicts with an epoch's weights."""
@@ -35,25 +37,25 @@ Fitted = Callable[[Epoch], Mapping[str, Any]]
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A task of which an estimator's callbacks are told, with the rows that are trained on: `X`, `y`, `metadata`."""
+    """A task that an estimator's callbacks hear of, with the rows that are trained on: `X`, `y`, `metadata`."""
 
     estimator: Any
     context: Any
     rows: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def begin(self) -> None:
-        """Tell that it begins."""
+        """Announce its beginning."""
         self.context.call_on_fit_task_begin(estimator=self.estimator, **self.rows)
 
     def end(self, fitted: Callable[[], Mapping[str, Any]] | None = None) -> bool:
-        """Tell that it ended; whether a callback asks to stop. The copy that predicts is made only if one asks for it."""
+        """Announce its end; return whether a callback asks to stop. A copy that predicts is made only if one needs it."""
         told = self.context.call_on_fit_task_end(
             estimator=self.estimator, **self.rows, reconstruction_attributes=fitted
         )
         return bool(told)
 
     def part(self, name: str, number: int | None = None, parts: int = 0) -> Task:
-        """A task within this one, of so many parts; numbered by itself unless the parts go on at the same time."""
+        """Return a task within this one, of a number of parts; numbered by itself unless the parts run at the same time."""
         return Task(self.estimator, self.context.subcontext(name, number, parts), self.rows)
 
 
@@ -68,31 +70,31 @@ class Epochs:
     fitted: Fitted | None = None
     opened: bool = False
 
-    def start(self, epochs: int) -> None:
-        """The task begins."""
+    def start(self, problem: TrainingProblem) -> None:
+        """Begin the task."""
         if not self.opened:
             self.task.begin()
 
     def observe(self, memory: None, epoch: Epoch) -> tuple[None, Decision]:
-        """One part."""
+        """Announce one part."""
         part, fitted = self.task.part("epoch"), self.fitted
         part.begin()
         stop = part.end(None if fitted is None else lambda: fitted(epoch))
-        return None, Decision(stop="a callback of scikit-learn asked to stop" if stop else "")
+        return None, Decision(stop=_ASKED if stop else None)
 
     def end(self, memory: None) -> None:
-        """The task ends."""
+        """End the task."""
         if not self.opened:
             self.task.end()
 
 
 @contextmanager
 def fit_task(estimator: Any, epochs: int, networks: Sequence[Fitted], **rows: Any) -> Iterator[list[list[Epochs]]]:
-    """Tell the callbacks that were set on an estimator, or handed down to it, of its fit; gives each network's monitors.
+    """Announce an estimator's fit to the callbacks that were set on it, or passed down to it; yield each network's monitors.
 
     The fit is a task whose parts are epochs, or of several networks a task for each of them, whose parts are epochs. The
-    estimator has `CallbackSupportMixin`, and its `fit` has `with_callbacks`. Where no callbacks are set there is nothing
-    to tell, and no monitor.
+    estimator has `CallbackSupportMixin`, and its `fit` has `with_callbacks`. Without callbacks
+    there are no monitors.
     """
     if not getattr(estimator, "_skl_callbacks", ()):
         yield [[] for _ in networks]
@@ -107,16 +109,16 @@ def fit_task(estimator: Any, epochs: int, networks: Sequence[Fitted], **rows: An
 
 
 class Network(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
-    """Stands for the estimator where callbacks are called without one; its name is what a progress bar shows."""
+    """A stand-in for the estimator where callbacks are called without one; a progress bar shows its name."""
 
     @with_callbacks  # type: ignore[untyped-decorator]
     def close(self) -> None:
-        """Nothing: leaving the decorated method is what tears callbacks down."""
+        """Do nothing: leaving the decorated method tears callbacks down."""
 
 
 @dataclass(frozen=True, eq=False)
 class ScikitLearnCallbacks:
-    """Calls scikit-learn's callbacks before and after a run and every epoch; one that answers True stops the run.
+    """A monitor that calls scikit-learn's callbacks before and after a run and every epoch; one that returns True stops it.
 
     For runs without an estimator: `NetClassifier` and `NetRegressor` have `set_callbacks` themselves, and take those that
     a search or a pipeline hands down. Callbacks that need one that predicts, such as `ScoringMonitor`, do nothing here.
@@ -124,8 +126,18 @@ class ScikitLearnCallbacks:
     Scikit-learn calls this interface experimental and may change it in any release; nothing outside this module depends
     on it.
 
-    Raises `MissingError` at the start of a run where scikit-learn has no callbacks.
+    Parameters
+    ----------
+    callbacks : sequence, default=()
+        The callbacks of scikit-learn.
 
+    Raises
+    ------
+    MissingError
+        At the start of a run where scikit-learn has no callbacks.
+
+    Examples
+    --------
     >>> from chainrule import NetRegressor
     >>> class Count:
     ...     epochs = 0
@@ -142,22 +154,22 @@ class ScikitLearnCallbacks:
 
     callbacks: Sequence[Any] = ()
 
-    def start(self, epochs: int) -> Epochs:
-        """The open task, whose parts are epochs."""
+    def start(self, problem: TrainingProblem) -> Epochs:
+        """Open a task, whose parts are epochs."""
         network = Network()
         if not hasattr(network, "set_callbacks"):
             raise MissingError("ScikitLearnCallbacks: scikit-learn must have callbacks, as version 1.9 does.")
         network.set_callbacks(*self.callbacks)
-        within = Epochs(Task(network, network._init_callback_context(max_subtasks=epochs)))
-        within.start(epochs)
+        within = Epochs(Task(network, network._init_callback_context(max_subtasks=problem.config.epochs)))
+        within.start(problem)
         return within
 
     def observe(self, memory: Epochs, epoch: Epoch) -> tuple[Epochs, Decision]:
-        """One part of the task."""
+        """Announce one part of the task."""
         return memory, memory.observe(None, epoch)[1]
 
     def end(self, memory: Epochs) -> None:
-        """The task ends, and the callbacks are torn down, which `with_callbacks` does for an estimator."""
+        """End the task and tear the callbacks down, which `with_callbacks` does for an estimator."""
         try:
             memory.end(None)
         finally:

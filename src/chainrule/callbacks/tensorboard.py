@@ -1,6 +1,6 @@
-"""Why: curves of many runs side by side are what TensorBoard draws; it reads event files from a folder.
+"""A monitor that writes event files, from which TensorBoard draws the curves of many runs side by side.
 
-In: epoch records. Out: event files, one folder below the given one for each run.
+In: epoch records. Out: event files, one folder for each run below the given one.
 """
 
 from __future__ import annotations
@@ -11,23 +11,37 @@ from pathlib import Path
 from typing import Any
 
 from chainrule.callbacks.optional import optional
-from chainrule.train import Decision, Epoch
+from chainrule.train import Decision, Epoch, TrainingProblem
 
 
 @dataclass(frozen=True)
 class TensorBoardLogger:
-    """Writes every epoch's losses, scores, learning rate and gradient norm; look at them with `tensorboard --logdir FOLDER`.
+    """A monitor that writes every epoch's losses, scores, learning rate and gradient norm for TensorBoard.
 
     Each run gets a folder of its own, `run-1`, `run-2`, ..., so that one logger serves repeated fits and several networks
-    trained at once. Figures that were not measured are left out. Needs `pip install chainrule[tensorboard]`.
+    trained at once. Figures that were not measured are left out. View them with `tensorboard --logdir FOLDER`. Needs
+    `pip install chainrule[tensorboard]`.
 
-    Raises `MissingError` at the start of a run where the package is not installed.
+    Parameters
+    ----------
+    folder : str or Path
+        The folder that holds the runs' folders.
+
+    Raises
+    ------
+    MissingError
+        At the start of a run where the package is not installed.
+
+    Examples
+    --------
+    >>> TensorBoardLogger("logs").folder
+    'logs'
     """
 
     folder: str | Path
 
-    def start(self, epochs: int) -> Any:
-        """An open writer."""
+    def start(self, problem: TrainingProblem) -> Any:
+        """Open a writer."""
         summary = optional("tensorboard.summary", "tensorboard", "TensorBoardLogger")
         return summary.Writer(str(_next_folder(Path(self.folder))))
 
@@ -44,7 +58,7 @@ class TensorBoardLogger:
 
 
 def scalars(epoch: Epoch) -> dict[str, float]:
-    """Finite figures under TensorBoard's names, which put curves of one kind into one picture."""
+    """Return finite figures under TensorBoard's names, which put curves of one kind into one picture."""
     figures = {
         "loss/train": epoch.train_loss,
         "loss/validation": epoch.validation_loss,
@@ -58,7 +72,7 @@ def scalars(epoch: Epoch) -> dict[str, float]:
 
 
 def _next_folder(folder: Path) -> Path:
-    """The first `run-N` that did not exist; making it is what claims it."""
+    """Make and return the first `run-N` that did not exist."""
     number = 1
     while True:
         place = folder / f"run-{number}"

@@ -1,6 +1,6 @@
-"""Why: the command `chainrule`; a mistake ends in one clear line and exit code 2, never in a traceback.
+"""The command `chainrule`; a mistake ends in one clear line and exit code 2, never in a traceback.
 
-In: the command line. Out: results on standard output, talk on standard error, an exit code.
+In: the command line. Out: results on standard output, messages on standard error, an exit code.
 """
 
 from __future__ import annotations

@@ -1,12 +1,15 @@
-"""Why: one table of the commands.
+"""The table of commands.
 
 In: the modules that hold them. Out: the application.
 """
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
+import chainrule
 from chainrule.cli import benchmarks, compare, doctor, facts, search, study, teaching, training, using
 
 app = typer.Typer(
@@ -14,8 +17,26 @@ app = typer.Typer(
     help="Dense neural networks that work the first time, and show why when they don't.",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"chainrule {chainrule.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Dense neural networks that work the first time, and show why when they don't."""
+
+
 app.command("train")(training.train)
 app.command("doctor")(doctor.doctor)
 app.command("compare")(compare.compare)

@@ -1,4 +1,4 @@
-"""Why: an option means the same in every command that has it.
+"""The options that commands share, so that one means the same in every command.
 
 In: what the user typed. Out: typed options, settings, a place to print.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, TypeVar, cast, get_type_hints
 
@@ -17,64 +17,68 @@ import typer
 from chainrule.constraints import Checked, faults
 from chainrule.doctor.vocabulary.catalogue import SYMPTOMS
 from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
-from chainrule.pipeline import Settings
+from chainrule.nn.initializers import INITIALIZERS
+from chainrule.pipeline import OPTIMIZERS, REGRESSION_LOSSES, SCHEDULES, Settings
 from chainrule.pipeline.option_names import option_name
 
 Record = TypeVar("Record", bound=Checked)
 
+_DATA = "Data"
 _NETWORK = "Network"
 _TRAINING = "Training"
+
+_option = functools.partial(typer.Option, rich_help_panel=_TRAINING)
+_network = functools.partial(typer.Option, rich_help_panel=_NETWORK)
+_data = functools.partial(typer.Option, rich_help_panel=_DATA)
 
 Source = Annotated[
     str,
     typer.Argument(help="A built-in name (digits, circles, mnist, ...), a .csv, .parquet or .npz file, an IDX folder."),
 ]
-Target = Annotated[str | None, typer.Option(help="Column to predict; needed for .csv and .parquet.")]
+Target = Annotated[str | None, _data(help="Column to predict; required for .csv and .parquet.")]
 TaskName = Annotated[
-    str | None, typer.Option("--task", help="classification or regression; by the target if not given.")
+    str | None, _data("--task", help="classification or regression; derived from the target by default.")
 ]
-Hidden = Annotated[str, typer.Option(help="Units of each hidden layer, as 128,64; 'none' for no hidden layer.")]
-ActivationName = Annotated[str, typer.Option("--activation", help="Activation of the hidden layers.")]
-Initializer = Annotated[str | None, typer.Option(help="Rule for first weights; follows the activation if not given.")]
-BatchNorm = Annotated[bool, typer.Option("--batch-norm", help="Batch norm after every hidden affine map.")]
-LayerNorm = Annotated[bool, typer.Option("--layer-norm", help="Layer norm after every hidden affine map.")]
-Dropout = Annotated[float, typer.Option(help="Fraction dropped after every hidden layer.")]
+TestFraction = Annotated[float, _data(help="Fraction of the rows held out for the final scores.")]
+ValidationFraction = Annotated[float, _data(help="Fraction of the other rows that choose the best epoch; 0 for none.")]
+Scaling = Annotated[str | None, _data(help="columns, shared or none; by default columns, and shared for pixels.")]
+ClassWeight = Annotated[str | None, _data(help="'balanced' to weight classes by their rarity.")]
+Hidden = Annotated[str, _network(help="Units of each hidden layer, as 128,64; 'none' for no hidden layer.")]
+ActivationName = Annotated[str, _network("--activation", help="Activation of the hidden layers.")]
+Initializer = Annotated[
+    str | None, _network(help="Rule for the initial weights; by default the one that suits the activation.")
+]
+BatchNorm = Annotated[bool, _network("--batch-norm", help="Batch norm after every hidden affine map.")]
+LayerNorm = Annotated[bool, _network("--layer-norm", help="Layer norm after every hidden affine map.")]
+Dropout = Annotated[float, _network(help="Fraction dropped after every hidden layer.")]
 LossName = Annotated[
-    str, typer.Option("--loss", help="For a regression: squared_error, absolute_error, huber, poisson.")
+    str, _option("--loss", help="For regression: squared_error, absolute_error, huber, poisson, quantile.")
 ]
-Optimizer = Annotated[
-    str, typer.Option(help="sgd, momentum, classical_momentum, nesterov, rmsprop, adagrad, adam, adamw.")
-]
-Rate = Annotated[str, typer.Option("--lr", help="Learning rate, or 'find' to take the range test's suggestion.")]
+Optimizer = Annotated[str, _option(help="sgd, momentum, classical_momentum, nesterov, rmsprop, adagrad, adam, adamw.")]
+Rate = Annotated[str, _option("--lr", help="Learning rate, or 'find' to take the range test's suggestion.")]
 ScheduleName = Annotated[
-    str, typer.Option("--schedule", help="constant, step, exponential, cosine, one_cycle, plateau, ...")
+    str, _option("--schedule", help="constant, step, exponential, cosine, one_cycle, plateau, ...")
 ]
-Epochs = Annotated[int, typer.Option(help="Epochs at most.")]
-BatchSize = Annotated[str, typer.Option(help="Rows per step: a number, 'auto', or 'full'.")]
-Alpha = Annotated[float, typer.Option(help="Factor of the L2 penalty.")]
-ClipNorm = Annotated[float | None, typer.Option(help="Largest length of the gradient.")]
-LabelSmoothing = Annotated[float, typer.Option(help="Share of each target given to all classes alike.")]
-ClassWeight = Annotated[str | None, typer.Option(help="'balanced' to weight classes by their rarity.")]
+Epochs = Annotated[int, _option(help="Maximum number of epochs.")]
+BatchSize = Annotated[str, _option(help="Rows per step: a number, 'auto', or 'full'.")]
+Alpha = Annotated[float, _option(help="Factor of the L2 penalty.")]
+ClipNorm = Annotated[float | None, _option(help="Maximum norm of the gradient.")]
+LabelSmoothing = Annotated[float, _option(help="Share of each target spread over all classes.")]
 Patience = Annotated[
-    int, typer.Option(min=0, help="Stop after so many epochs without a better validation loss; 0 never stops.")
+    int, _option(min=0, help="Stop after this many epochs without a better loss; 0 never stops early.")
 ]
-TestFraction = Annotated[float, typer.Option(help="Share of rows held out for the final figures.")]
-ValidationFraction = Annotated[
-    float, typer.Option(help="Share of the other rows to choose the best epoch by; 0 for none.")
-]
-Scaling = Annotated[str | None, typer.Option(help="columns, shared or none; pixels share one scale if not given.")]
-EngineName = Annotated[str, typer.Option("--engine", help="auto, or an engine's name (see chainrule info).")]
-Dtype = Annotated[str, typer.Option(help="float32 or float64.")]
-Seed = Annotated[int, typer.Option(help="Fixes the split, first weights, shuffles and masks.")]
+EngineName = Annotated[str, _option("--engine", help="auto, or an engine's name (see chainrule info).")]
+Dtype = Annotated[str, _option(help="float32 or float64.")]
+Seed = Annotated[int, _option(help="Seed of the split, initial weights, shuffles and masks.")]
 Suppress = Annotated[
     list[str] | None,
-    typer.Option(metavar="SYMPTOM=REASON", help="A finding not to be told, and why; may be given several times."),
+    typer.Option(metavar="SYMPTOM=REASON", help="Suppress a finding and record why. Repeatable."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
 
 def hidden_sizes(command: str, text: str) -> tuple[int, ...]:
-    """Whole numbers from "128,64"; "none" is no hidden layer.
+    """Return whole numbers from "128,64"; "none" is no hidden layer.
 
     >>> hidden_sizes("train", "128,64"), hidden_sizes("train", "none")
     ((128, 64), ())
@@ -89,25 +93,25 @@ def hidden_sizes(command: str, text: str) -> tuple[int, ...]:
         raise InvalidValueError(must_be(command, "--hidden", "whole numbers as 128,64, or none", text)) from None
 
 
-def batch_size(command: str, text: str) -> int | str | None:
-    """A number of rows, "auto", or None for "full".
+def batch_size(command: str, text: str) -> int | str:
+    """Return a number of rows, "auto" or "full".
 
     Raises `InvalidValueError` for anything else.
     """
     if text in ("auto", "full"):
-        return {"auto": "auto", "full": None}[text]
+        return text
     if not text.lstrip("-").isdigit():
         raise InvalidValueError(must_be(command, "--batch-size", "a whole number, 'auto' or 'full'", text))
     return int(text)
 
 
-def learning_rate(command: str, text: str) -> float | None:
-    """A number, or None for "find".
+def learning_rate(command: str, text: str) -> float:
+    """Return a number; "find" is the default until the range test has run.
 
     Raises `InvalidValueError` for anything else.
     """
     if text == "find":
-        return None
+        return Settings.learning_rate_init
     try:
         return float(text)
     except ValueError:
@@ -115,26 +119,49 @@ def learning_rate(command: str, text: str) -> float | None:
 
 
 def checked(command: str, **values: Any) -> Settings:
-    """Settings from options; every fault in one error."""
+    """Return settings from options; raise one error with every fault."""
     settings = Settings(**values)
-    settings.check(command, option_name)
+    named = list(_unknown_names(command, values))
+    others = [fault for fault in settings.faults(command, option_name) if not _about(fault, named)]
+    raise_all([*named, *others])
     return settings
 
 
-def stated(command: str, kind: type[Record], **values: Any) -> Record:
-    """A record whose fields carry constraints, from options; every fault in one error, in the words of the command line."""
+_NAMED: Mapping[str, tuple[str, Iterable[str]]] = {
+    "optimizer": ("an optimizer's name", OPTIMIZERS),
+    "schedule": ("a schedule's name", SCHEDULES),
+    "loss": ("a loss's name", REGRESSION_LOSSES),
+    "initializer": ("an initializer's name", INITIALIZERS),
+}
+"""Settings that the command line takes by name only, though Python takes objects or None too."""
+
+
+def _unknown_names(command: str, values: Mapping[str, Any]) -> Iterator[str]:
+    for setting, (allowed, known) in _NAMED.items():
+        value = values.get(setting)
+        if value is not None and value not in known:
+            yield must_be(command, option_name(setting), allowed, value, did_you_mean(value, known))
+
+
+def _about(fault: str, faults: Iterable[str]) -> bool:
+    """Check whether a fault is about an option that one of the other faults is about."""
+    return any(fault.startswith(other.split(" must be ")[0] + " must be ") for other in faults)
+
+
+def checked_record(command: str, kind: type[Record], **values: Any) -> Record:
+    """Return a record whose fields carry constraints, from options; raise one error with every fault."""
     allowed = {option_name(field.name): field.metadata["constraint"] for field in fields(cast(Any, kind))}
     raise_all(faults(command, {option_name(name): value for name, value in values.items()}, allowed))
     return kind(**values)
 
 
 def print_json(value: Any) -> None:
-    """One JSON object, on one line, last on standard output; figures that are no numbers become null."""
+    """Print one JSON object, on one line, last on standard output; figures that are not finite become null."""
     typer.echo(json.dumps(finite(value), allow_nan=False))
 
 
 def finite(value: Any) -> Any:
-    """Plain data in which figures that are no numbers are None."""
+    """Return plain data in which figures that are not finite are None."""
     if isinstance(value, dict):
         return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -145,15 +172,15 @@ def finite(value: Any) -> Any:
 
 
 def console(stderr: bool = False) -> Any:
-    """A rich console on standard output, or on standard error for talk."""
+    """Return a rich console on standard output, or on standard error for progress and messages."""
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, soft_wrap=True)
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What the user asks of a training: the options that `train` and `doctor` share, as they were typed."""
+class TrainOptions:
+    """The options that `train` and `doctor` share, as they were typed."""
 
     target: Target = None
     task: TaskName = None
@@ -175,14 +202,16 @@ class Wanted:
     class_weight: ClassWeight = None
     patience: Patience = 20
     test_fraction: TestFraction = 0.2
-    validation_fraction: ValidationFraction = 0.1
+    validation_fraction: ValidationFraction = Settings.validation_fraction
     scaling: Scaling = None
     engine: EngineName = "auto"
     dtype: Dtype = "float32"
     seed: Seed = 0
 
     def settings(self, command: str) -> Settings:
-        """Checked settings; every fault in one error. A rate and a scaling that depend on the data come later."""
+        """Return checked settings; a rate and a scaling that depend on the data come later."""
+        raise_all(self._faults(command))
+        held_out = self.validation_fraction > 0
         return checked(
             command,
             hidden_layer_sizes=hidden_sizes(command, self.hidden),
@@ -193,34 +222,44 @@ class Wanted:
             dropout=self.dropout,
             loss=self.loss,
             optimizer=self.optimizer,
-            learning_rate_init=learning_rate(command, self.lr) or Settings.learning_rate_init,
+            learning_rate_init=learning_rate(command, self.lr),
             schedule=self.schedule,
             batch_size=batch_size(command, self.batch_size),
             max_iter=self.epochs,
             alpha=self.alpha,
             max_grad_norm=self.max_grad_norm,
             label_smoothing=self.label_smoothing,
+            early_stopping=held_out,
+            validation_fraction=self.validation_fraction if held_out else Settings.validation_fraction,
+            n_iter_no_change=self.patience or None,
             scaling=self.scaling or "columns",
             engine=self.engine,
             dtype=self.dtype,
             seed=self.seed,
-            n_iter_no_change=max(self.patience, 1),
         )
 
+    def _faults(self, command: str) -> Iterator[str]:
+        shares = {"--test-fraction": self.test_fraction, "--validation-fraction": self.validation_fraction}
+        yield from (must_be(command, name, "in [0, 1)", share) for name, share in shares.items() if not 0 <= share < 1)
+        if self.class_weight not in (None, "balanced"):
+            yield must_be(command, "--class-weight", "'balanced'", self.class_weight)
 
-def spread(command: Callable[..., None]) -> Callable[..., None]:
-    """A command whose parameter `wanted` is given on the command line as the options of `Wanted`."""
-    hints = get_type_hints(Wanted, include_extras=True)
+
+def with_training_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command whose parameter `options` is given on the command line as the options of `TrainOptions`."""
+    hints = get_type_hints(TrainOptions, include_extras=True)
     keyword = inspect.Parameter.KEYWORD_ONLY
-    asked = [inspect.Parameter(f.name, keyword, default=f.default, annotation=hints[f.name]) for f in fields(Wanted)]
+    shared = [
+        inspect.Parameter(f.name, keyword, default=f.default, annotation=hints[f.name]) for f in fields(TrainOptions)
+    ]
     parameters: list[inspect.Parameter] = []
     for parameter in inspect.signature(command, eval_str=True).parameters.values():
-        parameters += asked if parameter.name == "wanted" else [parameter.replace(kind=keyword)]
+        parameters += shared if parameter.name == "options" else [parameter.replace(kind=keyword)]
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
-        wanted = Wanted(**{f.name: given.pop(f.name) for f in fields(Wanted)})
-        command(wanted=wanted, **given)
+        options = TrainOptions(**{f.name: given.pop(f.name) for f in fields(TrainOptions)})
+        command(options=options, **given)
 
     signature = inspect.Signature(parameters)
     run.__dict__["__signature__"] = signature
@@ -229,7 +268,7 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def suppressed(command: str, texts: list[str] | None) -> dict[str, str]:
-    """Symptoms and reasons from `SYMPTOM=REASON`.
+    """Return symptoms and reasons from `SYMPTOM=REASON`.
 
     >>> suppressed("doctor", ["no-validation=a demonstration"])
     {'no-validation': 'a demonstration'}
@@ -237,10 +276,10 @@ def suppressed(command: str, texts: list[str] | None) -> dict[str, str]:
     Raises `InvalidValueError` for a symptom that does not exist, and where no reason is given.
     """
     pairs = [(text, *text.partition("=")[::2]) for text in texts or ()]
-    raise_all(_silence_fault(command, *pair) for pair in pairs if pair[1] not in SYMPTOMS or not pair[2].strip())
+    raise_all(_suppress_fault(command, *pair) for pair in pairs if pair[1] not in SYMPTOMS or not pair[2].strip())
     return {symptom: reason.strip() for _, symptom, reason in pairs}
 
 
-def _silence_fault(command: str, text: str, symptom: str, reason: str) -> str:
+def _suppress_fault(command: str, text: str, symptom: str, reason: str) -> str:
     hint = "Give a reason." if symptom in SYMPTOMS else did_you_mean(symptom, SYMPTOMS)
-    return must_be(command, "--suppress", "SYMPTOM=REASON with a symptom that the doctor knows", text, hint)
+    return must_be(command, "--suppress", "SYMPTOM=REASON with a known symptom", text, hint)

@@ -62,12 +62,12 @@ def search(
     epochs: o.Epochs = 100,
     patience: Annotated[
         int, typer.Option(min=1, help="Epochs without a better validation loss that end a trial.")
-    ] = 10,
+    ] = 20,
     seeds: Annotated[int, typer.Option(help="Trainings of the best configuration at the end.")] = 5,
     test_fraction: o.TestFraction = 0.2,
     validation_fraction: Annotated[
         float, typer.Option(help="Share of the other rows by which trials are compared.")
-    ] = 0.2,
+    ] = Settings.validation_fraction,
     engine: o.EngineName = "auto",
     dtype: o.Dtype = "float32",
     seed: o.Seed = 0,
@@ -80,7 +80,7 @@ def search(
     if trials is None and time_limit is None:
         trials = SearchBudget.trials
     limit = None if time_limit is None else seconds(time_limit)
-    plan = o.stated("search", SearchBudget, method=method, trials=trials, seconds=limit, seed=seed, seeds=seeds)
+    plan = o.checked_record("search", SearchBudget, method=method, trials=trials, seconds=limit, seed=seed, seeds=seeds)
     settings = o.checked("search", max_iter=epochs, n_iter_no_change=patience, engine=engine, dtype=dtype, seed=seed)
     asked = plan_search(
         source,
@@ -169,8 +169,6 @@ def _option_text(name: str, value: Any) -> str | bool | None:
     """A setting as an option takes it; None where it takes none of this kind."""
     if name == "hidden_layer_sizes":
         return ",".join(map(str, value)) or "none"
-    if name == "batch_size" and value is None:
-        return "full"
     if isinstance(value, bool):
         return value
     return "" if value is None else repr(value) if isinstance(value, float) else str(value) if _plain(value) else None

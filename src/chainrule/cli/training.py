@@ -1,4 +1,4 @@
-"""Why: `chainrule train` is the main job: from a source to a trained model, its figures and its run folder, in one line.
+"""`chainrule train` and `chainrule lr-find`: from a source to a trained model, its scores and its run folder.
 
 In: a source and options. Out: a table (or JSON), and a folder with model, log, curve, settings and report.
 """
@@ -6,153 +6,182 @@ In: a source and options. Out: a table (or JSON), and a folder with model, log, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from chainrule import doctor as the_doctor
 from chainrule.cli import options as o
-from chainrule.cli.examining import Cards, cured, examined, tell
-from chainrule.cli.folders import Done, check_place, claim, present, whole, write
-from chainrule.cli.jobs import Job, prepare, settle, tried_rates, wanted_job
-from chainrule.doctor import problem_of, watched
+from chainrule.cli.doctor_report import Cards, improved_options, show_report
+from chainrule.cli.problem import LoadedProblem, load_problem
+from chainrule.cli.run_folder import (
+    TrainOutcome,
+    available_parts,
+    check_writable,
+    make_folder,
+    removed_on_failure,
+    write,
+)
+from chainrule.doctor import DoctorMonitor, examine_case
 from chainrule.errors import InvalidValueError, did_you_mean, must_be
 from chainrule.io import write_atomically
 from chainrule.model import Model
-from chainrule.pipeline import confusion_matrix
+from chainrule.pipeline import as_kept, confusion_matrix, stopping_monitors
 from chainrule.pipeline import evaluate as evaluate_model
-from chainrule.pipeline import run as run_job
-from chainrule.pipeline.option_names import COMMAND_LINE
 from chainrule.report import matplotlib, terminal
-from chainrule.train import BestWeights, EarlyStopping, Monitor, Progress, RangeTest, Run
+from chainrule.train import Monitor, Progress, RangeTest, Run, StopReason, find_learning_rate
+from chainrule.train import train as train_problem
 
 LEVELS = ("off", "watch", "advise", "fix")
-"""How much the doctor does: nothing; looks on; tries remedies; applies those that prove themselves and trains again."""
+"""How much the doctor does: nothing; monitor only; test remedies; apply those that helped and train again."""
 
 
-@o.spread
+@o.with_training_options
 def train(
     source: o.Source,
-    wanted: o.Wanted,
-    out: Annotated[Path | None, typer.Option(help="Run folder; runs/NAME-1, -2, ... if not given.")] = None,
+    options: o.TrainOptions,
+    out: Annotated[Path | None, typer.Option(help="Run folder; by default runs/NAME-1, -2, ...")] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Keep the run in this folder; the same line again goes on from there.")
+        Path | None, typer.Option(help="Save checkpoints here; rerun the same command to resume.")
     ] = None,
     doctor: Annotated[
-        str, typer.Option(help="off, watch (look on), advise (try remedies), fix (apply those that prove themselves).")
+        str,
+        typer.Option(
+            help="off; watch (monitor only); advise (test remedies after training); fix (retrain with the remedies that "
+            "helped)."
+        ),
     ] = "watch",
     suppress: o.Suppress = None,
     as_json: o.Json = False,
 ) -> None:
-    """Train a network on SOURCE, show how good it is, and leave a run folder."""
+    """Train a network on SOURCE, print its scores, and write a run folder."""
     if doctor not in LEVELS:
         raise InvalidValueError(must_be("train", "--doctor", ", ".join(LEVELS), doctor, did_you_mean(doctor, LEVELS)))
-    suppressed = o.suppressed("train", suppress)
-    settings = wanted.settings("train")
-    check_place(out or Path("runs") / "run", empty=out is not None)
-    job = wanted_job(source, wanted, settings, quiet=as_json)
-    cards = None if as_json else Cards(o.console(stderr=True))
-    done = _trained(source, wanted, job, doctor, suppressed, checkpoint, cards)
+    watched = _Watching(doctor, o.suppressed("train", suppress), None if as_json else Cards(o.console(stderr=True)))
+    options.settings("train")
+    check_writable(out or Path("runs") / "run", empty=out is not None)
+    loaded = load_problem(source, options, "train", quiet=as_json)
+    outcome = _trained(source, options, loaded, watched, checkpoint)
     if doctor in ("advise", "fix"):
-        done = replace(done, report=examined(done.job, done.run.best_epoch, suppressed))
-    if doctor == "fix" and done.report is not None and not done.report.healthy:
-        done = _mended(done, suppressed, cards)
-    folder = claim(source, out)
-    with whole(folder):
-        write(folder, done)
-    if cards is None:
-        o.print_json(_said(done, folder))
+        outcome = _examined(outcome, watched)
+    if doctor == "fix" and outcome.report is not None and not outcome.report.healthy:
+        outcome = _repaired(outcome, watched)
+    folder = make_folder(source, out)
+    with removed_on_failure(folder):
+        write(folder, outcome)
+    if watched.cards is None:
+        o.print_json(_plain(outcome, folder))
     else:
-        _show(done, folder, cards)
-    if done.run.diverged:
+        _show(outcome, folder, watched.cards)
+    if outcome.run.diverged:
         raise typer.Exit(1)
 
 
+@dataclass(frozen=True)
+class _Watching:
+    """What the doctor does in this command: its level, what it is silent about, where its cards go (None with JSON)."""
+
+    level: str
+    suppress: Mapping[str, str]
+    cards: Cards | None
+
+    def monitors(self) -> list[Monitor]:
+        """Return the progress bar and the doctor, as far as they are wanted."""
+        bar: list[Monitor] = [] if self.cards is None else [Progress(self.cards.out)]
+        if self.level == "off":
+            return bar
+        on_change = None if self.cards is None else self.cards.on_change
+        return [*bar, DoctorMonitor(on_change=on_change, suppress=self.suppress)]
+
+
 def _trained(
-    source: str,
-    wanted: o.Wanted,
-    job: Job,
-    doctor: str,
-    suppressed: Mapping[str, str],
-    checkpoint: Path | None,
-    cards: Cards | None,
-) -> Done:
-    """One training, watched unless the doctor is off; without cards nothing is shown on the way."""
-    ready = job.ready()
-    monitors: list[Monitor] = [] if cards is None else [Progress(cards.out)]
-    if job.parts.validation is not None:
-        stop = EarlyStopping(job.settings.n_iter_no_change, job.settings.tol)
-        monitors.append(stop if wanted.patience else BestWeights())
-    if doctor == "off":
-        run, report = run_job(ready, monitors, checkpoint), None
-    else:
-        run, report = watched(
-            problem_of(ready),
-            lambda watch: run_job(ready, [*monitors, watch], checkpoint),
-            on_change=None if cards is None else cards.on_the_way,
-            suppress=suppressed,
-        )
-        report = replace(report, interface=COMMAND_LINE)
+    source: str, options: o.TrainOptions, loaded: LoadedProblem, watched: _Watching, checkpoint: Path | None
+) -> TrainOutcome:
+    """Train once, watched unless the doctor is off."""
+    problem = loaded.problem
+    rules = stopping_monitors(loaded.settings, problem.validation is not None)
+    run = train_problem(problem, [*rules, *watched.monitors()], checkpoint=checkpoint)
     if run.interrupted and checkpoint is not None:
-        o.console(stderr=True).print(f"{run.stopped}; the same line goes on from {checkpoint}")
+        o.console(stderr=True).print(f"{run.stop}; rerun the same command to resume from {checkpoint}")
         raise typer.Exit(130)
-    model = ready.model(run.state)
-    return Done(source, wanted, job, model, run, _summary(job, model, run), report)
+    report = None if watched.level == "off" else the_doctor.report(run)
+    model = problem.model(run.state)
+    return TrainOutcome(source, options, loaded, model, run, _summary(loaded, model, run), report)
 
 
-def _mended(done: Done, suppressed: Mapping[str, str], cards: Cards | None) -> Done:
-    """The training again with the remedies that proved themselves, where there are some."""
-    assert done.report is not None
-    cure = cured(done.job, done.wanted, done.report)
-    if cards is not None:
-        for line in cure.log:
-            cards.out.print(line, markup=False)
-    if cure.wanted == done.wanted:
-        return replace(done, report=replace(done.report, notes=(*done.report.notes, *cure.log)))
-    job = wanted_job(done.source, cure.wanted, cure.wanted.settings("train"), quiet=cards is None)
-    again = _trained(done.source, cure.wanted, job, "fix", suppressed, None, cards)
-    report = examined(again.job, again.run.best_epoch, suppressed)
-    return replace(again, report=replace(report, notes=(*report.notes, *cure.log)))
+def _examined(outcome: TrainOutcome, watched: _Watching) -> TrainOutcome:
+    """Test remedies on the training, with as many epochs as it kept."""
+    problem = as_kept(outcome.loaded.problem, outcome.run)
+    return replace(outcome, report=examine_case(problem, suppress=watched.suppress))
 
 
-def _summary(job: Job, model: Model, run: Run) -> dict[str, Any]:
-    scores = {name: evaluate_model(model, part.X, part.y) for name, part in present(job.parts).items()}
+def _repaired(outcome: TrainOutcome, watched: _Watching) -> TrainOutcome:
+    """Train again with the remedies that helped, where there are some."""
+    assert outcome.report is not None
+    improved = improved_options(outcome.options, outcome.report)
+    if watched.cards is not None:
+        for line in improved.log:
+            watched.cards.out.print(line, markup=False)
+    if improved.options != outcome.options:
+        loaded = load_problem(outcome.source, improved.options, "train", quiet=watched.cards is None)
+        outcome = _examined(_trained(outcome.source, improved.options, loaded, watched, None), watched)
+    assert outcome.report is not None
+    return replace(outcome, report=replace(outcome.report, notes=(*outcome.report.notes, *improved.log)))
+
+
+def _summary(loaded: LoadedProblem, model: Model, run: Run) -> dict[str, Any]:
+    scores = {name: evaluate_model(model, part.X, part.y) for name, part in available_parts(loaded.parts).items()}
     return {
         **scores,
         "seconds": run.seconds,
         "epochs": len(run.epochs),
         "best_epoch": run.best_epoch,
-        "stopped": run.stopped or "all epochs done",
+        "stopped": str(run.stop),
         "engine": run.engine,
         "parameters": model.net.size,
     }
 
 
-def _said(done: Done, folder: Path) -> dict[str, Any]:
-    """What `--json` prints."""
-    told: dict[str, Any] = {"run": str(folder), "model": str(folder / "model.safetensors")}
-    if done.report is not None:
-        told["doctor"] = {"verdict": done.report.verdict, "findings": [f.symptom for f in done.report.findings]}
-    return dict(done.summary) | told
+def _plain(outcome: TrainOutcome, folder: Path) -> dict[str, Any]:
+    """Return what `--json` prints."""
+    plain: dict[str, Any] = {"run": str(folder), "model": str(folder / "model.safetensors")}
+    report = outcome.report
+    if report is not None:
+        plain["doctor"] = {"verdict": report.verdict, "findings": [f.symptom for f in report.findings]}
+    return dict(outcome.summary) | plain
 
 
-def _show(done: Done, folder: Path, cards: Cards) -> None:
-    out, model, run, parts = o.console(), done.model, done.run, done.job.parts
-    out.print(terminal.scores_table({name: done.summary[name] for name in present(parts)}))
+def _show(outcome: TrainOutcome, folder: Path, cards: Cards) -> None:
+    out = o.console()
+    model = outcome.model
+    parts = outcome.loaded.parts
+    out.print(terminal.scores_table({name: outcome.summary[name] for name in available_parts(parts)}))
     shown = parts.test or parts.validation or parts.train
     if model.classes is not None and len(model.classes) <= terminal.MOST_CLASSES:
         counts = confusion_matrix(shown.y, model.predict(shown.X), model.classes)
         out.print(terminal.confusion_table(counts, list(model.classes)))
-    kept = f", epoch {run.best_epoch} kept" if run.best_epoch else ""
-    ended = f" ({run.stopped})" if run.stopped else ""
-    out.print(f"{len(run.epochs)} epochs in {run.seconds:.1f} s on the {run.engine} engine{kept}{ended}")
-    for note in run.notes:
+    out.print(run_sentence(outcome.run))
+    for note in outcome.run.notes:
         out.print(note)
-    if done.report is not None:
-        tell(out, done.report, folder, cards.told)
+    if outcome.report is not None:
+        show_report(out, outcome.report, folder, cards.shown)
     files = "model.safetensors, run.jsonl, learning-curve.png, config.json, report.html"
-    out.print(f"{folder}: {files}" + ("" if done.report is None else ", doctor.json"))
+    out.print(f"{folder}: {files}" + ("" if outcome.report is None else ", doctor.json"))
+
+
+def run_sentence(run: Run) -> str:
+    """Return what a run was, in a line: "Trained 22 epochs in 0.03 s (native engine). Best epoch: 2. Stopped early: ..." """
+    count = len(run.epochs)
+    seconds = f"{run.seconds:.2f}" if run.seconds < 9.95 else f"{run.seconds:.0f}"
+    text = f"Trained {count} epoch{'' if count == 1 else 's'} in {seconds} s ({run.engine} engine)."
+    if run.best_epoch is not None:
+        text += f" Best epoch: {run.best_epoch}."
+    if run.stop.reason is StopReason.COMPLETED:
+        return text
+    stop = str(run.stop)
+    return f"{text} {stop[0].upper()}{stop[1:]}."
 
 
 def lr_find(
@@ -170,30 +199,34 @@ def lr_find(
     scaling: o.Scaling = None,
     engine: o.EngineName = "auto",
     seed: o.Seed = 0,
-    low: Annotated[float, typer.Option(help="Smallest rate tried.")] = 1e-7,
-    high: Annotated[float, typer.Option(help="Largest rate tried.")] = 10.0,
-    steps: Annotated[int, typer.Option(max=10**6, help="Number of rates tried.")] = 100,
+    low: Annotated[float, typer.Option(help="Smallest rate to try.")] = 1e-7,
+    high: Annotated[float, typer.Option(help="Largest rate to try.")] = 10.0,
+    steps: Annotated[int, typer.Option(max=10**6, help="Number of rates to try.")] = 100,
     picture: Annotated[Path | None, typer.Option(help="Write the curve to this .png file.")] = None,
     as_json: o.Json = False,
 ) -> None:
     """Suggest a learning rate for SOURCE: a hundred steps at rising rates, and a tenth of the one with the lowest loss."""
-    settings = o.checked(
-        "lr-find",
-        hidden_layer_sizes=o.hidden_sizes("lr-find", hidden),
+    if picture is not None and picture.suffix != ".png":
+        raise InvalidValueError(must_be("lr-find", "--picture", "a .png file", str(picture)))
+    options = o.TrainOptions(
+        target=target,
+        task=task,
+        hidden=hidden,
         activation=activation,
         batch_norm=batch_norm,
         layer_norm=layer_norm,
         dropout=dropout,
         loss=loss,
         optimizer=optimizer,
-        batch_size=o.batch_size("lr-find", batch_size),
-        scaling=scaling or "columns",
+        batch_size=batch_size,
+        scaling=scaling,
         engine=engine,
         seed=seed,
+        test_fraction=0.0,
+        validation_fraction=0.0,
     )
-    job = prepare(source, target, task, settings, 0.0 if source != "mnist" else 0.2, 0.0, None)
-    job = settle(job, scaling, find=False, quiet=True)
-    result = tried_rates(job, RangeTest(low, high, steps))
+    loaded = load_problem(source, options, "lr-find", quiet=True)
+    result = find_learning_rate(loaded.problem, RangeTest(low, high, steps))
     if picture is not None:
         write_atomically(picture, matplotlib.png(matplotlib.rate_curve(result)))
     if as_json:

@@ -8,13 +8,12 @@ In: a recipe with rows, or arguments like those of `fit`. Out: a `Report` with f
 """
 
 from chainrule.doctor.examine import examine, examine_and_repair, examine_case
-from chainrule.doctor.monitor import DoctorCallback, DoctorMonitor, problem_of, watched
+from chainrule.doctor.monitor import DoctorMonitor, report
 from chainrule.doctor.trials.repair import repair
 from chainrule.doctor.vocabulary.records import Finding, Fix, Report
 from chainrule.train.problem import TrainingProblem
 
 __all__ = [
-    "DoctorCallback",
     "DoctorMonitor",
     "Finding",
     "Fix",
@@ -23,7 +22,6 @@ __all__ = [
     "examine",
     "examine_and_repair",
     "examine_case",
-    "problem_of",
     "repair",
-    "watched",
+    "report",
 ]

@@ -29,7 +29,7 @@ from chainrule.nn.penalties import Clip, Penalty
 from chainrule.nn.schedules import ConstantSchedule, Schedule
 from chainrule.nn.spec import REGISTRY
 from chainrule.nn.step import Recipe, State
-from chainrule.train.problem import TrainConfig, TrainingProblem
+from chainrule.train.problem import TrainConfig, TrainingProblem, rows_per_batch
 
 
 def examine(
@@ -41,7 +41,7 @@ def examine(
     optimizer: Optimizer = Adam(),  # noqa: B008  (frozen)
     learning_rate: float = 1e-3,
     epochs: int = 100,
-    batch_size: int | None = 32,
+    batch_size: int | str = 32,
     schedule: Schedule = ConstantSchedule(),  # noqa: B008  (frozen)
     penalty: Penalty = Penalty(),  # noqa: B008  (frozen)
     clip: Clip | None = None,
@@ -75,8 +75,8 @@ def examine(
         The base learning rate.
     epochs : int, default=100
         Number of passes over the rows.
-    batch_size : int or None, default=32
-        Rows per step; None uses all rows in every step.
+    batch_size : int or "full", default=32
+        Rows per step; "full" uses all rows in every step.
     schedule : Schedule, default=ConstantSchedule()
         The factor of the learning rate over time.
     penalty : Penalty, default=Penalty()
@@ -127,7 +127,7 @@ def examine(
     >>> report.verdict, report.primary.symptom
     ('ill', 'learning-rate-too-low')
     """
-    size = max(len(X), 1) if batch_size is None else batch_size
+    size = rows_per_batch(batch_size, len(X))
     recipe = Recipe(net, loss, optimizer, penalty, clip, dict(learning_rate_multipliers or {}), size, seed, dtype)
     rows = Rows.of(recipe, X, y, sample_weight)
     user_validation = None if validation is None else Rows.of(recipe, *validation)
@@ -248,6 +248,7 @@ def make_report(
         tuple(notes),
         seconds,
         trace.probe_seconds / max(trace.seconds - trace.probe_seconds, 1e-9),
+        problem.interface,
     )
 
 

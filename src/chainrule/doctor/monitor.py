@@ -1,7 +1,8 @@
-"""Why: every training can be watched, so cheaply that nobody turns it off: a few looks inside, rules at its end, no trials.
+"""The doctor as a monitor: it watches any training so cheaply that nobody turns it off.
 
-In: a case, and the epochs of its training as `train` shows them to monitors. Out: a `Report` when it ends; on the way,
-what is wrong.
+It takes a few readings of the network, applies rules at the end, and tries no remedies.
+
+In: the problem and the epochs of a training, as `train` shows them to monitors. Out: a `Report`; on the way, what is wrong.
 """
 
 from __future__ import annotations
@@ -21,283 +22,256 @@ from chainrule.doctor.rules.selection import subsample
 from chainrule.doctor.vocabulary.records import Finding, Reading, Report, Trace
 from chainrule.doctor.vocabulary.targets import baseline_loss
 from chainrule.doctor.vocabulary.thresholds import USUAL
-from chainrule.errors import InvalidValueError
+from chainrule.errors import InvalidValueError, must_be
 from chainrule.nn.step import State
-from chainrule.pipeline import Job
-from chainrule.pipeline.option_names import ESTIMATOR, FIT
-from chainrule.train.monitors import Decision, Monitor
+from chainrule.pipeline.option_names import ESTIMATOR
+from chainrule.train.monitors import Decision
 from chainrule.train.problem import TrainingProblem
-from chainrule.train.records import Epoch, Run, spent
+from chainrule.train.records import Epoch, Run, Stop, diverged, spent
 
 FEWEST = 32
-"""Rows that a look takes at least; more, up to `Thresholds.quick_probe_rows`, where that costs no second thread."""
+"""Rows that a probe takes at least; more, up to `Thresholds.quick_probe_rows`, where that costs no second thread."""
 
 AGAIN = 0.5
-"""Seconds of training that may be gone through again to find the step at which a run broke."""
+"""Seconds of training that may be repeated to find the step at which a run broke."""
 
-Changed = Callable[[Finding, int], None]
-"""Is told a finding, and the epoch behind which it was made."""
+OnChange = Callable[[Finding, int], None]
+"""Called with a finding, and the epoch after which it was made."""
 
-
-def problem_of(job: Job) -> TrainingProblem:
-    """The case of a prepared job: what an estimator or the command line is about to train."""
-    classes = job.target.classes
-    return TrainingProblem(
-        job.recipe,
-        job.rows,
-        job.config(),
-        job.held_out,
-        job.settings.engine,
-        job.start,
-        job.feature_names,
-        None if isinstance(classes, tuple) else classes,
-    )
+_ELSEWHERE = {"no-validation": "rows are held out around the estimator"}
+"""What is suppressed for the trainings of estimators, which cross-validation and searches validate from outside."""
 
 
 @dataclass
 class WatchState:
-    """What a watch remembers of one run: looks, epochs, the symptoms that stood at the last look and those told."""
+    """What the doctor remembers of one run: probes, epochs, symptoms present at the last probe and those reported."""
 
+    problem: TrainingProblem
+    suppress: Mapping[str, str]
     book: Recorder
     first: State
     base: float
     began: float
     epochs: list[Epoch] = field(default_factory=list)
     stood: frozenset[str] = frozenset()
-    told: set[str] = field(default_factory=set)
+    reported: set[str] = field(default_factory=set)
     broke: Reading | None = None
 
     @property
-    def stopped(self) -> str:
-        """Why the run ended in numbers that are not finite; nothing where it did not."""
-        last = None if self.broke is None else self.epochs[-1].number
-        return "" if last is None else f"diverged: the loss in epoch {last} is not a finite number"
+    def stopped(self) -> Stop | None:
+        """The end of the run in numbers that are not finite; None where it did not end so."""
+        return None if self.broke is None else diverged(self.epochs[-1].number)
 
+    @property
+    def sound(self) -> State:
+        """The last finite numbers that were probed."""
+        return self.book.snapshots[max(self.book.snapshots)]
 
-@dataclass(frozen=True)
-class DoctorMonitor:
-    """A monitor that watches only: it reads a few moments of a run and gives its report to `tell` at the end.
+    def epoch_of(self, state: State) -> int:
+        """Return the number of epochs done at a state."""
+        return int(state.step) // self.problem.steps_per_epoch
 
-    It needs the case beforehand, since an epoch's record carries numbers and not the network or its rows: make it with
-    `problem_of(job)`, or by hand for `train`. It never stops a run and keeps no weights, takes about
-    `Thresholds.overhead` of the time, and tries no remedies; `examine_case` does.
-
-    `on_change` is told during the run what is wrong, with the epoch: a loss that is no number at once; else what stood at
-    two looks in a row while the loss did not get on, each symptom once. `suppress` maps symptoms not to be told to the
-    reason why.
-
-    >>> from chainrule.doctor import DoctorMonitor
-    >>> from chainrule.train.problem import TrainingProblem
-    >>> from chainrule.engines import Rows
-    >>> from chainrule import mlp
-    >>> from chainrule.nn.losses import MeanSquaredError
-    >>> from chainrule.nn.step import Recipe
-    >>> from chainrule.train import TrainConfig
-    >>> from chainrule.train.loop import train
-    >>> recipe, X = Recipe(mlp(1, [4], 1), MeanSquaredError()), np.linspace(-1, 1, 40)[:, None]
-    >>> rows, held_out = Rows.of(recipe, X, X), Rows.of(recipe, X[::3] + 0.01, X[::3])
-    >>> problem = TrainingProblem(recipe, rows, TrainConfig(80, 0.01), held_out)
-    >>> watch = DoctorMonitor(problem, lambda report: print(report.verdict))
-    >>> run = train(recipe, problem.rows, problem.config, validation=problem.validation, monitors=[watch])
-    healthy
-    """
-
-    problem: TrainingProblem
-    tell: Callable[[Report], None]
-    on_change: Changed | None = None
-    suppress: Mapping[str, str] = field(default_factory=dict)
-    interface: str = FIT
-
-    def __post_init__(self) -> None:
-        checked_suppressions(self.suppress)
-
-    def start(self, epochs: int) -> WatchState:
-        """A first look, at the numbers that the run begins with."""
-        began = time.perf_counter()
-        problem = self.problem
-        first = problem.recipe.start() if problem.start is None else problem.start
-        rows = min(max(FEWEST, SINGLE_THREAD_LIMIT // per_row(problem.recipe.net)), USUAL.quick_probe_rows)
-        book = Recorder(Probe(problem, rows), USUAL.overhead / 2)
-        book.take(first, self._epoch(first), problem.config.learning_rate)
-        base = baseline_loss(problem.recipe, subsample(problem.rows))
-        book.seconds = time.perf_counter() - began
-        return WatchState(book, first, base, began)
-
-    def observe(self, memory: WatchState, epoch: Epoch) -> tuple[WatchState, Decision]:
-        """Look, when it is time to. Epochs of an earlier process, whose numbers are gone, are passed over."""
-        memory.epochs.append(epoch)
-        if not epoch.finite:
-            self._breaks(memory, epoch)
-        elif epoch.complete and epoch.number >= memory.book.due:
-            self._may_look(memory, epoch)
-        return memory, Decision()
-
-    def end(self, memory: WatchState) -> None:
-        """The last look, and the report."""
-        epochs = tuple(replace(epoch, state=spent) for epoch in memory.epochs)
-        self.tell(self.report(memory, _last(memory), epochs, time.perf_counter() - memory.began))
-
-    def report(self, notes: WatchState, final: State, epochs: Sequence[Epoch], seconds: float) -> Report:
-        """The report on a run of so many seconds that ended with these numbers."""
-        began, problem = time.perf_counter(), self.problem
-        number = max(epochs[-1].number, 1) if epochs else 1
-        problem = replace(problem, config=replace(problem.config, epochs=number))
-        readings = self._readings(notes, final, epochs)
-        looking = notes.book.seconds
-        trace = self._trace(notes, final, epochs, readings, seconds, looking)
-        left = USUAL.overhead * seconds - looking - (time.perf_counter() - began)
-        report = monitoring_report(problem, trace, notes.first, dict(self.suppress), left)
-        took = looking + time.perf_counter() - began
-        overhead = took / max(seconds - looking, 1e-9)
-        return replace(report, seconds=took, overhead=overhead, interface=self.interface)
-
-    def _readings(self, notes: WatchState, final: State, epochs: Sequence[Epoch]) -> tuple[Reading, ...]:
-        """Looks up to the numbers that are kept, one at these, and the step that broke."""
-        readings = [reading for reading in notes.book.readings if reading.step <= int(final.step)]
-        if epochs and readings[-1:] and readings[-1].step != int(final.step):
-            number = self._epoch(final)
-            rates = [epoch.learning_rate for epoch in epochs if epoch.number <= max(number, 1)]
-            rate = rates[-1] if rates else self.problem.config.learning_rate
-            readings.append(notes.book.read(final, number, rate))
-        return (*readings, *(() if notes.broke is None else (notes.broke,)))
-
-    def _trace(
+    def trace(
         self,
-        notes: WatchState,
-        state: State,
+        final: State,
         epochs: Sequence[Epoch],
         readings: Sequence[Reading],
-        seconds: float,
-        looking: float,
+        seconds: float = 0.0,
+        probe_seconds: float = 0.0,
     ) -> Trace:
-        nothing, snapshots = np.zeros(0), notes.book.snapshots
+        """Return what was seen, up to some final numbers."""
+        nothing = np.zeros(0)
         return Trace(
             tuple(epochs),
             tuple(readings),
             nothing,
             nothing,
-            snapshots,
-            notes.base,
-            state,
-            notes.stopped,
+            self.book.snapshots,
+            self.base,
+            final,
+            self.stopped,
             seconds,
-            looking,
+            probe_seconds,
             self.problem.config.epochs,
         )
 
-    def _epoch(self, state: State) -> int:
-        """Epochs done at this state."""
-        return int(state.step) // len(self.problem.recipe.batches(len(self.problem.rows)))
 
-    def _may_look(self, notes: WatchState, epoch: Epoch) -> None:
-        """A look if the time allows it, and whether what it shows is to be told."""
-        began, before = time.perf_counter(), len(notes.book.readings)
+@dataclass(frozen=True)
+class DoctorMonitor:
+    """A monitor that watches a training for symptoms; `chainrule.doctor.report(run)` gives its report.
+
+    It never stops a run, keeps no weights, tries no remedies, and takes about 2 % of the time (`Thresholds.overhead`).
+
+    Parameters
+    ----------
+    on_report : callable or None, default=None
+        Called with the `Report` at the end of each run, as `print`. For trainings that return no run, such as an
+        estimator's `fit`.
+    on_change : callable or None, default=None
+        Called during the run with a finding and the epoch: a loss that is not a number at once, otherwise what was there
+        at two probes in a row while the loss made no progress, each symptom once.
+    suppress : mapping of str to str, default={}
+        Symptoms not to report, with the reason why.
+
+    Raises
+    ------
+    InvalidValueError
+        For a symptom to suppress that does not exist.
+
+    Examples
+    --------
+    >>> from chainrule import NetClassifier
+    >>> from chainrule.data import load
+    >>> circles = load("circles")
+    >>> doctor = DoctorMonitor(on_report=lambda report: print(report.verdict))
+    >>> fitted = NetClassifier(random_state=0, callbacks=[doctor]).fit(circles.X, circles.y)
+    healthy
+    """
+
+    on_report: Callable[[Report], None] | None = None
+    on_change: OnChange | None = None
+    suppress: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        checked_suppressions(self.suppress)
+
+    def start(self, problem: TrainingProblem) -> WatchState:
+        """Probe the numbers that the run begins with."""
+        began = time.perf_counter()
+        first = problem.recipe.start() if problem.start is None else problem.start
+        rows = min(max(FEWEST, SINGLE_THREAD_LIMIT // per_row(problem.recipe.net)), USUAL.quick_probe_rows)
+        book = Recorder(Probe(problem, rows), USUAL.overhead / 2)
+        suppress = (_ELSEWHERE if problem.interface == ESTIMATOR else {}) | dict(self.suppress)
+        base = baseline_loss(problem.recipe, subsample(problem.rows))
+        memory = WatchState(problem, suppress, book, first, base, began)
+        book.take(first, memory.epoch_of(first), problem.config.learning_rate)
+        book.seconds = time.perf_counter() - began
+        return memory
+
+    def observe(self, memory: WatchState, epoch: Epoch) -> tuple[WatchState, Decision]:
+        """Take in an epoch, and probe the network when it is time."""
+        memory.epochs.append(epoch)
+        if not epoch.finite:
+            self._breaks(memory, epoch)
+        elif epoch.complete and epoch.number >= memory.book.due:
+            self._may_probe(memory, epoch)
+        return memory, Decision()
+
+    def end(self, memory: WatchState) -> None:
+        """Report on the last numbers, where a report is wanted now."""
+        if self.on_report is not None:
+            epochs = tuple(replace(epoch, state=spent) for epoch in memory.epochs)
+            self.on_report(_concluded(memory, _last(memory), epochs, time.perf_counter() - memory.began))
+
+    def _may_probe(self, memory: WatchState, epoch: Epoch) -> None:
+        """Probe if the time allows it, and report what that changes."""
+        began = time.perf_counter()
+        before = len(memory.book.readings)
         try:
             state = epoch.state()
         except InvalidValueError:
             return
-        trained = began - notes.began - notes.book.seconds
-        notes.book.epoch_ends(state, epoch.number, epoch.learning_rate, trained)
-        looked = time.perf_counter()
-        if len(notes.book.readings) > before and self.on_change is not None:
-            self._compare(notes, state, epoch.number)
-            notes.book.seconds += time.perf_counter() - looked
+        trained = began - memory.began - memory.book.seconds
+        memory.book.epoch_ends(state, epoch.number, epoch.learning_rate, trained)
+        probed = time.perf_counter()
+        if len(memory.book.readings) > before and self.on_change is not None:
+            self._compare(memory, state, epoch.number)
+            memory.book.seconds += time.perf_counter() - probed
 
-    def _compare(self, notes: WatchState, state: State, number: int) -> None:
-        """Tell what stands now and stood at the look before."""
-        trace = self._trace(notes, state, notes.epochs, notes.book.readings, 0.0, 0.0)
-        found = current_problem(self.problem, trace, self.suppress)
-        stood, notes.stood = notes.stood, frozenset() if found is None else found[1]
+    def _compare(self, memory: WatchState, state: State, number: int) -> None:
+        """Report what is there now and was there at the probe before."""
+        trace = memory.trace(state, memory.epochs, memory.book.readings)
+        found = current_problem(memory.problem, trace, memory.suppress)
+        stood = memory.stood
+        memory.stood = frozenset() if found is None else found[1]
         if found is not None and found[0].symptom in stood:
-            self._say(notes, found[0], number)
+            self._report(memory, found[0], number)
 
-    def _say(self, notes: WatchState, finding: Finding, number: int) -> None:
-        if self.on_change is not None and finding.symptom not in {*notes.told, *self.suppress}:
-            notes.told.add(finding.symptom)
+    def _breaks(self, memory: WatchState, epoch: Epoch) -> None:
+        """Find where the run broke, and report it at once."""
+        began = time.perf_counter()
+        state = memory.sound
+        memory.broke = broken_reading(memory.problem, state, memory.epochs, AGAIN)
+        memory.book.seconds += time.perf_counter() - began
+        trace = memory.trace(state, memory.epochs, (*memory.book.readings, memory.broke))
+        finding = nan_finding(memory.problem, trace)
+        if finding is not None:
+            self._report(memory, finding, epoch.number)
+
+    def _report(self, memory: WatchState, finding: Finding, number: int) -> None:
+        if self.on_change is not None and finding.symptom not in {*memory.reported, *memory.suppress}:
+            memory.reported.add(finding.symptom)
             self.on_change(finding, number)
 
-    def _breaks(self, notes: WatchState, epoch: Epoch) -> None:
-        """Where it broke, and word of it at once."""
-        began, state = time.perf_counter(), _sound(notes)
-        notes.broke = broken_reading(self.problem, state, notes.epochs, AGAIN)
-        notes.book.seconds += time.perf_counter() - began
-        readings = (*notes.book.readings, notes.broke)
-        finding = nan_finding(self.problem, self._trace(notes, state, notes.epochs, readings, 0.0, 0.0))
-        if finding is not None:
-            self._say(notes, finding, epoch.number)
 
+def report(run: Run) -> Report:
+    """Report on a training that a `DoctorMonitor` watched.
 
-@dataclass(frozen=True)
-class DoctorCallback:
-    """A callback of the estimators: a `DoctorMonitor` on each network that `fit` trains, whose report goes to `tell`.
+    Parameters
+    ----------
+    run : Run
+        What `train` returned; one of its monitors was a `DoctorMonitor`.
 
-    By default the report is printed. `on_change` and `suppress` are those of `DoctorMonitor`; rows that nobody holds
-    out are passed over in any case, since cross-validation holds them out around the estimator.
+    Returns
+    -------
+    Report
+        On the weights that the run kept. Nothing is tried, and the data are not checked; `examine_case` does both.
 
-    >>> from chainrule import NetClassifier
-    >>> from chainrule.data import load
-    >>> circles = load("circles")
-    >>> watcher = DoctorCallback(lambda report: print(report.verdict))
-    >>> fitted = NetClassifier(random_state=0, callbacks=[watcher]).fit(circles.X, circles.y)
-    healthy
+    Raises
+    ------
+    InvalidValueError
+        Where no `DoctorMonitor` watched the run.
+
+    Examples
+    --------
+    >>> from chainrule import mlp
+    >>> from chainrule.engines import Rows
+    >>> from chainrule.nn.losses import MeanSquaredError
+    >>> from chainrule.nn.step import Recipe
+    >>> from chainrule.train import TrainConfig, train
+    >>> recipe, X = Recipe(mlp(1, [4], 1), MeanSquaredError()), np.linspace(-1, 1, 40)[:, None]
+    >>> rows, held_out = Rows.of(recipe, X, X), Rows.of(recipe, X[::3] + 0.01, X[::3])
+    >>> run = train(TrainingProblem(recipe, rows, TrainConfig(80, 0.01), held_out), [DoctorMonitor()])
+    >>> report(run).verdict
+    'healthy'
     """
-
-    tell: Callable[[Report], None] = print
-    on_change: Changed | None = None
-    suppress: Mapping[str, str] = field(default_factory=dict)
-
-    def for_job(self, job: Job) -> DoctorMonitor:
-        """The monitor of one network."""
-        outside = {"no-validation": "rows are held out around the estimator"}
-        suppress = outside | dict(self.suppress)
-        return DoctorMonitor(problem_of(job), self.tell, self.on_change, suppress, ESTIMATOR)
+    memory = next((memory for memory in run.memories if isinstance(memory, WatchState)), None)
+    if memory is None:
+        hint = "Pass monitors=[DoctorMonitor()] to train."
+        raise InvalidValueError(must_be("report", "run", "watched by a DoctorMonitor", "a run without one", hint))
+    return _concluded(memory, run.state, run.epochs, run.seconds)
 
 
-def _sound(notes: WatchState) -> State:
-    """The last finite numbers that were looked at."""
-    return notes.book.snapshots[max(notes.book.snapshots)]
+def _concluded(memory: WatchState, final: State, epochs: Sequence[Epoch], seconds: float) -> Report:
+    """Return the report on a run of so many seconds that ended with these numbers."""
+    began = time.perf_counter()
+    number = max(epochs[-1].number, 1) if epochs else 1
+    problem = replace(memory.problem, config=replace(memory.problem.config, epochs=number))
+    readings = _readings(memory, final, epochs)
+    probing = memory.book.seconds
+    trace = memory.trace(final, epochs, readings, seconds, probing)
+    left = USUAL.overhead * seconds - probing - (time.perf_counter() - began)
+    found = monitoring_report(problem, trace, memory.first, dict(memory.suppress), left)
+    took = probing + time.perf_counter() - began
+    return replace(found, seconds=took, overhead=took / max(seconds - probing, 1e-9), watched_only=True)
 
 
-def _last(notes: WatchState) -> State:
-    """The numbers that the run ended with; the last ones known where they are not finite, or gone."""
-    if not notes.epochs or notes.broke is not None:
-        return _sound(notes)
+def _readings(memory: WatchState, final: State, epochs: Sequence[Epoch]) -> tuple[Reading, ...]:
+    """Return the readings up to the numbers that are kept, one of these, and that of the step that broke."""
+    readings = [reading for reading in memory.book.readings if reading.step <= int(final.step)]
+    if epochs and readings and readings[-1].step != int(final.step):
+        number = memory.epoch_of(final)
+        rates = [epoch.learning_rate for epoch in epochs if epoch.number <= max(number, 1)]
+        rate = rates[-1] if rates else memory.problem.config.learning_rate
+        readings.append(memory.book.read(final, number, rate))
+    return (*readings, *(() if memory.broke is None else (memory.broke,)))
+
+
+def _last(memory: WatchState) -> State:
+    """Return the numbers that the run ended with; the last ones known where they are not finite, or gone."""
+    if not memory.epochs or memory.broke is not None:
+        return memory.sound
     try:
-        return notes.epochs[-1].state()
+        return memory.epochs[-1].state()
     except InvalidValueError:
-        return _sound(notes)
-
-
-def watched(
-    problem: TrainingProblem,
-    run: Callable[[Monitor], Run],
-    *,
-    on_change: Changed | None = None,
-    suppress: Mapping[str, str] | None = None,
-) -> tuple[Run, Report]:
-    """What `run` trains under a monitor that it is given, and the report on the weights that it kept."""
-    watch = DoctorMonitor(problem, lambda report: None, on_change, checked_suppressions(suppress))
-    left_open = _LeftOpen(watch, [])
-    ended = run(left_open)
-    notes = left_open.memories[-1]
-    return ended, watch.report(notes, ended.state, ended.epochs, ended.seconds)
-
-
-@dataclass(frozen=True)
-class _LeftOpen:
-    """A watch without its end: that comes when it is known which weights the run kept."""
-
-    watch: DoctorMonitor
-    memories: list[WatchState]
-
-    def start(self, epochs: int) -> WatchState:
-        """The watch's own start, remembered."""
-        self.memories.append(self.watch.start(epochs))
-        return self.memories[-1]
-
-    def observe(self, memory: WatchState, epoch: Epoch) -> tuple[WatchState, Decision]:
-        """The watch's own."""
-        return self.watch.observe(memory, epoch)
-
-    def end(self, memory: WatchState) -> None:
-        """Nothing yet."""
+        return memory.sound

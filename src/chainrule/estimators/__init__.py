@@ -1,4 +1,4 @@
-"""Why: whoever has a table and scikit-learn habits trains with `fit` and `predict`, and nothing else to learn.
+"""Estimators with scikit-learn's interface: `fit` and `predict`, and nothing else to learn.
 
 In: X and y as numpy, pandas, polars or sparse. Out: fitted estimators whose attributes end in an underscore, as
 scikit-learn's do.

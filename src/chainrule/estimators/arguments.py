@@ -1,6 +1,6 @@
-"""Why: an estimator stores what it was given; what that may be is asked in `fit`, all at once.
+"""The check of an estimator's arguments, which `fit` makes all at once.
 
-In: an estimator. Out: checked `Settings`, or one error that names every fault.
+In: arguments by name. Out: checked `Settings`, or one error that names every fault.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ SMALL = 2**15
 """Numbers of a float64 training set (rows times columns) up to which "auto" trains in float64."""
 
 
-def checked(estimator: Any) -> Settings:
-    """The estimator's arguments as settings; "find" and "auto" stand as the defaults until the data settle them.
+def checked_settings(owner: str, given: Mapping[str, Any]) -> Settings:
+    """Return an estimator's arguments as settings; "find" and "auto" stand as the defaults until the data settle them.
 
-    Raises `InvalidValueError` naming every argument outside what it may be.
+    Raises `InvalidValueError` naming every argument outside its limits.
     """
-    owner, given = type(estimator).__name__, {name: x for name, x in vars(estimator).items() if not name.endswith("_")}
-    settings = Settings(**_values(given), seed=seed(estimator.random_state))
+    settings = Settings(**_values(given), seed=seed(given["random_state"]))
     found = list(settings.faults(owner, lambda name: "random_state" if name == "seed" else name))
-    raise_all([*found, *faults(owner, given, {k: c for k, c in _OWN.items() if k in given}), *_other(owner, given)])
+    own = {name: constraint for name, constraint in _OWN.items() if name in given}
+    raise_all([*found, *faults(owner, given, own), *_other(owner, given)])
     return settings
 
 
 def _values(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments that `Settings` take; what the data settle is left out."""
+    """Return the arguments that `Settings` take; what the data settle is left out."""
     values = {name: given[name] for name in _SETTINGS if name in given}
     if isinstance(values["hidden_layer_sizes"], int | np.integer):
         values["hidden_layer_sizes"] = (int(values["hidden_layer_sizes"]),)
@@ -58,26 +58,28 @@ def _values(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _other(owner: str, given: Mapping[str, Any]) -> Iterator[str]:
-    scoring, start, callbacks, rate = (given[x] for x in ("scoring", "start", "callbacks", "learning_rate_init"))
+    scoring, base, callbacks, rate = (
+        given[name] for name in ("scoring", "init_from", "callbacks", "learning_rate_init")
+    )
     if isinstance(rate, str) and rate != "find":
         yield must_be(owner, "learning_rate_init", "a number above 0 or 'find'", rate)
     if isinstance(scoring, str) and scoring not in get_scorer_names():
         yield must_be(owner, "scoring", "a scorer's name", scoring, did_you_mean(scoring, get_scorer_names()))
     elif not (scoring is None or isinstance(scoring, str) or callable(scoring)):
         yield must_be(owner, "scoring", "None, a scorer's name or a function of (estimator, X, y)", scoring)
-    if not (start is None or isinstance(start, Model) or isinstance(getattr(start, "model_", None), Model)):
-        yield must_be(owner, "start", "None, a fitted estimator or a Model", start, "Fit it first.")
-    if not isinstance(callbacks, Sequence) or not all(map(_watches, callbacks)):
+    if not (base is None or isinstance(base, Model) or isinstance(getattr(base, "model_", None), Model)):
+        yield must_be(owner, "init_from", "None, a fitted estimator or a Model", base, "Fit it first.")
+    if not isinstance(callbacks, Sequence) or not all(map(_is_monitor, callbacks)):
         yield must_be(owner, "callbacks", "a sequence of monitors", callbacks)
 
 
-def _watches(callback: Any) -> bool:
-    """Whether it is a monitor, or gives one for a job; a class is neither."""
-    return not isinstance(callback, type) and (hasattr(callback, "observe") or hasattr(callback, "for_job"))
+def _is_monitor(callback: Any) -> bool:
+    """Check whether it is a monitor; a class is none."""
+    return not isinstance(callback, type) and hasattr(callback, "observe")
 
 
 def seed(random_state: Any) -> int:
-    """A seed from what scikit-learn allows: a whole number, a `RandomState`, or None for a fresh one.
+    """Return a seed from what scikit-learn allows: a whole number, a `RandomState`, or None for a fresh one.
 
     >>> seed(3)
     3
@@ -90,7 +92,7 @@ def seed(random_state: Any) -> int:
 
 
 def seeds(first: int, count: int) -> list[int]:
-    """Seeds of an ensemble: the given one, then words drawn from it.
+    """Return the seeds of an ensemble: the given one, then words drawn from it.
 
     >>> len(set(seeds(0, 5))), seeds(7, 1)
     (5, [7])
@@ -99,7 +101,7 @@ def seeds(first: int, count: int) -> list[int]:
 
 
 def settled_dtype(dtype: str, X: Array) -> str:
-    """The dtype that "auto" means: float32, but float64 for a small training set of float64.
+    """Return the dtype that "auto" means: float32, but float64 for a small training set of float64.
 
     A small set trains as fast in float64, and its rounding then hides nothing: a weight of 2 is a row twice to ten digits.
 

@@ -1,31 +1,39 @@
-"""Why: what a fitted network can tell is the same whether it tells classes or amounts.
+"""The training of both estimators: prepare the problems, train under monitors, and keep what the result is.
 
-In: `model_`, `run_` and what else a fit leaves. Out: predictions' raw material, inner views, attributes with
-scikit-learn's names.
+In: an estimator's arguments, rows, targets, weights. Out: its fitted attributes, or the doctor's report.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import copy
+import signal
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.exceptions import ConvergenceWarning
 
-from chainrule import inspection
 from chainrule.arrays import Array
-from chainrule.callbacks.scikit_learn import CallbackSupportMixin, with_callbacks
-from chainrule.errors import InvalidValueError, must_be
-from chainrule.estimators.fitting import examine, fit
-from chainrule.estimators.rows import chunks, rows
+from chainrule.calibration import temperature
+from chainrule.callbacks.scikit_learn import Fitted, fit_task, with_callbacks
+from chainrule.ensemble import train_together
+from chainrule.estimators.call import Call, UserValidation
+from chainrule.estimators.preparing import PreparingNetwork
+from chainrule.estimators.scoring import Score, Scored, Scoring, scorer
 from chainrule.model import Model
-from chainrule.nn.losses import TargetKind
+from chainrule.nn.losses import SoftmaxCrossEntropy
+from chainrule.pipeline import stopping_monitors, with_kept_length
+from chainrule.target import Target
+from chainrule.train import Epoch, Monitor, Progress, Run, TrainingProblem, train
 
 if TYPE_CHECKING:
     from chainrule.doctor import Report
+
+_IMPORTANCE_ROWS = 256
+"""Training rows from which the importance of columns is measured."""
 
 
 def store(estimator: Any, arguments: Mapping[str, Any]) -> None:
@@ -35,21 +43,18 @@ def store(estimator: Any, arguments: Mapping[str, Any]) -> None:
             setattr(estimator, name, value)
 
 
-def fitted_model(estimator: Any) -> Model:
-    """The model; raises scikit-learn's `NotFittedError` where there is none yet."""
-    if not hasattr(estimator, "model_"):
-        check_is_fitted(estimator)
-    model: Model = estimator.model_
-    return model
-
-
-class Network(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class Network(PreparingNetwork):
     """What both estimators have in common; not for use by itself."""
 
-    _class_weight: Any = None
-    _checks: ClassVar[dict[str, Any]] = {}
-    _looked_at: Any
-    """Rows and weights that importances are to be measured on, then the importances; None after `partial_fit`."""
+    model_: Model
+    run_: Run
+    runs_: tuple[Run, ...]
+    epochs_: list[Epoch]
+    t_: int
+
+    def _note_classes(self, target: Target | None) -> None:
+        """Keep the classes, which scorers read, where there are some."""
+        raise NotImplementedError
 
     @with_callbacks  # type: ignore[untyped-decorator]
     def fit(
@@ -62,20 +67,64 @@ class Network(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         y_val: Any = None,
         sample_weight_val: Any = None,
         checkpoint: str | Path | None = None,
-    ) -> Any:
-        """Train from new weights, or with `warm_start` from where the last call ended; returns the estimator.
+    ) -> Self:
+        """Train from new weights, or with `warm_start` from where the last call ended.
 
-        X (n, d): an array, a pandas or polars frame, or a sparse matrix (csr or csc), which is made dense; y (n) or (n, k);
-        `sample_weight` (n) >= 0, where 2 is a row twice and 0 a row less. `X_val`, `y_val`, `sample_weight_val` are rows to
-        choose the epoch by, in place of those that `early_stopping` holds out; whenever there are such rows, the best
-        epoch's weights are kept. With a folder `checkpoint` the run is kept there, and the same call goes on where an
-        earlier one was ended. Ctrl-C ends the training and keeps what was learned, of several networks by those that began;
-        `run_.stopped` tells. Callbacks of scikit-learn that `set_callbacks` was given are told of every epoch.
+        Whenever there are validation rows, the best epoch's weights are kept. Ctrl-C ends the training and keeps what was
+        learned, of several networks by those that began; `run_.stop` says so.
 
-        Raises `InvalidValueError` naming every argument outside what it may be, and for data that cannot be learned from.
-        Warns with `ConvergenceWarning` when the loss is no longer a number; the weights of the epoch before are kept.
+        Parameters
+        ----------
+        X : array-like, frame or sparse matrix of shape (n, d)
+            Rows; a pandas or polars frame gives the columns' names, a sparse matrix (csr or csc) is made dense.
+        y : array-like of shape (n,) or (n, k)
+            Targets.
+        sample_weight : array-like of shape (n,) or None, default=None
+            Weights >= 0, where 2 counts a row twice and 0 leaves it out; None is 1.
+        X_val, y_val, sample_weight_val : like X, y, sample_weight, default=None
+            Rows to choose the epoch by, in place of those that `early_stopping` holds out.
+        checkpoint : str, Path or None, default=None
+            A folder to save checkpoints in; the same call continues an interrupted run from there.
+
+        Returns
+        -------
+        Self
+
+        Raises
+        ------
+        InvalidValueError
+            Naming every argument outside its limits, and for data that cannot be learned from.
+
+        Warns
+        -----
+        ConvergenceWarning
+            When the loss is no longer a finite number; the weights of the epoch before are kept.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from chainrule import NetRegressor
+        >>> X = np.linspace(-1, 1, 200)[:, None]
+        >>> NetRegressor(max_iter=100, random_state=0).fit(X, X[:, 0] ** 2).score(X, X[:, 0] ** 2) > 0.9
+        True
         """
-        return fit(self, X, y, sample_weight, (X_val, y_val, sample_weight_val), checkpoint)
+        call = self._fit_call(X, y, sample_weight, (X_val, y_val, sample_weight_val))
+        self._note_classes(call.problems[0].target)
+        score = self._score(call)
+        folders = _folders(checkpoint, len(call.problems))
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        models = [_predicting(problem) for problem in call.problems]
+        with fit_task(self, call.settings.max_iter, models, X=X, y=y, metadata=metadata) as announced:
+            monitors = [
+                [*_stopping(call, problem, score, folder), *self._own_monitors(i), *announced[i]]
+                for i, (problem, folder) in enumerate(zip(call.problems, folders, strict=True))
+            ]
+            runs = _train_all(call.problems, monitors, folders)
+            self._finish(call, runs)
+            self._keep_scores(runs[0], call.validation is not None)
+        self._importance_rows = _some_rows(call.problems[0])
+        _warn(runs)
+        return self
 
     def examine(
         self,
@@ -88,15 +137,37 @@ class Network(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         sample_weight_val: Any = None,
         fix: bool = False,
     ) -> Report:
-        """What `chainrule.doctor` says of the training that `fit` would be with these rows: "healthy" or "ill", and why.
+        """Diagnose the training that `fit` would do with these rows; the estimator stays as it is.
 
-        It trains the network (of several the first), looks at it on the way, and tries remedies on what it suspects; the
-        estimator stays as it is. Rows to judge by are those that `fit` would choose the epoch by, else a fifth is held out
-        and a note says so. `fix=True` keeps the remedies that prove themselves from three seeds, and reports on the
-        training that is mended so; `notes` tells what was tried.
+        The doctor trains the network (of several the first), probes it on the way, and tests remedies for what it
+        suspects. It judges by the rows that `fit` would choose the epoch by; otherwise a fifth is held out and a note says
+        so.
 
-        Raises `InvalidValueError` as `fit` does.
+        Parameters
+        ----------
+        X : array-like, frame or sparse matrix of shape (n, d)
+            Rows.
+        y : array-like of shape (n,) or (n, k)
+            Targets.
+        sample_weight : array-like of shape (n,) or None, default=None
+            Weights of the rows.
+        X_val, y_val, sample_weight_val : like X, y, sample_weight, default=None
+            Validation rows.
+        fix : bool, default=False
+            Whether to keep the remedies that help on three seeds, and report on the repaired training; `notes` lists what
+            was tried.
 
+        Returns
+        -------
+        Report
+
+        Raises
+        ------
+        InvalidValueError
+            As `fit` does.
+
+        Examples
+        --------
         >>> import numpy as np
         >>> from chainrule import NetClassifier
         >>> X = np.random.default_rng(0).normal(size=(300, 2))
@@ -104,159 +175,122 @@ class Network(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         >>> report.verdict, report.primary.symptom
         ('ill', 'learning-rate-too-low')
         """
-        return examine(self, X, y, sample_weight, (X_val, y_val, sample_weight_val), fix)
+        return copy.copy(self)._examined(X, y, sample_weight, (X_val, y_val, sample_weight_val), fix)
 
-    def transform(self, X: Any, layer: int = -1) -> Array:
-        """What a hidden layer makes of rows X (n, d): (n, units), of several networks side by side.
+    def _examined(self, X: Any, y: Any, sample_weight: Any, own: UserValidation, fix: bool) -> Report:
+        """Return the doctor's report on the first network, trained as long as `fit` would train it."""
+        from chainrule.doctor import examine_and_repair
+        from chainrule.doctor.vocabulary.thresholds import USUAL
 
-        `layer` counts hidden layers from 0, or with a negative number from the last.
+        chooses = bool(self.early_stopping) or own[0] is not None
+        call = self._fit_call(X, y, sample_weight, own, None if chooses else 1 / USUAL.held_out_part)
+        problem = call.problems[0]
+        self._note_classes(problem.target)
+        monitors = (
+            _stopping(call, problem, self._score(call), None) if chooses else stopping_monitors(call.settings, False)
+        )
+        problem = with_kept_length(problem, monitors, validated=chooses)
+        count = len(problem.validation or ())
+        notes = () if chooses else (f"{count} of {count + len(problem.rows)} rows were held out to judge by.",)
+        return examine_and_repair(problem, fix=fix, notes=notes)
 
-        Raises `InvalidValueError` for a layer that there is not, and beside `set_output` for any but the last, whose
-        columns alone have names.
-        """
-        model = fitted_model(self)
-        frames = getattr(self, "_sklearn_output_config", {}).get("transform", "default") != "default"
-        if layer != -1 and frames:
-            raise InvalidValueError(must_be(type(self).__name__, "layer", "-1 beside set_output", layer))
-        return self._each(X, lambda part: inspection.hidden(model, part, layer))
+    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> None:
+        """Train one epoch over these rows, from where the last call ended."""
+        call = self._partial_fit_call(X, y, sample_weight, classes)
+        runs = _train_all(call.problems, [[]] * len(call.problems), [None] * len(call.problems))
+        self._finish(call, runs)
+        self._keep_scores(runs[0], False)
+        self._importance_rows = None
+        _warn(runs)
 
-    def input_gradients(self, X: Any, output: int | None = None) -> Array:
-        """Slope of an answer in each input, for each row: (n, d), per unit of the input as it is given.
-
-        For amounts the answer is output number `output` in the targets' unit, for classes the logarithm of the odds of
-        class number `output`; None takes what is predicted. `chainrule.inspection.input_gradients` has the equations.
-
-        Raises `InvalidValueError` for an output that there is not, and for None where there are several targets.
-        """
-        model = fitted_model(self)
-        return self._each(X, lambda part: inspection.input_gradients(model, part, output))
-
-    def _each(self, X: Any, answer: Callable[[Array], Array]) -> Array:
-        """An answer for rows of any kind: in one call for an array, a chunk at a time for a sparse matrix."""
-        checked = rows(self, X)
-        if type(checked) is np.ndarray:
-            return answer(checked)
-        return np.concatenate([answer(part) for part in chunks(checked)])
-
-    @property
-    def _n_features_out(self) -> int:
-        model = fitted_model(self)
-        return int(inspection.hidden(model, np.zeros((1, model.net.inputs))).shape[1])
-
-    @property
-    def n_iter_(self) -> int:
-        """Epochs of the last call of `fit` (1 after `partial_fit`)."""
-        return len(self.run_.epochs)
-
-    @property
-    def best_iteration_(self) -> int:
-        """Number of the epoch whose weights are kept, from 1 and through all calls; the last without validation rows."""
-        epochs = self.run_.epochs
-        return int(self.run_.best_epoch or (epochs[-1].number if epochs else 0))
-
-    @property
-    def loss_(self) -> float:
-        """Training loss of the last epoch: the mean over rows, without penalties, of scaled targets."""
-        return float(self.loss_curve_[-1])
-
-    @property
-    def loss_curve_(self) -> list[float]:
-        """Training loss of each epoch, through all calls since the weights were new; taken while the weights move."""
-        return [epoch.train_loss for epoch in self.epochs_]
-
-    @property
-    def best_loss_(self) -> float | None:
-        """Smallest training loss; None where validation rows chose the epoch, as in scikit-learn."""
-        return min(self.loss_curve_) if self.validation_scores_ is None else None
-
-    @property
-    def validation_loss_curve_(self) -> list[float] | None:
-        """Validation loss after each epoch of the last call, in the unit of `loss_curve_`; None without such rows."""
-        if self.validation_scores_ is None:
+    def _score(self, call: Call) -> Score | None:
+        """Return what chooses and stops by `scoring`; None where the loss does."""
+        if self.scoring is None or call.validation is None:
             return None
-        return [epoch.validation_loss for epoch in self.run_.epochs]
+        return scorer(self, call.validation, call.weighted)
 
-    @property
-    def train_scores_(self) -> list[float]:
-        """Training score of each epoch, through all calls: accuracy, or root mean squared error of scaled targets."""
-        return [epoch.train_score for epoch in self.epochs_]
+    def _own_monitors(self, number: int) -> list[Monitor]:
+        """Return the user's callbacks, and the bar for the first network."""
+        return [*self.callbacks, *([Progress()] if self.verbose and number == 0 else [])]
 
-    @property
-    def engine_(self) -> str:
-        """Name of the engine that trained."""
-        return str(self.run_.engine)
+    def _finish(self, call: Call, runs: Sequence[Run]) -> None:
+        """Set the fitted attributes that every way of training sets; no record holds rows."""
+        known = call.continues
+        problems = call.problems[: len(runs)]
+        first, *others = (problem.model(run.state) for problem, run in zip(problems, runs, strict=True))
+        model: Model = replace(first, others=tuple((other.w, other.buffers) for other in others))
+        if known:
+            model = replace(model, temperature=self.model_.temperature)
+        if getattr(self, "calibrate", False) and call.validation is not None:
+            model = replace(model, temperature=_temperature(model, *call.validation))
+        self._note_classes(problems[0].target)
+        self.model_ = model
+        self.runs_ = tuple(replace(run, memories=()) for run in runs)
+        self.run_ = self.runs_[0]
+        self.epochs_ = [*(self.epochs_ if known else ()), *self.run_.epochs]
+        self.t_ = (self.t_ if known else 0) + len(problems[0].rows) * len(self.run_.epochs)
 
-    @property
-    def n_layers_(self) -> int:
-        """Layers with units, inputs and outputs counted, as scikit-learn counts them."""
-        return 1 + len(self.coefs_)
-
-    @property
-    def n_outputs_(self) -> int:
-        """Outputs of the network: one for two classes, one for each of several classes, labels, targets, levels."""
-        return int(self.model_.net.outputs)
-
-    @property
-    def out_activation_(self) -> str:
-        """Scikit-learn's name of the output activation."""
-        loss = self.model_.loss
-        return "logistic" if loss.targets is TargetKind.LABELS else loss.link
-
-    @property
-    def coefs_(self) -> list[Array]:
-        """Weight matrices (inputs, units) of the dense layers, of the first network."""
-        return [W for W, _ in _dense_layers(self.model_)]
-
-    @property
-    def intercepts_(self) -> list[Array]:
-        """Intercepts (units) of the dense layers, of the first network; zeros where batch norm takes their place."""
-        return [b for _, b in _dense_layers(self.model_)]
-
-    @property
-    def feature_importances_(self) -> Array:
-        """How much each column moves the answer, (d), of sum 1, from up to 256 of the rows that `fit` trained on.
-
-        `chainrule.inspection.importances` has the equations; after `partial_fit`, call it with rows of your own. They are
-        worked out when they are first asked for, or when the estimator is pickled: no pickle holds rows.
-        """
-        shares = self._importances() if fitted_model(self) is not None else None
-        if shares is None:
-            raise AttributeError("feature_importances_ come with fit. Call chainrule.inspection.importances with rows.")
-        return shares
-
-    def _importances(self) -> Array | None:
-        """The importances, in the rows' place; None after `partial_fit`, or for a loss that does not name its link."""
-        if type(self._looked_at) is tuple:
-            (X, c), self._looked_at = self._looked_at, None
-            rows = self.model_.inputs.undo(X.astype(np.float64))
-            with suppress(InvalidValueError):
-                self._looked_at = inspection.importances(self.model_, rows, c if c.any() else None)
-        return self._looked_at
-
-    def __getstate__(self) -> Any:
-        if hasattr(self, "_looked_at"):
-            self._importances()
-        return super().__getstate__()
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "model_")
-
-    def __sklearn_clone__(self) -> Any:
-        twin = super().__sklearn_clone__()
-        twin.start = self.start
-        return twin
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.target_tags.multi_output = True
-        tags.target_tags.required = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
+    def _keep_scores(self, run: Run, validated: bool) -> None:
+        """Keep the validation scores of this call, by `scoring` or by the loss's metric."""
+        scored = next((memory.scores for memory in run.memories if isinstance(memory, Scored)), None)
+        by_epoch = scored or {epoch.number: epoch.validation_score for epoch in run.epochs}
+        self.validation_scores_ = [by_epoch[epoch.number] for epoch in run.epochs] if validated else None
+        best = run.best_epoch
+        self.best_validation_score_ = by_epoch[best] if validated and best is not None else None
 
 
-def _dense_layers(model: Model) -> list[tuple[Array, Array]]:
-    """W and b of each dense layer, as copies."""
-    views = model.net.parameters.views(model.w.copy())
-    kernels = {name.removesuffix(".W"): W for name, W in views.items() if name.endswith(".W")}
-    return [(W, views.get(f"{name}.b", np.zeros(W.shape[1], W.dtype))) for name, W in kernels.items()]
+def _predicting(problem: TrainingProblem) -> Fitted:
+    """Return what makes a copy of the estimator predict with an epoch's weights."""
+    return lambda epoch: {"model_": problem.model(epoch.state())}
+
+
+def _folders(checkpoint: str | Path | None, count: int) -> list[Path | None]:
+    """Return where each network's run is kept."""
+    if checkpoint is None:
+        return [None] * count
+    return [Path(checkpoint)] if count == 1 else [Path(checkpoint) / f"network-{i}" for i in range(count)]
+
+
+def _stopping(call: Call, problem: TrainingProblem, score: Score | None, folder: Path | None) -> list[Monitor]:
+    """Return what keeps the best epoch, by the score where there is one, and what stops."""
+    monitors = stopping_monitors(call.settings, problem.validation is not None)
+    if score is None:
+        return monitors
+    rule, *others = monitors
+    file = None if folder is None else folder / "scores.json"
+    return [Scoring(problem.model, score, rule, file), *others]
+
+
+def _train_all(
+    problems: Sequence[TrainingProblem], monitors: Sequence[Sequence[Monitor]], folders: Sequence[Path | None]
+) -> list[Run]:
+    """Train each network; after Ctrl-C return only the runs of those that began."""
+    if len(problems) == 1:
+        return [train(problems[0], monitors[0], checkpoint=folders[0])]
+    calls = [
+        lambda problem=problem, watching=watching, folder=folder: train(problem, watching, checkpoint=folder)
+        for problem, watching, folder in zip(problems, monitors, folders, strict=True)
+    ]
+    kept = folders[0] is not None
+    return train_together(calls, signals=(signal.SIGINT, signal.SIGTERM) if kept else (signal.SIGINT,))
+
+
+def _warn(runs: Sequence[Run]) -> None:
+    """Warn of a loss that is no longer a number, at the line that called `fit` or `partial_fit`."""
+    stop = next((run.stop for run in runs if run.diverged), None)
+    if stop is not None:
+        advice = "Lower learning_rate_init, or set max_grad_norm."
+        warnings.warn(f"{stop}. {advice}", ConvergenceWarning, stacklevel=4)
+
+
+def _temperature(model: Model, X: Array, y: Array, weights: Array) -> float:
+    """Return the temperature of unsmoothed targets."""
+    loss = SoftmaxCrossEntropy() if isinstance(model.loss, SoftmaxCrossEntropy) else model.loss
+    return float(temperature(loss, model.logits(X), Target.of(model).encode(y), weights))
+
+
+def _some_rows(problem: TrainingProblem) -> tuple[Array, Array]:
+    """Return training rows on the network's scale, evenly spaced, with their weights."""
+    rows = problem.rows
+    take = np.linspace(0, len(rows) - 1, min(len(rows), _IMPORTANCE_ROWS)).astype(int)
+    return rows.X[take], rows.c[take]

@@ -1,4 +1,4 @@
-"""Why: classes, labels and several targets of classes are told apart by one estimator.
+"""One estimator for classes, independent labels and several targets of classes.
 
 In: X and y as scikit-learn's classifiers take them. Out: `NetClassifier`.
 """
@@ -6,7 +6,7 @@ In: X and y as scikit-learn's classifiers take them. Out: `NetClassifier`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
@@ -14,12 +14,12 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import column_or_1d
 
 from chainrule.arrays import Array
-from chainrule.estimators.base import Network, fitted_model, store
-from chainrule.estimators.fitting import partial_fit
+from chainrule.estimators.base import Network, store
 from chainrule.nn.losses import Loss
 from chainrule.nn.optimizers import Optimizer
 from chainrule.nn.schedules import Schedule
-from chainrule.pipeline import JobCallback, Settings, Target, classification, target_tables
+from chainrule.pipeline import Settings, classification, target_tables
+from chainrule.target import Target
 from chainrule.train import Monitor
 
 
@@ -65,9 +65,9 @@ class NetClassifier(ClassifierMixin, Network):  # type: ignore[misc]
     learning_rate_multipliers : dict of str to float, default=None
         Multipliers of the learning rate by patterns of parameter names, such as `{"0.*": 0.1, "*.b": 2.0}`; 0
         freezes.
-    batch_size : int, "auto" or None, default="auto"
+    batch_size : int, "auto" or "full", default="auto"
         Rows of a batch. "auto" takes the power of two that gives about fifty steps an epoch, between 32 and 256;
-        None takes all rows at once.
+        "full" takes all rows at once.
     accumulate_grad_batches : int, default=1
         Batches whose gradients are averaged for one step.
     max_iter : int, default=100
@@ -88,9 +88,9 @@ class NetClassifier(ClassifierMixin, Network):  # type: ignore[misc]
         given to `fit` as `X_val` and `y_val` are used instead.
     validation_fraction : float, default=0.1
         Share of rows held out by `early_stopping`, in (0, 1).
-    n_iter_no_change : int, default=10
+    n_iter_no_change : int or None, default=20
         Epochs without an improvement above `tol` after which training ends: of the validation loss with
-        `early_stopping`, else of the training loss.
+        `early_stopping`, else of the training loss. None never ends it early.
     tol : float, default=1e-4
         Smallest decrease of the loss that counts as an improvement, >= 0.
     scoring : str, callable or None, default=None
@@ -109,13 +109,13 @@ class NetClassifier(ClassifierMixin, Network):  # type: ignore[misc]
         deviation; all by one mean and one scale (pixels); or not at all.
     n_networks : int, default=1
         Networks trained side by side from different seeds; their predictions are averaged.
-    start : fitted estimator or Model, default=None
+    init_from : fitted estimator or Model, default=None
         Network whose layers and input scaling training starts from; its last layer too if the targets are the same.
         The arguments of the architecture above are then ignored.
     warm_start : bool, default=False
         Whether `fit` continues from where the last call ended, optimizer included.
     callbacks : sequence of Monitor, default=()
-        Monitors of the run, such as those of `chainrule.callbacks`, or `chainrule.doctor`'s.
+        Monitors of the run, such as those of `chainrule.callbacks`, or `chainrule.doctor.DoctorMonitor`.
     engine : {"auto", "native", "reference", "jax"}, default="auto"
         What computes: "auto" takes the compiled engine where it is installed. Results agree up to rounding.
     dtype : {"auto", "float32", "float64"}, default="auto"
@@ -172,7 +172,7 @@ class NetClassifier(ClassifierMixin, Network):  # type: ignore[misc]
     Fine-tuning with a frozen first layer:
 
     >>> base = NetClassifier((16,), max_iter=30, random_state=0).fit(X, y == 0)
-    >>> tuned = NetClassifier(start=base, learning_rate_multipliers={"0.*": 0.0}, max_iter=30, random_state=0).fit(X, y)
+    >>> tuned = NetClassifier(init_from=base, learning_rate_multipliers={"0.*": 0.0}, max_iter=30, random_state=0).fit(X, y)
     >>> bool((tuned.coefs_[0] == base.coefs_[0]).all())
     True
     """
@@ -193,7 +193,7 @@ class NetClassifier(ClassifierMixin, Network):  # type: ignore[misc]
         learning_rate_init: float | str = 1e-3,
         schedule: str | Schedule = "constant",
         learning_rate_multipliers: Mapping[str, float] | None = None,
-        batch_size: int | str | None = "auto",
+        batch_size: int | str = "auto",
         accumulate_grad_batches: int = 1,
         max_iter: int = 100,
         alpha: float = 0.0,
@@ -203,7 +203,7 @@ class NetClassifier(ClassifierMixin, Network):  # type: ignore[misc]
         ema_decay: float | None = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
-        n_iter_no_change: int = 10,
+        n_iter_no_change: int | None = 20,
         tol: float = 1e-4,
         scoring: Any = None,
         class_weight: Mapping[Any, float] | str | Sequence[Any] | None = None,
@@ -211,9 +211,9 @@ class NetClassifier(ClassifierMixin, Network):  # type: ignore[misc]
         calibrate: bool | str = False,
         scaling: str = "columns",
         n_networks: int = 1,
-        start: Any = None,
+        init_from: Any = None,
         warm_start: bool = False,
-        callbacks: Sequence[Monitor | JobCallback] = (),
+        callbacks: Sequence[Monitor] = (),
         engine: str = "auto",
         dtype: str = "auto",
         random_state: Any = None,
@@ -221,15 +221,34 @@ class NetClassifier(ClassifierMixin, Network):  # type: ignore[misc]
     ) -> None:
         store(self, locals())
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> NetClassifier:
-        """One epoch over these rows, at the base rate, from where the last call (or `fit`) ended.
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Train one epoch over these rows, at the base rate, from where the last call (or `fit`) ended.
 
-        The first call must name all `classes` that will ever come unless y shows them: (K), for several targets a list. It
-        also fixes the scaling of the inputs. Nothing is held out: `early_stopping`, `scoring`, `calibrate`, `schedule`
-        and `callbacks` are for `fit`.
+        The first call also fixes the scaling of the inputs. Nothing is held out: `early_stopping`, `scoring`, `calibrate`,
+        `schedule` and `callbacks` are for `fit`.
 
-        Raises `InvalidValueError` for labels of no known class and for `class_weight="balanced"`.
+        Parameters
+        ----------
+        X : array-like, frame or sparse matrix of shape (n, d)
+            Rows.
+        y : array-like of shape (n,) or (n, k)
+            Labels.
+        classes : array-like of shape (K,), list of such or None, default=None
+            All classes that will ever come, for several targets a list; the first call needs them unless y shows them.
+        sample_weight : array-like of shape (n,) or None, default=None
+            Weights of the rows.
 
+        Returns
+        -------
+        Self
+
+        Raises
+        ------
+        InvalidValueError
+            For labels of no known class and for `class_weight="balanced"`.
+
+        Examples
+        --------
         >>> import numpy as np
         >>> X, y = np.array([[0.0], [1.0]] * 20), np.array(["no", "yes"] * 20)
         >>> network = NetClassifier((4,), learning_rate_init=0.05, random_state=0)
@@ -238,41 +257,90 @@ class NetClassifier(ClassifierMixin, Network):  # type: ignore[misc]
         >>> network.predict([[0.0], [1.0]]).tolist()
         ['no', 'yes']
         """
-        partial_fit(self, X, y, sample_weight, classes)
+        self._partial_fit(X, y, sample_weight, classes)
         return self
 
     def predict_proba(self, X: Any) -> Array | list[Array]:
-        """Probability of each class (n, K), in the order of `classes_`; of each label (n, k); for several targets a list."""
-        model = fitted_model(self)
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like, frame or sparse matrix of shape (n, d)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n, K) or list of such
+            In the order of `classes_`; of independent labels the probability of each (n, k); for several targets a list.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> X, y = np.array([[0.0], [1.0]] * 20), np.array(["no", "yes"] * 20)
+        >>> NetClassifier((4,), max_iter=5, random_state=0).fit(X, y).predict_proba(X[:3]).shape
+        (3, 2)
+        """
+        model = self._fitted_model()
         P = self._each(X, model.probabilities)
         return [P[:, block] for block in model.blocks] if isinstance(model.classes, tuple) else P
 
     def predict_log_proba(self, X: Any) -> Array | list[Array]:
-        """The logarithm of `predict_proba`; minus infinity where a probability is 0."""
+        """Return the logarithm of `predict_proba`; minus infinity where a probability is 0.
+
+        Parameters
+        ----------
+        X : array-like, frame or sparse matrix of shape (n, d)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n, K) or list of such
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> X, y = np.array([[0.0], [1.0]] * 20), np.array(["no", "yes"] * 20)
+        >>> bool((NetClassifier((4,), max_iter=5, random_state=0).fit(X, y).predict_log_proba(X) <= 0).all())
+        True
+        """
         P = self.predict_proba(X)
         with np.errstate(divide="ignore"):
             return [np.log(part) for part in P] if isinstance(P, list) else np.log(P)
 
     def predict(self, X: Any) -> Array:
-        """Labels (n), 0 or 1 for each label (n, k), or a label for each target (n, m)."""
-        return self._each(X, fitted_model(self).predict)
+        """Return the most probable labels.
+
+        Parameters
+        ----------
+        X : array-like, frame or sparse matrix of shape (n, d)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n,), (n, k) or (n, m)
+            Labels; 0 or 1 for each of k independent labels; a label for each of m targets.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> X, y = np.array([[0.0], [1.0]] * 20), np.array(["no", "yes"] * 20)
+        >>> NetClassifier((4,), learning_rate_init=0.05, random_state=0).fit(X, y).predict([[1.0]]).tolist()
+        ['yes']
+        """
+        return self._each(X, self._fitted_model().predict)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
 
-    @property
-    def _class_weight(self) -> Any:
-        return self.class_weight
-
-    def _targets(self, y: Array) -> Array:
-        """y as classes: (n), or (n, k) where there are several columns."""
+    def _checked_targets(self, y: Array) -> Array:
+        """Return y as classes: (n), or (n, k) where there are several columns."""
         check_classification_targets(y)
         return column_or_1d(y, warn=True) if y.ndim == 1 or y.shape[1] == 1 else y
 
-    def _strata(self, y: Array) -> Array | None:
-        """Labels that are held out in proportion."""
+    def _stratify_by(self, y: Array) -> Array | None:
+        """Return the labels that are held out in proportion."""
         return y if y.ndim == 1 else None
 
     def _target(self, y: Array, rest: Array, weights: Array, settings: Settings, classes: Any = None) -> Target:
@@ -281,9 +349,10 @@ class NetClassifier(ClassifierMixin, Network):  # type: ignore[misc]
             return classification(y, settings, labels=True)
         return classification(y, settings, tuple(map(np.asarray, classes)) if named else classes)
 
-    def _tables(self, target: Target, y: Array) -> list[tuple[Array, Array]] | None:
+    def _class_tables(self, target: Target, y: Array) -> list[tuple[Array, Array]] | None:
         return None if self.class_weight is None else target_tables(target, y, self.class_weight)
 
-    def _announce(self, target: Target) -> None:
-        """Take note of the classes, which scorers ask for."""
-        self.classes_ = list(target.classes) if isinstance(target.classes, tuple) else target.classes
+    def _note_classes(self, target: Target | None) -> None:
+        """Keep the classes, which scorers read."""
+        classes = None if target is None else target.classes
+        self.classes_ = list(classes) if isinstance(classes, tuple) else classes

@@ -1,186 +1,178 @@
-"""Why: rows, targets and weights as a user has them are checked and put together in one way, whatever is done with them.
+"""From an estimator's arguments and rows to the problems that its networks train on.
 
-In: an estimator with its arguments, rows, targets, weights. Out: a `Call`: the job that they make, and what goes with it.
+In: rows, targets, weights as a user has them. Out: a `Call`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.data import split
 from chainrule.errors import InvalidValueError, must_be
-from chainrule.estimators.arguments import checked, seeds, settled_dtype
+from chainrule.estimators.arguments import checked_settings, seeds, settled_dtype
+from chainrule.estimators.call import Call, Given, UserValidation
+from chainrule.estimators.fitted import FittedNetwork
 from chainrule.estimators.rows import training_rows, weights_of
 from chainrule.model import Model
-from chainrule.pipeline import (
-    Job,
-    Settings,
-    Target,
-    found_rate,
-    prepare,
-    row_weights,
-    same_question,
-    seeded,
-    target_of,
-)
-
-Own = tuple[Any, Any, Any]
-"""The user's validation rows: X, y, weights, or None for each."""
+from chainrule.pipeline import Settings, build_problem, row_weights
+from chainrule.pipeline.option_names import ESTIMATOR
+from chainrule.target import Target
+from chainrule.train import TrainingProblem, find_learning_rate
 
 
-@dataclass(frozen=True, eq=False)
-class Call:
-    """One call with rows: a job for each network, the validation rows (X, y, weights) in the user's units.
+class PreparingNetwork(FittedNetwork):
+    """An estimator that turns its arguments and rows into training problems; not for use by itself."""
 
-    `known` says whether the networks go on from where they ended, `weighted` whether rows have weights of their own.
-    """
+    _checks: ClassVar[dict[str, Any]] = {}
+    """Arguments of scikit-learn's check of rows and targets."""
 
-    jobs: list[Job]
-    validation: tuple[Array, ...] | None
-    known: bool
-    weighted: bool
+    def _checked_targets(self, y: Array) -> Array:
+        """Return y as this kind of estimator takes it."""
+        raise NotImplementedError
 
+    def _stratify_by(self, y: Array) -> Array | None:
+        """Return the labels that are held out in proportion; None to hold out rows at random."""
+        raise NotImplementedError
 
-@dataclass(frozen=True, eq=False)
-class _Given:
-    """Rows, targets and weights, checked; the settings for them; the model that training begins from."""
+    def _target(self, y: Array, rest: Array, weights: Array, settings: Settings, classes: Any = None) -> Target:
+        """Return what the targets of the rows `rest` are."""
+        raise NotImplementedError
 
-    settings: Settings
-    X: Array
-    y: Array
-    weights: Array
-    base: Model | None
-    known: bool
+    def _class_tables(self, target: Target, y: Array) -> list[tuple[Array, Array]] | None:
+        """Return the classes and their weights for each column of y; None where all weigh the same."""
+        raise NotImplementedError
 
+    def _fit_call(self, X: Any, y: Any, sample_weight: Any, own: UserValidation, fraction: float | None = None) -> Call:
+        """Return a call of `fit`.
 
-def fit_call(estimator: Any, X: Any, y: Any, sample_weight: Any, own: Own, fraction: float | None = None) -> Call:
-    """A call of `fit`; rows to choose by are the user's `own`, else a `fraction` held out, None for what settings say."""
-    given = _given(estimator, X, y, sample_weight, bool(estimator.warm_start) and hasattr(estimator, "model_"))
-    validation, rest = _own_rows(estimator, own), np.arange(len(given.X))
-    if fraction is None and given.settings.early_stopping:
-        fraction = given.settings.validation_fraction
-    if validation is None and fraction is not None:
-        rest, held_out = _held_out(estimator, given, fraction)
-        validation = (given.X[held_out], given.y[held_out], given.weights[held_out])
-    _need_validation(estimator, given.settings.early_stopping or own[0] is not None)
-    job = _job(estimator, given, rest, validation)
-    settled = _with_rate(estimator, job, False)
-    weighted = own[2] is not None or sample_weight is not None
-    return Call(_jobs(estimator, settled, given), validation, given.known, weighted)
+        Validation rows are the user's `own`, otherwise a `fraction` is held out; None takes what the settings say.
+        """
+        given = self._given(X, y, sample_weight, bool(self.warm_start) and hasattr(self, "model_"))
+        validation = self._validation_rows(own)
+        rest = np.arange(len(given.X))
+        if fraction is None and given.settings.early_stopping:
+            fraction = given.settings.validation_fraction
+        if validation is None and fraction is not None:
+            rest, held_out = self._split(given, fraction)
+            validation = (given.X[held_out], given.y[held_out], given.weights[held_out])
+        self._require_validation(given.settings.early_stopping or own[0] is not None)
+        problem = self._with_rate(self._problem(given, rest, validation), known=False)
+        weighted = own[2] is not None or sample_weight is not None
+        return Call(given.settings, self._problems(problem, given), validation, given.continues, weighted)
 
+    def _partial_fit_call(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> Call:
+        """Return a call of `partial_fit`: one epoch over these rows, none held out."""
+        given = self._given(X, y, sample_weight, hasattr(self, "model_"))
+        size = given.settings.batch_size
+        size = size if isinstance(size, str) else min(size, len(given.X))
+        settings = replace(given.settings, max_iter=1, schedule="constant", batch_size=size)
+        given = replace(given, settings=settings)
+        if getattr(self, "class_weight", None) == "balanced":
+            hint = "The rows of one call do not show how rare a class is; pass a mapping."
+            raise InvalidValueError(must_be("partial_fit", "class_weight", "a mapping or None", "balanced", hint))
+        problem = self._problem(given, np.arange(len(given.X)), None, classes)
+        problems = self._problems(self._with_rate(problem, given.continues), given)
+        return Call(settings, problems, None, given.continues, False)
 
-def partial_fit_call(estimator: Any, X: Any, y: Any, sample_weight: Any, classes: Any) -> Call:
-    """A call of `partial_fit`: one epoch over these rows, none held out."""
-    given = _given(estimator, X, y, sample_weight, hasattr(estimator, "model_"))
-    asked = given.settings.batch_size
-    rows = asked if isinstance(asked, str | None) else min(asked, len(given.X))
-    given = replace(given, settings=replace(given.settings, max_iter=1, schedule="constant", batch_size=rows))
-    if estimator._class_weight == "balanced":
-        hint = "The rows of one call do not show how rare a class is; pass a mapping."
-        raise InvalidValueError(must_be("partial_fit", "class_weight", "a mapping or None", "balanced", hint))
-    job = _job(estimator, given, np.arange(len(given.X)), None, classes)
-    return Call(_jobs(estimator, _with_rate(estimator, job, given.known), given), None, given.known, False)
+    def _given(self, X: Any, y: Any, sample_weight: Any, continues: bool) -> Given:
+        """Return rows, targets and weights, checked, with all arguments."""
+        settings = checked_settings(type(self).__name__, self._arguments())
+        X, y = training_rows(self, X, y, not continues, **self._checks)
+        y = self._checked_targets(y)
+        weights = weights_of(sample_weight, X)
+        dtype = str(self.model_.w.dtype) if continues else settled_dtype(self.dtype, X)
+        return Given(replace(settings, dtype=dtype), X, y, weights, self._base(continues), continues)
 
+    def _arguments(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if not name.endswith("_")}
 
-def _given(estimator: Any, X: Any, y: Any, sample_weight: Any, known: bool) -> _Given:
-    settings = checked(estimator)
-    X, y = training_rows(estimator, X, y, not known, **estimator._checks)
-    y, weights = estimator._targets(y), weights_of(sample_weight, X)
-    dtype = str(estimator.model_.w.dtype) if known else settled_dtype(estimator.dtype, X)
-    return _Given(replace(settings, dtype=dtype), X, y, weights, _base(estimator, known), known)
+    def _base(self, continues: bool) -> Model | None:
+        """Return the model that training begins from: its own, or that of `init_from`."""
+        base = self.model_ if continues else self.init_from
+        model: Model | None = base if base is None or isinstance(base, Model) else base.model_
+        return model
 
+    def _validation_rows(self, own: UserValidation) -> tuple[Array, ...] | None:
+        """Return the user's validation rows, checked as training rows are."""
+        X, y, sample_weight = own
+        if (X is None) != (y is None) or (X is None and sample_weight is not None):
+            missing = "X_val" if X is None else "y_val"
+            hint = "X_val and y_val come together; sample_weight_val goes with them."
+            raise InvalidValueError(must_be("fit", missing, "given", None, hint))
+        if X is None:
+            return None
+        X, y = training_rows(self, X, y, False, **self._checks)
+        return X, self._checked_targets(y), weights_of(sample_weight, X)
 
-def _base(estimator: Any, known: bool) -> Model | None:
-    """The model that training begins from: its own, or that of `start`."""
-    start = estimator.model_ if known else estimator.start
-    return start if start is None or isinstance(start, Model) else start.model_
+    def _split(self, given: Given, fraction: float) -> tuple[Array, Array]:
+        """Return the indices of the rows to train on, and of those held out."""
+        labels = self._stratify_by(given.y)
+        rows = len(given.y) if labels is None else labels
+        return split(rows, fraction, given.settings.seed, stratify=labels is not None)
 
+    def _require_validation(self, there: bool) -> None:
+        """Refuse arguments that need validation rows unless there are some."""
+        for name, nothing in (("scoring", None), ("calibrate", False)):
+            value = getattr(self, name, nothing)
+            if not there and value is not nothing and value != nothing:
+                hint = "Set early_stopping=True, or pass X_val and y_val to fit."
+                allowed = f"{nothing} without validation rows"
+                raise InvalidValueError(must_be(type(self).__name__, name, allowed, value, hint))
 
-def _own_rows(estimator: Any, own: Own) -> tuple[Array, ...] | None:
-    """The user's validation rows, checked as training rows are."""
-    X, y, sample_weight = own
-    if (X is None) != (y is None) or (X is None and sample_weight is not None):
-        missing = "X_val" if X is None else "y_val"
-        hint = "X_val and y_val come together; sample_weight_val goes with them."
-        raise InvalidValueError(must_be("fit", missing, "given", None, hint))
-    if X is None:
-        return None
-    X, y = training_rows(estimator, X, y, False, **estimator._checks)
-    return X, estimator._targets(y), weights_of(sample_weight, X)
+    def _problem(
+        self, given: Given, rest: Array, validation: tuple[Array, ...] | None, classes: Any = None
+    ) -> TrainingProblem:
+        """Return the problem of the first network, over the rows `rest`."""
+        target = self._whole_target(given, rest, classes)
+        weights, held_out = self._weighted(target, given, validation)
+        problem = build_problem(
+            given.settings,
+            (given.X[rest], given.y[rest]),
+            target=target,
+            weights=weights[rest],
+            validation=held_out,
+            init_from=given.base,
+            feature_names=[str(name) for name in getattr(self, "feature_names_in_", ())],
+        )
+        return replace(problem, interface=ESTIMATOR)
 
+    def _whole_target(self, given: Given, rest: Array, classes: Any) -> Target:
+        """Return what the targets are; a network that goes on, or is taken over whole, keeps its scaling of them."""
+        base = given.base
+        if given.continues and base is not None:
+            return replace(Target.of(base), smoothing=given.settings.label_smoothing)
+        target = self._target(given.y, rest, given.weights, given.settings, classes)
+        return replace(target, scaling=base.targets) if base is not None and target.matches(base) else target
 
-def _held_out(estimator: Any, given: _Given, fraction: float) -> tuple[Array, Array]:
-    """Numbers of the rows to train on, and of those held out."""
-    strata = estimator._strata(given.y)
-    return split(len(given.y) if strata is None else strata, fraction, given.settings.seed, stratify=strata is not None)
+    def _weighted(
+        self, target: Target, given: Given, validation: tuple[Array, ...] | None
+    ) -> tuple[Array, tuple[Array, ...] | None]:
+        """Return weights times those of the classes, which all rows together decide; the same for the validation rows."""
+        tables = self._class_tables(target, given.y)
+        if tables is None:
+            return given.weights, validation
+        if validation is not None:
+            validation = (*validation[:2], validation[2] * row_weights(tables, validation[1]))
+        return given.weights * row_weights(tables, given.y), validation
 
+    def _with_rate(self, problem: TrainingProblem, known: bool) -> TrainingProblem:
+        """Return the problem with its learning rate settled; one that was found before stays."""
+        if not isinstance(self.learning_rate_init, str):
+            self.learning_rate_init_ = float(self.learning_rate_init)
+        elif not known or not hasattr(self, "learning_rate_init_"):
+            self.learning_rate_init_ = find_learning_rate(problem).suggestion
+        return problem.with_learning_rate(self.learning_rate_init_)
 
-def _need_validation(estimator: Any, there: bool) -> None:
-    """Refuse what is chosen by validation rows unless there are some."""
-    for name, nothing in (("scoring", None), ("calibrate", False)):
-        value = getattr(estimator, name, nothing)
-        if not there and value is not nothing and value != nothing:
-            hint = "Set early_stopping=True, or pass X_val and y_val to fit."
-            raise InvalidValueError(
-                must_be(type(estimator).__name__, name, f"{nothing} without validation rows", value, hint)
-            )
-
-
-def _job(estimator: Any, given: _Given, rest: Array, validation: tuple[Array, ...] | None, classes: Any = None) -> Job:
-    """The job of the first network, over the rows `rest`."""
-    target = _target(estimator, given, rest, classes)
-    weights, held = _weighted(estimator, target, given, validation)
-    return prepare(
-        given.X[rest],
-        given.y[rest],
-        target,
-        given.settings,
-        weights=weights[rest],
-        validation=held,
-        base=given.base,
-        feature_names=[str(name) for name in getattr(estimator, "feature_names_in_", ())],
-    )
-
-
-def _target(estimator: Any, given: _Given, rest: Array, classes: Any) -> Target:
-    """What the targets say; a network that goes on, or is taken over whole, keeps its scaling of them."""
-    base = given.base
-    if given.known and base is not None:
-        return replace(target_of(base), smoothing=given.settings.label_smoothing)
-    target: Target = estimator._target(given.y, rest, given.weights, given.settings, classes)
-    return replace(target, scaling=base.targets) if base is not None and same_question(base, target) else target
-
-
-def _weighted(
-    estimator: Any, target: Target, given: _Given, validation: tuple[Array, ...] | None
-) -> tuple[Array, tuple[Array, ...] | None]:
-    """Weights times those of the classes, which all rows together decide; the same for the validation rows."""
-    tables = estimator._tables(target, given.y)
-    if tables is None:
-        return given.weights, validation
-    if validation is not None:
-        validation = (*validation[:2], validation[2] * row_weights(tables, validation[1]))
-    return given.weights * row_weights(tables, given.y), validation
-
-
-def _with_rate(estimator: Any, job: Job, known: bool) -> Job:
-    """The job with its learning rate settled; one that was found before stays."""
-    if not isinstance(estimator.learning_rate_init, str):
-        estimator.learning_rate_init_ = float(estimator.learning_rate_init)
-    elif not known or not hasattr(estimator, "learning_rate_init_"):
-        estimator.learning_rate_init_ = found_rate(job)
-    return replace(job, settings=replace(job.settings, learning_rate_init=estimator.learning_rate_init_))
-
-
-def _jobs(estimator: Any, job: Job, given: _Given) -> list[Job]:
-    """One job for each network: seeds of their own, and states of their own where they go on."""
-    members = (None,) if given.base is None else given.base.members
-    drawn = seeds(job.settings.seed, estimator.n_networks)
-    jobs = [seeded(job, seed, members[i % len(members)]) for i, seed in enumerate(drawn)]
-    if not given.known:
-        return jobs
-    return [each.after(estimator.runs_[i % len(estimator.runs_)].state) for i, each in enumerate(jobs)]
+    def _problems(self, problem: TrainingProblem, given: Given) -> list[TrainingProblem]:
+        """Return a problem for each network: seeds of their own, and states of their own where they go on."""
+        problems = [problem.with_seed(seed) for seed in seeds(problem.recipe.seed, self.n_networks)]
+        if given.base is not None:
+            members = given.base.members
+            problems = [each.with_weights_of(members[i % len(members)]) for i, each in enumerate(problems)]
+        if given.continues:
+            problems = [each.after(self.runs_[i % len(self.runs_)].state) for i, each in enumerate(problems)]
+        return problems

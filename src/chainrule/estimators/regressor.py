@@ -1,4 +1,4 @@
-"""Why: amounts, their medians, counts and quantiles are predicted by one estimator.
+"""One estimator for continuous targets: means, medians, counts and quantiles.
 
 In: X and y as scikit-learn's regressors take them. Out: `NetRegressor`.
 """
@@ -6,19 +6,19 @@ In: X and y as scikit-learn's regressors take them. Out: `NetRegressor`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
 
 from chainrule.arrays import Array
 from chainrule.errors import InvalidValueError, must_be
-from chainrule.estimators.base import Network, fitted_model, store
-from chainrule.estimators.fitting import partial_fit
+from chainrule.estimators.base import Network, store
 from chainrule.nn.losses import Loss
 from chainrule.nn.optimizers import Optimizer
 from chainrule.nn.schedules import Schedule
-from chainrule.pipeline import JobCallback, Settings, Target, regression
+from chainrule.pipeline import Settings, regression
+from chainrule.target import Target
 from chainrule.train import Monitor
 
 
@@ -68,9 +68,9 @@ class NetRegressor(RegressorMixin, Network):  # type: ignore[misc]
     learning_rate_multipliers : dict of str to float, default=None
         Multipliers of the learning rate by patterns of parameter names, such as `{"0.*": 0.1, "*.b": 2.0}`; 0
         freezes.
-    batch_size : int, "auto" or None, default="auto"
+    batch_size : int, "auto" or "full", default="auto"
         Rows of a batch. "auto" takes the power of two that gives about fifty steps an epoch, between 32 and 256;
-        None takes all rows at once.
+        "full" takes all rows at once.
     accumulate_grad_batches : int, default=1
         Batches whose gradients are averaged for one step.
     max_iter : int, default=100
@@ -91,9 +91,9 @@ class NetRegressor(RegressorMixin, Network):  # type: ignore[misc]
         given to `fit` as `X_val` and `y_val` are used instead.
     validation_fraction : float, default=0.1
         Share of rows held out by `early_stopping`, in (0, 1).
-    n_iter_no_change : int, default=10
+    n_iter_no_change : int or None, default=20
         Epochs without an improvement above `tol` after which training ends: of the validation loss with
-        `early_stopping`, else of the training loss.
+        `early_stopping`, else of the training loss. None never ends it early.
     tol : float, default=1e-4
         Smallest decrease of the loss that counts as an improvement, >= 0.
     scoring : str, callable or None, default=None
@@ -104,13 +104,13 @@ class NetRegressor(RegressorMixin, Network):  # type: ignore[misc]
         deviation; all by one mean and one scale (pixels); or not at all.
     n_networks : int, default=1
         Networks trained side by side from different seeds; their predictions are averaged.
-    start : fitted estimator or Model, default=None
+    init_from : fitted estimator or Model, default=None
         Network whose layers and input scaling training starts from; its last layer too if the targets are the same.
         The arguments of the architecture above are then ignored.
     warm_start : bool, default=False
         Whether `fit` continues from where the last call ended, optimizer included.
     callbacks : sequence of Monitor, default=()
-        Monitors of the run, such as those of `chainrule.callbacks`, or `chainrule.doctor`'s.
+        Monitors of the run, such as those of `chainrule.callbacks`, or `chainrule.doctor.DoctorMonitor`.
     engine : {"auto", "native", "reference", "jax"}, default="auto"
         What computes: "auto" takes the compiled engine where it is installed. Results agree up to rounding.
     dtype : {"auto", "float32", "float64"}, default="auto"
@@ -180,7 +180,7 @@ class NetRegressor(RegressorMixin, Network):  # type: ignore[misc]
         learning_rate_init: float | str = 1e-3,
         schedule: str | Schedule = "constant",
         learning_rate_multipliers: Mapping[str, float] | None = None,
-        batch_size: int | str | None = "auto",
+        batch_size: int | str = "auto",
         accumulate_grad_batches: int = 1,
         max_iter: int = 100,
         alpha: float = 0.0,
@@ -190,14 +190,14 @@ class NetRegressor(RegressorMixin, Network):  # type: ignore[misc]
         ema_decay: float | None = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
-        n_iter_no_change: int = 10,
+        n_iter_no_change: int | None = 20,
         tol: float = 1e-4,
         scoring: Any = None,
         scaling: str = "columns",
         n_networks: int = 1,
-        start: Any = None,
+        init_from: Any = None,
         warm_start: bool = False,
-        callbacks: Sequence[Monitor | JobCallback] = (),
+        callbacks: Sequence[Monitor] = (),
         engine: str = "auto",
         dtype: str = "auto",
         random_state: Any = None,
@@ -205,12 +205,27 @@ class NetRegressor(RegressorMixin, Network):  # type: ignore[misc]
     ) -> None:
         store(self, locals())
 
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> NetRegressor:
-        """One epoch over these rows, at the base rate, from where the last call (or `fit`) ended.
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train one epoch over these rows, at the base rate, from where the last call (or `fit`) ended.
 
         The first call fixes the scaling of inputs and targets. Nothing is held out: `early_stopping`, `scoring`, `schedule`
         and `callbacks` are for `fit`.
 
+        Parameters
+        ----------
+        X : array-like, frame or sparse matrix of shape (n, d)
+            Rows.
+        y : array-like of shape (n,) or (n, k)
+            Targets.
+        sample_weight : array-like of shape (n,) or None, default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        Self
+
+        Examples
+        --------
         >>> import numpy as np
         >>> X = np.linspace(-1, 1, 64)[:, None]
         >>> network = NetRegressor((), learning_rate_init=0.05, random_state=0)
@@ -219,34 +234,88 @@ class NetRegressor(RegressorMixin, Network):  # type: ignore[misc]
         >>> network.predict([[0.5]]).round(1).tolist()
         [2.5]
         """
-        partial_fit(self, X, y, sample_weight)
+        self._partial_fit(X, y, sample_weight)
         return self
 
     def predict(self, X: Any) -> Array:
-        """Amounts (n) or (n, k), in the unit of the targets; of quantiles the one whose level is nearest to a half."""
-        return self._each(X, fitted_model(self).predict)
+        """Return predictions in the unit of the targets.
+
+        Parameters
+        ----------
+        X : array-like, frame or sparse matrix of shape (n, d)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, k)
+            Of quantiles the one whose level is nearest to a half.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> X = np.linspace(-1, 1, 64)[:, None]
+        >>> NetRegressor((), learning_rate_init=0.05, random_state=0).fit(X, X[:, 0]).predict([[0.5]]).round(1).tolist()
+        [0.5]
+        """
+        return self._each(X, self._fitted_model().predict)
 
     def predict_quantiles(self, X: Any) -> Array:
-        """Amounts below which the shares `quantiles` of targets lie: (n, q) ascending, for several targets (n, k, q).
+        """Return the values below which the shares `quantiles` of targets lie.
 
-        Raises `InvalidValueError` unless `loss="quantile"` was fitted.
+        Parameters
+        ----------
+        X : array-like, frame or sparse matrix of shape (n, d)
+            Rows.
 
+        Returns
+        -------
+        ndarray of shape (n, q), for several targets (n, k, q)
+            Ascending along the last axis.
+
+        Raises
+        ------
+        InvalidValueError
+            Unless `loss="quantile"` was fitted.
+
+        Examples
+        --------
         >>> import numpy as np
         >>> X, y = np.zeros((100, 1)), np.arange(100.0)
         >>> network = NetRegressor((), loss="quantile", quantiles=(0.1, 0.5, 0.9), max_iter=300, learning_rate_init=0.05)
         >>> network.set_params(random_state=0).fit(X, y).predict_quantiles([[0.0]]).round(-1).tolist()
         [[10.0, 50.0, 90.0]]
         """
-        return self._each(X, fitted_model(self).predict_quantiles)
+        return self._each(X, self._fitted_model().predict_quantiles)
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
-        """Lower and upper limit between which the share `coverage` of targets lies: (n, 2), for several targets (n, k, 2).
+        """Return the limits between which the share `coverage` of targets lies.
 
-        It needs the quantiles (1 - coverage) / 2 and (1 + coverage) / 2.
+        Parameters
+        ----------
+        X : array-like, frame or sparse matrix of shape (n, d)
+            Rows.
+        coverage : float, default=0.9
+            The share; it needs the fitted quantiles (1 - coverage) / 2 and (1 + coverage) / 2.
 
-        Raises `InvalidValueError` where they were not fitted, naming the coverages that were.
+        Returns
+        -------
+        ndarray of shape (n, 2), for several targets (n, k, 2)
+            Lower and upper limit.
+
+        Raises
+        ------
+        InvalidValueError
+            Where these quantiles were not fitted, naming the coverages that were.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> X, y = np.zeros((100, 1)), np.arange(100.0)
+        >>> network = NetRegressor((), loss="quantile", max_iter=300, learning_rate_init=0.05, random_state=0)
+        >>> network.fit(X, y).predict_interval([[0.0]]).shape
+        (1, 2)
         """
-        Q, levels = self.predict_quantiles(X), np.array(fitted_model(self).loss.levels)  # type: ignore[attr-defined]
+        Q, levels = self.predict_quantiles(X), np.array(self._fitted_model().loss.levels)  # type: ignore[attr-defined]
         ends = [
             np.flatnonzero(np.isclose(levels, (1.0 + side * coverage) / 2.0, rtol=0, atol=1e-9)) for side in (-1, 1)
         ]
@@ -258,17 +327,17 @@ class NetRegressor(RegressorMixin, Network):  # type: ignore[misc]
             raise InvalidValueError(must_be(type(self).__name__, "coverage", f"one of {had}", coverage, hint))
         return Q[..., [int(end[0]) for end in ends]]
 
-    def _targets(self, y: Array) -> Array:
+    def _checked_targets(self, y: Array) -> Array:
         return y
 
-    def _strata(self, y: Array) -> None:
-        """Amounts are held out as they come."""
+    def _stratify_by(self, y: Array) -> None:
+        """Return None: rows are held out at random."""
 
     def _target(self, y: Array, rest: Array, weights: Array, settings: Settings, classes: Any = None) -> Target:
         return regression(y[rest], settings, weights[rest])
 
-    def _tables(self, target: Target, y: Array) -> None:
+    def _class_tables(self, target: Target, y: Array) -> None:
         return None
 
-    def _announce(self, target: Target) -> None:
-        """Amounts have no classes."""
+    def _note_classes(self, target: Target | None) -> None:
+        """Do nothing: there are no classes."""

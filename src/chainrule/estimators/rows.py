@@ -1,4 +1,4 @@
-"""Why: rows come as arrays, frames or sparse matrices, and the network takes dense numbers.
+"""Rows from arrays, frames or sparse matrices, as the dense numbers that a network takes.
 
 In: X (and y, weights) as users have them. Out: checked arrays; the estimator remembers names and number of columns.
 """
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from chainrule.arrays import Array
@@ -21,26 +22,26 @@ _CHUNK = 4096
 """Sparse rows made dense at a time in prediction."""
 
 
-def training_rows(estimator: Any, X: Any, y: Any, reset: bool, **checks: Any) -> tuple[Array, Array]:
-    """X (n, d) dense and y, checked by scikit-learn; with `reset` the estimator takes note of the columns.
+def training_rows(estimator: BaseEstimator, X: Any, y: Any, reset: bool, **checks: Any) -> tuple[Array, Array]:
+    """Return X (n, d) dense and y, checked by scikit-learn; with `reset` the estimator remembers the columns.
 
     Raises `InvalidValueError` for a single row and for sparse rows that would not fit into memory.
     """
     X, y = validate_data(estimator, X, y, reset=reset, accept_sparse=_SPARSE, dtype=_FLOATS, **checks)
     if X.shape[0] < 2 and reset:
         owner = type(estimator).__name__
-        raise InvalidValueError(must_be(owner, "X", "of at least two rows", "1 sample", "One row shows no spread."))
+        raise InvalidValueError(must_be(owner, "X", "of at least two rows", "1 sample", "One row has no spread."))
     return dense(X), dense(y)
 
 
 def weights_of(sample_weight: Any, X: Array) -> Array:
-    """Weights (n) >= 0, 1 where none are given."""
+    """Return weights (n) >= 0, 1 where none are given."""
     weights: Array = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     return weights
 
 
 def dense(X: Any) -> Array:
-    """The array itself, or a sparse matrix with its zeros written out.
+    """Return the array itself, or a sparse matrix with its zeros written out.
 
     Raises `InvalidValueError` when that would take more than half of the machine's memory.
     """
@@ -48,7 +49,7 @@ def dense(X: Any) -> Array:
         return X
     needed, limit = X.shape[0] * X.shape[1] * X.dtype.itemsize, _memory() / 2
     if needed > limit:
-        hint = "The network trains on dense rows: take fewer columns (feature selection, TruncatedSVD) or fewer rows."
+        hint = "The network trains on dense rows: use fewer columns (feature selection, TruncatedSVD) or fewer rows."
         raise InvalidValueError(
             f"fit: X must be of at most {limit / 1e9:.1f} GB when dense, got {needed / 1e9:.1f} GB. {hint}"
         )
@@ -56,17 +57,17 @@ def dense(X: Any) -> Array:
 
 
 def _memory() -> float:
-    """Bytes of the machine's memory, 8 GB where the system does not say."""
+    """Return the bytes of the machine's memory, 8 GB where the system does not say."""
     try:
         return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     except (AttributeError, ValueError, OSError):  # pragma: no cover  (not every system says)
         return 8e9
 
 
-def rows(estimator: Any, X: Any) -> Array:
-    """Rows as scikit-learn's own check gives them; an array that it would hand back as it is skips the check.
+def rows(estimator: BaseEstimator, X: Any) -> Array:
+    """Return rows as scikit-learn's own check does; an array that it would return as it is skips the check.
 
-    The check takes some 80 µs, which for a single row is most of a prediction's time.
+    The check takes about 80 µs, which for a single row is most of a prediction's time.
     """
     plain = type(X) is np.ndarray and X.dtype in _FLOATS and X.ndim == 2 and not hasattr(estimator, "feature_names_in_")
     if plain and X.shape[0] > 0 and X.shape[1] == estimator.n_features_in_ and np.isfinite(X).all():
@@ -75,7 +76,7 @@ def rows(estimator: Any, X: Any) -> Array:
 
 
 def chunks(X: Any) -> Iterator[Array]:
-    """Dense rows: an array in one piece, a sparse matrix in several."""
+    """Yield dense rows: an array in one piece, a sparse matrix in several."""
     if not hasattr(X, "toarray"):
         yield X
         return

@@ -1,4 +1,4 @@
-"""Why: what counts in the end is often not the loss; any score of scikit-learn can choose the epoch that is kept.
+"""Any score of scikit-learn in place of the loss to choose the epoch that is kept.
 
 In: an estimator, a scorer, validation rows. Out: a monitor that scores each epoch, keeps the best and stops.
 """
@@ -9,23 +9,25 @@ import copy
 import inspect
 import json
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sklearn.base import BaseEstimator
 from sklearn.metrics import check_scoring
 
 from chainrule.io import write_atomically
 from chainrule.model import Model
 from chainrule.nn.step import State
-from chainrule.train import BestWeights, Decision, EarlyStopping, Epoch
+from chainrule.train import Decision, EarlyStopping, Epoch, Monitor, TrainingProblem
+from chainrule.train.monitors import no_improvement
 
 Score = Callable[[Model], float]
 
 
-def scorer(estimator: Any, validation: tuple[Any, ...], weighted: bool) -> Score:
-    """A function that scores a model as this estimator would be scored with it; greater is better.
+def scorer(estimator: BaseEstimator, validation: tuple[Any, ...], weighted: bool) -> Score:
+    """Return a function that scores a model as this estimator would be scored with it; greater is better.
 
     Weights of the validation rows count where there are some and the scorer takes `sample_weight`.
     """
@@ -43,39 +45,50 @@ def scorer(estimator: Any, validation: tuple[Any, ...], weighted: bool) -> Score
     return scored
 
 
+@dataclass(frozen=True)
+class Scored:
+    """What `Scoring` remembers: its rule's memory, and the score of each epoch by its number."""
+
+    rule: Any
+    scores: Mapping[int, float]
+
+
 @dataclass(frozen=True, eq=False)
 class Scoring:
-    """Scores each epoch's weights; otherwise it decides as `rule` does, with the score in place of the validation loss.
+    """A monitor that scores each epoch's weights; otherwise it decides as `rule` does, by the score in place of the loss.
 
-    `scores` fills with the score of each epoch, by its number; with a `file` they are kept there too, so that a run that
-    goes on from a checkpoint knows those of the epochs before. Used for one run.
+    With a `file` the scores are kept there too, so that a run that continues from a checkpoint knows those of the epochs
+    before.
     """
 
     model: Callable[[State], Model]
     score: Score
-    rule: EarlyStopping | BestWeights
-    scores: dict[int, float] = field(default_factory=dict)
+    rule: Monitor
     file: Path | None = None
 
-    def start(self, epochs: int) -> Any:
-        """The rule's memory, and what an earlier process scored."""
+    def start(self, problem: TrainingProblem) -> Scored:
+        """Return the rule's memory, and what an earlier process scored."""
+        known: dict[int, float] = {}
         if self.file is not None and self.file.is_file():
-            self.scores.update((int(k), v) for k, v in json.loads(self.file.read_bytes()).items())
-        return self.rule.start(epochs)
+            known = {int(k): v for k, v in json.loads(self.file.read_bytes()).items()}
+        return Scored(self.rule.start(problem), known)
 
-    def observe(self, memory: Any, epoch: Epoch) -> tuple[Any, Decision]:
+    def observe(self, memory: Scored, epoch: Epoch) -> tuple[Scored, Decision]:
         """Score, then keep and stop by the score."""
-        if epoch.number not in self.scores:
+        scores = memory.scores
+        if epoch.number not in scores:
             usable = epoch.finite and epoch.complete
-            self.scores[epoch.number] = self.score(self.model(epoch.state())) if usable else math.nan
-            self._keep()
-        memory, decision = self.rule.observe(memory, replace(epoch, validation_loss=-self.scores[epoch.number]))
-        return memory, replace(decision, stop=decision.stop.replace("validation loss", "validation score"))
+            scores = {**scores, epoch.number: self.score(self.model(epoch.state())) if usable else math.nan}
+            self._save(scores)
+        rule, decision = self.rule.observe(memory.rule, replace(epoch, validation_loss=-scores[epoch.number]))
+        if decision.stop is not None and isinstance(self.rule, EarlyStopping):
+            decision = replace(decision, stop=no_improvement("validation score", self.rule.patience))
+        return Scored(rule, scores), decision
 
-    def _keep(self) -> None:
+    def end(self, memory: Scored) -> None:
+        """Do nothing: nothing is open."""
+
+    def _save(self, scores: Mapping[int, float]) -> None:
         if self.file is not None:
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.file, json.dumps(self.scores).encode())
-
-    def end(self, memory: Any) -> None:
-        """Nothing to close."""
+            write_atomically(self.file, json.dumps(scores).encode())

@@ -1,56 +1,29 @@
-"""Why: from a table to a trained model there is one way, which the estimators and the command line both take.
+"""From settings and data to a training problem: the one way that estimators, command line and search take.
 
-In: rows X, targets y as the user has them, `Settings`. Out: a `Model` and the `Run` that made it.
+In: `Settings`, rows X and targets y as the user has them. Out: a `TrainingProblem`, its monitors, figures of its model.
 """
 
 from chainrule.pipeline.evaluation import confusion_matrix, evaluate
+from chainrule.pipeline.problem import build_problem, scaler
 from chainrule.pipeline.settings import OPTIMIZERS, REGRESSION_LOSSES, SCHEDULES, Settings
-from chainrule.pipeline.targets import (
-    Target,
-    class_weights,
-    classification,
-    regression,
-    row_weights,
-    target_of,
-    target_tables,
-)
-from chainrule.pipeline.training import (
-    Job,
-    JobCallback,
-    found_rate,
-    prepare,
-    run,
-    run_kept,
-    same_question,
-    scaler,
-    seeded,
-    stopping,
-    train_model,
-)
+from chainrule.pipeline.stopping import as_kept, stopping_monitors, with_kept_length
+from chainrule.pipeline.targets import class_weights, classification, regression, row_weights, target_tables
 
 __all__ = [
     "OPTIMIZERS",
     "REGRESSION_LOSSES",
     "SCHEDULES",
-    "Job",
-    "JobCallback",
     "Settings",
-    "Target",
+    "as_kept",
+    "build_problem",
     "class_weights",
     "classification",
     "confusion_matrix",
     "evaluate",
-    "found_rate",
-    "prepare",
     "regression",
     "row_weights",
-    "run",
-    "run_kept",
-    "same_question",
     "scaler",
-    "seeded",
-    "stopping",
-    "target_of",
+    "stopping_monitors",
     "target_tables",
-    "train_model",
+    "with_kept_length",
 ]

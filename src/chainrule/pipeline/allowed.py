@@ -1,4 +1,4 @@
-"""Why: some settings take one of several kinds of value, or one for each hidden layer; that too is data beside the setting.
+"""Constraints of settings that take a name or an object, or one value for each hidden layer.
 
 In: constraints. Out: constraints made of them.
 """
@@ -26,13 +26,13 @@ class Each:
     one: Constraint
 
     def allows(self, value: Any) -> bool:
-        """Whether it is allowed, or all of its members are."""
+        """Check whether it is allowed, or all of its members are."""
         if isinstance(value, str) or not isinstance(value, Sequence):
             return self.one.allows(value)
         return all(self.one.allows(item) for item in value)
 
     def hint(self, value: Any) -> str:
-        """The hint for the value, or for the first member that is not allowed."""
+        """Return the hint for the value, or for the first member that is not allowed."""
         if isinstance(value, str) or not isinstance(value, Sequence):
             return self.one.hint(value)
         return next((self.one.hint(item) for item in value if not self.one.allows(item)), "")
@@ -43,23 +43,23 @@ class Each:
 
 @dataclass(frozen=True, eq=False)
 class NameOrObject:
-    """The name of a known piece, or a piece: an object that has the method by which pieces of its kind are used."""
+    """The name of a known object, or an object that has the method by which objects of its kind are used."""
 
     kind: str
     known: Mapping[str, Any]
     method: str
 
     def allows(self, value: Any) -> bool:
-        """Whether the name is known, or the object (not its class) has the method."""
+        """Check whether the name is known, or the object (not its class) has the method."""
         if isinstance(value, str):
             return value in self.known
         return hasattr(value, self.method) and not isinstance(value, type)
 
     def hint(self, value: Any) -> str:
-        """The nearest name, or that brackets are missing."""
+        """Return the nearest name, or that parentheses are missing."""
         if isinstance(value, str):
             return did_you_mean(value, self.known)
-        return f"Write {value.__name__}(), with brackets." if isinstance(value, type) else ""
+        return f"Write {value.__name__}() with parentheses." if isinstance(value, type) else ""
 
     def __str__(self) -> str:
         article = "an" if self.kind[0] in "aeiou" else "a"

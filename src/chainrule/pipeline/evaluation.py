@@ -12,7 +12,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.model import Model
-from chainrule.pipeline.targets import target_of
+from chainrule.target import Target
 
 
 def evaluate(model: Model, X: Array, y: Array) -> dict[str, float]:
@@ -34,7 +34,7 @@ def evaluate(model: Model, X: Array, y: Array) -> dict[str, float]:
     scores : dict of str to float
         `loss` in the unit of the loss; `accuracy` for classes; `rmse` and `r2` in the unit of the targets otherwise.
     """
-    Y = target_of(model).encode(y)
+    Y = Target.of(model).encode(y)
     loss = float(model.loss.rows(np, model.scores(X), Y).mean())
     predicted = model.predict(X)
     if model.classes is not None:

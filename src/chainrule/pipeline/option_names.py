@@ -141,7 +141,7 @@ OPTION_NAMES: Mapping[str, OptionName] = {
     "learning_rate_init": OptionName("fit.learning_rate", "lr", typed=lambda rate: figure(float(rate))),
     "schedule": OptionName("fit.schedule", "schedule", code=_made_from(SCHEDULES)),
     "learning_rate_multipliers": OptionName("fit.learning_rate_multipliers"),
-    "batch_size": OptionName("fit.batch_size", "batch_size", typed=lambda rows: "full" if rows is None else str(rows)),
+    "batch_size": OptionName("fit.batch_size", "batch_size", typed=str),
     "max_iter": OptionName("fit.epochs", "epochs"),
     "alpha": OptionName("fit.penalty", "alpha", code=lambda factor: f"l2={figure(factor)}" if factor else ""),
     "l1_alpha": OptionName("fit.penalty", code=lambda factor: f"l1={figure(factor)}" if factor else ""),

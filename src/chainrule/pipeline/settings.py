@@ -1,6 +1,6 @@
-"""Why: everything that a user may choose about a network and its training stands in one place, with its limits as data.
+"""Everything that a user may choose about a network and its training, in one place, with its limits as data.
 
-In: names and numbers. Out: `Settings`, which builds the network, the recipe and the course.
+In: names and numbers. Out: `Settings`, which builds the network, the recipe and the training configuration.
 """
 
 from __future__ import annotations
@@ -31,33 +31,85 @@ SCHEDULES = schedules.BY_NAME
 """Schedules by the name that users write."""
 
 QUANTILES = (0.05, 0.5, 0.95)
-"""The median, and the limits between which nine values of ten lie."""
+"""The median, and the limits between which nine values in ten lie."""
 
 REGRESSION_LOSSES = losses.REGRESSION_BY_NAME
-"""Losses for numbers by the name that users write; for classes the loss follows from their number."""
+"""Losses for continuous targets by the name that users write; for classes the loss follows from their number."""
 
 _FLAG = OneOf((False, True))
 _WIDTH = Interval(1, 10**7, "[]", whole=True)
 _LEVEL = Interval(0, 1, "()")
 _OPTIONAL_SIZE = Interval(0, float("inf"), "()", optional=True)
+_OPTIONAL_COUNT = Interval(1, float("inf"), "[)", whole=True, optional=True)
 _NORMS = {(False, False): None, (True, False): "batch", (False, True): "layer"}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that a user may choose about a network and its training, with
-    constraints as data.
+    """Everything that a user may choose about a network and its training.
 
-        `activation` and `dropout` are one value, or a sequence with one for each hidden layer. `batch_size` in rows:
-        "auto" takes the power of two nearest to a fiftieth of the rows, between 32 and 256, so that an epoch has some
-        fifty steps; None is full batch. `max_iter` counts epochs. `alpha` is the factor of the L2 penalty α/2 ‖W‖²,
-        `l1_alpha` that of α ‖W‖₁. `loss` is a name for a regression, with `quantiles` as the levels of "quantile", or any
-        loss. `learning_rate_multipliers` maps patterns of parameter names ("0.*": all of layer 0) to multipliers of the
-        learning rate; 0 freezes. `max_grad_norm` limits the length of the gradient, `max_weight_norm` that of each unit's
-        incoming weights. `ema_decay` is the share that a running mean of the weights keeps at each step; the mean is what
-        predicts. `accumulate_grad_batches` gradients make one step. `scaling` standardizes inputs by column, or with one
-        mean and scale for all columns ("shared": pixels), or not at all. `tol` and `n_iter_no_change` end the run: by the
-        validation loss with `early_stopping`, else by the training loss.
+    Parameters
+    ----------
+    hidden_layer_sizes : tuple of int, default=(100,)
+        Units of each hidden layer.
+    activation : str or sequence of str, default="relu"
+        Activation of the hidden layers, one for all or one for each.
+    initializer : str or None, default=None
+        Rule for first weights; None takes the one that suits the activation.
+    batch_norm, layer_norm : bool, default=False
+        Normalization after every hidden affine map; one of the two.
+    dropout : float or sequence of float, default=0.0
+        Fraction dropped after every hidden layer, one for all or one for each.
+    loss : str or Loss, default="squared_error"
+        Name of a loss for continuous targets, or any loss.
+    quantiles : tuple of float, default=(0.05, 0.5, 0.95)
+        Levels of the loss "quantile".
+    optimizer : str or Optimizer, default="adam"
+        The update rule.
+    learning_rate_init : float, default=0.001
+        Base learning rate.
+    schedule : str or Schedule, default="constant"
+        Factor of the base rate over the epochs.
+    learning_rate_multipliers : mapping of str to float, default={}
+        Patterns of parameter names ("0.*": all of layer 0) and multipliers of the learning rate; 0 freezes.
+    batch_size : int or {"auto", "full"}, default="auto"
+        Rows per step. "auto" takes the power of two nearest to a fiftieth of the rows, between 32 and 256, so that an
+        epoch has about fifty steps; "full" takes all rows.
+    accumulate_grad_batches : int, default=1
+        Number of batches whose gradients make one step.
+    max_iter : int, default=100
+        Largest number of epochs.
+    alpha, l1_alpha : float, default=0.0
+        Factors of the penalties α/2 ‖W‖² and α ‖W‖₁.
+    max_grad_norm : float or None, default=None
+        Largest length of the gradient.
+    max_weight_norm : float or None, default=None
+        Largest length of each unit's incoming weights.
+    ema_decay : float or None, default=None
+        Share that a running mean of the weights keeps at each step; the mean is what predicts.
+    early_stopping : bool, default=False
+        Whether the validation loss ends the run; otherwise the training loss does.
+    validation_fraction : float, default=0.1
+        Share of the rows held out for validation, where none are given.
+    n_iter_no_change : int or None, default=20
+        Epochs without an improvement above `tol` that end the run; None never ends it early.
+    tol : float, default=1e-4
+        Improvement of the loss that counts.
+    label_smoothing : float, default=0.0
+        Share of each target that is given to all classes alike.
+    scaling : {"columns", "shared", "none"}, default="columns"
+        Standardization of the inputs: by column, with one mean and scale for all columns (pixels), or none.
+    engine : str, default="auto"
+        The engine that trains.
+    dtype : {"float32", "float64"}, default="float32"
+        Precision of weights and rows.
+    seed : int, default=0
+        Seed of first weights, shuffles and masks.
+
+    Examples
+    --------
+    >>> Settings(hidden_layer_sizes=(8,), max_iter=5).network(4, 3).outputs
+    3
     """
 
     hidden_layer_sizes: tuple[int, ...] = (100,)
@@ -72,7 +124,7 @@ class Settings:
     learning_rate_init: float = constrained(POSITIVE, 1e-3)
     schedule: str | schedules.Schedule = constrained(NameOrObject("schedule", SCHEDULES, "factor"), "constant")
     learning_rate_multipliers: Mapping[str, float] = field(default_factory=dict)
-    batch_size: int | str | None = "auto"
+    batch_size: int | str = "auto"
     accumulate_grad_batches: int = constrained(COUNT, 1)
     max_iter: int = constrained(COUNT, 100)
     alpha: float = constrained(NOT_NEGATIVE, 0.0)
@@ -82,7 +134,7 @@ class Settings:
     ema_decay: float | None = constrained(Interval(0, 1, "[)", why="It is the share kept.", optional=True), None)
     early_stopping: bool = constrained(_FLAG, False)
     validation_fraction: float = constrained(Interval(0, 1, "()"), 0.1)
-    n_iter_no_change: int = constrained(COUNT, 10)
+    n_iter_no_change: int | None = constrained(_OPTIONAL_COUNT, 20)
     tol: float = constrained(NOT_NEGATIVE, 1e-4)
     label_smoothing: float = constrained(SHARE, 0.0)
     scaling: str = constrained(OneOf(("columns", "shared", "none")), "columns")
@@ -91,14 +143,14 @@ class Settings:
     seed: int = constrained(Interval(0, 2**64, "[)", whole=True), 0)
 
     def check(self, owner: str, shown: Callable[[str], str] = str) -> None:
-        """Raise one `InvalidValueError` that names every setting outside what it may be.
+        """Raise one `InvalidValueError` that names every setting outside its limits.
 
         `shown` gives the name by which the user knows a setting.
         """
         raise_all(self.faults(owner, shown))
 
     def faults(self, owner: str, shown: Callable[[str], str] = str) -> Iterator[str]:
-        """A sentence for every setting outside what it may be."""
+        """Yield a sentence for every setting outside its limits."""
         allowed = {shown(f.name): f.metadata["constraint"] for f in fields(self) if "constraint" in f.metadata}
         yield from faults(owner, {shown(name): value for name, value in vars(self).items()}, allowed)
         yield from self._shape_faults(owner, shown)
@@ -116,11 +168,11 @@ class Settings:
 
     def _other_faults(self, owner: str, shown: Callable[[str], str]) -> Iterator[str]:
         rows, known, levels = self.batch_size, ("auto", *ENGINES), self.quantiles
-        if rows not in ("auto", None) and not COUNT.allows(rows):
-            yield must_be(owner, shown("batch_size"), "a whole number >= 1, 'auto' or None (full batch)", rows)
+        if rows not in ("auto", "full") and not COUNT.allows(rows):
+            yield must_be(owner, shown("batch_size"), "a whole number >= 1, 'auto' or 'full'", rows)
         if self.batch_norm and self.layer_norm:
             yield must_be(
-                owner, shown("layer_norm"), f"False beside {shown('batch_norm')}", True, "Take one of the two."
+                owner, shown("layer_norm"), f"False beside {shown('batch_norm')}", True, "Choose one of the two."
             )
         if self.engine not in known:
             hint = did_you_mean(self.engine, known)
@@ -139,7 +191,7 @@ class Settings:
             )
 
     def network(self, inputs: int, outputs: int) -> Net:
-        """The network of these settings."""
+        """Return the network of these settings."""
         norm = _NORMS[self.batch_norm, self.layer_norm]
         return mlp(
             inputs,
@@ -152,7 +204,7 @@ class Settings:
         )
 
     def regression_loss(self) -> Loss:
-        """The loss for amounts, by name or as given.
+        """Return the loss for continuous targets, by name or as given.
 
         >>> Settings(loss="quantile", quantiles=(0.1, 0.9)).regression_loss().levels
         (0.1, 0.9)
@@ -162,18 +214,18 @@ class Settings:
         return Quantile(tuple(self.quantiles)) if self.loss == "quantile" else REGRESSION_LOSSES[self.loss]
 
     def rows_per_batch(self, n: int) -> int:
-        """Batch size for n rows; raises `InvalidValueError` when a batch is larger than that."""
-        if self.batch_size is None:
+        """Return the batch size for n rows; raise `InvalidValueError` when a batch is larger than that."""
+        if self.batch_size == "full":
             return n
         if not isinstance(self.batch_size, str):
-            hint = "Take fewer, or None for full batch."
+            hint = "Use fewer, or 'full' for all rows."
             few = must_be("fit", "batch_size", f"at most the number of training rows ({n})", self.batch_size, hint)
             raise_all([few] if self.batch_size > n else [])
             return self.batch_size
         return int(np.clip(2 ** round(np.log2(max(n / 50, 1))), 32, 256))
 
     def recipe(self, net: Net, loss: Loss, n: int) -> Recipe:
-        """How the network is trained on n rows."""
+        """Return how the network is trained on n rows."""
         optimizer = OPTIMIZERS[self.optimizer] if isinstance(self.optimizer, str) else self.optimizer
         return Recipe(
             net,
@@ -192,6 +244,6 @@ class Settings:
         )
 
     def config(self) -> TrainConfig:
-        """Epochs, base rate, schedule."""
+        """Return epochs, base rate and schedule."""
         schedule = SCHEDULES[self.schedule] if isinstance(self.schedule, str) else self.schedule
         return TrainConfig(self.max_iter, self.learning_rate_init, schedule)

@@ -1,12 +1,11 @@
-"""Why: what the targets are (classes, labels, amounts) decides the loss and how each row is put to it.
+"""What y and the settings say of a target, which decides the loss; weights that follow from classes.
 
-In: y as the user has it. Out: a `Target`, and the weights that follow from classes.
+In: y as the user has it, `Settings`. Out: a `Target`, weights of classes and rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,89 +13,44 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.data import Standardizer, check_classes
 from chainrule.errors import InvalidValueError, must_be, raise_all
-from chainrule.model import Classes, Model
-from chainrule.nn.losses import (
-    BinaryCrossEntropy,
-    Loss,
-    MultiSoftmaxCrossEntropy,
-    SoftmaxCrossEntropy,
-    TargetKind,
-)
+from chainrule.model import Classes
+from chainrule.nn.losses import BinaryCrossEntropy, MultiSoftmaxCrossEntropy, SoftmaxCrossEntropy, TargetKind
 from chainrule.pipeline.settings import Settings
+from chainrule.target import Target, class_indices
 
 ClassWeight: TypeAlias = Mapping[Any, float] | str | None
 """Weight of each class: a mapping of labels, "balanced", or None for 1."""
 
 
-@dataclass(frozen=True, eq=False)
-class Target:
-    """What the targets say: their classes, the loss, the number of logits, the scaling of amounts.
-
-    `classes` (K) of one target; a tuple of such, one for each of several targets of exclusive classes; None for amounts.
-    Independent yes/no labels have the classes 0 .. k-1, the labels' numbers.
-    """
-
-    classes: Classes
-    loss: Loss
-    outputs: int
-    scaling: Standardizer | None
-    smoothing: float = 0.0
-
-    def encode(self, y: Array) -> Array:
-        """Targets as the loss takes them: class numbers (n), 0/1 or scaled amounts (n, k).
-
-        Raises `InvalidValueError` for labels that the training rows did not have, another number of targets, and counts
-        below 0.
-        """
-        if self.classes is None:
-            return self._amounts(np.asarray(y, np.float64).reshape(len(y), -1))
-        if isinstance(self.classes, tuple):
-            _check_width(y, len(self.classes))
-            hot = [codes(known, y[:, j])[:, None] == np.arange(len(known)) for j, known in enumerate(self.classes)]
-            return np.hstack(hot)
-        if self.labels:
-            _check_width(y, self.outputs)
-            return self._smoothed(codes(np.array([0, 1]), y))
-        numbers = codes(self.classes, y)
-        return numbers if self.loss.targets is TargetKind.CLASSES else self._smoothed(numbers)[:, None]
-
-    @property
-    def labels(self) -> bool:
-        """Whether each row has several independent yes/no labels."""
-        return self.loss.targets is TargetKind.LABELS and self.outputs > 1
-
-    def _amounts(self, amounts: Array) -> Array:
-        if self.loss.targets is TargetKind.COUNTS and (amounts < 0).any():
-            raise_all([must_be("y", "targets", "counts >= 0 for the Poisson loss", float(amounts.min()))])
-        amounts = np.repeat(amounts, self.loss.outputs_per_target, axis=1)
-        return amounts if self.scaling is None else self.scaling.apply(amounts)
-
-    def _smoothed(self, hot: Array) -> Array:
-        smooth: Array = hot * (1.0 - self.smoothing) + self.smoothing / 2.0
-        return smooth
-
-
-def codes(classes: Array, y: Array) -> Array:
-    """The number of each label's class, of the shape of y; raises `InvalidValueError` for a label of no class."""
-    unknown = sorted(set(np.unique(y).tolist()) - set(classes.tolist()))
-    raise_all([must_be("y", "labels", f"among {classes.tolist()}", unknown)] if unknown else [])
-    found: Array = np.searchsorted(classes, y)
-    return found
-
-
-def _check_width(y: Array, k: int) -> None:
-    if np.ndim(y) != 2 or y.shape[1] != k:
-        raise InvalidValueError(must_be("y", "targets", f"of shape (n, {k})", np.shape(y)))
-
-
 def classification(y: Array, settings: Settings, classes: Classes = None, labels: bool = False) -> Target:
-    """What y says of classes; the loss follows from it unless the settings bring one.
+    """Return the target of classes or labels; the loss follows from it unless the settings bring one.
 
-    y (n): two classes have one logit and the logistic loss; more have one logit each and softmax cross-entropy.
-    y (n, m) with `labels`: independent yes/no labels, a logit and the logistic loss for each. y (n, m) else: m targets of
-    exclusive classes, a softmax for each. `classes` names the classes beforehand, where y may not show all.
+    Parameters
+    ----------
+    y : ndarray of shape (n,) or (n, m)
+        Two classes have one logit and the logistic loss; more have one logit each and softmax cross-entropy. Several
+        columns are m targets of exclusive classes, a softmax for each, or with `labels` m independent yes/no labels, a
+        logit and the logistic loss for each.
+    settings : Settings
+        Of these `loss` and `label_smoothing`.
+    classes : ndarray, tuple of ndarray or None, default=None
+        The classes, where y may not show all.
+    labels : bool, default=False
+        Whether columns are independent labels.
 
-    Raises `InvalidValueError` when there are fewer than two classes, or the loss given does not fit.
+    Returns
+    -------
+    Target
+
+    Raises
+    ------
+    InvalidValueError
+        When there are fewer than two classes, or the given loss does not fit.
+
+    Examples
+    --------
+    >>> classification(np.array(["no", "yes", "no"]), Settings()).outputs
+    1
     """
     chosen = None if isinstance(settings.loss, str) else settings.loss
     if labels:
@@ -133,27 +87,41 @@ def _fitting(loss: Any, kind: type[Any]) -> Any:
 
 
 def regression(y: Array, settings: Settings, weights: Array | None = None) -> Target:
-    """One output per column of y, and per level of a quantile loss.
+    """Return the target of continuous values: one output per column of y, and per level of a quantile loss.
 
-    Targets are standardized where the link is the identity, weighted as inputs are.
+    Parameters
+    ----------
+    y : ndarray of shape (n,) or (n, k)
+        Values; they are standardized where the loss's link is the identity.
+    settings : Settings
+        Of these `loss` and `quantiles`.
+    weights : ndarray of shape (n,) or None, default=None
+        Weights of the rows for the scaling; None is 1.
 
-    Raises `InvalidValueError` for a loss of classes.
+    Returns
+    -------
+    Target
+
+    Raises
+    ------
+    InvalidValueError
+        For a loss of classes.
+
+    Examples
+    --------
+    >>> regression(np.array([1.0, 3.0]), Settings()).scaling.mean.tolist()
+    [2.0]
     """
     loss = settings.regression_loss()
     if loss.targets.are_classes:
-        raise InvalidValueError(must_be("fit", "loss", "for amounts", loss, "A classifier takes it."))
-    amounts = np.repeat(np.asarray(y, np.float64).reshape(len(y), -1), loss.outputs_per_target, axis=1)
+        raise InvalidValueError(must_be("fit", "loss", "for continuous targets", loss, "A classifier takes it."))
+    values = np.repeat(np.asarray(y, np.float64).reshape(len(y), -1), loss.outputs_per_target, axis=1)
     scaled = bool(loss.links) and loss.link == "identity"
-    return Target(None, loss, amounts.shape[1], Standardizer.fit(amounts, weights=weights) if scaled else None)
-
-
-def target_of(model: Model) -> Target:
-    """What the targets of a trained model's task say."""
-    return Target(model.classes, model.loss, model.net.outputs, model.targets)
+    return Target(None, loss, values.shape[1], Standardizer.fit(values, weights=weights) if scaled else None)
 
 
 def class_table(classes: Array, y: Array, weight: ClassWeight) -> Array:
-    """Weight of each class (K): "balanced" is n / (K · rows of the class), None is 1.
+    """Return the weight of each class (K): "balanced" is n / (K · rows of the class), None is 1.
 
     Raises `InvalidValueError` for a word other than "balanced", labels that do not occur, weights below 0.
     """
@@ -172,7 +140,7 @@ def class_table(classes: Array, y: Array, weight: ClassWeight) -> Array:
 
 
 def class_weights(classes: Array, y: Array, weight: ClassWeight) -> Array:
-    """Weight of each row (n) from the weight of its class, as `class_table` gives it.
+    """Return the weight of each row (n) from that of its class, as `class_table` gives it.
 
     >>> class_weights(np.array(["a", "b"]), np.array(["a", "a", "a", "b"]), "balanced").round(3).tolist()
     [0.667, 0.667, 0.667, 2.0]
@@ -182,7 +150,7 @@ def class_weights(classes: Array, y: Array, weight: ClassWeight) -> Array:
 
 
 def target_tables(target: Target, y: Array, weight: ClassWeight | Sequence[ClassWeight]) -> list[tuple[Array, Array]]:
-    """Classes and their weights for each column of y: one mapping for a single target, a sequence of them for several."""
+    """Return classes and weights for each column of y: of one mapping, or for several targets of a sequence of them."""
     if np.ndim(y) == 1:
         return [(np.asarray(target.classes), class_table(np.asarray(target.classes), y, weight))]  # type: ignore[arg-type]
     each: Any = [weight] * y.shape[1] if weight is None or isinstance(weight, str) else weight
@@ -194,12 +162,12 @@ def target_tables(target: Target, y: Array, weight: ClassWeight | Sequence[Class
 
 
 def row_weights(tables: Sequence[tuple[Array, Array]], y: Array) -> Array:
-    """Weight of each row (n): the product over its targets of their classes' weights.
+    """Return the weight of each row (n): the product over its targets of their classes' weights.
 
     >>> row_weights([(np.array([0, 1]), np.array([1.0, 3.0]))] * 2, np.array([[0, 1], [1, 1]])).tolist()
     [3.0, 9.0]
     """
     columns = y[:, None] if np.ndim(y) == 1 else y
-    parts = [table[codes(known, columns[:, j])] for j, (known, table) in enumerate(tables)]
+    parts = [table[class_indices(known, columns[:, j])] for j, (known, table) in enumerate(tables)]
     product: Array = np.prod(parts, axis=0)
     return product

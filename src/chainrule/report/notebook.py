@@ -16,7 +16,7 @@ from chainrule.report.page.cards import cards
 from chainrule.report.page.html import Section, facts, page, table
 from chainrule.report.page.run import PageContent, doctor_page, run_page
 from chainrule.report.svg.markup import Html, tag
-from chainrule.train import Run
+from chainrule.train import Run, StopReason
 
 
 def to_html(shown: object) -> str | None:
@@ -47,7 +47,7 @@ def run(shown: Run) -> Html:
     """Return the curves of a run."""
     ended = {"epochs": len(shown.epochs), "engine": shown.engine, "seconds": shown.seconds}
     best = {} if shown.best_epoch is None else {"best epoch": shown.best_epoch}
-    stopped = {"stopped": shown.stopped} if shown.stopped else {}
+    stopped = {} if shown.stop.reason is StopReason.COMPLETED else {"stopped": str(shown.stop)}
     content = PageContent({**ended, **best, **stopped}, best_epoch=shown.best_epoch)
     return framed(run_page(shown.epochs, "Run", content), 480)
 

@@ -58,7 +58,7 @@ def search(
     target: str | None = None,
     task: str | None = None,
     test_fraction: float = 0.2,
-    validation_fraction: float = 0.2,
+    validation_fraction: float = Settings.validation_fraction,
 ) -> SearchResult:
     """Search for the best configuration of a network for `source`: a built-in name, a file, or a data set.
 

@@ -21,17 +21,17 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.checkpoint import FolderCheckpointer, checkpoint_folder
-from chainrule.data import Dataset
+from chainrule.data import Dataset, Parts
 from chainrule.errors import FormatError, InvalidValueError
 from chainrule.model import Model
 from chainrule.nn import spec
-from chainrule.pipeline import Job, Settings, classification, prepare, regression, run_kept, stopping
-from chainrule.train import Epoch, Monitor, Run
+from chainrule.pipeline import Settings, build_problem, stopping_monitors
+from chainrule.train import Epoch, Run, Stop, StopReason, TrainingProblem, train
+from chainrule.train.checkpoint import FolderCheckpointer, checkpoint_folder
 from chainrule.train.monitors import Decision
 from chainrule.train.records import Snapshot
 
-PAUSED = "paused at the end of its rung"
+PAUSED = Stop(StopReason.PAUSED, "at the end of its rung")
 _PATIENCE = 15.0
 """Seconds to wait for a folder that another process, which is about to end, still holds."""
 
@@ -107,32 +107,20 @@ class JobCache:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self._jobs: dict[tuple[Any, ...], Job] = {}
+        self._problems: dict[tuple[Any, ...], TrainingProblem] = {}
 
-    def job(self, settings: Settings) -> Job:
-        """What training these settings needs."""
+    def job(self, settings: Settings) -> TrainingProblem:
+        """Return what training these settings needs."""
         key = (settings.scaling, settings.dtype, settings.loss, settings.quantiles, settings.label_smoothing)
-        if key not in self._jobs:
-            self._jobs = dict(list(self._jobs.items())[-1:])
-            self._jobs[key] = self._prepare(settings)
-        job = self._jobs[key]
+        if key not in self._problems:
+            self._problems = dict(list(self._problems.items())[-1:])
+            self._problems[key] = build_problem(settings, Parts(self.problem.train, self.problem.validation, None))
+        problem = self._problems[key]
         n, d = self.problem.train.X.shape
-        net = settings.network(d, job.target.outputs)
-        return replace(job, settings=settings, recipe=settings.recipe(net, job.target.loss, n))
-
-    def _prepare(self, settings: Settings) -> Job:
-        rows, held_out = self.problem.train, self.problem.validation
-        target = (classification if rows.task == "classification" else regression)(rows.y, settings)
-        return prepare(
-            rows.X,
-            rows.y,
-            target,
-            settings,
-            weights=np.ones(len(rows.y)),
-            validation=(held_out.X, held_out.y),
-            feature_names=rows.feature_names,
-            target_name=rows.target_name,
-        )
+        assert problem.target is not None
+        net = settings.network(d, problem.target.outputs)
+        recipe = settings.recipe(net, problem.target.loss, n)
+        return replace(problem, recipe=recipe, config=settings.config(), engine=settings.engine)
 
 
 def perform(bench: JobCache, work: Work) -> Outcome:
@@ -147,18 +135,17 @@ def perform(bench: JobCache, work: Work) -> Outcome:
     return _outcome(job, run, work, time.perf_counter() - began)
 
 
-def _train(problem: Problem, job: Job, work: Work) -> Run:
-    config = job.config()
-    plain = {"rows": problem.digest, "recipe": spec.encode(job.recipe), "course": spec.encode(config)}
+def _train(problem: Problem, job: TrainingProblem, work: Work) -> Run:
+    plain = {"rows": problem.digest, "recipe": spec.encode(job.recipe), "config": spec.encode(job.config)}
     name = hashlib.sha256(json.dumps(plain, sort_keys=True, default=repr).encode()).hexdigest()
-    monitors: list[Monitor] = [stopping(work.settings, validated=True)]
-    if work.end < config.epochs:
+    monitors = stopping_monitors(replace(work.settings, early_stopping=True), validated=True)
+    if work.end < job.config.epochs:
         monitors.append(Pause(work.end))
     with _held(work.folder, name) as inner:
-        return run_kept(job, monitors, RungKeeper(inner, work))
+        return train(job, monitors, checkpoint=RungKeeper(inner, work))
 
 
-def _outcome(job: Job, run: Run, work: Work, seconds: float) -> Outcome:
+def _outcome(job: TrainingProblem, run: Run, work: Work, seconds: float) -> Outcome:
     unit = _unit(job, run.epochs)
     best = next((epoch for epoch in run.epochs if epoch.number == run.best_epoch), None)
     diverged = run.diverged and best is None
@@ -171,17 +158,17 @@ def _outcome(job: Job, run: Run, work: Work, seconds: float) -> Outcome:
         run.best_epoch,
         tuple((epoch.number, epoch.validation_score * unit) for epoch in run.epochs),
         seconds,
-        run.stopped != PAUSED or len(run.epochs) >= work.settings.max_iter,
-        run.stopped if diverged else "",
+        run.stop.reason is not StopReason.PAUSED or len(run.epochs) >= work.settings.max_iter,
+        str(run.stop) if diverged else "",
         run.interrupted,
         run.engine,
         job.model(run.state) if work.model and not run.interrupted else None,
     )
 
 
-def _unit(job: Job, epochs: tuple[Epoch, ...]) -> float:
+def _unit(job: TrainingProblem, epochs: tuple[Epoch, ...]) -> float:
     """What a score of 1 means in the target's unit: an rmse is of scaled amounts."""
-    scaling = job.target.scaling
+    scaling = None if job.target is None else job.target.scaling
     amounts = scaling is not None and len(epochs) > 0 and epochs[0].metric == "rmse"
     return float(np.sqrt(np.mean(scaling.scale**2))) if scaling is not None and amounts else 1.0
 
@@ -192,12 +179,12 @@ class Pause:
 
     at: int
 
-    def start(self, epochs: int) -> None:
+    def start(self, problem: TrainingProblem) -> None:
         """Nothing to remember."""
 
     def observe(self, memory: None, epoch: Epoch) -> tuple[None, Decision]:
         """Stop at the rung's end."""
-        return None, Decision(stop=PAUSED if epoch.number >= self.at else "")
+        return None, Decision(stop=PAUSED if epoch.number >= self.at else None)
 
     def end(self, memory: None) -> None:
         """Nothing to close."""
@@ -218,7 +205,7 @@ class RungKeeper:
 
     def save(self, snapshot: Snapshot) -> None:
         """Keep it, unless the run is over or its numbers are not needed any more."""
-        if snapshot.stopped is None or (snapshot.stopped == PAUSED and not self._work.last):
+        if snapshot.stop is None or (snapshot.stop == PAUSED and not self._work.last):
             self._inner.save(snapshot)
 
     def load(self) -> Snapshot | None:
@@ -227,9 +214,9 @@ class RungKeeper:
             snapshot = self._inner.load()
         except FormatError:
             return None
-        if snapshot is None or snapshot.stopped != PAUSED or len(snapshot.epochs) >= self._work.end:
+        if snapshot is None or snapshot.stop != PAUSED or len(snapshot.epochs) >= self._work.end:
             return snapshot
-        return replace(snapshot, stopped=None)
+        return replace(snapshot, stop=None)
 
 
 @contextmanager

@@ -110,7 +110,7 @@ def plan_search(
     target: str | None = None,
     task: str | None = None,
     test_fraction: float = 0.2,
-    validation_fraction: float = 0.2,
+    validation_fraction: float = Settings.validation_fraction,
 ) -> SearchSpec:
     """Load, split, and check that every value of the space is one that this data allow.
 

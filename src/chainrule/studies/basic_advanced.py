@@ -57,7 +57,7 @@ def _run(cell: Cell) -> dict[str, Any]:
         net,
         seed=cell.seed,
         epochs=epochs,
-        batch_size=None,
+        batch_size="full",
         rate=0.01,
     )
     return {k: record[k] for k in ("train_loss", "validation_loss", "test_error")}

@@ -103,7 +103,7 @@ def trained(
     optimizer: Optimizer = Adam(),  # noqa: B008  (frozen)
     rate: float = 1e-3,
     schedule: Schedule = ConstantSchedule(),  # noqa: B008  (frozen)
-    batch_size: int | None = 64,
+    batch_size: int | str = 64,
     penalty: Penalty = Penalty(),  # noqa: B008  (frozen)
     clip: Clip | None = None,
     learning_rate_multipliers: Mapping[str, float] | None = None,
@@ -127,7 +127,7 @@ def trained(
             learning_rate=rate,
             schedule=schedule,
             epochs=epochs,
-            batch_size=None if batch_size is None else min(batch_size, len(data.y)),
+            batch_size=batch_size if isinstance(batch_size, str) else min(batch_size, len(data.y)),
             penalty=penalty,
             clip=clip,
             learning_rate_multipliers=learning_rate_multipliers,

@@ -1,6 +1,6 @@
-"""Why: the loop says when it could be kept, and whoever keeps it says when it should be; the loop knows no files.
+"""The protocol of checkpoints: the loop offers snapshots and a checkpointer decides when to save; the loop knows no files.
 
-In: snapshots at moments when a run can go on from them. Out: the last snapshot of an earlier process, if there is one.
+In: snapshots at moments when a run can continue from them. Out: the last snapshot of an earlier process, if there is one.
 """
 
 from __future__ import annotations
@@ -12,39 +12,39 @@ from chainrule.train.records import Snapshot
 
 
 class Checkpointer(Protocol):
-    """Keeps snapshots of one run."""
+    """The methods of what keeps snapshots of one run."""
 
     @property
     def signals(self) -> tuple[signal.Signals, ...]:
-        """What ends the run between two batches, its numbers kept; the main thread's handlers are replaced meanwhile."""
+        """Signals that end the run between two batches with its numbers kept; the main thread's handlers are replaced."""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should know of what was found."""
+        """What the user should know, such as damage that was found."""
 
     def load(self) -> Snapshot | None:
-        """The last whole snapshot, or None for a run that starts."""
+        """Return the last whole snapshot, or None for a run that starts."""
 
     def due(self) -> bool:
-        """Whether it is time for the next one; asked between batches."""
+        """Check whether it is time for the next one; asked between batches."""
 
     def save(self, snapshot: Snapshot) -> None:
-        """Keep a snapshot."""
+        """Save a snapshot."""
 
 
 class NoCheckpoint:
-    """Keeps nothing."""
+    """A checkpointer that saves nothing."""
 
     notes: tuple[str, ...] = ()
     signals: tuple[signal.Signals, ...] = (signal.SIGINT,)
 
     def load(self) -> Snapshot | None:
-        """Nothing."""
+        """Return None: nothing is saved."""
         return None
 
     def due(self) -> bool:
-        """Never."""
+        """Return False: a snapshot is never due."""
         return False
 
     def save(self, snapshot: Snapshot) -> None:
-        """Let it go."""
+        """Do nothing with it."""

@@ -1,6 +1,6 @@
-"""Why: Ctrl-C while a network trains is a question, "stop now?", so that what was learned is kept.
+"""Ctrl-C as the answer to the question "stop now?", so that what was learned is kept.
 
-In: signals, or another thread's answer. Out: a function that says whether to stop, for whoever asks between two batches.
+In: signals, or another thread's answer. Out: a function that says whether to stop, to be called between two batches.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any
 from chainrule.engines import never
 
 _ELSEWHERE: ContextVar[Callable[[], bool] | None] = ContextVar("elsewhere", default=None)
-"""Who answers "stop now?" for the runs of this thread, where it is not the main thread's signals."""
+"""What answers "stop now?" for the runs of this thread, where it is not the main thread's signals."""
 
 
 @contextmanager
 def stopping_when(asked: Callable[[], bool]) -> Iterator[None]:
-    """Runs within it, on this thread, ask `asked` whether to stop, and leave signals to whoever answers there."""
+    """Have the runs of this thread ask `asked` whether to stop, and leave signals alone, within this context."""
     token = _ELSEWHERE.set(asked)
     try:
         yield
@@ -30,9 +30,9 @@ def stopping_when(asked: Callable[[], bool]) -> Iterator[None]:
 
 @contextmanager
 def interruptible(*signals: signal.Signals) -> Iterator[Callable[[], bool]]:
-    """Turns the first of these signals into an answer to "stop now?"; the second one acts as usual.
+    """Turn the first of these signals into an answer to "stop now?"; the second one acts as usual.
 
-    Within `stopping_when` the answer is the one given there. Else, outside the main thread, where Python delivers no
+    Within `stopping_when` the answer is the one given there. Otherwise, outside the main thread, where Python delivers no
     signals, it is always no.
     """
     elsewhere, asked = _ELSEWHERE.get(), threading.Event()

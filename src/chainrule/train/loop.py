@@ -1,6 +1,6 @@
-"""Why: training is an iterator of epoch records; whoever wants the bare loop iterates, whoever wants a result calls `train`.
+"""The training loop: `fit` and `iterate` yield a record after every epoch, `train` returns a `Run`.
 
-In: a recipe, rows, a course (epochs and learning rate), monitors. Out: `Epoch` records, or a `Run`.
+In: arguments, or a `TrainingProblem` and monitors. Out: `Epoch` records, or a `Run`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,12 @@ from chainrule.nn.optimizers import Adam, Optimizer
 from chainrule.nn.penalties import Clip, Penalty
 from chainrule.nn.schedules import ConstantSchedule, Plateau, Schedule, plateau_rule
 from chainrule.nn.step import Recipe, State, Sums, measure
-from chainrule.train.checkpointing import Checkpointer, NoCheckpoint
+from chainrule.train.checkpoint import opened
+from chainrule.train.checkpointing import Checkpointer
 from chainrule.train.interrupts import interruptible
 from chainrule.train.monitors import Decision, Monitor
-from chainrule.train.problem import TrainConfig
-from chainrule.train.records import Epoch, Run, Snapshot, metric_value, spent
+from chainrule.train.problem import TrainConfig, TrainingProblem, rows_per_batch
+from chainrule.train.records import COMPLETED, Epoch, Run, Snapshot, Stop, StopReason, diverged, metric_value, spent
 
 __all__ = ["Epoch", "Run", "TrainConfig", "fit", "iterate", "train"]
 
@@ -43,7 +45,7 @@ def fit(
     learning_rate: float = 1e-3,
     schedule: str | Schedule = ConstantSchedule(),  # noqa: B008  (frozen)
     epochs: int = 100,
-    batch_size: int | None = 32,
+    batch_size: int | str = 32,
     penalty: Penalty = Penalty(),  # noqa: B008  (frozen)
     clip: Clip | None = None,
     learning_rate_multipliers: Mapping[str, float] | None = None,
@@ -139,7 +141,7 @@ def fit(
         penalty,
         clip,
         dict(learning_rate_multipliers or {}),
-        max(len(X), 1) if batch_size is None else batch_size,
+        rows_per_batch(batch_size, len(X)),
         seed,
         dtype,
         cache_every,
@@ -169,13 +171,13 @@ def iterate(
     due: Callable[[], bool] = never,
     pause: Callable[[Sums], None] = lambda sums: None,
 ) -> Iterator[Epoch]:
-    """The loop itself: from the session's state to the end of the course, or until `stop` says True within an epoch.
+    """Train from the session's state to the last epoch, or until `stop` says True within an epoch: the loop itself.
 
-    A run that goes on gives the epochs `past` and the sums of the epoch `begun`. Between batches, when `due` says True and
-    before the loop is left in the middle of an epoch, `pause` gets the sums of the epoch so far.
+    A run that goes on passes the epochs `past` and the sums of the epoch `begun`. Between batches, when `due` says True
+    and before the loop is left in the middle of an epoch, `pause` gets the sums of the epoch so far.
     """
     per_epoch = len(recipe.batches(len(rows)))
-    follow = _follower(config.schedule, validation is not None)
+    follow = _plateau_tracker(config.schedule, validation is not None)
     plateau = reduce(follow, past, Plateau())
     step = int(session.state.step)
     for number in range(step // per_epoch, config.epochs):
@@ -212,7 +214,7 @@ def _run_epoch(
     due: Callable[[], bool],
     pause: Callable[[Sums], None],
 ) -> Sums:
-    """The rest of an epoch, with pauses; ends early when `stop` says True."""
+    """Run the rest of an epoch, with pauses; end early when `stop` says True."""
     done = 0
     while done < len(rates):
         part = session.run(number, first + done, rates[done:], lambda: stop() or due())
@@ -224,8 +226,8 @@ def _run_epoch(
     return sums
 
 
-def _follower(schedule: Schedule, validated: bool) -> Callable[[Plateau, Epoch], Plateau]:
-    """How the part of a schedule that follows the losses takes in one more epoch."""
+def _plateau_tracker(schedule: Schedule, validated: bool) -> Callable[[Plateau, Epoch], Plateau]:
+    """Return how the part of a schedule that follows the losses takes in one more epoch."""
     rule = plateau_rule(schedule)
 
     def follow(plateau: Plateau, epoch: Epoch) -> Plateau:
@@ -236,7 +238,7 @@ def _follower(schedule: Schedule, validated: bool) -> Callable[[Plateau, Epoch],
 
 
 def _measure(session: Session, recipe: Recipe, rows: Rows | None) -> Sums:
-    """Validation sums; numbers that overflow show there, not as warnings."""
+    """Return the validation sums; numbers that overflow show there, not as warnings."""
     if rows is None:
         return Sums()
     with np.errstate(all="ignore"):
@@ -248,7 +250,7 @@ def _finite(sums: Sums) -> bool:
 
 
 def _handle(session: Session, step: int) -> Callable[[], State]:
-    """Gives the session's state while it is still that of this step."""
+    """Return a function that gives the session's state while it is still that of this step."""
 
     def state() -> State:
         now = session.state
@@ -286,112 +288,142 @@ def _epoch(
 
 
 def train(
-    recipe: Recipe,
-    rows: Rows,
-    config: TrainConfig,
-    *,
-    validation: Rows | None = None,
+    problem: TrainingProblem,
     monitors: Sequence[Monitor] = (),
-    engine: str = "auto",
-    start: State | None = None,
-    checkpointer: Checkpointer = NoCheckpoint(),  # noqa: B008  (keeps nothing)
+    *,
+    checkpoint: str | Path | Checkpointer | None = None,
 ) -> Run:
-    """Train under monitors to a `Run`.
+    """Train a problem under monitors.
 
-    It ends with the weights of the best epoch where a monitor kept one, else with the last; `recipe.weights(run.state)`
-    are those for inference. Ctrl-C (or another of the keeper's signals: SIGTERM where a run is kept) ends it between two
-    batches and keeps what was learned; a second one interrupts at once. A
-    loss that is not a finite number ends it, and the last epoch with finite losses is what remains. With a keeper that
-    has a snapshot, the run goes on from there, bit for bit as if it had never stopped.
+    Ctrl-C ends the run between two batches and keeps what was learned, as does SIGTERM where the run is checkpointed; a
+    second signal interrupts at once. A loss that is not a finite number ends the run; the last finite state is kept.
+
+    Parameters
+    ----------
+    problem : TrainingProblem
+        What is trained, for how long, from where.
+    monitors : sequence of Monitor, default=()
+        They watch the run, keep the best epoch and stop it.
+    checkpoint : str, Path, Checkpointer or None, default=None
+        A folder to save checkpoints in; the same call continues from there, bit for bit as if it had never stopped.
+
+    Returns
+    -------
+    Run
+        With the numbers of the best epoch where a monitor kept one, else of the last. `problem.model(run.state)` predicts.
+
+    Raises
+    ------
+    InvalidValueError
+        When another process uses the folder, or it belongs to another run.
+
+    Examples
+    --------
+    >>> from chainrule import mlp
+    >>> from chainrule.nn.losses import MeanSquaredError
+    >>> recipe, X = Recipe(mlp(1, [4], 1), MeanSquaredError()), np.linspace(-1, 1, 40)[:, None]
+    >>> problem = TrainingProblem(recipe, Rows.of(recipe, X, X), TrainConfig(epochs=5, learning_rate=0.01))
+    >>> print(train(problem).stop)
+    all epochs completed
     """
-    chosen, notes = choose(engine, recipe)
-    session = chosen.compile(recipe, rows)
-    if start is not None:
-        session.load(start)
+    chosen, notes = choose(problem.engine, problem.recipe)
+    session = chosen.compile(problem.recipe, problem.rows)
+    if problem.start is not None:
+        session.load(problem.start)
     began = time.perf_counter()
-    kept = checkpointer.load() or Snapshot(session.state, Sums(), (), None)
-    session.load(kept.state)
-    with _watching(monitors, config.epochs) as observe, interruptible(*checkpointer.signals) as interrupted:
-        for epoch in kept.epochs:
-            observe(epoch)
-        if kept.stopped is None:
-            kept = _follow(session, recipe, rows, config, validation, kept, observe, interrupted, checkpointer)
-    number, state = kept.best or (None, kept.state)
-    notes = (*notes, *checkpointer.notes)
-    return Run(kept.epochs, state, number, kept.stopped or "", chosen.name, notes, time.perf_counter() - began)
+    with opened(checkpoint, problem) as checkpointer:
+        now = checkpointer.load() or Snapshot(session.state, Sums(), (), None)
+        session.load(now.state)
+        with _watched(problem, monitors) as watchers, interruptible(*checkpointer.signals) as interrupted:
+            for epoch in now.epochs:
+                watchers.observe(epoch)
+            if now.stop is None:
+                now = _train_on(session, problem, now, watchers.observe, interrupted, checkpointer)
+        notes = (*notes, *checkpointer.notes)
+    number, state = now.best or (None, now.state)
+    seconds = time.perf_counter() - began
+    return Run(now.epochs, state, number, now.stop or COMPLETED, chosen.name, notes, seconds, tuple(watchers.memories))
 
 
-def _follow(
+def _train_on(
     session: Session,
-    recipe: Recipe,
-    rows: Rows,
-    config: TrainConfig,
-    validation: Rows | None,
-    kept: Snapshot,
+    problem: TrainingProblem,
+    begun: Snapshot,
     observe: Callable[[Epoch], Decision],
     interrupted: Callable[[], bool],
     checkpointer: Checkpointer,
 ) -> Snapshot:
-    """From one snapshot to the one at the end of the run; its state is the last with finite losses."""
-    now, epochs = replace(kept, sums=Sums()), list(kept.epochs)
+    """Train from one snapshot to the one at the end of the run; its state is the last with finite losses."""
+    now, epochs = replace(begun, sums=Sums()), list(begun.epochs)
+
+    def at(now: Snapshot) -> Snapshot:
+        return replace(now, epochs=tuple(epochs))
 
     def pause(sums: Sums) -> None:
-        checkpointer.save(replace(now, state=session.state, sums=sums, epochs=tuple(epochs)))
+        checkpointer.save(at(replace(now, state=session.state, sums=sums)))
 
     for epoch in iterate(
         session,
-        recipe,
-        rows,
-        config,
-        validation,
+        problem.recipe,
+        problem.rows,
+        problem.config,
+        problem.validation,
         interrupted,
-        past=kept.epochs,
-        begun=kept.sums,
+        past=begun.epochs,
+        begun=begun.sums,
         due=checkpointer.due,
         pause=pause,
     ):
         decision = observe(epoch)
         epochs.append(replace(epoch, state=spent))
         if not epoch.finite:
-            now = replace(now, stopped=f"diverged: the loss in epoch {epoch.number} is not a finite number")
+            now = replace(now, stop=diverged(epoch.number))
             break
         now = replace(now, state=epoch.state())
         now = replace(now, best=(epoch.number, now.state)) if decision.keep else now
         if interrupted():
-            return _interrupted(replace(now, epochs=tuple(epochs)), epoch, checkpointer)
-        if decision.stop:
-            now = replace(now, stopped=decision.stop)
+            return _interrupted(at(now), epoch, checkpointer)
+        if decision.stop is not None:
+            now = replace(now, stop=decision.stop)
             break
         if checkpointer.due():
-            checkpointer.save(replace(now, epochs=tuple(epochs)))
-    now = replace(now, epochs=tuple(epochs), stopped=now.stopped or "")
+            checkpointer.save(at(now))
+    now = at(replace(now, stop=now.stop or COMPLETED))
     checkpointer.save(now)
     return now
 
 
 def _interrupted(now: Snapshot, epoch: Epoch, checkpointer: Checkpointer) -> Snapshot:
-    """The end of a run by a signal; within an epoch the keeper already has what it needs to go on."""
+    """Return the end of a run by a signal; within an epoch the checkpointer already has what it needs to go on."""
     if epoch.complete:
         checkpointer.save(now)
-    return replace(now, stopped=f"interrupted in epoch {epoch.number}")
+    return replace(now, stop=Stop(StopReason.INTERRUPTED, f"in epoch {epoch.number}"))
+
+
+class _Watchers:
+    """The monitors of one run with what they remember."""
+
+    def __init__(self, monitors: Sequence[Monitor]) -> None:
+        self.monitors = monitors
+        self.memories: list[Any] = []
+
+    def observe(self, epoch: Epoch) -> Decision:
+        """Show an epoch to every monitor, and join their decisions."""
+        decisions = []
+        for i, monitor in enumerate(self.monitors):
+            self.memories[i], decision = monitor.observe(self.memories[i], epoch)
+            decisions.append(decision)
+        stops = [decision.stop for decision in decisions if decision.stop is not None]
+        return Decision(any(decision.keep for decision in decisions), stops[0] if stops else None)
 
 
 @contextmanager
-def _watching(monitors: Sequence[Monitor], epochs: int) -> Iterator[Callable[[Epoch], Decision]]:
-    """Start the monitors, join their decisions, end them however the run ends."""
-    memories: list[Any] = []
-
-    def observe(epoch: Epoch) -> Decision:
-        decisions = []
-        for i, monitor in enumerate(monitors):
-            memories[i], decision = monitor.observe(memories[i], epoch)
-            decisions.append(decision)
-        stops = [decision.stop for decision in decisions if decision.stop]
-        return Decision(any(decision.keep for decision in decisions), stops[0] if stops else "")
-
+def _watched(problem: TrainingProblem, monitors: Sequence[Monitor]) -> Iterator[_Watchers]:
+    """Start the monitors, and end them however the run ends."""
+    watchers = _Watchers(monitors)
     try:
-        memories.extend(monitor.start(epochs) for monitor in monitors)
-        yield observe
+        watchers.memories.extend(monitor.start(problem) for monitor in monitors)
+        yield watchers
     finally:
-        for monitor, memory in zip(monitors, memories, strict=False):
+        for monitor, memory in zip(monitors, watchers.memories, strict=False):
             monitor.end(memory)

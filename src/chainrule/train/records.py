@@ -1,6 +1,6 @@
-"""Why: what an epoch measured and what a run came to are frozen records that anything may keep, print or draw.
+"""Frozen records of a training, which anything may keep, print or draw.
 
-In: sums and times from the loop. Out: `Epoch` and `Run`.
+In: sums and times from the loop. Out: `Epoch`, `Run`, `Stop`, `Snapshot`.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
 
 from chainrule.display import HtmlDisplay
 from chainrule.errors import InvalidValueError
@@ -17,14 +19,35 @@ from chainrule.nn.step import State, Sums
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch's measurements.
+    """The measurements of one epoch.
 
-    Losses are means without penalties; scores are accuracy (0 to 1) or root mean squared error, as `metric` says.
-    The training figures are taken while the weights move and with dropout on; validation figures at the epoch's end in
-    inference, NaN where there are no validation rows. `learning_rate` is the last step's; `gradient_norm` the mean of ‖g‖
-    over the steps, before clipping; `seconds` the time of this epoch; `finite` says whether losses and gradients were
-    numbers. `state()` gives all numbers at its end, and is to be
-    asked before the next epoch begins.
+    Training figures are taken while the weights move and with dropout on; validation figures at the epoch's end in
+    inference mode, NaN where there are no validation rows. Losses are means without penalties.
+
+    Parameters
+    ----------
+    number : int
+        Number of the epoch, from 1.
+    metric : str
+        What the scores are: "accuracy" (0 to 1) or "rmse".
+    train_loss, train_score : float
+        Mean loss and score over the epoch's batches.
+    validation_loss, validation_score : float
+        The same on the validation rows.
+    learning_rate : float
+        The last step's learning rate.
+    gradient_norm : float
+        Mean of ‖g‖ over the steps, before clipping.
+    seconds : float
+        Time that the epoch took.
+    steps : int
+        Number of steps done in this epoch.
+    complete : bool
+        Whether all batches of the epoch were used.
+    finite : bool
+        Whether losses and gradients were finite numbers.
+    state : callable
+        `state()` returns all numbers at the epoch's end. Call it before the next epoch starts.
     """
 
     number: int
@@ -42,7 +65,13 @@ class Epoch:
     state: Callable[[], State] = field(repr=False, compare=False)
 
     def record(self) -> dict[str, float | int | None]:
-        """Plain data for a log: numbers only, None where nothing was measured."""
+        """Return plain data for a log.
+
+        Returns
+        -------
+        dict of str to float, int or None
+            Numbers by name; None where nothing was measured.
+        """
         figures = {
             "epoch": self.number,
             "train_loss": self.train_loss,
@@ -57,32 +86,107 @@ class Epoch:
         return {name: value if math.isfinite(value) else None for name, value in figures.items()}
 
 
+class StopReason(Enum):
+    """Why a training ended."""
+
+    COMPLETED = "completed"
+    EARLY_STOPPING = "early stopping"
+    MONITOR = "monitor"
+    PAUSED = "paused"
+    DIVERGED = "diverged"
+    INTERRUPTED = "interrupted"
+
+
+_WORDS = {
+    StopReason.COMPLETED: "all epochs completed",
+    StopReason.EARLY_STOPPING: "stopped early: {}",
+    StopReason.MONITOR: "{}",
+    StopReason.PAUSED: "paused {}",
+    StopReason.DIVERGED: "diverged: {}",
+    StopReason.INTERRUPTED: "interrupted {}",
+}
+
+
+@dataclass(frozen=True)
+class Stop:
+    """The end of a training; its text is for people, programs ask for its reason.
+
+    Parameters
+    ----------
+    reason : StopReason
+        The kind of end.
+    detail : str, default=""
+        What happened, as a part of a sentence.
+
+    Examples
+    --------
+    >>> print(Stop(StopReason.DIVERGED, "the loss in epoch 3 is not a finite number"))
+    diverged: the loss in epoch 3 is not a finite number
+    """
+
+    reason: StopReason
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return _WORDS[self.reason].format(self.detail)
+
+
+COMPLETED = Stop(StopReason.COMPLETED)
+"""The end of a training that did all its epochs."""
+
+
+def diverged(epoch: int, what: str = "the loss in") -> Stop:
+    """Return the end of a training in numbers that are not finite."""
+    return Stop(StopReason.DIVERGED, f"{what} epoch {epoch} is not a finite number")
+
+
 @dataclass(frozen=True)
 class Run(HtmlDisplay):
-    """What a training came to: its epochs, the state it ended with (the best where a monitor kept it), why it ended."""
+    """The result of a training.
+
+    Parameters
+    ----------
+    epochs : tuple of Epoch
+        What was measured after each epoch.
+    state : State
+        The numbers it ended with: those of the best epoch where a monitor kept one, else the last finite ones.
+    best_epoch : int or None
+        Number of the epoch that was kept; None where no monitor kept one.
+    stop : Stop
+        Why it ended.
+    engine : str
+        Name of the engine that trained.
+    notes : tuple of str
+        What the user should know, such as engines that could not run the network.
+    seconds : float
+        Time that the training took.
+    memories : tuple, default=()
+        What each monitor remembered at the end, in their order.
+    """
 
     epochs: tuple[Epoch, ...]
     state: State = field(repr=False)
     best_epoch: int | None
-    stopped: str
+    stop: Stop
     engine: str
     notes: tuple[str, ...]
     seconds: float
+    memories: tuple[Any, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def diverged(self) -> bool:
         """Whether it ended because the loss was no longer a finite number."""
-        return self.stopped.startswith("diverged")
+        return self.stop.reason is StopReason.DIVERGED
 
     @property
     def interrupted(self) -> bool:
         """Whether a signal ended it."""
-        return self.stopped.startswith("interrupted")
+        return self.stop.reason is StopReason.INTERRUPTED
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All that a run needs to go on from here as if it had never stopped.
+    """All that a run needs to continue from here as if it had never stopped.
 
     The state with its step number (which fixes shuffles and masks), the sums of the epoch under way, the epochs done, the
     best epoch's number and state, and why the run ended if it has. What monitors and schedules remember follows from the
@@ -93,16 +197,16 @@ class Snapshot:
     sums: Sums
     epochs: tuple[Epoch, ...]
     best: tuple[int, State] | None
-    stopped: str | None = None
+    stop: Stop | None = None
 
 
 def spent() -> State:
-    """The answer of an epoch that is over: its numbers have moved on."""
-    hint = "Ask while the loop stands at that epoch; a finished run's numbers are in run.state."
-    raise InvalidValueError(f"Epoch: state must be asked for before the next epoch begins. {hint}")
+    """Refuse the state of an epoch that is over: its numbers have moved on."""
+    hint = "The numbers of a finished run are in run.state."
+    raise InvalidValueError(f"Epoch: call state() before the next epoch starts. {hint}")
 
 
 def metric_value(loss: Loss, sums: Sums) -> float:
-    """The metric from a mean score: accuracy as it is, the root for "rmse"."""
+    """Return the metric from a mean score: accuracy as it is, the root for "rmse"."""
     score = sums.mean_score
     return math.sqrt(score) if loss.metric == "rmse" and score >= 0 else score

@@ -9,12 +9,13 @@ from doctor_trials import PROBLEM, TRACE, diagnosed, evidence, finding
 
 from chainrule.doctor.diagnosis import diagnose
 from chainrule.doctor.diagnosis.gate import gate
+from chainrule.train.records import diverged
 
 
 def test_without_trials_the_gate_decides():
     suspicion = [finding("dead-units")]
     assert diagnose(PROBLEM, TRACE, suspicion, None)[0].severity == "info"
-    ruined = replace(TRACE, stopped="diverged: the loss")
+    ruined = replace(TRACE, stopped=diverged(3))
     assert diagnose(PROBLEM, ruined, suspicion, None)[0].severity == "warning"
 
 

@@ -23,7 +23,7 @@ from chainrule.nn.schedules import Plateau
 from chainrule.nn.step import State
 from chainrule.train.loop import iterate
 from chainrule.train.problem import TrainingProblem
-from chainrule.train.records import Epoch, spent
+from chainrule.train.records import Epoch, Stop, diverged, spent
 
 
 @dataclass
@@ -108,7 +108,9 @@ def record_training(problem: TrainingProblem, thorough: bool = True) -> Trace:
     )
 
 
-def _run(problem: TrainingProblem, session: Session, recorder: Recorder) -> tuple[tuple[Epoch, ...], State, str]:
+def _run(
+    problem: TrainingProblem, session: Session, recorder: Recorder
+) -> tuple[tuple[Epoch, ...], State, Stop | None]:
     """Return the epochs, the last finite state, and why the training ended early."""
     epochs: list[Epoch] = []
     began, state = time.perf_counter(), session.state
@@ -117,10 +119,10 @@ def _run(problem: TrainingProblem, session: Session, recorder: Recorder) -> tupl
         now = session.state
         if not epoch.finite or not np.isfinite(now.w).all():
             what = "the loss in" if not epoch.finite else "a weight after"
-            return tuple(epochs), state, f"diverged: {what} epoch {epoch.number} is not a finite number"
+            return tuple(epochs), state, diverged(epoch.number, what)
         state = now
         recorder.epoch_ends(state, epoch.number, epoch.learning_rate, time.perf_counter() - began - recorder.seconds)
-    return tuple(epochs), state, ""
+    return tuple(epochs), state, None
 
 
 def single_steps(

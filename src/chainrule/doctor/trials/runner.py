@@ -109,7 +109,7 @@ class TrialRunner:
         held, trained = (
             score_state(problem.recipe, trace.final, problem.rows, part) for part in (problem.validation, problem.rows)
         )
-        diverged = trace.stopped.startswith("diverged")
+        diverged = trace.diverged
         if diverged:
             held, trained = as_failed(held), as_failed(trained)
         curve = thin_curve(tuple(epoch.validation_loss for epoch in trace.epochs))

@@ -19,7 +19,7 @@ from chainrule.errors import ChainruleError
 from chainrule.nn.step import State
 from chainrule.pipeline.option_names import COMMAND_LINE, FIT, Setting, render
 from chainrule.train.problem import TrainingProblem
-from chainrule.train.records import Epoch
+from chainrule.train.records import Epoch, Stop, StopReason
 
 VERDICTS = ("healthy", "ill")
 """What a report says in one word."""
@@ -92,10 +92,15 @@ class Trace:
     snapshots: Mapping[int, State]
     baseline: float
     final: State
-    stopped: str = ""
+    stopped: Stop | None = None
     seconds: float = 0.0
     probe_seconds: float = 0.0
     planned: int = 0
+
+    @property
+    def diverged(self) -> bool:
+        """Whether it ended in numbers that are not finite."""
+        return self.stopped is not None and self.stopped.reason is StopReason.DIVERGED
 
 
 OTHERS = "with the other changes alone"
@@ -270,6 +275,8 @@ class Report(HtmlDisplay):
         Time of the probes as a share of the training's time.
     interface : str, default="fit"
         Who asked, one of `chainrule.pipeline.option_names.INTERFACES`; fixes are printed in those words.
+    watched_only : bool, default=False
+        Whether no remedies were tested and the data were not checked.
     """
 
     verdict: str
@@ -282,6 +289,7 @@ class Report(HtmlDisplay):
     seconds: float = 0.0
     overhead: float = 0.0
     interface: str = FIT
+    watched_only: bool = False
 
     @property
     def primary(self) -> Finding | None:

@@ -72,7 +72,7 @@ def unchanged_weights(problem: TrainingProblem, trace: Trace | None) -> Finding 
 def nan_loss(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Check for a loss that is not finite; the step and tensor were found by replaying from the last finite state."""
     trace = require_trace(trace)
-    if not trace.stopped.startswith("diverged"):
+    if not trace.diverged:
         return None
     broken = trace.readings[-1]
     step = broken.step + 1

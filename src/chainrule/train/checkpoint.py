@@ -1,6 +1,6 @@
-"""Why: a run that a machine, a queue or a person ends goes on later as if nothing had happened.
+"""Checkpoints: a run that a machine, a queue or a person ends goes on later as if nothing had happened.
 
-In: snapshots from the loop. Out: a folder with the last two of them, each whole or not there, and the newest whole one back.
+In: snapshots from the loop. Out: a folder with the last two of them, each whole or absent, and the newest whole one back.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -19,39 +19,76 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.engines import Rows
 from chainrule.errors import FormatError, InvalidValueError
 from chainrule.io.files import locked, write_atomically
 from chainrule.nn import spec
-from chainrule.nn.step import Recipe, State, Sums
-from chainrule.train.problem import TrainConfig
-from chainrule.train.records import Epoch, Snapshot, spent
+from chainrule.nn.step import State, Sums
+from chainrule.train.checkpointing import Checkpointer, NoCheckpoint
+from chainrule.train.problem import TrainingProblem
+from chainrule.train.records import Epoch, Snapshot, Stop, StopReason, spent
 
 FORMAT = 1
 KEPT = 2
 """Snapshots on disk: the newest, and the one before in case the newest is damaged."""
 
 _LARGEST_SHARE = 0.02
-"""Of the run's time that keeping may take; when writing is slow, snapshots come less often."""
+"""Share of the run's time that writing may take; where it is slow, snapshots come less often."""
 
 
-def fingerprint(recipe: Recipe, config: TrainConfig, rows: Rows, validation: Rows | None) -> str:
-    """What a run is: the sha256 of its recipe, its course and its rows. Another fingerprint is another run."""
-    digest = hashlib.sha256(_canonical({"recipe": spec.encode(recipe), "course": spec.encode(config)}))
-    for part in (rows, validation):
+def opened(
+    checkpoint: str | Path | Checkpointer | None, problem: TrainingProblem
+) -> AbstractContextManager[Checkpointer]:
+    """Open what keeps a run: a folder's checkpointer for a path, a checkpointer as it is, nothing for None."""
+    if checkpoint is None:
+        return nullcontext(NoCheckpoint())
+    if isinstance(checkpoint, str | Path):
+        return checkpoint_folder(checkpoint, fingerprint(problem))
+    return nullcontext(checkpoint)
+
+
+def fingerprint(problem: TrainingProblem) -> str:
+    """Return the sha256 of a problem's recipe, configuration, rows and first state: another one is another run."""
+    plain = {"recipe": spec.encode(problem.recipe), "config": spec.encode(problem.config)}
+    digest = hashlib.sha256(_canonical(plain))
+    for part in (problem.rows, problem.validation):
         for array in () if part is None else (part.X, part.Y, part.c):
             digest.update(f"{array.dtype.str}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data.cast("B"))
+    if problem.start is not None:
+        memory = problem.start.optimizer_state
+        for vector in (problem.start.w, problem.start.buffers, *(memory[name] for name in sorted(memory))):
+            digest.update(np.ascontiguousarray(vector).data.cast("B"))
     return digest.hexdigest()
 
 
 @contextmanager
 def checkpoint_folder(folder: str | Path, run: str, every: float = 30.0) -> Iterator[FolderCheckpointer]:
-    """The keeper of a run (by its fingerprint) in a folder, which no other process can use meanwhile.
+    """Open a folder for the checkpoints of a run; no other process can use it meanwhile.
 
-    `every` is the time between snapshots in seconds; it grows where writing one takes more than 2 % of that.
+    Parameters
+    ----------
+    folder : str or Path
+        Where the snapshots are; made if it does not exist.
+    run : str
+        The run's name, as `fingerprint` gives it.
+    every : float, default=30.0
+        Seconds between snapshots; more where writing one takes over 2 % of that.
 
-    Raises `InvalidValueError` when another process holds the folder, or it belongs to another run.
+    Yields
+    ------
+    FolderCheckpointer
+
+    Raises
+    ------
+    InvalidValueError
+        When another process holds the folder, or, when the run is loaded, where it belongs to another run.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, checkpoint_folder(folder, "a run") as checkpointer:
+    ...     checkpointer.load() is None
+    True
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -62,7 +99,7 @@ def checkpoint_folder(folder: str | Path, run: str, every: float = 30.0) -> Iter
 
 
 class FolderCheckpointer:
-    """Keeps the snapshots of one run as files: tensors, then a manifest with their checksum, each written atomically."""
+    """A checkpointer that writes files: tensors, then a manifest with their checksum, each written atomically."""
 
     signals: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM)
 
@@ -72,7 +109,7 @@ class FolderCheckpointer:
         self.notes: tuple[str, ...] = ()
 
     def due(self) -> bool:
-        """Whether the time between snapshots is over."""
+        """Check whether the time between snapshots is over."""
         return time.monotonic() >= self._next
 
     def save(self, snapshot: Snapshot) -> None:
@@ -91,7 +128,7 @@ class FolderCheckpointer:
         self._next = now + max(self._every, (now - began) / _LARGEST_SHARE)
 
     def load(self) -> Snapshot | None:
-        """The newest whole snapshot; a damaged one is passed over with a note.
+        """Return the newest whole snapshot; a damaged one is skipped with a note.
 
         Raises `InvalidValueError` when the folder holds another run, `FormatError` when nothing in it is whole.
         """
@@ -134,7 +171,7 @@ class FolderCheckpointer:
         return self._folder / f"snapshot-{number:06}.safetensors"
 
     def _remove_before(self, first: int) -> None:
-        """Manifests go first, so that one without its tensors is never left behind; then strays of killed processes."""
+        """Remove old snapshots, manifests first, so that none is left without its tensors, and leftovers."""
         for number in (n for n in self._numbers() if n < first):
             self._manifest(number).unlink(missing_ok=True)
         kept = {path.stem for path in self._folder.glob("snapshot-*.json")}
@@ -146,7 +183,7 @@ class FolderCheckpointer:
 
 
 def _canonical(plain: Any) -> bytes:
-    """The one way to write plain data as JSON here, so that a file can be compared with what it should be, byte by byte."""
+    """Return plain data as JSON in one form, so that a file can be compared byte by byte with what it should be."""
     return json.dumps(plain, sort_keys=True, allow_nan=False, separators=(",", ":")).encode()
 
 
@@ -155,7 +192,7 @@ def _digest(body: Mapping[str, Any]) -> str:
 
 
 def _checked(data: bytes) -> dict[str, Any]:
-    """A manifest whose every byte is as it was written."""
+    """Return a manifest whose every byte is as it was written."""
     try:
         body = json.loads(data)
         digest = body.pop("sha256")
@@ -184,11 +221,12 @@ _MEASURED = tuple(field.name for field in fields(Epoch) if field.name != "state"
 
 
 def _plain(snapshot: Snapshot) -> dict[str, Any]:
-    """Everything but the vectors; a figure that was not measured (NaN) is null."""
+    """Return everything but the vectors; a figure that was not measured (NaN) is null."""
     epochs = [[_figure(getattr(epoch, name)) for name in _MEASURED] for epoch in snapshot.epochs]
     best = None if snapshot.best is None else [snapshot.best[0], int(snapshot.best[1].step)]
     sums = [float(getattr(snapshot.sums, field.name)).hex() for field in fields(Sums)]
-    return {"step": int(snapshot.state.step), "sums": sums, "epochs": epochs, "best": best, "stopped": snapshot.stopped}
+    stop = None if snapshot.stop is None else [snapshot.stop.reason.value, snapshot.stop.detail]
+    return {"step": int(snapshot.state.step), "sums": sums, "epochs": epochs, "best": best, "stop": stop}
 
 
 def _figure(value: Any) -> Any:
@@ -209,7 +247,8 @@ def _snapshot(body: Mapping[str, Any], tensors: Mapping[str, Array]) -> Snapshot
     best = None if body["best"] is None else (body["best"][0], state("best.", body["best"][1]))
     sums = Sums(*(float.fromhex(number) for number in body["sums"]))
     epochs = tuple(_epoch(values) for values in body["epochs"])
-    return Snapshot(state("state.", body["step"]), sums, epochs, best, body["stopped"])
+    stop = None if body["stop"] is None else Stop(StopReason(body["stop"][0]), body["stop"][1])
+    return Snapshot(state("state.", body["step"]), sums, epochs, best, stop)
 
 
 def _epoch(values: list[Any]) -> Epoch:

@@ -1,0 +1,82 @@
+"""The doctor's report on the command line, and its remedies as options.
+
+In: a report. Out: better options; what is printed of both.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from chainrule.cli import options as o
+from chainrule.doctor.remedies.as_settings import settings_of
+from chainrule.doctor.trials.repair import repair
+from chainrule.doctor.vocabulary.records import Finding, Report
+from chainrule.pipeline.option_names import COMMAND_LINE, as_options
+from chainrule.pipeline.option_names import options as as_fields
+from chainrule.report import terminal
+
+MOST_CARDS = 3
+"""Cards shown at once; the page has them all."""
+
+
+@dataclass(frozen=True)
+class ImprovedOptions:
+    """Options that are better, and everything that was tried for them."""
+
+    options: o.TrainOptions
+    log: tuple[str, ...]
+
+
+def improved_options(options: o.TrainOptions, report: Report) -> ImprovedOptions:
+    """Return the remedies that helped as options; name those that no option can make."""
+    repaired = repair(report.problem, report)
+    changed = as_fields(settings_of(repaired.kept, repaired.problem))
+    without = [name for name in repaired.kept if not as_fields(settings_of([name], repaired.problem))]
+    log = (*repaired.log, *(f"{name} has no command-line option" for name in without))
+    return ImprovedOptions(replace(options, **changed), log)
+
+
+def command_line(source: str, options: o.TrainOptions) -> str:
+    """Return the command that trains with these options.
+
+    >>> command_line("digits", o.TrainOptions(lr="0.01", batch_norm=True))
+    'chainrule train digits --batch-norm --lr 0.01'
+    """
+    given = {f.name: getattr(options, f.name) for f in fields(options) if getattr(options, f.name) != f.default}
+    return shlex.join(["chainrule", "train", source, *as_options(given)])
+
+
+class Cards:
+    """The cards of one command, on the console that draws the progress: a few during the run, each symptom once."""
+
+    def __init__(self, out: Any) -> None:
+        self.out = out
+        self.shown: list[str] = []
+
+    def on_change(self, finding: Finding, epoch: int) -> None:
+        """Print a card during a training, while there are cards left."""
+        if finding.symptom not in self.shown and len(self.shown) < MOST_CARDS:
+            self.shown.append(finding.symptom)
+            self.out.print(f"doctor, epoch {epoch}:", terminal.card(finding, COMMAND_LINE), sep="\n")
+
+
+def show_report(out: Any, report: Report, folder: Path | None = None, shown: Sequence[str] = ()) -> None:
+    """Print the verdict, and the first cards of what is wrong, except the symptoms that were `shown` before."""
+    out.print(terminal.verdict_line(report))
+    if report.healthy:
+        return
+    ill = [finding for finding in report.findings if finding.severity != "info"]
+    now = [finding for finding in ill if finding.symptom not in shown][: MOST_CARDS - len(shown)]
+    for finding in now:
+        out.print(terminal.card(finding, report.interface))
+    seen = {*shown, *(finding.symptom for finding in now)}
+    more = sum(finding.symptom not in seen for finding in report.findings)
+    if more > 0:
+        place = "report.html" if folder is not None else "the full report (--out)"
+        out.print(f"{more} more finding{'s' if more > 1 else ''} in {place}")
+    if folder is not None and report.watched_only:
+        out.print(f"Run `chainrule doctor {shlex.quote(str(folder))}` to test remedies.", markup=False)

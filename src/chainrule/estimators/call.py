@@ -1,0 +1,48 @@
+"""Values that a call of `fit` or `partial_fit` is made of.
+
+In: rows, targets and weights, checked. Out: `Given`, and the `Call` that is trained.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from chainrule.arrays import Array
+from chainrule.model import Model
+from chainrule.pipeline import Settings
+from chainrule.train import TrainingProblem
+
+UserValidation: TypeAlias = tuple[Any, Any, Any]
+"""The user's validation rows: X, y, weights, or None for each."""
+
+NO_VALIDATION: UserValidation = (None, None, None)
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """Rows, targets and weights, checked; the settings for them; the model that training begins from.
+
+    `continues` says whether the networks continue from where they ended.
+    """
+
+    settings: Settings
+    X: Array = field(repr=False)
+    y: Array = field(repr=False)
+    weights: Array = field(repr=False)
+    base: Model | None
+    continues: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """What one call trains: a problem for each network, the validation rows (X, y, weights) in the user's units.
+
+    `weighted` says whether rows have weights of their own.
+    """
+
+    settings: Settings
+    problems: list[TrainingProblem]
+    validation: tuple[Array, ...] | None = field(repr=False)
+    continues: bool
+    weighted: bool

@@ -1,0 +1,64 @@
+"""The one rule of early stopping, and the length of a training that it gives.
+
+In: `Settings`, a problem, a run. Out: monitors; the problem with as many epochs as a run kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from chainrule.nn.schedules import ConstantSchedule
+from chainrule.pipeline.settings import Settings
+from chainrule.train import BestWeights, EarlyStopping, Monitor, Run, TrainingProblem, train
+
+
+def stopping_monitors(settings: Settings, validated: bool) -> list[Monitor]:
+    """Return the monitors that keep the best epoch of a run and end it early.
+
+    Parameters
+    ----------
+    settings : Settings
+        Of these `early_stopping`, `n_iter_no_change` and `tol`.
+    validated : bool
+        Whether there are validation rows. The best epoch is kept by their loss.
+
+    Returns
+    -------
+    list of Monitor
+        With validation rows and `early_stopping` the validation loss ends the run, otherwise the training loss does.
+
+    Examples
+    --------
+    >>> stopping_monitors(Settings(early_stopping=True), validated=True)[0].watched
+    'validation_loss'
+    >>> stopping_monitors(Settings(n_iter_no_change=None), validated=True)
+    [BestWeights(watched='validation_loss')]
+    """
+    patience = settings.n_iter_no_change
+    if patience is not None and validated and settings.early_stopping:
+        return [EarlyStopping(patience, settings.tol)]
+    monitors: list[Monitor] = [BestWeights()] if validated else []
+    if patience is None:
+        return monitors
+    return [*monitors, EarlyStopping(patience, settings.tol, "train_loss", keep=False)]
+
+
+def as_kept(problem: TrainingProblem, run: Run) -> TrainingProblem:
+    """Return the problem with as many epochs as a run of it kept.
+
+    A schedule that depends on the number of epochs keeps it, as does a problem whose run diverged.
+    """
+    if not isinstance(problem.config.schedule, ConstantSchedule) or run.diverged or not run.epochs:
+        return problem
+    return replace(problem, config=replace(problem.config, epochs=run.best_epoch or run.epochs[-1].number))
+
+
+def with_kept_length(problem: TrainingProblem, monitors: Sequence[Monitor], validated: bool = True) -> TrainingProblem:
+    """Train once to learn how many epochs these monitors keep, and return the problem with that number of epochs.
+
+    `validated=False` trains without the validation rows.
+    """
+    if not isinstance(problem.config.schedule, ConstantSchedule):
+        return problem
+    return as_kept(problem, train(problem if validated else replace(problem, validation=None), monitors))
