@@ -68,7 +68,6 @@ PENDING = {
     "docs",
     "src/chainrule/bench",
     "src/chainrule/cli",
-    "src/chainrule/doctor",
     "src/chainrule/engines",
     "src/chainrule/nn",
     "src/chainrule/report",
