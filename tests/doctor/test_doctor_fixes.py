@@ -27,6 +27,7 @@ from chainrule.doctor import rules
 from chainrule.doctor.remedies.apply import APPLY, apply_remedies
 from chainrule.doctor.remedies.as_settings import settings_of
 from chainrule.doctor.rules import configuration, data, preflight, training
+from chainrule.doctor.rules.configuration import own_pieces
 from chainrule.doctor.rules.training import convergence
 from chainrule.doctor.vocabulary.catalogue import REMEDIES
 from chainrule.doctor.vocabulary.records import Fix, NotApplicable, Reading, Report
@@ -88,6 +89,10 @@ class MixingActivation(Activation):
 
     def forward(self, p, buffers, Z, ctx):
         return super().forward(p, buffers, Z - Z.mean(axis=0), ctx)
+
+
+class OwnLoss(BinaryCrossEntropy):
+    """A loss of one's own."""
 
 
 class Ascent(optimizers.SGD):
@@ -222,7 +227,10 @@ def findings():
                 continue
             if finding is not None:
                 found.setdefault((finding.fix.text, finding.fix.settings), finding)
-    found |= {(f.fix.text, f.fix.settings): f for f in judged_by_hand()}
+    custom = with_recipe(healthy("circles"), loss=OwnLoss())
+    bare = with_layers(healthy("circles"), Dense(4, bias=False), relu, Dense(1))
+    others = [*judged_by_hand(), *own_pieces.unknown_loss(custom), *own_pieces.missing_bias(bare)]
+    found |= {(f.fix.text, f.fix.settings): f for f in others}
     return tuple(found.values())
 
 

@@ -32,7 +32,7 @@ class Estimate:
         return f"{mean:.{digits}g}{spread}{unit and ' ' + unit}"
 
     def size(self, digits: int = 2, factor: float = 1.0) -> str:
-        """Return the text of a change whose direction is told in words: without the sign of the mean."""
+        """Return the text of a change whose direction is given in words: without the sign of the mean."""
         return Estimate(abs(self.mean), self.half).text(digits, factor)
 
 
