@@ -32,7 +32,6 @@ PROPERTY = property | functools.cached_property
 
 # Modules whose docstrings are still to be rewritten. An entry without a fault fails: take it out.
 PENDING = {
-    "chainrule.doctor.vocabulary",
     "chainrule.engines",
     "chainrule.nn",
     "chainrule.search",

@@ -136,7 +136,7 @@ class DoctorMonitor:
         checked_suppressions(self.suppress)
 
     def start(self, problem: TrainingProblem) -> WatchState:
-        """Probe the numbers that the run begins with."""
+        """Take a first reading, of the state that the run begins with."""
         began = time.perf_counter()
         first = problem.recipe.start() if problem.start is None else problem.start
         rows = min(max(FEWEST, SINGLE_THREAD_LIMIT // per_row(problem.recipe.net)), USUAL.quick_probe_rows)
