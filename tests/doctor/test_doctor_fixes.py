@@ -98,8 +98,8 @@ class OwnLoss(BinaryCrossEntropy):
 class Ascent(optimizers.SGD):
     """Climbs."""
 
-    def update(self, xp, w, g, s, t, lr, d):
-        return w + lr * g, s
+    def update(self, w, g, state, ctx):
+        return w + ctx.lr * g, state
 
 
 def configurations():
