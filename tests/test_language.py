@@ -67,9 +67,7 @@ PENDING = {
     "docs/design.md",
     "src/chainrule/bench",
     "src/chainrule/cli",
-    "src/chainrule/doctor",
     "src/chainrule/engines",
-    "src/chainrule/nn",
     "src/chainrule/search",
 }
 
