@@ -143,7 +143,7 @@ def test_every_training_is_watched_and_leaves_its_report(chainrule):
     assert "doctor: healthy" in out
     told = json.loads(Path("run/doctor.json").read_text())
     assert told["verdict"] == "healthy"
-    assert any("Watched only" in note for note in told["notes"])
+    assert any("Monitoring only" in note for note in told["notes"])
     text = Path("run/report.html").read_text()
     for part in ("Learning curves", "Gradient flow", "Update-to-weight ratios", "Confusion matrix", "Calibration"):
         assert part in text

@@ -21,7 +21,7 @@ from doctor_traces import epochs, problem, reading, stuck, trace
 import chainrule
 from chainrule import NetClassifier, NetRegressor, doctor
 from chainrule.cli.app import app
-from chainrule.cli.options import Wanted
+from chainrule.cli.options import TrainOptions
 from chainrule.data import Standardizer
 from chainrule.doctor import rules
 from chainrule.doctor.remedies.apply import APPLY, apply_remedies
@@ -98,8 +98,8 @@ class OwnLoss(BinaryCrossEntropy):
 class Ascent(optimizers.SGD):
     """Climbs."""
 
-    def update(self, xp, w, g, s, t, lr, d):
-        return w + lr * g, s
+    def update(self, w, g, state, ctx):
+        return w + ctx.lr * g, state
 
 
 def configurations():
@@ -113,9 +113,9 @@ def configurations():
         yield with_layers(digits, *ends)
     yield with_rows(circles, Y=2 * circles.rows.Y - 1)
     yield with_layers(diabetes, Dense(8), relu, Dense(1), sigmoid)
-    yield replace(with_recipe(circles, loss=MeanSquaredError()), classes=None)
+    yield replace(with_recipe(circles, loss=MeanSquaredError()), target=None)
     hot = np.eye(10, dtype=np.float32)[digits.rows.Y]
-    yield replace(with_recipe(with_rows(digits, Y=hot), loss=MeanSquaredError()), classes=None)
+    yield replace(with_recipe(with_rows(digits, Y=hot), loss=MeanSquaredError()), target=None)
     yield with_recipe(diabetes, loss=BinaryCrossEntropy())
     yield with_rows(with_recipe(circles, loss=SoftmaxCrossEntropy()), Y=np.zeros(len(circles.rows), np.int64))
     yield with_recipe(healthy("digits", batch_norm=True), batch_size=2)
@@ -304,7 +304,7 @@ def test_settings_are_in_the_table_and_the_table_is_that_of_the_estimators():
     assert named <= set(OPTION_NAMES)
     estimators = {*inspect.signature(NetClassifier).parameters, *inspect.signature(NetRegressor).parameters}
     assert set(OPTION_NAMES) - estimators == {"task", "max_grad_value"}
-    options = {f.name for f in fields(Wanted)}
+    options = {f.name for f in fields(TrainOptions)}
     assert {names.option for names in OPTION_NAMES.values() if names.option} <= options
     assert {f.name for f in fields(Settings)} - set(OPTION_NAMES) == {
         "accumulate_grad_batches", "dtype", "ema_decay", "engine", "max_weight_norm", "quantiles", "seed", "tol",
@@ -320,7 +320,7 @@ def parsed(command, line):
     """Return the options that the parser of a command reads from a line."""
     parser = typer.main.get_command(app).commands[command]
     with parser.make_context(command, ["digits", *shlex.split(line)]) as context:
-        return Wanted(**{f.name: context.params[f.name] for f in fields(Wanted)})
+        return TrainOptions(**{f.name: context.params[f.name] for f in fields(TrainOptions)})
 
 
 @pytest.mark.parametrize("command", ["train", "doctor"])
