@@ -70,10 +70,9 @@ def _refuse(text: str, code: int = 2) -> int:
 
 
 def _refuse_usage(error: Any, arguments: Sequence[str]) -> int:
-    """Print what the parser says after the command's name; the help itself where no command was given."""
+    """Print what the parser says after the command's name; nothing where it has printed the help."""
     text, context = error.format_message(), getattr(error, "ctx", None)
-    if text.startswith("Usage"):
-        print(text, file=sys.stderr)
+    if not text.strip():
         return 2
     command = context.info_name if context is not None and context.parent is not None else "chainrule"
     text = _SUGGESTION.sub(_did_you_mean, text)
