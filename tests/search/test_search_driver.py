@@ -11,20 +11,22 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from chainrule.data import Dataset
+from chainrule.data import Dataset, Parts
 from chainrule.errors import ChainruleError, FormatError, InvalidValueError, MissingError
 from chainrule.io import load_model
-from chainrule.pipeline import Settings, classification, stopping, train_model
+from chainrule.pipeline import Settings, build_problem, stopping_monitors
 from chainrule.search import SearchBudget, Space, search
 from chainrule.search.driver import run_search
 from chainrule.search.executor import ProcessExecutor, start_worker
-from chainrule.search.rungs import Bench, Problem, Work, perform
+from chainrule.search.rungs import JobCache, Problem, Work, perform
 from chainrule.search.spec import plan_search
 from chainrule.search.store import opened
+from chainrule.train import train
 
 KILLS = max(2, int(os.environ.get("CHAINRULE_KILLS", "50")) // 15)
 SPACE = {
@@ -57,7 +59,7 @@ class Here:
     slots = 1
 
     def __init__(self, problem):
-        self.bench, self.works, self.done = Bench(problem), [], []
+        self.bench, self.works, self.done = JobCache(problem), [], []
 
     def submit(self, work):
         self.works.append(work)
@@ -138,9 +140,8 @@ def test_trials_are_those_of_the_plain_loop(undisturbed):
     rows, held_out = asked.parts.train, asked.parts.validation
     for trial in undisturbed["random"].trials:
         settings = asked.settings(trial)
-        target, validation = classification(rows.y, settings), (held_out.X, held_out.y)
-        monitors = [stopping(settings, validated=True)]
-        _, alone = train_model(rows.X, rows.y, target, settings, validation=validation, monitors=monitors)
+        problem = build_problem(settings, Parts(rows, held_out, None))
+        alone = train(problem, stopping_monitors(replace(settings, early_stopping=True), validated=True))
         assert trial.curve == tuple((epoch.number, epoch.validation_score) for epoch in alone.epochs)
         assert trial.rungs[0].best_epoch == alone.best_epoch
 
@@ -174,7 +175,7 @@ def test_halving_trains_few_to_the_end(undisturbed):
 
 def test_rungs_come_to_what_one_run_comes_to(tmp_path, undisturbed):
     asked = plan_search(data(), SPACE, SETTINGS, SearchBudget("random", 8))
-    bench, settings = Bench(asked.problem), asked.settings(undisturbed["random"].trials[0])
+    bench, settings = JobCache(asked.problem), asked.settings(undisturbed["random"].trials[0])
 
     def rungs(name, ends, lose=False):
         begin, outcome = 0, None
