@@ -105,38 +105,38 @@ def doctored(name: str) -> dict[str, Any]:
     }
 
 
-def _scored_case(subject: Subject, case: Any) -> float:
-    """The test score of a mended case, trained."""
-    parts = {name: getattr(case, name) for name in ("recipe", "rows", "config", "validation", "test", "engine")}
+def _scored_problem(subject: Subject, problem: Any) -> float:
+    """Return the test score of a repaired problem, trained."""
+    parts = {name: getattr(problem, name) for name in ("recipe", "rows", "config", "validation", "test", "engine")}
     again = replace(subject, **parts)
     return score(again, trained(again)[0])
 
 
-def _changed(case: Any, change: str) -> Any:
-    """The case after one change; None where it does not apply."""
+def _changed(problem: Any, change: str) -> Any:
+    """The problem after one change; None where it does not apply."""
     from chainrule.doctor.remedies.apply import APPLY
     from chainrule.errors import InvalidValueError
 
     try:
-        return APPLY[change](case) if change in APPLY else None
+        return APPLY[change](problem) if change in APPLY else None
     except InvalidValueError:
         return None
 
 
-def _mended_by_chance(case: Any, names: list[str], tries: int) -> Any:
-    """As many changes as the doctor tried, drawn at random, each kept by the doctor's own proof on held-out rows."""
+def _repaired_by_chance(problem: Any, names: list[str], tries: int) -> Any:
+    """As many changes as the doctor tried, drawn at random, each kept by the doctor's own comparison on held-out rows."""
     from chainrule.doctor.trials.repair import PairedComparison
 
-    proof = PairedComparison()
+    comparison = PairedComparison()
     for change in names:
-        new = _changed(case, change)
+        new = _changed(problem, change)
         if tries == 0:
             break
         if new is None:
             continue
         tries -= 1
-        case = new if proof.attempt(case, new, "", change).kept else case
-    return case
+        problem = new if comparison.attempt(problem, new, "", change).kept else problem
+    return problem
 
 
 def repaired(name: str, change: str) -> dict[str, Any]:
@@ -147,22 +147,22 @@ def repaired(name: str, change: str) -> dict[str, Any]:
 
     subject = subject_of(name)
     assert isinstance(subject, Subject)
-    case = problem_of(subject, test=True)
+    problem = problem_of(subject, test=True)
     rng = np.random.default_rng([int(name.split("|")[3]), *name.encode()])
     names = [str(other) for other in rng.permutation(sorted(APPLY))]
-    mended = repair(case, examine_case(problem_of(subject)))
-    by_chance = _mended_by_chance(case, names, max(1, len(mended.attempts)))
-    first = _changed(case, change)
-    other = next(new for other in names if (new := _changed(case, other)) is not None)
-    before = _scored_case(subject, case)
+    result = repair(problem, examine_case(problem_of(subject)))
+    by_chance = _repaired_by_chance(problem, names, max(1, len(result.attempts)))
+    first = _changed(problem, change)
+    other = next(new for other in names if (new := _changed(problem, other)) is not None)
+    before = _scored_problem(subject, problem)
     return {
-        "kept": list(mended.kept),
-        "tries": len(mended.attempts),
+        "kept": list(result.kept),
+        "tries": len(result.attempts),
         "before": before,
-        "after": _scored_case(subject, mended.problem) if mended.kept else before,
-        "random": _scored_case(subject, by_chance) if by_chance is not case else before,
-        "first": before if first is None else _scored_case(subject, first),
-        "random first": _scored_case(subject, other),
+        "after": _scored_problem(subject, result.problem) if result.kept else before,
+        "random": _scored_problem(subject, by_chance) if by_chance is not problem else before,
+        "first": before if first is None else _scored_problem(subject, first),
+        "random first": _scored_problem(subject, other),
     }
 
 

@@ -72,7 +72,7 @@ def _found_by(symptom: str) -> Iterator[tuple[str, str]]:
     """Yield where each rule for a symptom looks, and what it looks for."""
     rules: list[tuple[str, Rule]] = [
         *((_FOUND[rule.needs], rule) for rule in (*configuration.RULES, *data.RULES, *training.RULES)),
-        *(("before the training", rule) for rule in preflight.CHECKS),
+        *(("before the training", rule) for rule in preflight.RULES),
     ]
     for where, rule in rules:
         text = inspect.getdoc(rule.call)

@@ -11,7 +11,7 @@ import inspect
 import re
 from collections.abc import Iterator
 
-from chainrule.nn import optimizers, penalties
+from chainrule.nn import averages, penalties
 from chainrule.nn.losses import mean_loss
 from chainrule.nn.spec import REGISTRY
 from chainrule.nn.step import train_step
@@ -22,7 +22,7 @@ MARK = re.compile(r"^<!-- equations: (\w+) -->$", re.MULTILINE)
 TAG = re.compile(r"\s*\\tag\{([\d.]+)\}")
 _MATHS = re.compile(r'<(span|div) class="arithmatex">(?:\\\(|\\\[)(.*?)(?:\\\)|\\\])</\1>', re.DOTALL)
 
-FUNCTIONS = {f.__name__: f for f in (mean_loss, train_step, penalties.bounded, optimizers.running_average)}
+FUNCTIONS = {f.__name__: f for f in (mean_loss, train_step, penalties.bounded, averages.running_average)}
 """Functions, besides the registered classes, whose docstrings have equations."""
 
 _FUNCTION = re.compile(r"(<mi>(?:log|exp|tanh|cos|max|min)</mi>)(?=<m(?:i|n|sub|sup|row|under|over)\b)")

@@ -121,6 +121,6 @@ def _paragraph(part: str) -> str:
 
 
 def _escaped(prose: str) -> str:
-    """What Markdown would read as marks, between backquotes left alone."""
+    """Escape what Markdown would read as marks, except between backquotes."""
     parts = re.split(r"(`[^`]*`)", prose)
     return "".join(part if part.startswith("`") else re.sub(r"([*_<\[\]#$])", r"\\\1", part) for part in parts)

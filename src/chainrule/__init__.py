@@ -72,7 +72,7 @@ _SHORT = {name: f"chainrule.nn.{name}" for name in ("layers", "losses", "optimiz
 """Modules that also have a short name."""
 
 _MODULES = (
-    *("bench", "calibration", "callbacks", "checkpoint", "cli", "data", "doctor", "engines", "ensemble", "errors"),
+    *("bench", "calibration", "callbacks", "cli", "data", "doctor", "engines", "ensemble", "errors"),
     *("estimators", "inspection", "io", "model", "nn", "pipeline", "report", "search", "sklearn", "studies", "train"),
 )
 """Modules that an attribute imports on first use."""

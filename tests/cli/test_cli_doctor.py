@@ -117,7 +117,7 @@ def test_a_run_folder_is_examined_with_its_own_settings_and_those_typed_now(chai
     before = {path: path.read_bytes() for path in Path("run").iterdir()}
     code, out, _ = chainrule("doctor", "run", "--out", "page.html")
     assert code == 1
-    assert out.startswith("doctor: ill: The learning rate 1e-06 is too low")
+    assert out.startswith("doctor: problem found: The learning rate 1e-06 is too low")
     for words in ("measured", "usual", "fix", "--lr ", "trial", "learning-rate-too-low"):
         assert words in out
     code, out, _ = chainrule("doctor", "run", "--lr", 0.01, "--json")
@@ -143,7 +143,7 @@ def test_every_training_is_watched_and_leaves_its_report(chainrule):
     assert "doctor: healthy" in out
     told = json.loads(Path("run/doctor.json").read_text())
     assert told["verdict"] == "healthy"
-    assert any("Watched only" in note for note in told["notes"])
+    assert any("Monitoring only" in note for note in told["notes"])
     text = Path("run/report.html").read_text()
     for part in ("Learning curves", "Gradient flow", "Update-to-weight ratios", "Confusion matrix", "Calibration"):
         assert part in text
@@ -160,7 +160,7 @@ def test_a_watched_training_is_the_training_that_nobody_watches(chainrule):
 def test_watching_shows_a_card_where_a_training_did_not_work(chainrule):
     code, out, _ = chainrule("train", *small("iris", "--lr", 1e-7, "--epochs", 20, "--out", "run"))
     assert code == 0
-    assert "doctor: ill: " in out
+    assert "doctor: problem found: " in out
     assert "Run `chainrule doctor run` to test remedies." in out
     _, out, _ = chainrule("train", *small("iris", "--lr", 1e-7, "--epochs", 20, "--json"))
     assert json.loads(out)["doctor"]["verdict"] == "ill"
@@ -178,7 +178,7 @@ def test_cards_come_during_the_run_once_and_never_with_json(chainrule, monkeypat
     assert "learning-rate-too-low" in told
     assert len(set(told)) == len(told)
     assert not any(line.endswith(f"  {symptom}") for symptom in told for line in out.splitlines())
-    assert "doctor: ill: " in out
+    assert "doctor: problem found: " in out
     code, out, err = chainrule(*arguments, "--json")
     assert (code, err, out.count("\n")) == (0, "", 1)
 

@@ -79,9 +79,12 @@ WRONG_USE = {
     ),
     "option misspelled": (["train", "digits", "--hiden", 3], "No such option: --hiden. Did you mean '--hidden'?"),
     "no source": (["train"], "error: train: Missing argument"),
-    "word for a whole number": (["train", "digits", "--epochs", "many"], "--epochs"),
+    "word for a whole number": (
+        ["train", "digits", "--epochs", "many"],
+        "train: --epochs must be a whole number, got 'many'.",
+    ),
     "fraction for a whole number": (["train", "digits", "--epochs", 2.5], "--epochs"),
-    "word for a number": (["train", "digits", "--dropout", "some"], "--dropout"),
+    "word for a number": (["train", "digits", "--dropout=20%"], "train: --dropout must be a number, got '20%'."),
     "no value": (["train", "digits", "--seed"], "--seed"),
     "too much": (["train", "digits", "iris"], "iris"),
     "activation": (["train", "digits", "--activation", "rleu"], "Did you mean 'relu'?"),
@@ -153,7 +156,7 @@ WRONG_USE = {
         ["train", "digits", "--test-fraction", "nan"],
         "--test-fraction must be in [0, 1), got nan.",
     ),
-    "patience below zero": (["train", "digits", "--patience", -1], "--patience"),
+    "patience below zero": (["train", "digits", "--patience", -1], "train: --patience must be >= 0, got '-1'."),
     "clip of zero": (
         ["train", "digits", "--max-grad-norm", 0],
         "--max-grad-norm must be in (0, inf) or None, got 0.0.",

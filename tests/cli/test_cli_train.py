@@ -55,7 +55,7 @@ def test_train_ends_with_figures_a_confusion_table_and_the_folder(chainrule):
         _, loss, accuracy = next(line for line in out.splitlines() if line.strip().startswith(part + " ")).split()
         assert float(loss) > 0
         assert 0.8 < float(accuracy) <= 1
-    assert "true class (rows) against predicted (columns)" in out
+    assert "true class (rows) by predicted class (columns)" in out
     assert re.search(r"^Trained 3 epochs in 0\.\d\d s \(reference engine\)\. Best epoch: 3\.$", out, re.MULTILINE)
     assert str(Path("runs/digits-1")) in out
     assert "epoch" in err

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import chainrule
+from chainrule.doctor import rules
 from chainrule.doctor.remedies.apply import APPLY
-from chainrule.doctor.rules import configuration, data, preflight, training
 from chainrule.doctor.vocabulary.catalogue import FROM_PROBLEM, REMEDIES, SYMPTOMS, Cost, Kind, remedy
 from chainrule.pipeline.settings import Settings
 
@@ -79,8 +79,7 @@ def test_tables_and_comparisons_are_found():
 
 
 def test_every_symptom_is_reported_by_a_rule_and_every_rule_has_an_entry():
-    rules = [*configuration.RULES, *data.RULES, *training.RULES, *preflight.RULES]
-    assert {rule.symptom for rule in rules} | OUTSIDE_RULES == set(SYMPTOMS)
+    assert {rule.symptom for rule in rules.RULES} | OUTSIDE_RULES == set(SYMPTOMS)
 
 
 def test_every_remedy_has_a_function_and_every_function_an_entry():

@@ -21,12 +21,13 @@ from doctor_traces import epochs, problem, reading, stuck, trace
 import chainrule
 from chainrule import NetClassifier, NetRegressor, doctor
 from chainrule.cli.app import app
-from chainrule.cli.options import Wanted
+from chainrule.cli.options import TrainOptions
 from chainrule.data import Standardizer
 from chainrule.doctor import rules
 from chainrule.doctor.remedies.apply import APPLY, apply_remedies
 from chainrule.doctor.remedies.as_settings import settings_of
 from chainrule.doctor.rules import configuration, data, preflight, training
+from chainrule.doctor.rules.configuration import own_pieces
 from chainrule.doctor.rules.training import convergence
 from chainrule.doctor.vocabulary.catalogue import REMEDIES
 from chainrule.doctor.vocabulary.records import Fix, NotApplicable, Reading, Report
@@ -90,11 +91,15 @@ class MixingActivation(Activation):
         return super().forward(p, buffers, Z - Z.mean(axis=0), ctx)
 
 
+class OwnLoss(BinaryCrossEntropy):
+    """A loss of one's own."""
+
+
 class Ascent(optimizers.SGD):
     """Climbs."""
 
-    def update(self, xp, w, g, s, t, lr, d):
-        return w + lr * g, s
+    def update(self, w, g, state, ctx):
+        return w + ctx.lr * g, state
 
 
 def configurations():
@@ -108,9 +113,9 @@ def configurations():
         yield with_layers(digits, *ends)
     yield with_rows(circles, Y=2 * circles.rows.Y - 1)
     yield with_layers(diabetes, Dense(8), relu, Dense(1), sigmoid)
-    yield replace(with_recipe(circles, loss=MeanSquaredError()), classes=None)
+    yield replace(with_recipe(circles, loss=MeanSquaredError()), target=None)
     hot = np.eye(10, dtype=np.float32)[digits.rows.Y]
-    yield replace(with_recipe(with_rows(digits, Y=hot), loss=MeanSquaredError()), classes=None)
+    yield replace(with_recipe(with_rows(digits, Y=hot), loss=MeanSquaredError()), target=None)
     yield with_recipe(diabetes, loss=BinaryCrossEntropy())
     yield with_rows(with_recipe(circles, loss=SoftmaxCrossEntropy()), Y=np.zeros(len(circles.rows), np.int64))
     yield with_recipe(healthy("digits", batch_norm=True), batch_size=2)
@@ -222,7 +227,10 @@ def findings():
                 continue
             if finding is not None:
                 found.setdefault((finding.fix.text, finding.fix.settings), finding)
-    found |= {(f.fix.text, f.fix.settings): f for f in judged_by_hand()}
+    custom = with_recipe(healthy("circles"), loss=OwnLoss())
+    bare = with_layers(healthy("circles"), Dense(4, bias=False), relu, Dense(1))
+    others = [*judged_by_hand(), *own_pieces.unknown_loss(custom), *own_pieces.missing_bias(bare)]
+    found |= {(f.fix.text, f.fix.settings): f for f in others}
     return tuple(found.values())
 
 
@@ -296,7 +304,7 @@ def test_settings_are_in_the_table_and_the_table_is_that_of_the_estimators():
     assert named <= set(OPTION_NAMES)
     estimators = {*inspect.signature(NetClassifier).parameters, *inspect.signature(NetRegressor).parameters}
     assert set(OPTION_NAMES) - estimators == {"task", "max_grad_value"}
-    options = {f.name for f in fields(Wanted)}
+    options = {f.name for f in fields(TrainOptions)}
     assert {names.option for names in OPTION_NAMES.values() if names.option} <= options
     assert {f.name for f in fields(Settings)} - set(OPTION_NAMES) == {
         "accumulate_grad_batches", "dtype", "ema_decay", "engine", "max_weight_norm", "quantiles", "seed", "tol",
@@ -312,7 +320,7 @@ def parsed(command, line):
     """Return the options that the parser of a command reads from a line."""
     parser = typer.main.get_command(app).commands[command]
     with parser.make_context(command, ["digits", *shlex.split(line)]) as context:
-        return Wanted(**{f.name: context.params[f.name] for f in fields(Wanted)})
+        return TrainOptions(**{f.name: context.params[f.name] for f in fields(TrainOptions)})
 
 
 @pytest.mark.parametrize("command", ["train", "doctor"])

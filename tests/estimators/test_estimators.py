@@ -450,6 +450,7 @@ def test_no_hidden_layer_is_logistic_regression():
     assert network.score(X, y) > 0.97
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("load", [load_iris, load_wine, load_breast_cancer], ids=lambda load: load.__name__)
 def test_as_good_as_scikit_learns_network(load):
     X, y = load(return_X_y=True)

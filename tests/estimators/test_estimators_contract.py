@@ -32,6 +32,7 @@ def test_scikit_learns_checks(estimator, check):
     check(estimator)
 
 
+@pytest.mark.slow
 @parametrize_with_checks([make(engine="reference", max_iter=30) for make in KINDS])
 def test_scikit_learns_checks_on_the_reference_engine(estimator, check):
     check(estimator)

@@ -110,7 +110,7 @@ def test_lookup():
         (lambda: Normal(sigma=-1.0), r"Normal: sigma must be in \[0, inf\), got -1\.0"),
         (lambda: Orthogonal(gain=0.0), r"Orthogonal: gain must be in \(0, inf\), got 0\.0"),
         (
-            lambda: type(INITIALIZERS["he"])("gauss"),
+            lambda: type(INITIALIZERS["he"])(distribution="gauss"),
             r"He: distribution must be one of 'normal', 'uniform', got 'gauss'",
         ),
     ],

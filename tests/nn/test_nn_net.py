@@ -219,7 +219,7 @@ def test_inherit_names_the_first_layer_that_differs(layers, inputs, place, got):
 
 
 def test_a_net_without_dense_has_no_head():
-    with pytest.raises(InvalidValueError, match=r"Net: layers must be with a Dense layer at least, got"):
+    with pytest.raises(InvalidValueError, match=r"Net: layers must be with at least one Dense layer, got"):
         Net(3, [Activation("tanh")]).replace_head(2)
 
 

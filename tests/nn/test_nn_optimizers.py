@@ -10,6 +10,7 @@ import pytest
 from registry import CLIP_SAMPLES, OPTIMIZER_SAMPLES, PENALTIES, flat, name
 
 from chainrule.errors import InvalidValueError
+from chainrule.nn.averages import running_average
 from chainrule.nn.optimizers import (
     SGD,
     AdaGrad,
@@ -21,7 +22,6 @@ from chainrule.nn.optimizers import (
     RMSProp,
     SGDMomentum,
     StepContext,
-    running_average,
 )
 from chainrule.nn.penalties import ClipNorm, ClipValue, Penalty, bounded
 

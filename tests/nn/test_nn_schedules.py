@@ -168,7 +168,7 @@ def test_warm_up_longer_than_the_run():
         (lambda: Cosine(end=1.5), r"Cosine: end must be in \[0, 1\], got 1\.5\. It is a share of the base rate\."),
         (lambda: CosineRestarts(growth=0.5), r"CosineRestarts: growth must be in \[1, inf\), got 0\.5"),
         (lambda: WarmUp(epochs=0), r"WarmUp: epochs must be in \(0, inf\), got 0"),
-        (lambda: WarmUp(after="cosine"), r"WarmUp: after must be a schedule, got 'cosine'\."),
+        (lambda: WarmUp(after=3), r"WarmUp: after must be a schedule or the name of one, got 3\."),
         (lambda: OneCycle(warmup_fraction=1.0), r"OneCycle: warmup_fraction must be in \(0, 1\), got 1\.0"),
         (lambda: ReduceOnPlateau(patience=0), r"ReduceOnPlateau: patience must be a whole number in \[1, inf\), got 0"),
     ],

@@ -11,10 +11,11 @@ from registry import LOSS_SAMPLES, OPTIMIZER_SAMPLES, flat, name
 
 from chainrule import Activation, BatchNorm, Dense, Dropout, Net, mlp
 from chainrule.errors import InvalidValueError
-from chainrule.nn.losses import MeanSquaredError, MultiSoftmaxCrossEntropy, Quantile, SoftmaxCrossEntropy
+from chainrule.nn.layers import Context
+from chainrule.nn.losses import MeanSquaredError, MultiSoftmaxCrossEntropy, Quantile, SoftmaxCrossEntropy, mean_loss
 from chainrule.nn.optimizers import SGD, Adam, AdamW, EmaMomentum, GradientAccumulation
 from chainrule.nn.penalties import ClipNorm, ClipValue, Penalty
-from chainrule.nn.step import Recipe, State, Sums, measure, train_step
+from chainrule.nn.step import Recipe, State, Sums, loss_and_gradient, measure, train_step
 
 LINE = Recipe(Net(1, [Dense(1)]), MeanSquaredError(), SGD(), dtype="float64")
 X, Y = np.array([[1.0], [2.0]]), np.array([[3.0], [5.0]])
@@ -278,10 +279,30 @@ def test_order():
         ({"cache_every": 0}, r"Recipe: cache_every must be a whole number"),
         ({"max_weight_norm": 0.0}, r"Recipe: max_weight_norm must be in \(0, inf\) or None, got 0\.0"),
         ({"ema_decay": 1.0}, r"Recipe: ema_decay must be in \[0, 1\) or None, got 1\.0\. It is the share kept\."),
-        ({"loss": Quantile((0.1, 0.9))}, r"Recipe: net must be of a multiple of 2 outputs, got 1\. Each target takes"),
+        (
+            {"loss": Quantile((0.1, 0.9))},
+            r"Recipe: net must be of a multiple of 2 outputs, one for each level of each target, got 1\.",
+        ),
         ({"loss": MultiSoftmaxCrossEntropy((2, 3))}, r"Recipe: net must be of 5 outputs, the sum of \(2, 3\), got 1\."),
     ],
 )
 def test_wrong_recipes(change, message):
     with pytest.raises(InvalidValueError, match=message):
         replace(LINE, **change)
+
+
+def test_loss_and_gradient_are_those_of_the_three_passes(rng):
+    net = Net(3, [Dense(4), Activation("tanh"), Dense(2)])
+    w, buffers = net.init(0)
+    X, y, c = rng.normal(size=(5, 3)), rng.integers(0, 2, 5), rng.random(5)
+    loss, penalty, ctx = SoftmaxCrossEntropy(), Penalty(l1=0.1, l2=0.3), Context(np, training=True)
+    Z, tape, _ = net.forward(w, buffers, X, ctx)
+    J, dZ = mean_loss(loss, np, Z, y, c)
+    dX, g = net.backward(w, tape, dZ, ctx)
+    plain = loss_and_gradient(net, loss, w, buffers, X, y, c, ctx)
+    assert plain.loss == J
+    for found, expected in ((plain.gradient, g), (plain.inputs, dX), (plain.logits, Z)):
+        np.testing.assert_array_equal(found, expected)
+    penalized = loss_and_gradient(net, loss, w, buffers, X, y, c, ctx, penalty)
+    assert penalized.loss == J + penalty.value(np, w, net.decay)
+    np.testing.assert_array_equal(penalized.gradient, g + penalty.gradient(np, w, net.decay))

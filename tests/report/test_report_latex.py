@@ -18,7 +18,7 @@ from chainrule.report.latex import to_latex
 
 def stated():
     """Module, name, number and text of every equation in a docstring of nn/, and the letters of its shapes."""
-    for file in sorted(Path(chainrule.nn.__file__).parent.glob("*.py")):
+    for file in sorted(Path(chainrule.nn.__file__).parent.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if isinstance(node, ast.ClassDef | ast.FunctionDef):
                 piece = type(node.name, (), {"__doc__": inspect.cleandoc(ast.get_docstring(node) or "")})()
@@ -31,7 +31,7 @@ STATED = list(stated())
 
 
 def test_the_equations_are_found():
-    assert {"layers.Dense-3", "optimizers.Adam-5", "step.train_step-7", "losses.Huber-4", "layers.BatchNorm-γ"} <= {
+    assert {"layers.Dense-3", "optimizers.Adam-5", "step.train_step-7", "values.Huber-4", "layers.BatchNorm-γ"} <= {
         each.id for each in STATED
     }
 

@@ -9,11 +9,12 @@ from page_records import finding, report
 from chainrule import Net, display, mlp
 from chainrule.report.notebook import to_html
 from chainrule.train import Run
+from chainrule.train.records import COMPLETED
 
 
 def shown():
     of = report()
-    run = Run(of.trace.epochs, of.trace.final, 2, "", "reference", (), 1.0)
+    run = Run(of.trace.epochs, of.trace.final, 2, COMPLETED, "reference", (), 1.0)
     return {"report": of, "finding": finding(), "net": of.problem.recipe.net, "run": run}
 
 

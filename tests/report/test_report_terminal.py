@@ -57,7 +57,10 @@ def test_a_card_in_the_terminal_tells_everything():
 
 
 def test_the_verdict_is_one_line():
-    assert printed(terminal.verdict_line(report()), 100).strip() == "doctor: ill: The rate is too high (3 looks, 0 ms)"
+    assert (
+        printed(terminal.verdict_line(report()), 100).strip()
+        == "doctor: problem found: The rate is too high (3 probes, 0 ms)"
+    )
     assert printed(terminal.verdict_line(report(findings=[])), 100).startswith("doctor: healthy (")
 
 

@@ -116,6 +116,7 @@ def test_a_suggestion_is_near_only_where_it_is_near() -> None:
     assert "is not near" in study.conclude(far).sentence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_draws_its_records(name: str, tmp_path: Path) -> None:
     results = recorded(name)

@@ -18,6 +18,15 @@ _INTERRUPTED = 130
 _SUGGESTION = re.compile(r"\.? \(?(?:Possible options: |Did you mean )'?([-\w, ]+)'?\??\)?$")
 """The parser's ways to name what may have been meant."""
 
+_INVALID = re.compile(r"Invalid value for '(--[-\w]+)': Input should be (.+)$")
+_ALLOWED = {
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "greater than or equal to": ">=",
+    "less than or equal to": "<=",
+}
+"""The parser's words for what an option may be, and ours."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code: 0 done, 1 a check failed, 2 wrong use or bad input."""
@@ -51,7 +60,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise
-        return _refuse_usage(error)
+        return _refuse_usage(error, sys.argv[1:] if arguments is None else list(arguments))
 
 
 def _refuse(text: str, code: int = 2) -> int:
@@ -60,18 +69,32 @@ def _refuse(text: str, code: int = 2) -> int:
     return code
 
 
-def _refuse_usage(error: Any) -> int:
-    """What the parser says, behind the command's name; the help itself where nothing was asked for."""
+def _refuse_usage(error: Any, arguments: Sequence[str]) -> int:
+    """Print what the parser says after the command's name; nothing where it has printed the help."""
     text, context = error.format_message(), getattr(error, "ctx", None)
-    if text.startswith("Usage"):
-        print(text, file=sys.stderr)
+    if not text.strip():
         return 2
     command = context.info_name if context is not None and context.parent is not None else "chainrule"
-    return _refuse(f"{command}: {_SUGGESTION.sub(_did_you_mean, text)}")
+    text = _SUGGESTION.sub(_did_you_mean, text)
+    return _refuse(f"{command}: {_in_our_words(text, arguments)}")
+
+
+def _in_our_words(text: str, arguments: Sequence[str]) -> str:
+    """Return the parser's sentence about a wrong value in the form of all others, with the value."""
+    match = _INVALID.match(text)
+    if match is None:
+        return text
+    option = match[1]
+    allowed = match[2].split(", unable")[0]
+    for theirs, ours in _ALLOWED.items():
+        allowed = allowed.replace(theirs, ours)
+    words = [word for argument in arguments for word in argument.split("=", 1)]
+    value = words[words.index(option) + 1] if option in words[:-1] else "no value"
+    return f"{option} must be {allowed}, got {value!r}."
 
 
 def _did_you_mean(match: re.Match[str]) -> str:
-    """The nearest of the parser's suggestions, which it gives in the order of the alphabet."""
+    """Return the nearest of the parser's suggestions, which come in alphabetical order."""
     wrong = match.string[: match.start()].split()[-1].strip("'")
     nearest = max(match[1].split(", "), key=lambda name: SequenceMatcher(None, wrong, name).ratio())
     return f". Did you mean {nearest!r}?"

@@ -157,7 +157,7 @@ def examine_and_repair(
     problem : TrainingProblem
         What is trained.
     fix : bool, default=True
-        Apply the remedies that prove themselves; False only examines.
+        Apply the remedies that help; False only examines.
     suppress : mapping of str to str, default=None
         Symptoms to leave out of the verdict, with the reasons.
     trials : bool, default=True

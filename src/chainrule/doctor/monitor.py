@@ -30,7 +30,7 @@ from chainrule.train.problem import TrainingProblem
 from chainrule.train.records import Epoch, Run, Stop, diverged, spent
 
 FEWEST = 32
-"""Rows that a probe takes at least; more, up to `Thresholds.glanced_rows`, where that costs no second thread."""
+"""Rows that a probe takes at least; more, up to `Thresholds.quick_probe_rows`, where that costs no second thread."""
 
 AGAIN = 0.5
 """Seconds of training that may be repeated to find the step at which a run broke."""
@@ -136,10 +136,10 @@ class DoctorMonitor:
         checked_suppressions(self.suppress)
 
     def start(self, problem: TrainingProblem) -> WatchState:
-        """Probe the numbers that the run begins with."""
+        """Take a first reading, of the state that the run begins with."""
         began = time.perf_counter()
         first = problem.recipe.start() if problem.start is None else problem.start
-        rows = min(max(FEWEST, SINGLE_THREAD_LIMIT // per_row(problem.recipe.net)), USUAL.glanced_rows)
+        rows = min(max(FEWEST, SINGLE_THREAD_LIMIT // per_row(problem.recipe.net)), USUAL.quick_probe_rows)
         book = Recorder(Probe(problem, rows), USUAL.overhead / 2)
         suppress = (_ELSEWHERE if problem.interface == ESTIMATOR else {}) | dict(self.suppress)
         base = baseline_loss(problem.recipe, subsample(problem.rows))

@@ -1,5 +1,5 @@
-"""Why: the whole mathematics of dense networks, pure, each equation written once, over any array namespace.
+"""The mathematics of dense networks: pure functions, each equation written once, for NumPy and JAX alike.
 
-In: plain arrays and frozen descriptions. Out: values and hand-derived gradients; nothing here reads, writes or
+In: plain arrays and frozen settings. Out: values and hand-derived gradients. Nothing here reads files, writes files or
 keeps state.
 """

@@ -56,7 +56,13 @@ class ArrayCheck:
 
 @dataclass(frozen=True)
 class GradientReport:
-    """Comparisons of all arrays, in the order of the parameters, the input "X" last."""
+    """Comparisons of all arrays.
+
+    Parameters
+    ----------
+    checks : tuple of ArrayCheck
+        One for each parameter, in order, the input "X" last.
+    """
 
     checks: tuple[ArrayCheck, ...]
 
@@ -84,6 +90,24 @@ def central_differences(
     derivative to find.
 
     Forward    (1) dJ/dxₑ ≈ (J(x + h e) - J(x - h e)) / 2h, with h = step · max(1, |xₑ|)
+
+    Parameters
+    ----------
+    J : function
+        Takes a vector like x and returns a number.
+    x : array (P)
+        Where to take the derivatives.
+    analytic : array (P)
+        The derivatives by hand.
+    entries : array of int
+        Positions of the entries.
+    step : float, default=1e-5
+        The relative step; near the best for float64.
+
+    Returns
+    -------
+    array
+        The derivative at each of the entries.
     """
     scale = max(1e-8, float(np.abs(analytic).max(initial=0.0)))
     slopes = np.empty(len(entries))
@@ -192,7 +216,7 @@ def gradcheck(
 
 
 def _sample(stream: Stream, where: Array, entries: int | None) -> Array:
-    """Return so many of the entries at random, in order, or all of them."""
+    """Return a number of entries drawn at random, in order, or all of them."""
     if entries is None or entries >= where.size:
         return where
     return where[np.sort(stream.permutation(np, where.size)[:entries])]

@@ -34,6 +34,24 @@ def spread(stream: Stream, distribution: str, sigma: float, n_in: int, n_out: in
     """Draw W (n_in, n_out) with mean 0 and standard deviation σ.
 
     Forward    (1) normal: W = σ N(0, 1)    (2) uniform: W in ±σ√3, whose variance is σ² too
+
+    Parameters
+    ----------
+    stream : Stream
+        Source of random numbers.
+    distribution : {"normal", "uniform"}
+        The shape of the distribution.
+    sigma : float
+        Standard deviation σ.
+    n_in : int
+        Rows of W.
+    n_out : int
+        Columns of W.
+
+    Returns
+    -------
+    array (n_in, n_out)
+        W, float64.
     """
     if distribution == "normal":
         return (sigma * stream.normal(n_in * n_out)).reshape(n_in, n_out)  # (1)
@@ -252,6 +270,18 @@ def initializer(rule: str | Initializer) -> Initializer:
 def default_for(function: str | Function) -> str:
     """Return the initializer that suits an activation: He for the relu family, Xavier for sigmoid and tanh, LeCun for SELU.
 
+    Parameters
+    ----------
+    function : str or Function
+        The activation that follows the layer.
+
+    Returns
+    -------
+    str
+        The initializer's name.
+
+    Examples
+    --------
     >>> default_for("tanh"), default_for("mish")
     ('xavier', 'he')
     """

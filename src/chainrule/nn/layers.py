@@ -43,7 +43,17 @@ class Context:
 
 @dataclass(frozen=True)
 class LayerShapes:
-    """The shapes of a layer's parameters and running statistics, and the width of its output."""
+    """The shapes that a layer brings, for inputs of a given width.
+
+    Parameters
+    ----------
+    parameters : mapping of str to tuple of int
+        Shape of each parameter, by letter.
+    buffers : mapping of str to tuple of int
+        Shape of each running statistic, by name.
+    outputs : int
+        Width of the output.
+    """
 
     parameters: Shapes
     buffers: Shapes

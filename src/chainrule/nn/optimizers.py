@@ -6,7 +6,6 @@ changed in place. The learning rate and its schedule are chosen apart from the r
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
@@ -14,6 +13,7 @@ from typing import Any, ClassVar, Protocol
 from chainrule.arrays import Array, Named, Namespace
 from chainrule.constraints import COUNT, NOT_NEGATIVE, POSITIVE, SHARE, Checked, constrained, validate
 from chainrule.errors import InvalidValueError, must_be
+from chainrule.nn.averages import one_minus_power
 from chainrule.nn.names import resolve
 
 GRADIENT_SUM = "sum"
@@ -239,17 +239,9 @@ class Adam(Checked):
         """Take one step."""
         m = self.beta1 * state["m"] + (1.0 - self.beta1) * g  # (1)
         v = self.beta2 * state["v"] + (1.0 - self.beta2) * g * g  # (2)
-        mhat = m / _one_minus_power(ctx.xp, self.beta1, ctx.t)  # (3)
-        vhat = v / _one_minus_power(ctx.xp, self.beta2, ctx.t)  # (4)
+        mhat = m / one_minus_power(ctx.xp, self.beta1, ctx.t)  # (3)
+        vhat = v / one_minus_power(ctx.xp, self.beta2, ctx.t)  # (4)
         return w - ctx.lr * mhat / (ctx.xp.sqrt(vhat) + self.epsilon), {"m": m, "v": v}  # (5)
-
-
-def _one_minus_power(xp: Namespace, beta: float, t: Array) -> Array:
-    """Return 1 - βᵗ, written so that float32 keeps its digits where βᵗ is near 1.
-
-    Forward    (1) 1 - βᵗ = -(exp(t log β) - 1)
-    """
-    return -xp.expm1(t * (math.log(beta) if beta else -math.inf))  # (1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -285,24 +277,6 @@ class AdamW(Checked):
         w = w - ctx.lr * self.weight_decay * ctx.decay_mask * w  # (1)
         adam = Adam(beta1=self.beta1, beta2=self.beta2, epsilon=self.epsilon)
         return adam.update(w, g, state, ctx)  # (2)
-
-
-def running_average(xp: Namespace, a: Array, w: Array, rho: float, t: Array) -> Array:
-    """Update the exponentially weighted mean of w₁ .. wₜ, corrected for its start at every step.
-
-    It is to the weights what m̂ is to the gradients in Adam, written for the corrected mean itself: the first weights,
-    which after t steps would still weigh ρᵗ, have no part in it, and a can be used as it stands.
-
-    Forward    (1) s = (1 - ρ) / (1 - ρᵗ)    (2) a ← a + s (w - a)
-    Reference  [kingma2015] 7.2; [polyak1992]
-
-    >>> import numpy as np
-    >>> a = running_average(np, np.zeros(1), np.array([4.0]), 0.5, np.float64(1))
-    >>> running_average(np, a, np.array([1.0]), 0.5, np.float64(2)).tolist()
-    [2.0]
-    """
-    s = (1.0 - rho) / _one_minus_power(xp, rho, t)  # (1)
-    return a + s * (w - a)  # (2)
 
 
 @dataclass(frozen=True)

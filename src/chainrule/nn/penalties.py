@@ -61,6 +61,22 @@ def bounded(xp: Namespace, W: Array, limit: float) -> Array:
     Shapes     W (d, k), column j the weights into unit j
     Reference  [srivastava2014] 5.1
 
+    Parameters
+    ----------
+    xp : module
+        Array namespace: `numpy` or `jax.numpy`.
+    W : array (d, k)
+        Weights of a layer.
+    limit : float > 0
+        The largest length of a column.
+
+    Returns
+    -------
+    array (d, k)
+        W with no column longer than the limit.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> bounded(np, np.array([[3.0, 0.3], [4.0, 0.4]]), 1.0).round(12).tolist()
     [[0.6, 0.3], [0.8, 0.4]]

@@ -250,7 +250,17 @@ def _cosine(a: float, b: float, c: float) -> float:
 
 @dataclass(frozen=True)
 class Plateau:
-    """State of `ReduceOnPlateau`: the best loss, epochs since then, the factor reached."""
+    """State of `ReduceOnPlateau`.
+
+    Parameters
+    ----------
+    best : float, default=inf
+        The best loss so far.
+    waited : int, default=0
+        Epochs since then, or since the last drop.
+    factor : float, default=1.0
+        The factor reached.
+    """
 
     best: float = math.inf
     waited: int = 0
@@ -300,7 +310,18 @@ class ReduceOnPlateau(Checked):
 
 
 def plateau_rule(schedule: Schedule) -> ReduceOnPlateau | None:
-    """Return the part of a schedule that follows the losses, if it has one (on its own or after a warm-up)."""
+    """Return the part of a schedule that follows the losses.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        Any schedule.
+
+    Returns
+    -------
+    ReduceOnPlateau or None
+        The schedule itself or what follows its warm-up; None if nothing in it follows the losses.
+    """
     while isinstance(schedule, WarmUp):
         schedule = schedule.after
     return schedule if isinstance(schedule, ReduceOnPlateau) else None

@@ -1,7 +1,7 @@
 """Networks and everything that trains them as plain data, and back.
 
 Nothing is looked up by name outside a closed table, so reading a file runs no code.
-In: frozen pieces (layers, losses, optimizers, ...). Out: dictionaries, lists, strings and numbers, and the way back.
+In: frozen objects (layers, losses, optimizers, ...). Out: dictionaries, lists, strings and numbers, and the way back.
 """
 
 from __future__ import annotations
@@ -38,6 +38,18 @@ REGISTRY: Mapping[str, type[Any]] = {
 def encode(piece: Any) -> Any:
     """Return plain data for an object: `{"type": its class, field: value, ...}`, nested.
 
+    Parameters
+    ----------
+    piece : object
+        A network, layer, loss, optimizer or the like; or lists, mappings and numbers of them.
+
+    Returns
+    -------
+    dict, list, str or number
+        The plain data, ready for JSON.
+
+    Examples
+    --------
     >>> from chainrule.nn.layers import Dropout
     >>> encode(Dropout(0.2))
     {'type': 'Dropout', 'rate': 0.2}
@@ -54,10 +66,27 @@ def encode(piece: Any) -> Any:
 def decode(plain: Any, where: str = "spec") -> Any:
     """Build the object that plain data describe.
 
+    Parameters
+    ----------
+    plain : dict, list, str or number
+        What `encode` gave.
+    where : str, default="spec"
+        Name of the place for error messages, such as a file.
+
+    Returns
+    -------
+    object
+        The object, equal to the one that was encoded.
+
+    Raises
+    ------
+    FormatError
+        Naming the place, for unknown types, unknown keys and values that are not allowed.
+
+    Examples
+    --------
     >>> decode({"type": "Dropout", "rate": 0.2})
     Dropout(rate=0.2)
-
-    Raises `FormatError`, naming the place, on unknown types, unknown keys and values that are not allowed.
     """
     if isinstance(plain, list):
         return tuple(decode(item, f"{where}[{i}]") for i, item in enumerate(plain))

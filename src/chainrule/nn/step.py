@@ -17,10 +17,11 @@ from chainrule.arrays import Array, Named, Namespace
 from chainrule.constraints import COUNT, Interval, OneOf, constrained, validate
 from chainrule.errors import must_be, raise_all
 from chainrule.nn import losses, optimizers
+from chainrule.nn.averages import running_average
 from chainrule.nn.layers import BatchNorm, Context
 from chainrule.nn.losses import Loss, mean_loss
 from chainrule.nn.net import Net
-from chainrule.nn.optimizers import EMA_WEIGHTS, Adam, Optimizer, StepContext, running_average
+from chainrule.nn.optimizers import EMA_WEIGHTS, Adam, Optimizer, StepContext
 from chainrule.nn.penalties import Clip, Penalty
 from chainrule.random import Purpose, Stream
 
@@ -387,6 +388,25 @@ def train_step(
 
 
 def measure(recipe: Recipe, xp: Namespace, Z: Array, Y: Array, c: Array) -> Sums:
-    """Return loss and score of logits, as sums."""
+    """Return loss and score of logits, as sums.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Gives the loss.
+    xp : module
+        Array namespace: `numpy` or `jax.numpy`.
+    Z : array (n, k)
+        Logits.
+    Y : array (n) or (n, k)
+        Targets.
+    c : array (n)
+        Weights of the rows.
+
+    Returns
+    -------
+    Sums
+        Loss, score and weight, summed.
+    """
     loss, score = recipe.loss.rows(xp, Z, Y), recipe.loss.score(xp, Z, Y)
     return Sums((c * loss).sum(), (c * score).sum(), c.sum())

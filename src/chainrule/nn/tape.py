@@ -34,7 +34,15 @@ class Segment:
 
 @dataclass(frozen=True)
 class Tape:
-    """What a forward pass keeps for the backward pass; `tape.layers[i]["A"]` shows one kept array."""
+    """What a forward pass keeps for the backward pass; `tape.layers[i]["A"]` shows one kept array.
+
+    Parameters
+    ----------
+    segments : tuple of Segment
+        What each run of layers saved.
+    buffers : array (B)
+        Running statistics before the pass.
+    """
 
     segments: tuple[Segment, ...]
     buffers: Array

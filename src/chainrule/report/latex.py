@@ -125,7 +125,7 @@ def _raised(text: str) -> str:
 
 
 def _roots(text: str) -> str:
-    """Replace the √ of a bracket, of a sum's term, or of one letter or number by \\sqrt."""
+    """Replace the √ of a bracket, of a sum's term, or of one letter or number by LaTeX's square root."""
     while "√(" in text:
         start = text.index("√(")
         end = _closing(text, start + 1)

@@ -20,7 +20,7 @@ from chainrule.arrays import Array
 Numbers: TypeAlias = Sequence[float] | Array
 
 PALETTE = ("#1f5a94", "#d1603d", "#2f8f6b", "#8a5fa8", "#a67c00", "#3d9db3", "#7a4a3a", "#6b6b6b")
-"""Eight colors that color-blind readers can tell apart in this order; the style sheet has the same ones, and dark ones."""
+"""Eight colors that color-blind readers can distinguish in this order; the style sheet has the same ones, and dark ones."""
 
 TRAINING, HELD_OUT, NEUTRAL = 0, 1, 7
 """Places in the palette of what is measured on training rows, on held-out rows, and of marks."""

@@ -25,7 +25,7 @@ TARGET_RATIO = 1e-3
 
 _MOST_TIMES = 40
 _FEW_EPOCHS, _FEW_READINGS = 3, 8
-"""Below so many points each is marked with a dot."""
+"""With fewer points than this, each is marked with a dot."""
 
 _METRICS = {"rmse": "root mean squared error"}
 

@@ -71,14 +71,15 @@ def verdict_line(report: Report) -> Any:
 
     first = report.primary
     style = "green" if report.healthy else "bold red"
-    line = Text.assemble("doctor: ", (report.verdict, style), "" if first is None else f": {first.title}")
+    verdict = "healthy" if report.healthy else "problem found"
+    line = Text.assemble("doctor: ", (verdict, style), "" if first is None else f": {first.title}")
     return line.append(f" ({_cost(report)})", "dim")
 
 
 def _cost(report: Report) -> str:
-    looks = 0 if report.trace is None else len(report.trace.readings)
+    probes = 0 if report.trace is None else len(report.trace.readings)
     took = f"{report.seconds:.1f} s" if report.seconds >= 0.95 else f"{1000 * report.seconds:.0f} ms"
-    return f"{looks} looks, {took}"
+    return f"{probes} probe{'' if probes == 1 else 's'}, {took}"
 
 
 def card(finding: Finding, interface: str = COMMAND_LINE) -> Any:

@@ -57,14 +57,7 @@ def _conclude(results: Results) -> Conclusion:
 
 
 def _draw(results: Results) -> drawing.Pictures:
-    losses = {arm: results.values(arm, "train_loss") for arm in results.arms}
-    errors = {arm: 100 * results.values(arm, "test_error") for arm in results.arms}
-    return {
-        "How each activation trains": [
-            drawing.curves("Training loss", losses, y_log=True, y_name="training loss"),
-            drawing.bars("Test error", errors, "test error, %"),
-        ]
-    }
+    return {"How each activation trains": drawing.loss_and_error(results)}
 
 
 STUDY = Study(

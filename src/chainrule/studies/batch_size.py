@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.nn.layers import Context
-from chainrule.nn.losses import SoftmaxCrossEntropy, mean_loss
+from chainrule.nn.losses import SoftmaxCrossEntropy
 from chainrule.nn.multilayer import mlp
+from chainrule.nn.step import loss_and_gradient
 from chainrule.report.plots import Curve, Level, LinePlot
 from chainrule.studies import drawing
 from chainrule.studies.common import Split, quick_or_full, rows, trained
@@ -35,9 +36,7 @@ def _noise(split: Split, net: Any, size: int, seed: int) -> float:
     X, y = split.train.X.astype(np.float64), split.train.y
 
     def gradient(i: Any) -> Any:
-        Z, tape, _ = net.forward(w, buffers, X[i], ctx)
-        dZ = mean_loss(SoftmaxCrossEntropy(), np, Z, y[i], np.ones(len(i)))[1]
-        return net.backward(w, tape, dZ, ctx)[1]
+        return loss_and_gradient(net, SoftmaxCrossEntropy(), w, buffers, X[i], y[i], np.ones(len(i)), ctx).gradient
 
     draw = np.random.default_rng(seed)
     whole = gradient(np.arange(min(len(y), 4000)))
@@ -51,7 +50,7 @@ def _run(cell: Cell) -> dict[str, Any]:
     n = len(split.train.y)
     per_epoch = math.ceil(n / (size or n))
     epochs = max(4, quick_or_full(cell.config, 300, 1500) // per_epoch)
-    record, _ = trained(split, net, seed=cell.seed, epochs=min(epochs, 300), batch_size=size, rate=3e-3)
+    record, _ = trained(split, net, seed=cell.seed, epochs=min(epochs, 300), batch_size=size or "full", rate=3e-3)
     reached = next((i for i, loss in enumerate(record["validation_loss"]) if loss <= _GOAL), None)
     return {
         "noise": _noise(split, net, min(size or n, n), cell.seed) if size else 0.0,

@@ -72,14 +72,11 @@ def _conclude(results: Results) -> Conclusion:
 
 
 def _draw(results: Results) -> drawing.Pictures:
-    losses = {arm: results.values(arm, "train_loss") for arm in results.arms}
-    errors = {arm: 100 * results.values(arm, "test_error") for arm in results.arms}
     note = f"A larger loss is drawn at {_TOP:g}: a run that diverges ends there, after its first epoch."
     return {
-        "A network that explodes, and the same with clipped gradients": [
-            drawing.curves("Training loss", losses, most=_TOP, y_log=True, y_name="training loss", note=note),
-            drawing.bars("Test error", errors, "test error, %"),
-        ]
+        "A network that explodes, and the same with clipped gradients": drawing.loss_and_error(
+            results, most=_TOP, note=note
+        )
     }
 
 

@@ -6,6 +6,7 @@ In: a cell's configuration and seed, a network, how it is trained. Out: rows as 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -22,7 +23,7 @@ from chainrule.nn.penalties import Clip, Penalty
 from chainrule.nn.schedules import ConstantSchedule, Schedule
 from chainrule.nn.step import State
 from chainrule.studies.study import StudyConfig
-from chainrule.train import fit
+from chainrule.train import Epoch, fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +116,7 @@ def trained(
     `diverged`; the state is then the last finite one.
     """
     data, held_out = split.train, split.validation
-    record: dict[str, list[float]] = {name: [] for name in _CURVES}
+    record: dict[str, list[float]] = defaultdict(list)
     state, diverged, seconds = start, False, 0.0
     with np.errstate(all="ignore"):
         for epoch in fit(
@@ -136,16 +137,9 @@ def trained(
             seed=seed,
         ):
             seconds += epoch.seconds
-            figures = (
-                epoch.train_loss,
-                1.0 - epoch.train_score,
-                epoch.validation_loss,
-                1.0 - epoch.validation_score,
-                epoch.gradient_norm,
-                seconds,
-            )
-            for name, value in zip(_CURVES, figures, strict=True):
+            for name, value in _measured(epoch).items():
                 record[name].append(_plain(value))
+            record["seconds"].append(_plain(seconds))
             diverged = not epoch.finite
             if diverged:
                 break
@@ -154,7 +148,15 @@ def trained(
     return {**record, "test_error": failed, "diverged": diverged, "parameters": net.size}, state
 
 
-_CURVES = ("train_loss", "train_error", "validation_loss", "validation_error", "gradient_norm", "seconds")
+def _measured(epoch: Epoch) -> dict[str, float]:
+    """Return what a record has of one epoch."""
+    return {
+        "train_loss": epoch.train_loss,
+        "train_error": 1.0 - epoch.train_score,
+        "validation_loss": epoch.validation_loss,
+        "validation_error": 1.0 - epoch.validation_score,
+        "gradient_norm": epoch.gradient_norm,
+    }
 
 
 def error(net: Net, state: State, part: Subset) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.report.plots import NEUTRAL, BarPlot, Curve, LinePlot, Plot
 from chainrule.studies.statistics import estimate
+from chainrule.studies.study import Results
 
 Pictures = Mapping[str, Sequence[Plot]]
 """Panels by the caption over them."""
@@ -94,6 +95,16 @@ def bars(
         points=[[float(v) for v in values] for values in by_arm.values()],
         colors=[i if colors is None else colors[arm] for i, arm in enumerate(by_arm)],
         **more,
+    )
+
+
+def loss_and_error(results: Results, **loss: Any) -> Sequence[Plot]:
+    """Return the training loss by epoch and the final test error of each arm; `loss` are further options of the first."""
+    losses = {arm: results.values(arm, "train_loss") for arm in results.arms}
+    errors = {arm: 100 * results.values(arm, "test_error") for arm in results.arms}
+    return (
+        curves("Training loss", losses, y_log=True, y_name="training loss", **loss),
+        bars("Test error", errors, "test error, %"),
     )
 
 

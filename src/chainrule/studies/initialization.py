@@ -38,20 +38,11 @@ def by_layer(net: Net, part: Subset, seed: int) -> tuple[list[float], list[float
     """Return the rms of the output of every activation, and of the gradient with respect to the W of every Dense layer."""
     w, buffers = net.init(seed)
     X, y = part.X[:256].astype(np.float64), part.y[:256]
-    ctx = Context(np, training=True, stream=Stream.from_seed(seed))
+    loss, ctx = SoftmaxCrossEntropy(), Context(np, training=True, stream=Stream.from_seed(seed))
     with np.errstate(all="ignore"):
-        Z, tape, _ = net.forward(w, buffers, X, ctx)
-        _, dZ = mean_loss(SoftmaxCrossEntropy(), np, Z, y, np.ones(len(y)))
-        g = net.parameters.views(net.backward(w, tape, dZ, ctx)[1])
-        outputs, A = [], X
-        p, b = net.parameters.views(w), net.buffers.views(buffers)
-        for i, layer in enumerate(net.layers):
-            own = {k.split(".")[1]: v for k, v in p.items() if k.split(".")[0] == str(i)}
-            kept = {k.split(".")[1]: v for k, v in b.items() if k.split(".")[0] == str(i)}
-            A = layer.forward(own, kept, A, ctx)[0]
-            if isinstance(layer, Activation):
-                outputs.append(_rms(A))
-    return outputs, [_rms(view) for name, view in g.items() if name.endswith(".W")]
+        layers = net.trace(w, buffers, X, lambda Z: mean_loss(loss, np, Z, y, np.ones(len(y)))[1], ctx)
+        outputs = [_rms(at.output) for at, f in zip(layers, net.layers, strict=True) if isinstance(f, Activation)]
+        return outputs, [_rms(at.parameters["W"]) for at in layers if "W" in at.parameters]
 
 
 def _rms(A: Array) -> float:

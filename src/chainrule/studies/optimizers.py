@@ -89,14 +89,7 @@ def _with_last(cell: Cell) -> dict[str, Any]:
 
 
 def _draw(results: Results) -> drawing.Pictures:
-    losses = {arm: results.values(arm, "train_loss") for arm in results.arms}
-    errors = {arm: 100 * results.values(arm, "test_error") for arm in results.arms}
-    return {
-        "Training loss and test error": [
-            drawing.curves("Training loss", losses, y_log=True, y_name="training loss"),
-            drawing.bars("Test error", errors, "test error, %"),
-        ]
-    }
+    return {"Training loss and test error": drawing.loss_and_error(results)}
 
 
 STUDY = Study(

@@ -99,8 +99,8 @@ def has_failed(problem: TrainingProblem, trace: Trace, runner: TrialRunner | Non
     if runner is None or trace.stopped:
         return training_failed(problem, trace)
     mistakes = runner.actual.trained.mistake
-    unsure = mistakes > USUAL.surely_failed * USUAL.hurting
-    return mistakes > USUAL.hurting or (unsure and training_failed(problem, trace))
+    unsure = mistakes > USUAL.surely_failed * USUAL.failed_share
+    return mistakes > USUAL.failed_share or (unsure and training_failed(problem, trace))
 
 
 def merge(findings: Sequence[Finding]) -> Findings:

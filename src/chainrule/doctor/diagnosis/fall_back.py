@@ -104,10 +104,10 @@ def generalization_gap(runner: TrialRunner) -> tuple[float, float, str] | None:
 
     After a longer training, which nobody asked for, the gap must be twice as wide.
     """
-    judged = [(runner.actual.trained.mistake, runner.unseen_mistakes, USUAL.chasm, "")]
+    judged = [(runner.actual.trained.mistake, runner.unseen_mistakes, USUAL.wide_gap, "")]
     longer = runner.outcome(LONGER) if runner.was_tested(LONGER) else None
     if longer is not None:
-        limit = USUAL.longer_gap * USUAL.chasm
+        limit = USUAL.longer_gap * USUAL.wide_gap
         judged.append((longer.trained.mistake, longer.held_out.mistakes, limit, " after a longer training"))
     for trained, mistakes, limit, when in judged:
         held = float(mistakes.mean())

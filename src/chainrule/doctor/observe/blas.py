@@ -39,7 +39,7 @@ def per_row(net: Net) -> int:
 
 @contextmanager
 def one_thread(multiplications: float) -> Iterator[None]:
-    """Compute products of so many multiplications on one thread, unless the library does so anyway.
+    """Compute products of this size on one thread, unless the library does so anyway.
 
     One thread of the program at a time, since the limit applies to the whole process.
     """

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Array, Named
+from chainrule.arrays import Array
 from chainrule.doctor.vocabulary.network import largest_slope, layer_name
 from chainrule.doctor.vocabulary.records import LayerReading, Reading
 from chainrule.doctor.vocabulary.targets import row_losses
@@ -45,35 +45,16 @@ def walk(recipe: Recipe, state: State, X: Array, Y: Array, c: Array) -> Walk:
     Shapes     X (n, d)   outputs (n, width) per layer   gradient (P)
     """
     net = recipe.net
-    stream = Stream.from_seed(recipe.seed).fold(Purpose.DROPOUT, state.step)
-    contexts = [Context(np, True, stream.fold(i)) for i in range(len(net.layers))]
-    p, b = by_layer(net, net.parameters.views(state.w)), by_layer(net, net.buffers.views(state.buffers))
-    A, outputs, saved = X, [], []
+    ctx = Context(np, True, Stream.from_seed(recipe.seed).fold(Purpose.DROPOUT, state.step))
     with np.errstate(all="ignore"):
-        for layer, ctx, letters, statistics in zip(net.layers, contexts, p, b, strict=True):
-            A, kept, _ = layer.forward(letters, statistics, A, ctx)
-            outputs.append(A)
-            saved.append(kept)
-        loss, dA = mean_loss(recipe.loss, np, A, Y, c)
-        behind, grads = [], {}
-        for i in reversed(range(len(net.layers))):
-            behind.append(dA)
-            dA, g = net.layers[i].backward(p[i], saved[i], dA, contexts[i])
-            grads.update({f"{i}.{letter}": array for letter, array in g.items()})
+        layers = net.trace(state.w, state.buffers, X, lambda Z: mean_loss(recipe.loss, np, Z, Y, c)[1], ctx)
+        loss = mean_loss(recipe.loss, np, layers[-1].output, Y, c)[0]
+        grads = {f"{i}.{letter}": array for i, layer in enumerate(layers) for letter, array in layer.parameters.items()}
         gradient = net.parameters.pack(np, grads, state.w)
-    behind.reverse()
+    outputs, behind = [layer.output for layer in layers], [layer.gradient for layer in layers]
     return Walk(
         tuple(outputs), tuple(behind), gradient, float(loss), _broken(net, state, outputs, loss, behind, gradient)
     )
-
-
-def by_layer(net: Net, named: Named) -> list[dict[str, Array]]:
-    """Return one dictionary of letters for each layer, from names like "0.W"."""
-    layers: list[dict[str, Array]] = [{} for _ in net.layers]
-    for name, array in named.items():
-        i, letter = name.split(".")
-        layers[int(i)][letter] = array
-    return layers
 
 
 def _broken(net: Net, state: State, outputs: list[Array], loss: Any, behind: list[Array], gradient: Array) -> str:

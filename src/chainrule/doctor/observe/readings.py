@@ -44,7 +44,7 @@ def remaining_loss_share(problem: TrainingProblem, trace: Trace) -> float:
 
 def training_failed(problem: TrainingProblem, trace: Trace) -> bool:
     """Check whether training failed: it diverged, or more than half of a constant prediction's loss is left."""
-    return bool(trace.stopped) or remaining_loss_share(problem, trace) > USUAL.hurting
+    return bool(trace.stopped) or remaining_loss_share(problem, trace) > USUAL.failed_share
 
 
 def weighted_layers(net: Net, reading: Reading) -> list[LayerReading]:

@@ -85,7 +85,7 @@ def record_training(problem: TrainingProblem, thorough: bool = True) -> Trace:
         session.load(problem.start)
     first = session.state
     share = USUAL.thorough if thorough else USUAL.overhead
-    recorder = Recorder(Probe(problem, USUAL.probed_rows if thorough else USUAL.glanced_rows), share)
+    recorder = Recorder(Probe(problem, USUAL.probed_rows if thorough else USUAL.quick_probe_rows), share)
     recorder.take(first, int(first.step) // _per_epoch(problem), config.learning_rate)
     epochs, state, stopped = _run(problem, session, recorder)
     if recorder.readings[-1].step != int(state.step):

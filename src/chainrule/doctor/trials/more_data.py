@@ -28,7 +28,7 @@ def more_data_trial(problem: TrainingProblem, wholes: Sequence[Outcome], epochs:
     fewer = np.array([half.held_out.mistakes - whole.held_out.mistakes for half, whole in pairs])
     mistake, gain = float(np.mean([whole.held_out.mistake for whole in wholes])), float(fewer.mean())
     chance = USUAL.clear_errors * standard_error(fewer.mean(axis=0))
-    helped = fewer.mean(axis=1).min() > 0 and gain >= max(USUAL.hungry_gain, USUAL.hungry * mistake, chance)
+    helped = fewer.mean(axis=1).min() > 0 and gain >= max(USUAL.more_data_gain, USUAL.more_data_share * mistake, chance)
     share = gain / max(mistake + gain, 1e-12)
     old, new = halves[0], wholes[0]
     before = "with half of the rows"

@@ -1,4 +1,4 @@
-"""Apply remedies and keep those that prove themselves: better on held-out rows, from several seeds, by more than chance.
+"""Apply remedies and keep those that help: better on held-out rows, from several seeds, by more than chance.
 
 In: a training problem and its report. Out: the repaired problem and a record of every attempt.
 """
@@ -68,7 +68,7 @@ class RepairResult:
 
 
 def repair(problem: TrainingProblem, report: Report, *, most: int = 6) -> RepairResult:
-    """Apply what a report proposes, one remedy on top of another, and keep what proves itself.
+    """Apply what a report proposes, one remedy on top of another, and keep what helps.
 
     A remedy is kept if the held-out error falls by more than one point (of accuracy, or of the targets' variance) and by
     more than two standard errors of the paired differences between seeds; otherwise the problem stays as it was. Three
@@ -103,7 +103,7 @@ def repair(problem: TrainingProblem, report: Report, *, most: int = 6) -> Repair
         attempt = comparison.attempt(problem, changed, symptom, change, safe)
         attempts.append(attempt)
         problem = changed if attempt.kept else problem
-        if attempt.kept and attempt.gain > USUAL.repair_gain and np.mean(attempt.after) < USUAL.cured:
+        if attempt.kept and attempt.gain > USUAL.repair_gain and np.mean(attempt.after) < USUAL.solved_error:
             done |= {symptom, *explained.get(symptom, ())}
     return RepairResult(problem, tuple(attempts))
 

@@ -20,8 +20,8 @@ Pair = tuple[Outcome, Outcome]
 def consistent_gain(pairs: Sequence[Pair], training_gains: bool) -> float:
     """Return the share of the mistakes that the remedy removes if it helps for every seed, at least a little; else 0.
 
-    A small harm that shows every time is a harm. The gain must exceed `Thresholds.steady` as a share of the mistakes (half
-    of it if `training_gains`, that is, if the training loss improves as well) and one standard error over the rows.
+    A small harm that shows every time is a harm. The gain must exceed `Thresholds.consistent_gain` as a share of the
+    mistakes (half of it if `training_gains`: the training loss improves as well), and one standard error over the rows.
     """
     fewer = [old.held_out.mistakes - new.held_out.mistakes for old, new in pairs]
     if not pairs or any(each.mean() <= 0 for each in fewer):
@@ -29,14 +29,14 @@ def consistent_gain(pairs: Sequence[Pair], training_gains: bool) -> float:
     mean = np.mean(fewer, axis=0)
     before = max(pairs[0][0].held_out.mistake, USUAL.good_enough)
     gain = float(mean.mean())
-    least = USUAL.steady / 2 if training_gains else USUAL.steady
+    least = USUAL.consistent_gain / 2 if training_gains else USUAL.consistent_gain
     return gain / before if gain > max(least * before, standard_error(mean)) else 0.0
 
 
 def training_loss_improves(pairs: Sequence[Pair]) -> bool:
     """Check whether the training loss falls for every seed; losses must be comparable."""
     shares = [1.0 - new.trained.loss / max(old.trained.loss, 1e-12) for old, new in pairs]
-    return bool(shares) and min(shares) > USUAL.steady
+    return bool(shares) and min(shares) > USUAL.consistent_gain
 
 
 def has_learned(pair: Pair, by_loss: bool) -> bool:

@@ -252,7 +252,7 @@ class TrialRunner:
     def _may_need_data(self) -> bool:
         """Check whether there are enough rows to halve and the network does far better on its own rows than on others."""
         held, trained = self.actual.held_out.mistake, self.actual.trained.mistake
-        enough = len(self.problem.rows) >= USUAL.fewest_to_halve and held >= USUAL.hungry_gain / 2
+        enough = len(self.problem.rows) >= USUAL.fewest_to_halve and held >= USUAL.more_data_gain / 2
         return enough and trained <= held / USUAL.memorizing
 
     def _better(self, change: str, old: Outcome, new: Outcome, suspected: bool) -> tuple[bool, float]:

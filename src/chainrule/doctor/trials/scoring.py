@@ -107,7 +107,7 @@ def is_better(
     """Return whether the second is better by more than chance and by enough to matter, and the share that it removes.
 
     Enough is a share of the mistakes and of the baseline (`Thresholds`), beyond two standard errors of the paired
-    differences; beyond 1.3 if the cause was `suspected` before the experiment. If mistakes do not tell them apart, a much
+    differences; beyond 1.3 if the cause was `suspected` before the experiment. If mistakes do not differ enough, a much
     lower loss counts, as long as mistakes are not more. Rows that become right are counted net of those that become wrong;
     if they are `weighted`, in units of the heaviest.
     """

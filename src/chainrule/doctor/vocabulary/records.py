@@ -160,8 +160,20 @@ class Fix:
     safe: bool = False
 
     def line(self, interface: str = FIT) -> str:
-        """Return what to type: the settings as this interface calls them, else the code where it is Python.
+        """Return what to type: the settings as this interface calls them, else the code if it is Python.
 
+        Parameters
+        ----------
+        interface : str, default="fit"
+            One of `chainrule.pipeline.option_names.INTERFACES`.
+
+        Returns
+        -------
+        str
+            Options or arguments; "" if there is nothing to type.
+
+        Examples
+        --------
         >>> fix = Fix("Standardize the inputs.", (Setting("scaling", "columns"),), "X = Standardizer.fit(X).apply(X)")
         >>> fix.line("command line"), fix.line("fit")
         ('--scaling columns', 'X = Standardizer.fit(X).apply(X)')
@@ -229,7 +241,18 @@ class Finding(HtmlDisplay):
         return self.describe()
 
     def describe(self, interface: str = FIT) -> str:
-        """Return the finding in words, with the fix as one interface spells it."""
+        """Return the finding in words, with the fix as one interface spells it.
+
+        Parameters
+        ----------
+        interface : str, default="fit"
+            One of `chainrule.pipeline.option_names.INTERFACES`.
+
+        Returns
+        -------
+        str
+            Several lines: title, meaning, measurement, fix and what it explains.
+        """
         sign = {True: ", confirmed by a trial", False: ", not confirmed", None: ""}[self.confirmed]
         advice = "  ".join(filter(None, (self.fix.text, self.fix.line(interface))))
         remedy = f"\n  fix: {advice}" if advice else ""

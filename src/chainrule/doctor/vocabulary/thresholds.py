@@ -18,83 +18,83 @@ class Thresholds:
     the rest were chosen on the tuning half of `bench/doctor`.
     """
 
-    hurting: float = 0.5
+    failed_share: float = 0.5
     """A share of the loss above which training has not worked."""
 
     trivial: float = 0.9
     """A share of the mistakes above which predictions are no better than a constant."""
 
     worst_share: float = 5.0
-    """Where a row's share is cut, so that a few rows do not decide."""
+    """Limit of a row's share, so that a few rows do not decide."""
 
     gain: float = 0.03
-    """Mistakes that a change must take away, as a share of a constant's."""
+    """Mistakes that a remedy must remove, as a share of a constant's."""
 
     relative_gain: float = 0.2
-    """Mistakes that a change must take away, as a share of those there were."""
+    """Mistakes that a remedy must remove, as a share of those there were."""
 
     suspected_gain: float = 0.02
     """The same where a rule suspected the cause before the experiment."""
 
     suspected_relative: float = 0.1
-    """Mistakes to take away, as a share of those there were, where a rule suspected something peculiar to the case."""
+    """Mistakes to remove, as a share of those there were, where a rule suspected something peculiar to the case."""
 
-    steady: float = 0.06
-    """The same where three seeds of three agree; half of it where training rows gain from each, too."""
+    consistent_gain: float = 0.06
+    """The same if three seeds of three agree; half of it if training rows gain for each, too."""
 
     learned: float = 0.0075
     """Mistakes on training rows, as a share of a constant's, above which a network has not learned its own rows."""
 
     learned_loss: float = 0.6
-    """Share of the training loss that a change must take away from each seed for a network to learn only now."""
+    """Share of the training loss that a remedy must remove for every seed if the network learns only with it."""
 
     learned_gain: float = 0.25
-    """Mistakes on held-out rows that it must take away then, from three seeds together, as a share of those there were."""
+    """Mistakes on held-out rows that it must remove then, over three seeds, as a share of those there were."""
 
-    chasm: float = 0.25
-    """Mistakes on held-out rows beyond those on training rows, as a share of a constant's, that too few rows leave."""
+    wide_gap: float = 0.25
+    """Mistakes on held-out rows beyond those on training rows, as a share of a constant's, that mean too few rows."""
 
-    hungry_gain: float = 0.06
-    """Mistakes that twice the rows must take away, as a share of a constant's, for rows to be too few."""
+    more_data_gain: float = 0.06
+    """Mistakes that twice the rows must remove, as a share of a constant's, for rows to be too few."""
 
-    hungry: float = 0.5
+    more_data_share: float = 0.5
     """The same as a share of those that are left."""
 
     fewest_rows: int = 3
-    """Rows that must come right, where mistakes are counted: two may be chance whatever the formula says."""
+    """Rows that must become right if mistakes are counted: two may be chance whatever the formula says."""
 
     errors: float = 2.0
     """Standard errors that a gain must exceed."""
 
     suspected_errors: float = 1.3
-    """The same where the cause was suspected before: one chance in ten, on top of what the rule saw."""
+    """The same if the cause was suspected before: one chance in ten, on top of what the rule saw."""
 
     constant_columns: float = 0.25
-    """Share of the columns that never change from which that alone is worth a warning."""
+    """Share of constant columns that alone is worth a warning."""
 
     loss_gain: float = 0.2
-    """Loss that counts where mistakes do not tell, as a share of a constant's."""
+    """Loss that counts if mistakes do not differ, as a share of a constant's."""
 
     relative_loss_gain: float = 0.4
     """The same as a share of the loss there was."""
 
     good_enough: float = 0.02
-    """A share of the mistakes below which nothing is looked for in the training."""
+    """A share of the mistakes below which no trial screens the training."""
 
     probed_rows: int = 256
-    """Rows that a probe looks at."""
+    """Rows that a probe reads."""
 
     window_steps: int = 24
     """Single steps recorded at the start and at the end."""
 
-    glanced_rows: int = 64
-    """The same where time counts."""
+    quick_probe_rows: int = 64
+    """The same while monitoring."""
 
     thorough: float = 0.3
-    """Share of the training's time that looking may take in an examination with trials."""
+    """Share of the training's time that probes may take in an examination with trials."""
 
     overhead: float = 0.02
-    """Share of the training's time that looking may take."""
+    """Share of the training's time that probes may take while monitoring."""
 
     vanishing_ratio: float = 1e-3
     """Gradient of the first layer over that of the last (A)."""
@@ -150,7 +150,7 @@ class Thresholds:
     """Epochs without a better validation loss after which it is right to stop."""
 
     no_progress: float = 0.01
-    """Share of the loss that a whole run must take away (S, T)."""
+    """Share of the loss that a whole run must remove (S, T)."""
 
     overfitting_rise: float = 0.1
     """Rise of the validation loss over its best (S)."""
@@ -159,7 +159,7 @@ class Thresholds:
     """Relative difference of the loss between training and inference mode on the same rows (T)."""
 
     few_rows: int = 50
-    """Held-out rows (of rare classes) below which training rows are left out in turn, to judge on those too."""
+    """Held-out rows (of rare classes) below which training rows are left out in turn, to score them too."""
 
     recall_gap: float = 0.1
     """By how much less often rare classes are found than frequent ones."""
@@ -177,22 +177,22 @@ class Thresholds:
     """Between loss and metric (T)."""
 
     trial_seconds: float = 0.6
-    """What one training of a trial may cost before it is shortened."""
+    """Seconds that one training of a trial may cost before it is shortened."""
 
     repair_seconds: float = 10.0
-    """What one training of a repair's proof may cost before both of a pair are shortened."""
+    """Seconds that one training of a repair may cost before both of a pair are shortened."""
 
-    cured: float = 0.1
-    """Held-out error below which a symptom that was treated with success is not treated again."""
+    solved_error: float = 0.1
+    """Held-out error below which a symptom that was treated successfully is not treated again."""
 
     repair_gain: float = 0.01
-    """Held-out error that a repair must take away: one point."""
+    """Held-out error that a repair must remove: one point."""
 
     comparable: float = 0.5
     """Share of the largest gain from which a cause counts as its equal, and the earlier root cause wins."""
 
     trial_budget: float = 6.0
-    """Seconds, by the same count, after which nothing more is tried."""
+    """Seconds, by the same count, after which no more trials run."""
 
     clip_norm: float = 1.0
     """Gradient norm to which the remedy `clip` limits a step."""
@@ -200,7 +200,7 @@ class Thresholds:
     # Held-out rows, and the cost of a trial.
 
     held_out_part: int = 5
-    """One row in so many is held out where there are no validation rows."""
+    """One row in this number is held out if there are no validation rows."""
 
     held_out_most: int = 2000
     """Rows that are held out at most."""
@@ -261,13 +261,13 @@ class Thresholds:
     # Diagnosis.
 
     surely_failed: float = 0.6
-    """Share of `hurting` above which mistakes count as failure if the loss agrees."""
+    """Share of `failed_share` above which mistakes count as failure if the loss agrees."""
 
     reserve: float = 2.0
     """Seconds of the trial budget that screening and second causes get in any case."""
 
     longer_gap: float = 2.0
-    """How many times `chasm` the gap must be after a longer training, which nobody asked for."""
+    """How many times `wide_gap` the gap must be after a longer training, which nobody asked for."""
 
     # Remedies.
 

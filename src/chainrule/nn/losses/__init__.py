@@ -11,11 +11,11 @@ from typing import Any
 
 from chainrule.nn.losses.base import Loss, LossDefaults, TargetKind, best_constant, mean_loss
 from chainrule.nn.losses.classes import BinaryCrossEntropy, MultiSoftmaxCrossEntropy, SoftmaxCrossEntropy
-from chainrule.nn.losses.values import LINKS, Huber, MeanAbsoluteError, MeanSquaredError, Poisson, Quantile
+from chainrule.nn.losses.values import LINKS as LINKS
+from chainrule.nn.losses.values import Huber, MeanAbsoluteError, MeanSquaredError, Poisson, Quantile
 from chainrule.nn.names import resolve
 
 __all__ = [
-    "LINKS",
     "BinaryCrossEntropy",
     "Huber",
     "Loss",

@@ -1,4 +1,4 @@
-"""What a training came to, as one HTML file that opens anywhere: no network, no program, text and pictures inside.
+"""The results of a training as one HTML file that opens anywhere: no network, no program, text and pictures inside.
 
 In: the doctor's reports, epochs, models with rows. Out: the text of HTML pages.
 """

@@ -36,7 +36,7 @@ class JudgedRows:
     part : str
         What the rows are called: "test", "validation", "training".
     X : array of shape (n, d)
-        Inputs as they are to be shown.
+        Inputs, in the units to show.
     y, predicted : array
         For classes, true and predicted class numbers (n,). For continuous targets, values (n, k) in one unit.
     P : array of shape (n, K), default=None

@@ -59,24 +59,17 @@ def signals(net: Net, part: Subset, seed: int) -> dict[str, list[float]]:
     A Jacobian is that of a hidden layer's output with respect to the output of the layer before, at the first row, from the
     second hidden layer on.
     """
-    w, _ = net.init(seed)
-    views, ctx = net.parameters.views(w), Context(np, training=True, stream=Stream.from_seed(seed))
-    own = [{k.split(".")[1]: v for k, v in views.items() if k.split(".")[0] == str(i)} for i in range(len(net.layers))]
-    A, outputs, saved = part.X[:300].astype(np.float64), [], []
-    for p, layer in zip(own, net.layers, strict=True):
-        A, kept, _ = layer.forward(p, {}, A, ctx)
-        outputs.append(A)
-        saved.append(kept)
-    _, dA = mean_loss(SoftmaxCrossEntropy(), np, A, part.y[:300], np.ones(len(A)))
-    gradients: dict[int, Array] = {}
-    for i in reversed(range(len(net.layers))):
-        dA, _ = net.layers[i].backward(own[i], saved[i], dA, ctx)
-        gradients[i] = dA * len(A)
+    w, buffers = net.init(seed)
+    ctx = Context(np, training=True, stream=Stream.from_seed(seed))
+    X, y = part.X[:300].astype(np.float64), part.y[:300]
+    loss, c = SoftmaxCrossEntropy(), np.ones(len(X))
+    layers = net.trace(w, buffers, X, lambda Z: mean_loss(loss, np, Z, y, c)[1], ctx)
+    weights = net.parameters.views(w)
     hidden = [i for i, layer in enumerate(net.layers) if isinstance(layer, Activation)]
     return {
-        "activations": [_spread(outputs[i]) for i in hidden],
-        "gradients": [_spread(gradients[i]) for i in hidden],
-        "singular": [_singular(own[i - 1]["W"], outputs[i][0]) for i in hidden[1:]],
+        "activations": [_spread(layers[i].output) for i in hidden],
+        "gradients": [_spread(layers[i - 1].gradient * len(X)) for i in hidden],
+        "singular": [_singular(weights[f"{i - 1}.W"], layers[i].output[0]) for i in hidden[1:]],
     }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.doctor.rules.data.ridge_baseline import nominal_evidence
 from chainrule.doctor.rules.finding import make_finding
+from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.network import head, is_softmax, layer_name, span
 from chainrule.doctor.vocabulary.records import Finding, Fix, Trace
 from chainrule.doctor.vocabulary.wording import percent
@@ -69,28 +70,25 @@ def output_range(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
     Y = _finite(problem.rows.Y)
     if problem.recipe.loss.targets is TargetKind.CLASSES or not Y.size or _binary_loss_on_values(problem):
         return None
-    if head(problem.recipe.net) is not None and problem.recipe.loss.link != "identity":
+    end = head(problem.recipe.net)
+    if end is not None and problem.recipe.loss.link != "identity":
         return None
     low, high, source = _reach(problem)
-    room = 1e-3 * max(float(Y.std()), 1e-12)
+    room = LIMITS.range_tolerance * max(float(Y.std()), 1e-12)
     outside = float((~((low - room <= Y) & (high + room >= Y))).mean())
-    if outside <= 0.01:
+    if outside <= LIMITS.targets_outside:
         return None
     probabilities = _logistic(problem.recipe.loss)
-    text = (
-        "Write the labels as 0 and 1."
-        if probabilities
-        else "Choose an output function whose range includes the targets."
-    )
+    text = "Write the labels as 0 and 1." if probabilities else "Choose an output function that reaches the targets."
     return make_finding(
         "output-range",
-        "critical" if outside > 0.1 else "warning",
+        "critical" if outside > LIMITS.targets_outside_critical else "warning",
         f"{percent(outside)} of the targets are outside the range of the network's outputs",
         meaning="No amount of training can reach a target outside the range of the output function.",
         measured=f"targets in [{Y.min():.4g}, {Y.max():.4g}]; outputs of {source} in [{low:.4g}, {high:.4g}]",
         usual="all targets inside the range",
         fix=Fix(text, remedy="" if probabilities else "no-output-activation"),
-        layer=end[0] if (end := head(problem.recipe.net)) else None,
+        layer=end[0] if end else None,
         outside=outside,
         low=low,
         high=high,
@@ -113,11 +111,11 @@ def wrong_loss(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     if problem.recipe.loss.targets is TargetKind.COUNTS:
         return _surely_classes(problem)
     if _logistic(problem.recipe.loss) and _binary_loss_on_values(problem):
-        return _report_values(problem, len(np.unique(_finite(problem.rows.Y)[:5000])))
+        return _report_values(problem, len(np.unique(_finite(problem.rows.Y)[: LIMITS.values_seen])))
     if problem.recipe.loss.targets is TargetKind.CLASSES:
         counts = np.bincount(problem.rows.Y)
         counts = counts[counts > 0]
-        if len(counts) >= 50 and np.median(counts) <= 2:
+        if len(counts) >= LIMITS.most_classes and np.median(counts) <= LIMITS.rows_per_class:
             return _report_values(problem, len(counts))
     return None
 
@@ -167,8 +165,8 @@ def _binary_loss_on_values(problem: TrainingProblem) -> bool:
     Y = _finite(problem.rows.Y)
     if not _logistic(problem.recipe.loss) or not Y.size:
         return False
-    beyond = ((Y < -1e-3) | (Y > 1 + 1e-3)).mean() > 0.01
-    return bool(beyond and len(np.unique(Y[:5000])) > 10)
+    beyond = ((-LIMITS.range_tolerance > Y) | (1 + LIMITS.range_tolerance < Y)).mean() > LIMITS.targets_outside
+    return bool(beyond and len(np.unique(Y[: LIMITS.values_seen])) > LIMITS.many_values)
 
 
 def _report_values(problem: TrainingProblem, values: int) -> Finding:
@@ -202,8 +200,8 @@ def _class_numbers(problem: TrainingProblem) -> Finding | None:
     Y = problem.rows.Y
     if Y.shape[1] > 1:
         return None
-    values = np.unique(_finite(Y)[:5000])
-    if len(values) == 2 and len(Y) >= 10:
+    values = np.unique(_finite(Y)[: LIMITS.values_seen])
+    if len(values) == 2 and len(Y) >= LIMITS.two_valued_rows:
         return _classes(problem, f"only two values, {values[0]:g} and {values[1]:g}", 2)
     evidence = nominal_evidence(problem.rows.X, Y[:, 0], values)
     if evidence is None:

@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from chainrule.doctor.rules.finding import make_finding
+from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.network import PROBE, dense_layers, is_affine, is_softmax, layer_name, outputs_of
 from chainrule.doctor.vocabulary.records import Finding, Fix, Trace
 from chainrule.doctor.vocabulary.wording import percent, places
@@ -51,7 +52,7 @@ def stacked_sigmoids(problem: TrainingProblem, trace: Trace | None) -> Finding |
     net = problem.recipe.net
     last = dense_layers(net)[-1] if dense_layers(net) else 0
     hidden = [i for i, f in enumerate(net.layers[:last]) if isinstance(f, Activation) and f.function == "sigmoid"]
-    if len(hidden) < 2:
+    if len(hidden) < LIMITS.sigmoids:
         return None
     return make_finding(
         "vanishing-gradient",
@@ -159,7 +160,7 @@ def dropout_before_norm(problem: TrainingProblem, trace: Trace | None) -> Findin
             if isinstance(after, BatchNorm):
                 return make_finding(
                     "dropout-before-norm",
-                    "warning" if layer.rate >= 0.3 else "info",
+                    "warning" if layer.rate >= LIMITS.dropout_before_norm else "info",
                     f"Dropout comes before batch norm (layer {i})",
                     meaning="Dropout changes the variance in training only, so running statistics are wrong in inference.",
                     measured=f"rate {layer.rate:g}: up to {1 / (1 - layer.rate):.2g} times the variance in training",
@@ -187,7 +188,7 @@ def dropout_too_high(problem: TrainingProblem, trace: Trace | None) -> Finding |
     excess, i, rate, where = worst
     return make_finding(
         "dropout-too-high",
-        "warning" if where != "inputs" or rate > 0.5 else "info",
+        "warning" if where != "inputs" or rate > LIMITS.dropout_hidden else "info",
         f"Dropout removes {percent(rate)} of the {where} (layer {i})",
         meaning="So much of the signal is missing at every step that the network learns slowly or not at all.",
         measured=f"rate {rate:g} on the {where}",
@@ -211,11 +212,11 @@ def frozen_statistics(problem: TrainingProblem, trace: Trace | None) -> Finding 
         if not isinstance(layer, BatchNorm):
             continue
         kept, moves = layer.momentum**steps, _moves(layer, recipe.net.widths[i])
-        if moves and kept <= 0.1:
+        if moves and kept <= LIMITS.initial_statistics:
             continue
         return make_finding(
             "batch-norm-statistics",
-            "critical" if not moves or kept > 0.5 else "warning",
+            "critical" if not moves or kept > LIMITS.initial_statistics_critical else "warning",
             f"Batch norm's running statistics do not adapt to the data (layer {i})",
             meaning="Inference uses the running mean and variance, which here stay close to their initial values.",
             measured="a training step leaves the running statistics unchanged"
@@ -238,7 +239,7 @@ def tiny_batch(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     norms = [i for i, f in enumerate(problem.recipe.net.layers) if isinstance(f, BatchNorm)]
     n = len(problem.rows)
     rows = min(problem.recipe.batch_size, n)
-    if not norms or rows >= 8:
+    if not norms or rows >= LIMITS.norm_batch:
         return None
     return make_finding(
         "batch-norm-tiny-batch",
@@ -297,7 +298,11 @@ def _dropped(net: Net) -> Iterator[tuple[float, int, float, str]]:
     for i, layer in enumerate(net.layers):
         if isinstance(layer, Dropout) and dense:
             where, limit = (
-                ("inputs", 0.2) if i < dense[0] else ("outputs", 0.0) if i > dense[-1] else ("hidden units", 0.5)
+                ("inputs", LIMITS.dropout_inputs)
+                if i < dense[0]
+                else ("outputs", 0.0)
+                if i > dense[-1]
+                else ("hidden units", LIMITS.dropout_hidden)
             )
             if layer.rate > limit:
                 yield layer.rate - limit, i, layer.rate, where

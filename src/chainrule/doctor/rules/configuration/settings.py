@@ -12,14 +12,15 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.doctor.remedies.settings import usual_rate
 from chainrule.doctor.rules.finding import make_finding
+from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.records import Finding, Fix, Trace
 from chainrule.doctor.vocabulary.targets import subsample_indices
 from chainrule.doctor.vocabulary.wording import percent, places
 from chainrule.nn.layers import Context
-from chainrule.nn.losses import mean_loss
 from chainrule.nn.optimizers import AdaGrad, Adam, AdamW, RMSProp
 from chainrule.nn.penalties import ClipNorm, ClipValue
 from chainrule.nn.schedules import ConstantSchedule, plateau_rule
+from chainrule.nn.step import loss_and_gradient
 from chainrule.pipeline.option_names import Setting
 from chainrule.pipeline.settings import OPTIMIZERS
 from chainrule.random import Purpose, Stream
@@ -34,7 +35,8 @@ def rate_above_bound(problem: TrainingProblem, trace: Trace | None) -> Finding |
 
     Momentum multiplies the step: classical momentum and Nesterov sum gradients, so α / (1 - μ) counts.
     """
-    rate, limit = _effective(problem), 0.1 if isinstance(problem.recipe.optimizer, _SCALED) else 10.0
+    rate = _effective(problem)
+    limit = LIMITS.rate_adaptive if isinstance(problem.recipe.optimizer, _SCALED) else LIMITS.rate_plain
     if rate < limit or (rate == limit and not isinstance(problem.recipe.optimizer, _SCALED)):
         return None
     mended = usual_rate(problem)
@@ -65,9 +67,9 @@ def rate_below_bound(problem: TrainingProblem, trace: Trace | None) -> Finding |
     reach = rate * float(factors.mean()) * problem.steps
     if isinstance(problem.recipe.optimizer, _SCALED):
         size = _rms_weight(problem)
-        low = rate < 1e-4 and size > 0 and reach < 0.05 * size
+        low = rate < LIMITS.rate_low_adaptive and size > 0 and reach < LIMITS.rate_reach * size
     else:
-        size, low = math.nan, _effective(problem) < 1e-7
+        size, low = math.nan, _effective(problem) < LIMITS.rate_low_plain
     if not low:
         return None
     measured = f"{problem.steps} steps move a weight by about {reach:.2g}; the weights have a size of {size:.2g}"
@@ -94,13 +96,13 @@ def optimizer_settings(problem: TrainingProblem, trace: Trace | None) -> Finding
     optimizer, steps = problem.recipe.optimizer, problem.steps
     epsilon = getattr(optimizer, "epsilon", 0.0)
     beta, beta2 = _momentum(optimizer), getattr(optimizer, "beta2", None)
-    if epsilon > 1e-3:
+    if epsilon > LIMITS.epsilon:
         said, usual = f"epsilon {epsilon:g}", "1e-8"
         meaning = "A large ε dominates the divisor: steps become tiny and are no longer scaled for each weight."
     elif beta2 is not None and beta >= math.sqrt(beta2):
         said, usual = f"beta1 {beta:g}, beta2 {beta2:g}", "0.9 and 0.999"
         meaning = "The average gradient changes more slowly than the average square, so steps can grow without bound."
-    elif beta > 0.95 and 1.0 / (1.0 - beta) > steps / 3:
+    elif beta > LIMITS.momentum and 1.0 / (1.0 - beta) > steps / LIMITS.momentum_share:
         said, usual = f"momentum {beta:g}, an average over {1 / (1 - beta):.0f} of {steps} steps", "0.9"
         meaning = "The average of the gradients spans too much of the run to follow the loss."
     else:
@@ -129,7 +131,7 @@ def clipping_below_first_gradient(problem: TrainingProblem, trace: Trace | None)
         return None
     g = _gradient(problem)
     size = float(np.linalg.norm(g)) if isinstance(clip, ClipNorm) else float(np.abs(g).max(initial=0.0))
-    share = 1e-6 if isinstance(problem.recipe.optimizer, _SCALED) else 1e-2
+    share = LIMITS.clip_share_adaptive if isinstance(problem.recipe.optimizer, _SCALED) else LIMITS.clip_share
     if not size or not math.isfinite(size) or clip.limit >= share * size:
         return None
     kind = "max_grad_norm" if isinstance(clip, ClipNorm) else "max_grad_value"
@@ -155,7 +157,7 @@ def zero_multiplier(problem: TrainingProblem, trace: Trace | None) -> Finding | 
     if multipliers is None:
         return None
     still = {s.name: float(multipliers[s.offset]) for s in problem.recipe.net.parameters.slots if s.name.endswith(".W")}
-    frozen = sorted(int(name.split(".")[0]) for name, value in still.items() if value < 1e-3)
+    frozen = sorted(int(name.split(".")[0]) for name, value in still.items() if value < LIMITS.frozen_multiplier)
     if not frozen:
         return None
     everything = len(frozen) == len(still) and not float(multipliers.max())
@@ -177,9 +179,9 @@ def schedule_near_zero(problem: TrainingProblem, trace: Trace | None) -> Finding
     if isinstance(problem.config.schedule, ConstantSchedule) or plateau_rule(problem.config.schedule) is not None:
         return None
     factors = _factors(problem)
-    over = np.flatnonzero(factors >= 1e-3)
+    over = np.flatnonzero(factors >= LIMITS.schedule_floor)
     share = 0.0 if not over.size else (over[-1] + 1) / len(factors)
-    if share >= 0.5:
+    if share >= LIMITS.schedule_share:
         return None
     epoch = share * problem.config.epochs
     return make_finding(
@@ -234,7 +236,14 @@ def _gradient(problem: TrainingProblem) -> Array:
     state = problem.start or recipe.start()
     ctx = Context(np, True, Stream.from_seed(recipe.seed).fold(Purpose.DROPOUT, 0))
     with np.errstate(all="ignore"):
-        Z, tape, _ = recipe.net.forward(state.w, state.buffers, problem.rows.X[take], ctx)
-        dZ = mean_loss(recipe.loss, np, Z, problem.rows.Y[take], problem.rows.c[take])[1]
-        g = recipe.net.backward(state.w, tape, dZ, ctx)[1]
-        return g + recipe.penalty.gradient(np, state.w, recipe.decay)
+        return loss_and_gradient(
+            recipe.net,
+            recipe.loss,
+            state.w,
+            state.buffers,
+            problem.rows.X[take],
+            problem.rows.Y[take],
+            problem.rows.c[take],
+            ctx,
+            recipe.penalty,
+        ).gradient

@@ -13,6 +13,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.doctor.rules.finding import make_finding
+from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.network import dense_layers
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.targets import subsample_indices
@@ -41,10 +42,10 @@ def symmetric_weights(problem: TrainingProblem, trace: Trace | None) -> Finding 
         if W.shape[1] < 2:
             continue
         incoming = np.vstack([W, *(named[n][None, :] for n in _per_unit(net, i, j))])
-        twins, alike = _twins(np.vstack([incoming, out.T])), float(np.ptp(W)) < 1e-8
-        if not alike and twins < (0.9 if state.step else 0.02):
+        twins, alike = _twins(np.vstack([incoming, out.T])), float(np.ptp(W)) < LIMITS.equal_weights
+        if not alike and twins < (LIMITS.twins_pretrained if state.step else LIMITS.twins):
             continue
-        lasting = twins > 0.5
+        lasting = twins > LIMITS.twins_lasting
         return make_finding(
             "symmetric-weights",
             "critical" if lasting or not W.any() else "warning",
@@ -80,7 +81,7 @@ def init_scale(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     if not math.isfinite(gain) or not usual:
         raise NotApplicable("the initial logits are not finite")
     share = gain / usual
-    if 1 / 30 <= share <= 30:
+    if 1 / LIMITS.weight_scale <= share <= LIMITS.weight_scale:
         return None
     worst = max(ratios, key=lambda i: abs(math.log(ratios[i])))
     return make_finding(
@@ -91,11 +92,7 @@ def init_scale(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
         measured=f"the logits spread {share:.2g} times as widely as with suitable weights; those of layer {worst} have "
         f"{ratios[worst]:.2g} times the suitable spread",
         usual="He for the relu family, Xavier for sigmoid and tanh",
-        fix=Fix(
-            "Leave the initializer out: by default it suits the activation.",
-            (Setting("initializer", None),),
-            remedy="he-init",
-        ),
+        fix=Fix("Use the default initializer.", (Setting("initializer", None),), remedy="he-init"),
         layer=worst,
         logits=share,
         weights=ratios[worst],
@@ -118,8 +115,10 @@ def wrong_initial_loss(problem: TrainingProblem, trace: Trace | None) -> Finding
     L0, error = float(losses.mean()), float(losses.std() / math.sqrt(len(losses)))
     if not math.isfinite(L0):
         raise NotApplicable("the initial loss is not finite")
-    limit = 2.0 * base + 0.5 if problem.recipe.loss.targets.are_classes else 10.0 * base
-    if base <= 0 or limit + 3.0 * error >= L0:
+    limit = LIMITS.initial_loss_values * base
+    if problem.recipe.loss.targets.are_classes:
+        limit = LIMITS.initial_loss_classes * base + LIMITS.initial_loss_offset
+    if base <= 0 or limit + LIMITS.initial_loss_errors * error >= L0:
         return None
     return make_finding(
         "wrong-initial-loss",

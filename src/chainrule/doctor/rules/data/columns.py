@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.doctor.rules.finding import make_finding
+from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.records import Finding, Fix, Trace
 from chainrule.doctor.vocabulary.targets import subsample_indices
 from chainrule.pipeline.option_names import Setting
@@ -60,8 +61,12 @@ def constant_feature(problem: TrainingProblem, trace: Trace | None) -> Finding |
     if not constant.any() or len(X) < 2:
         return None
     held_out = None if problem.validation is None else problem.validation.X
-    varies = constant & (False if held_out is None else (np.abs(held_out - X[0]) > 0.1).mean(axis=0) > 0.05)
-    large = constant & (np.abs(X[0]) > 10 * max(1.0, float(np.sqrt(np.median((X * X).mean(axis=0))))))
+    varies = constant & (
+        False
+        if held_out is None
+        else (np.abs(held_out - X[0]) > LIMITS.held_out_change).mean(axis=0) > LIMITS.held_out_share
+    )
+    large = constant & (np.abs(X[0]) > LIMITS.large_column * max(1.0, float(np.sqrt(np.median((X * X).mean(axis=0))))))
     columns = np.flatnonzero(varies | large) if (varies | large).any() else np.flatnonzero(constant)
     worse = bool(varies.any() or large.any() or constant.all())
     return make_finding(
@@ -84,10 +89,10 @@ def duplicate_feature(problem: TrainingProblem, trace: Trace | None) -> Finding 
     X = X - X.mean(axis=0)
     length = np.sqrt((X * X).sum(axis=0))
     kept = np.flatnonzero(length > 1e-12 * max(1.0, float(np.abs(X).max(initial=0.0))))
-    if len(kept) < 2 or len(X) < 10 or len(kept) > 2000 or not np.isfinite(X).all():
+    if len(kept) < 2 or len(X) < LIMITS.copies_rows or len(kept) > LIMITS.copies_columns or not np.isfinite(X).all():
         return None
     Z = X[:, kept] / length[kept]
-    pairs = np.argwhere(np.triu(np.abs(Z.T @ Z) > 1.0 - 1e-6, 1))
+    pairs = np.argwhere(np.triu(np.abs(Z.T @ Z) > 1.0 - LIMITS.copy_correlation, 1))
     if not len(pairs):
         return None
     copies = np.unique(kept[pairs[:, 1]])
@@ -121,9 +126,10 @@ def unnormalized_inputs(problem: TrainingProblem, trace: Trace | None) -> Findin
     r = np.hypot(m, s)
     dense = s[_spread_out(X[:, vary])]
     range_ = float(dense.max() / dense.min()) if len(dense) > 1 else 1.0
-    wide = (s > 3) & (s > 10 * np.median(s))
-    bad = (r > 10) | ((np.abs(m) > 3 * s) & (np.abs(m) > 3)) | wide
-    if not bad.any() and range_ <= 100:
+    wide = (s > LIMITS.column_deviation) & (s > LIMITS.column_deviation_ratio * np.median(s))
+    far = (np.abs(m) > LIMITS.column_offset * s) & (np.abs(m) > LIMITS.column_offset)
+    bad = (r > LIMITS.column_size) | far | wide
+    if not bad.any() and range_ <= LIMITS.column_range:
         return None
     worst = vary[np.argsort(-np.where(bad, r, 0.0) if bad.any() else -np.abs(np.log(s / np.median(s))))[:5]]
     k = int(np.flatnonzero(vary == worst[0])[0])
@@ -135,12 +141,7 @@ def unnormalized_inputs(problem: TrainingProblem, trace: Trace | None) -> Findin
         measured=f"{_name(problem, int(worst[0]))} has mean {m[k]:.3g} and standard deviation {s[k]:.3g}; "
         f"standard deviations range from {s.min():.2g} to {s.max():.2g}" + _named(problem, worst),
         usual="mean near 0 and standard deviation near 1 in each column",
-        fix=Fix(
-            "Standardize the inputs with the mean and deviation of the training rows.",
-            _STANDARDIZE,
-            _CODE,
-            "standardize-inputs",
-        ),
+        fix=Fix("Standardize the inputs.", _STANDARDIZE, _CODE, "standardize-inputs"),
         mean=m[k],
         deviation=s[k],
         smallest_deviation=float(s.min()),
@@ -152,7 +153,7 @@ def tiny_inputs(problem: TrainingProblem, trace: Trace | None) -> Finding | None
     """Check whether all columns have a root mean square below 0.1: scaled twice, or in units that are far too large."""
     X = problem.rows.X[subsample_indices(problem.rows.X, _ROWS)].astype(np.float64)
     size = float(np.sqrt((X * X).mean(axis=0)).max(initial=0.0))
-    if not 0 < size < 0.1:
+    if not 0 < size < LIMITS.tiny_inputs:
         return None
     return make_finding(
         "tiny-inputs",
@@ -180,7 +181,8 @@ def target_scale(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
     m, s = Y.mean(axis=0), Y.std(axis=0)
     if not np.isfinite(Y).all() or not (s > 0).any():
         return None
-    bad = (s > 0) & ((s < 0.1) | (s > 5) | ((np.abs(m) > 5 * s) & (np.abs(m) > 1)))
+    far = (np.abs(m) > LIMITS.target_high * s) & (np.abs(m) > 1)
+    bad = (s > 0) & ((s < LIMITS.target_low) | (s > LIMITS.target_high) | far)
     if not bad.any():
         return None
     k = int(

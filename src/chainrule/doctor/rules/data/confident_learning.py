@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.doctor.vocabulary.limits import LIMITS
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,16 +63,26 @@ def doubts(P: Array, labels: Array) -> Doubts:
     predicted = P.argmax(axis=1)
     error, sure = float(wrong.mean()), float(wrong[quarter].mean())
     constant_error = 1.0 - float(np.bincount(labels).max()) / len(labels)
-    part = 0.5 if error <= 0.15 else 0.7 if error <= 0.6 * constant_error else math.inf
-    everywhere = sure >= max(0.03, part * error) and _unlikely(int(wrong[quarter].sum()), int(quarter.sum()), 1)
+    part = _required_part(error, constant_error)
+    everywhere = sure >= max(LIMITS.doubt_quarter, part * error) and _unlikely(
+        int(wrong[quarter].sum()), int(quarter.sum()), 1
+    )
     classes = [
         (float(wrong[quarter & (predicted == k)].mean()), k) for k in range(K) if (quarter & (predicted == k)).any()
     ]
     share, label = max(classes)
     mine = predicted == label
     bad, count = int(wrong[quarter & mine].sum()), int((quarter & mine).sum())
-    here = error <= 0.15 and share >= max(0.06, 0.5 * float(wrong[mine].mean())) and _unlikely(bad, count, K)
+    needed = max(LIMITS.doubt_class, LIMITS.doubt_part_small * float(wrong[mine].mean()))
+    here = error <= LIMITS.doubt_small and share >= needed and _unlikely(bad, count, K)
     return Doubts(in_doubt(P, labels), error, sure, label, share, everywhere or here)
+
+
+def _required_part(error: float, constant_error: float) -> float:
+    """Return the part of the overall disagreement that the most confident predictions must reach; ∞ if it is too large."""
+    if error <= LIMITS.doubt_small:
+        return LIMITS.doubt_part_small
+    return LIMITS.doubt_part_large if error <= LIMITS.doubt_large * constant_error else math.inf
 
 
 def _surest(P: Array) -> Array:
@@ -86,11 +97,11 @@ def _surest(P: Array) -> Array:
 
 def _unlikely(bad: int, count: int, tries: int) -> bool:
     """Check whether this many wrong labels are unlikely at a rate of 1 %: binomial tail, times the tries, below 1e-4."""
-    if bad < 4:
+    if bad < LIMITS.doubt_rows:
         return False
     logs = [
-        math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1) + k * math.log(0.01)
-        + (count - k) * math.log(0.99)
+        math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1) + k * math.log(LIMITS.doubt_rate)
+        + (count - k) * math.log(1.0 - LIMITS.doubt_rate)
         for k in range(bad, count + 1)
     ]  # fmt: skip
-    return tries * sum(map(math.exp, logs)) < 1e-4
+    return tries * sum(map(math.exp, logs)) < LIMITS.doubt_chance

@@ -14,6 +14,7 @@ from chainrule.doctor.rules.data.confident_learning import doubts, in_doubt
 from chainrule.doctor.rules.data.ridge_baseline import Folds, neighbor, one_hot, shares
 from chainrule.doctor.rules.data.splits import row_hashes
 from chainrule.doctor.rules.finding import make_finding
+from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.targets import subsample_indices
 from chainrule.doctor.vocabulary.wording import percent
@@ -54,12 +55,12 @@ def class_imbalance(problem: TrainingProblem, trace: Trace | None) -> Finding | 
     p = weight[weight > 0] / weight.sum()
     evenness = (math.exp(-float((p * np.log(p)).sum())) - 1.0) / (K - 1)
     ratio = float(p.max() / p.min()) if (weight > 0).all() else math.inf
-    if len(p) < 2 or (ratio <= 10 and evenness >= 0.5):
+    if len(p) < 2 or (ratio <= LIMITS.imbalance_ratio and evenness >= LIMITS.evenness):
         return None
     recall = math.nan if trace is None else _lowest_recall(problem, trace, weight)
     return make_finding(
         "class-imbalance",
-        "critical" if recall < 0.3 else "warning" if recall < 0.5 else "info",
+        "critical" if recall < LIMITS.recall_critical else "warning" if recall < LIMITS.recall_warning else "info",
         f"The largest class has {ratio:.0f} times as many rows as the smallest"
         if ratio < math.inf
         else "Some classes have no rows",
@@ -92,13 +93,13 @@ def label_conflict(problem: TrainingProblem, trace: Trace | None) -> Finding | N
     np.maximum.at(highest, group, codes)
     mixed = (lowest != highest)[group]
     share = float(mixed.mean())
-    if share < 0.01:
+    if share < LIMITS.conflict_share:
         return None
     repeated = float((size[group][~mixed] > 1).mean()) if (~mixed).any() else 0.0
     conflict = np.flatnonzero(mixed)
     return make_finding(
         "label-conflict",
-        "warning" if repeated <= 0.2 else "info",
+        "warning" if repeated <= LIMITS.repeated_share else "info",
         f"{percent(share)} of the rows have the same inputs as a row with another label",
         meaning="Equal inputs always get the same prediction, so some of these rows stay wrong.",
         measured=f"{int(mixed.sum())} rows in {int((lowest != highest).sum())} groups, such as {conflict[:4].tolist()}",
@@ -157,12 +158,12 @@ def misaligned_labels(problem: TrainingProblem, trace: Trace | None) -> Finding 
     shuffled targets (both within three standard deviations of 30 shuffles). Needs 100 rows.
     """
     take = subsample_indices(problem.rows.X, _ROWS)
-    if len(take) < 100:
+    if len(take) < LIMITS.chance_rows:
         raise NotApplicable("needs at least 100 rows")
     X, Y = problem.rows.X[take], _columns(problem, take)
     _usable(X, Y)
     by_ridge, by_neighbor = _signal(X, Y)
-    if by_ridge >= 3 or by_neighbor >= 3:
+    if by_ridge >= LIMITS.chance_deviations or by_neighbor >= LIMITS.chance_deviations:
         return None
     return make_finding(
         "misaligned-labels",
@@ -186,20 +187,15 @@ def noisy_inputs(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
     least 15 points more. Needs 8 columns.
     """
     X = problem.rows.X[subsample_indices(problem.rows.X, _ROWS)].astype(np.float64)
-    if X.shape[1] < 8 or X.shape[1] > 512:
+    if not LIMITS.noise_columns_low <= X.shape[1] <= LIMITS.noise_columns_high:
         raise NotApplicable("needs 8 to 512 columns")
     _, P, codes = _probabilities(problem)
-    Z = X - np.median(X, axis=0)
-    Z /= np.where((spread := Z.std(axis=0)) > 0, spread, 1.0)
-    values, vectors = np.linalg.eigh(Z.T @ Z)
-    kept = vectors[:, np.cumsum(values[::-1])[::-1] > 0.1 * values.sum()] if values.sum() > 0 else vectors
-    rest = ((Z - Z @ kept @ kept.T) ** 2).sum(axis=1)
-    out = rest > 4.0 * np.median(rest)
+    out = _outliers(X)
     wrong = P.argmax(axis=1) != codes
-    if not 0.05 <= out.mean() <= 0.6:
+    if not LIMITS.noise_share_low <= out.mean() <= LIMITS.noise_share_high:
         return None
     bad, good = float(wrong[out].mean()), float(wrong[~out].mean())
-    if bad < max(3.0 * good, good + 0.15):
+    if bad < max(LIMITS.noise_error_ratio * good, good + LIMITS.noise_error_gap):
         return None
     return make_finding(
         "noisy-inputs",
@@ -215,6 +211,18 @@ def noisy_inputs(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
     )
 
 
+def _outliers(X: Array) -> Array:
+    """Return which rows have a large part outside the leading principal directions."""
+    Z = X - np.median(X, axis=0)
+    spread = Z.std(axis=0)
+    Z /= np.where(spread > 0, spread, 1.0)
+    values, vectors = np.linalg.eigh(Z.T @ Z)
+    total = values.sum()
+    kept = vectors[:, np.cumsum(values[::-1])[::-1] > LIMITS.noise_variance * total] if total > 0 else vectors
+    rest = ((Z - Z @ kept @ kept.T) ** 2).sum(axis=1)
+    return np.asarray(rest > LIMITS.noise_distance * np.median(rest))
+
+
 def too_little_data(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Check whether more rows would help a lot.
 
@@ -224,7 +232,7 @@ def too_little_data(problem: TrainingProblem, trace: Trace | None) -> Finding | 
     """
     n, codes = len(problem.rows), codes_of(problem, problem.rows)
     typical = float(np.median(np.bincount(codes)[np.bincount(codes) > 0])) if codes is not None else math.inf
-    if n < 30 or typical < 5:
+    if n < LIMITS.few_rows or typical < LIMITS.few_rows_per_class:
         return too_few(
             n, typical, "warning", f"{n} rows" + (f", {typical:.0f} in the median class" if codes is not None else "")
         )
@@ -235,7 +243,8 @@ def too_little_data(problem: TrainingProblem, trace: Trace | None) -> Finding | 
     half, full = (((folds.predict(Y, share) - Y) ** 2).mean(axis=1) for share in (0.5, 1.0))
     drop, variance = half - full, float((Y * Y).mean())
     error = float(drop.std()) / math.sqrt(len(drop))
-    if full.mean() < 0.25 * variance or drop.mean() < max(0.2 * full.mean(), 3.0 * error):
+    needed = max(LIMITS.few_rows_drop * full.mean(), LIMITS.few_rows_errors * error)
+    if full.mean() < LIMITS.few_rows_error * variance or drop.mean() < needed:
         return None
     measured = (
         f"with all {n} rows instead of half, the error of a fast model is {percent(drop.mean() / half.mean())} lower"
@@ -285,7 +294,7 @@ def _probabilities(problem: TrainingProblem) -> tuple[Array, Array, Array]:
         raise NotApplicable("the targets are not classes")
     take = subsample_indices(problem.rows.X, _ROWS)
     codes, K = codes[take], max(2, problem.recipe.net.outputs)
-    if len(take) < 60 or len(take) < 10 * len(np.unique(codes)):
+    if len(take) < LIMITS.label_rows or len(take) < LIMITS.label_rows_per_class * len(np.unique(codes)):
         raise NotApplicable("needs at least 60 rows, and 10 per class")
     _usable(problem.rows.X[take], codes)
     return take, shares(Folds.of(problem.rows.X[take]).predict(one_hot(codes, K))), codes
@@ -314,7 +323,11 @@ def _lowest_recall(problem: TrainingProblem, trace: Trace, weight: Array) -> flo
     with np.errstate(all="ignore"):
         Z = logits(problem.recipe.net, trace.final.w, trace.final.buffers, rows.X[take])
     predicted = Z.argmax(axis=1) if Z.shape[1] > 1 else (Z[:, 0] > 0).astype(np.int64)
-    rare = [k for k in np.flatnonzero(weight <= 0.5 * weight.sum() / len(weight)) if (codes[take] == k).sum() >= 3]
+    rare = [
+        k
+        for k in np.flatnonzero(weight <= LIMITS.rare_share * weight.sum() / len(weight))
+        if (codes[take] == k).sum() >= 3
+    ]
     return min((float((predicted[codes[take] == k] == k).mean()) for k in rare), default=math.nan)
 
 

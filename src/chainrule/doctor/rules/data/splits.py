@@ -13,6 +13,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.doctor.rules.finding import make_finding
+from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.wording import percent
 from chainrule.random import Stream
@@ -38,29 +39,29 @@ def duplicate_rows_across_split(problem: TrainingProblem, trace: Trace | None) -
     _, counts = np.unique(own, return_counts=True)
     chance = 1.0 - float((counts == 1).sum()) / len(own)
     for name, rows in found_in:
-        held = row_hashes(rows.X, scale)
-        twice = np.isin(held, own)
-        share = float(twice.mean())
-        if share > 3.0 * chance:
-            few = twice.sum() < 2 or share < 0.01
-            return make_finding(
-                "duplicate-rows-across-split",
-                "info" if few else "critical" if share > 0.1 else "warning",
-                f"{percent(share)} of the {name} rows are training rows"
-                if share >= 0.01
-                else f"A {name} row is a training row",
-                meaning="Scores on rows that were trained on say nothing about new rows.",
-                measured=f"{int(twice.sum())} of {len(held)} rows, first row {int(np.argmax(twice))}; "
-                f"{percent(chance)} of the training rows repeat one another",
-                usual="none",
-                fix=Fix(
-                    "Drop repeated rows before splitting.", code="X, first = np.unique(X, axis=0, return_index=True)"
-                ),
-                share=share,
-                rows=int(twice.sum()),
-                by_chance=chance,
-            )
+        repeated = np.isin(row_hashes(rows.X, scale), own)
+        if repeated.mean() > LIMITS.repeats_by_chance * chance:
+            return _repeats(name, repeated, chance)
     return None
+
+
+def _repeats(name: str, repeated: Array, chance: float) -> Finding:
+    """Report held-out rows that are training rows."""
+    share = float(repeated.mean())
+    few = repeated.sum() < 2 or share < LIMITS.repeats_few
+    return make_finding(
+        "duplicate-rows-across-split",
+        "info" if few else "critical" if share > LIMITS.repeats_critical else "warning",
+        f"{percent(share)} of the {name} rows are also training rows",
+        meaning="Scores on training rows say nothing about new rows.",
+        measured=f"{int(repeated.sum())} of {len(repeated)} rows, the first is row {int(np.argmax(repeated))}; "
+        f"{percent(chance)} of the training rows repeat each other",
+        usual="none",
+        fix=Fix("Drop repeated rows before splitting.", code="X, first = np.unique(X, axis=0, return_index=True)"),
+        share=share,
+        rows=int(repeated.sum()),
+        by_chance=chance,
+    )
 
 
 def statistics_leakage(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
@@ -79,7 +80,7 @@ def statistics_leakage(problem: TrainingProblem, trace: Trace | None) -> Finding
     for together in unions:
         for kind, measure in (("standardized", _off_standard), ("scaled to [0, 1]", _off_unit)):
             own, joint = measure(training), measure(together)
-            if joint < 2e-5 and own > max(1e-3, 50 * joint):
+            if joint < LIMITS.leak_together and own > max(LIMITS.leak_alone, LIMITS.leak_ratio * joint):
                 return _leak(kind, joint, own)
     return None
 

@@ -17,6 +17,7 @@ from chainrule.doctor.rules.configuration.start import without_dropout
 from chainrule.doctor.rules.data.labels import codes_of
 from chainrule.doctor.rules.data.ridge_baseline import standardized
 from chainrule.doctor.rules.finding import make_finding
+from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.targets import subsample_indices
 from chainrule.doctor.vocabulary.wording import percent
@@ -29,7 +30,7 @@ from chainrule.nn.schedules import ConstantSchedule
 from chainrule.nn.step import Recipe, State, train_step
 from chainrule.pipeline.option_names import Setting
 from chainrule.train.problem import TrainingProblem
-from chainrule.train.range_test import range_test
+from chainrule.train.range_test import RangeResult, range_test
 
 _BATCH, _STEPS = 16, 500
 _RATES = (1e-2, 1e-3)
@@ -79,14 +80,14 @@ def cannot_overfit_batch(problem: TrainingProblem, trace: Trace | None) -> Findi
     Reference  [karpathy2019]
     """
     memory = memorize(problem)
-    if memory.error <= 0.1:
+    if memory.error <= LIMITS.overfit_error:
         return None
     kind = (
         "of the rows still wrong" if problem.recipe.loss.targets.are_classes else "of the targets' spread left as error"
     )
     return make_finding(
         "cannot-overfit-batch",
-        "critical" if not memory.loss < 0.9 * memory.constant_loss else "warning",
+        "critical" if not memory.loss < LIMITS.overfit_loss * memory.constant_loss else "warning",
         "The network cannot overfit a batch of 16 rows",
         meaning="A network that fails on a few rows has too little capacity, a wrong gradient, or bad initial weights.",
         measured=f"{percent(memory.error)} {kind} after {memory.steps} steps "
@@ -113,7 +114,9 @@ def input_ignored(problem: TrainingProblem, trace: Trace | None) -> Finding | No
     if not math.isfinite(memory.loss):
         raise NotApplicable("the loss is not finite")
     varies = float(memory.outputs.std(axis=0).max())
-    if memory.loss < 0.95 * memory.constant_loss or varies > 1e-12 * max(1.0, float(np.abs(memory.outputs).max())):
+    if memory.loss < LIMITS.ignored_loss * memory.constant_loss or varies > 1e-12 * max(
+        1.0, float(np.abs(memory.outputs).max())
+    ):
         return None
     return make_finding(
         "input-ignored",
@@ -139,20 +142,9 @@ def learning_rate_range(problem: TrainingProblem, trace: Trace | None) -> Findin
 
     Reference  [smith2017]
     """
-    if not isinstance(problem.config.schedule, ConstantSchedule):
-        raise NotApplicable("the schedule changes the learning rate")
-    own = any(type(layer) not in LAYERS.values() for layer in problem.recipe.net.layers)
-    session = choose("reference" if own else problem.engine, problem.recipe)[0].compile(problem.recipe, problem.rows)
-    if problem.start is not None:
-        session.load(problem.start)
-    try:
-        result = range_test(session, problem.recipe, problem.rows)
-    except InvalidValueError:
-        raise NotApplicable("the loss diverged at every rate tested") from None
-    if not result.smoothed.min() < 0.95 * result.smoothed[0]:
-        raise NotApplicable("the loss did not change at any rate tested")
+    result = _range_result(problem)
     rate, best = problem.config.learning_rate, 10.0 * result.suggestion
-    if 1e-4 * min(best, 1.0) <= rate <= 3.0 * best:
+    if LIMITS.range_low * min(best, 1.0) <= rate <= LIMITS.range_high * best:
         return None
     high = rate > best
     return make_finding(
@@ -171,6 +163,23 @@ def learning_rate_range(problem: TrainingProblem, trace: Trace | None) -> Findin
         lowest_loss_at=best,
         suggestion=result.suggestion,
     )  # fmt: skip
+
+
+def _range_result(problem: TrainingProblem) -> RangeResult:
+    """Return the result of a range test; raise `NotApplicable` if it says nothing."""
+    if not isinstance(problem.config.schedule, ConstantSchedule):
+        raise NotApplicable("the schedule changes the learning rate")
+    own = any(type(layer) not in LAYERS.values() for layer in problem.recipe.net.layers)
+    session = choose("reference" if own else problem.engine, problem.recipe)[0].compile(problem.recipe, problem.rows)
+    if problem.start is not None:
+        session.load(problem.start)
+    try:
+        result = range_test(session, problem.recipe, problem.rows)
+    except InvalidValueError:
+        raise NotApplicable("the loss diverged at every rate tested") from None
+    if not result.smoothed.min() < LIMITS.range_change * result.smoothed[0]:
+        raise NotApplicable("the loss did not change at any rate tested")
+    return result
 
 
 def _few_rows(problem: TrainingProblem) -> tuple[Array, Array]:

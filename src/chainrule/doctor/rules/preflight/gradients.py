@@ -14,6 +14,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.doctor.rules.configuration.start import suitable_weights, without_dropout
 from chainrule.doctor.rules.finding import make_finding
+from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.network import layer_name
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.targets import subsample_indices
@@ -21,6 +22,7 @@ from chainrule.nn.gradcheck import GradientReport, gradcheck
 from chainrule.nn.layers import BatchNorm, Context, Layer
 from chainrule.nn.losses import Huber, Loss, MeanAbsoluteError, MeanSquaredError, mean_loss
 from chainrule.nn.optimizers import StepContext
+from chainrule.nn.step import loss_and_gradient
 from chainrule.random import Purpose, Stream
 from chainrule.train.problem import TrainingProblem
 
@@ -39,18 +41,18 @@ def wrong_gradient(problem: TrainingProblem, trace: Trace | None) -> Finding | N
     reports = [_gradients(problem, 0)]
     if not all(math.isfinite(c.error) for c in reports[0].checks):
         raise NotApplicable("the outputs for a few random rows are not finite")
-    if reports[0].worst.error > 1e-4:
+    if reports[0].worst.error > LIMITS.gradient_error:
         reports += [_gradients(problem, seed) for seed in range(1, _SEEDS)]
     errors = {c.name: min(r.error(c.name) for r in reports) for c in reports[0].checks}
     name = max(errors, key=lambda key: errors[key])
-    if errors[name] <= 1e-4:
+    if errors[name] <= LIMITS.gradient_error:
         return None
     check = next(c for c in min(reports, key=lambda r: r.error(name)).checks if c.name == name)
     layer, part = _culprit(problem)
     where = "the loss" if layer is None else f"layer {layer} ({layer_name(problem.recipe.net.layers[layer])})"
     return make_finding(
         "wrong-gradient",
-        "warning" if errors[name] <= 1e-2 else "critical",
+        "warning" if errors[name] <= LIMITS.gradient_error_critical else "critical",
         f"The backward pass of {where} does not match its forward pass",
         meaning="Steps do not follow the gradient of the loss; the loss may still fall, but more slowly and not as far.",
         measured=f"relative error {errors[name]:.2g}; {check}" + (f"; checked alone, {part} is wrong" if part else ""),
@@ -82,7 +84,7 @@ def not_a_descent_direction(problem: TrainingProblem, trace: Trace | None) -> Fi
     move = _optimizer_step(problem, w, g)
     climb = float(move @ g) / max(float(np.linalg.norm(move)) * length, 1e-300)  # (2)
     falls = any(value < before for value in after)
-    if falls and climb <= 0.01:
+    if falls and climb <= LIMITS.climb:
         return None
     who = type(problem.recipe.optimizer).__name__
     return make_finding(
@@ -110,7 +112,7 @@ def sample_mixing(problem: TrainingProblem, trace: Trace | None) -> Finding | No
     the first output must reach the first row only. Batch norm mixes rows in training by design and is checked in inference.
     """
     changes = _mixing(problem)
-    mixed = [name for name, change in changes.items() if change > 1e-9]
+    mixed = [name for name, change in changes.items() if change > LIMITS.mixing]
     if not mixed:
         return None
     return make_finding(
@@ -244,9 +246,8 @@ def _first_step(problem: TrainingProblem) -> tuple[Array, Array, Callable[[Array
             return float(J + recipe.penalty.value(np, w, net.decay))
 
     with np.errstate(all="ignore"):
-        Z, tape, _ = net.forward(w, buffers, X, ctx)
-        g = net.backward(w, tape, mean_loss(recipe.loss, np, Z, Y, c)[1], ctx)[1]
-        return w, g + recipe.penalty.gradient(np, w, net.decay), L
+        found = loss_and_gradient(net, recipe.loss, w, buffers, X, Y, c, ctx, recipe.penalty)
+        return w, found.gradient, L
 
 
 def _optimizer_step(problem: TrainingProblem, w: Array, g: Array) -> Array:

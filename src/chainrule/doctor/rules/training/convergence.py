@@ -21,6 +21,7 @@ from chainrule.doctor.observe.readings import (
 from chainrule.doctor.remedies.settings import longer_by
 from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.trials.scoring import RowScores, score_state, standard_error
+from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.doctor.vocabulary.wording import percent
@@ -76,16 +77,16 @@ def undertrained(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
     width = max(1, len(losses) // 10)
     curve = moving_average(losses, width)
     fall = 0.0 if len(curve) <= width else (curve[-1 - width] - curve[-1]) / max(abs(curve[-1 - width]), 1e-12)
-    if not (fall > 0.02 or few) or remaining_loss_share(problem, trace) < 0.02:
+    if not (fall > LIMITS.still_falling or few) or remaining_loss_share(problem, trace) < LIMITS.learned:
         return None
     return make_finding(
         "undertrained",
         "warning",
         f"Training ended after {len(losses)} epochs while the loss was still falling"
-        if fall > 0.02
+        if fall > LIMITS.still_falling
         else f"Training was short: {steps} steps",
         meaning="The network had not finished learning when training ended."
-        if fall > 0.02
+        if fall > LIMITS.still_falling
         else "So few steps are rarely enough for a network to learn what it can.",
         measured=f"{_change(float(fall), width)}; {steps} steps in all",
         usual=f"a change below 1 % at the end, after at least {USUAL.few_steps} steps",
@@ -112,7 +113,11 @@ def stopped_too_early(problem: TrainingProblem, trace: Trace | None) -> Finding 
     waited = done - 1 - int(np.argmin(held))
     last = max(1, min(waited, done - 1))
     fall = 1.0 - (max(losses[-1], 1e-12) / max(losses[-1 - last], 1e-12)) ** (1.0 / last) if done > 1 else 0.0
-    if waited >= max(USUAL.patience, planned / 20) or fall < 0.005 or held[-1] > 1.05 * held.min():
+    if (
+        waited >= max(USUAL.patience, planned / LIMITS.stop_share)
+        or fall < LIMITS.stop_fall
+        or held[-1] > LIMITS.stop_rise * held.min()
+    ):
         return None
     return make_finding(
         "stopped-too-early",
@@ -154,11 +159,11 @@ def underfitting(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
     """Check whether the loss is still high on the training rows themselves."""
     trace = require_trace(trace)
     rest = remaining_loss_share(problem, trace)
-    if trace.stopped or rest < 0.3:
+    if trace.stopped or rest < LIMITS.underfitting:
         return None
     return make_finding(
         "underfitting",
-        "warning" if rest > USUAL.hurting else "info",
+        "warning" if rest > USUAL.failed_share else "info",
         "The network underfits: it does not even fit the training rows",
         meaning="It is too small, too constrained or badly trained for this task, or the inputs do not predict the targets.",
         measured=f"the training loss is {percent(rest)} of a constant prediction's",
@@ -171,7 +176,7 @@ def underfitting(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
 def loss_metric_disagreement(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Check for a loss and a metric that change independently over at least twenty epochs."""
     trace = require_trace(trace)
-    if len(trace.epochs) < 20:
+    if len(trace.epochs) < LIMITS.metric_epochs:
         raise NotApplicable("needs at least twenty epochs")
     losses = train_losses(trace)
     scores = np.array([epoch.train_score for epoch in trace.epochs])
@@ -198,16 +203,13 @@ def overfitting(problem: TrainingProblem, trace: Trace | None) -> Finding | None
     trace = require_trace(trace)
     if problem.validation is None:
         raise NotApplicable("needs validation rows")
-    held = moving_average(validation_losses(trace), 3)
+    rise, best = _rise(trace)
     train, validation = both(problem, trace)
-    rise, best = 0.0, len(held)
-    if np.isfinite(held).all() and len(held) >= 5:
-        best = int(np.argmin(held))
-        rise = float((held[-1] - held[best]) / max(abs(float(held[best])), 1e-12))
     gap = validation.mistake - train.mistake
     noise = standard_error(validation.mistakes)
-    wide = gap > max(0.1, 3.0 * noise) and validation.mistake > 2.0 * train.mistake
-    if validation.mistake < 0.05 or not (wide or (rise > USUAL.overfitting_rise and gap > 2.0 * noise)):
+    wide = gap > max(LIMITS.mistake_gap, LIMITS.mistake_gap_errors * noise)
+    wide = wide and validation.mistake > LIMITS.mistake_ratio * train.mistake
+    if validation.mistake < LIMITS.few_mistakes or not (wide or (rise > USUAL.overfitting_rise and gap > 2.0 * noise)):
         return None
     return make_finding(
         "overfitting",
@@ -228,6 +230,15 @@ def overfitting(problem: TrainingProblem, trace: Trace | None) -> Finding | None
     )
 
 
+def _rise(trace: Trace) -> tuple[float, int]:
+    """Return by how much the smoothed validation loss ended above its best, and the index of the best epoch."""
+    held = moving_average(validation_losses(trace), 3)
+    if not np.isfinite(held).all() or len(held) < LIMITS.rise_epochs:
+        return 0.0, len(held)
+    best = int(np.argmin(held))
+    return float((held[-1] - held[best]) / max(abs(float(held[best])), 1e-12)), best
+
+
 def suspicious_validation(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Check for validation rows with a far smaller error than training rows, both in inference, beyond chance.
 
@@ -235,12 +246,12 @@ def suspicious_validation(problem: TrainingProblem, trace: Trace | None) -> Find
     """
     trace = require_trace(trace)
     train, validation = both(problem, trace)
-    if trace.stopped or (has_classes(problem) and train.mistake < 0.02):
+    if trace.stopped or (has_classes(problem) and train.mistake < LIMITS.learned):
         return None
     spread = float(train.mistakes.std())
     error = spread * math.sqrt(1.0 / len(train.mistakes) + 1.0 / len(validation.mistakes))
     gap = train.mistake - validation.mistake
-    if not (gap > 0.1 and gap > 4.0 * error):
+    if not (gap > LIMITS.mistake_gap and gap > LIMITS.better_errors * error):
         return None
     return make_finding(
         "suspicious-validation",

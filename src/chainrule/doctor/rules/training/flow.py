@@ -19,6 +19,7 @@ from chainrule.doctor.observe.readings import (
     update_ratios,
 )
 from chainrule.doctor.rules.finding import make_finding
+from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.network import largest_slope
 from chainrule.doctor.vocabulary.records import Finding, Fix, Reading, Trace
 from chainrule.doctor.vocabulary.thresholds import USUAL
@@ -61,8 +62,12 @@ def vanishing_gradient(problem: TrainingProblem, trace: Trace | None) -> Finding
     if not ratios.size or not training_failed(problem, trace):
         return None
     lowest = float(ratios.min())
-    flat = [i for i in _hidden(problem) if _steepest(problem, i) <= 0.25]
-    if not flat and lowest >= USUAL.vanishing_ratio and not (depth >= 6 and lowest < 3.0**-depth):
+    flat = [i for i in _hidden(problem) if _steepest(problem, i) <= LIMITS.sigmoid_slope]
+    if (
+        not flat
+        and lowest >= USUAL.vanishing_ratio
+        and not (depth >= LIMITS.deep and lowest < LIMITS.deep_factor**-depth)
+    ):
         return None
     per_layer = lowest ** (1.0 / max(depth - 1, 1))
     return make_finding(
@@ -97,9 +102,9 @@ def exploding_gradient(problem: TrainingProblem, trace: Trace | None) -> Finding
     median = float(np.median(norms)) if norms.size else 0.0
     spikes = int((norms > USUAL.norm_spike * median).sum()) if median > 0 else 0
     peaks = [reading.layers[-1].rms for reading in layer_readings(trace)]
-    huge = bool(peaks) and (not np.isfinite(peaks).all() or max(peaks) > 1e4)
+    huge = bool(peaks) and (not np.isfinite(peaks).all() or max(peaks) > LIMITS.huge_output)
     if not training_failed(problem, trace) or not (
-        largest > USUAL.exploding_ratio or spikes >= 3 or huge or trace.stopped
+        largest > USUAL.exploding_ratio or spikes >= LIMITS.spikes or huge or trace.stopped
     ):
         return None
     return make_finding(
@@ -131,7 +136,7 @@ def dead_units(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     if worst is None or shares[worst] < USUAL.dead_info:
         return None
     share = shares[worst]
-    harm = share >= USUAL.dead_warning and remaining_loss_share(problem, trace) > 0.1
+    harm = share >= USUAL.dead_warning and remaining_loss_share(problem, trace) > LIMITS.loss_left
     return make_finding(
         "dead-units",
         ("critical" if share >= USUAL.dead_critical else "warning") if harm else "info",
@@ -212,7 +217,7 @@ def update_ratio(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
     if len(ratios) < 2 or not training_failed(problem, trace):
         return None
     low, high = min(ratios, key=lambda i: ratios[i]), max(ratios, key=lambda i: ratios[i])
-    if ratios[high] < 100.0 * ratios[low]:
+    if ratios[high] < LIMITS.update_range * ratios[low]:
         return None
     return make_finding(
         "update-ratio",

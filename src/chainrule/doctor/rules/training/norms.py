@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.doctor.observe.readings import layer_readings, require_trace
 from chainrule.doctor.rules.finding import make_finding
+from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.targets import floors
 from chainrule.doctor.vocabulary.thresholds import USUAL
@@ -31,14 +32,17 @@ def batch_norm_statistics(problem: TrainingProblem, trace: Trace | None) -> Find
     if not norms:
         return None
     inference, training = _modes(problem, trace)
-    if any(isinstance(layer, Dropout) for layer in problem.recipe.net.layers) and inference < 2 * training:
+    if (
+        any(isinstance(layer, Dropout) for layer in problem.recipe.net.layers)
+        and inference < LIMITS.mode_ratio * training
+    ):
         return None
     worse = inference - training
-    if not (worse > 0.1 and inference > (1.0 + USUAL.mode_gap) * training):
+    if not (worse > LIMITS.mode_difference and inference > (1.0 + USUAL.mode_gap) * training):
         return None
     return make_finding(
         "batch-norm-statistics",
-        "critical" if inference > USUAL.hurting else "warning",
+        "critical" if inference > USUAL.failed_share else "warning",
         "Batch norm's running statistics do not match the data",
         meaning="Training uses the mean and variance of each batch, inference the running ones, which lag behind.",
         measured=f"loss (constant prediction: 100 %): {percent(inference)} in inference, {percent(training)} in training",
@@ -64,8 +68,8 @@ def train_eval_gap(problem: TrainingProblem, trace: Trace | None) -> Finding | N
     differ = float(np.abs(whole[len(X) // 2 :] - part).max()) / scale if np.isfinite(whole).all() else 0.0
     inference, training = _modes(problem, trace)
     dropout = any(type(layer) is Dropout for layer in net.layers)
-    gap = inference - training > 0.1 and inference > 2.0 * training and dropout
-    if differ < 1e-3 and not gap:
+    gap = inference - training > LIMITS.mode_difference and inference > LIMITS.mode_ratio * training and dropout
+    if differ < LIMITS.mode_output and not gap:
         return None
     return make_finding(
         "train-eval-gap",

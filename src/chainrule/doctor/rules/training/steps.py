@@ -7,6 +7,7 @@ schedule.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from chainrule.doctor.observe.readings import (
     update_ratios,
 )
 from chainrule.doctor.rules.finding import make_finding
+from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.doctor.vocabulary.wording import percent, places
@@ -37,20 +39,13 @@ def unchanged_weights(problem: TrainingProblem, trace: Trace | None) -> Finding 
     """
     trace = require_trace(trace)
     readings = layer_readings(trace)
-    still = {
-        layer.layer
-        for layer in readings[0].layers
-        if layer.update_ratio is not None and f"{layer.layer}.W" in problem.recipe.net.parameters.names
-    }
-    moving = False
-    for reading in readings:
-        for layer in reading.layers:
-            if layer.update_ratio is not None and layer.update_ratio > 0:
-                still.discard(layer.layer)
-                moving = True
-    if not still or not moving or (len(readings) < 2 and not trace.stopped):
+    names = problem.recipe.net.parameters.names
+    updates = [(layer.layer, layer.update_ratio) for reading in readings for layer in reading.layers]
+    moving = {i for i, ratio in updates if ratio is not None and ratio > 0}
+    known = {layer.layer for layer in readings[0].layers if layer.update_ratio is not None}
+    frozen = sorted(i for i in known - moving if f"{i}.W" in names)
+    if not frozen or not moving or (len(readings) < 2 and not trace.stopped):
         return None
-    frozen = sorted(still)
     cut = problem.recipe.multipliers is None
     return make_finding(
         "frozen-layer",
@@ -96,39 +91,49 @@ def nan_loss(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
 def large_steps(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Check for steps that are large compared with the weights, or a loss that rises or oscillates well above zero."""
     trace = require_trace(trace)
-    ratios = update_ratios(problem, trace, every=True)
-    largest = max([*ratios.values(), 0.0])
-    losses, rest = train_losses(trace), remaining_loss_share(problem, trace)
-    finite = losses[np.isfinite(losses)]
-    rose = bool(finite.size) and finite[-1] > 1.2 * max(finite.min(), 1e-12) and finite[-1] > 0.1 * trace.baseline
-    turns = _oscillation(losses)
-    first = max([*first_updates(problem, trace).values(), 0.0])
-    reasons = [
-        (bool(trace.stopped), "the training diverged"),
-        (largest > USUAL.update_high, f"a step changes the weights by {percent(largest)}"),
-        (first > USUAL.first_update, f"the first step changes the weights by {percent(first)}"),
-        (
-            rose and rest > 0.1,
-            f"the loss rose from {finite.min() if finite.size else math.nan:.3g} to {losses[-1]:.3g}",
-        ),
-        (turns > USUAL.turning and rest > 0.2, f"the loss changed direction in {percent(turns)} of the epochs"),
-        (rest > USUAL.trivial and largest > 1e-3, f"the loss is {percent(rest)} of a constant prediction's"),
-    ]
-    seen_signs = [text for holds, text in reasons if holds]
-    if not seen_signs:
+    largest = max([*update_ratios(problem, trace, every=True).values(), 0.0])
+    rest = remaining_loss_share(problem, trace)
+    turns = _oscillation(train_losses(trace))
+    signs = [*_signs_of_size(problem, trace, largest), *_signs_of_loss(trace, largest, rest, turns)]
+    if not signs:
         return None
     return make_finding(
         "learning-rate-too-high",
         "warning",
         f"The learning rate {problem.config.learning_rate:g} is too high",
         meaning="Each step overshoots the minimum.",
-        measured="; ".join(seen_signs),
+        measured="; ".join(signs),
         usual="the weights change by about 0.1 % per step",
         fix=Fix("Lower the learning rate.", _rate(problem, 0.1), remedy="rate/10"),
         update_ratio=largest,
         turning=turns,
         left=rest,
     )
+
+
+def _signs_of_size(problem: TrainingProblem, trace: Trace, largest: float) -> Iterator[str]:
+    """Yield how far steps are larger than usual."""
+    first = max([*first_updates(problem, trace).values(), 0.0])
+    if trace.stopped:
+        yield "the training diverged"
+    if largest > USUAL.update_high:
+        yield f"a step changes the weights by {percent(largest)}"
+    if first > USUAL.first_update:
+        yield f"the first step changes the weights by {percent(first)}"
+
+
+def _signs_of_loss(trace: Trace, largest: float, rest: float, turns: float) -> Iterator[str]:
+    """Yield what the loss shows of steps that are too large."""
+    losses = train_losses(trace)
+    finite = losses[np.isfinite(losses)]
+    lowest = max(finite.min(), 1e-12) if finite.size else math.inf
+    high = max(LIMITS.loss_rise * lowest, LIMITS.loss_left * trace.baseline)
+    if finite.size and finite[-1] > high and rest > LIMITS.loss_left:
+        yield f"the loss rose from {finite.min():.3g} to {finite[-1]:.3g}"
+    if turns > USUAL.turning and rest > LIMITS.loss_turning:
+        yield f"the loss changed direction in {percent(turns)} of the epochs"
+    if rest > USUAL.trivial and largest > LIMITS.usual_update:
+        yield f"the loss is {percent(rest)} of a constant prediction's"
 
 
 def small_steps(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
@@ -138,8 +143,10 @@ def small_steps(problem: TrainingProblem, trace: Trace | None) -> Finding | None
         return None
     ratios = update_ratios(problem, trace, every=True)
     middle, rest = float(np.median(list(ratios.values()) or [0.0])), remaining_loss_share(problem, trace)
-    slow = middle < 1e-3 and rest > 0.1 and _oscillation(train_losses(trace)) < USUAL.turning
-    if rest < 0.05 or not (slow or middle < USUAL.update_low):
+    slow = (
+        middle < LIMITS.usual_update and rest > LIMITS.loss_left and _oscillation(train_losses(trace)) < USUAL.turning
+    )
+    if rest < LIMITS.loss_low or not (slow or middle < USUAL.update_low):
         return None
     return make_finding(
         "learning-rate-too-low",
@@ -171,7 +178,7 @@ def oscillating_loss(problem: TrainingProblem, trace: Trace | None) -> Finding |
     """Check for a training loss that changes direction in over half of the last 20 epochs, by over 5 %, without a trend."""
     trace = require_trace(trace)
     losses = train_losses(trace)[-20:]
-    if len(losses) < 8:
+    if len(losses) < LIMITS.oscillating_epochs:
         raise NotApplicable("needs at least eight epochs to tell oscillation from noise")
     if not np.isfinite(losses).all():
         return None
@@ -180,8 +187,8 @@ def oscillating_loss(problem: TrainingProblem, trace: Trace | None) -> Finding |
     if not (
         turns > USUAL.turning
         and swing > USUAL.swing
-        and trend < 4 * swing
-        and remaining_loss_share(problem, trace) > 0.1
+        and trend < LIMITS.trend * swing
+        and remaining_loss_share(problem, trace) > LIMITS.loss_left
     ):
         return None
     return make_finding(
@@ -248,7 +255,7 @@ def batch_too_small(problem: TrainingProblem, trace: Trace | None) -> Finding | 
     """Check for batches of fewer than eight rows, whose gradients are mostly noise."""
     trace = require_trace(trace)
     size = problem.recipe.batch_size
-    if size >= 8 or len(problem.rows) < 32:
+    if size >= LIMITS.batch_small or len(problem.rows) < LIMITS.batch_small_rows:
         return None
     losses = trace.step_losses[np.isfinite(trace.step_losses)]
     spread = float(losses.std() / max(abs(losses.mean()), 1e-12)) if losses.size else math.nan
@@ -270,7 +277,11 @@ def batch_too_large(problem: TrainingProblem, trace: Trace | None) -> Finding | 
     trace = require_trace(trace)
     updates = len(problem.recipe.batches(len(problem.rows)))
     total = sum(epoch.steps for epoch in trace.epochs)
-    if updates >= USUAL.few_updates or problem.recipe.batch_size <= 32 or total > 2000:
+    if (
+        updates >= USUAL.few_updates
+        or problem.recipe.batch_size <= LIMITS.batch_large
+        or total > LIMITS.batch_large_updates
+    ):
         return None
     return make_finding(
         "batch-too-large",
@@ -291,8 +302,8 @@ def over_regularized(problem: TrainingProblem, trace: Trace | None) -> Finding |
     if not problem.recipe.penalty.active and not getattr(problem.recipe.optimizer, "weight_decay", 0.0):
         return None
     ratio = float(np.median([reading.penalty_ratio for reading in last_readings(trace)]))
-    if remaining_loss_share(problem, trace) < 0.05 or not (
-        training_failed(problem, trace) or (problem.recipe.penalty.active and ratio >= 0.3)
+    if remaining_loss_share(problem, trace) < LIMITS.loss_low or not (
+        training_failed(problem, trace) or (problem.recipe.penalty.active and ratio >= LIMITS.penalty_share)
     ):
         return None
     return make_finding(
@@ -300,8 +311,8 @@ def over_regularized(problem: TrainingProblem, trace: Trace | None) -> Finding |
         "warning",
         "The penalty on the weights is too strong",
         meaning="The penalty holds the weights near zero, so the network cannot fit the data.",
-        measured=f"penalty's gradient is {ratio:.2g} times the data's; "
-        f"{percent(remaining_loss_share(problem, trace))} of the loss is left",
+        measured=f"the penalty's gradient is {ratio:.2g} times that of the loss; "
+        f"the loss is {percent(remaining_loss_share(problem, trace))} of a constant prediction's",
         usual="a penalty whose gradient is much smaller than that of the loss",
         fix=Fix("Turn the penalty off, or divide it by ten.", _no_penalty(problem), remedy="no-penalty"),
         ratio=ratio,
@@ -318,8 +329,8 @@ def decayed_rate(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
         factors = np.array([epoch.learning_rate for epoch in trace.epochs]) / problem.config.learning_rate
     else:
         factors = np.array([schedule.factor(e, E) for e in (np.arange(200) + 0.5) * E / 200])
-    middle, small = float(factors[len(factors) // 2]), float((factors < 0.1).mean())
-    if middle >= 0.01 and small <= 0.8:
+    middle, small = float(factors[len(factors) // 2]), float((factors < LIMITS.decayed_factor).mean())
+    if middle >= LIMITS.decayed and small <= LIMITS.decayed_share:
         return None
     return make_finding(
         "schedule-too-early",

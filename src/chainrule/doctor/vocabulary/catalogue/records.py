@@ -182,7 +182,7 @@ class Remedy:
         Removes something peculiar to this training problem. Other remedies help many trainings a little, healthy ones too;
         if both help as much, the peculiarity is the cause.
     safe : bool
-        Corrects what no training needs to be wrong: it need not prove itself, only do no harm.
+        Corrects what no training needs to be wrong: it need not help, only do no harm.
     may_be_intended : bool
         Although safe, someone may want what it removes.
     changes_units : bool

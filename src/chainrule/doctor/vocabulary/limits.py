@@ -1,0 +1,321 @@
+"""Provide the limits of the single rules, each a judgment, in one place.
+
+In: nothing. Out: `LIMITS`, the limits in use. `thresholds` has those that rules, trials and diagnosis share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of the single rules, chosen on the tuning half of `bench/doctor`."""
+
+    # Output and loss.
+
+    targets_outside: float = 0.01
+    """Share of the targets outside the range of the outputs that is tolerated."""
+    targets_outside_critical: float = 0.1
+    """The same from which it is critical."""
+    range_tolerance: float = 1e-3
+    """Distance outside the range that is tolerated, relative to the spread of the targets."""
+    many_values: int = 10
+    """Number of different values above which targets are continuous."""
+    values_seen: int = 5000
+    """Rows whose target values are counted."""
+    most_classes: int = 50
+    """Number of classes from which targets with few rows each are continuous values."""
+    rows_per_class: int = 2
+    """Median rows per class up to which they are few."""
+    two_valued_rows: int = 10
+    """Rows from which two target values are two classes."""
+
+    # Layers.
+
+    sigmoids: int = 2
+    """Hidden sigmoid layers from which they are suspicious."""
+    dropout_before_norm: float = 0.3
+    """Dropout rate before batch norm from which it is a warning."""
+    dropout_inputs: float = 0.2
+    """Usual dropout rate of inputs at most."""
+    dropout_hidden: float = 0.5
+    """Usual dropout rate of hidden units at most; a warning for inputs above it."""
+    initial_statistics: float = 0.1
+    """Share of the initial running statistics that may remain at the end."""
+    initial_statistics_critical: float = 0.5
+    """The same above which it is critical."""
+    norm_batch: int = 8
+    """Rows below which the statistics of a batch are noise."""
+
+    # Initial weights.
+
+    equal_weights: float = 1e-8
+    """Range of incoming weights below which they are one number."""
+    twins: float = 0.02
+    """Share of units with a twin from which it is a warning."""
+    twins_pretrained: float = 0.9
+    """The same for pretrained weights."""
+    twins_lasting: float = 0.5
+    """The same above which it is critical."""
+    weight_scale: float = 30.0
+    """Factor between the spread of the logits and the suitable one."""
+    initial_loss_classes: float = 2.0
+    """Factor of the uninformed loss of classes that is tolerated."""
+    initial_loss_offset: float = 0.5
+    """Loss on top of it."""
+    initial_loss_values: float = 10.0
+    """Factor of the uninformed loss of continuous targets that is tolerated."""
+    initial_loss_errors: float = 3.0
+    """Standard errors by which the excess must exceed it."""
+
+    # Training settings.
+
+    rate_adaptive: float = 0.1
+    """Learning rate that no network tolerates with an adaptive optimizer."""
+    rate_plain: float = 10.0
+    """The same with other optimizers, as an effective rate."""
+    rate_low_adaptive: float = 1e-4
+    """Learning rate of adaptive optimizers below which its reach is checked."""
+    rate_reach: float = 0.05
+    """Share of a weight that the whole run must be able to change."""
+    rate_low_plain: float = 1e-7
+    """Effective rate of other optimizers that is too low."""
+    epsilon: float = 1e-3
+    """ε above which it dominates the divisor."""
+    momentum: float = 0.95
+    """Momentum above which its average is compared with the length of the run."""
+    momentum_share: float = 3.0
+    """The average may span at most 1 / momentum_share of the run."""
+    clip_share: float = 1e-2
+    """Clipping limit relative to the first gradient."""
+    clip_share_adaptive: float = 1e-6
+    """The same for adaptive optimizers."""
+    frozen_multiplier: float = 1e-3
+    """Learning-rate multiplier below which a layer is frozen."""
+    schedule_floor: float = 1e-3
+    """Factor of a schedule below which the rate is almost zero."""
+    schedule_share: float = 0.5
+    """Share of the run before which it may not stay there."""
+
+    # Columns.
+
+    held_out_change: float = 0.1
+    """Distance from the constant value by which a held-out row differs."""
+    held_out_share: float = 0.05
+    """Share of the held-out rows that must differ."""
+    large_column: float = 10.0
+    """Size of a constant column, and its ratio to the typical size."""
+    copies_columns: int = 2000
+    """Columns up to which copies are sought."""
+    copies_rows: int = 10
+    """Rows from which copies are sought."""
+    copy_correlation: float = 1e-6
+    """Distance of a correlation from 1 below which columns are copies."""
+    column_size: float = 10.0
+    """Root mean square above which a column is not normalized."""
+    column_offset: float = 3.0
+    """Mean, absolute and in standard deviations, above which a column is not normalized."""
+    column_deviation: float = 3.0
+    """Standard deviation above which a column is compared with the median one."""
+    column_deviation_ratio: float = 10.0
+    """Ratio to the median standard deviation."""
+    column_range: float = 100.0
+    """Ratio of the largest standard deviation to the smallest."""
+    tiny_inputs: float = 0.1
+    """Root mean square of the largest column below which inputs are tiny."""
+    target_low: float = 0.1
+    """Standard deviation of targets below which they are not normalized."""
+    target_high: float = 5.0
+    """The same above which they are not, and standard deviations that their mean may have."""
+
+    # Labels.
+
+    imbalance_ratio: float = 10.0
+    """Ratio of the largest class to the smallest."""
+    evenness: float = 0.5
+    """Evenness of the class shares below which they are imbalanced."""
+    recall_warning: float = 0.5
+    """Recall of a rare class below which imbalance is a warning."""
+    recall_critical: float = 0.3
+    """The same below which it is critical."""
+    rare_share: float = 0.5
+    """Share of an even share up to which a class is rare."""
+    conflict_share: float = 0.01
+    """Share of rows with conflicting labels that is tolerated."""
+    repeated_share: float = 0.2
+    """Share of other rows that repeat up to which a conflict is a warning."""
+    chance_rows: int = 100
+    """Rows from which targets are compared with shuffled ones."""
+    chance_deviations: float = 3.0
+    """Standard deviations above chance from which inputs predict targets."""
+    noise_columns_low: int = 8
+    """Columns from which noisy rows are sought."""
+    noise_columns_high: int = 512
+    """The same, at most."""
+    noise_variance: float = 0.1
+    """Share of the variance outside the leading directions."""
+    noise_distance: float = 4.0
+    """Multiple of the median distance from which a row is an outlier."""
+    noise_share_low: float = 0.05
+    """Share of outliers from which they are reported."""
+    noise_share_high: float = 0.6
+    """The same, at most."""
+    noise_error_ratio: float = 3.0
+    """Ratio of the error on outliers to that on other rows."""
+    noise_error_gap: float = 0.15
+    """Difference of the same errors."""
+    few_rows: int = 30
+    """Rows below which there are too few."""
+    few_rows_per_class: int = 5
+    """Rows of the median class below which there are too few."""
+    few_rows_error: float = 0.25
+    """Error of a fast model, as a share of the variance, from which more rows may help."""
+    few_rows_drop: float = 0.2
+    """Share by which twice the rows must lower it."""
+    few_rows_errors: float = 3.0
+    """Standard errors by which they must."""
+    label_rows: int = 60
+    """Rows from which labels can be judged."""
+    label_rows_per_class: int = 10
+    """The same per class."""
+
+    # Wrong labels.
+
+    doubt_quarter: float = 0.03
+    """Share of the most confident predictions that disagree."""
+    doubt_small: float = 0.15
+    """Overall disagreement up to which it is small."""
+    doubt_part_small: float = 0.5
+    """Part of a small disagreement that the most confident predictions must reach."""
+    doubt_large: float = 0.6
+    """Overall disagreement, relative to the most common class, up to which labels can be judged."""
+    doubt_part_large: float = 0.7
+    """Part of it that the most confident predictions must reach."""
+    doubt_class: float = 0.06
+    """Share of the most confident predictions of one class that disagree."""
+    doubt_rows: int = 4
+    """Rows that must disagree."""
+    doubt_rate: float = 0.01
+    """Rate of wrong labels that is usual."""
+    doubt_chance: float = 1e-4
+    """Probability below which more is no accident."""
+
+    # Splits.
+
+    repeats_by_chance: float = 3.0
+    """Ratio of the repeats in held-out rows to those in training rows that is tolerated."""
+    repeats_few: float = 0.01
+    """Share of repeats below which they are information."""
+    repeats_critical: float = 0.1
+    """The same above which they are critical."""
+    leak_together: float = 2e-5
+    """Distance from an exact scaling of all rows together."""
+    leak_alone: float = 1e-3
+    """Distance from it of the training rows alone."""
+    leak_ratio: float = 50.0
+    """Ratio of the two."""
+
+    # Checks before a training.
+
+    gradient_error: float = 1e-4
+    """Relative error of a gradient from which it is a warning."""
+    gradient_error_critical: float = 1e-2
+    """The same above which it is critical."""
+    climb: float = 0.01
+    """Cosine of step and gradient above which a step goes uphill."""
+    mixing: float = 1e-9
+    """Change of other rows that rounding explains."""
+    overfit_error: float = 0.1
+    """Error on sixteen rows that is tolerated."""
+    overfit_loss: float = 0.9
+    """Share of the constant loss from which failing to overfit is critical."""
+    ignored_loss: float = 0.95
+    """Share of the constant loss from which the inputs may be ignored."""
+    range_change: float = 0.95
+    """Share of the initial loss below which a range test has found something."""
+    range_high: float = 3.0
+    """Factor above the rate with the lowest loss that is tolerated."""
+    range_low: float = 1e-4
+    """Factor below it that is tolerated."""
+
+    # Training: shares of the loss are relative to a constant prediction.
+
+    loss_low: float = 0.05
+    """Share of the loss below which rates and penalties are not suspected."""
+    loss_left: float = 0.1
+    """Share of the loss from which a suspicion matters."""
+    loss_turning: float = 0.2
+    """Share of the loss from which oscillation matters."""
+    loss_rise: float = 1.2
+    """Factor by which the loss must have risen over its lowest value."""
+    usual_update: float = 1e-3
+    """Usual relative size of a step."""
+    oscillating_epochs: int = 8
+    """Epochs from which oscillation is checked."""
+    trend: float = 4.0
+    """Multiple of the oscillation that a trend must reach to count."""
+    batch_small: int = 8
+    """Rows per batch below which it is small."""
+    batch_small_rows: int = 32
+    """Rows from which a small batch is reported."""
+    batch_large: int = 32
+    """Rows per batch above which it may be large."""
+    batch_large_updates: int = 2000
+    """Updates in all from which a large batch does not matter."""
+    penalty_share: float = 0.3
+    """Gradient of the penalty over that of the loss from which it is suspected."""
+    decayed: float = 0.01
+    """Factor of a schedule in the middle of the run that is too low."""
+    decayed_factor: float = 0.1
+    """Factor of a schedule that is low."""
+    decayed_share: float = 0.8
+    """Share of the run with a low factor that is too large."""
+    sigmoid_slope: float = 0.25
+    """Largest derivative of an activation from which it shrinks gradients."""
+    deep: int = 6
+    """Hidden layers from which a network is deep."""
+    deep_factor: float = 3.0
+    """Factor by which the gradient may shrink per layer of a deep network."""
+    huge_output: float = 1e4
+    """Root mean square of the outputs that is huge."""
+    spikes: int = 3
+    """Steps with a spike of the gradient from which they are reported."""
+    update_range: float = 100.0
+    """Ratio of the relative step sizes of two layers."""
+    mode_difference: float = 0.1
+    """Difference of the loss between the two modes that matters."""
+    mode_ratio: float = 2.0
+    """Ratio of the loss in inference to that in training mode that matters."""
+    mode_output: float = 1e-3
+    """Relative change of outputs with the other rows that matters."""
+    still_falling: float = 0.02
+    """Share by which the last tenth of the epochs lowers the loss of an unfinished training."""
+    learned: float = 0.02
+    """Share of the loss, or of the mistakes, below which a training is finished."""
+    stop_fall: float = 0.005
+    """Share by which the training loss falls per epoch in a healthy training."""
+    stop_rise: float = 1.05
+    """Factor of the best validation loss within which early stopping was wrong."""
+    stop_share: float = 20.0
+    """Early stopping may wait for 1 / stop_share of the epochs."""
+    underfitting: float = 0.3
+    """Share of the loss from which a network underfits."""
+    metric_epochs: int = 20
+    """Epochs from which loss and metric are compared."""
+    rise_epochs: int = 5
+    """Epochs from which a rise of the validation loss is measured."""
+    mistake_gap: float = 0.1
+    """Difference of the mistakes on training and validation rows that matters."""
+    mistake_gap_errors: float = 3.0
+    """Standard errors of it."""
+    mistake_ratio: float = 2.0
+    """Ratio of the same mistakes."""
+    few_mistakes: float = 0.05
+    """Mistakes on validation rows below which a network does not overfit."""
+    better_errors: float = 4.0
+    """Standard errors by which validation rows are suspiciously better."""
+
+
+LIMITS = Limits()
+"""The limits in use."""
