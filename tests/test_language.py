@@ -64,6 +64,7 @@ ALLOWED: dict[tuple[str, str], str] = {}
 
 # Folders and files whose texts are still to be rewritten. An entry without a banned word fails: take it out.
 PENDING = {
+    "docs/design.md",
 }
 
 
