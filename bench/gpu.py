@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from chainrule.bench.machine import facts
-from chainrule.bench.measure import Result, Settings, Spread, Timing, calibrate, interleave
+from chainrule.bench.measure import MeasureSettings, Result, Spread, Timing, calibrate, interleave
 from chainrule.bench.peers import Runner, Skipped, need, pytorch
 from chainrule.bench.workloads import LEARNING_RATE, WIDE, WORKLOADS, Workload
 from chainrule.engines import Rows
@@ -56,7 +56,7 @@ def main() -> int:
     print(f"| machine | |\n|---|---|\n| GPU | {devices} |")
     print("\n".join(f"| {name} | {value} |" for name, value in facts().items()) + "\n", flush=True)
     names = arguments.workload or [name for name, w in WORKLOADS.items() if w.kind == "training"] + [WIDE.name]
-    settings = Settings(arguments.repeats, arguments.seconds)
+    settings = MeasureSettings(arguments.repeats, arguments.seconds)
     records = [
         record for name in names for record in measured({**WORKLOADS, WIDE.name: WIDE}[name], arguments, settings)
     ]
@@ -86,7 +86,7 @@ def gpu() -> str:
     return ", ".join(found)
 
 
-def measured(workload: Workload, arguments: argparse.Namespace, settings: Settings) -> Iterator[dict[str, Any]]:
+def measured(workload: Workload, arguments: argparse.Namespace, settings: MeasureSettings) -> Iterator[dict[str, Any]]:
     """A table for each rounding of products, printed as soon as it is there; and its figures."""
     for products in arguments.products:
         result = compare(workload, products, settings)
@@ -110,7 +110,7 @@ def line(result: Result, timing: Timing) -> str:
     return f"| {timing.peer} | {1e6 * s.median:.1f} | {quartiles} | {ratio.median:.2f} | {rate:.1f} |"
 
 
-def compare(workload: Workload, products: str, settings: Settings) -> Result:
+def compare(workload: Workload, products: str, settings: MeasureSettings) -> Result:
     """Every contender set up, calibrated, then taking turns."""
     ready, timings = {}, []
     for contender in contenders(products):

@@ -12,7 +12,7 @@ import argparse
 import statistics
 import sys
 
-from chainrule.cli.facts import gather
+from chainrule.cli.info import gather
 from chainrule.data import load
 from chainrule.pipeline import Settings, build_problem, evaluate
 from chainrule.train import train

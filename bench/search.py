@@ -86,8 +86,8 @@ def ours(method: str, trials: int, patience: int) -> Rate:
             seen.append(time.perf_counter() - began)
 
     with tempfile.TemporaryDirectory() as folder:
-        plan, settings = SearchBudget(method, trials, seeds=1), Settings(max_iter=EPOCHS, n_iter_no_change=patience)
-        found = search("digits", SPACE, out=folder, plan=plan, settings=settings, workers=WORKERS, watch=watch)
+        budget, settings = SearchBudget(method, trials, seeds=1), Settings(max_iter=EPOCHS, n_iter_no_change=patience)
+        found = search("digits", SPACE, out=folder, budget=budget, settings=settings, workers=WORKERS, watch=watch)
     assert found.best is not None
     epochs = sum(trial.epochs for trial in found.trials)
     return Rate(trials, seen[0] if seen else found.seconds, found.best.score, epochs)

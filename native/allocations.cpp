@@ -1,4 +1,4 @@
-// Why: "no allocation per step" is a claim that a test can count.
+// A count of this extension's allocations, so that a test can check the claim "no allocation per step".
 // In: every `new` of this extension. Out: their number.
 #include "allocations.hpp"
 

@@ -1,5 +1,4 @@
-// Why: see allocations.cpp.
-// In: nothing. Out: how many times this extension has asked for memory.
+// How many times this extension has allocated memory (see allocations.cpp).
 #pragma once
 #include <cstdint>
 

@@ -1,4 +1,4 @@
-// Why: one aligned, zeroed block per session.
+// One aligned, zeroed block of memory per session.
 // In: measured sizes. Out: the block.
 #include "arena.hpp"
 

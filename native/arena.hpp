@@ -1,12 +1,12 @@
-// Why: all memory of a session is one block, taken once, so that a step allocates nothing.
-// In: sizes, asked for twice (first to measure, then to place). Out: aligned, zeroed pointers into the block.
+// All memory of a session in one block, allocated once, so that a step allocates nothing.
+// In: sizes, requested twice (first to measure, then to place). Out: aligned, zeroed pointers into the block.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 
 namespace chainrule {
 
-/// Places arrays one behind the other; on the first pass (no block yet) it only adds up.
+/// Places arrays one after another; on the first pass (no block yet) it only adds up their sizes.
 class Arena {
   public:
     Arena() = default;
@@ -14,7 +14,7 @@ class Arena {
     Arena(const Arena&) = delete;
     Arena& operator=(const Arena&) = delete;
 
-    /// Take the block that the first pass measured; the next `place` starts at its beginning.
+    /// Allocate the block that the first pass measured; the next `place` starts at its beginning.
     void commit();
 
     void* place_bytes(std::size_t bytes);

@@ -1,15 +1,18 @@
-// Why: the only file that knows Python: it turns arrays into views, releases the interpreter's lock, and asks when to stop.
-// In: the plan's tables and NumPy arrays from engines/native.py. Out: the module chainrule.engines._native.
+// The only file that knows Python: it exposes the plan's structs and enumerations by name, turns arrays into pointers,
+// releases the interpreter's lock and asks Python whether to stop.
+// In: structs and NumPy arrays from engines/native.py. Out: the module chainrule.engines._native.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
+#include <nanobind/stl/map.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <exception>
+#include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
+#include <stdexcept>
+#include <utility>
 
 #include "allocations.hpp"
 #include "dispatch.hpp"
@@ -21,136 +24,73 @@ namespace chainrule {
 
 namespace {
 
-using Matrix = nb::ndarray<nb::c_contig, nb::device::cpu, nb::ro>;
-using Table = nb::ndarray<const std::int64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-using Reals = nb::ndarray<const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-using Rates = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using Target = nb::ndarray<nb::c_contig, nb::device::cpu>;
-using MaybeMatrix = std::optional<Matrix>;
-using MaybeTarget = std::optional<Target>;
+using ReadOnly = nb::ndarray<nb::c_contig, nb::device::cpu, nb::ro>;
+using Writable = nb::ndarray<nb::c_contig, nb::device::cpu>;
+using LearningRates = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
-Stage stage_of(const std::int64_t* n, const double* x) {
-    return {
-        .inputs = n[0],
-        .outputs = n[1],
-        .dense = n[2],
-        .norm = Norm(n[3]),
-        .activation = Activation(n[4]),
-        .slope = Slope(n[5]),
-        .W = n[6],
-        .b = n[7],
-        .gamma = n[8],
-        .beta = n[9],
-        .mean = n[10],
-        .variance = n[11],
-        .drops = n[12],
-        .threshold = n[13],
-        .mask_layer = n[14],
-        .a = x[0],
-        .keep_scale = x[1],
-        .momentum = x[2],
-        .epsilon = x[3],
-        .rate_W = x[4],
-        .rate_b = x[5],
-        .rate_gamma = x[6],
-        .rate_beta = x[7],
-    };
+/// Names of the vectors of P numbers that a state with these settings carries, the parameters apart.
+std::vector<std::string> vector_names(const TrainingSettings& settings) {
+    std::vector<std::string> names;
+    const MomentNames moments = moment_names(settings.optimizer);
+    if (settings.accumulate_grad_batches > 0) names.emplace_back(gradient_sum_name);
+    for (const char* name : {moments.first, moments.second})
+        if (name != nullptr) names.emplace_back(name);
+    if (settings.ema_decay >= 0) names.emplace_back(weight_average_name);
+    return names;
 }
 
-Settings settings_of(const std::vector<std::int64_t>& n, const std::vector<double>& x, std::uint64_t seed) {
-    return {
-        .loss = Loss(n.at(0)),
-        .link = Activation(n.at(1)),
-        .label_smoothing = x.at(0),
-        .delta = x.at(1),
-        .optimizer = Optimizer(n.at(2)),
-        .beta1 = x.at(2),
-        .beta2 = x.at(3),
-        .epsilon = x.at(4),
-        .weight_decay = x.at(5),
-        .l1 = x.at(6),
-        .l2 = x.at(7),
-        .clip = Clip(n.at(3)),
-        .clip_limit = x.at(8),
-        .seed = seed,
-        .batch_size = n.at(4),
-        .accumulate = n.at(5),
-        .max_norm = x.at(9),
-        .average = x.at(10),
-        .heads = {n.begin() + 6, n.end()},
-        .levels = {x.begin() + 11, x.end()},
-    };
-}
-
-/// A training as Python sees it. One call at a time: others wait.
+/// A training as Python sees it. It handles one call at a time; others wait.
 class Session {
   public:
     Session(
-        Table stages, Reals stage_reals, Table lines, const std::vector<std::int64_t>& settings,
-        const std::vector<double>& setting_reals, std::uint64_t seed, Matrix X, Matrix Y, Matrix c, int threads
+        const std::vector<FusedStage>& stages, const std::vector<Phase>& phases, const TrainingSettings& settings,
+        ReadOnly X, ReadOnly Y, ReadOnly c, int threads
     )
-        : X_(X), Y_(Y), c_(c) {
-        if (stages.shape(1) != stage_integers || stage_reals.shape(1) != stage_reals_count || lines.shape(1) != 2)
-            throw std::invalid_argument("Session: tables must have the columns of plan.hpp.");
-        std::vector<Stage> rows;
-        for (std::size_t i = 0; i < stages.shape(0); ++i)
-            rows.push_back(stage_of(stages.data() + i * stage_integers, stage_reals.data() + i * stage_reals_count));
-        std::vector<Line> phases;
-        for (std::size_t i = 0; i < lines.shape(0); ++i)
-            phases.push_back({Op(lines.data()[2 * i]), lines.data()[2 * i + 1]});
-        const Problem problem{
-            rows,
-            phases,
-            settings_of(settings, setting_reals, seed),
-            {X.data(), Y.data(), c.data(), static_cast<std::int64_t>(X.shape(0))},
-            threads
+        : settings_(settings), X_(X), Y_(Y), c_(c) {
+        if (stages.empty() || phases.empty()) throw std::invalid_argument("Session: a plan needs stages and phases.");
+        const TrainerSpec spec{
+            stages, phases, settings, {X.data(), Y.data(), c.data(), static_cast<std::int64_t>(X.shape(0))}, threads
         };
         const Isa isa = chosen_isa();
         isa_ = isa.name;
         number_bytes_ = X.itemsize();
-        inputs_ = static_cast<std::size_t>(rows.front().inputs);
-        outputs_ = static_cast<std::size_t>(rows.back().outputs);
-        trainer_.reset(number_bytes_ == 4 ? isa.make_float32(problem) : isa.make_float64(problem));
+        inputs_ = static_cast<std::size_t>(stages.front().inputs);
+        outputs_ = static_cast<std::size_t>(stages.back().outputs);
+        trainer_.reset(number_bytes_ == 4 ? isa.make_float32(spec) : isa.make_float64(spec));
     }
 
-    /// Copies all numbers out; gives the number of steps done so far.
-    std::int64_t read(
-        Target w, Target statistics, MaybeTarget first, MaybeTarget second, MaybeTarget sum, MaybeTarget average
-    ) {
-        const auto data = [](MaybeTarget& vector) { return vector ? vector->data() : nullptr; };
-        const Vectors to{w.data(), statistics.data(), data(first), data(second), data(sum), data(average)};
+    /// Copy the state out; returns the number of steps done so far.
+    std::int64_t read(Writable w, Writable statistics, const std::map<std::string, Writable>& vectors) {
+        const StateVectors to = state_vectors(w.data(), statistics.data(), vectors);
         nb::gil_scoped_release released;
         const std::scoped_lock lock(mutex_);
         trainer_->read(to);
         return trainer_->step();
     }
 
+    /// Copy a state in.
     void write(
-        Matrix w, Matrix statistics, MaybeMatrix first, MaybeMatrix second, MaybeMatrix sum,
-        MaybeMatrix average, std::int64_t step
+        ReadOnly w, ReadOnly statistics, const std::map<std::string, ReadOnly>& vectors, std::int64_t step
     ) {
-        const auto data = [](const MaybeMatrix& m) { return m ? const_cast<void*>(m->data()) : nullptr; };
-        const Vectors from{
-            data(MaybeMatrix(w)), data(MaybeMatrix(statistics)), data(first), data(second), data(sum), data(average)
-        };
+        const StateVectors from = state_vectors(w.data(), statistics.data(), vectors);
         nb::gil_scoped_release released;
         const std::scoped_lock lock(mutex_);
         trainer_->write(from, step);
     }
 
-    nb::tuple run(std::int64_t epoch, std::int64_t first, Rates rates, nb::object stop) {
-        Question question{std::move(stop), nullptr};
+    Sums run(std::int64_t epoch, std::int64_t first, LearningRates rates, nb::object stop) {
+        StopCallback callback{std::move(stop), nullptr};
         Sums sums;
         {
             nb::gil_scoped_release released;
             const std::scoped_lock lock(mutex_);
-            sums = trainer_->run(epoch, first, {rates.data(), rates.size()}, {ask, &question});
+            sums = trainer_->run(epoch, first, {rates.data(), rates.size()}, {ask_to_stop, &callback});
         }
-        if (question.error) std::rethrow_exception(question.error);
-        return nb::make_tuple(sums.loss, sums.score, sums.weight, sums.norm, sums.steps);
+        if (callback.error) std::rethrow_exception(callback.error);
+        return sums;
     }
 
-    void logits(Matrix X, Target Z) {
+    void logits(ReadOnly X, Writable Z) {
         if (X.ndim() != 2 || Z.ndim() != 2 || X.shape(1) != inputs_ || Z.shape(1) != outputs_
             || X.shape(0) != Z.shape(0) || X.itemsize() != number_bytes_ || Z.itemsize() != number_bytes_)
             throw std::invalid_argument(
@@ -164,7 +104,7 @@ class Session {
             trainer_->logits(X.data(), n, Z.data());
             return;
         }
-        if (mutex_.try_lock()) {  // a few rows take less time than giving the interpreter away
+        if (mutex_.try_lock()) {  // a few rows take less time than releasing the interpreter's lock
             const std::scoped_lock lock(std::adopt_lock, mutex_);
             trainer_->logits(X.data(), n, Z.data());
             return;
@@ -181,53 +121,171 @@ class Session {
     const char* isa() const { return isa_; }
 
   private:
-    static constexpr std::size_t stage_reals_count = stage_reals;
-
-    struct Question {
+    struct StopCallback {
         nb::object stop;
         std::exception_ptr error;
     };
 
-    /// Lets Python handle signals and asks its `stop`; what it raises ends the run and is raised again at its end.
-    static bool ask(void* context) {
-        auto* question = static_cast<Question*>(context);
+    /// Let Python handle signals and call its `stop`; an exception ends the run and is raised again after it.
+    static bool ask_to_stop(void* context) {
+        auto* callback = static_cast<StopCallback*>(context);
         nb::gil_scoped_acquire acquired;
         try {
             if (PyErr_CheckSignals() != 0) throw nb::python_error();
-            return nb::cast<bool>(question->stop());
+            return nb::cast<bool>(callback->stop());
         } catch (...) {
-            question->error = std::current_exception();
+            callback->error = std::current_exception();
             return true;
         }
     }
 
-    Matrix X_, Y_, c_;
+    /// Find each vector by its name. Throws std::invalid_argument unless exactly the expected ones are there.
+    template <class Array>
+    StateVectors state_vectors(
+        const void* w, const void* statistics, const std::map<std::string, Array>& vectors
+    ) const {
+        const std::vector<std::string> names = vector_names(settings_);
+        for (const std::string& name : names)
+            if (!vectors.contains(name)) throw std::invalid_argument("Session: the state lacks the vector " + name + ".");
+        if (vectors.size() != names.size()) throw std::invalid_argument("Session: the state has unknown vectors.");
+        const auto data = [&](const char* name) -> void* {
+            const auto found = name == nullptr ? vectors.end() : vectors.find(name);
+            return found == vectors.end() ? nullptr : const_cast<void*>(static_cast<const void*>(found->second.data()));
+        };
+        const MomentNames moments = moment_names(settings_.optimizer);
+        return {
+            .w = const_cast<void*>(w),
+            .statistics = const_cast<void*>(statistics),
+            .first_moment = data(moments.first),
+            .second_moment = data(moments.second),
+            .gradient_sum = data(gradient_sum_name),
+            .weight_average = data(weight_average_name),
+        };
+    }
+
+    TrainingSettings settings_;
+    ReadOnly X_, Y_, c_;  // kept alive while the trainer reads them
     std::unique_ptr<Trainer> trainer_;
     std::mutex mutex_;
     std::size_t number_bytes_ = 4, inputs_ = 0, outputs_ = 0;
-
     const char* isa_ = "";
 };
+
+template <class Struct, class Member>
+using Field = std::pair<const char*, Member Struct::*>;
+
+/// Expose a struct with its fields by name. The members have no padding between them, so a field that is missing here
+/// shows in the size.
+template <class Struct, class... Member>
+void bind_struct(nb::module_& module, const char* name, Field<Struct, Member>... fields) {
+    static_assert((sizeof(Member) + ...) == sizeof(Struct), "every field of the struct must be bound");
+    nb::class_<Struct> bound(module, name);
+    bound.def(nb::init<>());
+    (bound.def_rw(fields.first, fields.second), ...);
+}
+
+#define FIELD(Struct, name) Field<Struct, decltype(Struct::name)>(#name, &Struct::name)
+#define VALUE(Enum, name) value(#name, Enum::name)
+
+void bind_enumerations(nb::module_& module) {
+    nb::enum_<Norm>(module, "Norm").VALUE(Norm, none).VALUE(Norm, batch).VALUE(Norm, layer);
+    nb::enum_<ActivationKind>(module, "ActivationKind")
+        .VALUE(ActivationKind, identity)
+        .VALUE(ActivationKind, sigmoid)
+        .VALUE(ActivationKind, tanh)
+        .VALUE(ActivationKind, relu)
+        .VALUE(ActivationKind, leaky_relu)
+        .VALUE(ActivationKind, elu)
+        .VALUE(ActivationKind, selu)
+        .VALUE(ActivationKind, gelu)
+        .VALUE(ActivationKind, silu)
+        .VALUE(ActivationKind, softplus)
+        .VALUE(ActivationKind, mish)
+        .VALUE(ActivationKind, exp);
+    nb::enum_<DerivativeSource>(module, "DerivativeSource")
+        .VALUE(DerivativeSource, none)
+        .VALUE(DerivativeSource, from_output)
+        .VALUE(DerivativeSource, kept);
+    nb::enum_<LossKind>(module, "LossKind")
+        .VALUE(LossKind, binary_cross_entropy)
+        .VALUE(LossKind, softmax_cross_entropy)
+        .VALUE(LossKind, mean_squared_error)
+        .VALUE(LossKind, mean_absolute_error)
+        .VALUE(LossKind, huber)
+        .VALUE(LossKind, poisson)
+        .VALUE(LossKind, quantile)
+        .VALUE(LossKind, multi_softmax_cross_entropy);
+    nb::enum_<OptimizerKind>(module, "OptimizerKind")
+        .VALUE(OptimizerKind, sgd)
+        .VALUE(OptimizerKind, ema_momentum)
+        .VALUE(OptimizerKind, sgd_momentum)
+        .VALUE(OptimizerKind, nesterov)
+        .VALUE(OptimizerKind, rmsprop)
+        .VALUE(OptimizerKind, adagrad)
+        .VALUE(OptimizerKind, adam)
+        .VALUE(OptimizerKind, adamw);
+    nb::enum_<ClipKind>(module, "ClipKind")
+        .VALUE(ClipKind, none)
+        .VALUE(ClipKind, by_norm)
+        .VALUE(ClipKind, by_value);
+    nb::enum_<PhaseKind>(module, "PhaseKind")
+        .VALUE(PhaseKind, gather)
+        .VALUE(PhaseKind, forward)
+        .VALUE(PhaseKind, loss)
+        .VALUE(PhaseKind, derive)
+        .VALUE(PhaseKind, backward)
+        .VALUE(PhaseKind, pass_through)
+        .VALUE(PhaseKind, norm_backward)
+        .VALUE(PhaseKind, norm_gradient)
+        .VALUE(PhaseKind, update)
+        .VALUE(PhaseKind, constrain)
+        .VALUE(PhaseKind, average);
+}
+
+void bind_structs(nb::module_& module) {
+    using F = FusedStage;
+    bind_struct<F>(
+        module, "FusedStage", FIELD(F, inputs), FIELD(F, outputs), FIELD(F, dense), FIELD(F, norm),
+        FIELD(F, activation), FIELD(F, derivative_source), FIELD(F, W), FIELD(F, b),
+        FIELD(F, gamma), FIELD(F, beta), FIELD(F, mean), FIELD(F, variance),
+        FIELD(F, has_dropout), FIELD(F, dropout_threshold), FIELD(F, dropout_layer),
+        FIELD(F, activation_parameter), FIELD(F, keep_scale), FIELD(F, momentum), FIELD(F, epsilon),
+        FIELD(F, multiplier_W), FIELD(F, multiplier_b), FIELD(F, multiplier_gamma),
+        FIELD(F, multiplier_beta)
+    );
+    bind_struct<Phase>(module, "Phase", FIELD(Phase, kind), FIELD(Phase, stage));
+    using S = TrainingSettings;
+    bind_struct<S>(
+        module, "TrainingSettings", FIELD(S, loss), FIELD(S, link), FIELD(S, label_smoothing), FIELD(S, delta),
+        FIELD(S, optimizer), FIELD(S, beta1), FIELD(S, beta2), FIELD(S, epsilon), FIELD(S, weight_decay), FIELD(S, l1),
+        FIELD(S, l2), FIELD(S, clip), FIELD(S, clip_limit), FIELD(S, seed), FIELD(S, batch_size),
+        FIELD(S, accumulate_grad_batches), FIELD(S, max_weight_norm), FIELD(S, ema_decay), FIELD(S, head_sizes),
+        FIELD(S, quantile_levels)
+    );
+    bind_struct<Sums>(
+        module, "Sums", FIELD(Sums, loss), FIELD(Sums, score), FIELD(Sums, weight), FIELD(Sums, norm),
+        FIELD(Sums, steps)
+    );
+}
 
 }  // namespace
 
 NB_MODULE(_native, module) {
     module.doc() = "Compiled kernels and the loop that runs a plan.";
+    bind_enumerations(module);
+    bind_structs(module);
     nb::class_<Session>(module, "Session")
         .def(
             nb::init<
-                Table, Reals, Table, const std::vector<std::int64_t>&, const std::vector<double>&, std::uint64_t,
-                Matrix, Matrix, Matrix, int>(),
-            nb::arg("stages"), nb::arg("stage_reals"), nb::arg("lines"), nb::arg("settings"), nb::arg("setting_reals"),
-            nb::arg("seed"), nb::arg("X"), nb::arg("Y"), nb::arg("c"), nb::arg("threads")
+                const std::vector<FusedStage>&, const std::vector<Phase>&, const TrainingSettings&, ReadOnly, ReadOnly,
+                ReadOnly, int>(),
+            nb::kw_only(), nb::arg("stages"), nb::arg("phases"), nb::arg("settings"), nb::arg("X"), nb::arg("Y"),
+            nb::arg("c"), nb::arg("threads")
         )
+        .def("read", &Session::read, nb::kw_only(), nb::arg("w"), nb::arg("statistics"), nb::arg("vectors"))
         .def(
-            "read", &Session::read, nb::arg("w"), nb::arg("statistics"), nb::arg("first").none(),
-            nb::arg("second").none(), nb::arg("sum").none(), nb::arg("average").none()
-        )
-        .def(
-            "write", &Session::write, nb::arg("w"), nb::arg("statistics"), nb::arg("first").none(),
-            nb::arg("second").none(), nb::arg("sum").none(), nb::arg("average").none(), nb::arg("step")
+            "write", &Session::write, nb::kw_only(), nb::arg("w"), nb::arg("statistics"), nb::arg("vectors"),
+            nb::arg("step")
         )
         .def("run", &Session::run, nb::arg("epoch"), nb::arg("first"), nb::arg("rates"), nb::arg("stop"))
         .def("logits", &Session::logits, nb::arg("X"), nb::arg("Z"))
@@ -236,6 +294,7 @@ NB_MODULE(_native, module) {
         .def_prop_ro("nbytes", &Session::bytes)
         .def_prop_ro("threads", &Session::threads)
         .def_prop_ro("isa", &Session::isa);
+    module.def("vector_names", &vector_names, nb::arg("settings"));
     module.def("isas", [] {
         std::vector<std::string> names;
         for (const Isa& isa : available_isas()) names.emplace_back(isa.name);

@@ -1,5 +1,5 @@
-// Why: the only place that names instruction sets.
-// In: what the processor says of itself. Out: a choice.
+// The only place that names instruction sets.
+// In: what the processor reports about itself. Out: a choice.
 #include "dispatch.hpp"
 
 #include <cstdlib>
@@ -7,10 +7,10 @@
 
 namespace chainrule {
 
-#define CHAINRULE_DECLARE(isa)             \
-    namespace isa {                        \
-    Trainer* make_float32(const Problem&); \
-    Trainer* make_float64(const Problem&); \
+#define CHAINRULE_DECLARE(isa)                 \
+    namespace isa {                            \
+    Trainer* make_float32(const TrainerSpec&); \
+    Trainer* make_float64(const TrainerSpec&); \
     }
 #if defined(__x86_64__)
 CHAINRULE_DECLARE(v2)
@@ -43,6 +43,9 @@ const Isa isas[] = {{"baseline", [] { return true; }, baseline::make_float32, ba
 
 }  // namespace
 
+// Defined here, not in a file compiled per instruction set: every processor must be able to run it.
+Trainer::~Trainer() = default;
+
 std::vector<Isa> available_isas() {
     std::vector<Isa> found;
     for (const Isa& isa : isas)
@@ -53,7 +56,7 @@ std::vector<Isa> available_isas() {
 Isa chosen_isa() {
     const std::vector<Isa> found = available_isas();
     if (found.empty())
-        throw std::invalid_argument("CHAINRULE_ISA: this processor has none of the instruction sets built in.");
+        throw std::invalid_argument("CHAINRULE_ISA: this processor has none of the instruction sets that the extension was built for.");
     const char* wanted = std::getenv("CHAINRULE_ISA");
     if (wanted == nullptr || *wanted == '\0') return found.front();
     std::string names;

@@ -1,5 +1,5 @@
-// Why: one binary serves every processor; the best instruction set that it has is chosen when the program runs.
-// In: the processor, and CHAINRULE_ISA in the environment for tests. Out: makers of trainers.
+// The choice of the instruction set at run time, so that one binary serves every processor.
+// In: the processor, and CHAINRULE_ISA in the environment for tests. Out: factories of trainers.
 #pragma once
 #include <string>
 #include <vector>
@@ -11,14 +11,14 @@ namespace chainrule {
 struct Isa {
     const char* name;
     bool (*available)();
-    Trainer* (*make_float32)(const Problem&);
-    Trainer* (*make_float64)(const Problem&);
+    Trainer* (*make_float32)(const TrainerSpec&);
+    Trainer* (*make_float64)(const TrainerSpec&);
 };
 
 /// Instruction sets of this binary that this processor has, the best first.
 std::vector<Isa> available_isas();
 
-/// The one to use: the environment's choice, else the best. Throws std::invalid_argument where the choice is not there.
+/// The one to use: CHAINRULE_ISA's choice, otherwise the best. Throws std::invalid_argument if that is not available.
 Isa chosen_isa();
 
 }  // namespace chainrule

@@ -1,4 +1,4 @@
-// Why: a shuffle is the order that sorts n different words; a radix sort finds it in time proportional to n.
+// A shuffle: the order that sorts n distinct random words. A radix sort finds it in time proportional to n.
 // In: words of the counter stream. Out: the permutation.
 #include "order.hpp"
 

@@ -1,4 +1,4 @@
-// Why: the order of the rows in an epoch, equal to the reference engine's.
+// The order of the rows in an epoch, identical to the reference engine's.
 // In: the recipe's seed, batch size, number of rows and epoch. Out: row numbers.
 #pragma once
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace chainrule {
 
-/// Keeps the order of the latest epoch; all memory is taken by the constructor.
+/// Keeps the order of the latest epoch; the constructor allocates all memory.
 class EpochOrder {
   public:
     EpochOrder(std::uint64_t seed, std::int64_t rows, bool shuffles);

@@ -1,5 +1,8 @@
-// Why: the plan as C++ sees it: the same table that engines/plan lowers a network to, as plain values.
-// In: rows of whole numbers and of reals, in the field order of engines/plan. Out: stages, lines and settings.
+// The plan as C++ sees it: the stages, phases and settings that chainrule/engines/plan lowers a recipe to.
+// In: values set field by field from Python. Out: plain structs that every other native file reads.
+//
+// Names of fields and enumerators cross the border, positions do not. bindings.cpp exposes every one of them, and
+// tests/engines/test_plan.py checks that Python knows the same names.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -8,7 +11,7 @@ namespace chainrule {
 
 enum class Norm : std::int64_t { none, batch, layer };
 
-enum class Activation : std::int64_t {
+enum class ActivationKind : std::int64_t {
     identity,
     sigmoid,
     tanh,
@@ -23,31 +26,31 @@ enum class Activation : std::int64_t {
     exp
 };
 
-/// What the backward pass multiplies by: nothing, g' computed from the output Y, or the factor S kept by the forward pass.
-enum class Slope : std::int64_t { none, from_output, kept };
+/// What the backward pass multiplies by: nothing, g' computed from the output Y, or a factor S that the forward pass kept.
+enum class DerivativeSource : std::int64_t { none, from_output, kept };
 
-enum class Loss : std::int64_t { binary, softmax, squared, absolute, huber, poisson, quantile, heads };
-
-enum class Optimizer : std::int64_t {
-    gradient_descent,
-    momentum,
-    classical_momentum,
-    nesterov,
-    rmsprop,
-    adagrad,
-    adam,
-    adamw
+enum class LossKind : std::int64_t {
+    binary_cross_entropy,
+    softmax_cross_entropy,
+    mean_squared_error,
+    mean_absolute_error,
+    huber,
+    poisson,
+    quantile,
+    multi_softmax_cross_entropy
 };
 
-enum class Clip : std::int64_t { none, norm, value };
+enum class OptimizerKind : std::int64_t { sgd, ema_momentum, sgd_momentum, nesterov, rmsprop, adagrad, adam, adamw };
 
-enum class Op : std::int64_t {
+enum class ClipKind : std::int64_t { none, by_norm, by_value };
+
+enum class PhaseKind : std::int64_t {
     gather,
     forward,
     loss,
     derive,
     backward,
-    pass,
+    pass_through,
     norm_backward,
     norm_gradient,
     update,
@@ -56,45 +59,68 @@ enum class Op : std::int64_t {
 };
 
 /// Layers run as one: [Dense] [BatchNorm] or [LayerNorm], then [Activation] [Dropout]. Offsets are -1 where absent.
-struct Stage {
-    std::int64_t inputs, outputs, dense;
+struct FusedStage {
+    std::int64_t inputs, outputs;
+    std::int64_t dense;  // 0 or 1
     Norm norm;
-    Activation activation;
-    Slope slope;
-    std::int64_t W, b, gamma, beta, mean, variance;  // offsets into the flat vectors of parameters and statistics
-    std::int64_t drops, threshold, mask_layer;
-    double a, keep_scale, momentum, epsilon;
-    double rate_W, rate_b, rate_gamma, rate_beta;  // learning-rate multipliers
+    ActivationKind activation;
+    DerivativeSource derivative_source;
+    std::int64_t W, b, gamma, beta, mean, variance;  // offsets in Python's vectors of parameters and running statistics
+    std::int64_t has_dropout;                        // 0 or 1
+    std::int64_t dropout_threshold, dropout_layer;
+    double activation_parameter, keep_scale, momentum, epsilon;
+    double multiplier_W, multiplier_b, multiplier_gamma, multiplier_beta;  // of the learning rate
 
     bool has_bias() const { return b >= 0; }
 };
 
-inline constexpr int stage_integers = 15;
-inline constexpr int stage_reals = 8;
-
-/// One phase of a step; all its tasks are independent of one another.
-struct Line {
-    Op op;
+/// One phase of a step; its tasks are independent of one another.
+struct Phase {
+    PhaseKind kind;
     std::int64_t stage;
 };
 
 /// Everything that is not a layer.
-struct Settings {
-    Loss loss;
-    Activation link;
+struct TrainingSettings {
+    LossKind loss;
+    ActivationKind link;
     double label_smoothing, delta;
-    Optimizer optimizer;
+    OptimizerKind optimizer;
     double beta1, beta2, epsilon, weight_decay;
     double l1, l2;
-    Clip clip;
+    ClipKind clip;
     double clip_limit;
     std::uint64_t seed;
     std::int64_t batch_size;
-    std::int64_t accumulate;  // batches per update; 0 where the rule is not accumulated
-    double max_norm;
-    double average;  // share that the running mean of the weights keeps; below 0 where there is none
-    std::vector<std::int64_t> heads;  // classes of each head
-    std::vector<double> levels;       // of quantiles
+    std::int64_t accumulate_grad_batches;  // batches per update; 0 without gradient accumulation
+    double max_weight_norm;
+    double ema_decay;  // share that the running mean of the weights keeps; below 0 where there is none
+    std::vector<std::int64_t> head_sizes;
+    std::vector<double> quantile_levels;
 };
+
+/// Names of the vectors that optimizers carry from step to step, as nn/optimizers.py names them.
+struct MomentNames {
+    const char* first;   // nullptr where the optimizer has none
+    const char* second;
+};
+
+inline constexpr MomentNames moment_names(OptimizerKind optimizer) {
+    switch (optimizer) {
+        using enum OptimizerKind;
+        case sgd: return {nullptr, nullptr};
+        case ema_momentum: return {"V", nullptr};
+        case sgd_momentum:
+        case nesterov:
+        case rmsprop:
+        case adagrad: return {"v", nullptr};
+        case adam:
+        case adamw: return {"m", "v"};
+    }
+    return {nullptr, nullptr};
+}
+
+inline constexpr const char* gradient_sum_name = "sum";        // of GradientAccumulation
+inline constexpr const char* weight_average_name = "average";  // with ema_decay
 
 }  // namespace chainrule

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Why: kernels read and write raw memory; the address and undefined-behavior sanitizers watch every access in the tests.
-# In: a compiler with sanitizers; CMake; PYTHON (default: python). Out: exit code 0 where all native tests pass under them.
+# Runs the native tests under the address and undefined-behavior sanitizers: kernels read and write raw memory.
+# In: a compiler with sanitizers; CMake; PYTHON (default: python). Out: exit code 0 if all native tests pass under them.
 set -euo pipefail
 
 root="$(cd "$(dirname "$0")/.." && pwd)"
@@ -8,7 +8,7 @@ python="${PYTHON:-python}"
 build="$(mktemp -d)"
 trap 'rm -rf "$build"' EXIT
 
-# A copy of the package, so that the sanitized extension never meets the usual one.
+# A copy of the package, so that the sanitized extension and the usual one never mix.
 cp -r "$root/src/chainrule" "$build/chainrule"
 find "$build/chainrule" -name '_native*' -delete
 cmake -S "$root" -B "$build/cmake" -DCHAINRULE_SANITIZE=ON -DPython_EXECUTABLE="$(command -v "$python")" >"$build/configure.log" \
@@ -16,7 +16,7 @@ cmake -S "$root" -B "$build/cmake" -DCHAINRULE_SANITIZE=ON -DPython_EXECUTABLE="
 cmake --build "$build/cmake" --parallel
 cp "$build"/cmake/_native*.so "$build/chainrule/engines/"
 
-# Python itself is not built with the sanitizer, so its runtime comes first; Python's own leaks at exit are not ours.
+# Python itself is not built with the sanitizer, so the runtime is loaded first; leaks of Python at exit are ignored.
 compiler="${CXX:-c++}"
 export LD_PRELOAD="$("$compiler" -print-file-name=libasan.so) $("$compiler" -print-file-name=libubsan.so)"
 export ASAN_OPTIONS=detect_leaks=0:alloc_dealloc_mismatch=0
@@ -24,7 +24,7 @@ export UBSAN_OPTIONS=print_stacktrace=1
 export PYTHONPATH="$build${PYTHONPATH:+:$PYTHONPATH}"
 export CHAINRULE_CONTRACT_EXAMPLES="${CHAINRULE_CONTRACT_EXAMPLES:-20}"
 cd "$root"
-# The sanitizer brings its own `new`, so allocations are not counted here.
-"$python" -m pytest -n 0 -q -p no:cacheprovider tests/test_native_math.py tests/test_native_session.py \
-  --deselect tests/test_native_session.py::test_counting_sees_a_session_s_memory
-"$python" -m pytest -n 0 -q -p no:cacheprovider tests/test_engine_contract.py -k native
+# The sanitizer replaces `new`, so allocations are not counted here.
+"$python" -m pytest -n 0 -q -p no:cacheprovider tests/engines/test_native_math.py tests/engines/test_native_session.py \
+  --deselect tests/engines/test_native_session.py::test_counting_sees_a_session_s_memory
+"$python" -m pytest -n 0 -q -p no:cacheprovider tests/engines/test_engine_contract.py -k native

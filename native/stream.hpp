@@ -1,5 +1,5 @@
-// Why: the same random bits as every other engine: the counter stream of chainrule/random.py, word for word.
-// In: a seed and a path of whole numbers. Out: a key, from which any word can be computed on its own.
+// The counter stream of chainrule/random.py, word for word, so that every engine draws the same random bits.
+// In: a seed and a path of whole numbers. Out: a key from which any word can be computed independently.
 #pragma once
 #include <cstdint>
 

@@ -1,5 +1,5 @@
-// Why: threads come from OpenMP, so that threadpoolctl and joblib govern them as they do scikit-learn's.
-// In: a number of threads. Out: a parallel region; a barrier that spins shortly, then yields, then sleeps.
+// Threads from OpenMP, so that threadpoolctl and joblib limit them as they limit scikit-learn's.
+// In: a number of threads. Out: a parallel region; a barrier that spins briefly, then yields, then sleeps.
 #include "team.hpp"
 
 #if defined(_OPENMP)
@@ -19,7 +19,7 @@ namespace {
 constexpr int spins = 2000;
 constexpr int yields = 200;
 
-// OpenMP's threads do not survive a fork; a child that waited for them would wait for ever.
+// OpenMP's threads do not survive a fork; a child that waited for them would wait forever.
 bool is_child = false;
 [[maybe_unused]] const int registered = pthread_atfork(nullptr, nullptr, [] { is_child = true; });
 

@@ -1,18 +1,18 @@
-// Why: the only place that knows threads: how many there may be, how they start, how they wait for one another.
-// In: a number of threads and what each does. Out: the work done, on OpenMP's threads where there is OpenMP.
+// The only place that deals with threads: how many there may be, how they start, how they wait for one another.
+// In: a number of threads and what each does. Out: the work done, on OpenMP's threads if OpenMP is available.
 #pragma once
 #include <atomic>
 #include <cstdint>
 
 namespace chainrule {
 
-/// Threads that may be used now: OpenMP's limit, which threadpoolctl governs; 1 in a child process after a fork.
+/// Threads that may be used now: OpenMP's limit, which threadpoolctl controls; 1 in a forked child process.
 int allowed_threads();
 
 /// Run `body(context, member, members)` on up to `threads` threads, the caller being member 0.
 void in_team(int threads, void (*body)(void*, int, int), void* context);
 
-/// A point that no member passes before all have come; the last one to come runs `complete` before it lets them go.
+/// A point that no member passes before all have arrived; the last one runs `complete` before it releases the others.
 class Barrier {
   public:
     template <class F>

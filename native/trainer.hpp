@@ -1,5 +1,5 @@
-// Why: what the bindings see of a training, whatever instruction set and number type runs it.
-// In: plan, settings, rows. Out: steps run, numbers read and written, logits.
+// What the bindings see of a training, whatever the instruction set and number type that run it.
+// In: plan, settings, rows. Out: steps run, state read and written, logits.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace chainrule {
 
-/// Training rows as NumPy holds them; Y are classes (int64) or numbers of X's type.
+/// Training rows as NumPy holds them; Y holds classes (int64) or numbers of X's type.
 struct Rows {
     const void* X;
     const void* Y;
@@ -23,49 +23,51 @@ struct Sums {
     std::int64_t steps = 0;
 };
 
-/// Whoever may want to stop; asked by the calling thread only.
-struct Poll {
+/// Asks whether to stop; only the calling thread asks.
+struct StopPoll {
     bool (*stop)(void*);
     void* context;
 };
 
-/// The vectors of a state: parameters, running statistics, and what is remembered (null where it is not): the optimizer's
-/// two, the sum of gradients, the running mean of the weights.
-struct Vectors {
-    void* w;
-    void* statistics;
-    void* first;
-    void* second;
-    void* sum;
-    void* average;
+/// The vectors of a state in Python's layout; null where the recipe has none.
+struct StateVectors {
+    void* w = nullptr;
+    void* statistics = nullptr;  // running statistics of batch norm
+    void* first_moment = nullptr;
+    void* second_moment = nullptr;
+    void* gradient_sum = nullptr;
+    void* weight_average = nullptr;
 };
 
 class Trainer {
   public:
     virtual ~Trainer();
 
-    virtual void read(const Vectors& to) const = 0;
-    virtual void write(const Vectors& from, std::int64_t step) = 0;
+    virtual void read(const StateVectors& to) const = 0;
+    virtual void write(const StateVectors& from, std::int64_t step) = 0;
     virtual std::int64_t step() const = 0;
 
-    /// Batches first .. first + rates.size() - 1 of an epoch.
-    virtual Sums run(std::int64_t epoch, std::int64_t first, std::span<const double> rates, Poll poll) = 0;
+    /// Run batches first .. first + rates.size() - 1 of an epoch.
+    virtual Sums run(std::int64_t epoch, std::int64_t first, std::span<const double> rates, StopPoll poll) = 0;
 
-    /// Z (n, outputs), row by row, in inference.
+    /// Compute Z (n, outputs), row by row, in inference.
     virtual void logits(const void* X, std::int64_t n, void* Z) = 0;
 
-    /// Nanoseconds per line so far, as the calling thread saw them; counting starts with the first call of `profile`.
+    /// Start to measure the time of each phase, as the calling thread sees it.
     virtual void profile() = 0;
+
+    /// Nanoseconds spent in each phase since `profile`.
     virtual std::span<const double> nanoseconds() const = 0;
 
     virtual std::size_t bytes() const = 0;
     virtual int threads() const = 0;
 };
 
-struct Problem {
-    std::span<const Stage> stages;
-    std::span<const Line> lines;
-    Settings settings;
+/// Everything that a trainer is built from.
+struct TrainerSpec {
+    std::span<const FusedStage> stages;
+    std::span<const Phase> phases;
+    TrainingSettings settings;
     Rows rows;
     int threads;  // 0: chosen from the work of a step
 };

@@ -13,7 +13,7 @@ import time
 import numpy as np
 import pytest
 
-from chainrule.engines import Rows, available
+from chainrule.engines import Rows, why_unavailable
 from chainrule.errors import FormatError, InvalidValueError
 from chainrule.nn.losses import SoftmaxCrossEntropy
 from chainrule.nn.multilayer import mlp
@@ -23,7 +23,7 @@ from chainrule.train import EarlyStopping, TrainConfig, TrainingProblem, train
 from chainrule.train.checkpoint import checkpoint_folder, fingerprint
 
 KILLS = int(os.environ.get("CHAINRULE_KILLS", "50"))
-ENGINES = [name for name in ("reference", "native") if not available(name)]
+ENGINES = [name for name in ("reference", "native") if not why_unavailable(name)]
 
 
 def problem(epochs=12, seed=0, engine="reference"):

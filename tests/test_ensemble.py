@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_info
 
 from chainrule import Activation, Dense, Net
 from chainrule.callbacks import function
-from chainrule.engines import Rows, available
+from chainrule.engines import Rows, why_unavailable
 from chainrule.ensemble import average, cores, spread, train_together
 from chainrule.errors import InvalidValueError
 from chainrule.nn.losses import MeanSquaredError
@@ -160,7 +160,7 @@ def openmp_limits():
     return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "openmp"}
 
 
-@pytest.mark.skipif(bool(available("native")), reason="the compiled engine brings OpenMP")
+@pytest.mark.skipif(bool(why_unavailable("native")), reason="the compiled engine brings OpenMP")
 def test_each_call_has_its_share_of_the_cores_and_the_caller_keeps_its_own():
     before = openmp_limits()
     small(0)

@@ -1,13 +1,13 @@
-// Why: the functions of nn/activations.py on whole vectors; the equations and their letters are the same.
-// In: Z. Out: A = g(Z) and g'(Z), from A where the mathematics allows it.
+// The functions of nn/activations.py on whole vectors; equations and letters are the same.
+// In: Z. Out: A = g(Z) and g'(Z), computed from A where the mathematics allows it.
 #pragma once
 #include "../plan.hpp"
 #include "math.hpp"
 
 namespace chainrule::CHAINRULE_ISA {
 
-/// A function and its slope. `slope` reads A, unless `reads_Z`, where it reads Z.
-template <class T, Activation g>
+/// A function and its derivative. `derivative` reads Z if `reads_Z`, otherwise A.
+template <class T, ActivationKind g>
 struct Function;
 
 template <class T>
@@ -22,117 +22,117 @@ inline Vec<T> softplus(Vec<T> Z) {
 }
 
 template <class T>
-struct Function<T, Activation::identity> {
+struct Function<T, ActivationKind::identity> {
     static constexpr bool reads_Z = false;
     static Vec<T> value(Vec<T> Z, T) { return Z; }
-    static Vec<T> slope(Vec<T>, T) { return all(T(1)); }
+    static Vec<T> derivative(Vec<T>, T) { return all(T(1)); }
 };
 
 template <class T>
-struct Function<T, Activation::sigmoid> {
+struct Function<T, ActivationKind::sigmoid> {
     static constexpr bool reads_Z = false;
     static Vec<T> value(Vec<T> Z, T) { return sigmoid<T>(Z); }
-    static Vec<T> slope(Vec<T> A, T) { return A * (T(1) - A); }
+    static Vec<T> derivative(Vec<T> A, T) { return A * (T(1) - A); }
 };
 
 template <class T>
-struct Function<T, Activation::tanh> {
+struct Function<T, ActivationKind::tanh> {
     static constexpr bool reads_Z = false;
     static Vec<T> value(Vec<T> Z, T) { return tanh<T>(Z); }
-    static Vec<T> slope(Vec<T> A, T) { return T(1) - A * A; }
+    static Vec<T> derivative(Vec<T> A, T) { return T(1) - A * A; }
 };
 
 template <class T>
-struct Function<T, Activation::relu> {
+struct Function<T, ActivationKind::relu> {
     static constexpr bool reads_Z = false;
     static Vec<T> value(Vec<T> Z, T) { return larger<T>(Z, Vec<T>{}); }
-    static Vec<T> slope(Vec<T> A, T) { return A > T(0) ? all(T(1)) : Vec<T>{}; }
+    static Vec<T> derivative(Vec<T> A, T) { return A > T(0) ? all(T(1)) : Vec<T>{}; }
 };
 
 template <class T>
-struct Function<T, Activation::leaky_relu> {
+struct Function<T, ActivationKind::leaky_relu> {
     static constexpr bool reads_Z = false;
     static Vec<T> value(Vec<T> Z, T a) { return Z > T(0) ? Z : a * Z; }
-    static Vec<T> slope(Vec<T> A, T a) { return A > T(0) ? all(T(1)) : all(a); }
+    static Vec<T> derivative(Vec<T> A, T a) { return A > T(0) ? all(T(1)) : all(a); }
 };
 
 template <class T>
-struct Function<T, Activation::elu> {
+struct Function<T, ActivationKind::elu> {
     static constexpr bool reads_Z = false;
     static Vec<T> value(Vec<T> Z, T a) { return Z > T(0) ? Z : a * expm1_negative<T>(smaller<T>(Z, Vec<T>{})); }
-    static Vec<T> slope(Vec<T> A, T a) { return A > T(0) ? all(T(1)) : A + a; }
+    static Vec<T> derivative(Vec<T> A, T a) { return A > T(0) ? all(T(1)) : A + a; }
 };
 
 template <class T>
-struct Function<T, Activation::selu> {
+struct Function<T, ActivationKind::selu> {
     static constexpr bool reads_Z = false;
     static constexpr T scale = T(1.0507009873554804934), a = T(1.6732632423543772848);
     static Vec<T> value(Vec<T> Z, T) { return scale * (Z > T(0) ? Z : a * expm1_negative<T>(smaller<T>(Z, Vec<T>{}))); }
-    static Vec<T> slope(Vec<T> A, T) { return A > T(0) ? all(scale) : A + scale * a; }
+    static Vec<T> derivative(Vec<T> A, T) { return A > T(0) ? all(scale) : A + scale * a; }
 };
 
 template <class T>
-struct Function<T, Activation::gelu> {
+struct Function<T, ActivationKind::gelu> {
     static constexpr bool reads_Z = true;
     static constexpr T c = T(0.79788456080286535588);  // √(2/π)
     static Vec<T> t(Vec<T> Z) { return tanh<T>(c * (Z + T(0.044715) * Z * Z * Z)); }
     static Vec<T> value(Vec<T> Z, T) { return T(0.5) * Z * (T(1) + t(Z)); }
-    static Vec<T> slope(Vec<T> Z, T) {
+    static Vec<T> derivative(Vec<T> Z, T) {
         const Vec<T> u = t(Z);
         return T(0.5) * (T(1) + u) + T(0.5) * Z * (T(1) - u * u) * c * (T(1) + T(0.134145) * Z * Z);
     }
 };
 
 template <class T>
-struct Function<T, Activation::silu> {
+struct Function<T, ActivationKind::silu> {
     static constexpr bool reads_Z = true;
     static Vec<T> value(Vec<T> Z, T) { return Z * sigmoid<T>(Z); }
-    static Vec<T> slope(Vec<T> Z, T) {
+    static Vec<T> derivative(Vec<T> Z, T) {
         const Vec<T> s = sigmoid<T>(Z);
         return s * (T(1) + Z * (T(1) - s));
     }
 };
 
 template <class T>
-struct Function<T, Activation::softplus> {
+struct Function<T, ActivationKind::softplus> {
     static constexpr bool reads_Z = false;
     static Vec<T> value(Vec<T> Z, T) { return softplus<T>(Z); }
-    static Vec<T> slope(Vec<T> A, T) { return -expm1_negative<T>(-A); }
+    static Vec<T> derivative(Vec<T> A, T) { return -expm1_negative<T>(-A); }
 };
 
 template <class T>
-struct Function<T, Activation::mish> {
+struct Function<T, ActivationKind::mish> {
     static constexpr bool reads_Z = true;
     static Vec<T> value(Vec<T> Z, T) { return Z * tanh<T>(softplus<T>(Z)); }
-    static Vec<T> slope(Vec<T> Z, T) {
+    static Vec<T> derivative(Vec<T> Z, T) {
         const Vec<T> t = tanh<T>(softplus<T>(Z));
         return t + Z * sigmoid<T>(Z) * (T(1) - t * t);
     }
 };
 
 template <class T>
-struct Function<T, Activation::exp> {
+struct Function<T, ActivationKind::exp> {
     static constexpr bool reads_Z = false;
     static Vec<T> value(Vec<T> Z, T) { return exp<T>(Z); }
-    static Vec<T> slope(Vec<T> A, T) { return A; }
+    static Vec<T> derivative(Vec<T> A, T) { return A; }
 };
 
 /// Call `visit` with the function as a type.
 template <class T, class Visit>
-inline void with_function(Activation g, Visit&& visit) {
+inline void with_function(ActivationKind g, Visit&& visit) {
     switch (g) {
-        case Activation::identity: return visit(Function<T, Activation::identity>{});
-        case Activation::sigmoid: return visit(Function<T, Activation::sigmoid>{});
-        case Activation::tanh: return visit(Function<T, Activation::tanh>{});
-        case Activation::relu: return visit(Function<T, Activation::relu>{});
-        case Activation::leaky_relu: return visit(Function<T, Activation::leaky_relu>{});
-        case Activation::elu: return visit(Function<T, Activation::elu>{});
-        case Activation::selu: return visit(Function<T, Activation::selu>{});
-        case Activation::gelu: return visit(Function<T, Activation::gelu>{});
-        case Activation::silu: return visit(Function<T, Activation::silu>{});
-        case Activation::softplus: return visit(Function<T, Activation::softplus>{});
-        case Activation::mish: return visit(Function<T, Activation::mish>{});
-        case Activation::exp: return visit(Function<T, Activation::exp>{});
+        case ActivationKind::identity: return visit(Function<T, ActivationKind::identity>{});
+        case ActivationKind::sigmoid: return visit(Function<T, ActivationKind::sigmoid>{});
+        case ActivationKind::tanh: return visit(Function<T, ActivationKind::tanh>{});
+        case ActivationKind::relu: return visit(Function<T, ActivationKind::relu>{});
+        case ActivationKind::leaky_relu: return visit(Function<T, ActivationKind::leaky_relu>{});
+        case ActivationKind::elu: return visit(Function<T, ActivationKind::elu>{});
+        case ActivationKind::selu: return visit(Function<T, ActivationKind::selu>{});
+        case ActivationKind::gelu: return visit(Function<T, ActivationKind::gelu>{});
+        case ActivationKind::silu: return visit(Function<T, ActivationKind::silu>{});
+        case ActivationKind::softplus: return visit(Function<T, ActivationKind::softplus>{});
+        case ActivationKind::mish: return visit(Function<T, ActivationKind::mish>{});
+        case ActivationKind::exp: return visit(Function<T, ActivationKind::exp>{});
     }
 }
 

@@ -1,5 +1,5 @@
-// Why: loss, score and gradient of a row come from the same few numbers, so they are computed together.
-// In: logits in panels, targets, weights. Out: G = c/C dL/dZ, zero where columns only fill up a panel; Σ c L, Σ c score.
+// Loss, score and gradient of each row, computed together because they need the same few numbers.
+// In: logits in panels, targets, weights. Out: G = c/C dL/dZ, zero in the columns that pad a panel; Σ c L, Σ c score.
 #pragma once
 #include "activations.hpp"
 #include "norms.hpp"
@@ -9,13 +9,13 @@ namespace chainrule::CHAINRULE_ISA {
 template <class T>
 using Class = typename Number<T>::Int;
 
-/// The targets of a batch: classes for softmax, else Y.
+/// The targets of a batch: classes for softmax, otherwise Y.
 template <class T>
 struct Targets {
     Class<T>* classes = nullptr;
     Panels<T> Y;
     T* c = nullptr;
-    T total = 0;  // C = Σ c, or 1 where it is 0
+    T total = 0;  // C = Σ c, or 1 if that is 0
     T *levels = nullptr, *scored = nullptr;  // of quantiles, column by column: q; the share of the score, times k
 };
 
@@ -29,32 +29,32 @@ struct Entry {
     Vec<T> loss, gradient;
 };
 
-template <class T, Loss kind, class Link>
+template <class T, LossKind kind, class Link>
 inline Entry<T> entry(Vec<T> Z, Vec<T> A, Vec<T> Y, T delta, Vec<T> level) {
-    if constexpr (kind == Loss::binary) {
+    if constexpr (kind == LossKind::binary_cross_entropy) {
         return {softplus<T>(Z) - Y * Z, A - Y};
-    } else if constexpr (kind == Loss::poisson) {
+    } else if constexpr (kind == LossKind::poisson) {
         return {A - Y * Z, A - Y};
     } else {
-        const Vec<T> r = A - Y, slope = Link::slope(A, T(0));
-        if constexpr (kind == Loss::quantile) {
+        const Vec<T> r = A - Y, derivative = Link::derivative(A, T(0));
+        if constexpr (kind == LossKind::quantile) {
             const Vec<T> side = r < T(0) ? -level : r > T(0) ? T(1) - level : r;
-            return {r < T(0) ? -level * r : (T(1) - level) * r, side * slope};
-        } else if constexpr (kind == Loss::squared) {
-            return {r * r, T(2) * r * slope};
-        } else if constexpr (kind == Loss::absolute) {
+            return {r < T(0) ? -level * r : (T(1) - level) * r, side * derivative};
+        } else if constexpr (kind == LossKind::mean_squared_error) {
+            return {r * r, T(2) * r * derivative};
+        } else if constexpr (kind == LossKind::mean_absolute_error) {
             const Vec<T> sign = r > T(0) ? all(T(1)) : r < T(0) ? all(T(-1)) : r;
-            return {absolute<T>(r), sign * slope};
+            return {absolute<T>(r), sign * derivative};
         } else {
             const Vec<T> size = absolute<T>(r), q = size > delta ? all(delta) : size;
             const Vec<T> cut = r > delta ? all(delta) : r < -delta ? all(-delta) : r;
-            return {q * (size - T(0.5) * q), cut * slope};
+            return {q * (size - T(0.5) * q), cut * derivative};
         }
     }
 }
 
 /// Rows [first, last) of a loss that is a mean over columns.
-template <class T, Loss kind, class Link>
+template <class T, LossKind kind, class Link>
 inline Measured columnwise(
     Panels<T> Z, const Targets<T>& targets, Panels<T> G, std::int64_t first, std::int64_t last, T delta
 ) {
@@ -64,7 +64,7 @@ inline Measured columnwise(
         for (std::int64_t j = 0; j < Z.width(p); j += lanes<T>) {
             const Ints<T> mask = real(Z, p, j);
             Vec<T> loss{}, error{}, level{}, scored{};
-            if constexpr (kind == Loss::quantile) {
+            if constexpr (kind == LossKind::quantile) {
                 level = load(targets.levels + p * Panels<T>::wide + j);
                 scored = load(targets.scored + p * Panels<T>::wide + j);
             }
@@ -73,7 +73,7 @@ inline Measured columnwise(
                 const Entry<T> at = entry<T, kind, Link>(z, A, y, delta, level);
                 const T c = targets.c[i];
                 loss += mask ? at.loss * c : Vec<T>{};
-                if constexpr (kind == Loss::quantile)
+                if constexpr (kind == LossKind::quantile)
                     error += scored > T(0) ? (A - y) * (A - y) * (c * scored) : Vec<T>{};
                 else
                     error += mask ? (A - y) * (A - y) * c : Vec<T>{};
@@ -85,7 +85,7 @@ inline Measured columnwise(
     return measured;
 }
 
-/// Σ c over the rows whose labels are all right.
+/// Σ c over the rows whose labels are all predicted correctly.
 template <class T>
 inline double all_right(Panels<T> Z, const Targets<T>& targets, std::int64_t first, std::int64_t last) {
     double score = 0;
@@ -99,7 +99,7 @@ inline double all_right(Panels<T> Z, const Targets<T>& targets, std::int64_t fir
     return score;
 }
 
-/// Softmax cross-entropy of rows [first, last), each on its own: any number of classes.
+/// Softmax cross-entropy of rows [first, last), one at a time, for any number of classes.
 template <class T>
 inline Measured softmax_rows(
     Panels<T> Z, const Targets<T>& targets, Panels<T> G, std::int64_t first, std::int64_t last, T smoothing
@@ -139,7 +139,7 @@ inline Measured softmax_rows(
     return measured;
 }
 
-/// The same where one vector holds a row: as many rows at once as a vector has lanes, column by column.
+/// The same if one vector holds a row: as many rows at once as a vector has lanes, column by column.
 template <class T>
 inline Measured softmax_narrow(
     Panels<T> Z, const Targets<T>& targets, Panels<T> G, std::int64_t first, std::int64_t last, T smoothing
@@ -195,10 +195,10 @@ inline Measured softmax_narrow(
 /// Softmax cross-entropy of several heads, block by block of each row of [first, last).
 template <class T>
 inline Measured softmax_heads(
-    Panels<T> Z, const Targets<T>& targets, Panels<T> G, std::int64_t first, std::int64_t last, const Settings& s
+    Panels<T> Z, const Targets<T>& targets, Panels<T> G, std::int64_t first, std::int64_t last, const TrainingSettings& s
 ) {
     Measured measured;
-    const T smoothing = static_cast<T>(s.label_smoothing), heads = static_cast<T>(s.heads.size());
+    const T smoothing = static_cast<T>(s.label_smoothing), heads = static_cast<T>(s.head_sizes.size());
     for (std::int64_t i = first; i < last; ++i) {
         const auto at = [&](Panels<T> M, std::int64_t j) -> T& {
             return M.row(j / Panels<T>::wide, i)[j % Panels<T>::wide];
@@ -207,7 +207,7 @@ inline Measured softmax_heads(
         T loss = 0;
         bool right = true;
         std::int64_t start = 0;
-        for (const std::int64_t size : s.heads) {
+        for (const std::int64_t size : s.head_sizes) {
             std::int64_t top = start, own = start;
             for (std::int64_t j = start + 1; j < start + size; ++j) {
                 if (at(Z, j) > at(Z, top)) top = j;
@@ -226,7 +226,7 @@ inline Measured softmax_heads(
             for (std::int64_t j = 0; j < Z.width(p); j += lanes<T>)
                 store(G.row(p, i) + j, real(Z, p, j) ? exp_negative<T>(load(G.row(p, i) + j)) : Vec<T>{});
         start = 0;
-        for (const std::int64_t size : s.heads) {
+        for (const std::int64_t size : s.head_sizes) {
             T total = 0;
             for (std::int64_t j = start; j < start + size; ++j) total += at(G, j);
             for (std::int64_t j = start; j < start + size; ++j) {
@@ -242,47 +242,47 @@ inline Measured softmax_heads(
     return measured;
 }
 
-template <class T, Loss kind>
+template <class T, LossKind kind>
 inline Measured through_link(
-    Panels<T> Z, const Targets<T>& targets, Panels<T> G, std::int64_t first, std::int64_t last, const Settings& s
+    Panels<T> Z, const Targets<T>& targets, Panels<T> G, std::int64_t first, std::int64_t last, const TrainingSettings& s
 ) {
     const T delta = static_cast<T>(s.delta);
     switch (s.link) {
-        case Activation::sigmoid:
-            return columnwise<T, kind, Function<T, Activation::sigmoid>>(Z, targets, G, first, last, delta);
-        case Activation::tanh:
-            return columnwise<T, kind, Function<T, Activation::tanh>>(Z, targets, G, first, last, delta);
-        case Activation::relu:
-            return columnwise<T, kind, Function<T, Activation::relu>>(Z, targets, G, first, last, delta);
-        case Activation::exp:
-            return columnwise<T, kind, Function<T, Activation::exp>>(Z, targets, G, first, last, delta);
-        default: return columnwise<T, kind, Function<T, Activation::identity>>(Z, targets, G, first, last, delta);
+        case ActivationKind::sigmoid:
+            return columnwise<T, kind, Function<T, ActivationKind::sigmoid>>(Z, targets, G, first, last, delta);
+        case ActivationKind::tanh:
+            return columnwise<T, kind, Function<T, ActivationKind::tanh>>(Z, targets, G, first, last, delta);
+        case ActivationKind::relu:
+            return columnwise<T, kind, Function<T, ActivationKind::relu>>(Z, targets, G, first, last, delta);
+        case ActivationKind::exp:
+            return columnwise<T, kind, Function<T, ActivationKind::exp>>(Z, targets, G, first, last, delta);
+        default: return columnwise<T, kind, Function<T, ActivationKind::identity>>(Z, targets, G, first, last, delta);
     }
 }
 
 /// Rows [first, last) of any loss.
 template <class T>
 inline Measured apply_loss(
-    Panels<T> Z, const Targets<T>& targets, Panels<T> G, std::int64_t first, std::int64_t last, const Settings& s
+    Panels<T> Z, const Targets<T>& targets, Panels<T> G, std::int64_t first, std::int64_t last, const TrainingSettings& s
 ) {
     const T smoothing = static_cast<T>(s.label_smoothing);
     switch (s.loss) {
-        case Loss::softmax:
+        case LossKind::softmax_cross_entropy:
             if (Z.columns <= lanes<T>) return softmax_narrow<T>(Z, targets, G, first, last, smoothing);
             return softmax_rows<T>(Z, targets, G, first, last, smoothing);
-        case Loss::binary: {
-            using Link = Function<T, Activation::sigmoid>;
-            Measured measured = columnwise<T, Loss::binary, Link>(Z, targets, G, first, last, T(0));
+        case LossKind::binary_cross_entropy: {
+            using Link = Function<T, ActivationKind::sigmoid>;
+            Measured measured = columnwise<T, LossKind::binary_cross_entropy, Link>(Z, targets, G, first, last, T(0));
             measured.score = all_right<T>(Z, targets, first, last);
             return measured;
         }
-        case Loss::poisson:
-            return columnwise<T, Loss::poisson, Function<T, Activation::exp>>(Z, targets, G, first, last, T(0));
-        case Loss::squared: return through_link<T, Loss::squared>(Z, targets, G, first, last, s);
-        case Loss::absolute: return through_link<T, Loss::absolute>(Z, targets, G, first, last, s);
-        case Loss::huber: return through_link<T, Loss::huber>(Z, targets, G, first, last, s);
-        case Loss::quantile: return through_link<T, Loss::quantile>(Z, targets, G, first, last, s);
-        case Loss::heads: return softmax_heads<T>(Z, targets, G, first, last, s);
+        case LossKind::poisson:
+            return columnwise<T, LossKind::poisson, Function<T, ActivationKind::exp>>(Z, targets, G, first, last, T(0));
+        case LossKind::mean_squared_error: return through_link<T, LossKind::mean_squared_error>(Z, targets, G, first, last, s);
+        case LossKind::mean_absolute_error: return through_link<T, LossKind::mean_absolute_error>(Z, targets, G, first, last, s);
+        case LossKind::huber: return through_link<T, LossKind::huber>(Z, targets, G, first, last, s);
+        case LossKind::quantile: return through_link<T, LossKind::quantile>(Z, targets, G, first, last, s);
+        case LossKind::multi_softmax_cross_entropy: return softmax_heads<T>(Z, targets, G, first, last, s);
     }
     return {};
 }

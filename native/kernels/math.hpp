@@ -1,5 +1,5 @@
-// Why: exp, log and tanh of whole vectors, with the error known, since the C library has them one number at a time.
-// In: any numbers. Out: results within a few units in the last place; infinities and not-a-number come out as they must.
+// exp, log and tanh of whole vectors with a known error; the C library computes one number at a time.
+// In: any numbers. Out: results within a few units in the last place; infinities and NaN are handled correctly.
 #pragma once
 #include "vector.hpp"
 

@@ -1,4 +1,4 @@
-// Why: batch norm works column by column, so one panel at a time, near the product that made it; layer norm row by row.
+// Batch norm, column by column, so one panel at a time right after the product that made it; layer norm, row by row.
 // In: Z in panels. Out: Ẑ and Y; gradients. The equations are those of nn/layers.py.
 #pragma once
 #include <cmath>
@@ -31,7 +31,7 @@ inline void column_sums(const T* G, const T* H, std::int64_t rows, std::int64_t 
     }
 }
 
-/// Columns of panel p of W, shrunk to a length of at most `limit`.
+/// Shrink the columns of panel p of W to a length of at most `limit`.
 template <class T>
 inline void bound_columns(Panels<T> W, std::int64_t p, T limit) {
     constexpr int n = lanes<T>;
@@ -51,8 +51,7 @@ struct NormVectors {
     T *gamma, *beta, *mean, *variance, *deviation;  // deviation: s of the latest batch
 };
 
-/// Batch norm in training over panel p: Ẑ (where kept), Y in place of Z, running statistics
-/// of which `share` stays.
+/// Batch norm in training over panel p: Ẑ (if kept), Y in place of Z, running statistics that keep `share` of themselves.
 template <class T>
 inline void batch_norm_forward(
     Panels<T> Z, Panels<T> Zhat, std::int64_t p, const NormVectors<T>& v, double share, T epsilon
@@ -71,8 +70,8 @@ inline void batch_norm_forward(
             Vec<T> s[4] = {};
             const std::int64_t stop = std::min<std::int64_t>(start + 512, rows);
             for (std::int64_t i = start; i < stop; ++i) {
-                const Vec<T> centerd = load(z + i * width + j) - mu;
-                s[i & 3] += centerd * centerd;
+                const Vec<T> centered = load(z + i * width + j) - mu;
+                s[i & 3] += centered * centered;
             }
             total += (s[0] + s[1]) + (s[2] + s[3]);
         }
@@ -124,7 +123,7 @@ inline void batch_norm_backward(
     }
 }
 
-/// Which lanes of vector j of panel p are columns of the matrix; the others only fill the panel up.
+/// Which lanes of vector j of panel p are columns of the matrix; the others only pad the panel.
 template <class T>
 inline Ints<T> real(Panels<T> Z, std::int64_t p, std::int64_t j) {
     Ints<T> mask = ~Ints<T>{};
@@ -143,7 +142,7 @@ inline T row_sum(Panels<T> Z, F&& f) {
     return sum<T>(total);
 }
 
-/// Layer norm of row i: Y in place of Z, Ẑ where it has room, s into `deviation`.
+/// Layer norm of row i: Y in place of Z, Ẑ if there is room for it, s in `deviation`.
 template <class T>
 inline void layer_norm_forward(
     Panels<T> Z, Panels<T> Zhat, std::int64_t i, const NormVectors<T>& v, T epsilon, T* deviation
@@ -154,8 +153,8 @@ inline void layer_norm_forward(
     const T variance = row_sum(
                            Z,
                            [&](auto p, auto j) {
-                               const Vec<T> centerd = load(Z.row(p, i) + j) - mean;
-                               return centerd * centerd;
+                               const Vec<T> centered = load(Z.row(p, i) + j) - mean;
+                               return centered * centered;
                            }
                        )
                        / d;

@@ -1,4 +1,4 @@
-// Why: an update touches every parameter once; gradient, moments and weight pass through registers together.
+// The update of the parameters; gradient, moments and weight pass through registers together, each only once.
 // In: a block of gradient, its weights and moments, the step's rates. Out: new weights and moments; Σ g² of the block.
 #pragma once
 #include <cmath>
@@ -8,10 +8,10 @@
 
 namespace chainrule::CHAINRULE_ISA {
 
-/// The parts of a rule that are the same for all parameters in one step.
+/// The parts of an update rule that all parameters share in one step.
 template <class T>
 struct Rule {
-    Optimizer kind;
+    OptimizerKind kind;
     T beta1, beta2, rest1, rest2, epsilon, weight_decay, rate, l1,
         l2;                                         // rest: 1 - β, not rounded before it is subtracted
     T first_correction = 1, second_correction = 1;  // 1 / (1 - βᵗ)
@@ -19,7 +19,7 @@ struct Rule {
     T limit;
 
     Rule() = default;
-    explicit Rule(const Settings& s)
+    explicit Rule(const TrainingSettings& s)
         : kind(s.optimizer),
           beta1(T(s.beta1)),
           beta2(T(s.beta2)),
@@ -31,10 +31,10 @@ struct Rule {
           l1(T(s.l1)),
           l2(T(s.l2)),
           penalized(s.l1 > 0 || s.l2 > 0),
-          clips_value(s.clip == Clip::value),
+          clips_value(s.clip == ClipKind::by_value),
           limit(T(s.clip_limit)) {}
 
-    void at(const Settings& s, double step_rate, std::int64_t t) {
+    void at(const TrainingSettings& s, double step_rate, std::int64_t t) {
         rate = T(step_rate);
         first_correction = T(1 / correction(s.beta1, t));
         second_correction = T(1 / correction(s.beta2, t));
@@ -53,10 +53,10 @@ struct Slot {
     T multiplier = 1;
     bool decays = false;
     std::int64_t partial = 0;  // where its first block's Σ g² stands
-    T* sum = nullptr;          // of gradients, where an update waits for several batches
+    T* sum = nullptr;          // of gradients, if an update waits for several batches
 };
 
-/// Bring a block's weights and moments near while its gradient is still being computed.
+/// Prefetch a block's weights and moments while its gradient is still being computed.
 template <class T>
 inline void prefetch(const Slot<T>& slot, std::int64_t offset, std::int64_t size) {
     for (std::int64_t i = offset; i < offset + size; i += 64 / static_cast<std::int64_t>(sizeof(T))) {
@@ -74,17 +74,17 @@ inline Vec<T> penalized(Vec<T> g, Vec<T> w, T l1, T l2) {
 }
 
 /// New w from w and g, and new moments, by the equations of nn/optimizers.py. `decay` is α λ, `step` α / (1 - β₁ᵗ).
-template <class T, Optimizer kind>
+template <class T, OptimizerKind kind>
 inline Vec<T> updated(Vec<T> w, Vec<T> g, T* first, T* second, const Rule<T>& rule, T lr, T decay, T step) {
-    using enum Optimizer;
+    using enum OptimizerKind;
     const T beta1 = rule.beta1, beta2 = rule.beta2, rest1 = rule.rest1, rest2 = rule.rest2;
-    if constexpr (kind == gradient_descent) {
+    if constexpr (kind == sgd) {
         return w - lr * g;
-    } else if constexpr (kind == momentum) {
+    } else if constexpr (kind == ema_momentum) {
         const Vec<T> V = beta1 * load(first) + rest1 * g;
         store(first, V);
         return w - lr * V;
-    } else if constexpr (kind == classical_momentum || kind == nesterov) {
+    } else if constexpr (kind == sgd_momentum || kind == nesterov) {
         const Vec<T> v = beta1 * load(first) + g;
         store(first, v);
         return w - lr * (kind == nesterov ? g + beta1 * v : v);
@@ -102,10 +102,10 @@ inline Vec<T> updated(Vec<T> w, Vec<T> g, T* first, T* second, const Rule<T>& ru
     }
 }
 
-/// What a pass over a block does: all at once; the penalty and Σ g² only; or the update only, of g times `scale`.
+/// What a pass over a block does: everything; only the penalty and Σ g²; or only the update, with g times `scale`.
 enum class Pass { whole, measure, update };
 
-template <class T, Optimizer kind, Pass pass>
+template <class T, OptimizerKind kind, Pass pass>
 inline double pass_over(
     const Rule<T>& shared, const Slot<T>& slot, std::int64_t offset, T* g, std::int64_t size, T scale
 ) {
@@ -148,10 +148,10 @@ inline double pass_over(
     const Rule<T>& rule, const Slot<T>& slot, std::int64_t offset, T* g, std::int64_t size, T scale = 1
 ) {
     switch (rule.kind) {
-        using enum Optimizer;
-        case gradient_descent: return pass_over<T, gradient_descent, pass>(rule, slot, offset, g, size, scale);
-        case momentum: return pass_over<T, momentum, pass>(rule, slot, offset, g, size, scale);
-        case classical_momentum: return pass_over<T, classical_momentum, pass>(rule, slot, offset, g, size, scale);
+        using enum OptimizerKind;
+        case sgd: return pass_over<T, sgd, pass>(rule, slot, offset, g, size, scale);
+        case ema_momentum: return pass_over<T, ema_momentum, pass>(rule, slot, offset, g, size, scale);
+        case sgd_momentum: return pass_over<T, sgd_momentum, pass>(rule, slot, offset, g, size, scale);
         case nesterov: return pass_over<T, nesterov, pass>(rule, slot, offset, g, size, scale);
         case rmsprop: return pass_over<T, rmsprop, pass>(rule, slot, offset, g, size, scale);
         case adagrad: return pass_over<T, adagrad, pass>(rule, slot, offset, g, size, scale);
@@ -161,8 +161,8 @@ inline double pass_over(
     return 0;
 }
 
-/// S ← S + g of an accumulated rule; g with penalty, or, where that is already in it, times `scale`; clipped. Gives Σ g².
-/// With the last of `batches` g becomes the mean and S zero; before that `batches` is 0.
+/// S ← S + g of gradient accumulation; g with the penalty or, if it already contains it, times `scale`; clipped. Returns
+/// Σ g². With the last of `batches` g becomes the mean and S zero; before that `batches` is 0.
 template <class T, Pass pass>
 inline double sum_up(
     const Rule<T>& rule, const Slot<T>& slot, std::int64_t offset, T* g, std::int64_t size, T scale, T batches

@@ -1,4 +1,4 @@
-// Why: one layout for weights and rows alike, in which every product reads and writes memory in order, without packing.
+// One layout for weights and rows alike, in which every product reads and writes memory in order, without packing.
 // In: a matrix. Out: the same as column panels, each `panel_width` columns wide and stored row by row.
 #pragma once
 #include <algorithm>
@@ -7,8 +7,8 @@
 
 namespace chainrule::CHAINRULE_ISA {
 
-/// A matrix (rows, columns) in panels. The last panel is one vector wide where that suffices; columns that fill it up
-/// are zero in weights and gradients, and never read elsewhere.
+/// A matrix (rows, columns) in panels. The last panel is one vector wide if that suffices; the columns that pad it are
+/// zero in weights and gradients, and never read elsewhere.
 template <class T>
 struct Panels {
     T* data = nullptr;
@@ -28,7 +28,7 @@ struct Panels {
     std::int64_t size() const { return rows * padded(columns); }
 };
 
-/// From row-major memory.
+/// Copy from row-major memory.
 template <class T>
 inline void to_panels(const T* from, Panels<T> to) {
     for (std::int64_t p = 0; p < to.count(); ++p)
@@ -37,7 +37,7 @@ inline void to_panels(const T* from, Panels<T> to) {
                 to.row(p, i)[j] = from[i * to.columns + p * Panels<T>::wide + j];
 }
 
-/// To row-major memory.
+/// Copy to row-major memory.
 template <class T>
 inline void from_panels(Panels<T> from, T* to) {
     for (std::int64_t p = 0; p < from.count(); ++p)
@@ -46,7 +46,7 @@ inline void from_panels(Panels<T> from, T* to) {
                 to[i * from.columns + p * Panels<T>::wide + j] = from.row(p, i)[j];
 }
 
-/// Row i of `to` from a row-major row; fills up with zeros.
+/// Copy a row-major row to row i of `to`, padded with zeros.
 template <class T>
 inline void gather_row(const T* from, Panels<T> to, std::int64_t i) {
     for (std::int64_t p = 0; p < to.count(); ++p) {
@@ -60,7 +60,7 @@ inline void gather_row(const T* from, Panels<T> to, std::int64_t i) {
     }
 }
 
-/// Panel q of W (d, k) into its place in Wᵀ (k, d): rows q·wide .. of every panel of Wᵀ.
+/// Copy panel q of W (d, k) to its place in Wᵀ (k, d): rows q·wide .. of every panel of Wᵀ.
 template <class T>
 inline void transpose_panel(Panels<T> W, std::int64_t q, Panels<T> WT) {
     constexpr int n = lanes<T>;

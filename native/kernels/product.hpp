@@ -1,4 +1,4 @@
-// Why: the matrix products are nearly all of the work; a tile of sums stays in registers while the operands stream by.
+// The matrix products, which are nearly all of the work; a tile of sums stays in registers while the operands stream by.
 // In: matrices in panels. Out: C = A B, and C = Aᵀ B, tile by tile. Each sum runs over its terms in one fixed order,
 // whatever the tile's height, so that no split of the work changes a bit.
 #pragma once
@@ -8,10 +8,10 @@
 
 namespace chainrule::CHAINRULE_ISA {
 
-/// How a tile's sums begin: at zero, at a row of biases, or where an earlier part of the sum left them.
+/// How a tile's sums start: at zero, at a row of biases, or where an earlier part of the sum left off.
 enum class Start { zero, bias, resume };
 
-/// Terms per part of a long sum; the parts are added in order. Keeps operands in cache and rounding errors small.
+/// Terms per part of a long sum; the parts are added in order. This keeps operands in cache and rounding errors small.
 inline constexpr std::int64_t rows_per_part = 512;
 inline constexpr std::int64_t panels_per_part = 64;
 
@@ -37,7 +37,7 @@ template <class T, int R, int V>
         for (int v = 0; v < V; ++v) store(C + (i * V + v) * lanes<T>, sums[i][v]);
 }
 
-/// `terms` terms of a product whose left factors lie `row` apart from tile row to tile row and `step` from term to term.
+/// Add `terms` terms of a product; the left factors lie `row` apart between tile rows and `step` apart between terms.
 template <class T, int R, int V>
 [[gnu::always_inline]] inline void add_terms(
     Accumulators<T, R, V>& sums, const T* A, std::int64_t row, std::int64_t step, const T* B, std::int64_t terms
@@ -109,7 +109,7 @@ constexpr Tiles<T> all_tiles(std::integer_sequence<int, R...>) {
 template <class T>
 inline constexpr Tiles<T> tiles = all_tiles<T>(std::make_integer_sequence<int, max_tile_rows>{});
 
-/// Height of the next tile where `left` rows are left: all tiles of a matrix nearly equally high.
+/// Height of the next tile with `left` rows left, so that all tiles of a matrix are nearly equally high.
 inline std::int64_t tile_rows(std::int64_t left) {
     const std::int64_t count = (left + max_tile_rows - 1) / max_tile_rows;
     return (left + count - 1) / count;

@@ -1,5 +1,5 @@
-// Why: all numbers of a training in one block: parameters and moments in one flat vector of panels, and a batch's buffers.
-// In: the plan. Out: each stage's views; the state read and written in the layout that Python knows.
+// All numbers of a training in one block: flat vectors of panels (parameters, moments) and the buffers of a batch.
+// In: the plan. Out: each stage's views; the state read and written in Python's layout.
 #pragma once
 #include <vector>
 
@@ -14,12 +14,12 @@ namespace chainrule::CHAINRULE_ISA {
 /// A stage's parameters, statistics and buffers. Y: output; S: factor of the backward pass; Zhat: normalized rows.
 template <class T>
 struct StageState {
-    Stage plan;
+    FusedStage plan;
     Slot<T> W{}, b{}, gamma{}, beta{};
     Panels<T> weights{}, transposed{};
     T *Y = nullptr, *S = nullptr, *Zhat = nullptr, *row_deviation = nullptr;
     NormVectors<T> norm{};
-    Stream mask{};  // of the running step
+    Stream mask{};  // of the current step
     int gradient_buffer = 0;
 
     Panels<T> output(std::int64_t n) const { return {Y, n, plan.outputs}; }
@@ -37,38 +37,36 @@ class Network {
     std::vector<Slot<T>> slots;  // all parameters, in order
     Panels<T> X;                 // the batch
     Targets<T> targets;
-    T* gradients[2] = {nullptr, nullptr};  // of the loss with respect to a stage's rows, two in turn
+    T* gradients[2] = {nullptr, nullptr};  // of the loss with respect to a stage's rows; two, used in turn
     double* partials = nullptr;            // Σ g² block by block
     std::int64_t partial_count = 0;
     Measured* measured = nullptr;  // loss and score, chunk by chunk
     std::int64_t batch = 0;
-    int moments = 0;
 
-    Network(const Problem& problem, std::int64_t loss_chunk) {
-        const Settings& s = problem.settings;
-        batch = std::min(s.batch_size, problem.rows.count);
-        moments = s.optimizer == Optimizer::gradient_descent ? 0 : s.optimizer >= Optimizer::adam ? 2 : 1;
-        for (const Stage& stage : problem.stages) stages.push_back(StageState<T>{.plan = stage});
+    Network(const TrainerSpec& spec, std::int64_t loss_chunk) {
+        const TrainingSettings& s = spec.settings;
+        batch = std::min(s.batch_size, spec.rows.count);
+        for (const FusedStage& stage : spec.stages) stages.push_back(StageState<T>{.plan = stage});
         place(s, loss_chunk);
         arena_.commit();
         place(s, loss_chunk);
-        if (s.loss == Loss::quantile) place_levels(s.levels);
+        if (s.loss == LossKind::quantile) place_levels(s.quantile_levels);
     }
 
-    /// The running mean of the weights follows them: one part of the flat vectors.
+    /// Move the running mean of the weights toward them, in one part of the flat vectors.
     void follow_weights(std::int64_t first, std::int64_t last, T share) {
         follow<T>(average_ + first, parameters_ + first, last - first, share);
     }
 
-    /// Number of parameters, with those that only fill panels up.
+    /// Number of parameters, padding included.
     std::int64_t padded_size() const { return placed_; }
 
-    /// From a parameter to its running mean.
+    /// Distance from a parameter to its running mean.
     std::ptrdiff_t to_average() const { return average_ - parameters_; }
 
     std::size_t bytes() const { return arena_.bytes(); }
 
-    /// The running statistics of stage i lie at (mean, variance); f gets the offset in Python's vector and the array.
+    /// Call f with the offset in Python's vector and the array of each running mean and variance.
     template <class F>
     void each_statistic(F&& f) const {
         for (const StageState<T>& stage : stages)
@@ -78,7 +76,7 @@ class Network {
             }
     }
 
-    /// f gets each parameter's offset in Python's vector, its offset here, and its shape.
+    /// Call f with each parameter's offset in Python's vector, its offset here, and its shape.
     template <class F>
     void each_parameter(F&& f) const {
         for (const StageState<T>& s : stages) {
@@ -89,32 +87,32 @@ class Network {
         }
     }
 
-    void read(const Vectors& to) const {
+    void read(const StateVectors& to) const {
         each_parameter([&](std::int64_t theirs, std::int64_t ours, std::int64_t rows, std::int64_t columns) {
             const auto copy = [&](T* from, void* vector) {
                 if (vector != nullptr) from_panels<T>({from + ours, rows, columns}, static_cast<T*>(vector) + theirs);
             };
             copy(parameters_, to.w);
-            copy(first_, to.first);
-            copy(second_, to.second);
-            copy(sum_, to.sum);
-            copy(average_, to.average);
+            copy(first_, to.first_moment);
+            copy(second_, to.second_moment);
+            copy(sum_, to.gradient_sum);
+            copy(average_, to.weight_average);
         });
         each_statistic([&](std::int64_t at, const T* from, std::int64_t size) {
             std::copy(from, from + size, static_cast<T*>(to.statistics) + at);
         });
     }
 
-    void write(const Vectors& from) {
+    void write(const StateVectors& from) {
         each_parameter([&](std::int64_t theirs, std::int64_t ours, std::int64_t rows, std::int64_t columns) {
             const auto copy = [&](const void* vector, T* to) {
                 if (vector != nullptr) to_panels<T>(static_cast<const T*>(vector) + theirs, {to + ours, rows, columns});
             };
             copy(from.w, parameters_);
-            copy(from.first, first_);
-            copy(from.second, second_);
-            copy(from.sum, sum_);
-            copy(from.average, average_);
+            copy(from.first_moment, first_);
+            copy(from.second_moment, second_);
+            copy(from.gradient_sum, sum_);
+            copy(from.weight_average, average_);
         });
         each_statistic([&](std::int64_t at, T* to, std::int64_t size) {
             const T* source = static_cast<const T*>(from.statistics) + at;
@@ -124,16 +122,17 @@ class Network {
 
   private:
     /// Runs twice: first to measure the block, then to place everything in it.
-    void place(const Settings& s, std::int64_t loss_chunk) {
-        const bool keeps_gradient = s.clip == Clip::norm;
+    void place(const TrainingSettings& s, std::int64_t loss_chunk) {
+        const bool keeps_gradient = s.clip == ClipKind::by_norm;
         std::int64_t total = 0;
         for (const StageState<T>& stage : stages) total += size_of(stage.plan);
         parameters_ = arena_.place<T>(total);
-        first_ = moments > 0 ? arena_.place<T>(total) : nullptr;
-        second_ = moments > 1 ? arena_.place<T>(total) : nullptr;
+        const MomentNames moments = moment_names(s.optimizer);
+        first_ = moments.first ? arena_.place<T>(total) : nullptr;
+        second_ = moments.second ? arena_.place<T>(total) : nullptr;
         gradient_ = keeps_gradient ? arena_.place<T>(total) : nullptr;
-        sum_ = s.accumulate > 0 ? arena_.place<T>(total) : nullptr;
-        average_ = s.average >= 0 ? arena_.place<T>(total) : nullptr;
+        sum_ = s.accumulate_grad_batches > 0 ? arena_.place<T>(total) : nullptr;
+        average_ = s.ema_decay >= 0 ? arena_.place<T>(total) : nullptr;
         slots.clear();
         placed_ = partial_count = 0;
         std::int64_t widest = 0;
@@ -145,12 +144,12 @@ class Network {
         const std::int64_t outputs = stages.back().plan.outputs;
         X = {arena_.place<T>(batch * Panels<T>::padded(stages.front().plan.inputs)), batch, stages.front().plan.inputs};
         targets.Y = {
-            s.loss == Loss::softmax ? nullptr : arena_.place<T>(batch * Panels<T>::padded(outputs)), batch, outputs
+            s.loss == LossKind::softmax_cross_entropy ? nullptr : arena_.place<T>(batch * Panels<T>::padded(outputs)), batch, outputs
         };
-        targets.classes = s.loss == Loss::softmax ? arena_.place<Class<T>>(batch) : nullptr;
+        targets.classes = s.loss == LossKind::softmax_cross_entropy ? arena_.place<Class<T>>(batch) : nullptr;
         targets.c = arena_.place<T>(batch);
         for (T** vector : {&targets.levels, &targets.scored})
-            *vector = s.loss == Loss::quantile ? arena_.place<T>(Panels<T>::padded(outputs)) : nullptr;
+            *vector = s.loss == LossKind::quantile ? arena_.place<T>(Panels<T>::padded(outputs)) : nullptr;
         for (T*& gradient : gradients) gradient = arena_.place<T>(batch * widest);
         partials = arena_.place<double>(partial_count);
         measured = arena_.place<Measured>((batch + loss_chunk - 1) / loss_chunk);
@@ -161,7 +160,7 @@ class Network {
         }
     }
 
-    /// Each column's level, and its share of the score, which is that of the level nearest to a half.
+    /// Set each column's level and its weight in the score, which is that of the level nearest to 0.5.
     void place_levels(const std::vector<double>& levels) {
         const std::size_t count = levels.size();
         std::size_t central = 0;
@@ -174,7 +173,7 @@ class Network {
         }
     }
 
-    static std::int64_t size_of(const Stage& s) {
+    static std::int64_t size_of(const FusedStage& s) {
         const std::int64_t k = Panels<T>::padded(s.outputs);
         return (s.dense ? s.inputs * k : 0) + (s.has_bias() ? k : 0) + (s.norm != Norm::none ? 2 * k : 0);
     }
@@ -182,11 +181,11 @@ class Network {
     void place_parameters(StageState<T>& s) {
         const std::int64_t k = Panels<T>::padded(s.plan.outputs), q = Panels<T>{nullptr, 1, s.plan.outputs}.count();
         const std::int64_t p = Panels<T>{nullptr, 1, s.plan.inputs}.count();
-        if (s.plan.dense) s.W = slot(s.plan.inputs * k, s.plan.rate_W, true, p * q);
-        if (s.plan.has_bias()) s.b = slot(k, s.plan.rate_b, false, q);
+        if (s.plan.dense) s.W = slot(s.plan.inputs * k, s.plan.multiplier_W, true, p * q);
+        if (s.plan.has_bias()) s.b = slot(k, s.plan.multiplier_b, false, q);
         if (s.plan.norm != Norm::none) {
-            s.gamma = slot(k, s.plan.rate_gamma, false, q);
-            s.beta = slot(k, s.plan.rate_beta, false, q);
+            s.gamma = slot(k, s.plan.multiplier_gamma, false, q);
+            s.beta = slot(k, s.plan.multiplier_beta, false, q);
         }
         s.weights = {s.W.w, s.plan.inputs, s.plan.outputs};
     }
@@ -210,7 +209,7 @@ class Network {
             s.plan.inputs
         };
         s.Y = arena_.place<T>(rows);
-        s.S = s.plan.slope == Slope::kept ? arena_.place<T>(rows) : nullptr;
+        s.S = s.plan.derivative_source == DerivativeSource::kept ? arena_.place<T>(rows) : nullptr;
         s.Zhat = s.plan.norm != Norm::none ? arena_.place<T>(rows) : nullptr;
         s.row_deviation = s.layer_norm() ? arena_.place<T>(batch) : nullptr;
         s.norm.gamma = s.gamma.w;

@@ -1,4 +1,4 @@
-// Why: activation and dropout follow every product or normalization; here they run on rows still in the nearest cache.
+// Activation and dropout after a product or normalization, run on rows that are still in the nearest cache.
 // In: rows [first, last) of one panel of Z. Out: Y in the same place, and the factor S where the backward pass needs it.
 #pragma once
 #include "../stream.hpp"
@@ -7,7 +7,7 @@
 
 namespace chainrule::CHAINRULE_ISA {
 
-/// Dropout's mask: entry (row, column) stays where its word of the stream is not below the threshold.
+/// Dropout's mask: entry (row, column) is kept if its word of the stream is not below the threshold.
 template <class T>
 struct Mask {
     bool active = false;
@@ -29,7 +29,7 @@ struct Mask {
 /// Y = g(Z) ⊙ mask in place over rows [first, last) of panel p; S = dY/dZ where `S` has room for it.
 template <class T>
 inline void forward_tail(
-    Panels<T> Z, Panels<T> S, std::int64_t p, std::int64_t first, std::int64_t last, Activation g, T a,
+    Panels<T> Z, Panels<T> S, std::int64_t p, std::int64_t first, std::int64_t last, ActivationKind g, T a,
     const Mask<T>& mask
 ) {
     constexpr int n = lanes<T>;
@@ -37,7 +37,7 @@ inline void forward_tail(
     T* const z = Z.row(p, first);
     const std::int64_t size = (last - first) * width;
     if (!mask.active && S.data == nullptr) {
-        if (g == Activation::identity) return;
+        if (g == ActivationKind::identity) return;
         with_function<T>(g, [&]<class F>(F) {
             for (std::int64_t i = 0; i < size; i += n) store(z + i, F::value(load(z + i), a));
         });
@@ -54,30 +54,30 @@ inline void forward_tail(
                 // Selected, not multiplied: 0 x infinity is not 0.
                 store(z + i, factor > T(0) ? value * factor : Vec<T>{});
                 if (s != nullptr)
-                    store(s + i, factor > T(0) ? F::slope(F::reads_Z ? in : value, a) * factor : Vec<T>{});
+                    store(s + i, factor > T(0) ? F::derivative(F::reads_Z ? in : value, a) * factor : Vec<T>{});
             }
     });
 }
 
-/// G ⊙ dY/dZ in place over rows [first, last) of panel p, from Y or from what the forward pass kept.
+/// G ⊙ dY/dZ in place over rows [first, last) of panel p, from Y or from the factor that the forward pass kept.
 template <class T>
 inline void backward_tail(
-    Panels<T> G, Panels<T> Y, Panels<T> S, std::int64_t p, std::int64_t first, std::int64_t last, const Stage& stage
+    Panels<T> G, Panels<T> Y, Panels<T> S, std::int64_t p, std::int64_t first, std::int64_t last, const FusedStage& stage
 ) {
     constexpr int n = lanes<T>;
     const std::int64_t size = (last - first) * G.width(p);
     T* const g = G.row(p, first);
-    if (stage.slope == Slope::none) return;
-    if (stage.slope == Slope::kept) {
+    if (stage.derivative_source == DerivativeSource::none) return;
+    if (stage.derivative_source == DerivativeSource::kept) {
         const T* const s = S.row(p, first);
         for (std::int64_t i = 0; i < size; i += n) store(g + i, load(g + i) * load(s + i));
         return;
     }
     const T* const y = Y.row(p, first);
-    const T a = static_cast<T>(stage.a), scale = static_cast<T>(stage.keep_scale);
+    const T a = static_cast<T>(stage.activation_parameter), scale = static_cast<T>(stage.keep_scale);
     with_function<T>(stage.activation, [&]<class F>(F) {
         if constexpr (!F::reads_Z)
-            for (std::int64_t i = 0; i < size; i += n) store(g + i, load(g + i) * (F::slope(load(y + i), a) * scale));
+            for (std::int64_t i = 0; i < size; i += n) store(g + i, load(g + i) * (F::derivative(load(y + i), a) * scale));
     });
 }
 

@@ -1,4 +1,4 @@
-// Why: one spelling of vector arithmetic for every instruction set; the compiler's own vector types do the rest.
+// Vector arithmetic written once for every instruction set, on the compiler's own vector types.
 // In: CHAINRULE_ISA, the name of the instruction set; the compiler's target flags. Out: Vec<T> and a few operations.
 #pragma once
 #include <cstddef>
@@ -164,7 +164,7 @@ inline double wide_sum(Vec<T> x) {
     return total;
 }
 
-/// The larger of two, x's where either is not a number.
+/// The larger of the two, x if either is not a number.
 template <class T>
 inline Vec<T> larger(Vec<T> x, Vec<T> y) {
     return y > x ? y : x;

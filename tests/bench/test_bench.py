@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from chainrule.bench import figure, machine, measure, peers, tables, workers, workloads
 from chainrule.bench import profile as profiles
-from chainrule.bench.measure import Result, Settings, Spread, Timing
+from chainrule.bench.measure import MeasureSettings, Result, Spread, Timing
 from chainrule.bench.peers import PEERS, Skipped
 from chainrule.bench.workloads import WORKLOADS, Workload
 from chainrule.cli import benchmarks
@@ -52,7 +52,7 @@ def result(**seconds):
 MEASURED = result(
     native=(2e-6, 4e-6, 2e-6), torch=(6e-6, 6e-6, 8e-6), jax_step=(20e-6, 20e-6, 20e-6), jax_scan=(10e-6, 10e-6, 12e-6)
 )
-REPORT = tables.Report({"processor": "one"}, PEAK, Settings(3, 0.1), (MEASURED,))
+REPORT = tables.BenchReport({"processor": "one"}, PEAK, MeasureSettings(3, 0.1), (MEASURED,))
 
 
 def test_nine_workloads_of_training_are_the_tables():
@@ -154,7 +154,7 @@ def test_a_peer_that_fails_in_the_middle_is_out():
 
 def test_seconds_per_step_from_seconds_per_run():
     fast, slow = Fake(unit=0.06), Fake(unit=0.3)
-    timings = {t.peer: t for t in measure.measure(TINY, {"native": fast, "torch": slow}, Settings(2, 0.1))}
+    timings = {t.peer: t for t in measure.measure(TINY, {"native": fast, "torch": slow}, MeasureSettings(2, 0.1))}
     # 24 rows in batches of 4: six steps to a unit
     assert timings["native"].seconds == pytest.approx((0.01, 0.01))
     assert timings["torch"].seconds == pytest.approx((0.05, 0.05))
@@ -344,9 +344,9 @@ def test_rates_are_what_was_done_over_the_best_time(monkeypatch):
     assert machine.product_rate(0.0) == 2 * 10**3 / 0.5
 
 
-def test_a_lines_floor_is_the_longer_of_products_and_bytes():
-    near = profiles.Line("near", "", 1.0, operations=8 * 10**9, nbytes=1000)
-    far = profiles.Line("far", "", 1.0, operations=4, nbytes=2 * 10**9)
+def test_the_floor_of_a_part_is_the_longer_of_products_and_bytes():
+    near = profiles.StepPart("near", "", 1.0, operations=8 * 10**9, nbytes=1000)
+    far = profiles.StepPart("far", "", 1.0, operations=4, nbytes=2 * 10**9)
     assert (near.floor(PEAK), near.bound(PEAK)) == (2.0, "products")
     assert (far.floor(PEAK), far.bound(PEAK)) == (2.0, "memory")
     assert replace(near, operations=0).bound(PEAK) == "cache"
@@ -367,11 +367,11 @@ def test_the_reference_engines_step_opened_up_is_the_step():
 def test_a_profile_names_every_part_once():
     work = replace(TINY, batch_norm=True)
     found = profiles.profile(work.recipe, Rows.of(work.recipe, *work.data()), "reference", 0.02)
-    names = [line.text for line in found.lines]
+    names = [part.text for part in found.parts]
     assert names[:3] == ["gather rows", "0 Dense forward", "1 BatchNorm forward"]
     assert names[-2:] == ["0 Dense backward", "Adam"]
     assert len(names) == len(set(names)) == 2 * len(work.net.layers) + 3
-    assert all(line.seconds > 0 for line in found.lines)
+    assert all(part.seconds > 0 for part in found.parts)
     with pytest.raises(InvalidValueError, match="--engine must be auto, native or reference, got 'jax'"):
         profiles.profile(work.recipe, Rows.of(work.recipe, *work.data()), "jax", 0.02)
 

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from chainrule.engines import ENGINES, Rows, available
+from chainrule.engines import ENGINES, Rows, why_unavailable
 from chainrule.engines.reference import ReferenceEngine
 from chainrule.nn.activations import ACTIVATIONS, ELU, LeakyReLU
 from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm
@@ -100,8 +100,8 @@ OTHERS = [pytest.param((name, ""), id=name) for name in ENGINES if name != "nati
 def _engine(request, monkeypatch) -> Any:
     """Every engine, the native one under each instruction set; skips, with the reason, one that is not here."""
     name, isa = request.param
-    if available(name):
-        pytest.skip(f"{name}: {available(name)}")
+    if why_unavailable(name):
+        pytest.skip(f"{name}: {why_unavailable(name)}")
     if isa:
         monkeypatch.setenv("CHAINRULE_ISA", isa)
     return ENGINES[name]()

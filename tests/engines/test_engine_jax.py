@@ -39,7 +39,7 @@ def rows_of(recipe: Recipe, n: int, classes: int) -> Rows:
 def test_missing_package_is_told_with_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "jax", None)
     monkeypatch.setattr("chainrule.engines.jax._jax", _jax.__wrapped__)
-    with pytest.raises(MissingError, match=r"^fit: engine must be installed, got 'jax'.*pip install chainrule\[jax\]$"):
+    with pytest.raises(MissingError, match=r"^fit: engine 'jax' is not available.*pip install 'chainrule\[jax\]$"):
         JaxEngine()
 
 
@@ -50,10 +50,12 @@ def test_unknown_products_are_refused(jax):
 
 def test_short_products_are_refused_where_they_cannot_run(jax):
     recipe = Recipe(mlp(2, [3], 2), SoftmaxCrossEntropy())
-    elsewhere = [f"bf16 products need a GPU, JAX runs on {jax.default_backend()}."] * (jax.default_backend() != "gpu")
+    elsewhere = [f"bf16 products need a GPU, but JAX runs on {jax.default_backend()}."] * (
+        jax.default_backend() != "gpu"
+    )
     assert list(JaxEngine("bf16").supports(recipe)) == elsewhere
     reasons = JaxEngine("tf32").supports(replace(recipe, dtype="float64"))
-    assert reasons[0] == "tf32 products go with dtype float32, got float64."
+    assert reasons[0] == "tf32 products need dtype float32, got float64."
     assert JaxEngine().supports(replace(recipe, dtype="float64")) == ()
 
 

@@ -210,7 +210,7 @@ def test_profile_sums_to_the_time_of_the_run():
     for epoch in range(20):
         session.run(epoch, 0, rates)
     elapsed = time.perf_counter() - began
-    assert len(session.seconds) == len(session.plan.lines)
+    assert len(session.seconds) == len(session.plan.phases)
     assert 0 < sum(session.seconds) <= elapsed
 
 

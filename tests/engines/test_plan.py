@@ -1,24 +1,60 @@
-"""Why: the plan is what compiled kernels run and what users read; its table must say what the network is.
+"""The plan, which compiled kernels run and users read: its tables must describe the network.
 
-In: networks of every form. Out: stages, lines, offsets, costs and memory held against counts made by hand.
+In: networks of every form. Out: stages, phases, offsets, costs and memory compared with counts made by hand, and the
+names that Python and C++ share.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from enum import Enum
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from chainrule.engines.plan import Memory, Norm, Op, Plan, Slope, lower, memory, obstacles
+from chainrule.engines import Rows, native
+from chainrule.engines import plan as plans
+from chainrule.engines.plan import (
+    ActivationKind,
+    ClipKind,
+    DerivativeSource,
+    LossKind,
+    Memory,
+    Norm,
+    OptimizerKind,
+    PhaseKind,
+    Plan,
+    lower,
+    memory,
+    obstacles,
+)
+from chainrule.nn.activations import ACTIVATIONS
 from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm
-from chainrule.nn.losses import MeanSquaredError, MultiSoftmaxCrossEntropy, Poisson, Quantile, SoftmaxCrossEntropy
+from chainrule.nn.losses import (
+    LOSSES,
+    MeanSquaredError,
+    MultiSoftmaxCrossEntropy,
+    Poisson,
+    Quantile,
+    SoftmaxCrossEntropy,
+)
 from chainrule.nn.multilayer import mlp
 from chainrule.nn.net import Net
-from chainrule.nn.optimizers import SGD, Adam, AdamW, GradientAccumulation, RMSProp, SGDMomentum
+from chainrule.nn.optimizers import (
+    OPTIMIZERS,
+    SGD,
+    AdaGrad,
+    Adam,
+    AdamW,
+    EmaMomentum,
+    GradientAccumulation,
+    Nesterov,
+    RMSProp,
+    SGDMomentum,
+)
 from chainrule.nn.penalties import ClipNorm, ClipValue, Penalty
-from chainrule.nn.step import Recipe
+from chainrule.nn.step import Recipe, Sums
 
 
 def plan_of(*layers, **settings) -> Plan:
@@ -47,21 +83,21 @@ def test_any_order_of_layers_becomes_stages(layers, texts):
     assert [stage.text for stage in plan_of(*layers).stages] == texts
 
 
-def test_lines_run_forward_then_loss_then_backward():
+def test_phases_run_forward_then_loss_then_backward():
     plan = plan_of(Dense(3), LayerNorm(), BatchNorm(), Dense(2), Activation("tanh"), clip=ClipNorm())
     expected = [
-        (Op.GATHER, 0),
-        *[(Op.FORWARD, i) for i in range(4)],
-        (Op.LOSS, 3),
-        (Op.DERIVE, 3),
-        (Op.BACKWARD, 3),
-        (Op.PASS, 2),
-        (Op.NORM_BACKWARD, 1),
-        (Op.NORM_GRADIENT, 1),
-        (Op.BACKWARD, 0),
-        (Op.UPDATE, 0),
+        (PhaseKind.GATHER, 0),
+        *[(PhaseKind.FORWARD, i) for i in range(4)],
+        (PhaseKind.LOSS, 3),
+        (PhaseKind.DERIVE, 3),
+        (PhaseKind.BACKWARD, 3),
+        (PhaseKind.PASS_THROUGH, 2),
+        (PhaseKind.NORM_BACKWARD, 1),
+        (PhaseKind.NORM_GRADIENT, 1),
+        (PhaseKind.BACKWARD, 0),
+        (PhaseKind.UPDATE, 0),
     ]
-    assert [(line.op, line.stage) for line in plan.lines] == expected
+    assert [(phase.kind, phase.stage) for phase in plan.phases] == expected
 
 
 def test_offsets_are_those_of_the_flat_vectors():
@@ -74,23 +110,24 @@ def test_offsets_are_those_of_the_flat_vectors():
 
 def test_groups_become_one_multiplier_per_parameter():
     plan = plan_of(Dense(5), BatchNorm(), Dense(2), learning_rate_multipliers={"*.b": 0.1, "2.*": 0.0, "*.gamma": 3.0})
-    assert [stage.rates for stage in plan.stages] == [(1.0, 0.1, 3.0, 1.0), (0.0, 0.0, 1.0, 1.0)]
+    assert [[*stage.multipliers.values()] for stage in plan.stages] == [[1.0, 0.1, 3.0, 1.0], [0.0, 0.0, 1.0, 1.0]]
+    assert [*plan.stages[0].multipliers] == ["W", "b", "gamma", "beta"]
 
 
 @pytest.mark.parametrize(
-    ("tail", "slope"),
+    ("tail", "source"),
     [
-        ([], Slope.NONE),
-        ([Activation("identity")], Slope.NONE),
-        ([Activation("tanh")], Slope.FROM_OUTPUT),
-        ([Activation("relu"), Dropout(0.5)], Slope.FROM_OUTPUT),
-        ([Activation("tanh"), Dropout(0.5)], Slope.KEPT),
-        ([Activation("gelu")], Slope.KEPT),
-        ([Dropout(0.5)], Slope.KEPT),
+        ([], DerivativeSource.NONE),
+        ([Activation("identity")], DerivativeSource.NONE),
+        ([Activation("tanh")], DerivativeSource.FROM_OUTPUT),
+        ([Activation("relu"), Dropout(0.5)], DerivativeSource.FROM_OUTPUT),
+        ([Activation("tanh"), Dropout(0.5)], DerivativeSource.KEPT),
+        ([Activation("gelu")], DerivativeSource.KEPT),
+        ([Dropout(0.5)], DerivativeSource.KEPT),
     ],
 )
-def test_the_backward_pass_reads_the_output_where_that_tells_the_slope(tail, slope):
-    assert plan_of(Dense(3), *tail).stages[0].slope == slope
+def test_the_backward_pass_reads_the_output_where_it_shows_the_derivative(tail, source):
+    assert plan_of(Dense(3), *tail).stages[0].derivative_source == source
 
 
 def test_flops_of_products_are_counted_by_hand():
@@ -101,7 +138,7 @@ def test_flops_of_products_are_counted_by_hand():
     assert plan.flops == products + entries
 
 
-def test_the_printed_plan_has_a_row_per_line_and_a_sum():
+def test_the_printed_plan_has_a_row_per_phase_and_a_sum():
     text = str(plan_of(Dense(5), Activation("relu"), Dense(3), batch_size=8)).splitlines()
     assert len(text) == 1 + 6 + 1
     assert "dW, db, Adam, dA through relu" in text[5]
@@ -109,52 +146,69 @@ def test_the_printed_plan_has_a_row_per_line_and_a_sum():
     assert all(row == row.rstrip() for row in text)
 
 
-def test_tables_have_a_row_per_stage_and_line():
-    plan = plan_of(Dense(5), Activation("elu"), Dropout(0.25), Dense(3))
-    integers, reals, lines = plan.tables()
-    assert integers.shape == (2, 15)
-    assert reals.shape == (2, 8)
-    assert lines.tolist() == [[line.op, line.stage] for line in plan.lines]
-    assert integers[0, 13] == 2**30
-    assert reals[0, 1] == 1 / 0.75
+def test_a_stage_names_its_values():
+    first, second = plan_of(Dense(5), Activation("elu"), Dropout(0.25), Dense(3)).stages
+    values = first.fields()
+    assert (values["inputs"], values["outputs"], values["dense"]) == (4, 5, 1)
+    assert (values["activation"], values["activation_parameter"]) == (ActivationKind.ELU, 1.0)
+    assert (values["has_dropout"], values["dropout_threshold"], values["dropout_layer"]) == (1, 2**30, 2)
+    assert values["keep_scale"] == 1 / 0.75
+    assert (second.fields()["has_dropout"], second.fields()["activation"]) == (0, ActivationKind.IDENTITY)
+
+
+def test_a_phase_names_its_kind_and_stage():
+    last = plan_of(Dense(5), Dense(3)).phases[-1]
+    assert last.fields() == {"kind": PhaseKind.BACKWARD, "stage": 0}
+
+
+def settings_of(*names: str, outputs: int = 1, **settings) -> list:
+    values = plan_of(Dense(outputs), **settings).settings()
+    return [values[name] for name in names]
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "expected"),
+    ("optimizer", "kind", "expected"),
     [
-        (SGD(), [0.0, 0.0, 0.0, 0.0]),
-        (SGDMomentum(mu=0.7), [0.7, 0.0, 0.0, 0.0]),
-        (RMSProp(rho=0.8, epsilon=1e-3), [0.8, 0.0, 1e-3, 0.0]),
-        (Adam(beta1=0.5, beta2=0.6, epsilon=0.1), [0.5, 0.6, 0.1, 0.0]),
-        (AdamW(beta1=0.5, beta2=0.6, epsilon=0.1, weight_decay=0.2), [0.5, 0.6, 0.1, 0.2]),
+        (SGD(), OptimizerKind.SGD, [0.0, 0.0, 0.0, 0.0]),
+        (SGDMomentum(mu=0.7), OptimizerKind.SGD_MOMENTUM, [0.7, 0.0, 0.0, 0.0]),
+        (RMSProp(rho=0.8, epsilon=1e-3), OptimizerKind.RMSPROP, [0.8, 0.0, 1e-3, 0.0]),
+        (Adam(beta1=0.5, beta2=0.6, epsilon=0.1), OptimizerKind.ADAM, [0.5, 0.6, 0.1, 0.0]),
+        (AdamW(beta1=0.5, beta2=0.6, epsilon=0.1, weight_decay=0.2), OptimizerKind.ADAMW, [0.5, 0.6, 0.1, 0.2]),
     ],
 )
-def test_settings_carry_the_optimizer_s_numbers(optimizer, expected):
-    assert plan_of(Dense(1), optimizer=optimizer).settings()[1][2:6] == expected
+def test_settings_carry_the_optimizer_s_numbers(optimizer, kind, expected):
+    found = settings_of("optimizer", "beta1", "beta2", "epsilon", "weight_decay", optimizer=optimizer)
+    assert found == [kind, *expected]
 
 
 def test_settings_carry_loss_penalty_and_clip():
-    plan = plan_of(Dense(1), loss=Poisson(), penalty=Penalty(l1=0.1, l2=0.2), clip=ClipValue(3.0), batch_size=7)
-    codes, reals = plan.settings()
-    assert codes == [5, 11, 6, 2, 7, 0]
-    assert reals[6:] == [0.1, 0.2, 3.0, 0.0, -1.0]
+    settings = {
+        "loss": Poisson(),
+        "penalty": Penalty(l1=0.1, l2=0.2),
+        "clip": ClipValue(3.0),
+        "batch_size": 7,
+        "seed": 9,
+    }
+    names = ("loss", "link", "l1", "l2", "clip", "clip_limit", "batch_size", "seed")
+    found = settings_of(*names, **settings)
+    assert found == [LossKind.POISSON, ActivationKind.EXP, 0.1, 0.2, ClipKind.BY_VALUE, 3.0, 7, 9]
 
 
 def test_settings_carry_heads_levels_bounds_and_the_inner_rule():
-    extras = {
-        "max_weight_norm": 2.0,
-        "ema_decay": 0.9,
-        "optimizer": GradientAccumulation(AdamW(beta1=0.5, beta2=0.6, epsilon=0.1, weight_decay=0.2), 4),
-    }
-    codes, reals = plan_of(Dense(5), loss=MultiSoftmaxCrossEntropy((2, 3), label_smoothing=0.1), **extras).settings()
-    assert codes == [7, 0, 7, 0, 32, 4, 2, 3]
-    assert reals == [0.1, 1.0, 0.5, 0.6, 0.1, 0.2, 0.0, 0.0, 1.0, 2.0, 0.9]
-    codes, reals = plan_of(Dense(4), loss=Quantile((0.2, 0.7), link="exp")).settings()
-    assert codes == [6, 11, 6, 0, 32, 0]
-    assert reals[9:] == [0.0, -1.0, 0.2, 0.7]
+    inner = GradientAccumulation(AdamW(beta1=0.5, beta2=0.6, epsilon=0.1, weight_decay=0.2), 4)
+    extras = {"max_weight_norm": 2.0, "ema_decay": 0.9, "optimizer": inner}
+    loss = MultiSoftmaxCrossEntropy((2, 3), label_smoothing=0.1)
+    names = ("loss", "head_sizes", "label_smoothing", "optimizer", "accumulate_grad_batches", "weight_decay")
+    found = settings_of(*names, outputs=5, loss=loss, **extras)
+    assert found == [LossKind.MULTI_SOFTMAX_CROSS_ENTROPY, [2, 3], 0.1, OptimizerKind.ADAMW, 4, 0.2]
+    found = settings_of("max_weight_norm", "ema_decay", outputs=5, loss=loss, **extras)
+    assert found == [2.0, 0.9]
+    names = ("loss", "link", "quantile_levels", "max_weight_norm", "ema_decay", "accumulate_grad_batches", "clip")
+    found = settings_of(*names, outputs=4, loss=Quantile((0.2, 0.7), link="exp"))
+    assert found == [LossKind.QUANTILE, ActivationKind.EXP, [0.2, 0.7], 0.0, -1.0, 0, ClipKind.NONE]
 
 
-def test_max_norm_and_average_are_the_last_lines_of_a_step():
+def test_max_norm_and_average_are_the_last_phases_of_a_step():
     extras = {
         "max_weight_norm": 2.0,
         "ema_decay": 0.9,
@@ -163,12 +217,12 @@ def test_max_norm_and_average_are_the_last_lines_of_a_step():
     }
     plan = plan_of(Dense(5), LayerNorm(), Activation("relu"), Dense(3), Dense(2), clip=ClipNorm(), **extras)
     # layer norm has a stage of its own, number 1; the second Dense, stage 2, is frozen
-    assert [(line.op, line.stage) for line in plan.lines[-4:]] == [
-        *[(Op.UPDATE, 0), (Op.CONSTRAIN, 0), (Op.CONSTRAIN, 3), (Op.AVERAGE, 0)]
+    assert [(phase.kind, phase.stage) for phase in plan.phases[-4:]] == [
+        *[(PhaseKind.UPDATE, 0), (PhaseKind.CONSTRAIN, 0), (PhaseKind.CONSTRAIN, 3), (PhaseKind.AVERAGE, 0)]
     ]
-    assert plan.lines[-4].text == "clip by norm, Adam every 4 batches"
+    assert plan.phases[-4].text == "clip by norm, Adam every 4 batches"
     P = plan.recipe.net.size
-    assert [line.flops for line in plan.lines[-3:]] == [3 * 20, 3 * 6, 3 * P]
+    assert [phase.flops for phase in plan.phases[-3:]] == [3 * 20, 3 * 6, 3 * P]
     # m, v, the sum of gradients and the mean of weights; the gradient apart
     assert (memory(plan).optimizer, memory(plan).gradient) == (4 * 4 * P, 4 * P)
 
@@ -185,7 +239,7 @@ def test_memory_is_parameters_times_vectors_plus_buffers():
 
 
 def test_memory_has_a_gradient_only_where_clipping_by_norm_needs_all_of_it():
-    assert plan_of(Dense(3), clip=ClipNorm()).lines[-1].op == Op.UPDATE
+    assert plan_of(Dense(3), clip=ClipNorm()).phases[-1].kind == PhaseKind.UPDATE
     assert memory(plan_of(Dense(3), clip=ClipNorm())).gradient == 4 * (4 * 3 + 3)
     assert memory(plan_of(Dense(3), clip=ClipValue())).gradient == 0
 
@@ -226,14 +280,14 @@ class OwnClip:
 @pytest.mark.parametrize(
     ("layers", "settings", "said"),
     [
-        ([OwnDense(1)], {}, "Layer 0 is one of its own"),
-        ([Activation(Cube())], {}, "Layer 0 has an activation"),
+        ([OwnDense(1)], {}, "Layer 0 is a custom layer"),
+        ([Activation(Cube())], {}, "Layer 0 has a custom activation"),
         ([Dense(1)], {"loss": OwnLoss()}, "The loss"),
         ([Dense(1)], {"optimizer": OwnOptimizer()}, "The optimizer"),
         (
             [Dense(1)],
             {"optimizer": GradientAccumulation(OwnOptimizer(), 2)},
-            "The optimizer is one of its own: OwnOptimizer()",
+            "The optimizer is custom: OwnOptimizer()",
         ),
         ([Dense(1)], {"clip": OwnClip()}, "The clipping rule"),
         ([Dense(1)], {"cache_every": 2}, "cache_every"),
@@ -253,7 +307,76 @@ def test_nothing_of_the_package_stands_in_the_way():
     )
 
 
-def test_every_row_of_a_table_is_a_number():
-    integers, reals, _ = plan_of(Dense(3), Activation("leaky_relu"), Dropout(0.999999), LayerNorm()).tables()
-    assert integers.dtype == np.int64
-    assert np.isfinite(reals).all()
+def test_every_value_of_a_stage_is_finite():
+    stages = plan_of(Dense(3), Activation("leaky_relu"), Dropout(0.999999), LayerNorm()).stages
+    values = [value for stage in stages for value in stage.fields().values() if isinstance(value, int | float)]
+    assert np.isfinite(values).all()
+
+
+# What follows holds Python and C++ to the same names; it fails as soon as one side gains, loses or renames one.
+
+built = native.extension()
+needs_extension = pytest.mark.skipif(built is None, reason="the compiled extension is not built")
+EVERYTHING = plan_of(Dense(3), BatchNorm(), Activation("relu"), Dropout(0.5))
+STRUCTS = {
+    "FusedStage": EVERYTHING.stages[0].fields(),
+    "Phase": EVERYTHING.phases[0].fields(),
+    "TrainingSettings": EVERYTHING.settings(),
+    "Sums": {f.name: 0.0 for f in fields(Sums)},
+}
+ENUMERATIONS = [Norm, ActivationKind, DerivativeSource, LossKind, OptimizerKind, ClipKind, PhaseKind]
+RULES = [SGD(), EmaMomentum(), SGDMomentum(), Nesterov(), RMSProp(), AdaGrad(), Adam(), AdamW()]
+
+
+@needs_extension
+@pytest.mark.parametrize("name", STRUCTS)
+def test_python_and_the_extension_name_the_same_fields(name):
+    assert native.field_names(getattr(built, name)) == STRUCTS[name].keys()
+
+
+@needs_extension
+@pytest.mark.parametrize("enumeration", ENUMERATIONS, ids=lambda each: each.__name__)
+def test_python_and_the_extension_name_the_same_enumerators(enumeration):
+    theirs = getattr(built, enumeration.__name__)
+    assert {each.name for each in theirs} == {each.name.lower() for each in enumeration}
+
+
+def test_every_enumeration_of_the_plan_is_compared():
+    found = {name for name, each in vars(plans).items() if isinstance(each, type) and issubclass(each, Enum)}
+    assert found == {each.__name__ for each in ENUMERATIONS}
+
+
+@needs_extension
+@pytest.mark.parametrize("rule", [*RULES, GradientAccumulation(Adam(), 2)], ids=lambda each: type(each).__name__)
+@pytest.mark.parametrize("ema_decay", [None, 0.9])
+def test_python_and_the_extension_name_the_same_vectors_of_a_state(rule, ema_decay):
+    plan = plan_of(Dense(1), optimizer=rule, ema_decay=ema_decay)
+    settings = native.record(built, "TrainingSettings", plan.settings())
+    assert tuple(built.vector_names(settings)) == plan.recipe.state_names
+
+
+def test_every_rule_and_loss_of_the_package_has_a_kind():
+    assert {kind.value for kind in OptimizerKind} == {*OPTIMIZERS.values()} - {GradientAccumulation}
+    assert {kind.value for kind in LossKind} == {*LOSSES.values()}
+    assert {kind.value for kind in ActivationKind} == {type(function) for function in ACTIVATIONS.values()}
+
+
+@needs_extension
+@pytest.mark.parametrize("change", [{"extra": 1}, {"stage": None}])
+def test_a_field_that_one_side_lacks_is_refused(change):
+    values = {**STRUCTS["Phase"], **change}
+    if change.get("stage", 0) is None:
+        del values["stage"]
+    with pytest.raises(TypeError, match=f"Phase: Python and C.. must name the same fields.*{next(iter(change))}"):
+        native.record(built, "Phase", values)
+
+
+@needs_extension
+@pytest.mark.parametrize("wrong", [{}, {"m": 1, "v": 1, "V": 1}])
+def test_a_state_with_other_vectors_is_refused(wrong):
+    plan = plan_of(Dense(1), optimizer=Adam())
+    rows = Rows.of(plan.recipe, np.ones((3, 4)), np.ones(3))
+    session = native.NativeSession(plan.recipe, rows)._session
+    w = np.zeros(5, np.float32)
+    with pytest.raises(ValueError, match="Session: the state"):
+        session.write(w=w, statistics=w[:0], vectors=dict.fromkeys(wrong, w), step=0)

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss, r2_score
 
 from chainrule import NetClassifier, NetRegressor
-from chainrule.engines import available
+from chainrule.engines import why_unavailable
 from chainrule.errors import InvalidValueError
 from chainrule.io import load_model, save_model
 from chainrule.nn.losses import Huber
@@ -163,7 +163,7 @@ ADDED = {
 }
 
 
-@pytest.mark.skipif(bool(available("native")), reason=f"the native engine is {available('native')}")
+@pytest.mark.skipif(bool(why_unavailable("native")), reason=f"the native engine is {why_unavailable('native')}")
 @pytest.mark.parametrize(("make", "options"), ADDED.values(), ids=ADDED)
 def test_engines_agree(iris, make, options):
     X, y = iris
@@ -174,7 +174,7 @@ def test_engines_agree(iris, make, options):
         np.testing.assert_allclose(there.predict_proba(X), here.predict_proba(X), rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.skipif(bool(available("native")), reason=f"the native engine is {available('native')}")
+@pytest.mark.skipif(bool(why_unavailable("native")), reason=f"the native engine is {why_unavailable('native')}")
 def test_engines_agree_on_several_targets(iris):
     X, y = iris
     for targets in (np.c_[y, y % 2], (np.c_[y > 0, X[:, 0] > 5]).astype(int)):

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from chainrule import cli
 from chainrule.cli import app as commands
-from chainrule.cli.search import board_table, search, seconds, train_line
+from chainrule.cli.search import search, seconds, status_table, train_line
 from chainrule.errors import InvalidValueError
 from chainrule.io import load_model
 from chainrule.pipeline import Settings
@@ -78,7 +78,7 @@ def test_the_same_line_finds_its_folder(tmp_path, capsys, monkeypatch):
     ("options", "told"),
     [
         (["--method", "grid"], "search: --method must be one of 'tpe', 'random', 'asha', got 'grid'."),
-        (["--time", "soon"], "search: --time must be as 90s, 10m or 2h, got 'soon'."),
+        (["--time", "soon"], "search: --time must be a time such as 90s, 10m or 2h, got 'soon'."),
         (["--trials", "0"], "search: --trials must be a whole number in [1, 1e+06] or None, got 0."),
         (["--space", "none.toml"], "search: space must be an existing .toml file, got 'none.toml'."),
         (["--validation-fraction", "0"], "search: validation_fraction must be in (0, 1), got 0.0."),
@@ -128,7 +128,7 @@ def test_no_setting_is_cut_off(width, apart):
     }
     trial = Trial(3, values, "complete", (RungScore(100, 0.9875, 0.0625, 87, 77, 0.5),))
     console = Console(width=width, file=io.StringIO())
-    console.print(board_table(SearchStatus((trial,), frozenset(), 1, "accuracy", 2.0)))
+    console.print(status_table(SearchStatus((trial,), frozenset(), 1, "accuracy", 2.0)))
     text = console.file.getvalue()
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= width

@@ -23,7 +23,7 @@ from chainrule.pipeline import Settings, build_problem, stopping_monitors
 from chainrule.search import SearchBudget, Space, search
 from chainrule.search.driver import run_search
 from chainrule.search.executor import ProcessExecutor, start_worker
-from chainrule.search.rungs import JobCache, Problem, Work, perform
+from chainrule.search.rungs import JobCache, RungTask, SearchData, perform
 from chainrule.search.spec import plan_search
 from chainrule.search.store import opened
 from chainrule.train import train
@@ -49,8 +49,8 @@ def data(n=200, seed=0):
 
 
 def run(folder, method="random", trials=8, settings=SETTINGS, seeds=1, space=SPACE, source=None, **more):
-    plan = SearchBudget(method, trials, seeds=seeds)
-    return search(source or data(), space, out=folder, plan=plan, settings=settings, **more)
+    budget = SearchBudget(method, trials, seeds=seeds)
+    return search(source or data(), space, out=folder, budget=budget, settings=settings, **more)
 
 
 class Here:
@@ -58,15 +58,15 @@ class Here:
 
     slots = 1
 
-    def __init__(self, problem):
-        self.bench, self.works, self.done = JobCache(problem), [], []
+    def __init__(self, data):
+        self.cache, self.tasks, self.done = JobCache(data), [], []
 
-    def submit(self, work):
-        self.works.append(work)
+    def submit(self, task):
+        self.tasks.append(task)
 
     def wait(self, timeout):
-        self.done.append(self.works[0].name)
-        return (perform(self.bench, self.works.pop(0)),)
+        self.done.append(self.tasks[0].name)
+        return (perform(self.cache, self.tasks.pop(0)),)
 
     def close(self):
         pass
@@ -121,8 +121,8 @@ def test_the_same_call_again_gives_what_was_found(tmp_path, undisturbed):
     first = run(tmp_path, executor=Here)
 
     class Idle(Here):
-        def submit(self, work):
-            raise AssertionError(f"{work.name} was done before")
+        def submit(self, task):
+            raise AssertionError(f"{task.name} was done before")
 
     again = run(tmp_path, executor=Idle)
     assert told(again) == told(first)
@@ -141,7 +141,8 @@ def test_trials_are_those_of_the_plain_loop(undisturbed):
     for trial in undisturbed["random"].trials:
         settings = asked.settings(trial)
         problem = build_problem(settings, Parts(rows, held_out, None))
-        alone = train(problem, stopping_monitors(replace(settings, early_stopping=True), validated=True))
+        monitors = stopping_monitors(replace(settings, early_stopping=True), validated=True)
+        alone = train(problem, monitors)
         assert trial.curve == tuple((epoch.number, epoch.validation_score) for epoch in alone.epochs)
         assert trial.rungs[0].best_epoch == alone.best_epoch
 
@@ -175,20 +176,20 @@ def test_halving_trains_few_to_the_end(undisturbed):
 
 def test_rungs_come_to_what_one_run_comes_to(tmp_path, undisturbed):
     asked = plan_search(data(), SPACE, SETTINGS, SearchBudget("random", 8))
-    bench, settings = JobCache(asked.problem), asked.settings(undisturbed["random"].trials[0])
+    cache, settings = JobCache(asked.data), asked.settings(undisturbed["random"].trials[0])
 
     def rungs(name, ends, lose=False):
-        begin, outcome = 0, None
+        begin, result = 0, None
         for end in ends:
             if lose:
                 for file in (tmp_path / name).glob("snapshot-*"):
                     file.write_bytes(b"")
             folder = str(tmp_path / name)
-            outcome = perform(bench, Work(name, settings, folder, begin, end, end == ends[-1], end == ends[-1]))
-            assert outcome.epochs == end
-            assert outcome.ended == (end == ends[-1])
+            result = perform(cache, RungTask(name, settings, folder, begin, end, end == ends[-1], end == ends[-1]))
+            assert result.epochs == end
+            assert result.ended == (end == ends[-1])
             begin = end
-        return outcome
+        return result
 
     whole = rungs("whole", (9,))
     for name, ends, lose in (("thirds", (1, 3, 9), False), ("lost", (2, 9), True), ("twice", (3, 3, 9), False)):
@@ -217,16 +218,16 @@ def test_a_trial_that_cannot_be_trained_is_pruned(tmp_path):
 
 
 def test_when_nothing_can_be_trained_it_says_why(tmp_path):
-    with pytest.raises(InvalidValueError, match=r"one trial at least must be trained to its end, got none\. diverged"):
+    with pytest.raises(InvalidValueError, match=r"no trial completed\. diverged"):
         run(tmp_path, trials=2, space={"learning_rate_init": {"low": 1e30, "high": 1e31}}, executor=Here)
 
 
 def test_a_time_limit_ends_it(tmp_path):
-    plan = SearchBudget("random", None, seconds=0.3, seeds=1)
-    found = search(data(), SPACE, out=tmp_path, plan=plan, settings=SETTINGS, executor=Here)
+    budget = SearchBudget("random", None, seconds=0.3, seeds=1)
+    found = search(data(), SPACE, out=tmp_path, budget=budget, settings=SETTINGS, executor=Here)
     assert len(found.trials) > 1
     assert all(t.state == "complete" for t in found.trials)
-    with pytest.raises(InvalidValueError, match="trials must be given, or seconds"):
+    with pytest.raises(InvalidValueError, match="set `trials` or `seconds`"):
         SearchBudget("random", None)
 
 
@@ -251,9 +252,9 @@ def test_trees_need_optuna(monkeypatch, tmp_path):
 
 def test_another_search_is_refused(tmp_path):
     run(tmp_path, trials=1, executor=Here)
-    with pytest.raises(InvalidValueError, match=r"Other: max_iter\. Name a new folder"):
+    with pytest.raises(InvalidValueError, match=r"with a different max_iter\. Choose a new folder"):
         run(tmp_path, trials=1, settings=Settings(max_iter=8, n_iter_no_change=4), executor=Here)
-    with pytest.raises(InvalidValueError, match="Other: data, test"):
+    with pytest.raises(InvalidValueError, match="with a different data, test"):
         run(tmp_path, trials=1, source=data(seed=1), executor=Here)
     with opened(tmp_path / "held", "x", {}), pytest.raises(InvalidValueError, match="Another process searches in it"):
         run(tmp_path / "held", executor=Here)
@@ -300,7 +301,7 @@ def test_killed_workers_cost_nothing_but_time(tmp_path, long):
     while Murdered.kills < KILLS:
         rounds += 1
         method = ("random", "asha")[rounds % 2]
-        found = run(tmp_path / str(rounds), method, settings=LONG, executor=lambda problem: Murdered(problem, 2))
+        found = run(tmp_path / str(rounds), method, settings=LONG, executor=lambda data: Murdered(data, 2))
         same_as(long, found)
         if method == "random":
             assert told(found) == told(long)
@@ -310,7 +311,7 @@ LETHAL = """
 import sys
 from chainrule.search import rungs, worker
 kept = rungs.perform
-worker.perform = lambda bench, work: sys.exit(9) if work.name == "lethal" else kept(bench, work)
+worker.perform = lambda cache, task: sys.exit(9) if task.name == "lethal" else kept(cache, task)
 worker.main()
 """
 
@@ -322,7 +323,7 @@ def stand_in(code):
     return lambda: subprocess.Popen([sys.executable, "-c", code], **pipes)
 
 
-def outcomes(executor, count):
+def results(executor, count):
     found = []
     until = time.monotonic() + 60
     while len(found) < count and time.monotonic() < until:
@@ -332,11 +333,11 @@ def outcomes(executor, count):
 
 def test_what_kills_its_workers_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr("chainrule.search.executor.start_worker", stand_in(LETHAL))
-    with closing(ProcessExecutor(Problem.of(data(60), data(60)), 1)) as executor:
+    with closing(ProcessExecutor(SearchData.of(data(60), data(60)), 1)) as executor:
         for name in ("good", "lethal", "better"):
-            executor.submit(Work(name, Settings(), str(tmp_path / name), 0, 1))
-        found = {outcome.name: outcome.fault for outcome in outcomes(executor, 3)}
-    assert found == {"good": "", "lethal": "5 workers died at it (out of memory?)", "better": ""}
+            executor.submit(RungTask(name, Settings(), str(tmp_path / name), 0, 1))
+        found = {result.name: result.fault for result in results(executor, 3)}
+    assert found == {"good": "", "lethal": "5 workers died while training it (out of memory?)", "better": ""}
 
 
 def test_a_worker_that_cannot_be_started_is_told(tmp_path, monkeypatch):
@@ -347,7 +348,7 @@ def test_a_worker_that_cannot_be_started_is_told(tmp_path, monkeypatch):
 
 def test_workers_that_cannot_run_end_the_search(tmp_path, monkeypatch):
     monkeypatch.setattr("chainrule.search.executor.start_worker", stand_in("pass"))
-    with pytest.raises(ChainruleError, match="workers must be able to run, got 5 that died"):
+    with pytest.raises(ChainruleError, match="5 workers died before"):
         run(tmp_path, workers=1)
 
 
@@ -374,7 +375,7 @@ def alive(pid):
         return False
 
 
-def forked(folder, method="random", settings=SETTINGS, watch=lambda board: None):
+def forked(folder, method="random", settings=SETTINGS, watch=lambda status: None):
     """A driver in a child of this process, which costs no interpreter start."""
     child = os.fork()
     if child == 0:
@@ -437,9 +438,9 @@ def test_a_worker_ends_with_its_driver():
 
 
 def test_answers_watch(tmp_path):
-    boards = []
+    statuses = []
     asked = plan_search(data(), SPACE, SETTINGS, SearchBudget("random", 4, seeds=2))
-    run_search(asked, tmp_path, Here, boards.append)
-    assert boards[-1].finals == 2
-    assert [len(board.trials) for board in boards] == sorted(len(board.trials) for board in boards)
-    assert boards[0].under_way == {0}
+    run_search(asked, tmp_path, Here, statuses.append)
+    assert statuses[-1].finals == 2
+    assert [len(status.trials) for status in statuses] == sorted(len(status.trials) for status in statuses)
+    assert statuses[0].under_way == {0}

@@ -35,7 +35,7 @@ def data():
 
 
 def run(folder, trials, **more):
-    return search(data(), SPACE, out=folder, plan=SearchBudget("random", trials, seeds=1), settings=SETTINGS, **more)
+    return search(data(), SPACE, out=folder, budget=SearchBudget("random", trials, seeds=1), settings=SETTINGS, **more)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_a_killed_node_and_a_killed_driver_cost_no_trial(tmp_path, cluster):
         if not killed and sum(trial.state == "complete" for trial in board.trials) >= 2:
             killed.append(cluster.remove_node(node, allow_graceful=False))
 
-    found = run(tmp_path / "on", 12, executor=lambda problem: RayExecutor(problem, 2), watch=watch)
+    found = run(tmp_path / "on", 12, executor=lambda data: RayExecutor(data, 2), watch=watch)
     assert killed
     assert [(t.number, t.values, t.state, t.curve) for t in found.trials] == [
         (t.number, t.values, t.state, t.curve) for t in alone.trials

@@ -15,11 +15,11 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import scale
 
 import chainrule.sklearn as ours
-from chainrule.engines import available
+from chainrule.engines import why_unavailable
 from chainrule.sklearn.base import Perceptron
 
 ENGINES = [
-    pytest.param(name, marks=pytest.mark.skipif(bool(available(name)), reason=f"{name} engine is not there"))
+    pytest.param(name, marks=pytest.mark.skipif(bool(why_unavailable(name)), reason=f"{name} engine is not there"))
     for name in ("reference", "native")
 ]
 

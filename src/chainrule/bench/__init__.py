@@ -1,4 +1,4 @@
-"""Why: a claim of speed is worth what it takes to repeat it; this room measures, side by side, in one run.
+"""Benchmarks of speed, side by side in one run, so that anyone can repeat every published figure.
 
 In: workloads, peers. Out: microseconds per step with their spread, ratios, shares of what the machine can do.
 """

@@ -1,4 +1,4 @@
-"""Why: which peer is how many times slower is seen at a glance on a logarithmic scale.
+"""The picture of a benchmark: how many times slower each peer is, on a logarithmic scale.
 
 In: results. Out: a matplotlib figure: one row per training workload, one mark per peer, ours at 1.
 """
@@ -18,7 +18,7 @@ _SHAPES = "osD^vPX<>p"
 
 
 def ratios(results: Sequence[Result]) -> Any:
-    """Times ours, with quartiles as bars; a `Figure`."""
+    """Draw each peer's time as a multiple of chainrule's, with quartiles as bars; return a matplotlib `Figure`."""
     from matplotlib.figure import Figure
 
     rows = [r for r in results if r.workload.kind == "training" and r.of(r.ours)] or [
@@ -29,19 +29,19 @@ def ratios(results: Sequence[Result]) -> Any:
     axes.axvline(1.0, color=TRAINING_COLOR, linewidth=2.0, label="chainrule")
     shown = [key for key in PEERS if any(key != r.ours and r.of(key) for r in rows)]
     for i, key in enumerate(shown):
-        found = [(y, ratio) for y, r in enumerate(rows) if key != r.ours and (ratio := r.ratio(key)) is not None]
-        x = [ratio.median for _, ratio in found]
-        ends = [[ratio.median - ratio.low for _, ratio in found], [ratio.high - ratio.median for _, ratio in found]]
+        points = [(y, ratio) for y, r in enumerate(rows) if key != r.ours and (ratio := r.ratio(key)) is not None]
+        x = [ratio.median for _, ratio in points]
+        ends = [[ratio.median - ratio.low for _, ratio in points], [ratio.high - ratio.median for _, ratio in points]]
         axes.errorbar(
             x,
-            [y for y, _ in found],
+            [y for y, _ in points],
             xerr=ends,
             label=PEERS[key].title,
             color=_COLORS[i % len(_COLORS)],
             fmt=_SHAPES[i % len(_SHAPES)],
             linewidth=1.2,
         )
-    axes.set(xscale="log", xlabel="time of a step, times chainrule's (logarithmic; right of the line is slower)")
+    axes.set(xscale="log", xlabel="time of a step relative to chainrule's (logarithmic; right of the line is slower)")
     axes.set_yticks(range(len(rows)), [r.workload.name for r in rows])
     axes.invert_yaxis()
     axes.grid(alpha=0.25, which="both")

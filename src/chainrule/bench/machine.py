@@ -1,4 +1,4 @@
-"""Why: absolute figures move from machine to machine; what the machine is, and what it can do at most, stands beside them.
+"""The machine: what it is and the most it can do, since absolute timings differ from machine to machine.
 
 In: a number of processors. Out: facts; float32 operations per second in a matrix product; bytes per second of memory.
 """
@@ -21,24 +21,32 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.bench.workloads import WORKLOADS
-from chainrule.engines import Rows, available, choose
+from chainrule.engines import Rows, choose, why_unavailable
 
 PACKAGES = ("numpy", "scikit-learn", "torch", "jax", "keras", "optax")
-"""What is timed, by the names of distributions."""
+"""Timed packages, by the names of their distributions."""
 
 KERNELS = ("", "SkylakeX", "Haswell")
-"""Kernels that NumPy's OpenBLAS is told to take: its own choice first, which on some processors is not the fastest."""
+"""Kernels forced on NumPy's OpenBLAS: first its own choice, which on some processors is not the fastest."""
 
 _SIZES = (512, 1024, 2048)
 
 _FAR, _NEAR = 2**27, 2**17
-"""Bytes of a copy that no cache holds, and of one that a core's own second-level cache holds beside its source."""
+"""Bytes of a copy that fits in no cache, and of one that fits with its source in a core's second-level cache."""
 
 
 @dataclass(frozen=True)
 class Peak:
-    """What the machine reached: operations per second by whoever multiplied (the best counts); bytes per second from and
-    to memory, and from and to the caches of the cores.
+    """What the machine reached.
+
+    Parameters
+    ----------
+    products : dict of str to float
+        Operations per second in a float32 matrix product, by the library that multiplied.
+    memory : float
+        Bytes per second read from and written to memory.
+    cache : float
+        Bytes per second read from and written to the caches of the cores.
     """
 
     products: dict[str, float]
@@ -47,18 +55,18 @@ class Peak:
 
     @property
     def product(self) -> float:
-        """Operations per second of the fastest."""
+        """Operations per second of the fastest product."""
         return max(self.products.values())
 
 
 def facts() -> dict[str, str]:
-    """Processor and versions of what is timed."""
-    found = {"processor": _processor(), "system": f"{platform.system()} {platform.release()}"}
-    return found | {name: metadata.version(name) for name in PACKAGES if _installed(name)}
+    """Return the processor and the versions of the timed packages."""
+    known = {"processor": _processor(), "system": f"{platform.system()} {platform.release()}"}
+    return known | {name: metadata.version(name) for name in PACKAGES if _installed(name)}
 
 
 def load() -> str:
-    """Mean number of processes that ran or waited in the last minute; a bench wants it near 0."""
+    """Return the mean number of processes that ran or waited in the last minute; it should be near 0."""
     return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
 
 
@@ -73,22 +81,24 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
     wanted = ("model name", "cpu family", "model")
     pairs = (line.partition(":") for line in lines)
-    found = {key.strip(): value.strip() for key, _, value in pairs if key.strip() in wanted}
-    name = found.get("model name", platform.machine())
-    return f"{name} (family {found['cpu family']}, model {found['model']})" if "model" in found else name
+    known = {key.strip(): value.strip() for key, _, value in pairs if key.strip() in wanted}
+    name = known.get("model name", platform.machine())
+    return f"{name} (family {known['cpu family']}, model {known['model']})" if "model" in known else name
 
 
 def peak(count: int, seconds: float = 0.5) -> Peak:
-    """Measured now with so many threads for copies, each figure the best of several tries in so many seconds."""
-    products = {f"NumPy{f' told {kernel}' if kernel else ''}": _numpy_product(kernel, seconds) for kernel in KERNELS}
+    """Measure the peaks with `count` threads for copies, each figure the best of several tries within `seconds`."""
+    products = {
+        f"NumPy{f' ({kernel} kernel)' if kernel else ''}": _numpy_product(kernel, seconds) for kernel in KERNELS
+    }
     products["native engine"] = _native_product(seconds)
     reached = {name: rate for name, rate in products.items() if rate}
     return Peak(reached, copy_rate(count, _FAR // count, 1, seconds), copy_rate(count, _NEAR, 500, seconds))
 
 
 def product_rate(seconds: float) -> float:
-    """Operations per second of NumPy's float32 product of square matrices, the best size and try."""
-    found = []
+    """Return the operations per second of NumPy's float32 product of square matrices, best size and try."""
+    rates = []
     for n in _SIZES:
         A = np.ones((n, n), np.float32)
         B, C = A.copy(), A.copy()
@@ -96,12 +106,12 @@ def product_rate(seconds: float) -> float:
         def product(A: Array = A, B: Array = B, C: Array = C) -> None:
             np.matmul(A, B, out=C)
 
-        found.append(2.0 * n**3 / fastest(product, seconds / len(_SIZES)))
-    return max(found)
+        rates.append(2.0 * n**3 / fastest(product, seconds / len(_SIZES)))
+    return max(rates)
 
 
 def fastest(action: Callable[[], object], seconds: float) -> float:
-    """Seconds of the shortest of the calls that fit into so many seconds, of at least three."""
+    """Return the duration of the shortest call among those that fit into `seconds`, of at least three."""
     times: list[float] = []
     until = time.perf_counter() + seconds
     while len(times) < 3 or time.perf_counter() < until:
@@ -112,18 +122,18 @@ def fastest(action: Callable[[], object], seconds: float) -> float:
 
 
 def _numpy_product(kernel: str, seconds: float) -> float:
-    """In a process of its own, since OpenBLAS chooses when it is loaded; 0 where that kernel does not run here."""
+    """Measure in a new process, since OpenBLAS chooses its kernel when loaded; 0 if that kernel cannot run here."""
     code = f"from chainrule.bench import machine; print(machine.product_rate({seconds}))"
-    told = {"OPENBLAS_CORETYPE": kernel} if kernel else {}
+    forced = {"OPENBLAS_CORETYPE": kernel} if kernel else {}
     done = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | told, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code], env=os.environ | forced, capture_output=True, text=True, check=False
     )
     return float(done.stdout) if done.returncode == 0 else 0.0
 
 
 def _native_product(seconds: float) -> float:
-    """The widest workload's network applied to its rows by the native engine, if that is there; else 0."""
-    if available("native"):
+    """Measure the native engine on the widest workload's network and rows; 0 if it is not available."""
+    if why_unavailable("native"):
         return 0.0
     workload = WORKLOADS["1024-2048-2048-1000"]
     rows = Rows.of(workload.recipe, *workload.data())
@@ -133,7 +143,7 @@ def _native_product(seconds: float) -> float:
 
 
 def copy_rate(count: int, size: int, times: int, seconds: float = 0.5) -> float:
-    """Bytes read and written per second by copies of so many bytes, in as many threads at once, each so many times."""
+    """Return the bytes read and written per second by `count` threads that each copy `size` bytes `times` times."""
     parts = [(np.ones(size, np.uint8), np.zeros(size, np.uint8)) for _ in range(count)]
 
     def copy(part: tuple[Array, Array]) -> None:

@@ -1,4 +1,4 @@
-"""Why: a timing means something beside another one taken in the same minute; repeats take turns, and spread is shown.
+"""Timings of peers side by side: repeats take turns, so that all see the same machine, and their spread is shown.
 
 In: peers set up for one workload. Out: seconds per step, one figure per repeat; medians, spreads and ratios.
 """
@@ -26,7 +26,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """Of at least one figure; quartiles between the neighbors, and the ends where there are fewer than four.
+        """Return the spread of at least one figure; with fewer than four, the ends stand in for the quartiles.
 
         >>> Spread.of([4.0, 1.0, 3.0, 2.0, 5.0])
         Spread(median=3.0, low=2.0, high=4.0)
@@ -39,7 +39,19 @@ class Spread:
 
 @dataclass(frozen=True)
 class Timing:
-    """One peer on one workload: seconds per step (or call, or program) of each repeat, or why it was skipped."""
+    """One peer on one workload: seconds per step (or call, or program) of each repeat, or why it was skipped.
+
+    Parameters
+    ----------
+    peer : str
+        Key of the peer.
+    seconds : tuple of float, default=()
+        Seconds of each repeat; empty for a skipped peer.
+    threads : int, default=None
+        Threads that were fastest, where there was a choice.
+    skipped : str, default=""
+        Why the peer did not take part.
+    """
 
     peer: str
     seconds: tuple[float, ...] = ()
@@ -48,51 +60,59 @@ class Timing:
 
     @property
     def spread(self) -> Spread:
-        """Median and quartiles of its repeats."""
+        """Median and quartiles of the repeats."""
         return Spread.of(self.seconds)
 
 
 @dataclass(frozen=True)
 class Result:
-    """One workload: every peer's timing, in the order of the table of peers, and which of them is ours."""
+    """One workload: every peer's timing in the order of the table of peers, and the key of this package's own."""
 
     workload: Workload
     ours: str
     timings: tuple[Timing, ...]
 
     def of(self, peer: str) -> Timing | None:
-        """The timing of a peer that took part."""
+        """Return the timing of a peer, or None if it did not take part."""
         return next((t for t in self.timings if t.peer == peer and t.seconds), None)
 
     def ratio(self, peer: str) -> Spread | None:
-        """A peer's time over ours, each repeat against the same repeat of ours; above 1 ours is faster."""
+        """Return a peer's time over ours, repeat by repeat; above 1 this package is faster."""
         ours, theirs = self.of(self.ours), self.of(peer)
         if ours is None or theirs is None:
             return None
         return Spread.of([b / a for a, b in zip(ours.seconds, theirs.seconds, strict=True)])
 
     def best(self, peers: Sequence[str]) -> str | None:
-        """The fastest of some peers."""
+        """Return the fastest of some peers, or None if none took part."""
         present = [timing for peer in peers if (timing := self.of(peer)) is not None]
         return min(present, key=lambda timing: timing.spread.median).peer if present else None
 
     def rate(self, peer: str) -> float:
-        """Floating-point operations per second in matrix products; NaN where there are none to count."""
+        """Return the floating-point operations per second in matrix products; NaN if there are none to count."""
         timing = self.of(peer)
-        done = self.workload.operations
-        return done / timing.spread.median if timing is not None and done else math.nan
+        operations = self.workload.operations
+        return operations / timing.spread.median if timing is not None and operations else math.nan
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How long is measured: repeats, and the least seconds of each."""
+class MeasureSettings:
+    """How long to measure.
+
+    Parameters
+    ----------
+    repeats : int, default=7
+        Repeats of every peer.
+    seconds : float, default=0.2
+        Shortest duration of a repeat.
+    """
 
     repeats: int = 7
     seconds: float = 0.2
 
 
 def calibrate(run: Callable[[int], float], seconds: float) -> tuple[int, float]:
-    """Units that take at least so many seconds, and seconds per unit; the units grow at most tenfold at a time."""
+    """Return how many units take at least `seconds`, and seconds per unit; units grow at most tenfold at a time."""
     units = 1
     while (took := run(units)) < seconds:
         wanted = 1.2 * seconds / max(took, seconds / 1e4)
@@ -101,22 +121,22 @@ def calibrate(run: Callable[[int], float], seconds: float) -> tuple[int, float]:
 
 
 def settle(timed: Timed, seconds: float) -> tuple[int, int | None]:
-    """The number of threads that is fastest, where there is a choice, and the units of a repeat with it."""
+    """Return the units of a repeat and the fastest number of threads, or None if the peer offers no choice."""
     if not timed.threads:
         return calibrate(timed.run, seconds)[0], None
-    found = {}
+    tried = {}
     for n in timed.threads:
         timed.limit(n)
-        found[n] = calibrate(timed.run, seconds)
-    best = min(found, key=lambda n: found[n][1])
+        tried[n] = calibrate(timed.run, seconds)
+    best = min(tried, key=lambda n: tried[n][1])
     timed.limit(best)
-    return found[best][0], best
+    return tried[best][0], best
 
 
 def interleave(runs: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, list[float]]:
-    """Every peer once per repeat, the first one another each time; what a peer costs its neighbor evens out.
+    """Run every peer once per repeat, each time starting with another, so that effects on the neighbor even out.
 
-    A peer that fails in the middle drops out with no figures.
+    A peer that fails in between drops out without figures.
     """
     taken: dict[str, list[float]] = {name: [] for name in runs}
     for repeat in range(repeats):
@@ -130,8 +150,8 @@ def interleave(runs: Mapping[str, Callable[[], float]], repeats: int) -> dict[st
     return taken
 
 
-def measure(workload: Workload, ready: Mapping[str, Timed], settings: Settings) -> list[Timing]:
-    """Timings of peers that are set up."""
+def measure(workload: Workload, ready: Mapping[str, Timed], settings: MeasureSettings) -> list[Timing]:
+    """Time peers that are set up."""
     settled: dict[str, tuple[int, int | None]] = {}
     for name, timed in ready.items():
         with suppress(Skipped):
@@ -150,11 +170,11 @@ def side_by_side(
     workloads: Sequence[Workload],
     taking_part: Sequence[Peer],
     ours: str,
-    settings: Settings,
+    settings: MeasureSettings,
     processors: int,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Result]:
-    """One result after another; each peer keeps its process from the first workload to the last."""
+    """Yield one result per workload; each peer keeps its process from the first workload to the last."""
     kinds = {workload.kind for workload in workloads}
     with ExitStack() as stack:
         workers = {p.key: stack.enter_context(Worker(p, processors)) for p in taking_part if kinds & set(p.kinds)}
@@ -165,7 +185,7 @@ def side_by_side(
             yield Result(workload, ours, tuple(timings[key] for key in part))
 
 
-def _one(workload: Workload, part: Mapping[str, Worker], settings: Settings) -> list[Timing]:
+def _one(workload: Workload, part: Mapping[str, Worker], settings: MeasureSettings) -> list[Timing]:
     ready: dict[str, Timed] = {}
     out: list[Timing] = []
     for key, worker in part.items():

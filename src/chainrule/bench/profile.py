@@ -1,6 +1,6 @@
-"""Why: who wants a step faster asks first where its time goes, and how far each part is from what the machine can do.
+"""Profiles of a training step: where its time goes, and how far each part is from the machine's limit.
 
-In: a recipe, an engine, peaks. Out: lines with seconds, operations, bytes, and the least time that those allow.
+In: a recipe, an engine, peaks. Out: parts with seconds, operations, bytes, and the least time that those allow.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from chainrule.random import Purpose, Stream
 from chainrule.report.explain import COSTS
 
 _CACHED = 2**20
-"""A line that touches fewer bytes than this is counted against the caches, else against memory."""
+"""A part that touches fewer bytes than this is compared with the caches, otherwise with memory."""
 
 
 @dataclass(frozen=True)
-class Line:
-    """One part of a step: seconds per step, floating-point operations, bytes read or written at least."""
+class StepPart:
+    """One part of a step: seconds per step, floating-point operations, least bytes read or written."""
 
     text: str
     shape: str
@@ -40,15 +40,15 @@ class Line:
     nbytes: int
 
     def floor(self, peak: Peak) -> float:
-        """The least seconds by the roofline of Williams, Waterman and Patterson (2009).
+        """Return the least seconds by the roofline model of Williams, Waterman and Patterson (2009).
 
-        That is by the peak of products or by the bytes, whichever is longer.
+        The time is limited by the peak of products or by the bytes, whichever takes longer.
         """
         rate = peak.cache if self.nbytes < _CACHED else peak.memory
         return max(self.operations / peak.product, self.nbytes / rate)
 
     def bound(self, peak: Peak) -> str:
-        """What the floor comes from."""
+        """Return what limits the part: products, cache or memory."""
         by_products = self.operations / peak.product
         rate, name = (peak.cache, "cache") if self.nbytes < _CACHED else (peak.memory, "memory")
         return "products" if by_products >= self.nbytes / rate else name
@@ -56,41 +56,42 @@ class Line:
 
 @dataclass(frozen=True)
 class Profile:
-    """A step's lines in order, the seconds of a step measured without looking into it, and what ran it."""
+    """A step's parts in order, the seconds of a step timed as a whole, and what ran it."""
 
     engine: str
     threads: int | None
     step: float
-    lines: tuple[Line, ...]
+    parts: tuple[StepPart, ...]
 
 
 @dataclass
 class Clock:
-    """Adds up seconds by name, in the order in which names first come."""
+    """Adds up seconds by name, in the order in which names first appear."""
 
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def of(self, name: str) -> Iterator[None]:
-        """Count what happens inside."""
+        """Time the body of the context."""
         began = time.perf_counter()
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
 
 
 def profile(recipe: Recipe, rows: Rows, engine: str, seconds: float = 1.0) -> Profile:
-    """Time a step's parts for about so many seconds.
+    """Time a step's parts for about `seconds`.
 
     Raises `InvalidValueError` for an engine that compiles the step into one program, which has no parts to time.
     """
     chosen, _ = choose(engine, recipe)
     if chosen.name not in ("native", "reference"):
-        hint = "Its step is one compiled program; JAX's own profiler looks into it."
+        hint = "Its step is one compiled program; use JAX's own profiler."
         raise InvalidValueError(must_be("profile", "--engine", "auto, native or reference", engine, hint))
     session: Any = chosen.compile(recipe, rows)
     steps = len(recipe.batches(len(rows)))
     session.run(0, 0, np.full(steps, LEARNING_RATE))
-    began, epochs = time.perf_counter(), 0
+    epochs = 0
+    began = time.perf_counter()
     while time.perf_counter() - began < seconds:
         epochs += 1
         session.run(epochs, 0, np.full(steps, LEARNING_RATE))
@@ -100,20 +101,21 @@ def profile(recipe: Recipe, rows: Rows, engine: str, seconds: float = 1.0) -> Pr
     return Profile(chosen.name, None, step, tuple(_reference(recipe, rows, min(epochs * steps, 1000))))
 
 
-def _native(session: Any, epochs: int, steps: int) -> Iterator[Line]:
-    """The plan's own lines, timed by the thread that leads."""
+def _native(session: Any, epochs: int, steps: int) -> Iterator[StepPart]:
+    """Time the phases of the native engine's plan, as the calling thread sees them."""
     session.profile()
     before = session.seconds
     for epoch in range(epochs):
         session.run(epoch, 0, np.full(steps, LEARNING_RATE))
     took = [(after - first) / (epochs * steps) for after, first in zip(session.seconds, before, strict=True)]
-    for line, each in zip(session.plan.lines, took, strict=True):
-        yield Line(line.text, line.shape, each, line.flops, line.nbytes)
+    for phase, each in zip(session.plan.phases, took, strict=True):
+        yield StepPart(phase.text, phase.shape, each, phase.flops, phase.nbytes)
 
 
-def _reference(recipe: Recipe, rows: Rows, steps: int) -> Iterator[Line]:
-    """The step's equations one layer at a time, each timed, for so many steps."""
-    clock, state = Clock(), recipe.start()
+def _reference(recipe: Recipe, rows: Rows, steps: int) -> Iterator[StepPart]:
+    """Time the step's equations layer by layer, for a number of steps."""
+    clock = Clock()
+    state = recipe.start()
     bounds = recipe.batches(len(rows))
     order = recipe.order(np, len(rows), 0)
     for i in range(steps):
@@ -124,11 +126,11 @@ def _reference(recipe: Recipe, rows: Rows, steps: int) -> Iterator[Line]:
         state = _timed_step(recipe, state, batch, clock)
     costs = dict(_costs(recipe))
     for name, total in clock.seconds.items():
-        yield Line(name, costs[name][0], total / steps, *costs[name][1:])
+        yield StepPart(name, costs[name][0], total / steps, *costs[name][1:])
 
 
 def _timed_step(recipe: Recipe, state: State, batch: Sequence[Array], clock: Clock) -> State:
-    """`train_step`, opened up; penalties and clipping count with the update."""
+    """Run `train_step` in timed parts; penalties and clipping count with the update."""
     net, (X, Y, c) = recipe.net, batch
     ctx = Context(np, training=True, stream=Stream.from_seed(recipe.seed).fold(Purpose.DROPOUT, int(state.step)))
     p, b = by_layer(net.parameters, state.w, len(net.layers)), by_layer(net.buffers, state.buffers, len(net.layers))
@@ -156,16 +158,16 @@ def _timed_step(recipe: Recipe, state: State, batch: Sequence[Array], clock: Clo
 
 
 def by_layer(layout: Layout, flat: Array, count: int) -> list[Named]:
-    """Views of a flat vector, one dictionary of letters per layer."""
-    found: list[dict[str, Array]] = [{} for _ in range(count)]
+    """Return views of a flat vector, one dictionary of letters per layer."""
+    layers: list[dict[str, Array]] = [{} for _ in range(count)]
     for name, view in layout.views(flat).items():
         i, letter = name.split(".")
-        found[int(i)][letter] = view
-    return list(found)
+        layers[int(i)][letter] = view
+    return list(layers)
 
 
 def _costs(recipe: Recipe) -> Iterator[tuple[str, tuple[str, int, int]]]:
-    """Shape, operations and bytes of every line of the reference engine; temporaries are not counted."""
+    """Yield shape, operations and bytes of every part of the reference engine's step, temporaries not counted."""
     net, n, size = recipe.net, recipe.batch_size, np.dtype(recipe.dtype).itemsize
     yield "gather rows", (f"({n}, {net.inputs})", 0, 2 * n * net.inputs * size)
     for i, layer in enumerate(net.layers):
@@ -179,24 +181,30 @@ def _costs(recipe: Recipe) -> Iterator[tuple[str, tuple[str, int, int]]]:
     yield f"{type(recipe.optimizer).__name__}", (f"({P})", 12 * P, vectors * P * size)
 
 
-def table(found: Profile, peak: Peak) -> Any:
-    """A rich table: share of the time, speed, and how much of what the roofline allows is reached."""
+def table(measured: Profile, peak: Peak) -> Any:
+    """Return a rich table: share of the time, speed, and how close each part is to the roofline."""
     from rich import box
     from rich.table import Table
 
-    total = sum(line.seconds for line in found.lines)
+    total = sum(part.seconds for part in measured.parts)
     view = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("", "µs", "share", "GFLOP/s", "GB/s", "reached", "bound by"):
         view.add_column(name, justify="left" if name in ("", "bound by") else "right", no_wrap=bool(name))
-    for line in found.lines:
-        took = max(line.seconds, 1e-12)
-        figures = (f"{1e6 * took:.2f}", f"{100 * took / total:.0f} %", f"{line.operations / took / 1e9:.1f}")
-        reached = f"{100 * line.floor(peak) / took:.0f} %"
-        view.add_row(line.text, *figures, f"{line.nbytes / took / 1e9:.1f}", reached, line.bound(peak))
+    for part in measured.parts:
+        took = max(part.seconds, 1e-12)
+        figures = (f"{1e6 * took:.2f}", f"{100 * took / total:.0f} %", f"{part.operations / took / 1e9:.1f}")
+        reached = f"{100 * part.floor(peak) / took:.0f} %"
+        view.add_row(part.text, *figures, f"{part.nbytes / took / 1e9:.1f}", reached, part.bound(peak))
     return view
 
 
-def plain(found: Profile, peak: Peak) -> dict[str, Any]:
-    """Dictionaries, lists, strings and numbers."""
-    lines = [vars(line) | {"least": line.floor(peak), "bound": line.bound(peak)} for line in found.lines]
-    return {"engine": found.engine, "threads": found.threads, "step": found.step, "lines": lines, "peak": vars(peak)}
+def plain(measured: Profile, peak: Peak) -> dict[str, Any]:
+    """Return the profile as plain data."""
+    parts = [vars(part) | {"least": part.floor(peak), "bound": part.bound(peak)} for part in measured.parts]
+    return {
+        "engine": measured.engine,
+        "threads": measured.threads,
+        "step": measured.step,
+        "parts": parts,
+        "peak": vars(peak),
+    }

@@ -1,6 +1,6 @@
-"""Why: the same figures are read in a terminal, on a page and by a program.
+"""Tables of a benchmark for a terminal, a page and a program.
 
-In: results, peaks, facts. Out: rich tables, Markdown (also in place, between two marks of a page), plain data.
+In: results, peaks, facts. Out: rich tables, Markdown (also in place, between two markers of a page), plain data.
 """
 
 from __future__ import annotations
@@ -11,32 +11,32 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from chainrule.bench.machine import Peak
-from chainrule.bench.measure import Result, Settings, Spread
+from chainrule.bench.measure import MeasureSettings, Result, Spread
 from chainrule.bench.peers import PEERS
 
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
-"""Marks of a page between which the tables are replaced."""
+"""Markers of a page between which the tables are replaced."""
 
 _TITLES = {
     "training": "Training: µs per step",
     "prediction": "Prediction: µs per call",
-    "program": "Whole programs: ms from start to end",
+    "program": "Whole programs: ms from start to exit",
 }
 _SCALE = {"training": 1e6, "prediction": 1e6, "program": 1e3}
 
 
 @dataclass(frozen=True)
-class Report:
-    """One run of the bench."""
+class BenchReport:
+    """One run of the benchmark: the machine, its peak, how long was measured, and the results."""
 
     facts: Mapping[str, Any]
     peak: Peak
-    settings: Settings
+    settings: MeasureSettings
     results: tuple[Result, ...]
 
 
 def shown(seconds: float, kind: str) -> str:
-    """Three significant digits in the unit of the kind.
+    """Format seconds with three significant digits in the unit of the kind of workload.
 
     >>> shown(0.0123456, "training"), shown(1.5e-6, "training")
     ('12300', '1.50')
@@ -48,21 +48,21 @@ def shown(seconds: float, kind: str) -> str:
 
 
 def families(result: Result) -> dict[str, list[str]]:
-    """Peers by family, those that took part and are not ours."""
-    found: dict[str, list[str]] = {}
+    """Return the peers that took part, by family, without this package's own."""
+    members: dict[str, list[str]] = {}
     for timing in result.timings:
         if timing.seconds and not PEERS[timing.peer].ours:
-            found.setdefault(PEERS[timing.peer].family, []).append(timing.peer)
-    return found
+            members.setdefault(PEERS[timing.peer].family, []).append(timing.peer)
+    return members
 
 
 def best_peer(result: Result) -> str | None:
-    """The fastest that is not ours."""
+    """Return the fastest peer that is not this package."""
     return result.best([peer for members in families(result).values() for peer in members])
 
 
 def goals(result: Result) -> Iterator[tuple[str, float, Spread]]:
-    """Each family with a goal: its name, the ratio wanted, the ratio reached against its best member."""
+    """Yield each family with a goal: its name, the ratio wanted, the ratio reached against its best member."""
     for family, wanted in result.workload.goals.items():
         best = result.best(families(result).get(family, []))
         ratio = None if best is None else result.ratio(best)
@@ -71,9 +71,10 @@ def goals(result: Result) -> Iterator[tuple[str, float, Spread]]:
 
 
 def terminal(result: Result, peak: Peak) -> Any:
-    """One workload as a rich table, fastest first, skipped peers with their reasons below."""
+    """Return one workload as a rich table, fastest first, with skipped peers and the reasons below it."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     kind = result.workload.kind
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=result.workload.name, title_justify="left")
@@ -83,7 +84,7 @@ def terminal(result: Result, peak: Peak) -> Any:
     for timing in sorted((t for t in result.timings if t.seconds), key=lambda t: t.spread.median):
         s, ratio = timing.spread, result.ratio(timing.peer)
         table.add_row(
-            f"[bold]{PEERS[timing.peer].title}[/bold]" if timing.peer == result.ours else PEERS[timing.peer].title,
+            Text(PEERS[timing.peer].title, style="bold" if timing.peer == result.ours else ""),
             shown(s.median, kind),
             f"{shown(s.low, kind)} - {shown(s.high, kind)}",
             "" if ratio is None else f"{ratio.median:.2f}",
@@ -91,36 +92,37 @@ def terminal(result: Result, peak: Peak) -> Any:
             share(result, timing.peer, peak),
         )
     skipped = [f"{PEERS[timing.peer].title}: {timing.skipped}" for timing in result.timings if timing.skipped]
-    table.caption, table.caption_justify = "\n".join(skipped) or None, "left"
+    table.caption = Text("\n".join(skipped)) if skipped else None  # plain text: markup would swallow "[bench]"
+    table.caption_justify = "left"
     return table
 
 
 def share(result: Result, peer: str, peak: Peak) -> str:
-    """Part of the machine's matrix product reached, in percent."""
+    """Return the share of the machine's peak that was reached, in percent."""
     rate = result.rate(peer)
     return "" if math.isnan(rate) else f"{100 * rate / peak.product:.0f} %"
 
 
-def markdown(report: Report) -> str:
-    """Everything, for a page."""
+def markdown(report: BenchReport) -> str:
+    """Return everything as Markdown for a page."""
     return "\n".join(_lines(report)) + "\n"
 
 
-def _lines(report: Report) -> Iterator[str]:
+def _lines(report: BenchReport) -> Iterator[str]:
     yield "| machine | |\n|---|---|"
     for name, value in report.facts.items():
         yield f"| {name} | {value} |"
     for name, rate in report.peak.products.items():
         yield f"| float32 matrix product, {name} | {rate / 1e9:.0f} GFLOP/s |"
     yield f"| memory, read and written by a copy | {report.peak.memory / 1e9:.1f} GB/s |"
-    yield f"| caches of the cores, likewise | {report.peak.cache / 1e9:.0f} GB/s |"
-    yield f"| repeats | {report.settings.repeats}, of at least {report.settings.seconds:g} s each |"
+    yield f"| caches of the cores, in the same way | {report.peak.cache / 1e9:.0f} GB/s |"
+    yield f"| repeats | {report.settings.repeats}, each of at least {report.settings.seconds:g} s |"
     for kind, title in _TITLES.items():
         results = [result for result in report.results if result.workload.kind == kind]
         if results:
             yield f"\n### {title}\n"
             yield from _timings(results, kind)
-            yield f"\n### {title.split(':')[0]}: times ours\n"
+            yield f"\n### {title.split(':')[0]}: relative to chainrule\n"
             yield from _ratios(results, report.peak)
     wanted = [(result, *goal) for result in report.results for goal in goals(result)]
     if wanted:
@@ -131,7 +133,7 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _columns(results: Sequence[Result]) -> list[str]:
-    """Peers with a figure for at least one of the workloads."""
+    """Return the peers with a figure for at least one of the workloads."""
     return [key for key in PEERS if any(result.of(key) for result in results)]
 
 
@@ -145,7 +147,7 @@ def _timings(results: Sequence[Result], kind: str) -> Iterator[str]:
 
 
 def _cell(result: Result, key: str, kind: str) -> str:
-    """The median and, behind it, half the distance of the quartiles in percent of it."""
+    """Return the median, followed by half the distance between the quartiles in percent of it."""
     timing = result.of(key)
     if timing is None:
         return "-"
@@ -169,7 +171,7 @@ def _ratios(results: Sequence[Result], peak: Peak) -> Iterator[str]:
 
 
 def replaced(page: str, block: str) -> str:
-    """The page with the block between its marks, or the block alone where the page has none.
+    """Return the page with the block between its markers, or the block alone if the page has none.
 
     >>> replaced(f"before {BEGIN} old {END} after", "new") == f"before {BEGIN}\\n\\nnew\\n{END} after"
     True
@@ -180,8 +182,8 @@ def replaced(page: str, block: str) -> str:
     return f"{before}{BEGIN}\n\n{block}\n{END}{rest.split(END, 1)[1]}"
 
 
-def plain(report: Report) -> dict[str, Any]:
-    """Dictionaries, lists, strings and numbers, every repeat included."""
+def plain(report: BenchReport) -> dict[str, Any]:
+    """Return the report as plain data, every repeat included."""
     return {
         "machine": dict(report.facts),
         "peak": {"products": report.peak.products, "memory": report.peak.memory, "cache": report.peak.cache},

@@ -1,6 +1,6 @@
-"""Why: libraries in one process share thread pools, allocators and settings; each peer gets a process of its own.
+"""One process per peer, since libraries in one process would share thread pools, allocators and settings.
 
-In: a peer, processors to use. Out: a handle that sets workloads up there and times runs there; idle in between.
+In: a peer, processors to use. Out: a handle that sets up workloads and times runs in that process.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from chainrule.bench.workloads import Workload
 from chainrule.processes import environment
 
 _PATIENCE = 900.0
-"""Seconds that a peer may take to set a workload up, or to run once, before it is given up."""
+"""Seconds that a peer may take to set up a workload, or to run once, before it is stopped."""
 
 
 class Timed(Protocol):
-    """A workload set up somewhere, ready to be timed."""
+    """A workload that is set up and ready to be timed."""
 
     threads: tuple[int, ...]
 
@@ -32,11 +32,11 @@ class Timed(Protocol):
         """Use n threads from now on."""
 
     def run(self, units: int) -> float:
-        """Seconds that so many units took."""
+        """Run units and return the seconds they took."""
 
 
 class Worker:
-    """One peer's process; a context that ends it."""
+    """One peer's process; leaving its context ends it."""
 
     def __init__(self, peer: Peer, processors: int) -> None:
         self.peer = peer
@@ -57,9 +57,9 @@ class Worker:
         self._pipe.close()
 
     def prepare(self, workload: Workload) -> None:
-        """Set a workload up in place of the one before.
+        """Set up a workload in place of the previous one.
 
-        Raises `Skipped` where the peer cannot run it, or its process is gone.
+        Raises `Skipped` if the peer cannot run it or its process has ended.
         """
         self.threads = self._ask("prepare", workload)
 
@@ -68,7 +68,7 @@ class Worker:
         self._ask("limit", n)
 
     def run(self, units: int) -> float:
-        """Seconds that so many units took, by the clock of the peer's process."""
+        """Run units and return the seconds they took, by the clock of the peer's process."""
         return float(self._ask("run", units))
 
     def _ask(self, verb: str, value: Any) -> Any:
@@ -86,7 +86,7 @@ class Worker:
 
 
 def serve(pipe: Connection, key: str, processors: int) -> None:
-    """The other side: answers until it is ended."""
+    """Answer requests in the peer's process until it is ended."""
     runner: list[Runner] = []
 
     def prepare(workload: Workload) -> tuple[int, ...]:
@@ -113,7 +113,7 @@ def serve(pipe: Connection, key: str, processors: int) -> None:
 
 
 def _answer(verb: Callable[[Any], Any], value: Any) -> tuple[str, Any]:
-    """What came of it; a peer that fails is out, with the reason, and the others go on."""
+    """Run a request; a peer that fails is skipped with the reason, and the others continue."""
     try:
         return "done", verb(value)
     except Skipped as skipped:
@@ -124,13 +124,13 @@ def _answer(verb: Callable[[Any], Any], value: Any) -> tuple[str, Any]:
 
 
 def processors() -> int:
-    """Processors that this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
 def restricted(count: int) -> Iterator[None]:
-    """Only so many processors for this process and those that it starts meanwhile, where the system can do that."""
+    """Limit this process, and those that it starts, to `count` processors if the system can do that."""
     if not hasattr(os, "sched_setaffinity") or count >= processors():
         yield
         return

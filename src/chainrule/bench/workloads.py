@@ -1,6 +1,6 @@
-"""Why: what is measured is fixed data, so that two runs, on two machines, are about the same work.
+"""Workloads: fixed networks and data, so that two runs on two machines measure the same work.
 
-In: nothing. Out: the workloads by name, each with its network, its rows and the floating-point operations it cannot avoid.
+In: nothing. Out: the workloads by name, each with its network, its rows and the floating-point operations it needs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from chainrule.nn.net import Net
 from chainrule.nn.step import Recipe
 
 LEARNING_RATE = 1e-6
-"""So small that the network stays what it is: a unit that died would leave numbers below float32's normal range in
+"""So small that the network hardly changes: a unit that died would leave numbers below float32's normal range in
 Adam's vectors, which some processors add a hundred times slower, and the speed would drift."""
 
 
@@ -27,9 +27,26 @@ Adam's vectors, which some processors add a hundred times slower, and the speed 
 class Workload:
     """One thing to time.
 
-    `kind` is "training" (a step: gather a shuffled batch, forward, backward, Adam), "prediction" (a call with `batch`
-    rows) or "program" (a whole process). `epochs` make up one unit of a run, so that a full-batch workload has as
-    many steps to a unit as the others. `goals` are the least ratios wanted, of the best figure of a family of peers to ours.
+    Parameters
+    ----------
+    name : str
+        Name on the command line and in tables.
+    kind : {"training", "prediction", "program"}
+        A step (gather a shuffled batch, forward, backward, Adam), a call with `batch` rows, or a whole process.
+    widths : tuple of int
+        Widths of the network, from inputs to outputs.
+    batch : int
+        Rows of a step or a call.
+    rows : int
+        Rows of the data.
+    batch_norm : bool, default=False
+        Whether hidden layers have batch norm.
+    dropout : float, default=0.0
+        Dropout rate of hidden layers.
+    epochs : int, default=1
+        Epochs per unit of a run, so that a full-batch workload has as many steps per unit as the others.
+    goals : mapping of str to float, default={}
+        Smallest ratio wanted, by family of peers: its best time over this package's.
     """
 
     name: str
@@ -49,25 +66,25 @@ class Workload:
 
     @property
     def per_unit(self) -> int:
-        """Steps in a unit of a run; calls and programs are units of their own."""
+        """Steps in a unit of a run; a call or a program is one unit."""
         return self.per_epoch * self.epochs if self.kind == "training" else 1
 
     @property
     def net(self) -> Net:
-        """The network in our own terms: relu, softmax cross-entropy on its logits."""
+        """The network as this package builds it: relu, softmax cross-entropy on its logits."""
         inputs, *hidden, outputs = self.widths
         return mlp(inputs, hidden, outputs, norm="batch" if self.batch_norm else None, dropout=self.dropout)
 
     @property
     def recipe(self) -> Recipe:
-        """How it is trained: Adam, float32."""
+        """Recipe of its training: Adam, float32."""
         return Recipe(self.net, SoftmaxCrossEntropy(), batch_size=self.batch)
 
     @property
     def operations(self) -> int:
-        """Floating-point operations of the matrix products that a step, or a call, cannot do without.
+        """Floating-point operations of the matrix products that a step or a call needs.
 
-        Six per weight and row in training (forward, dW, dA), but four in the first layer, whose dA nobody reads.
+        Six per weight and row in training (forward, dW, dA), but four in the first layer, which needs no dA.
 
         >>> Workload("one", "training", (3, 2, 1), 10, 10).operations
         360
@@ -78,9 +95,9 @@ class Workload:
         return 6 * sum(products) - 2 * products[0] if self.kind == "training" else 0
 
     def data(self) -> tuple[Array, Array]:
-        """X (rows, d) standard normal, float32, and classes y (rows), the same on every call.
+        """Return X (rows, d), standard normal in float32, and classes y (rows), the same on every call.
 
-        The second half repeats the first with other classes, so that no network can learn it by heart.
+        The second half repeats the first with other classes, so that no network can memorize it.
         """
         generator = np.random.default_rng(0)
         half = (self.rows + 1) // 2
@@ -93,7 +110,7 @@ class Workload:
 def _training(
     widths: Sequence[int], batch: int, rows: int, goals: Mapping[str, float], epochs: int = 1
 ) -> tuple[Workload, Workload]:
-    """A workload without and with batch norm and dropout."""
+    """Return a workload without and one with batch norm and dropout."""
     name = "-".join(map(str, widths))
     plain = Workload(name, "training", tuple(widths), batch, rows, epochs=epochs, goals=goals)
     return plain, Workload(f"{name}-bn-dropout", "training", tuple(widths), batch, rows, True, 0.2, epochs, goals)
@@ -122,16 +139,16 @@ WORKLOADS: Mapping[str, Workload] = {workload.name: workload for workload in _AL
 """Every workload by name: nine of training, three of prediction, two whole programs."""
 
 WIDE = Workload("1024-4096-4096-1000", "training", (1024, 4096, 4096, 1000), 8192, 32768)
-"""For a GPU only: a step that fills it."""
+"""For GPUs only: a step large enough to keep one busy."""
 
 SMALL_STEP = 10**9
-"""Operations of a step up to which a workload belongs to a quick run."""
+"""Largest number of operations per step in a quick run."""
 
 
 def chosen(names: Sequence[str], quick: bool) -> tuple[Workload, ...]:
-    """The workloads of these names; without names all, or in a quick run those with small steps.
+    """Return the workloads of these names; without names, all of them, or in a quick run those with small steps.
 
-    Raises `InvalidValueError` for a name that is none.
+    Raises `InvalidValueError` for an unknown name.
     """
     raise_all(
         must_be("bench", "--workload", "a workload's name", name, did_you_mean(name, WORKLOADS))

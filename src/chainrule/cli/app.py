@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import chainrule
-from chainrule.cli import benchmarks, compare, doctor, facts, search, study, teaching, training, using
+from chainrule.cli import benchmarks, compare, doctor, explain, info, predict, search, study, training
 
 app = typer.Typer(
     name="chainrule",
@@ -43,10 +43,10 @@ app.command("compare")(compare.compare)
 app.command("lr-find")(training.lr_find)
 app.command("search")(search.search)
 app.command("study")(study.study)
-app.command("evaluate")(using.evaluate)
-app.command("predict")(using.predict)
-app.command("explain")(teaching.explain)
-app.command("gradcheck")(teaching.gradcheck)
+app.command("evaluate")(predict.evaluate)
+app.command("predict")(predict.predict)
+app.command("explain")(explain.explain)
+app.command("gradcheck")(explain.gradcheck)
 app.command("bench")(benchmarks.bench)
 app.command("profile")(benchmarks.profile)
-app.command("info")(facts.info)
+app.command("info")(info.info)

@@ -1,4 +1,4 @@
-"""Why: whether this package is fast here, and where a step's time goes, anyone can ask of their own machine.
+"""`chainrule bench` and `chainrule profile`: how fast the package is on this machine, and where a step's time goes.
 
 In: workloads and peers, or an architecture. Out: timings side by side; a step's parts against the roofline.
 """
@@ -16,9 +16,9 @@ import typer
 from chainrule.bench import figure as drawing
 from chainrule.bench import machine, measure, peers, tables, workers, workloads
 from chainrule.bench import profile as profiles
-from chainrule.cli import facts
+from chainrule.cli import info
 from chainrule.cli import options as o
-from chainrule.engines import ENGINES, Rows, available
+from chainrule.engines import ENGINES, Rows, why_unavailable
 from chainrule.errors import InvalidValueError, did_you_mean, must_be
 from chainrule.io import write_atomically
 from chainrule.nn.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
@@ -27,51 +27,56 @@ from chainrule.report import matplotlib
 
 _KEYS = {"native": "native", "reference": "reference", "jax": "chainrule-jax"}
 
-_QUICK = measure.Settings(repeats=3, seconds=0.02)
+_QUICK = measure.MeasureSettings(repeats=3, seconds=0.02)
 
-Threads = Annotated[int | None, typer.Option(help="Processors to use; all if not given.")]
+Threads = Annotated[int | None, typer.Option(help="Processors to use; default: all.")]
 
 
 def bench(
     workload: Annotated[
-        list[str] | None, typer.Option("--workload", help="A workload's name; may be given again. All if not given.")
+        list[str] | None, typer.Option("--workload", help="Name of a workload. Repeatable; default: all.")
     ] = None,
     engine: o.EngineName = "auto",
-    taking_part: Annotated[
-        str, typer.Option("--peers", help=f"Keys, as torch,jax-scan; all if not given: {', '.join(peers.PEERS)}.")
+    peer_keys: Annotated[
+        str,
+        typer.Option("--peers", help=f"Peers, such as torch,jax-scan; default: all of {', '.join(peers.PEERS)}."),
     ] = "",
     repeats: Annotated[
-        int | None, typer.Option(help="Repeats of every peer, which take turns; 7, or 3 in a quick run.")
+        int | None, typer.Option(help="Repeats of every peer, taken in turns; default: 7, or 3 with --quick.")
     ] = None,
     threads: Threads = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Small workloads and short repeats: a look, not a result.")
+        bool, typer.Option("--quick", help="Small workloads and short repeats, for a first impression only.")
     ] = False,
     as_json: o.Json = False,
     markdown: Annotated[
-        Path | None, typer.Option(help="Write tables to this page, between its marks if it has them.")
+        Path | None, typer.Option(help="Write the tables to this Markdown page, between its markers if it has them.")
     ] = None,
-    figure: Annotated[Path | None, typer.Option(help="Write the ratios' picture to this .png file.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="Write a chart of the ratios to this .png file.")] = None,
 ) -> None:
-    """Time this package and its peers side by side: µs per step, ratios, share of the machine's peak."""
+    """Time this package and other libraries side by side: µs per step, ratios, share of the machine's peak."""
     if repeats is not None and repeats < 1:
         raise InvalidValueError(must_be("bench", "--repeats", "at least 1", repeats))
     ours = our_key(engine)
-    work = workloads.chosen(workload or (), quick)
-    part = peers.chosen([key for key in taking_part.split(",") if key], ours)
+    selected = workloads.chosen(workload or (), quick)
+    participants = peers.chosen([key for key in peer_keys.split(",") if key], ours)
     count = processors(threads)
-    settings = _QUICK if quick else measure.Settings()
+    settings = _QUICK if quick else measure.MeasureSettings()
     settings = settings if repeats is None else replace(settings, repeats=repeats)
-    talk = o.console(stderr=True)
-    head = machine_facts(count)
+    progress = o.console(stderr=True)
+    machine_info = machine_facts(count)
     with workers.restricted(count):
         peak = machine.peak(count, 0.1 if quick else 1.0)
         results = []
-        for result in measure.side_by_side(work, part, ours, settings, count, lambda name: talk.print(f"{name} ...")):
+
+        def announce(name: str) -> None:
+            progress.print(f"{name} ...", markup=False)
+
+        for result in measure.side_by_side(selected, participants, ours, settings, count, announce):
             results.append(result)
             if not as_json:
                 o.console().print(tables.terminal(result, peak))
-    report = tables.Report(head, peak, settings, tuple(results))
+    report = tables.BenchReport(machine_info, peak, settings, tuple(results))
     _write(report, markdown, figure)
     if as_json:
         o.print_json(tables.plain(report))
@@ -80,12 +85,12 @@ def bench(
 
 
 def our_key(engine: str) -> str:
-    """The peer that stands for an engine; "auto" is the native engine where it is there.
+    """Return the peer that stands for an engine; "auto" is the native engine if it is available.
 
-    Raises `InvalidValueError` for a name that is none.
+    Raises `InvalidValueError` for an unknown name.
     """
     if engine == "auto":
-        return "reference" if available("native") else "native"
+        return "reference" if why_unavailable("native") else "native"
     if engine not in ENGINES:
         allowed = ["auto", *ENGINES]
         raise InvalidValueError(must_be("bench", "--engine", "an engine's name", engine, did_you_mean(engine, allowed)))
@@ -93,24 +98,24 @@ def our_key(engine: str) -> str:
 
 
 def processors(threads: int | None) -> int:
-    """The number asked for, or all.
+    """Return the number of processors requested, or all.
 
-    Raises `InvalidValueError` for more than there are.
+    Raises `InvalidValueError` for more than the machine has.
     """
-    there = workers.processors()
-    if threads is not None and not 1 <= threads <= there:
-        raise InvalidValueError(must_be("bench", "--threads", f"in 1..{there}", threads))
-    return threads or there
+    present = workers.processors()
+    if threads is not None and not 1 <= threads <= present:
+        raise InvalidValueError(must_be("bench", "--threads", f"in 1..{present}", threads))
+    return threads or present
 
 
 def machine_facts(count: int) -> dict[str, Any]:
-    """What the machine is, what is installed and how busy it was before, for the head of a report."""
-    known = facts.gather()
+    """Describe the machine, the installation and the load before the run, for the head of a report."""
+    known = info.gather()
     wanted = {name: known[name] for name in ("chainrule", "python", "instructions", "blas")}
     return {**machine.facts(), **wanted, "processors used": count, "processes running before": machine.load()}
 
 
-def _write(report: tables.Report, page: Path | None, picture: Path | None) -> None:
+def _write(report: tables.BenchReport, page: Path | None, picture: Path | None) -> None:
     if page is not None:
         before = page.read_text() if page.exists() else ""
         write_atomically(page, tables.replaced(before, tables.markdown(report)).encode())
@@ -118,18 +123,19 @@ def _write(report: tables.Report, page: Path | None, picture: Path | None) -> No
         write_atomically(picture, matplotlib.png(drawing.ratios(report.results)))
 
 
-def _show_goals(report: tables.Report) -> None:
+def _show_goals(report: tables.BenchReport) -> None:
     out = o.console()
     products = ", ".join(f"{name} {rate / 1e9:.0f}" for name, rate in report.peak.products.items())
-    out.print(f"peak: matrix product {products} GFLOP/s; memory {report.peak.memory / 1e9:.1f} GB/s")
+    out.print(f"peak: matrix product {products} GFLOP/s; memory {report.peak.memory / 1e9:.1f} GB/s", markup=False)
     for result in report.results:
         for family, least, ratio in tables.goals(result):
             met = "met" if ratio.median >= least else "missed"
-            out.print(f"{result.workload.name}: {ratio.median:.2f} times {family}'s speed, goal {least:g}: {met}")
+            text = f"{result.workload.name}: {ratio.median:.2f} times {family}'s speed, goal {least:g}: {met}"
+            out.print(text, markup=False)
 
 
 def profile(
-    architecture: Annotated[str, typer.Argument(help="Widths from inputs to outputs, as 784-256-128-10.")],
+    architecture: Annotated[str, typer.Argument(help="Widths from inputs to outputs, such as 784-256-128-10.")],
     batch_size: Annotated[int, typer.Option(help="Rows of a step.")] = 128,
     activation: o.ActivationName = "relu",
     batch_norm: o.BatchNorm = False,
@@ -138,13 +144,13 @@ def profile(
     optimizer: o.Optimizer = "adam",
     dtype: o.Dtype = "float32",
     engine: o.EngineName = "auto",
-    seconds: Annotated[float, typer.Option(help="Seconds of measuring.")] = 1.0,
+    seconds: Annotated[float, typer.Option(help="Seconds to measure for.")] = 1.0,
     threads: Threads = None,
     as_json: o.Json = False,
 ) -> None:
-    """Show where the time of a training step goes, part by part, and how far each is from the machine's limit."""
+    """Show where the time of a training step goes and how far each part is from the machine's limit."""
     if not re.fullmatch(r"[1-9]\d*(-[1-9]\d*)+", architecture):
-        raise InvalidValueError(must_be("profile", "ARCHITECTURE", "widths as 784-256-128-10", architecture))
+        raise InvalidValueError(must_be("profile", "ARCHITECTURE", "widths such as 784-256-128-10", architecture))
     if batch_size < 1:
         raise InvalidValueError(must_be("profile", "--batch-size", "at least 1", batch_size))
     inputs, *hidden, outputs = (int(part) for part in architecture.split("-"))
@@ -159,29 +165,28 @@ def profile(
         dtype=dtype,
         batch_size=batch_size,
     )
-    recipe, rows = _case(settings, inputs, outputs, batch_size)
+    recipe, rows = _random_problem(settings, inputs, outputs, batch_size)
     count = processors(threads)
     with workers.restricted(count):
-        found = profiles.profile(recipe, rows, engine, seconds)
+        measured = profiles.profile(recipe, rows, engine, seconds)
         peak = machine.peak(count, min(seconds, 0.5))
     if as_json:
-        o.print_json(profiles.plain(found, peak))
+        o.print_json(profiles.plain(measured, peak))
         return
     out = o.console()
-    out.print(profiles.table(found, peak))
-    used = "" if found.threads is None else f" on {found.threads} thread{'s' if found.threads > 1 else ''}"
-    parts = sum(line.seconds for line in found.lines)
-    out.print(
-        f"a step takes {1e6 * found.step:.2f} µs with the {found.engine} engine{used}; its parts {1e6 * parts:.2f} µs"
-    )
-    least = sum(line.floor(peak) for line in found.lines)
-    out.print(
-        f"least by the roofline: {1e6 * least:.2f} µs ({peak.product / 1e9:.0f} GFLOP/s, {peak.memory / 1e9:.1f} GB/s)"
-    )
+    out.print(profiles.table(measured, peak))
+    threads_used = measured.threads
+    used = "" if threads_used is None else f" on {threads_used} thread{'s' if threads_used > 1 else ''}"
+    parts = 1e6 * sum(part.seconds for part in measured.parts)
+    step = 1e6 * measured.step
+    out.print(f"a step takes {step:.2f} µs with the {measured.engine} engine{used}; its parts take {parts:.2f} µs")
+    least = 1e6 * sum(part.floor(peak) for part in measured.parts)
+    peaks = f"{peak.product / 1e9:.0f} GFLOP/s, {peak.memory / 1e9:.1f} GB/s"
+    out.print(f"least by the roofline: {least:.2f} µs ({peaks})")
 
 
-def _case(settings: Settings, inputs: int, outputs: int, batch: int) -> tuple[Any, Rows]:
-    """A recipe and random rows for a few batches."""
+def _random_problem(settings: Settings, inputs: int, outputs: int, batch: int) -> tuple[Any, Rows]:
+    """Return a recipe and random rows for a few batches."""
     loss: Loss = BinaryCrossEntropy() if outputs == 1 else SoftmaxCrossEntropy()
     n = batch * max(2, min(64, 2**22 // max(batch * inputs, 1)))
     recipe = settings.recipe(settings.network(inputs, outputs), loss, n)

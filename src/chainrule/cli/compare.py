@@ -1,6 +1,6 @@
-"""Why: runs are kept in folders, and what made the difference between them is asked in one line.
+"""`chainrule compare`: which settings differ between runs, and how that changed the results.
 
-In: run folders. Out: the settings that differ, what they came to, a page with overlaid curves.
+In: run folders. Out: the settings that differ, the results, a page with overlaid curves.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from chainrule.report.compare import compare as compare_runs
 
 
 def compare(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN ...", help="Run folders that `train` left.")],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN ...", help="Run folders written by `train`.")],
     out: Annotated[Path | None, typer.Option(help="Write curves and tables to this .html file.")] = None,
     as_json: o.Json = False,
 ) -> None:
-    """Show in which settings RUNs differ and what came of it, beside the first."""
+    """Compare runs with the first: differing settings and their effect on the results."""
     if len(runs) < 2:
-        raise InvalidValueError(must_be("compare", "RUN", "two run folders or more", len(runs)))
+        raise InvalidValueError(must_be("compare", "RUN", "at least two run folders", len(runs)))
     kept = [_read(Path(place), name) for place, name in zip(runs, _names(runs), strict=True)]
-    found = compare_runs(kept)
+    comparison = compare_runs(kept)
     if out is not None:
         write_atomically(out, compare_page(kept).encode())
     if as_json:
-        o.print_json(found.plain())
+        o.print_json(comparison.plain())
     else:
-        _show(found)
+        _show(comparison)
 
 
 def _names(places: list[str]) -> list[str]:
-    """Folders by their last name where those differ, else by their paths; the same folder twice is numbered."""
+    """Name folders by their last part if those differ, otherwise by their paths; number a repeated folder."""
     short = [Path(place).name or place for place in places]
     names = short if len(set(short)) == len(short) else list(places)
     return [name if names.count(name) == 1 else f"{name} [{i + 1}]" for i, name in enumerate(names)]
 
 
 def _read(folder: Path, name: str) -> RecordedRun:
-    """A run from its folder. Raises `MissingError` where there is none, `FormatError` where its files are damaged."""
+    """Read a run from its folder; raises `MissingError` without a run, `FormatError` if its files are damaged."""
     if not (folder / "config.json").is_file():
         raise MissingError(f"compare: RUN must be a run folder, got {str(folder)!r}. It has no config.json.")
     try:
@@ -57,11 +57,11 @@ def _read(folder: Path, name: str) -> RecordedRun:
         raise FormatError(f"{folder}: the files must be those of a run ({error}). They are damaged.") from None
 
 
-def _show(found: Comparison) -> None:
+def _show(comparison: Comparison) -> None:
     out = o.console()
-    settings: list[list[Any]] = [[name, *values] for name, values in found.settings.items()]
-    out.print(terminal.plain_table(["setting", *found.names], settings or [["none differs"]]))
-    figures: list[list[Any]] = [[name, *values] for name, values in found.figures.items()]
-    out.print(terminal.plain_table(["figure", *found.names], figures))
-    for note in found.notes:
-        out.print(note)
+    settings: list[list[Any]] = [[name, *values] for name, values in comparison.settings.items()]
+    out.print(terminal.plain_table(["setting", *comparison.names], settings or [["no setting differs"]]))
+    figures: list[list[Any]] = [[name, *values] for name, values in comparison.figures.items()]
+    out.print(terminal.plain_table(["figure", *comparison.names], figures))
+    for note in comparison.notes:
+        out.print(note, markup=False)

@@ -1,6 +1,6 @@
-"""Why: `chainrule search` tries what a person would try by hand, on all cores, and says how to train what it found.
+"""`chainrule search`: try configurations on all cores and print the command that trains the best one.
 
-In: a source, a space, a number of trials or a time. Out: a live table, the best configuration, and the line that trains it.
+In: a source, a space, a number of trials or a time. Out: a live table, the best configuration, and that command.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from chainrule.search import SearchBudget, SearchResult, SearchStatus, Space, Tr
 from chainrule.search.driver import run_search
 from chainrule.search.executor import Executor, ProcessExecutor
 from chainrule.search.results import rank
-from chainrule.search.rungs import Problem
+from chainrule.search.rungs import SearchData
 from chainrule.search.space import shown
 from chainrule.search.spec import SearchSpec, plan_search
 
@@ -37,33 +37,33 @@ _PARAMETERS = {
     "max_iter": "epochs",
     "n_iter_no_change": "patience",
 }
-"""Names of the settings that `chainrule train` calls otherwise."""
+"""Settings whose options have other names in `chainrule train`."""
 
 _ROWS = 10
 """Trials in the table."""
 
 _ENDLESS = 10_000
-"""A console's width at which no table is cut."""
+"""Width of a console at which no table is cut."""
 
 
 def search(
     source: o.Source,
     target: o.Target = None,
     task: o.TaskName = None,
-    space: Annotated[Path | None, typer.Option(help="A .toml file of names and their ranges or choices.")] = None,
-    trials: Annotated[int | None, typer.Option(help="Configurations to try; 30 if neither this nor --time.")] = None,
-    time_limit: Annotated[str | None, typer.Option("--time", help="No new trial after 90s, 10m, 2h.")] = None,
-    method: Annotated[str, typer.Option(help="tpe, random or asha (many short looks, few long ones).")] = "tpe",
-    workers: Annotated[int, typer.Option(min=1, max=1024, help="Processes, or tasks at a time on a cluster.")] = 2,
+    space: Annotated[Path | None, typer.Option(help="A .toml file with the ranges or choices of each name.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Configurations to try; default: 30 without --time.")] = None,
+    time_limit: Annotated[str | None, typer.Option("--time", help="Start no new trial after 90s, 10m, 2h.")] = None,
+    method: Annotated[str, typer.Option(help="tpe, random, or asha (many short trainings, few long ones).")] = "tpe",
+    workers: Annotated[int, typer.Option(min=1, max=1024, help="Parallel processes, or tasks on a cluster.")] = 2,
     cluster: Annotated[str | None, typer.Option(help="A Ray cluster: host:port, ray://host:port, or local.")] = None,
     insecure_cluster: Annotated[
-        bool, typer.Option("--insecure-cluster", help="Take a cluster that asks for no token.")
+        bool, typer.Option("--insecure-cluster", help="Accept a cluster that requires no token.")
     ] = False,
     epochs: o.Epochs = 100,
     patience: Annotated[
-        int, typer.Option(min=1, help="Epochs without a better validation loss that end a trial.")
+        int, typer.Option(min=1, help="Stop a trial after this many epochs without a better validation loss.")
     ] = 20,
-    seeds: Annotated[int, typer.Option(help="Trainings of the best configuration at the end.")] = 5,
+    seeds: Annotated[int, typer.Option(help="Final trainings of the best configuration.")] = 5,
     test_fraction: o.TestFraction = 0.2,
     validation_fraction: Annotated[
         float, typer.Option(help="Share of the other rows by which trials are compared.")
@@ -72,80 +72,83 @@ def search(
     dtype: o.Dtype = "float32",
     seed: o.Seed = 0,
     out: Annotated[
-        Path | None, typer.Option(help="The search's folder; follows from the question if not given.")
+        Path | None, typer.Option(help="Output folder; derived from the data and search settings by default.")
     ] = None,
     as_json: o.Json = False,
 ) -> None:
-    """Find good settings for SOURCE. The same line again goes on where it was ended."""
+    """Search hyper-parameters for SOURCE. Rerun the same command to resume."""
     if trials is None and time_limit is None:
         trials = SearchBudget.trials
     limit = None if time_limit is None else seconds(time_limit)
-    plan = o.checked_record("search", SearchBudget, method=method, trials=trials, seconds=limit, seed=seed, seeds=seeds)
+    budget = o.checked_record(
+        "search", SearchBudget, method=method, trials=trials, seconds=limit, seed=seed, seeds=seeds
+    )
     settings = o.checked("search", max_iter=epochs, n_iter_no_change=patience, engine=engine, dtype=dtype, seed=seed)
-    asked = plan_search(
+    spec = plan_search(
         source,
         None if space is None else Space.read(space, settings),
         settings,
-        plan,
+        budget,
         target=target,
         task=task,
         test_fraction=test_fraction,
         validation_fraction=validation_fraction,
     )
-    place = out or Path("runs") / f"search-{Path(source).stem}-{asked.fingerprint()[:8]}"
-    with _watched(quiet=as_json) as watch:
-        found = run_search(asked, place, _hands(cluster, workers, insecure_cluster), watch)
-    if found.interrupted:
-        _leave(found)
-    assert found.settings is not None
+    folder = out or Path("runs") / f"search-{Path(source).stem}-{spec.fingerprint()[:8]}"
+    with _progress(quiet=as_json) as watch:
+        result = run_search(spec, folder, _executor(cluster, workers, insecure_cluster), watch)
+    if result.interrupted:
+        _leave(result)
+    assert result.settings is not None
     options = {
         "target": target,
         "task": task,
-        "scaling": _scaling(asked, found.settings),
+        "scaling": _scaling(spec, result.settings),
         "test_fraction": test_fraction,
         "validation_fraction": validation_fraction,
     }
-    line, rest = train_line(source, found.settings, options)
-    _write(found, line, source)
+    line, rest = train_line(source, result.settings, options)
+    _write(result, line, source)
     if as_json:
-        o.print_json(summary(found) | {"train": line, "without_option": rest})
+        o.print_json(summary(result) | {"train": line, "without_option": rest})
     else:
-        _show(found, line, rest)
+        _show(result, line, rest)
 
 
-def _scaling(asked: SearchSpec, settings: Settings) -> str | None:
-    """The scaling of inputs, where it is not the one that the data alone would get."""
-    usual = "shared" if asked.parts.train.shared_unit else "columns"
+def _scaling(spec: SearchSpec, settings: Settings) -> str | None:
+    """Return the scaling of inputs if it is not the one that the data alone would get."""
+    usual = "shared" if spec.parts.train.shared_unit else "columns"
     return None if settings.scaling == usual else settings.scaling
 
 
-def _hands(cluster: str | None, workers: int, insecure: bool) -> Callable[[Problem], Executor]:
-    """Who does the work."""
+def _executor(cluster: str | None, workers: int, insecure: bool) -> Callable[[SearchData], Executor]:
+    """Return a factory of executors."""
     if cluster is None:
-        return lambda problem: ProcessExecutor(problem, workers)
+        return lambda data: ProcessExecutor(data, workers)
     from chainrule.search.ray_executor import RayExecutor, attach
 
     attach(cluster, insecure)
-    return lambda problem: RayExecutor(problem, workers)
+    return lambda data: RayExecutor(data, workers)
 
 
 def seconds(text: str) -> float:
-    """Seconds from a number with s, m or h behind it.
+    """Return the seconds in a number followed by s, m or h.
 
     >>> seconds("90"), seconds("10m"), seconds("1.5h")
     (90.0, 600.0, 5400.0)
 
     Raises `InvalidValueError` for anything else.
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([smh]?)\s*", text)
-    if found is None or float(found[1]) == 0:
-        raise InvalidValueError(must_be("search", "--time", "as 90s, 10m or 2h", text))
-    return float(found[1]) * _UNITS[found[2]]
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([smh]?)\s*", text)
+    if match is None or float(match[1]) == 0:
+        raise InvalidValueError(must_be("search", "--time", "a time such as 90s, 10m or 2h", text))
+    return float(match[1]) * _UNITS[match[2]]
 
 
 def train_line(source: str, settings: Settings, options: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
-    """The line that trains these settings, and the settings that it has no option for. `options` are further ones, or they
-    say otherwise; None leaves one out.
+    """Return the command that trains these settings, and the settings that have no option.
+
+    `options` adds or overrides options; None omits one.
 
     >>> train_line("digits", Settings((64,), n_iter_no_change=20, dropout=0.1), {"scaling": None})[0]
     'chainrule train digits --hidden 64 --dropout 0.1'
@@ -166,7 +169,7 @@ def train_line(source: str, settings: Settings, options: Mapping[str, Any]) -> t
 
 
 def _option_text(name: str, value: Any) -> str | bool | None:
-    """A setting as an option takes it; None where it takes none of this kind."""
+    """Return a setting as the text of an option; None if the option cannot express it."""
     if name == "hidden_layer_sizes":
         return ",".join(map(str, value)) or "none"
     if isinstance(value, bool):
@@ -179,7 +182,7 @@ def _plain(value: Any) -> bool:
 
 
 def _option(name: str, text: str | bool, default: Any) -> list[str]:
-    """The words of an option; none where it says what is so without it."""
+    """Return the words of an option; none if the value is the default."""
     flag = "--" + name.replace("_", "-")
     if isinstance(text, bool):
         return [flag] if text and not default else []
@@ -195,36 +198,36 @@ def _equal(text: str, default: Any) -> bool:
 
 
 @contextmanager
-def _watched(quiet: bool) -> Iterator[Callable[[SearchStatus], None]]:
-    """A table on standard error that follows the search."""
+def _progress(quiet: bool) -> Iterator[Callable[[SearchStatus], None]]:
+    """Show a table on standard error that follows the search."""
     if quiet:
-        yield lambda board: None
+        yield lambda status: None
         return
     from rich.live import Live
 
     with Live(console=o.console(stderr=True), auto_refresh=False, transient=True) as live:
         last = [0.0]
 
-        def watch(board: SearchStatus) -> None:
+        def watch(status: SearchStatus) -> None:
             if time.monotonic() - last[0] > 0.2:
                 last[0] = time.monotonic()
-                live.update(board_table(board), refresh=True)
+                live.update(status_table(status), refresh=True)
 
         yield watch
 
 
-def board_table(board: SearchStatus) -> Any:
-    """The best trials, and those under way."""
-    ended = sum(trial.state != "running" for trial in board.trials)
-    title = f"{ended} of {board.wanted or 'so many'} trials ended in {board.seconds:.0f} s"
-    if board.finals or (ended == len(board.trials) and not board.under_way):
-        title += f"; the best once more: {board.finals} of {board.seeds} seeds"
-    scored = sorted((t for t in board.trials if t.rungs), key=lambda t: rank(t, board.metric))
-    return _table(scored[:_ROWS], board.metric, board.under_way, title)
+def status_table(status: SearchStatus) -> Any:
+    """Return a table of the best trials and of those being trained."""
+    ended = sum(trial.state != "running" for trial in status.trials)
+    title = f"{ended} of {status.wanted or '?'} trials done in {status.seconds:.0f} s"
+    if status.finals or (ended == len(status.trials) and not status.under_way):
+        title += f"; final trainings: {status.finals} of {status.seeds} seeds"
+    scored = sorted((t for t in status.trials if t.rungs), key=lambda t: rank(t, status.metric))
+    return _table(scored[:_ROWS], status.metric, status.under_way, title)
 
 
 class _Fitting:
-    """The first of two tables where a console has room for it, else the second."""
+    """The first of two tables if the console has room for it, otherwise the second."""
 
     def __init__(self, wide: Any, narrow: Any) -> None:
         self._wide, self._narrow = wide, narrow
@@ -235,7 +238,7 @@ class _Fitting:
 
 
 def _table(trials: list[Trial], metric: str, under_way: frozenset[int], title: str) -> Any:
-    """A column for each setting where there is room for them, else one for all."""
+    """Return a table with a column for each setting if there is room, otherwise with one for all."""
     names = list(trials[0].values) if trials else []
     texts = [[shown(trial.values[name]) for name in names] for trial in trials]
     together = [[", ".join(f"{name} {text}" for name, text in zip(names, row, strict=True))] for row in texts]
@@ -266,30 +269,30 @@ def _columns(
     return table
 
 
-def summary(found: SearchResult) -> dict[str, Any]:
-    """What a search came to, as plain data."""
-    best, test = found.best, found.interval()
+def summary(result: SearchResult) -> dict[str, Any]:
+    """Return the result of a search as plain data."""
+    best, test = result.best, result.interval()
     assert best is not None
-    assert found.settings is not None
-    states = [trial.state for trial in found.trials]
+    assert result.settings is not None
+    states = [trial.state for trial in result.trials]
     return {
-        "method": found.method,
-        "metric": found.metric,
-        "trials": len(found.trials),
+        "method": result.method,
+        "metric": result.metric,
+        "trials": len(result.trials),
         "complete": states.count("complete"),
         "pruned": states.count("pruned"),
         "best": {
             "trial": best.number,
             "values": _plain_values(best.values),
-            found.metric: best.score,
+            result.metric: best.score,
             "loss": best.loss,
         },
-        "finals": [vars(final) for final in found.finals],
-        "test": {"mean": test.mean, "half": test.half, "seeds": len(found.finals)},
-        "importance": dict(found.importance),
-        "seconds": found.seconds,
-        "run": str(found.folder),
-        "model": str(found.folder / "model.safetensors"),
+        "finals": [vars(final) for final in result.finals],
+        "test": {"mean": test.mean, "half": test.half, "seeds": len(result.finals)},
+        "importance": dict(result.importance),
+        "seconds": result.seconds,
+        "run": str(result.folder),
+        "model": str(result.folder / "model.safetensors"),
     }
 
 
@@ -297,34 +300,40 @@ def _plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
-def _leave(found: SearchResult) -> None:
-    ended = sum(trial.state != "running" for trial in found.trials)
-    o.console(stderr=True).print(f"interrupted after {ended} trials; the same line goes on from {found.folder}")
+def _leave(result: SearchResult) -> None:
+    ended = sum(trial.state != "running" for trial in result.trials)
+    o.console(stderr=True).print(
+        f"Interrupted after {ended} trials. Rerun the same command to resume from {result.folder}."
+    )
     raise typer.Exit(130)
 
 
-def _write(found: SearchResult, line: str, source: str) -> None:
-    """The page beside the model."""
+def _write(result: SearchResult, line: str, source: str) -> None:
+    """Write the page next to the model."""
     from chainrule.search.page import search_page
 
-    text = search_page(found, f"A search for {source}", line)
-    write_atomically(found.folder / "search.html", text.encode())
+    text = search_page(result, f"A search for {source}", line)
+    write_atomically(result.folder / "search.html", text.encode())
 
 
-def _show(found: SearchResult, line: str, rest: Mapping[str, str]) -> None:
+def _show(result: SearchResult, line: str, rest: Mapping[str, str]) -> None:
     out = o.console()
-    ended = f"{len(found.trials)} trials ({found.method}) in {found.seconds:.1f} s"
-    out.print(_table(list(found.ranked[:_ROWS]), found.metric, frozenset(), ended))
-    if found.importance:
-        shares = ", ".join(f"{name} {share:.0%}" for name, share in list(found.importance.items())[:5])
-        out.print(f"what mattered: {shares}")
-    seeds = f"over {len(found.finals)} seeds"
-    assert found.best is not None
-    chosen = f"validation {found.metric} {found.best.score:.4f} when chosen"
-    if found.finals and found.finals[0].test is not None:
-        chosen = f"test {found.metric} {found.interval()} {seeds} (95 %; {chosen})"
-    out.print(f"best: trial {found.best.number}, {chosen}")
+    ended = f"{len(result.trials)} trials ({result.method}) in {result.seconds:.1f} s"
+    out.print(_table(list(result.ranked[:_ROWS]), result.metric, frozenset(), ended))
+    if result.importance:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in list(result.importance.items())[:5])
+        out.print(f"what mattered: {shares}", markup=False)
+    seeds = f"over {len(result.finals)} seeds"
+    assert result.best is not None
+    chosen = f"validation {result.metric} {result.best.score:.4f} when selected"
+    if result.finals and result.finals[0].test is not None:
+        chosen = f"test {result.metric} {result.interval()} {seeds} (95 %; {chosen})"
+    out.print(f"best: trial {result.best.number}, {chosen}")
     out.print(line, markup=False)
     if rest:
-        out.print("the line has no option for " + ", ".join(f"{name} {value}" for name, value in rest.items()))
-    out.print(f"{found.folder}: model.safetensors, search.html, search.db")
+        out.print(
+            "Settings without an option in this command: "
+            + ", ".join(f"{name} {value}" for name, value in rest.items()),
+            markup=False,
+        )
+    out.print(f"{result.folder}: model.safetensors, search.html, search.db", markup=False)

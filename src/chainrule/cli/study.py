@@ -1,4 +1,4 @@
-"""Why: `chainrule study` runs any claim of the lecture, and of five papers, on this machine, and says what came out.
+"""`chainrule study`: claims of the lecture and of papers, tested as experiments on this machine.
 
 In: a study's name, or all, papers or list; the data and how much of it. Out: sentences, tables, a folder with a page.
 """
@@ -18,23 +18,27 @@ from chainrule.errors import did_you_mean, must_be, raise_all
 
 
 def study(
-    name: Annotated[str, typer.Argument(help="A study's name, several with commas, 'all', 'papers', or 'list'.")],
+    name: Annotated[
+        str, typer.Argument(help="Name of a study, several separated by commas, 'all', 'papers', or 'list'.")
+    ],
     data: Annotated[
         str | None,
         typer.Option(
-            help="digits, mnist, or any source of classes that `train` takes; digits if not given, for papers mnist."
+            help="digits, mnist, or any classification source that `train` takes; default: digits, mnist for papers."
         ),
     ] = None,
     target: o.Target = None,
-    seeds: Annotated[int, typer.Option(help="Runs of every arm, each with its own split and first weights.")] = 5,
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer rows and epochs: minutes for all studies.")] = False,
-    workers: Annotated[int | None, typer.Option(help="Processes at once; as many as cores if not given.")] = None,
+    seeds: Annotated[int, typer.Option(help="Runs of every arm, each with its own split and initial weights.")] = 5,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Use fewer rows and epochs; all studies take minutes.")
+    ] = False,
+    workers: Annotated[int | None, typer.Option(help="Parallel processes; default: one per core.")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of records, pictures and page; studies/DATA if not given.")
+        Path | None, typer.Option(help="Folder for records, pictures and page; default: studies/DATA.")
     ] = None,
     as_json: o.Json = False,
 ) -> None:
-    """Run the lecture's claims, or papers', as experiments; the same line again goes on from what is done."""
+    """Run claims of the lecture or of papers as experiments; finished cells are reused on the next run."""
     from chainrule.studies import PAPERS, STUDIES, StudyConfig, run
     from chainrule.studies.presenting import plain, write
 
@@ -45,16 +49,17 @@ def study(
     names = list({"all": STUDIES, "papers": PAPERS}.get(name, name.split(",")))
     raise_all(_faults(names, known, data, seeds, workers))
     source = data or ("mnist" if names[0] in PAPERS else "digits")
-    studies, config = [known[each] for each in names], StudyConfig(source, target, seeds, quick)
+    studies = [known[each] for each in names]
+    config = StudyConfig(source, target, seeds, quick)
     folder = out or Path("studies") / f"{Path(source).stem}{'-quick' if quick else ''}"
     began = time.perf_counter()
-    with _progress(quiet=as_json) as told:
-        results = run(studies, config, folder, workers, told)
+    with _progress(quiet=as_json) as progress:
+        results = run(studies, config, folder, workers, progress)
     path = write(studies, results, config, folder)
     seconds = time.perf_counter() - began
     if as_json:
-        found = {each.name: plain(each, results[each.name]) for each in studies}
-        o.print_json({"studies": found, "page": str(path), "seconds": seconds})
+        conclusions = {each.name: plain(each, results[each.name]) for each in studies}
+        o.print_json({"studies": conclusions, "page": str(path), "seconds": seconds})
         return
     for each in studies:
         _show(each, results[each.name])
@@ -73,9 +78,9 @@ def _faults(names: list[str], known: Any, data: str | None, seeds: int, workers:
         if each not in known
     ]
     if data is None and len({name in PAPERS for name in names if name in known}) == 2:
-        hint = "On their own the lecture's run on digits, the papers' on mnist."
+        hint = "By default the lecture's run on digits, the papers' on mnist."
         faults.append(
-            must_be("study", "--data", "given where the lecture's studies and papers' run together", None, hint)
+            must_be("study", "--data", "given if studies of the lecture and of papers run together", None, hint)
         )
     faults += [must_be("study", "--seeds", "a whole number >= 1", seeds)] if seeds < 1 else []
     return faults + ([must_be("study", "--workers", "a whole number >= 1", workers)] if (workers or 1) < 1 else [])
@@ -95,26 +100,27 @@ def _list(as_json: bool) -> None:
 
 @contextmanager
 def _progress(quiet: bool) -> Iterator[Callable[[Any, int, int], None]]:
-    """A bar on standard error that moves with every cell; nothing where JSON is wanted."""
+    """Show a progress bar over the cells on standard error, except with JSON."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description:32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=o.console(stderr=True), disable=quiet, transient=True) as bar:
         task = bar.add_task("", total=None)
 
-        def told(cell: Any, done: int, of: int) -> None:
+        def progress(cell: Any, done: int, of: int) -> None:
             bar.update(task, completed=done, total=of, description=f"{cell.study}: {cell.arm}"[:32])
 
-        yield told
+        yield progress
 
 
 def _show(each: Any, results: Any) -> None:
     from rich.table import Table
 
-    found, out = each.conclude(results), o.console()
+    conclusion = each.conclude(results)
+    out = o.console()
     out.print(f"\n[bold]{each.title}[/bold]")
-    out.print(found.sentence)
-    table = Table(*found.header, box=None, header_style="dim")
-    for row in found.rows:
+    out.print(conclusion.sentence, markup=False)
+    table = Table(*conclusion.header, box=None, header_style="dim")
+    for row in conclusion.rows:
         table.add_row(*row)
     out.print(table)

@@ -1,6 +1,6 @@
-"""Why: one place that knows which engines there are and which one "auto" takes.
+"""Engines, which run the mathematics, and the choice among them.
 
-In: an engine's name and a recipe. Out: the engine, and in words why another was not taken.
+In: an engine's name and a recipe. Out: the engine, and the reasons why faster ones were passed over.
 """
 
 from __future__ import annotations
@@ -16,30 +16,50 @@ from chainrule.errors import InvalidValueError, did_you_mean, must_be
 from chainrule.nn.net import Net
 from chainrule.nn.step import Recipe
 
-__all__ = ["ENGINES", "Engine", "Rows", "Session", "available", "choose", "never", "predictor"]
+__all__ = ["ENGINES", "Engine", "Rows", "Session", "choose", "never", "predictor", "why_unavailable"]
 
 
-def _native() -> Engine:
+def _native_engine() -> Engine:
     from chainrule.engines.native import NativeEngine
 
     return NativeEngine()
 
 
-def _jax() -> Engine:
+def _jax_engine() -> Engine:
     from chainrule.engines.jax import JaxEngine
 
     return JaxEngine()
 
 
-ENGINES: Mapping[str, Callable[[], Engine]] = {"native": _native, "reference": ReferenceEngine, "jax": _jax}
-"""Every engine by name, each imported when it is first asked for."""
+ENGINES: Mapping[str, Callable[[], Engine]] = {
+    "native": _native_engine,
+    "reference": ReferenceEngine,
+    "jax": _jax_engine,
+}
+"""Every engine by name, each imported on first use."""
+
+_REMEDY = {
+    "native": "Reinstall the package with a C++ compiler on the path: the engine is built at installation.",
+    "jax": "Install it with: pip install 'chainrule[jax]'.",
+}
 
 _AUTO = ("native", "reference")
-"""What "auto" tries, the fastest first; JAX runs only when it is asked for."""
+"""What "auto" tries, the fastest first; JAX runs only on request."""
 
 
-def available(name: str) -> str:
-    """Why the engine of that name is not there on this machine; empty when it is."""
+def why_unavailable(name: str) -> str:
+    """Return the reason why an engine cannot run in this installation.
+
+    Parameters
+    ----------
+    name : str
+        A key of `ENGINES`.
+
+    Returns
+    -------
+    str
+        The reason in words; empty if the engine is available.
+    """
     needs = {"native": "chainrule.engines._native", "jax": "jax"}.get(name)
     if needs is None or find_spec(needs) is not None:
         return ""
@@ -47,11 +67,23 @@ def available(name: str) -> str:
 
 
 def predictor(net: Net, w: Array, buffers: Array) -> Callable[[Array], Array]:
-    """A function from rows X (n, d) in w's dtype to logits Z (n, k) in inference, by the fastest engine there is.
+    """Return a function that computes logits in inference with the fastest engine available.
 
-    It holds its own copy of the numbers.
+    Parameters
+    ----------
+    net : Net
+        The network.
+    w : array of shape (P,)
+        Parameters; copied.
+    buffers : array of shape (B,)
+        Running statistics; copied.
+
+    Returns
+    -------
+    callable
+        From rows X (n, d), in w's dtype, to logits Z (n, k).
     """
-    if not available("native"):
+    if not why_unavailable("native"):
         from chainrule.engines import native
 
         compiled = native.predictor(net, w, buffers)
@@ -61,17 +93,43 @@ def predictor(net: Net, w: Array, buffers: Array) -> Callable[[Array], Array]:
 
 
 def choose(name: str, recipe: Recipe) -> tuple[Engine, tuple[str, ...]]:
-    """The engine of that name, or for "auto" the first that can run the recipe; and why faster ones were passed over.
+    """Choose the engine that runs a recipe.
 
-    Raises `InvalidValueError` for an unknown name, and for a named engine that cannot run the recipe or is not there.
+    Parameters
+    ----------
+    name : {"auto", "native", "reference", "jax"}
+        "auto" takes the first of native and reference that can run the recipe.
+    recipe : Recipe
+        The training to run.
+
+    Returns
+    -------
+    engine : Engine
+        The engine of that name, or the one that "auto" found.
+    passed_over : tuple of str
+        Why "auto" did not take a faster engine; empty for a named one.
+
+    Raises
+    ------
+    InvalidValueError
+        For an unknown name, and for a named engine that is not available or cannot run the recipe.
+
+    Examples
+    --------
+    >>> from chainrule import Dense, Net
+    >>> from chainrule.nn.losses import MeanSquaredError
+    >>> from chainrule.nn.step import Recipe
+    >>> engine, passed_over = choose("reference", Recipe(Net(2, [Dense(1)]), MeanSquaredError()))
+    >>> engine.name, passed_over
+    ('reference', ())
     """
     if name == "auto":
         return _first_able(recipe)
     if name not in ENGINES:
         allowed = ["auto", *ENGINES]
         raise InvalidValueError(must_be("fit", "engine", "an engine's name", name, did_you_mean(name, allowed)))
-    if available(name):
-        raise InvalidValueError(must_be("fit", "engine", "one that is there", name, f"It is {available(name)}."))
+    if why_unavailable(name):
+        raise InvalidValueError(f"fit: engine {name!r} is not available. {_REMEDY[name]}")
     engine = ENGINES[name]()
     refuse(engine, recipe)
     return engine, ()
@@ -80,7 +138,7 @@ def choose(name: str, recipe: Recipe) -> tuple[Engine, tuple[str, ...]]:
 def _first_able(recipe: Recipe) -> tuple[Engine, tuple[str, ...]]:
     passed_over: list[str] = []
     for name in _AUTO:
-        reasons: tuple[str, ...] = (available(name),) if available(name) else ()
+        reasons: tuple[str, ...] = (why_unavailable(name),) if why_unavailable(name) else ()
         if not reasons:
             engine = ENGINES[name]()
             reasons = engine.supports(recipe)

@@ -1,13 +1,13 @@
-"""Why: whoever trains talks to any engine through the same two small protocols.
+"""The two protocols through which training code uses every engine, and the rows that engines take.
 
-In: a recipe and rows. Out: a session that runs batches of an epoch, gives and takes the state, and computes logits.
+In: a recipe and rows. Out: a session that runs batches of an epoch, returns and loads the state, and computes logits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -19,9 +19,25 @@ from chainrule.nn.step import Recipe, State, Sums
 
 @dataclass(frozen=True)
 class Rows:
-    """Training rows in the form that engines take: X (n, d) and Y in one dtype, contiguous; c (n) weights.
+    """Training rows in the form that engines take; build them with `Rows.of`, which checks and converts.
 
-    Y is (n) int64 for softmax cross-entropy, else (n, k) in the dtype of X.
+    Parameters
+    ----------
+    X : array of shape (n, d)
+        Inputs, contiguous, in the recipe's dtype.
+    Y : array of shape (n,) or (n, k)
+        Targets: int64 classes (n) for softmax cross-entropy, otherwise (n, k) in the dtype of X.
+    c : array of shape (n,)
+        Sample weights, in the dtype of X.
+
+    Examples
+    --------
+    >>> from chainrule import Dense, Net
+    >>> from chainrule.nn.losses import SoftmaxCrossEntropy
+    >>> recipe = Recipe(Net(2, [Dense(3)]), SoftmaxCrossEntropy())
+    >>> rows = Rows.of(recipe, np.zeros((4, 2)), [0, 1, 2, 1])
+    >>> len(rows), rows.X.dtype.name, rows.c.tolist()
+    (4, 'float32', [1.0, 1.0, 1.0, 1.0])
     """
 
     X: Array
@@ -30,10 +46,28 @@ class Rows:
 
     @classmethod
     def of(cls, recipe: Recipe, X: Array, Y: Array, c: Array | None = None) -> Rows:
-        """Check shapes, values and weights against the recipe, and convert.
+        """Check rows against a recipe and convert them.
 
-        Raises `InvalidValueError` naming every fault: widths that do not match, classes outside 0..k-1, rows whose
-        targets or weights are missing, weights below 0 or all zero, numbers that are not finite.
+        Parameters
+        ----------
+        recipe : Recipe
+            Its network, loss and dtype say what the rows must look like.
+        X : array-like of shape (n, d)
+            Inputs, d being the network's.
+        Y : array-like of shape (n,) or (n, k)
+            Targets: classes 0..k-1 for softmax cross-entropy, otherwise one value per output.
+        c : array-like of shape (n,), default=None
+            Sample weights, at least 0 and not all 0; None weights all rows equally.
+
+        Returns
+        -------
+        Rows
+            Contiguous arrays in the recipe's dtype.
+
+        Raises
+        ------
+        InvalidValueError
+            Names every fault: wrong shapes, classes out of range, invalid weights, numbers that are not finite.
         """
         X, Y = np.atleast_1d(X), np.atleast_1d(Y)
         c = np.ones(len(X)) if c is None else np.asarray(c)
@@ -49,7 +83,7 @@ class Rows:
         return len(self.X)
 
     def __getitem__(self, take: slice | Array) -> Rows:
-        """Some of the rows: a slice of them without a copy, or those of which numbers or a mask tell."""
+        """Return some of the rows: a slice without a copy, or those that indices or a mask select."""
         return Rows(self.X[take], self.Y[take], self.c[take])
 
 
@@ -69,7 +103,7 @@ def _faults(recipe: Recipe, X: Array, Y: Array, c: Array, exclusive: bool) -> It
     if Y.shape != ((n,) if exclusive else (n, k)):
         yield must_be("fit", "y", f"of shape {(n,) if exclusive else (n, k)}", Y.shape, "One target for each row.")
     elif n and exclusive and not (Y.dtype.kind in "iu" and Y.min() >= 0 and Y.max() < k):
-        yield must_be("fit", "y", f"classes as whole numbers in 0..{k - 1}", f"{Y.dtype} {Y.min()}..{Y.max()}")
+        yield must_be("fit", "y", f"whole-number classes in 0..{k - 1}", f"{Y.dtype} {Y.min()}..{Y.max()}")
     elif not np.isfinite(Y).all():
         yield f"fit: y must be finite, got {Y[~np.isfinite(Y)][0]} in row {int(np.nonzero(~np.isfinite(Y))[0][0])}."
     if c.shape != (n,):
@@ -82,44 +116,105 @@ def _faults(recipe: Recipe, X: Array, Y: Array, c: Array, exclusive: bool) -> It
 
 
 def never() -> bool:
-    """The question "stop now?" for who never wants to."""
+    """Return False, the default answer to the question whether to stop.
+
+    Returns
+    -------
+    bool
+        Always False.
+    """
     return False
 
 
 class Session(Protocol):
-    """One training in progress on one engine; the only place where numbers change in place."""
+    """A training in progress on one engine; the only place where numbers change in place."""
 
     @property
     def state(self) -> State:
         """All numbers now, as host arrays that later steps do not change."""
 
     def load(self, state: State) -> None:
-        """Continue from a state."""
+        """Continue from a state.
+
+        Parameters
+        ----------
+        state : State
+            Numbers of the session's recipe; copied.
+        """
 
     def run(self, epoch: int, first: int, rates: Array, stop: Callable[[], bool] = never) -> Sums:
-        """Batches first .. first + len(rates) - 1 of an epoch (from 0), one learning rate for each.
+        """Run consecutive batches of an epoch.
 
-        `stop` is asked between batches; when it says True the sums tell how many steps were done.
+        Parameters
+        ----------
+        epoch : int
+            Number of the epoch, from 0; it fixes the order of the rows.
+        first : int
+            Number of the first batch, from 0.
+        rates : array of shape (m,)
+            One learning rate per batch; batches first .. first + m - 1 are run.
+        stop : callable, default=never
+            Called without arguments between batches; True ends the run early.
+
+        Returns
+        -------
+        Sums
+            What the steps measured, and how many there were.
         """
 
     def logits(self, X: Array) -> Array:
-        """Z (n, k) in inference, in the recipe's dtype."""
+        """Compute logits in inference.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            Rows.
+
+        Returns
+        -------
+        array of shape (n, k)
+            Z in the recipe's dtype.
+        """
 
 
 class Engine(Protocol):
-    """A way to run the mathematics."""
+    """A way to run the mathematics: it says what it cannot run, and compiles recipes to sessions."""
 
     name: str
 
     def supports(self, recipe: Recipe) -> tuple[str, ...]:
-        """Why this engine cannot run the recipe; empty when it can."""
+        """Return the reasons why this engine cannot run a recipe.
+
+        Parameters
+        ----------
+        recipe : Recipe
+            The training to run.
+
+        Returns
+        -------
+        tuple of str
+            One sentence per reason; empty if the engine can run the recipe.
+        """
 
     def compile(self, recipe: Recipe, rows: Rows) -> Session:
-        """A session at the recipe's first state."""
+        """Return a session at the recipe's initial state.
+
+        Parameters
+        ----------
+        recipe : Recipe
+            The training to run.
+        rows : Rows
+            Training rows, as `Rows.of` checks them.
+
+        Returns
+        -------
+        Session
+            A training in progress.
+        """
 
 
-def refuse(engine: Any, recipe: Recipe) -> None:
-    """Raise when the engine says that it cannot run the recipe."""
+def refuse(engine: Engine, recipe: Recipe) -> None:
+    """Raise `InvalidValueError` if the engine cannot run the recipe."""
     reasons = engine.supports(recipe)
     if reasons:
         raise InvalidValueError(must_be("fit", "engine", "able to run this network", engine.name, " ".join(reasons)))

@@ -1,6 +1,6 @@
-"""Why: the same equations on whatever XLA compiles for: CPU, GPU and TPU by one code; no layer is written again.
+"""The JAX engine: the same equations compiled by XLA for CPU, GPU or TPU, without writing any layer again.
 
-In: a recipe and rows. Out: a session whose rows and state stay on the device and whose batches are looped there.
+In: a recipe and rows. Out: a session whose rows and state stay on the device, where the batches are looped.
 """
 
 from __future__ import annotations
@@ -22,39 +22,39 @@ from chainrule.nn.layers import Context
 from chainrule.nn.step import Recipe, State, Sums, train_step
 
 _CHUNK = 4096
-"""Rows per pass in inference, at most: bounds the memory that activations take."""
+"""Most rows per pass in inference; bounds the memory of activations."""
 
 _PACE = 0.25
-"""Seconds of work handed to the device at a time; after each, `stop` is asked."""
+"""Seconds of work sent to the device at a time; after each, `stop` is called."""
 
 _FIRST = 32
-"""Steps handed over the first time, before any has been timed."""
+"""Steps sent the first time, before any has been timed."""
 
 _PRODUCTS = {"float32": "highest", "tf32": "TF32_TF32_F32", "bf16": "BF16_BF16_F32"}
-"""XLA's names for how the entries of a product are rounded before they are multiplied; sums are float32 in all."""
+"""XLA's names for how the factors of a matrix product are rounded; sums are float32 in every case."""
 
 
 @cache
 def _jax() -> Any:
-    """The package, once `State` and `Sums` are known to it as trees of arrays.
+    """Import JAX and register `State` and `Sums` as trees of arrays.
 
-    Raises `MissingError` where it is not installed.
+    Raises `MissingError` if JAX is not installed.
     """
     try:
         import jax
     except ImportError as error:
-        hint = "Install it with: pip install chainrule[jax]"
-        raise MissingError(f"fit: engine must be installed, got 'jax' without the package jax. {hint}") from error
+        hint = "Install it with: pip install 'chainrule[jax]'."
+        raise MissingError(f"fit: engine 'jax' is not available. {hint}") from error
     for record in (State, Sums):
         jax.tree_util.register_dataclass(record, [f.name for f in fields(record)], [])
     return jax
 
 
 def _steps(recipe: Recipe, jax: Any) -> Callable[..., tuple[State, Sums]]:
-    """Batches first .. last-1 of an epoch, all of `size` rows, as one loop on the device.
+    """Return a function that runs batches first .. last-1 of an epoch, all of `size` rows, as one loop on the device.
 
-    Only `size` is part of what is compiled, so a program serves any number of steps, and a step's bits do not depend on
-    how many were asked for at once. The state given in is used up: its memory holds the new one.
+    Only `size` is compiled in, so one program serves any number of steps, and a step's bits do not depend on how many
+    run at once. The state passed in is consumed: its memory holds the new one.
     """
     jnp, zero = jax.numpy, np.zeros((), recipe.dtype)
 
@@ -91,7 +91,7 @@ class JaxSession:
         self.load(recipe.start())
 
     def _numerics(self) -> ExitStack:
-        """The recipe's dtype and the engine's products, within a `with` only: the process's own settings stay."""
+        """Return a context with the recipe's dtype and the engine's products; the process's own settings stay."""
         stack = ExitStack()
         stack.enter_context(self._jax.enable_x64(self._recipe.dtype == "float64"))
         stack.enter_context(self._jax.default_matmul_precision(_PRODUCTS[self._products]))
@@ -104,7 +104,7 @@ class JaxSession:
         return State(now.w, now.buffers, now.optimizer_state, int(now.step))
 
     def load(self, state: State) -> None:
-        """Continue from a state, which is copied."""
+        """Continue from a copy of a state."""
         dtype = self._recipe.dtype
         memory = {letter: np.array(vector, dtype) for letter, vector in state.optimizer_state.items()}
         copy = State(np.array(state.w, dtype), np.array(state.buffers, dtype), memory, np.uint32(state.step))
@@ -112,7 +112,7 @@ class JaxSession:
             self._state = self._jax.tree.map(self._jax.numpy.array, copy)
 
     def run(self, epoch: int, first: int, rates: Array, stop: Callable[[], bool] = never) -> Sums:
-        """Batches of an epoch, about `_PACE` seconds of them at a time; `stop` is asked in between."""
+        """Run batches of an epoch, about `_PACE` seconds at a time; `stop` is called in between."""
         at, last, sums = first, first + len(rates), Sums()
         padded = np.zeros(len(self._sizes), self._recipe.dtype)
         padded[first:last] = rates
@@ -129,7 +129,7 @@ class JaxSession:
         return sums
 
     def _until(self, at: int, last: int) -> int:
-        """Where the next piece of work ends: at the chunk's end, or where the size of the batches changes."""
+        """Return where the next piece of work ends: at the chunk's end, or where the batch size changes."""
         until = min(at + self._chunk, last)
         return until if self._sizes[until - 1] == self._sizes[at] else until - 1
 
@@ -141,7 +141,7 @@ class JaxSession:
         return sums
 
     def logits(self, X: Array) -> Array:
-        """Z in inference; the rows are padded to a power of two, so that few shapes are ever compiled."""
+        """Compute Z in inference; rows are padded to a power of two, so that few shapes are ever compiled."""
         X = np.asarray(X, self._recipe.dtype)
         chunks = [self._padded(X[start : start + _CHUNK]) for start in range(0, max(len(X), 1), _CHUNK)]
         with self._numerics():
@@ -158,11 +158,16 @@ class JaxSession:
 class JaxEngine(Checked):
     """The mathematics of `nn`, compiled by JAX for its default device.
 
-    `products` says how a GPU rounds what it multiplies in matrix products, while weights, sums and all else stay
-    float32: "float32" not at all (default: the results of the other engines), "tf32" to 10 bits of fraction, "bf16" to
-    7 bits.
+    Parameters
+    ----------
+    products : {"float32", "tf32", "bf16"}, default="float32"
+        How a GPU rounds the factors of matrix products; weights, sums and everything else stay float32. "float32"
+        does not round, so results equal the other engines'; "tf32" keeps 10 bits of the fraction, "bf16" 7 bits.
 
-    Raises `MissingError` where the package jax is not installed.
+    Raises
+    ------
+    MissingError
+        If the package jax is not installed.
     """
 
     products: str = constrained(OneOf(tuple(_PRODUCTS)), "float32")
@@ -173,16 +178,41 @@ class JaxEngine(Checked):
         _jax()
 
     def supports(self, recipe: Recipe) -> tuple[str, ...]:
-        """Everything; shorter products only with float32 and on a GPU."""
+        """Return the reasons why this engine cannot run a recipe: rounded products need float32 and a GPU.
+
+        Parameters
+        ----------
+        recipe : Recipe
+            The training to run.
+
+        Returns
+        -------
+        tuple of str
+            One sentence per reason; empty if the engine can run the recipe.
+        """
         if self.products == "float32":
             return ()
-        device, reasons = _jax().default_backend(), []
+        device = _jax().default_backend()
+        reasons = []
         if recipe.dtype != "float32":
-            reasons.append(f"{self.products} products go with dtype float32, got {recipe.dtype}.")
+            reasons.append(f"{self.products} products need dtype float32, got {recipe.dtype}.")
         if device != "gpu":
-            reasons.append(f"{self.products} products need a GPU, JAX runs on {device}.")
+            reasons.append(f"{self.products} products need a GPU, but JAX runs on {device}.")
         return tuple(reasons)
 
     def compile(self, recipe: Recipe, rows: Rows) -> Session:
-        """A session at the recipe's first state, compiled when it first runs."""
+        """Return a session at the recipe's initial state; it is compiled when it first runs.
+
+        Parameters
+        ----------
+        recipe : Recipe
+            The training to run.
+        rows : Rows
+            Training rows, as `Rows.of` checks them.
+
+        Returns
+        -------
+        Session
+            A training in progress.
+        """
         return JaxSession(recipe, rows, self.products)

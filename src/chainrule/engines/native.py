@@ -1,28 +1,28 @@
-"""Why: the same mathematics, several times faster: a plan run by compiled kernels, a whole epoch per call.
+"""The native engine: the same mathematics several times faster, as a plan run by compiled kernels, an epoch per call.
 
-In: a recipe and rows. Out: a session that holds all numbers in the extension's own layout and gives them out on request.
+In: a recipe and rows. Out: a session that holds all numbers in the extension's own layout and copies them out on request.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from enum import Enum
 from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Array, Named
+from chainrule.arrays import Array
 from chainrule.engines.base import Rows, Session, never
 from chainrule.engines.plan import lower, obstacles
 from chainrule.nn.losses import MeanSquaredError
 from chainrule.nn.net import Net
-from chainrule.nn.optimizers import EMA_WEIGHTS, GRADIENT_SUM
 from chainrule.nn.step import Recipe, State, Sums
 
 
 def extension() -> Any:
-    """The compiled module, or None where this installation has none."""
+    """Return the compiled module, or None if this installation has none."""
     try:
         return importlib.import_module("chainrule.engines._native")
     except ImportError:
@@ -30,76 +30,113 @@ def extension() -> Any:
 
 
 class NativeSession:
-    """A training run by the extension; numbers change in place there and are copied out and in."""
+    """A training run by the extension, which changes its numbers in place and copies them out and in."""
 
     def __init__(self, recipe: Recipe, rows: Rows, threads: int = 0) -> None:
-        self._recipe, self.plan = recipe, lower(recipe)
-        stages, reals, lines = self.plan.tables()
-        settings, setting_reals = self.plan.settings()
-        build, (X, Y, c) = extension().Session, (self._typed(array) for array in (rows.X, rows.Y, rows.c))
-        self._run = build(stages, reals, lines, settings, setting_reals, recipe.seed, X, Y, c, threads)
+        module = extension()
+        self._recipe = recipe
+        self.plan = lower(recipe)
+        self._session = module.Session(
+            stages=[record(module, "FusedStage", stage.fields()) for stage in self.plan.stages],
+            phases=[record(module, "Phase", phase.fields()) for phase in self.plan.phases],
+            settings=record(module, "TrainingSettings", self.plan.settings()),
+            X=self._typed(rows.X),
+            Y=self._typed(rows.Y),
+            c=self._typed(rows.c),
+            threads=threads,
+        )
         self.load(recipe.start())
 
     def _typed(self, array: Array) -> Array:
-        """Class numbers as they are, amounts in the recipe's type: the extension takes bytes on trust."""
+        """Return classes as they are and values in the recipe's dtype: the extension does not check types."""
         return array if array.dtype.kind == "i" else np.ascontiguousarray(array, self._recipe.dtype)
 
     @property
     def state(self) -> State:
         """All numbers now, as copies."""
         recipe = self._recipe
-        w, statistics = np.empty(recipe.net.size, recipe.dtype), np.empty(recipe.net.buffers.size, recipe.dtype)
-        memory = {letter: np.empty_like(w) for letter in recipe.state_names}
-        step = self._run.read(w, statistics, *_places(memory))
-        return State(w, statistics, memory, step)
+        w = np.empty(recipe.net.size, recipe.dtype)
+        statistics = np.empty(recipe.net.buffers.size, recipe.dtype)
+        vectors = {name: np.empty_like(w) for name in recipe.state_names}
+        step = self._session.read(w=w, statistics=statistics, vectors=vectors)
+        return State(w, statistics, vectors, step)
 
     def load(self, state: State) -> None:
         """Continue from a state."""
         dtype = self._recipe.dtype
-        w, statistics = (np.ascontiguousarray(vector, dtype) for vector in (state.w, state.buffers))
-        memory = {
-            letter: np.ascontiguousarray(state.optimizer_state[letter], dtype) for letter in self._recipe.state_names
-        }
-        self._run.write(w, statistics, *_places(memory), int(state.step))
+        self._session.write(
+            w=np.ascontiguousarray(state.w, dtype),
+            statistics=np.ascontiguousarray(state.buffers, dtype),
+            vectors={
+                name: np.ascontiguousarray(state.optimizer_state[name], dtype) for name in self._recipe.state_names
+            },
+            step=int(state.step),
+        )
 
     def run(self, epoch: int, first: int, rates: Array, stop: Callable[[], bool] = never) -> Sums:
-        """Batches of an epoch without Python in between; `stop` is asked after the first and then every 20 ms."""
-        return Sums(*self._run.run(int(epoch), first, np.ascontiguousarray(rates, np.float64), stop))
+        """Run batches of an epoch without Python in between; `stop` is called after the first, then every 20 ms."""
+        sums = self._session.run(int(epoch), first, np.ascontiguousarray(rates, np.float64), stop)
+        return Sums(**{f.name: getattr(sums, f.name) for f in fields(Sums)})
 
     def logits(self, X: Array) -> Array:
-        """Z in inference."""
+        """Compute Z in inference."""
         X = np.ascontiguousarray(X, self._recipe.dtype)
         Z = np.empty((len(X), self._recipe.net.outputs), self._recipe.dtype)
-        self._run.logits(X, Z)
+        self._session.logits(X, Z)
         return Z
 
     @property
     def nbytes(self) -> int:
         """Bytes that the session holds, the data apart."""
-        return int(self._run.nbytes)
+        return int(self._session.nbytes)
 
     @property
     def threads(self) -> int:
         """Threads that a step uses now."""
-        return int(self._run.threads)
+        return int(self._session.threads)
 
     @property
     def isa(self) -> str:
-        """The instruction set whose kernels run."""
-        return str(self._run.isa)
+        """Instruction set whose kernels run."""
+        return str(self._session.isa)
 
     def profile(self) -> None:
-        """Start to measure the time of each line of the plan."""
-        self._run.profile()
+        """Start to measure the time of each phase of the plan."""
+        self._session.profile()
 
     @property
     def seconds(self) -> tuple[float, ...]:
-        """Seconds spent in each line of the plan since `profile`."""
-        return tuple(1e-9 * each for each in self._run.nanoseconds)
+        """Seconds spent in each phase of the plan since `profile`."""
+        return tuple(1e-9 * each for each in self._session.nanoseconds)
+
+
+def record(module: Any, name: str, values: Mapping[str, Any]) -> Any:
+    """Fill one of the extension's structs by the names of its fields, enumerators by their names.
+
+    Raises `TypeError` unless the values name exactly the fields that the struct has.
+    """
+    struct = getattr(module, name)
+    if values.keys() != field_names(struct):
+        differing = sorted(values.keys() ^ field_names(struct))
+        raise TypeError(f"{name}: Python and C++ must name the same fields, but only one side has {differing}.")
+    filled = struct()
+    for field, value in values.items():
+        setattr(filled, field, _enumerator(module, value) if isinstance(value, Enum) else value)
+    return filled
+
+
+def field_names(struct: type) -> set[str]:
+    """Return the names of the fields of one of the extension's structs."""
+    return {name for name, member in vars(struct).items() if isinstance(member, property)}
+
+
+def _enumerator(module: Any, value: Enum) -> Any:
+    """Return the extension's enumerator with the same class name and the same name, in lower case."""
+    return getattr(module, type(value).__name__)[value.name.lower()]
 
 
 def predictor(net: Net, w: Array, buffers: Array) -> Callable[[Array], Array] | None:
-    """Logits of any rows by compiled kernels, or None where the network or the installation does not allow it."""
+    """Return a function from rows to logits that runs compiled kernels, or None if that is impossible."""
     recipe = Recipe(net, MeanSquaredError(), batch_size=1, dtype=str(w.dtype))
     if NativeEngine().supports(recipe):
         return None
@@ -109,18 +146,29 @@ def predictor(net: Net, w: Array, buffers: Array) -> Callable[[Array], Array] | 
     return session.logits
 
 
-def _places(memory: Named) -> tuple[Array | None, ...]:
-    """The rule's first and second vector, the sum of gradients, the mean of weights; None for what is not remembered."""
-    first, second, *_ = [
-        *(vector for letter, vector in memory.items() if letter not in (GRADIENT_SUM, EMA_WEIGHTS)),
-        None,
-        None,
-    ]
-    return first, second, memory.get(GRADIENT_SUM), memory.get(EMA_WEIGHTS)
-
-
 class NativeEngine:
-    """Compiled kernels. `threads=0` chooses their number from the work of a step, within OpenMP's limit."""
+    """Compiled kernels for every layer, loss and optimizer of the package.
+
+    Parameters
+    ----------
+    threads : int, default=0
+        Threads of a step. 0 chooses their number from the work of a step, within OpenMP's limit. The number of threads
+        does not change a single bit of the results.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from chainrule import Dense, Net
+    >>> from chainrule.engines import Rows, choose
+    >>> from chainrule.nn.losses import MeanSquaredError
+    >>> from chainrule.nn.step import Recipe
+    >>> recipe = Recipe(Net(2, [Dense(1)]), MeanSquaredError(), batch_size=4)
+    >>> rows = Rows.of(recipe, np.ones((8, 2)), np.ones(8))
+    >>> engine, passed_over = choose("auto", recipe)
+    >>> session = engine.compile(recipe, rows)
+    >>> session.run(epoch=0, first=0, rates=np.full(2, 0.1)).steps
+    2
+    """
 
     name = "native"
 
@@ -128,10 +176,34 @@ class NativeEngine:
         self._threads = threads
 
     def supports(self, recipe: Recipe) -> tuple[str, ...]:
-        """What stands in the way: the extension missing, or pieces that it does not know."""
+        """Return the reasons why this engine cannot run a recipe: no extension, or custom parts.
+
+        Parameters
+        ----------
+        recipe : Recipe
+            The training to run.
+
+        Returns
+        -------
+        tuple of str
+            One sentence per reason; empty if the engine can run the recipe.
+        """
         missing = () if extension() else ("The compiled extension is not part of this installation.",)
         return (*missing, *obstacles(recipe))
 
     def compile(self, recipe: Recipe, rows: Rows) -> Session:
-        """A session at the recipe's first state."""
+        """Return a session at the recipe's initial state.
+
+        Parameters
+        ----------
+        recipe : Recipe
+            The training to run.
+        rows : Rows
+            Training rows, as `Rows.of` checks them.
+
+        Returns
+        -------
+        Session
+            A training in progress.
+        """
         return NativeSession(recipe, rows, self._threads)

@@ -1,6 +1,6 @@
-"""Why: the definition of correct: the mathematics of `nn` run as it is written, with NumPy.
+"""The reference engine, which defines correct results: the mathematics of `nn` as written, run with NumPy.
 
-In: a recipe and rows. Out: a session; float32, or float64 where asked.
+In: a recipe and rows. Out: a session in float32 or float64.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from chainrule.nn.net import Net
 from chainrule.nn.step import Recipe, State, Sums, train_step
 
 _CHUNK = 4096
-"""Rows per pass in inference: bounds the memory that activations take."""
+"""Rows per pass in inference; bounds the memory of activations."""
 
 
 class ReferenceSession:
@@ -34,7 +34,7 @@ class ReferenceSession:
         self.state = state
 
     def run(self, epoch: int, first: int, rates: Array, stop: Callable[[], bool] = never) -> Sums:
-        """Batches of an epoch, one after another."""
+        """Run batches of an epoch, one after another."""
         if self._order[0] != epoch:
             self._order = (epoch, self._recipe.order(np, len(self._rows), epoch))
         sums = Sums()
@@ -42,7 +42,7 @@ class ReferenceSession:
             return self._steps(first, rates, stop, sums)
 
     def _steps(self, first: int, rates: Array, stop: Callable[[], bool], sums: Sums) -> Sums:
-        """Batch by batch; numbers that overflow show in the sums, not as warnings."""
+        """Run batch by batch; overflow shows in the sums, not as warnings."""
         for (start, end), rate in zip(self._bounds[first : first + len(rates)], rates, strict=True):
             take = self._order[1][start:end]
             X, Y, c = self._rows.X[take], self._rows.Y[take], self._rows.c[take]
@@ -53,26 +53,50 @@ class ReferenceSession:
         return sums
 
     def logits(self, X: Array) -> Array:
-        """Z in inference."""
+        """Compute Z in inference."""
         return logits(self._recipe.net, self._recipe.weights(self.state), self.state.buffers, X)
 
 
 def logits(net: Net, w: Array, buffers: Array, X: Array) -> Array:
-    """Z (n, k) in inference and in w's dtype, a chunk of rows at a time."""
+    """Compute Z (n, k) in inference and in w's dtype, a chunk of rows at a time."""
     X = np.asarray(X, w.dtype)
     chunks = [X[start : start + _CHUNK] for start in range(0, max(len(X), 1), _CHUNK)]
     return np.concatenate([net(w, buffers, chunk, Context(np)) for chunk in chunks])
 
 
 class ReferenceEngine:
-    """NumPy, one expression per equation."""
+    """NumPy, one expression per equation: slow, exact to read, and able to run every recipe."""
 
     name = "reference"
 
     def supports(self, recipe: Recipe) -> tuple[str, ...]:
-        """Everything."""
+        """Return the reasons why this engine cannot run a recipe: none.
+
+        Parameters
+        ----------
+        recipe : Recipe
+            The training to run.
+
+        Returns
+        -------
+        tuple of str
+            Empty: the reference engine runs every recipe.
+        """
         return ()
 
     def compile(self, recipe: Recipe, rows: Rows) -> Session:
-        """A session at the recipe's first state."""
+        """Return a session at the recipe's initial state.
+
+        Parameters
+        ----------
+        recipe : Recipe
+            The training to run.
+        rows : Rows
+            Training rows, as `Rows.of` checks them.
+
+        Returns
+        -------
+        Session
+            A training in progress.
+        """
         return ReferenceSession(recipe, rows)

@@ -1,6 +1,6 @@
-"""Why: the right learning rate, width and regularization are found by trying, and trying is a machine's work.
+"""Hyper-parameter search: find a good learning rate, width and regularization by training many configurations.
 
-In: data and a space of settings. Out: the best configuration, how sure that is, and what mattered.
+In: data and a space of settings. Out: the best configuration, how certain it is, and which settings mattered.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from chainrule.search.results import Final, Interval, RungScore, SearchResult, Trial
+from chainrule.intervals import ConfidenceInterval
+from chainrule.search.results import Final, RungScore, SearchResult, Trial
 from chainrule.search.space import Dimension, Space, default_space
 
 if TYPE_CHECKING:
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
     from chainrule.search.spec import SearchBudget
 
 __all__ = [
+    "ConfidenceInterval",
     "Dimension",
     "Final",
-    "Interval",
     "RungScore",
     "SearchBudget",
     "SearchResult",
@@ -29,11 +30,11 @@ __all__ = [
     "search",
 ]
 
-_PLACES = {"SearchStatus": "driver", "SearchBudget": "spec", "search": "driver"}
-"""Names that bring all of the package with them, imported on first use: a worker needs none of them."""
+_LAZY = {"SearchStatus": "driver", "SearchBudget": "spec", "search": "driver"}
+"""Names that import all of the package, loaded on first use: a worker needs none of them."""
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PLACES:
-        return getattr(import_module(f"chainrule.search.{_PLACES[name]}"), name)
+    if name in _LAZY:
+        return getattr(import_module(f"chainrule.search.{_LAZY[name]}"), name)
     raise AttributeError(f"module 'chainrule.search' has no attribute {name!r}")

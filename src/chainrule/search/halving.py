@@ -1,6 +1,6 @@
-"""Why: most of a search's time goes to trials that a short look would have ended; a few rungs take that look.
+"""Successive halving: short rungs stop poor trials early, on which a search would otherwise spend most of its time.
 
-In: trials with the scores of their rungs. Out: the ends of the rungs, and which trial goes on.
+In: trials with the scores of their rungs. Out: the ends of the rungs, and which trial continues.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Collection, Sequence
 from chainrule.search.results import Trial, rank
 
 FACTOR = 3
-"""One trial of so many goes on from each rung, and trains so many times as long."""
+"""One trial in `FACTOR` continues from each rung and trains `FACTOR` times as long."""
 
 _MOST_RUNGS = 4
 
 
 def rung_ends(epochs: int) -> tuple[int, ...]:
-    """Epochs at the end of each rung: the last is the whole course, each one before a third of the next.
+    """Return the epochs at the end of each rung: the last is the full training, each earlier one a third of the next.
 
     >>> rung_ends(100), rung_ends(2)
     ((4, 12, 34, 100), (1, 2))
@@ -26,9 +26,10 @@ def rung_ends(epochs: int) -> tuple[int, ...]:
 
 
 def promoted(trials: Sequence[Trial], rungs: int, busy: Collection[int], metric: str) -> Trial | None:
-    """The trial that goes on now, from the highest rung where one is due; None where none is.
+    """Return the trial to continue now, from the highest rung where one is due; None if none is.
 
-    At each rung the best third of the trials that have reached it may go on, however few have: nobody waits for the others.
+    At each rung the best third of the trials that have reached it may continue, however few have, without waiting for
+    the others.
 
     Reference  [li2020]
     """
@@ -41,7 +42,7 @@ def promoted(trials: Sequence[Trial], rungs: int, busy: Collection[int], metric:
 
 
 def last_hope(trials: Sequence[Trial], busy: Collection[int], metric: str) -> Trial | None:
-    """The best trial of the highest rung, to go on where no trial is complete and none is due."""
+    """Return the best trial of the highest rung, to continue if no trial is complete and none is due."""
     if any(trial.state == "complete" for trial in trials):
         return None
     waiting = [t for t in trials if t.state == "running" and t.rungs and t.number not in busy]

@@ -1,4 +1,4 @@
-"""Why: which values were good, and how sure that is, is seen sooner than it is read.
+"""The page of a search, in pictures: which values were good, and how certain that is.
 
 In: a `SearchResult`. Out: the text of one page: best configuration, importance, parallel coordinates, slices, curves, table.
 """
@@ -18,83 +18,83 @@ from chainrule.search.space import Dimension, shown
 
 _CURVES = 8
 _LINES = 200
-"""Trials drawn in parallel coordinates at most: the best."""
+"""Most trials drawn in parallel coordinates, the best ones."""
 
 
-def search_page(found: SearchResult, title: str, line: str) -> str:
-    """One self-contained page; `line` is the command that trains the best configuration."""
-    best = found.best
-    told = {"method": found.method, "trials": len(found.trials), "seconds": found.seconds}
+def search_page(result: SearchResult, title: str, line: str) -> str:
+    """Return one self-contained page; `line` is the command that trains the best configuration."""
+    best = result.best
+    summary = {"method": result.method, "trials": len(result.trials), "seconds": result.seconds}
     if best is not None:
-        told[f"best validation {found.metric}"] = best.score
+        summary[f"best validation {result.metric}"] = best.score
     sections = (
-        _best(found, line),
-        _importance(found),
-        _coordinates(found),
-        _slices(found),
-        _curves(found),
-        _trials(found),
+        _best(result, line),
+        _importance(result),
+        _coordinates(result),
+        _slices(result),
+        _curves(result),
+        _trials(result),
     )
-    return page(title, sections, facts(told))
+    return page(title, sections, facts(summary))
 
 
-def _best(found: SearchResult, line: str) -> Section | None:
-    if found.best is None:
+def _best(result: SearchResult, line: str) -> Section | None:
+    if result.best is None:
         return None
-    header = ("seed", f"validation {found.metric}", f"test {found.metric}", "epochs", "seconds")
+    header = ("seed", f"validation {result.metric}", f"test {result.metric}", "epochs", "seconds")
     rows = [
         (
             final.seed,
-            final.validation[found.metric],
-            (final.test or {}).get(found.metric, math.nan),
+            final.validation[result.metric],
+            (final.test or {}).get(result.metric, math.nan),
             final.epochs,
             final.seconds,
         )
-        for final in found.finals
+        for final in result.finals
     ]
-    values = {name: shown(value) for name, value in found.best.values.items()}
+    values = {name: shown(value) for name, value in result.best.values.items()}
     lead = (
-        f"Trial {found.best.number}, trained once more with {len(rows)} seeds: test {found.metric} {found.interval()} "
-        "(mean and 95 % interval). No test row was looked at before."
+        f"Trial {result.best.number}, trained with {len(rows)} seeds: test {result.metric} {result.interval()} "
+        "(mean and 95 % interval). The test rows were not used before."
     )
     return Section(
         "The best configuration", joined(pairs(values), code(line), table(header, rows) if rows else None), lead
     )
 
 
-def _importance(found: SearchResult) -> Section | None:
-    if not found.importance:
+def _importance(result: SearchResult) -> Section | None:
+    if not result.importance:
         return None
-    chart = figure(BarPlot("Share of the scores' variance", list(found.importance), list(found.importance.values())))
+    chart = figure(BarPlot("Share of the scores' variance", list(result.importance), list(result.importance.values())))
     lead = "How much of the differences between trials each setting explains, alone or together with others."
-    return Section("What mattered", grid(chart, _progress(found)), lead)
+    return Section("What mattered", grid(chart, _progress(result)), lead)
 
 
-def _progress(found: SearchResult) -> Html:
-    """The best score so far, trial by trial."""
+def _progress(result: SearchResult) -> Html:
+    """Draw the best score so far, trial by trial."""
     best, reached = math.nan, []
-    for trial in found.trials:
-        better = math.isnan(best) or signed(trial.score, found.metric) < signed(best, found.metric)
+    for trial in result.trials:
+        better = math.isnan(best) or signed(trial.score, result.metric) < signed(best, result.metric)
         best = trial.score if better and not math.isnan(trial.score) else best
         reached.append(best)
-    numbers = [float(trial.number) for trial in found.trials]
+    numbers = [float(trial.number) for trial in result.trials]
     curve = Curve("best so far", numbers, reached)
-    return figure(LinePlot("Best so far", [curve], x_name="trial", y_name=f"validation {found.metric}"))
+    return figure(LinePlot("Best so far", [curve], x_name="trial", y_name=f"validation {result.metric}"))
 
 
-def _coordinates(found: SearchResult) -> Section | None:
-    """One line a trial, through its values; the better, the more ink."""
-    trials, dimensions = found.ranked[:_LINES], found.space.dimensions
+def _coordinates(result: SearchResult) -> Section | None:
+    """Draw one line per trial through its values, darker for better trials."""
+    trials, dimensions = result.ranked[:_LINES], result.space.dimensions
     if len(trials) < 2 or not dimensions:
         return None
     width, height, top, bottom = 860.0, 280.0, 26.0, 40.0
     gap = (width - 120.0) / len(dimensions)
     at = [60.0 + gap * i for i in range(len(dimensions) + 1)]
-    heights = _heights(trials, found)
+    heights = _heights(trials, result)
     drawn = [
         axis
         for x, d in zip(at, [*dimensions, None], strict=True)
-        for axis in _axis(x, d, found, trials, top, height - bottom)
+        for axis in _axis(x, d, result, trials, top, height - bottom)
     ]
     for place, (trial, ups) in reversed(list(enumerate(zip(trials, heights, strict=True)))):
         points = " ".join(
@@ -110,20 +110,20 @@ def _coordinates(found: SearchResult) -> Section | None:
     return Section("All values at once", framed("Parallel coordinates", picture, wide=True), lead)
 
 
-def _heights(trials: Sequence[Trial], found: SearchResult) -> list[list[float]]:
-    """Where each trial's line crosses each axis, from 0 to 1; the last axis is the score."""
+def _heights(trials: Sequence[Trial], result: SearchResult) -> list[list[float]]:
+    """Return where each trial's line crosses each axis, from 0 to 1; the last axis is the score."""
     scores = [trial.score for trial in trials]
     low, span = min(scores), (max(scores) - min(scores)) or 1.0
-    return [[*(d.place(t.values[d.name]) for d in found.space.dimensions), (t.score - low) / span] for t in trials]
+    return [[*(d.place(t.values[d.name]) for d in result.space.dimensions), (t.score - low) / span] for t in trials]
 
 
 def _axis(
-    x: float, dimension: Dimension | None, found: SearchResult, trials: Sequence[Trial], top: float, bottom: float
+    x: float, dimension: Dimension | None, result: SearchResult, trials: Sequence[Trial], top: float, bottom: float
 ) -> list[Html]:
-    """A vertical axis with its ends and its name; of the score where there is no dimension."""
+    """Draw a vertical axis with its ends and its name: the score's if there is no dimension."""
     scores = [trial.score for trial in trials]
     ends = (min(scores), max(scores)) if dimension is None else (dimension.ends[0], dimension.ends[-1])
-    name = found.metric if dimension is None else dimension.name
+    name = result.metric if dimension is None else dimension.name
     return [
         tag("line", x1=x, x2=x, y1=top, y2=bottom, class_="level"),
         tag("text", shown(ends[1]), class_="mid", x=x, y=top - 6),
@@ -132,17 +132,17 @@ def _axis(
     ]
 
 
-def _slices(found: SearchResult) -> Section | None:
-    trials = found.ranked
+def _slices(result: SearchResult) -> Section | None:
+    trials = result.ranked
     if len(trials) < 2:
         return None
     charts = []
-    for d in found.space.dimensions:
+    for d in result.space.dimensions:
         x = [_across(d, trial) for trial in trials]
         choices = ", ".join(f"{i} {shown(c)}" for i, c in enumerate(d.choices))
         name = f"log10 {d.name}" if d.log else d.name
         y = [trial.score for trial in trials]
-        plot = ScatterPlot(d.name, [Points("", x, y)], name, f"validation {found.metric}", note=choices)
+        plot = ScatterPlot(d.name, [Points("", x, y)], name, f"validation {result.metric}", note=choices)
         charts.append(figure(plot))
     return Section("One value at a time", grid(*charts), "Each point is a trial.")
 
@@ -154,32 +154,34 @@ def _across(dimension: Dimension, trial: Trial) -> float:
     return math.log10(value) if dimension.log else float(value)
 
 
-def _curves(found: SearchResult) -> Section | None:
+def _curves(result: SearchResult) -> Section | None:
     drawn = [
         Curve(f"trial {t.number}", [float(e) for e, _ in t.curve], [s for _, s in t.curve])
-        for t in found.ranked[:_CURVES]
+        for t in result.ranked[:_CURVES]
     ]
     if not drawn:
         return None
-    chart = figure(LinePlot(f"Validation {found.metric} of the best", drawn, y_name=found.metric))
-    return Section("How they learned", grid(chart, _looks(found)), "Scores after each epoch, on the validation rows.")
+    chart = figure(LinePlot(f"Validation {result.metric} of the best", drawn, y_name=result.metric))
+    return Section(
+        "How they learned", grid(chart, _rung_scores(result)), "Scores after each epoch, on the validation rows."
+    )
 
 
-def _looks(found: SearchResult) -> Html | None:
-    """Where the rungs of a halving search cut: scores of all trials at the epochs they reached."""
-    points = [(float(r.epochs), r.score) for t in found.trials for r in t.rungs if math.isfinite(r.score)]
-    if all(len(trial.rungs) < 2 for trial in found.trials):
+def _rung_scores(result: SearchResult) -> Html | None:
+    """Draw the scores of all trials at the ends of their rungs; None without successive halving."""
+    points = [(float(r.epochs), r.score) for t in result.trials for r in t.rungs if math.isfinite(r.score)]
+    if all(len(trial.rungs) < 2 for trial in result.trials):
         return None
     x, y = [e for e, _ in points], [s for _, s in points]
-    return figure(ScatterPlot("Scores at the rungs", [Points("", x, y)], "epoch", f"validation {found.metric}"))
+    return figure(ScatterPlot("Scores at the rungs", [Points("", x, y)], "epoch", f"validation {result.metric}"))
 
 
-def _trials(found: SearchResult) -> Section:
-    names = [d.name for d in found.space.dimensions]
+def _trials(result: SearchResult) -> Section:
+    names = [d.name for d in result.space.dimensions]
     rows = [
         (t.number, t.score, t.loss, t.epochs, t.seconds, t.state, *(shown(t.values[n]) for n in names), t.reason)
-        for t in (*found.ranked, *(t for t in found.trials if math.isnan(t.score)))
+        for t in (*result.ranked, *(t for t in result.trials if math.isnan(t.score)))
     ]
     return Section(
-        "Every trial", table(("trial", found.metric, "loss", "epochs", "seconds", "state", *names, "why"), rows)
+        "Every trial", table(("trial", result.metric, "loss", "epochs", "seconds", "state", *names, "why"), rows)
     )

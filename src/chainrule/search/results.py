@@ -1,28 +1,43 @@
-"""Why: what a search found is told by frozen records that a table, a page or a program can take apart.
+"""Results of a search as frozen records, for tables, pages and programs.
 
-In: trials and the last trainings. Out: `SearchResult`, with the best trial, an interval over seeds, and what mattered.
+In: trials and the final trainings. Out: `SearchResult`, with the best trial, an interval over seeds, and what mattered.
 """
 
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from chainrule.intervals import ConfidenceInterval
 from chainrule.model import Model
 from chainrule.pipeline import Settings
 from chainrule.search.space import Space
 
-_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
-"""The 97.5 % points of Student's distribution with 1, 2, ... degrees of freedom; 1.96 is used beyond 15."""
-
 
 @dataclass(frozen=True)
 class RungScore:
-    """What a trial had come to at the end of a rung: `end` epochs at most, `epochs` of them done."""
+    """Result of a trial at the end of a rung.
+
+    Parameters
+    ----------
+    end : int
+        Most epochs at this rung.
+    score : float
+        Score on the validation rows at the best epoch: accuracy, or rmse in the target's unit.
+    loss : float
+        Loss on the validation rows at that epoch.
+    epochs : int
+        Epochs done; fewer than `end` after early stopping.
+    best_epoch : int or None
+        Epoch with the lowest validation loss.
+    seconds : float
+        Seconds of training.
+    curve : tuple of (int, float), default=()
+        Epochs and their scores.
+    """
 
     end: int
     score: float
@@ -33,20 +48,48 @@ class RungScore:
     curve: tuple[tuple[int, float], ...] = field(default=(), repr=False)
 
     def plain(self) -> dict[str, Any]:
-        """As it is stored."""
+        """Return the record as plain data, for storage.
+
+        Returns
+        -------
+        dict
+            Fields by name.
+        """
         return asdict(self)
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> RungScore:
-        """The way back."""
+        """Rebuild a record from plain data.
+
+        Parameters
+        ----------
+        plain : mapping
+            Fields by name, as `plain` returns them.
+
+        Returns
+        -------
+        RungScore
+            The record.
+        """
         return cls(**{**plain, "curve": tuple((int(e), float(s)) for e, s in plain["curve"])})
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One configuration: the values it was given, its rungs, how it stands.
+    """One configuration and its training so far.
 
-    `state` is "running" (under way, or waiting for a rung), "complete" or "pruned"; `reason` says why it was pruned.
+    Parameters
+    ----------
+    number : int
+        Number of the trial, from 0.
+    values : mapping of str to object
+        Hyper-parameters by name.
+    state : {"running", "complete", "pruned"}, default="running"
+        "running" also means waiting for a rung.
+    rungs : tuple of RungScore, default=()
+        Results of the rungs done so far.
+    reason : str, default=""
+        Why the trial was pruned.
     """
 
     number: int
@@ -57,22 +100,22 @@ class Trial:
 
     @property
     def score(self) -> float:
-        """On the validation rows, at the best epoch of the last rung; NaN before there is one."""
+        """Score on the validation rows, at the best epoch of the last rung; NaN before there is one."""
         return self.rungs[-1].score if self.rungs else math.nan
 
     @property
     def loss(self) -> float:
-        """On the validation rows, at that epoch."""
+        """Loss on the validation rows at that epoch."""
         return self.rungs[-1].loss if self.rungs else math.nan
 
     @property
     def seconds(self) -> float:
-        """Of training."""
+        """Seconds of training."""
         return sum(rung.seconds for rung in self.rungs)
 
     @property
     def epochs(self) -> int:
-        """Done in all."""
+        """Epochs done in total."""
         return self.rungs[-1].epochs if self.rungs else 0
 
     @property
@@ -83,7 +126,21 @@ class Trial:
 
 @dataclass(frozen=True)
 class Final:
-    """The best configuration trained once more, with a seed of its own: figures on validation and test rows."""
+    """A final training of the best configuration with its own seed.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the training.
+    validation : mapping of str to float
+        Scores on the validation rows.
+    test : mapping of str to float or None
+        Scores on the test rows; None if there are none.
+    epochs : int
+        Epochs done.
+    seconds : float
+        Seconds of training.
+    """
 
     seed: int
     validation: Mapping[str, float]
@@ -92,39 +149,36 @@ class Final:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A mean and the half-width of its 95 % interval (NaN for a single value)."""
-
-    mean: float
-    half: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Interval:
-        """Student's interval of the mean of a few values.
-
-        Reference  [student1908]
-
-        >>> str(Interval.of([1.0, 2.0, 3.0]))
-        '2.0000 ± 2.4843'
-        """
-        n = len(values)
-        if n < 2:
-            return cls(values[0] if values else math.nan, math.nan)
-        quantile = _T[n - 2] if n - 2 < len(_T) else 1.96
-        return cls(statistics.fmean(values), quantile * statistics.stdev(values) / math.sqrt(n))
-
-    def __str__(self) -> str:
-        return f"{self.mean:.4f}" + ("" if math.isnan(self.half) else f" ± {self.half:.4f}")
-
-
 @dataclass(frozen=True, eq=False)
 class SearchResult:
-    """What a search came to.
+    """Result of a search.
 
-    `metric` is "accuracy" or "rmse". `best` is the trial with the best validation score, the lower loss where scores are
-    equal; `settings` are its, `finals` its trainings with other seeds, `model` the first of them. `importance` shares 1
-    among the hyper-parameters. `interrupted` tells that it is not over: the same call goes on.
+    Parameters
+    ----------
+    method : str
+        Method of the search.
+    metric : {"accuracy", "rmse"}
+        Score that trials are compared by.
+    space : Space
+        What was searched.
+    trials : tuple of Trial
+        All trials by number.
+    settings : Settings or None
+        Settings of the best trial.
+    finals : tuple of Final
+        Final trainings of the best configuration, one per seed.
+    importance : mapping of str to float
+        Share of the scores' variance that each hyper-parameter explains; the shares sum to 1.
+    model : Model or None
+        Model of the first final training.
+    seconds : float
+        Duration of the call.
+    folder : Path
+        Folder of the search.
+    interrupted : bool, default=False
+        Whether the search was stopped before its end; the same call resumes it.
+    notes : tuple of str, default=()
+        Remarks for the reader.
     """
 
     method: str
@@ -142,34 +196,45 @@ class SearchResult:
 
     @property
     def best(self) -> Trial | None:
-        """The best trial that is complete, or None before there is one."""
+        """Complete trial with the best score, the lower loss if scores are equal; None before there is one."""
         return best_of(self.trials, self.metric)
 
     @property
     def ranked(self) -> tuple[Trial, ...]:
-        """Trials with a score, the best first."""
+        """Trials with a score, best first."""
         return tuple(sorted((t for t in self.trials if not math.isnan(t.score)), key=lambda t: rank(t, self.metric)))
 
-    def interval(self, part: str = "test") -> Interval:
-        """Mean and 95 % interval of the metric over the seeds of the finals, on validation or test rows."""
+    def interval(self, part: str = "test") -> ConfidenceInterval:
+        """Return the mean and 95 % interval of the metric over the final trainings.
+
+        Parameters
+        ----------
+        part : {"test", "validation"}, default="test"
+            Rows that the metric was computed on.
+
+        Returns
+        -------
+        ConfidenceInterval
+            Mean and half-width.
+        """
         figures = [getattr(final, part) for final in self.finals]
-        return Interval.of([values[self.metric] for values in figures if values is not None])
+        return ConfidenceInterval.of([values[self.metric] for values in figures if values is not None])
 
 
 def rank(trial: Trial, metric: str, rung: int = -1) -> tuple[float, float, int]:
-    """Smaller is better: the score at a rung, then the loss, then the number. What is no number comes last."""
-    found = trial.rungs[rung] if trial.rungs else None
-    if found is None or math.isnan(found.score):
+    """Return a sort key, smaller is better: the score at a rung, then the loss, then the number; NaN comes last."""
+    reached = trial.rungs[rung] if trial.rungs else None
+    if reached is None or math.isnan(reached.score):
         return math.inf, math.inf, trial.number
-    return signed(found.score, metric), found.loss, trial.number
+    return signed(reached.score, metric), reached.loss, trial.number
 
 
 def signed(score: float, metric: str) -> float:
-    """The score with the sign that makes smaller better."""
+    """Return the score with the sign that makes smaller better."""
     return -score if metric == "accuracy" else score
 
 
 def best_of(trials: Sequence[Trial], metric: str) -> Trial | None:
-    """The best of the complete ones that have a score."""
+    """Return the best of the complete trials that have a score, or None."""
     complete = [t for t in trials if t.state == "complete" and not math.isnan(t.score)]
     return min(complete, key=lambda t: rank(t, metric), default=None)

@@ -1,8 +1,8 @@
-"""Why: the unit of work is one rung of one trial: whoever does it, and however often it is begun, it comes to the same.
+"""One rung of one trial, the unit of work: its result does not depend on where it runs or how often it is started.
 
-In: a `Problem` (rows that stay the same for the whole search) and `Work` (settings, a folder, how far to train). Out: an
-`Outcome`. What a rung needs of the one before is its checkpoint in the trial's folder; without it, it begins at epoch 0 and
-reaches the same numbers.
+In: `SearchData` (rows that stay the same for the whole search) and a `RungTask` (settings, a folder, how far to train).
+Out: a `RungResult`. A rung continues from the previous one's checkpoint in the trial's folder; without it, it starts at
+epoch 0 and reaches the same numbers.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ from chainrule.train.records import Snapshot
 
 PAUSED = Stop(StopReason.PAUSED, "at the end of its rung")
 _PATIENCE = 15.0
-"""Seconds to wait for a folder that another process, which is about to end, still holds."""
+"""Seconds to wait for a folder that another process, which is about to end, still locks."""
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
-    """The rows of a search: to learn from, and to choose by. The test rows are not here: no worker ever has them."""
+class SearchData:
+    """Training and validation rows of a search. Test rows are not here: no worker ever has them."""
 
     train: Dataset
     validation: Dataset
     digest: str = ""
 
     @classmethod
-    def of(cls, train: Dataset, validation: Dataset) -> Problem:
-        """With the sha256 of all rows."""
+    def of(cls, train: Dataset, validation: Dataset) -> SearchData:
+        """Return the rows with their sha256."""
         return cls(train, validation, digest_of(train, validation))
 
 
 def digest_of(*parts: Dataset) -> str:
-    """The sha256 of rows, their task and their names."""
+    """Return the sha256 of rows, their task and their names."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(f"{part.task} {part.feature_names} {part.target_name}".encode())
@@ -63,10 +63,10 @@ def digest_of(*parts: Dataset) -> str:
 
 
 @dataclass(frozen=True)
-class Work:
-    """One rung: train the settings, in the run kept under `folder`, from where it stands (`begin` epochs) to `end` epochs.
+class RungTask:
+    """A rung to do: train the settings, in the run saved under `folder`, from `begin` epochs to `end` epochs.
 
-    `last` says that no rung follows, so that nothing has to be kept at its end; `model` that the model is wanted.
+    `last` says that no rung follows, so that nothing must be saved at its end; `model` that the model is wanted.
     """
 
     name: str
@@ -79,12 +79,12 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a rung came to.
+class RungResult:
+    """Result of a rung.
 
-    `score` (accuracy, or rmse in the target's own unit) and `loss` on the validation rows, at the best epoch so far, which
-    is the one with the lowest validation loss. `curve` are pairs of epoch and score, from the first epoch on. `ended` says
-    that the trial has nothing left to train; `fault` why it has no score; `interrupted` that it is to be done again.
+    `score` (accuracy, or rmse in the target's own unit) and `loss` are those of the validation rows at the best epoch so
+    far, the one with the lowest validation loss. `curve` holds pairs of epoch and score from the first epoch on. `ended`
+    says that the trial has nothing left to train, `fault` why it has no score, `interrupted` that it must be done again.
     """
 
     name: str
@@ -103,125 +103,126 @@ class Outcome:
 
 
 class JobCache:
-    """The problem's rows as networks take them: scaled and encoded once for all trials that scale and encode alike."""
+    """Rows as networks take them, scaled and encoded once for all trials that do so in the same way."""
 
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
+    def __init__(self, data: SearchData) -> None:
+        self.data = data
         self._problems: dict[tuple[Any, ...], TrainingProblem] = {}
 
     def job(self, settings: Settings) -> TrainingProblem:
-        """Return what training these settings needs."""
+        """Return what training with these settings needs."""
         key = (settings.scaling, settings.dtype, settings.loss, settings.quantiles, settings.label_smoothing)
         if key not in self._problems:
             self._problems = dict(list(self._problems.items())[-1:])
-            self._problems[key] = build_problem(settings, Parts(self.problem.train, self.problem.validation, None))
+            self._problems[key] = build_problem(settings, Parts(self.data.train, self.data.validation, None))
         problem = self._problems[key]
-        n, d = self.problem.train.X.shape
+        n, d = self.data.train.X.shape
         assert problem.target is not None
         net = settings.network(d, problem.target.outputs)
         recipe = settings.recipe(net, problem.target.loss, n)
         return replace(problem, recipe=recipe, config=settings.config(), engine=settings.engine)
 
 
-def perform(bench: JobCache, work: Work) -> Outcome:
-    """Do one rung; whatever goes wrong with these settings is told in the outcome, never raised."""
+def perform(cache: JobCache, task: RungTask) -> RungResult:
+    """Do one rung; any error with these settings is reported in the result, never raised."""
     began = time.perf_counter()
     try:
-        job = bench.job(work.settings)
-        run = _train(bench.problem, job, work)
+        job = cache.job(task.settings)
+        run = _train(cache.data, job, task)
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
-        return Outcome(work.name, work.end, fault=text, seconds=time.perf_counter() - began)
-    return _outcome(job, run, work, time.perf_counter() - began)
+        return RungResult(task.name, task.end, fault=text, seconds=time.perf_counter() - began)
+    return _rung_result(job, run, task, time.perf_counter() - began)
 
 
-def _train(problem: Problem, job: TrainingProblem, work: Work) -> Run:
-    plain = {"rows": problem.digest, "recipe": spec.encode(job.recipe), "config": spec.encode(job.config)}
+def _train(data: SearchData, job: TrainingProblem, task: RungTask) -> Run:
+    plain = {"rows": data.digest, "recipe": spec.encode(job.recipe), "config": spec.encode(job.config)}
     name = hashlib.sha256(json.dumps(plain, sort_keys=True, default=repr).encode()).hexdigest()
-    monitors = stopping_monitors(replace(work.settings, early_stopping=True), validated=True)
-    if work.end < job.config.epochs:
-        monitors.append(Pause(work.end))
-    with _held(work.folder, name) as inner:
-        return train(job, monitors, checkpoint=RungKeeper(inner, work))
+    monitors = stopping_monitors(replace(task.settings, early_stopping=True), validated=True)
+    if task.end < job.config.epochs:
+        monitors.append(Pause(task.end))
+    with _held(task.folder, name) as inner:
+        return train(job, monitors, checkpoint=RungCheckpointer(inner, task))
 
 
-def _outcome(job: TrainingProblem, run: Run, work: Work, seconds: float) -> Outcome:
+def _rung_result(job: TrainingProblem, run: Run, task: RungTask, seconds: float) -> RungResult:
     unit = _unit(job, run.epochs)
     best = next((epoch for epoch in run.epochs if epoch.number == run.best_epoch), None)
     diverged = run.diverged and best is None
-    return Outcome(
-        work.name,
-        work.end,
+    return RungResult(
+        task.name,
+        task.end,
         math.nan if best is None else best.validation_score * unit,
         math.nan if best is None else best.validation_loss,
         len(run.epochs),
         run.best_epoch,
         tuple((epoch.number, epoch.validation_score * unit) for epoch in run.epochs),
         seconds,
-        run.stop.reason is not StopReason.PAUSED or len(run.epochs) >= work.settings.max_iter,
+        run.stop.reason is not StopReason.PAUSED or len(run.epochs) >= task.settings.max_iter,
         str(run.stop) if diverged else "",
         run.interrupted,
         run.engine,
-        job.model(run.state) if work.model and not run.interrupted else None,
+        job.model(run.state) if task.model and not run.interrupted else None,
     )
 
 
 def _unit(job: TrainingProblem, epochs: tuple[Epoch, ...]) -> float:
-    """What a score of 1 means in the target's unit: an rmse is of scaled amounts."""
+    """Return the size of a score of 1 in the target's unit: an rmse is measured on scaled targets."""
     scaling = None if job.target is None else job.target.scaling
-    amounts = scaling is not None and len(epochs) > 0 and epochs[0].metric == "rmse"
-    return float(np.sqrt(np.mean(scaling.scale**2))) if scaling is not None and amounts else 1.0
+    continuous = scaling is not None and len(epochs) > 0 and epochs[0].metric == "rmse"
+    return float(np.sqrt(np.mean(scaling.scale**2))) if scaling is not None and continuous else 1.0
 
 
 @dataclass(frozen=True)
 class Pause:
-    """Stops a run when epoch `at` is done, as a rung's end; the run can go on from there."""
+    """Stops a run after epoch `at`, the end of a rung; the run can be resumed from there."""
 
     at: int
 
     def start(self, problem: TrainingProblem) -> None:
-        """Nothing to remember."""
+        """Start without a memory."""
 
     def observe(self, memory: None, epoch: Epoch) -> tuple[None, Decision]:
         """Stop at the rung's end."""
         return None, Decision(stop=PAUSED if epoch.number >= self.at else None)
 
     def end(self, memory: None) -> None:
-        """Nothing to close."""
+        """End without anything to close."""
 
 
-class RungKeeper:
-    """A folder's keeper that can go on after a pause, and writes nothing at an end that nothing follows."""
+class RungCheckpointer:
+    """A folder's checkpointer that can resume after a pause, and saves nothing at the end of the last rung."""
 
     signals: tuple[signal.Signals, ...] = (signal.SIGTERM,)
     notes: tuple[str, ...] = ()
 
-    def __init__(self, inner: FolderCheckpointer, work: Work) -> None:
-        self._inner, self._work = inner, work
+    def __init__(self, inner: FolderCheckpointer, task: RungTask) -> None:
+        self._inner = inner
+        self._task = task
 
     def due(self) -> bool:
-        """Whether the time between snapshots is over."""
+        """Return whether a snapshot is due."""
         return self._inner.due()
 
     def save(self, snapshot: Snapshot) -> None:
-        """Keep it, unless the run is over or its numbers are not needed any more."""
-        if snapshot.stop is None or (snapshot.stop == PAUSED and not self._work.last):
+        """Save a snapshot, unless the run is over or its numbers are no longer needed."""
+        if snapshot.stop is None or (snapshot.stop == PAUSED and not self._task.last):
             self._inner.save(snapshot)
 
     def load(self) -> Snapshot | None:
-        """The last whole snapshot, its pause undone where there is more to train; None where none is whole."""
+        """Return the last intact snapshot, ready to resume if there is more to train; None if there is none."""
         try:
             snapshot = self._inner.load()
         except FormatError:
             return None
-        if snapshot is None or snapshot.stop != PAUSED or len(snapshot.epochs) >= self._work.end:
+        if snapshot is None or snapshot.stop != PAUSED or len(snapshot.epochs) >= self._task.end:
             return snapshot
         return replace(snapshot, stop=None)
 
 
 @contextmanager
 def _held(folder: str, name: str) -> Iterator[FolderCheckpointer]:
-    """The folder's keeper; waits for a process that holds it and is about to end, as after its driver was killed."""
+    """Open the folder's checkpointer; wait for a process that locks it and is about to end, as after a killed driver."""
     until = time.monotonic() + _PATIENCE
     with ExitStack() as stack:
         while (checkpointer := _entered(stack, folder, name, time.monotonic() < until)) is None:
@@ -230,7 +231,7 @@ def _held(folder: str, name: str) -> Iterator[FolderCheckpointer]:
 
 
 def _entered(stack: ExitStack, folder: str, name: str, again: bool) -> FolderCheckpointer | None:
-    """The keeper, or None while it is held elsewhere and may be asked for `again`."""
+    """Return the checkpointer, or None while another process locks it and `again` allows another try."""
     try:
         return stack.enter_context(checkpoint_folder(folder, name))
     except InvalidValueError:
@@ -240,5 +241,5 @@ def _entered(stack: ExitStack, folder: str, name: str, again: bool) -> FolderChe
 
 
 def forget(folder: str | Path) -> None:
-    """Remove a trial's folder: its trial has ended."""
+    """Remove the folder of a trial that has ended."""
     shutil.rmtree(folder, ignore_errors=True)

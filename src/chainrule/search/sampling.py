@@ -1,4 +1,4 @@
-"""Why: where the next trial is tried follows from the seed, its number and what is known, so that a search can go on.
+"""Samplers: the next trial's values follow from the seed, its number and the known trials, so a search can be resumed.
 
 In: a space, a seed, the trials so far. Out: values for the next trial; how much of the scores each hyper-parameter explains.
 """
@@ -23,23 +23,23 @@ from chainrule.search.results import Trial, signed
 from chainrule.search.space import Dimension, Space
 
 STARTUP = 10
-"""Trials at random before a model is made of them."""
+"""Random trials before the first model is fitted to them."""
 
-_MOST_AnalyzeD = 400
-"""The time of the analysis grows with the square of the trials."""
+_MOST_ANALYZED = 400
+"""Most trials in the analysis, whose time grows with their square."""
 
 
 class Sampler(Protocol):
-    """Chooses where to try next."""
+    """Chooses the values of the next trial."""
 
     def propose(self, number: int) -> dict[str, Any]:
-        """Values for the trial of this number; numbers come in order."""
+        """Return values for the trial of this number; numbers are consecutive."""
 
     def begun(self, trial: Trial) -> None:
-        """A trial that an earlier process began, with what is known of it."""
+        """Take over a trial that an earlier process began, with what is known about it."""
 
     def ended(self, trial: Trial) -> None:
-        """A trial proposed before has ended."""
+        """Learn from a trial that has ended."""
 
 
 class RandomSampler:
@@ -49,22 +49,22 @@ class RandomSampler:
         self._space, self._seed = space, seed
 
     def propose(self, number: int) -> dict[str, Any]:
-        """A point of the space."""
+        """Draw a point of the space."""
         return self._space.draw(self._seed, number)
 
     def begun(self, trial: Trial) -> None:
-        """Nothing to learn."""
+        """Ignore the trial: there is nothing to learn."""
 
     def ended(self, trial: Trial) -> None:
-        """Nothing to learn."""
+        """Ignore the trial: there is nothing to learn."""
 
 
 class TreeSampler:
-    """Tree-structured Parzen estimators: where good trials were dense and others were not.
+    """Tree-structured Parzen estimators: sample where good trials are dense and the others are not.
 
-    Optuna's sampler, on a study in memory that mirrors the search's own store; each proposal has a seed of its own, from the
-    search's seed and the trial's number. The first ten trials are drawn at random. Trials under way count as bad ones, so
-    that workers do not all try the same place.
+    Uses Optuna's sampler on an in-memory study that mirrors the search's own store; each proposal has its own seed, from
+    the search's seed and the trial's number. The first ten trials are random. Running trials count as bad ones, so that
+    workers do not all try the same values.
 
     Reference  [bergstra2011]
     """
@@ -74,29 +74,29 @@ class TreeSampler:
         self._space, self._seed, self._metric = space, seed, metric
         self._known: list[Trial] = []
         self._study: Any = None
-        self._asked: dict[int, Any] = {}
+        self._open: dict[int, Any] = {}
         # The import takes a second, which the first trials can use.
         threading.Thread(target=import_module, args=("optuna",), daemon=True).start()
 
     def propose(self, number: int) -> dict[str, Any]:
-        """At random, then from the model."""
+        """Draw at random at first, then from the model."""
         if number < STARTUP:
             values = self._space.draw(self._seed, number)
             self.begun(Trial(number, values))
             return values
         trial = self._ask(number)
-        self._asked[number] = trial
+        self._open[number] = trial
         return decoded(self._space, trial.params)
 
     def begun(self, trial: Trial) -> None:
-        """Take a trial over with its values."""
+        """Take over a trial with its values."""
         if self._study is None:
             self._known.append(trial)
         else:
             self._adopt(trial)
 
     def ended(self, trial: Trial) -> None:
-        """Learn from it."""
+        """Learn from a trial that has ended."""
         if self._study is None:
             self._known = [trial if known.number == trial.number else known for known in self._known]
         else:
@@ -116,23 +116,23 @@ class TreeSampler:
 
     def _adopt(self, trial: Trial) -> None:
         self._study.enqueue_trial(encoded(self._space, trial.values))
-        self._asked[trial.number] = self._study.ask(distributions(self._space))
+        self._open[trial.number] = self._study.ask(distributions(self._space))
         if trial.state != "running":
             self._tell(trial)
 
     def _tell(self, trial: Trial) -> None:
-        asked = self._asked.pop(trial.number)
+        open_trial = self._open.pop(trial.number)
         if math.isnan(trial.score):
-            self._study.tell(asked, state=quiet_optuna().trial.TrialState.PRUNED)
+            self._study.tell(open_trial, state=quiet_optuna().trial.TrialState.PRUNED)
         else:
-            self._study.tell(asked, signed(trial.score, self._metric))
+            self._study.tell(open_trial, signed(trial.score, self._metric))
 
 
 def importance(space: Space, trials: Sequence[Trial], metric: str, seed: int = 0) -> dict[str, float]:
-    """The share of the scores' variance that each hyper-parameter explains, alone or with others; the largest first.
+    """Return the share of the scores' variance that each hyper-parameter explains, the largest first.
 
-    By the functional analysis of variance of a forest, of 400 trials at most; the shares sum to 1. Empty for fewer than
-    eight trials with a score, for equal scores, and without Optuna.
+    Computed by functional analysis of variance with a random forest, over at most 400 trials; the shares sum to 1. Empty
+    for fewer than eight trials with a score, for equal scores, and without Optuna.
 
     Scores are those at the first rung, which all trials have.
 
@@ -140,7 +140,7 @@ def importance(space: Space, trials: Sequence[Trial], metric: str, seed: int = 0
     """
     scored = [t for t in trials if t.rungs and math.isfinite(t.rungs[0].score)]
     scores = [signed(t.rungs[0].score, metric) for t in scored]
-    every = max(1, -(-len(scored) // _MOST_AnalyzeD))
+    every = max(1, -(-len(scored) // _MOST_ANALYZED))
     scored, scores = scored[::every], scores[::every]
     if find_spec("optuna") is None or len(scored) < 8 or len(set(scores)) < 2 or len(space.dimensions) < 2:
         return {}
@@ -161,21 +161,21 @@ def importance(space: Space, trials: Sequence[Trial], metric: str, seed: int = 0
 
 
 def need_optuna() -> None:
-    """Raise `MissingError` where Optuna is not installed."""
+    """Raise `MissingError` if Optuna is not installed."""
     if find_spec("optuna") is None:
-        raise MissingError("search: optuna must be installed for method 'tpe'. pip install 'chainrule[search]'")
+        raise MissingError("search: method 'tpe' needs optuna. Install it with: pip install 'chainrule[search]'.")
 
 
 @cache
 def quiet_optuna() -> Any:
-    """Optuna, which then logs warnings only."""
+    """Import Optuna and let it log warnings only."""
     optuna: Any = import_module("optuna")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 
 
 def distributions(space: Space) -> dict[str, Any]:
-    """The space as Optuna knows spaces."""
+    """Return the space as Optuna's distributions."""
     return {dimension.name: _distribution(dimension) for dimension in space.dimensions}
 
 
@@ -191,10 +191,10 @@ def _distribution(dimension: Dimension) -> Any:
 
 
 def encoded(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values with each choice by its place in the list."""
+    """Return values with each choice replaced by its index."""
     return {d.name: d.choices.index(values[d.name]) if d.choices else values[d.name] for d in space.dimensions}
 
 
 def decoded(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The way back."""
+    """Return values with each index replaced by its choice."""
     return {d.name: d.choices[values[d.name]] if d.choices else values[d.name] for d in space.dimensions}

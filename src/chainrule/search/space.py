@@ -1,4 +1,4 @@
-"""Why: what a search may try is data, checked whole before the first trial: a wrong name or limit costs no training.
+"""Search spaces as data, checked completely before the first trial, so that a wrong name or limit costs no training.
 
 In: a TOML file or a mapping of names to limits or choices. Out: a `Space` that draws values and makes `Settings` of them.
 """
@@ -22,13 +22,13 @@ from chainrule.pipeline import Settings
 from chainrule.random import Purpose, Stream
 
 _NOT_SEARCHED = {"seed", "engine", "early_stopping", "validation_fraction", "quantiles", "learning_rate_multipliers"}
-"""Settings that say how a run is measured or where it is run, not how good it can be."""
+"""Settings that say how a run is measured or where it runs, not how good it can be."""
 
 _SHAPE = {"width": Interval(1, 10**6, "[]", whole=True), "depth": Interval(0, 100, "[]", whole=True)}
-"""Two names beside the settings: so many hidden layers of so many units each."""
+"""Two names besides the settings: the number of units per hidden layer and the number of hidden layers."""
 
 NAMES = (*(f.name for f in fields(Settings) if f.name not in _NOT_SEARCHED), *_SHAPE)
-"""Every name that a space may have."""
+"""Every name that a space may contain."""
 
 _WHOLE = {"width", "depth", "batch_size", "accumulate_grad_batches", "max_iter", "n_iter_no_change"}
 _KEYS = {"low", "high", "log", "step", "choices"}
@@ -36,8 +36,25 @@ _KEYS = {"low", "high", "log", "step", "choices"}
 
 @dataclass(frozen=True)
 class Dimension:
-    """One hyper-parameter: from `low` to `high` (both belong; on a log scale, or in steps), or one of `choices`.
+    """One hyper-parameter: a range or a list of choices.
 
+    Parameters
+    ----------
+    name : str
+        A name in `NAMES`.
+    low, high : float, default=0.0
+        Ends of the range, both included.
+    log : bool, default=False
+        Whether to draw on a logarithmic scale.
+    step : float, default=None
+        Distance of the values within the range.
+    choices : tuple, default=()
+        Values to choose from, in place of a range.
+    whole : bool, default=False
+        Whether only whole numbers are allowed.
+
+    Examples
+    --------
     >>> Dimension("learning_rate_init", 1e-4, 1e-2, log=True).at(0.5)
     0.001
     >>> Dimension("width", 16, 64, step=16, whole=True).at(0.99), Dimension("activation", choices=("relu", "tanh")).at(0.2)
@@ -53,7 +70,18 @@ class Dimension:
     whole: bool = False
 
     def at(self, u: float) -> Any:
-        """The value at a share u in (0, 1) of the way through."""
+        """Return the value at a fraction of the way through.
+
+        Parameters
+        ----------
+        u : float
+            Fraction in (0, 1).
+
+        Returns
+        -------
+        object
+            A value of the range or a choice.
+        """
         if self.choices:
             return self.choices[min(int(u * len(self.choices)), len(self.choices) - 1)]
         step = self.step or (1 if self.whole else None)
@@ -68,8 +96,20 @@ class Dimension:
         return min(max(value, self.ends[0]), self.ends[1])
 
     def place(self, value: Any) -> float:
-        """Where a value lies between the ends, from 0 to 1: the way back from `at`, for pictures.
+        """Return where a value lies between the ends, the inverse of `at`.
 
+        Parameters
+        ----------
+        value : object
+            A value of the range or a choice.
+
+        Returns
+        -------
+        float
+            Position from 0 to 1.
+
+        Examples
+        --------
         >>> Dimension("learning_rate_init", 1e-4, 1e-2, log=True).place(1e-3)
         0.5
         """
@@ -83,11 +123,17 @@ class Dimension:
 
     @property
     def ends(self) -> tuple[Any, ...]:
-        """The values that must be allowed for all between them to be: both ends, or every choice."""
+        """Values whose validity implies that of all others: both ends, or every choice."""
         return self.choices or tuple(int(v) if self.whole else v for v in (self.low, self.high))
 
     def plain(self) -> dict[str, Any]:
-        """As it would stand in a file."""
+        """Return the dimension as it would be written in a file.
+
+        Returns
+        -------
+        dict
+            Keys low, high, log and step, or choices.
+        """
         if self.choices:
             return {"choices": [list(c) if isinstance(c, tuple) else c for c in self.choices]}
         low, high = self.ends
@@ -96,8 +142,17 @@ class Dimension:
 
 @dataclass(frozen=True)
 class Space:
-    """The dimensions of a search, and settings that it holds fixed.
+    """Dimensions of a search, and settings that it holds fixed.
 
+    Parameters
+    ----------
+    dimensions : tuple of Dimension
+        Hyper-parameters to vary.
+    fixed : mapping of str to object, default={}
+        Settings with one value for all trials.
+
+    Examples
+    --------
     >>> space = Space.of({"width": {"low": 16, "high": 64}, "dropout": {"choices": [0.0, 0.2]}, "max_iter": 30})
     >>> space.draw(seed=0, number=3) == space.draw(seed=0, number=3)
     True
@@ -110,10 +165,26 @@ class Space:
 
     @classmethod
     def of(cls, plain: Mapping[str, Any], owner: str = "space", base: Settings | None = None) -> Space:
-        """From names to `{low, high, log, step}`, `{choices}`, or a value that is held fixed.
+        """Build a space from plain data.
 
-        Raises `InvalidValueError` with every fault of the space: unknown names and keys, ends the wrong way round, values
-        that the settings do not allow.
+        Parameters
+        ----------
+        plain : mapping
+            Names with `{low, high, log, step}`, `{choices}`, or a fixed value.
+        owner : str, default="space"
+            Name of the space in messages, such as its file.
+        base : Settings, default=None
+            Settings that the values are checked with; None takes the defaults.
+
+        Returns
+        -------
+        Space
+            The checked space.
+
+        Raises
+        ------
+        InvalidValueError
+            Names every fault: unknown names and keys, low above high, values that the settings do not allow.
         """
         raise_all(_faults(plain, owner))
         ranges = {name: value for name, value in plain.items() if isinstance(value, Mapping)}
@@ -124,9 +195,28 @@ class Space:
 
     @classmethod
     def read(cls, path: str | Path, base: Settings | None = None) -> Space:
-        """From a TOML file: a table, or a value held fixed, for each name.
+        """Read a space from a TOML file with a table or a fixed value for each name.
 
-        Raises `MissingError` without the file, `FormatError` when it is no TOML, `InvalidValueError` as `of`.
+        Parameters
+        ----------
+        path : str or Path
+            The file.
+        base : Settings, default=None
+            Settings that the values are checked with; None takes the defaults.
+
+        Returns
+        -------
+        Space
+            The checked space.
+
+        Raises
+        ------
+        MissingError
+            If the file does not exist.
+        FormatError
+            If it is not TOML.
+        InvalidValueError
+            As for `of`.
         """
         path = Path(path)
         if not path.is_file():
@@ -138,20 +228,63 @@ class Space:
         return cls.of(plain, path.name, base)
 
     def plain(self) -> dict[str, Any]:
-        """As it would stand in a file."""
+        """Return the space as it would be written in a file.
+
+        Returns
+        -------
+        dict
+            Dimensions and fixed values by name.
+        """
         fixed = {name: list(value) if isinstance(value, tuple) else value for name, value in self.fixed.items()}
         return {dimension.name: dimension.plain() for dimension in self.dimensions} | fixed
 
     def draw(self, seed: int, number: int) -> dict[str, Any]:
-        """The values of trial `number` of a random search: they follow from seed and number alone."""
+        """Draw the values of one trial of a random search; they follow from seed and number alone.
+
+        Parameters
+        ----------
+        seed : int
+            Seed of the search.
+        number : int
+            Number of the trial.
+
+        Returns
+        -------
+        dict
+            Values by name.
+        """
         return self.at(Stream.from_seed(seed).fold(Purpose.SEARCH, number).uniform(len(self.dimensions)))
 
     def at(self, u: Array | Sequence[float]) -> dict[str, Any]:
-        """Values from one share in (0, 1) for each dimension."""
+        """Return the values at one fraction for each dimension.
+
+        Parameters
+        ----------
+        u : sequence of float
+            Fractions in (0, 1), one per dimension.
+
+        Returns
+        -------
+        dict
+            Values by name.
+        """
         return {dimension.name: dimension.at(float(v)) for dimension, v in zip(self.dimensions, u, strict=True)}
 
     def settings(self, values: Mapping[str, Any], base: Settings) -> Settings:
-        """The base with the fixed settings and these values in place; `width` and `depth` become layers."""
+        """Return settings with the fixed and the given values in place; `width` and `depth` become layers.
+
+        Parameters
+        ----------
+        values : mapping
+            Values of a trial by name.
+        base : Settings
+            Settings that the space does not touch.
+
+        Returns
+        -------
+        Settings
+            Settings of the trial.
+        """
         chosen = {**self.fixed, **values}
         sizes = base.hidden_layer_sizes
         if "width" in chosen or "depth" in chosen:
@@ -160,18 +293,46 @@ class Space:
         return replace(base, **{"hidden_layer_sizes": sizes, **chosen})
 
     def faults(self, owner: str, base: Settings) -> Iterator[str]:
-        """A sentence for every value at an end, among the choices or fixed that the settings do not allow."""
-        told = set()
+        """Yield a sentence for every value that the settings do not allow.
+
+        Parameters
+        ----------
+        owner : str
+            Name of the space in messages.
+        base : Settings
+            Settings that the values are checked with.
+
+        Yields
+        ------
+        str
+            One sentence per fault.
+        """
+        reported = set()
         for name, value in self._probes():
             if name in _SHAPE:
                 faults = [] if _SHAPE[name].allows(value) else [must_be(owner, name, str(_SHAPE[name]), value)]
             else:
                 faults = list(replace(base, **{name: value}).faults(owner))
-            yield from (fault for fault in faults if fault not in told)
-            told.update(faults)
+            yield from (fault for fault in faults if fault not in reported)
+            reported.update(faults)
 
     def batch_faults(self, owner: str, base: Settings, n: int) -> Iterator[str]:
-        """A sentence for every batch size above the number of training rows."""
+        """Yield a sentence for every batch size above the number of training rows.
+
+        Parameters
+        ----------
+        owner : str
+            Name of the space in messages.
+        base : Settings
+            Settings whose batch size counts too.
+        n : int
+            Number of training rows.
+
+        Yields
+        ------
+        str
+            One sentence per fault.
+        """
         rows = [value for name, value in (*self._probes(), ("batch_size", base.batch_size)) if name == "batch_size"]
         for size in rows:
             if isinstance(size, int) and size > n:
@@ -182,10 +343,20 @@ class Space:
 
 
 def default_space(rows: int) -> Space:
-    """What is tried when nothing else is asked for: rate, shape, regularization, batch size, activation.
+    """Return the default space: learning rate, shape, regularization, batch size and activation.
 
-    Batch sizes are those that leave at least four steps to an epoch of so many training rows.
+    Parameters
+    ----------
+    rows : int
+        Number of training rows; batch sizes leave at least four steps per epoch.
 
+    Returns
+    -------
+    Space
+        Eight dimensions.
+
+    Examples
+    --------
     >>> [d.choices for d in default_space(200).dimensions if d.name == "batch_size"]
     [(16, 32)]
     """
@@ -205,7 +376,7 @@ def default_space(rows: int) -> Space:
 
 
 def shown(value: Any) -> str:
-    """A value in few letters.
+    """Format a value briefly.
 
     >>> shown(0.00123456), shown((64, 32)), shown(True)
     ('0.001235', '64,32', 'true')
@@ -218,14 +389,14 @@ def shown(value: Any) -> str:
 
 
 def _faults(plain: Mapping[str, Any], owner: str) -> Iterator[str]:
-    """What is wrong with the form: names, keys, ends."""
+    """Yield what is wrong with the form: names, keys, ends."""
     for name, value in plain.items():
         if name not in NAMES:
             yield must_be(owner, "name", "a setting that can be searched", name, did_you_mean(name, NAMES))
         elif isinstance(value, Mapping):
             yield from _range_faults(f"{owner}: {name}", value, name in _WHOLE)
     if "hidden_layer_sizes" in plain and (both := [name for name in _SHAPE if name in plain]):
-        yield must_be(owner, both[0], "left out beside hidden_layer_sizes", plain[both[0]])
+        yield must_be(owner, both[0], "omitted if hidden_layer_sizes is given", plain[both[0]])
     if not any(isinstance(value, Mapping) for value in plain.values()):
         yield must_be(owner, "a space", "of at least one range or list of choices", dict(plain))
 
@@ -239,7 +410,7 @@ def _range_faults(owner: str, value: Mapping[str, Any], whole: bool) -> Iterator
         if not isinstance(choices, Sequence) or isinstance(choices, str) or not len(choices):
             yield must_be(owner, "choices", "a list of at least one value", choices)
         if len(value) > 1:
-            yield must_be(owner, "choices", "alone", sorted(value), "A range has ends, a list has none.")
+            yield must_be(owner, "choices", "the only key", sorted(value), "A range has ends, a list has none.")
         return
     number = Interval(-math.inf, math.inf, "()", whole=whole)
     wrong = [end for end in ("low", "high") if not number.allows(value.get(end))]
@@ -258,7 +429,7 @@ def _end_faults(owner: str, value: Mapping[str, Any], whole: bool) -> Iterator[s
     elif log and low <= 0:
         yield must_be(owner, "low", "above 0 on a log scale", low)
     if step is not None and (log or not Interval(0, math.inf, "()", whole=whole).allows(step)):
-        kind = "left out on a log scale" if log else "a whole number above 0" if whole else "a number above 0"
+        kind = "omitted on a log scale" if log else "a whole number above 0" if whole else "a number above 0"
         yield must_be(owner, "step", kind, step)
 
 
@@ -270,7 +441,7 @@ def _dimension(name: str, value: Mapping[str, Any]) -> Dimension:
 
 
 def _value(value: Any) -> Any:
-    """A list as a tuple, NumPy's numbers as Python's."""
+    """Return a list as a tuple, and NumPy's numbers as Python's."""
     if isinstance(value, list | tuple):
         return tuple(map(_value, value))
     return value.item() if isinstance(value, np.generic) else value

@@ -1,6 +1,6 @@
-"""Why: what a search asks is settled, checked and named before anything is trained.
+"""The specification of a search, complete and checked before anything is trained.
 
-In: a source, a space, settings, a plan. Out: a `SearchSpec`, whose fingerprint says whether a folder is of this search.
+In: a source, a space, settings, a budget. Out: a `SearchSpec`, whose fingerprint shows whether a folder belongs to it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from chainrule.nn import spec
 from chainrule.pipeline import Settings
 from chainrule.search.halving import rung_ends
 from chainrule.search.results import Trial
-from chainrule.search.rungs import Problem, digest_of
+from chainrule.search.rungs import SearchData, digest_of
 from chainrule.search.space import Space, default_space
 
 METHODS = ("tpe", "random", "asha")
@@ -29,11 +29,25 @@ METHODS = ("tpe", "random", "asha")
 
 @dataclass(frozen=True)
 class SearchBudget(Checked):
-    """How to search.
+    """How to search, and for how long.
 
-    `trials` are counted over all calls that go on from one folder; None is as many as the time allows. `seconds` count from
-    the beginning of a call; trials under way when they are over are brought to the end of their rung. `seeds` is the number
-    of trainings of the best configuration at the end.
+    Parameters
+    ----------
+    method : {"tpe", "random", "asha"}, default="tpe"
+        Tree-structured Parzen estimators, random search, or asynchronous successive halving.
+    trials : int, default=30
+        Configurations to try, counted over all calls on the same folder; None tries as many as the time allows.
+    seconds : float, default=None
+        Time after which no new trial starts, from the beginning of a call; running trials finish their rung.
+    seed : int, default=0
+        Fixes the split, the proposals and the initial weights.
+    seeds : int, default=5
+        Final trainings of the best configuration, each with its own seed.
+
+    Examples
+    --------
+    >>> SearchBudget("random", trials=10).seeds
+    5
     """
 
     method: str = constrained(OneOf(METHODS), "tpe")
@@ -45,74 +59,73 @@ class SearchBudget(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.trials is None and self.seconds is None:
-            raise InvalidValueError(
-                must_be("SearchBudget", "trials", "given, or seconds", None, "Else it would never end.")
-            )
+            fault = "SearchBudget: set `trials` or `seconds`; with neither, the search would not stop."
+            raise InvalidValueError(fault)
 
 
 @dataclass(frozen=True, eq=False)
 class SearchSpec:
-    """What is searched: the parts of the data, the space, the settings around it. Test rows are looked at in the end."""
+    """A search: the parts of the data, the space, the settings around it. Test rows are used only at the end."""
 
     parts: Parts
     space: Space
     base: Settings
-    plan: SearchBudget
+    budget: SearchBudget
 
     @property
     def metric(self) -> str:
-        """What is compared: accuracy for classes, rmse for amounts."""
+        """Name of the score that trials are compared by: accuracy for classes, rmse for continuous targets."""
         return "accuracy" if self.parts.train.task == "classification" else "rmse"
 
     @property
     def rungs(self) -> tuple[int, ...]:
-        """The ends of the rungs, in epochs."""
+        """Ends of the rungs, in epochs."""
         epochs = int(self.space.fixed.get("max_iter", self.base.max_iter))
-        return rung_ends(epochs) if self.plan.method == "asha" else (epochs,)
+        return rung_ends(epochs) if self.budget.method == "asha" else (epochs,)
 
     def settings(self, trial: Trial) -> Settings:
-        """Those of a trial."""
+        """Return the settings of a trial."""
         return self.space.settings(trial.values, self.base)
 
     @cached_property
-    def problem(self) -> Problem:
-        """The rows that workers get."""
+    def data(self) -> SearchData:
+        """Rows that workers receive."""
         assert self.parts.validation is not None
-        return Problem.of(self.parts.train, self.parts.validation)
+        return SearchData.of(self.parts.train, self.parts.validation)
 
     @cached_property
     def _test(self) -> str:
         return "" if self.parts.test is None else digest_of(self.parts.test)
 
     def fingerprint(self) -> str:
-        """The sha256 of all that makes it this search; another fingerprint is another search."""
+        """Return the sha256 of everything that defines the search."""
         return hashlib.sha256(json.dumps(self.plain(), sort_keys=True, default=repr).encode()).hexdigest()
 
     def plain(self) -> dict[str, Any]:
-        """What makes it this search and no other; the number of trials and the time do not."""
-        asked: dict[str, Any] = spec.encode(self.base)
-        told = {
-            "method": self.plan.method,
-            "seed": self.plan.seed,
-            "data": self.problem.digest,
+        """Return everything that defines the search as plain data; the number of trials and the time do not."""
+        settings: dict[str, Any] = spec.encode(self.base)
+        defining = {
+            "method": self.budget.method,
+            "seed": self.budget.seed,
+            "data": self.data.digest,
             "test": self._test,
             "space": self.space.plain(),
         }
-        return told | {name: value for name, value in asked.items() if name not in ("type", "seed")}
+        return defining | {name: value for name, value in settings.items() if name not in ("type", "seed")}
 
 
 def plan_search(
     source: str | Path | Dataset,
     space: Space | Mapping[str, Any] | None,
     settings: Settings,
-    plan: SearchBudget,
+    budget: SearchBudget,
     *,
     target: str | None = None,
     task: str | None = None,
     test_fraction: float = 0.2,
     validation_fraction: float = Settings.validation_fraction,
 ) -> SearchSpec:
-    """Load, split, and check that every value of the space is one that this data allow.
+    """Load and split the data, and check that every value of the space is valid for it.
 
     The split is that of `chainrule train` with the same seed and fractions. Pixels share one scale unless the space or the
     settings say otherwise.
@@ -124,20 +137,20 @@ def plan_search(
         raise InvalidValueError(
             must_be("search", "validation_fraction", str(share), validation_fraction, share.hint(None))
         )
-    data = source if isinstance(source, Dataset) else load(source, target, task=task, seed=plan.seed)
-    parts = three_way(data, test_fraction, validation_fraction, plan.seed)
+    data = source if isinstance(source, Dataset) else load(source, target, task=task, seed=budget.seed)
+    parts = three_way(data, test_fraction, validation_fraction, budget.seed)
     if parts.train.shared_unit and settings.scaling == "columns":
         settings = replace(settings, scaling="shared")
-    base, n = replace(settings, seed=plan.seed), len(parts.train.y)
+    base, n = replace(settings, seed=budget.seed), len(parts.train.y)
     if space is None:
         space = default_space(n)
     elif not isinstance(space, Space):
         space = Space.of(space, base=base)
-    raise_all(_faults(space, base, n, plan))
-    return SearchSpec(parts, space, base, plan)
+    raise_all(_faults(space, base, n, budget))
+    return SearchSpec(parts, space, base, budget)
 
 
-def _faults(space: Space, base: Settings, n: int, plan: SearchBudget) -> Iterator[str]:
+def _faults(space: Space, base: Settings, n: int, budget: SearchBudget) -> Iterator[str]:
     yield from space.batch_faults("search", base, n)
-    if plan.method == "asha" and any(d.name == "max_iter" for d in space.dimensions):
+    if budget.method == "asha" and any(d.name == "max_iter" for d in space.dimensions):
         yield must_be("search", "max_iter", "one value for method 'asha'", "a range", "Its rungs are shares of it.")

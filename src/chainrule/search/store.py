@@ -1,7 +1,7 @@
-"""Why: a search that is killed at any moment goes on as if nothing had happened, and no trial ends twice.
+"""The store of a search: one killed at any moment resumes as if nothing had happened, and no trial ends twice.
 
-In: what happened, one event at a time, from one process. Out: a database in the search's folder, and all of it back. An
-event is one transaction: it is there whole or not at all.
+In: events, one at a time, from one process. Out: a database in the search's folder, and its contents read back. An
+event is one transaction: it is stored completely or not at all.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ CREATE TABLE IF NOT EXISTS trials (number INTEGER PRIMARY KEY, settings TEXT NOT
     reason TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS rungs (trial INTEGER NOT NULL REFERENCES trials (number), rung INTEGER NOT NULL,
     result TEXT NOT NULL, PRIMARY KEY (trial, rung));
-CREATE TABLE IF NOT EXISTS finals (place INTEGER PRIMARY KEY, result TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS finals (number INTEGER PRIMARY KEY, result TEXT NOT NULL);
 """
 
 
 @contextmanager
 def opened(folder: Path, fingerprint: str, plain: Mapping[str, Any]) -> Iterator[Store]:
-    """The store of a search in its folder, which no other process can use meanwhile.
+    """Open the store of a search in its folder and lock the folder against other processes.
 
-    Raises `InvalidValueError` when another process searches there, or the folder is of another search; `FormatError` for a
-    damaged database.
+    Raises `InvalidValueError` if another process searches there or the folder belongs to another search, `FormatError` for
+    a damaged database.
     """
     folder.mkdir(parents=True, exist_ok=True)
     taken = must_be("search", "out", "a free folder", str(folder), "Another process searches in it.")
     with locked(folder, taken), closing(sqlite3.connect(folder / "search.db", isolation_level=None)) as database:
         try:
-            # A kill loses nothing that was committed; a power cut may lose the last events, whose rungs are done again.
+            # A kill loses nothing committed; a power failure may lose the last events, whose rungs are then repeated.
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
             database.executescript(_TABLES)
@@ -52,13 +52,13 @@ def opened(folder: Path, fingerprint: str, plain: Mapping[str, Any]) -> Iterator
 
 
 class Store:
-    """Trials, their rungs, and the models trained at the end."""
+    """Trials, their rungs, and the final trainings."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
 
     def claim(self, folder: str, fingerprint: str, plain: Mapping[str, Any]) -> None:
-        """Say whose folder this is; raises `InvalidValueError` when it is another search's."""
+        """Mark the folder as this search's; raises `InvalidValueError` if it belongs to another search."""
         row = self._database.execute("SELECT format, fingerprint, plain FROM search").fetchone()
         if row is None:
             text = json.dumps(plain, sort_keys=True, default=repr)
@@ -66,29 +66,30 @@ class Store:
         elif row[0] != FORMAT:
             raise FormatError(f"{folder}: the search's format must be {FORMAT}, got {row[0]}.")
         elif row[1] != fingerprint:
-            known, asked = json.loads(row[2]), json.loads(json.dumps(plain, default=repr))
-            other = ", ".join(key for key in asked if asked[key] != known.get(key)) or "something"
-            hint = f"Other: {other}. Name a new folder."
-            raise InvalidValueError(must_be("search", "out", "a new folder or one of this search", folder, hint))
+            known = json.loads(row[2])
+            new = json.loads(json.dumps(plain, default=repr))
+            other = ", ".join(key for key in new if new[key] != known.get(key)) or "something"
+            hint = f"It holds a search with a different {other}. Choose a new folder."
+            raise InvalidValueError(must_be("search", "out", "a new folder or the folder of this search", folder, hint))
 
     def begin(self, number: int, settings: Mapping[str, Any]) -> None:
-        """A trial has its values; it is under way from here on."""
+        """Record a new trial with its values; it is running from now on."""
         values = (number, json.dumps(settings), "running", "")
         self._database.execute("INSERT INTO trials VALUES (?, ?, ?, ?)", values)
 
     def reach(self, number: int, rung: int, score: RungScore) -> None:
-        """A rung is done."""
+        """Record that a rung is done."""
         self._database.execute("INSERT INTO rungs VALUES (?, ?, ?)", (number, rung, json.dumps(score.plain())))
 
     def end(self, number: int, state: str, reason: str = "") -> None:
-        """A trial has ended, for good; raises `ValueError` when it had ended before."""
+        """Record the end of a trial; raises `ValueError` if it had ended before."""
         change = "UPDATE trials SET state = ?, reason = ? WHERE number = ? AND state = 'running'"
         if self._database.execute(change, (state, reason, number)).rowcount != 1:
             raise ValueError(f"trial {number} has ended already")
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Several events as one."""
+        """Combine several events into one transaction."""
         self._database.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -98,7 +99,7 @@ class Store:
         self._database.execute("COMMIT")
 
     def trials(self) -> tuple[Trial, ...]:
-        """All trials by number."""
+        """Return all trials by number."""
         rungs: dict[int, list[RungScore]] = {}
         for number, result in self._database.execute("SELECT trial, result FROM rungs ORDER BY trial, rung"):
             rungs.setdefault(number, []).append(RungScore.of(json.loads(result)))
@@ -108,17 +109,18 @@ class Store:
             for number, settings, state, reason in rows
         )
 
-    def keep_final(self, place: int, plain: Mapping[str, Any]) -> None:
-        """One of the last trainings is done; training it once more says the same."""
-        self._database.execute("INSERT OR REPLACE INTO finals VALUES (?, ?)", (place, json.dumps(plain)))
+    def keep_final(self, index: int, plain: Mapping[str, Any]) -> None:
+        """Record a final training; repeating it gives the same record."""
+        self._database.execute("INSERT OR REPLACE INTO finals VALUES (?, ?)", (index, json.dumps(plain)))
 
     def finals(self) -> dict[int, dict[str, Any]]:
-        """The last trainings by their place."""
-        return {place: json.loads(plain) for place, plain in self._database.execute("SELECT place, result FROM finals")}
+        """Return the final trainings by their index."""
+        rows = self._database.execute("SELECT number, result FROM finals")
+        return {index: json.loads(plain) for index, plain in rows}
 
 
 def _tuples(values: Any) -> Any:
-    """JSON's lists as the tuples that they were."""
+    """Return JSON's lists as the tuples they were."""
     if isinstance(values, dict):
         return {name: _tuples(value) for name, value in values.items()}
     return tuple(map(_tuples, values)) if isinstance(values, list) else values

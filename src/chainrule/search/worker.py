@@ -1,7 +1,7 @@
-"""Why: a worker is a process of its own, so that one that dies takes one rung with it and nothing else.
+"""The worker process: each one is separate, so that one that dies loses one rung and nothing else.
 
-In: a problem, then work, pickled, on standard input from the process that started it. Out: outcomes on standard output.
-When standard input ends, so does the worker, in the middle of a rung too: nobody is left to hear of it.
+In: the search's data, then tasks, pickled, on standard input from the process that started it. Out: results on standard
+output. When standard input closes, the worker ends, even in the middle of a rung: nobody is left to read the result.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from chainrule.search.rungs import JobCache, perform
 
 
 def main() -> None:
-    """Serve until there is no more work."""
+    """Do rungs until there are no more tasks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    answers = os.fdopen(os.dup(1), "wb")
+    results = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(sys.stdin.buffer, inbox), daemon=True).start()
-    bench = JobCache(inbox.get())
+    cache = JobCache(inbox.get())
     while True:
-        outcome = perform(bench, inbox.get())
-        if outcome.interrupted:
+        result = perform(cache, inbox.get())
+        if result.interrupted:
             return
-        pickle.dump(outcome, answers)
-        answers.flush()
+        pickle.dump(result, results)
+        results.flush()
 
 
 def _read(source: IO[bytes], inbox: queue.SimpleQueue[Any]) -> None:
-    """Take what comes, from the process that started this one; its end is this one's end."""
+    """Read what the process that started this one sends; when that ends, end too."""
     try:
         while True:
             inbox.put(pickle.load(source))

@@ -1,4 +1,4 @@
-"""Why: each peer is set up as its users would at its best, and one that is not installed is skipped with its reason.
+"""Peers: other libraries, each set up as its users would for best speed; one that is not installed is skipped.
 
 In: a peer's key and a workload. Out: a `Runner`, or `Skipped`.
 """
@@ -15,15 +15,21 @@ from chainrule.errors import did_you_mean, must_be, raise_all
 
 
 class Skipped(Exception):
-    """Why a peer does not take part in a workload."""
+    """Raised with the reason why a peer does not take part in a workload."""
 
 
 @dataclass(frozen=True)
 class Runner:
-    """A workload set up and warm.
+    """A workload that is set up and warm.
 
-    `run(units)` does so many units and returns when the last has ended. `threads` are the numbers of threads worth a trial
-    (none where the library chooses for itself), and `limit(n)` sets one.
+    Parameters
+    ----------
+    run : callable
+        `run(units)` does that many units and returns when the last has ended.
+    threads : tuple of int, default=()
+        Numbers of threads to try; empty if the library chooses itself.
+    limit : callable
+        `limit(n)` sets the number of threads.
     """
 
     run: Callable[[int], None]
@@ -33,7 +39,7 @@ class Runner:
 
 @dataclass(frozen=True)
 class Peer:
-    """One library used in one way; `variant` is what its module knows the way by, `family` what goals speak of."""
+    """One library used in one way: `variant` is its module's name for that way, `family` the name that goals use."""
 
     key: str
     title: str
@@ -45,7 +51,7 @@ class Peer:
 
     @property
     def ours(self) -> bool:
-        """Whether it is this package."""
+        """Whether the peer is this package."""
         return self.family == "chainrule"
 
 
@@ -71,9 +77,9 @@ PEERS: Mapping[str, Peer] = {peer.key: peer for peer in _ALL}
 
 
 def chosen(keys: Sequence[str], ours: str) -> tuple[Peer, ...]:
-    """The peers of these keys (all without keys), with the engine `ours` always among them.
+    """Return the peers of these keys (all if there are none), always with the engine `ours`.
 
-    Raises `InvalidValueError` for a key that is none.
+    Raises `InvalidValueError` for an unknown key.
     """
     raise_all(
         must_be("bench", "--peers", "known peers", key, did_you_mean(key, PEERS)) for key in keys if key not in PEERS
@@ -82,9 +88,9 @@ def chosen(keys: Sequence[str], ours: str) -> tuple[Peer, ...]:
 
 
 def prepare(key: str, workload: Workload, threads: int) -> Runner:
-    """The peer set up for a workload, with so many processors to use, everything compiled and warm.
+    """Set up a peer for a workload with `threads` processors, everything compiled and warm.
 
-    Raises `Skipped` where the peer cannot or need not run it.
+    Raises `Skipped` if the peer cannot or need not run it.
     """
     peer = PEERS[key]
     if workload.kind not in peer.kinds:
@@ -98,18 +104,20 @@ def prepare(key: str, workload: Workload, threads: int) -> Runner:
 
 
 def need(module: str) -> Any:
-    """An optional package.
+    """Import an optional package.
 
-    Raises `Skipped` where it is not installed or cannot be loaded.
+    Raises `Skipped` if it is not installed or cannot be loaded.
     """
     try:
         return import_module(module)
     except Exception as error:
-        raise Skipped(f"{module} cannot be imported ({error}); pip install 'chainrule[bench]'") from error
+        raise Skipped(
+            f"{module} cannot be imported ({error}). Install it with: pip install 'chainrule[bench]'."
+        ) from error
 
 
 def numpy_threads(threads: int) -> tuple[tuple[int, ...], Callable[[int], None]]:
-    """The choice between one thread and all for whoever multiplies with NumPy's BLAS."""
+    """Return the choice between one thread and all for peers that multiply with NumPy's BLAS."""
     limits: list[Any] = []
 
     def limit(n: int) -> None:
@@ -121,7 +129,7 @@ def numpy_threads(threads: int) -> tuple[tuple[int, ...], Callable[[int], None]]
 
 
 def one_or_all(threads: int) -> tuple[int, ...]:
-    """Small networks are often faster on one thread: both are tried.
+    """Return the numbers of threads to try: one, which is often faster for small networks, and all.
 
     >>> one_or_all(1), one_or_all(8)
     ((1,), (1, 8))

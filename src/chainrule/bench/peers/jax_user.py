@@ -1,4 +1,4 @@
-"""Why: JAX is what people write who want their own loop compiled.
+"""JAX, for people who write their own compiled loop.
 
 In: a workload; a program per step, one that scans an epoch, or one that scans many full-batch epochs. Out: a runner of
 epochs or predictions.
@@ -17,7 +17,7 @@ from chainrule.bench.workloads import LEARNING_RATE, Workload
 
 
 def prepare(workload: Workload, variant: str, threads: int) -> Runner:
-    """Parameters as a list of dictionaries, `jax.grad`, Adam from optax, everything donated; XLA chooses its threads."""
+    """Set up a list of parameter dictionaries, `jax.grad`, Adam from optax, everything donated; XLA chooses its threads."""
     jax = need("jax")
     if workload.kind == "prediction":
         return Runner(_prediction(jax, workload))
@@ -29,7 +29,7 @@ def prepare(workload: Workload, variant: str, threads: int) -> Runner:
 
 
 def first_parameters(workload: Workload) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Weights and running statistics, layer by layer."""
+    """Return weights and running statistics, layer by layer."""
     generator = np.random.default_rng(0)
     parameters, statistics = [], []
     for d, k in pairwise(workload.widths):
@@ -42,7 +42,7 @@ def first_parameters(workload: Workload) -> tuple[list[dict[str, Any]], list[dic
 
 
 def apply(jax: Any, workload: Workload, parameters: Any, statistics: Any, x: Any, key: Any = None) -> tuple[Any, Any]:
-    """Logits and new running statistics; in training where there is a key."""
+    """Return logits and new running statistics; training if there is a key."""
     new = []
     for i, (p, s) in enumerate(zip(parameters[:-1], statistics, strict=False)):
         z, after = x @ p["W"], s
@@ -66,7 +66,7 @@ def _normalized(jax: Any, z: Any, p: Any, s: Any, training: bool) -> tuple[Any, 
 
 
 def _step(jax: Any, optax: Any, workload: Workload) -> tuple[Callable[..., Any], Any]:
-    """One step as a pure function of (carry, rows, classes) to (carry, loss), and the first carry."""
+    """Return one step as a pure function from (carry, rows, classes) to (carry, loss), and the first carry."""
     optimizer = optax.adam(LEARNING_RATE)
 
     def loss_of(parameters: Any, statistics: Any, x: Any, y: Any, key: Any) -> Any:
@@ -91,7 +91,7 @@ def _data(jax: Any, workload: Workload) -> tuple[Any, Any]:
 
 
 def _stepped(jax: Any, optax: Any, workload: Workload) -> Callable[[int], None]:
-    """The batch is gathered inside the compiled step, from an order drawn for each epoch."""
+    """Gather the batch inside the compiled step, from an order drawn for each epoch."""
     step, first = _step(jax, optax, workload)
     X, y = _data(jax, workload)
     shuffled = workload.per_epoch > 1
@@ -111,7 +111,7 @@ def _stepped(jax: Any, optax: Any, workload: Workload) -> Callable[[int], None]:
 
 
 def _scanned(jax: Any, optax: Any, workload: Workload, epochs: int) -> Callable[[int], None]:
-    """So many epochs are one compiled call; nothing is known of the epochs within it."""
+    """Run several epochs in one compiled call, which reports nothing about the epochs within it."""
     step, first = _step(jax, optax, workload)
     X, y = _data(jax, workload)
     shuffled, shape = workload.per_epoch > 1, (workload.per_epoch, workload.batch)

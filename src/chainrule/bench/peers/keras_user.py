@@ -1,4 +1,4 @@
-"""Why: Keras is what people use who want a network in five lines.
+"""Keras, for people who want a network in five lines.
 
 In: a workload. Out: a runner of epochs or predictions with Keras on JAX.
 """
@@ -12,11 +12,11 @@ from chainrule.bench.peers import Runner, need
 from chainrule.bench.workloads import LEARNING_RATE, Workload
 
 _STEPS_PER_CALL = 50
-"""Steps that Keras runs in one compiled call, at most."""
+"""Most steps that Keras runs in one compiled call."""
 
 
 def prepare(workload: Workload, variant: str, threads: int) -> Runner:
-    """`fit` compiled, several steps to a call where an epoch has them; `predict_on_batch`."""
+    """Set up compiled `fit` with several steps per call, and `predict_on_batch`."""
     os.environ["KERAS_BACKEND"] = "jax"
     need("jax")
     keras = need("keras")
@@ -41,7 +41,7 @@ def prepare(workload: Workload, variant: str, threads: int) -> Runner:
 
 
 def network(keras: Any, workload: Workload) -> Any:
-    """The workload's network from Keras's own layers."""
+    """Build the workload's network from Keras's own layers."""
     model = keras.Sequential([keras.Input((workload.widths[0],))])
     for k in workload.widths[1:-1]:
         model.add(keras.layers.Dense(k, use_bias=not workload.batch_norm))

@@ -1,7 +1,7 @@
-"""Why: whoever takes the lecture's network home has this: NumPy, float64, examples in columns, a dictionary of arrays.
+"""The lecture's network as its students write it: NumPy, float64, examples in columns, a dictionary of arrays.
 
-In: a workload. Out: a runner of epochs or predictions. Its slips (γ and β are never updated, the slope of relu is
-taken at the Z before batch norm) are left in, since they are part of what it costs.
+In: a workload. Out: a runner of epochs or predictions. Its errors (γ and β are never updated, the derivative of relu is
+taken at the Z before batch norm) are left in, since they are part of its cost.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class LectureNetwork:
         self.cache: dict[str, Array] = {}
 
     def forward(self, X: Array, training: bool) -> Array:
-        """Outputs (k, n) for examples in columns; keeps every array by its name."""
+        """Return outputs (k, n) for examples in columns; every array is kept by name."""
         A = self.cache["A0"] = X
         for i in range(1, self.depth):
             Z = self.cache[f"Z{i}"] = self.p[f"W{i}"] @ A + self.p[f"b{i}"]
@@ -48,7 +48,7 @@ class LectureNetwork:
         return A
 
     def normalize(self, i: int, Z: Array, training: bool) -> Array:
-        """Batch norm of layer i."""
+        """Apply batch norm of layer i."""
         mean, variance = self.running[i]
         if training:
             mean, variance = Z.mean(axis=1, keepdims=True), Z.var(axis=1, keepdims=True)
@@ -59,7 +59,7 @@ class LectureNetwork:
         return self.gamma[i] * self.cache[f"normal{i}"]
 
     def step(self, X: Array, Y: Array) -> float:
-        """Forward, cost, backward, Adam."""
+        """Run forward, cost, backward and Adam."""
         n = X.shape[1]
         out = np.clip(self.forward(X, True), 1e-10, 1 - 1e-10)
         cost = -np.sum(Y * np.log(out) + (1 - Y) * np.log(1 - out)) / n
@@ -75,14 +75,14 @@ class LectureNetwork:
         return float(cost)
 
     def through_norm(self, i: int, dout: Array) -> Array:
-        """The gradient behind batch norm from that before it."""
+        """Return the gradient at the input of batch norm from that at its output."""
         normal, n = self.cache[f"normal{i}"], dout.shape[1]
         d = dout * self.gamma[i]
         inner = n * d - d.sum(axis=1, keepdims=True) - normal * np.sum(d * normal, axis=1, keepdims=True)
         return inner / n / self.cache[f"deviation{i}"]
 
     def update(self, gradients: dict[str, Array]) -> None:
-        """Adam, array by array."""
+        """Apply Adam, array by array."""
         self.steps += 1
         for name, g in gradients.items():
             self.m[name] = 0.9 * self.m[name] + 0.1 * g
@@ -92,7 +92,7 @@ class LectureNetwork:
 
 
 def prepare(workload: Workload, variant: str, threads: int) -> Runner:
-    """Classes as columns of 0 and 1; batches by a shuffle of the columns."""
+    """Set up classes as columns of 0 and 1, and batches by a shuffle of the columns."""
     network = LectureNetwork(workload.widths, workload.batch_norm, 1.0 - workload.dropout)
     X, y = workload.data()
     X, Y = X.T.astype(float), np.eye(workload.widths[-1])[y].T

@@ -1,4 +1,4 @@
-"""Why: this package is timed as it is used: through the loop that yields a record after every epoch.
+"""This package, timed as it is used: through the loop that yields a record after every epoch.
 
 In: a workload and an engine. Out: a runner of epochs, or of predictions through a session or the estimator.
 """
@@ -9,14 +9,14 @@ from collections import deque
 
 from chainrule.bench.peers import Runner, Skipped
 from chainrule.bench.workloads import LEARNING_RATE, Workload
-from chainrule.engines import Rows, Session, available, choose
+from chainrule.engines import Rows, Session, choose, why_unavailable
 from chainrule.errors import ChainruleError
 from chainrule.train.loop import iterate
 from chainrule.train.problem import TrainConfig
 
 
 def prepare(workload: Workload, variant: str, threads: int) -> Runner:
-    """A session of the engine `variant`, or a fitted estimator; threads are the engine's own choice."""
+    """Set up a session of the engine `variant`, or a fitted estimator; the engine chooses its threads."""
     if variant == "estimator":
         return _estimator(workload)
     session = _session(workload, variant)
@@ -24,8 +24,8 @@ def prepare(workload: Workload, variant: str, threads: int) -> Runner:
 
 
 def _session(workload: Workload, engine: str) -> Session:
-    if available(engine):
-        raise Skipped(f"the {engine} engine is {available(engine)}")
+    if why_unavailable(engine):
+        raise Skipped(f"the {engine} engine is {why_unavailable(engine)}")
     try:
         return choose(engine, workload.recipe)[0].compile(workload.recipe, Rows.of(workload.recipe, *workload.data()))
     except (ChainruleError, ImportError) as error:

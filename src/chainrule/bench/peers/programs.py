@@ -1,4 +1,4 @@
-"""Why: a small training is over before some libraries are loaded, and the user waits for the whole program.
+"""Whole programs: a small training ends before some libraries are loaded, and the user waits for all of it.
 
 In: a workload of kind "program" and a peer. Out: a runner of processes of this Python.
 """
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from chainrule.bench.peers import Peer, Runner, Skipped, need
 from chainrule.bench.workloads import Workload
-from chainrule.engines import available
+from chainrule.engines import why_unavailable
 
 _IMPORTS = {
     "native": "chainrule",
@@ -51,16 +51,16 @@ with torch.inference_mode():
 """
 
 SCRIPTS: Mapping[str, str] = {"scikit-learn": _DIGITS + _SCIKIT, "torch": _DIGITS + _TORCH}
-"""What peers do for `train-digits`: load, split, train, score."""
+"""Programs of peers for `train-digits`: load, split, train, score."""
 
 
 def prepare(workload: Workload, peer: Peer) -> Runner:
-    """A process per unit.
+    """Set up a runner that starts one process per unit.
 
-    Raises `Skipped` where the peer has no such program.
+    Raises `Skipped` if the peer has no such program.
     """
-    if peer.ours and available(peer.variant):
-        raise Skipped(f"the {peer.variant} engine is {available(peer.variant)}")
+    if peer.ours and why_unavailable(peer.variant):
+        raise Skipped(f"the {peer.variant} engine is {why_unavailable(peer.variant)}")
     need({"torch": "torch", "jax-step": "jax"}.get(peer.key, "sklearn"))
     command = _importing(peer.key) if workload.name == "import" else _training(workload, peer)
 
@@ -75,7 +75,7 @@ def prepare(workload: Workload, peer: Peer) -> Runner:
 
 def _importing(key: str) -> list[str]:
     if key not in _IMPORTS:
-        raise Skipped("nothing else is imported than above")
+        raise Skipped("imports nothing that is not listed above")
     return [f"import {_IMPORTS[key]}"]
 
 

@@ -1,4 +1,4 @@
-"""Why: PyTorch is what most people build networks with.
+"""PyTorch, with which most people build networks.
 
 In: a workload; eager, compiled, or compiled with CUDA graphs; a device. Out: a runner of epochs or predictions.
 """
@@ -16,18 +16,18 @@ _MODES = {"compiled": "default", "graphs": "reduce-overhead"}
 
 
 def prepare(workload: Workload, variant: str, threads: int, device: str = "cpu") -> Runner:
-    """The rows as tensors on the device, shuffled and gathered there; Adam in its fused form."""
+    """Set up the rows as tensors on the device, shuffled and gathered there, with fused Adam."""
     torch = need("torch")
     if device == "cuda" and not torch.cuda.is_available():
         raise Skipped("this PyTorch sees no GPU")
-    torch.compiler.reset()  # what it compiled for the workload before counts against a limit, beyond which it runs eagerly
+    torch.compiler.reset()  # earlier compilations count toward a limit, beyond which it runs eagerly
     make = _training if workload.kind == "training" else _prediction
     run = make(torch, workload, variant, device)
     return Runner(run, one_or_all(threads), torch.set_num_threads) if device == "cpu" else Runner(run)
 
 
 def network(torch: Any, workload: Workload) -> Any:
-    """The workload's network from PyTorch's own layers."""
+    """Build the workload's network from PyTorch's own layers."""
     layers: list[Any] = []
     *hidden, (last, outputs) = pairwise(workload.widths)
     for d, k in hidden:

@@ -1,4 +1,4 @@
-"""Why: scikit-learn's MLP is what most people with a table try first.
+"""scikit-learn's MLP, which most people with a table try first.
 
 In: a workload. Out: a runner of epochs or predictions with `MLPClassifier`.
 """
@@ -12,7 +12,7 @@ from chainrule.bench.workloads import LEARNING_RATE, Workload
 
 
 def prepare(workload: Workload, variant: str, threads: int) -> Runner:
-    """`fit` with a warm start, whose every call goes on for so many epochs; neither penalty nor early end."""
+    """Set up `fit` with a warm start, so that each call continues for some epochs, without penalty or early stopping."""
     if workload.batch_norm or workload.dropout:
         raise Skipped("it has neither batch norm nor dropout")
     network = need("sklearn.neural_network").MLPClassifier(
@@ -26,7 +26,7 @@ def prepare(workload: Workload, variant: str, threads: int) -> Runner:
         random_state=0,
     )
     X, y = workload.data()
-    warnings.simplefilter("ignore")  # it warns that the epochs asked for are not convergence
+    warnings.simplefilter("ignore")  # it warns that training stopped before convergence
 
     def train(units: int) -> None:
         network.set_params(max_iter=units * workload.epochs).fit(X, y)

@@ -1,9 +1,35 @@
-"""Why: an engine without Python inside needs the network as a flat table: which operations, on which numbers, when.
+"""The plan: a network as flat tables of operations, for an engine without Python inside.
 
 In: a recipe. Out: its `Plan`, or why it has none.
 """
 
-from chainrule.engines.plan.lowering import Line, Memory, Op, Plan, lower, memory, obstacles
-from chainrule.engines.plan.stages import Norm, Slope, Stage
+from chainrule.engines.plan.lowering import (
+    ClipKind,
+    LossKind,
+    Memory,
+    OptimizerKind,
+    Phase,
+    PhaseKind,
+    Plan,
+    lower,
+    memory,
+    obstacles,
+)
+from chainrule.engines.plan.stages import ActivationKind, DerivativeSource, FusedStage, Norm
 
-__all__ = ["Line", "Memory", "Norm", "Op", "Plan", "Slope", "Stage", "lower", "memory", "obstacles"]
+__all__ = [
+    "ActivationKind",
+    "ClipKind",
+    "DerivativeSource",
+    "FusedStage",
+    "LossKind",
+    "Memory",
+    "Norm",
+    "OptimizerKind",
+    "Phase",
+    "PhaseKind",
+    "Plan",
+    "lower",
+    "memory",
+    "obstacles",
+]

@@ -1,41 +1,71 @@
-"""Why: an engine without Python inside needs the network as a flat table: which operations, on which numbers, when.
+"""Lowering: a recipe as flat tables, which an engine without Python inside can run.
 
-In: a recipe. Out: a `Plan`: stages (layers fused into one), lines (phases of a step) with what each costs, and the memory
-that a session takes.
+In: a recipe. Out: a `Plan`: stages (layers fused into one), the phases of a step with their cost, and the memory of a
+session.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from enum import IntEnum
+from enum import Enum
 from functools import cached_property
+from types import NoneType
 from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Array
-from chainrule.engines.plan.stages import FUNCTIONS, Norm, Slope, Stage, foreign, fuse
-from chainrule.nn.losses import LOSSES, SoftmaxCrossEntropy
-from chainrule.nn.optimizers import OPTIMIZERS, GradientAccumulation, Optimizer
+from chainrule.engines.plan.stages import ActivationKind, DerivativeSource, FusedStage, Norm, foreign, fuse
+from chainrule.nn import losses, optimizers
+from chainrule.nn.losses import SoftmaxCrossEntropy
+from chainrule.nn.optimizers import GradientAccumulation, Optimizer
 from chainrule.nn.penalties import ClipNorm, ClipValue
 from chainrule.nn.step import Recipe
 
-# Codes: the places in these lists, as the enumerations of native/plan.hpp number them.
-_LOSSES = ["BinaryCrossEntropy", "SoftmaxCrossEntropy", "MeanSquaredError", "MeanAbsoluteError", "Huber", "Poisson"]
-_LOSSES += ["Quantile", "MultiSoftmaxCrossEntropy"]
-_OPTIMIZERS = ["SGD", "EmaMomentum", "SGDMomentum", "Nesterov", "RMSProp", "AdaGrad", "Adam", "AdamW"]
+
+class LossKind(Enum):
+    """Losses that compiled kernels know, each with its class."""
+
+    BINARY_CROSS_ENTROPY = losses.BinaryCrossEntropy
+    SOFTMAX_CROSS_ENTROPY = losses.SoftmaxCrossEntropy
+    MEAN_SQUARED_ERROR = losses.MeanSquaredError
+    MEAN_ABSOLUTE_ERROR = losses.MeanAbsoluteError
+    HUBER = losses.Huber
+    POISSON = losses.Poisson
+    QUANTILE = losses.Quantile
+    MULTI_SOFTMAX_CROSS_ENTROPY = losses.MultiSoftmaxCrossEntropy
 
 
-class Op(IntEnum):
-    """What a line does; all its tasks are independent of one another."""
+class OptimizerKind(Enum):
+    """Optimizers that compiled kernels know, each with its class; gradient accumulation wraps any of them."""
+
+    SGD = optimizers.SGD
+    EMA_MOMENTUM = optimizers.EmaMomentum
+    SGD_MOMENTUM = optimizers.SGDMomentum
+    NESTEROV = optimizers.Nesterov
+    RMSPROP = optimizers.RMSProp
+    ADAGRAD = optimizers.AdaGrad
+    ADAM = optimizers.Adam
+    ADAMW = optimizers.AdamW
+
+
+class ClipKind(Enum):
+    """Gradient clipping that compiled kernels know, each with its class."""
+
+    NONE = NoneType
+    BY_NORM = ClipNorm
+    BY_VALUE = ClipValue
+
+
+class PhaseKind(Enum):
+    """What a phase does; its tasks are independent of one another."""
 
     GATHER = 0
     FORWARD = 1
     LOSS = 2
     DERIVE = 3
     BACKWARD = 4
-    PASS = 5
+    PASS_THROUGH = 5
     NORM_BACKWARD = 6
     NORM_GRADIENT = 7
     UPDATE = 8
@@ -44,20 +74,24 @@ class Op(IntEnum):
 
 
 @dataclass(frozen=True)
-class Line:
+class Phase:
     """One phase of a step and its cost: floating-point operations and bytes read or written, for a full batch."""
 
-    op: Op
+    kind: PhaseKind
     stage: int
     text: str
     shape: str
     flops: int
     nbytes: int
 
+    def fields(self) -> dict[str, Any]:
+        """Return the values of `Phase` in native/plan.hpp, by name."""
+        return {"kind": self.kind, "stage": self.stage}
+
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that a training takes besides the data: vectors over the parameters, and one batch's buffers."""
+    """Bytes that a training takes, the data apart: vectors over the parameters, and one batch's buffers."""
 
     parameters: int
     optimizer: int
@@ -67,13 +101,13 @@ class Memory:
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """Sum of all parts."""
         return sum(getattr(self, f.name) for f in fields(self))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A recipe as flat tables.
+    """A recipe as flat tables: fused stages, and the phases of a step over them.
 
     >>> from chainrule import Net
     >>> from chainrule.nn.layers import Dense, Activation
@@ -81,57 +115,59 @@ class Plan:
     >>> plan = lower(Recipe(Net(4, [Dense(8), Activation("tanh"), Dense(3)]), SoftmaxCrossEntropy()))
     >>> [stage.text for stage in plan.stages]
     ['dense + bias + tanh', 'dense + bias']
-    >>> [line.op.name for line in plan.lines]
+    >>> [phase.kind.name for phase in plan.phases]
     ['GATHER', 'FORWARD', 'FORWARD', 'LOSS', 'BACKWARD', 'BACKWARD']
     """
 
     recipe: Recipe
-    stages: tuple[Stage, ...]
+    stages: tuple[FusedStage, ...]
 
     @cached_property
-    def lines(self) -> tuple[Line, ...]:
-        """The phases of a step, in order."""
-        return tuple(_lines(self))
+    def phases(self) -> tuple[Phase, ...]:
+        """Phases of a step, in order."""
+        return tuple(_phases(self))
 
     @property
     def flops(self) -> int:
         """Floating-point operations of a step."""
-        return sum(line.flops for line in self.lines)
+        return sum(phase.flops for phase in self.phases)
 
-    def settings(self) -> tuple[list[int], list[float]]:
-        """Loss, optimizer, penalty, clipping, max-norm and average as the native engine reads them, lists last."""
+    def settings(self) -> dict[str, Any]:
+        """Return the values of `TrainingSettings` in native/plan.hpp, by name: everything that is not a layer."""
         recipe = self.recipe
-        loss, clip, (optimizer, batches) = recipe.loss, recipe.clip, _inner(recipe.optimizer)
-        kind, rule = _LOSSES.index(type(loss).__name__), _OPTIMIZERS.index(type(optimizer).__name__)
-        link = FUNCTIONS.index("identity" if loss.targets.are_classes else loss.link)
-        cut = {type(None): 0, ClipNorm: 1, ClipValue: 2}[type(clip)]
-        return [kind, link, rule, cut, recipe.batch_size, batches, *getattr(loss, "sizes", ())], [
-            getattr(loss, "label_smoothing", 0.0),
-            getattr(loss, "delta", 1.0),
-            _first(optimizer, "beta1", "beta", "mu", "rho"),
-            _first(optimizer, "beta2"),
-            _first(optimizer, "epsilon"),
-            _first(optimizer, "weight_decay"),
-            recipe.penalty.l1,
-            recipe.penalty.l2,
-            getattr(clip, "limit", 1.0),
-            recipe.max_weight_norm or 0.0,
-            -1.0 if recipe.ema_decay is None else recipe.ema_decay,
-            *getattr(loss, "levels", ()),
-        ]
-
-    def tables(self) -> tuple[Array, Array, Array]:
-        """Stages as whole numbers and as reals; lines as (operation, stage)."""
-        integers = np.array([stage.integers() for stage in self.stages], np.int64)
-        reals = np.array([stage.reals() for stage in self.stages], np.float64)
-        return integers, reals, np.array([(line.op, line.stage) for line in self.lines], np.int64)
+        loss = recipe.loss
+        optimizer, batches = _inner(recipe.optimizer)
+        return {
+            "loss": LossKind(type(loss)),
+            "link": ActivationKind["IDENTITY" if loss.targets.are_classes else loss.link.upper()],
+            "label_smoothing": getattr(loss, "label_smoothing", 0.0),
+            "delta": getattr(loss, "delta", 1.0),
+            "head_sizes": list(getattr(loss, "sizes", ())),
+            "quantile_levels": list(getattr(loss, "levels", ())),
+            "optimizer": OptimizerKind(type(optimizer)),
+            "beta1": _first(optimizer, "beta1", "beta", "mu", "rho"),
+            "beta2": _first(optimizer, "beta2"),
+            "epsilon": _first(optimizer, "epsilon"),
+            "weight_decay": _first(optimizer, "weight_decay"),
+            "l1": recipe.penalty.l1,
+            "l2": recipe.penalty.l2,
+            "clip": ClipKind(type(recipe.clip)),
+            "clip_limit": getattr(recipe.clip, "limit", 1.0),
+            "seed": recipe.seed,
+            "batch_size": recipe.batch_size,
+            "accumulate_grad_batches": batches,
+            "max_weight_norm": recipe.max_weight_norm or 0.0,
+            "ema_decay": -1.0 if recipe.ema_decay is None else recipe.ema_decay,
+        }
 
     def __str__(self) -> str:
-        """The lines as a table."""
-        rows = [("line", "operation", "shape", "Mflop", "kB")]
-        for i, line in enumerate(self.lines):
-            rows.append((str(i), line.text, line.shape, f"{line.flops / 1e6:.3f}", f"{line.nbytes / 1e3:.1f}"))
-        rows.append(("", "a step", "", f"{self.flops / 1e6:.3f}", f"{sum(x.nbytes for x in self.lines) / 1e3:.1f}"))
+        """Return the phases as a table."""
+        rows = [("phase", "operation", "shape", "Mflop", "kB")]
+        for i, phase in enumerate(self.phases):
+            cost = (f"{phase.flops / 1e6:.3f}", f"{phase.nbytes / 1e3:.1f}")
+            rows.append((str(i), phase.text, phase.shape, *cost))
+        nbytes = sum(phase.nbytes for phase in self.phases)
+        rows.append(("", "a step", "", f"{self.flops / 1e6:.3f}", f"{nbytes / 1e3:.1f}"))
         widths = [max(len(row[i]) for row in rows) for i in range(5)]
         left = (True, True, True, False, False)
         return "\n".join(
@@ -145,7 +181,7 @@ def _first(piece: Any, *names: str) -> float:
 
 
 def _inner(optimizer: Optimizer) -> tuple[Optimizer, int]:
-    """The rule that updates, and the batches that it waits for; 0 where it is not an accumulated one."""
+    """Return the rule that updates and the number of batches per update; 0 without gradient accumulation."""
     return (optimizer.optimizer, optimizer.steps) if isinstance(optimizer, GradientAccumulation) else (optimizer, 0)
 
 
@@ -155,61 +191,74 @@ def _rule(optimizer: Optimizer) -> str:
 
 
 def lower(recipe: Recipe) -> Plan:
-    """The plan of a recipe whose pieces are all the package's own (see `obstacles`)."""
+    """Return the plan of a recipe that contains only the package's own parts (see `obstacles`)."""
     return Plan(recipe, tuple(fuse(recipe)))
 
 
 def obstacles(recipe: Recipe) -> Iterator[str]:
-    """Why a recipe cannot be lowered: pieces from outside the package, and recomputation."""
+    """Say why a recipe cannot be lowered: custom parts, or recomputation of activations."""
     if recipe.cache_every > 1:
         yield "It keeps every activation, so cache_every must be 1."
     yield from foreign(recipe.net)
     rule = _inner(recipe.optimizer)[0]
-    for name, piece, known in (("loss", recipe.loss, LOSSES), ("optimizer", rule, OPTIMIZERS)):
-        if type(piece) not in known.values():
-            yield f"The {name} is one of its own: {piece!r}."
-    if recipe.clip is not None and not isinstance(recipe.clip, ClipNorm | ClipValue):
-        yield f"The clipping rule is one of its own: {recipe.clip!r}."
+    parts: dict[str, tuple[Any, type[Enum]]] = {
+        "loss": (recipe.loss, LossKind),
+        "optimizer": (rule, OptimizerKind),
+        "clipping rule": (recipe.clip, ClipKind),
+    }
+    for name, (part, kinds) in parts.items():
+        if type(part) not in {kind.value for kind in kinds}:
+            yield f"The {name} is custom: {part!r}."
 
 
-def _lines(plan: Plan) -> Iterator[Line]:
-    recipe, n, size = plan.recipe, plan.recipe.batch_size, np.dtype(plan.recipe.dtype).itemsize
+def _phases(plan: Plan) -> Iterator[Phase]:
+    recipe = plan.recipe
+    n, size = recipe.batch_size, np.dtype(recipe.dtype).itemsize
     d, k, last = recipe.net.inputs, recipe.net.outputs, len(plan.stages) - 1
-    yield Line(Op.GATHER, 0, "gather rows", f"({n}, {d})", 0, 2 * n * d * size)
+    yield Phase(PhaseKind.GATHER, 0, "gather rows", f"({n}, {d})", 0, 2 * n * d * size)
     for i, stage in enumerate(plan.stages):
-        yield _forward_line(stage, i, n, size)
-    yield Line(
-        Op.LOSS, last, f"{type(recipe.loss).__name__} and its gradient", f"({n}, {k})", 10 * n * k, 3 * n * k * size
+        yield _forward_phase(stage, i, n, size)
+    yield Phase(
+        PhaseKind.LOSS,
+        last,
+        f"{type(recipe.loss).__name__} and its gradient",
+        f"({n}, {k})",
+        10 * n * k,
+        3 * n * k * size,
     )
-    if plan.stages[-1].slope != Slope.NONE or plan.stages[-1].norm == Norm.BATCH:
-        yield Line(Op.DERIVE, last, "through " + plan.stages[-1].text, f"({n}, {k})", 4 * n * k, 3 * n * k * size)
+    if plan.stages[-1].derivative_source != DerivativeSource.NONE or plan.stages[-1].norm == Norm.BATCH:
+        yield Phase(
+            PhaseKind.DERIVE, last, "through " + plan.stages[-1].text, f"({n}, {k})", 4 * n * k, 3 * n * k * size
+        )
     for i in reversed(range(len(plan.stages))):
-        yield from _backward_lines(plan, i, n, size)
+        yield from _backward_phases(plan, i, n, size)
     if isinstance(recipe.clip, ClipNorm):
         vectors = 3 + 2 * len(recipe.optimizer.state_names)
         text = f"clip by norm, {_rule(recipe.optimizer)}"
-        yield Line(Op.UPDATE, 0, text, f"({recipe.net.size})", 12 * recipe.net.size, vectors * recipe.net.size * size)
+        yield Phase(
+            PhaseKind.UPDATE, 0, text, f"({recipe.net.size})", 12 * recipe.net.size, vectors * recipe.net.size * size
+        )
     if recipe.max_weight_norm is not None:
-        yield from _constraint_lines(plan, size)
+        yield from _constraint_phases(plan, size)
     if recipe.ema_decay is not None:
         text, P = "running mean of the weights", recipe.net.size
-        yield Line(Op.AVERAGE, 0, text, f"({P})", 3 * P, 3 * P * size)
+        yield Phase(PhaseKind.AVERAGE, 0, text, f"({P})", 3 * P, 3 * P * size)
 
 
-def _constraint_lines(plan: Plan, size: int) -> Iterator[Line]:
+def _constraint_phases(plan: Plan, size: int) -> Iterator[Phase]:
     for i, stage in enumerate(plan.stages):
-        if stage.dense and stage.rates[0] > 0:
+        if stage.dense and stage.multipliers["W"] > 0:
             d, k = stage.inputs, stage.outputs
-            yield Line(Op.CONSTRAIN, i, "max-norm of W", f"({d}, {k})", 3 * d * k, 3 * d * k * size)
+            yield Phase(PhaseKind.CONSTRAIN, i, "max-norm of W", f"({d}, {k})", 3 * d * k, 3 * d * k * size)
 
 
-def _forward_line(stage: Stage, i: int, n: int, size: int) -> Line:
+def _forward_phase(stage: FusedStage, i: int, n: int, size: int) -> Phase:
     d, k = stage.inputs, stage.outputs
-    flops = (2 * n * d * k if stage.dense else 0) + n * k * (8 if stage.norm else 1)
-    kept = 1 + (stage.norm != Norm.NONE) + (stage.slope == Slope.KEPT)
+    flops = (2 * n * d * k if stage.dense else 0) + n * k * (8 if stage.norm != Norm.NONE else 1)
+    kept = 1 + (stage.norm != Norm.NONE) + (stage.derivative_source == DerivativeSource.KEPT)
     transposed = d * k if stage.dense and i > 0 else 0
-    return Line(
-        Op.FORWARD,
+    return Phase(
+        PhaseKind.FORWARD,
         i,
         stage.text,
         f"({n}, {d}) -> ({n}, {k})",
@@ -218,7 +267,7 @@ def _forward_line(stage: Stage, i: int, n: int, size: int) -> Line:
     )
 
 
-def _backward_lines(plan: Plan, i: int, n: int, size: int) -> Iterator[Line]:
+def _backward_phases(plan: Plan, i: int, n: int, size: int) -> Iterator[Phase]:
     stage, below = plan.stages[i], plan.stages[i - 1] if i > 0 else None
     d, k = stage.inputs, stage.outputs
     rule = "" if isinstance(plan.recipe.clip, ClipNorm) else f", {_rule(plan.recipe.optimizer)}"
@@ -230,8 +279,8 @@ def _backward_lines(plan: Plan, i: int, n: int, size: int) -> Iterator[Line]:
     if stage.dense:
         flops = (4 if below else 2) * n * d * k + 12 * stage.size + (4 * n * d if below else 0)
         nbytes = size * (n * d + 2 * n * k + vectors * stage.size + ((2 * n * d + d * k) if below else 0))
-        yield Line(
-            Op.BACKWARD,
+        yield Phase(
+            PhaseKind.BACKWARD,
             i,
             f"dW{', db' if stage.b >= 0 else ''}{rule}{through}",
             f"({n}, {k}) -> ({n}, {d})",
@@ -240,16 +289,16 @@ def _backward_lines(plan: Plan, i: int, n: int, size: int) -> Iterator[Line]:
         )
     elif stage.norm == Norm.LAYER:
         if below:
-            yield Line(Op.NORM_BACKWARD, i, "dZ of layer norm", f"({n}, {k})", 8 * n * k, 3 * n * k * size)
-        yield Line(Op.NORM_GRADIENT, i, f"dγ, dβ{rule}{through}", f"({n}, {k})", 3 * n * k, 2 * n * k * size)
+            yield Phase(PhaseKind.NORM_BACKWARD, i, "dZ of layer norm", f"({n}, {k})", 8 * n * k, 3 * n * k * size)
+        yield Phase(PhaseKind.NORM_GRADIENT, i, f"dγ, dβ{rule}{through}", f"({n}, {k})", 3 * n * k, 2 * n * k * size)
     elif below:
-        yield Line(Op.PASS, i, through.removeprefix(", "), f"({n}, {k})", 4 * n * k, 3 * n * k * size)
+        yield Phase(PhaseKind.PASS_THROUGH, i, through.removeprefix(", "), f"({n}, {k})", 4 * n * k, 3 * n * k * size)
 
 
 def memory(plan: Plan, n: int | None = None) -> Memory:
-    """Bytes of a session over n rows (by default at least one full batch), before panels are filled up to whole vectors.
+    """Return the bytes of a session over n rows (default: at least one full batch), before panels are padded.
 
-    A gradient vector exists only where clipping by norm must see all of it before the first update.
+    A gradient vector exists only if clipping by norm must see all of it before the first update.
     """
     recipe = plan.recipe
     size, batch = np.dtype(recipe.dtype).itemsize, min(recipe.batch_size, n or recipe.batch_size)
@@ -257,7 +306,7 @@ def memory(plan: Plan, n: int | None = None) -> Memory:
     targets = 1 if isinstance(recipe.loss, SoftmaxCrossEntropy) else recipe.net.outputs
     per_row = recipe.net.inputs + 1 + targets + 2 * max(stage.outputs for stage in plan.stages)
     for stage in plan.stages:
-        per_row += stage.outputs * (1 + (stage.norm != Norm.NONE) + (stage.slope == Slope.KEPT))
+        per_row += stage.outputs * (1 + (stage.norm != Norm.NONE) + (stage.derivative_source == DerivativeSource.KEPT))
     transposed = sum(stage.inputs * stage.outputs for stage in plan.stages[1:] if stage.dense)
     return Memory(
         parameters=P * size,

@@ -1,13 +1,13 @@
-"""Why: layers that follow one another run as one stage, so that a batch goes through memory once for all of them.
+"""Fused stages: consecutive layers run as one, so that a batch passes through memory once for all of them.
 
-In: a recipe. Out: stages: which layers each is made of, and where their numbers lie in the flat vectors.
+In: a recipe. Out: stages: the layers of each, and where their numbers lie in the flat vectors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import IntEnum
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -17,34 +17,53 @@ from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, Layer, La
 from chainrule.nn.net import Net
 from chainrule.nn.step import Recipe
 
-FUNCTIONS = ["identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu"]
-FUNCTIONS += ["selu", "gelu", "silu", "softplus", "mish", "exp"]
-"""A function's code is its place here, as native/plan.hpp numbers them."""
-
-_CODE = {type(ACTIVATIONS[name]): code for code, name in enumerate(FUNCTIONS)}
 _RANK = {Dense: 0, BatchNorm: 1, LayerNorm: 1, Activation: 2, Dropout: 3}
 """Within a stage ranks rise."""
 
 
-class Norm(IntEnum):
-    """The normalization within a stage."""
+class Norm(Enum):
+    """Normalization within a stage."""
 
-    NONE = 0
-    BATCH = 1
-    LAYER = 2
+    NONE = None
+    BATCH = BatchNorm
+    LAYER = LayerNorm
 
 
-class Slope(IntEnum):
-    """How the backward pass gets through activation and dropout: not at all, from Y, or by a factor kept."""
+class ActivationKind(Enum):
+    """Activations that compiled kernels know, each with the class of its function."""
+
+    IDENTITY = type(ACTIVATIONS["identity"])
+    SIGMOID = type(ACTIVATIONS["sigmoid"])
+    TANH = type(ACTIVATIONS["tanh"])
+    RELU = type(ACTIVATIONS["relu"])
+    LEAKY_RELU = type(ACTIVATIONS["leaky_relu"])
+    ELU = type(ACTIVATIONS["elu"])
+    SELU = type(ACTIVATIONS["selu"])
+    GELU = type(ACTIVATIONS["gelu"])
+    SILU = type(ACTIVATIONS["silu"])
+    SOFTPLUS = type(ACTIVATIONS["softplus"])
+    MISH = type(ACTIVATIONS["mish"])
+    EXP = type(ACTIVATIONS["exp"])
+
+
+class DerivativeSource(Enum):
+    """What the backward pass multiplies by: nothing, g' computed from the output Y, or a factor that was kept."""
 
     NONE = 0
     FROM_OUTPUT = 1
     KEPT = 2
 
 
+def _ones() -> Mapping[str, float]:
+    return dict.fromkeys(("W", "b", "gamma", "beta"), 1.0)
+
+
 @dataclass(frozen=True)
-class Stage:
-    """Layers run as one: [Dense] [BatchNorm] or [LayerNorm], then [Activation] [Dropout]; offsets are -1 where absent."""
+class FusedStage:
+    """Layers run as one: [Dense] [BatchNorm] or [LayerNorm], then [Activation] [Dropout]; offsets are -1 where absent.
+
+    `multipliers` are the learning-rate multipliers of the parameters, by letter.
+    """
 
     layers: tuple[int, ...]
     inputs: int
@@ -53,7 +72,7 @@ class Stage:
     norm: Norm = Norm.NONE
     function: Function = ACTIVATIONS["identity"]
     rate: float = 0.0
-    mask_layer: int = 0
+    dropout_layer: int = 0
     W: int = -1
     b: int = -1
     gamma: int = -1
@@ -62,15 +81,15 @@ class Stage:
     variance: int = -1
     momentum: float = 0.0
     epsilon: float = 1.0
-    rates: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
+    multipliers: Mapping[str, float] = field(default_factory=_ones)
 
     @property
-    def slope(self) -> Slope:
-        """ReLU's output tells its slope and dropout's mask at once; other functions keep the factor where Y does not do."""
-        name = type(self.function).__name__
-        if name == "ReLU" or (self.rate == 0.0 and self.function.needs == "A"):
-            return Slope.FROM_OUTPUT
-        return Slope.KEPT if self.rate > 0.0 or self.function.needs == "Z" else Slope.NONE
+    def derivative_source(self) -> DerivativeSource:
+        """Where the backward pass finds g': ReLU's output shows its derivative and dropout's mask at once."""
+        relu = ActivationKind(type(self.function)) is ActivationKind.RELU
+        if relu or (self.rate == 0.0 and self.function.needs == "A"):
+            return DerivativeSource.FROM_OUTPUT
+        return DerivativeSource.KEPT if self.rate > 0.0 or self.function.needs == "Z" else DerivativeSource.NONE
 
     @property
     def size(self) -> int:
@@ -80,46 +99,57 @@ class Stage:
 
     @property
     def text(self) -> str:
-        """What is fused, as "dense + bias + batch norm + relu + dropout"."""
-        name = FUNCTIONS[_CODE[type(self.function)]]
+        """The fused layers in words, such as "dense + bias + batch norm + relu + dropout"."""
+        name = ActivationKind(type(self.function)).name.lower()
         norm = {Norm.NONE: "", Norm.BATCH: "batch norm", Norm.LAYER: "layer norm"}[self.norm]
         parts = ["dense" if self.dense else "", "bias" if self.b >= 0 else "", norm]
         parts += ["" if name == "identity" else name, "dropout" if self.rate else ""]
         return " + ".join(part for part in parts if part) or "copy"
 
-    def integers(self) -> list[int]:
-        """The row of whole numbers that the native engine reads."""
-        function, threshold = _CODE[type(self.function)], min(round(self.rate * 2.0**32), 2**32 - 1)
-        offsets = [self.W, self.b, self.gamma, self.beta, self.mean, self.variance]
-        shape = [self.inputs, self.outputs, int(self.dense), int(self.norm)]
-        return [*shape, function, int(self.slope), *offsets, int(self.rate > 0), threshold, self.mask_layer]
-
-    def reals(self) -> list[float]:
-        """The row of reals that the native engine reads."""
-        a = getattr(self.function, "a", 0.0) if isinstance(self.function, LeakyReLU | ELU) else 0.0
-        return [a, 1.0 / (1.0 - self.rate), self.momentum, self.epsilon, *self.rates]
+    def fields(self) -> dict[str, Any]:
+        """Return the values of `FusedStage` in native/plan.hpp, by name."""
+        offsets = {name: getattr(self, name) for name in ("W", "b", "gamma", "beta", "mean", "variance")}
+        return {
+            "inputs": self.inputs,
+            "outputs": self.outputs,
+            "dense": int(self.dense),
+            "norm": self.norm,
+            "activation": ActivationKind(type(self.function)),
+            "activation_parameter": self.function.a if isinstance(self.function, LeakyReLU | ELU) else 0.0,
+            "derivative_source": self.derivative_source,
+            **offsets,
+            "has_dropout": int(self.rate > 0),
+            "dropout_threshold": min(round(self.rate * 2.0**32), 2**32 - 1),
+            "dropout_layer": self.dropout_layer,
+            "keep_scale": 1.0 / (1.0 - self.rate),
+            "momentum": self.momentum,
+            "epsilon": self.epsilon,
+            **{f"multiplier_{letter}": value for letter, value in self.multipliers.items()},
+        }
 
 
 def foreign(net: Net) -> Iterator[str]:
-    """Why a network has no stages: layers and functions from outside the package."""
+    """Say why a network has no stages: layers and activations that are not the package's own."""
+    known = {kind.value for kind in ActivationKind}
     for i, layer in enumerate(net.layers):
         if type(layer) not in _RANK:
-            yield f"Layer {i} is one of its own: {layer!r}."
-        elif isinstance(layer, Activation) and type(activation(layer.function)) not in _CODE:
-            yield f"Layer {i} has an activation of its own: {layer.function!r}."
+            yield f"Layer {i} is a custom layer: {layer!r}."
+        elif isinstance(layer, Activation) and type(activation(layer.function)) not in known:
+            yield f"Layer {i} has a custom activation: {layer.function!r}."
 
 
-def fuse(recipe: Recipe) -> Iterator[Stage]:
-    """Layers taken greedily, each stage as many as fit its form."""
-    layers, i = recipe.net.layers, 0
-    while i < len(layers):
-        count = _fused(layers, i)
-        yield _stage(recipe, range(i, i + count))
-        i += count
+def fuse(recipe: Recipe) -> Iterator[FusedStage]:
+    """Fuse layers greedily: each stage takes as many as fit its form."""
+    layers = recipe.net.layers
+    start = 0
+    while start < len(layers):
+        count = _fused(layers, start)
+        yield _stage(recipe, range(start, start + count))
+        start += count
 
 
 def _fused(layers: tuple[Layer, ...], start: int) -> int:
-    """How many layers from `start` on form one stage: their ranks rise, and layer norm follows no Dense."""
+    """Count the layers from `start` on that form one stage: their ranks rise, and layer norm follows no Dense."""
     stop = start + 1
     while stop < len(layers):
         before, after = type(layers[stop - 1]), type(layers[stop])
@@ -129,18 +159,18 @@ def _fused(layers: tuple[Layer, ...], start: int) -> int:
     return stop - start
 
 
-def _stage(recipe: Recipe, positions: range) -> Stage:
+def _stage(recipe: Recipe, positions: range) -> FusedStage:
     net = recipe.net
     offsets = {slot.name: slot.offset for layout in (net.parameters, net.buffers) for slot in layout.slots}
     multipliers = np.ones(net.size) if recipe.multipliers is None else net.multipliers(recipe.learning_rate_multipliers)
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for i in positions:
-        layer = net.layers[i]
         letters = [*net.layer_shapes[i].parameters, *net.layer_shapes[i].buffers]
-        found.update({letter: offsets[f"{i}.{letter}"] for letter in letters})
-        found.update(_settings(layer, i))
-    rates = tuple(float(multipliers[found[x]]) if x in found else 1.0 for x in ("W", "b", "gamma", "beta"))
-    return Stage(tuple(positions), net.widths[positions[0]], net.widths[positions[-1] + 1], rates=rates, **found)  # type: ignore[arg-type]
+        values.update({letter: offsets[f"{i}.{letter}"] for letter in letters})
+        values.update(_settings(net.layers[i], i))
+    own = {letter: float(multipliers[values[letter]]) if letter in values else 1.0 for letter in _ones()}
+    inputs, outputs = net.widths[positions[0]], net.widths[positions[-1] + 1]
+    return FusedStage(tuple(positions), inputs, outputs, multipliers=own, **values)
 
 
 def _settings(layer: Layer, i: int) -> dict[str, Any]:
@@ -154,5 +184,5 @@ def _settings(layer: Layer, i: int) -> dict[str, Any]:
         case Activation():
             return {"function": activation(layer.function)}
         case Dropout():
-            return {"rate": layer.rate, "mask_layer": i}
+            return {"rate": layer.rate, "dropout_layer": i}
     raise TypeError(layer)

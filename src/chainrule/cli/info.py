@@ -1,6 +1,6 @@
-"""Why: a report of a problem starts with what is installed and what the machine can do.
+"""`chainrule info`: what is installed and what the machine can do, for reports of problems.
 
-In: nothing. Out: versions, engines, processor, linear algebra, and a word where NumPy runs below the processor.
+In: nothing. Out: versions, engines, processor, linear algebra, and advice if NumPy does not use all of the processor.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import typer
 
 import chainrule
 from chainrule.cli import options as o
-from chainrule.engines import ENGINES, available
+from chainrule.engines import ENGINES, why_unavailable
 
 _PACKAGES = {
     "numpy": "numpy",
@@ -30,7 +30,7 @@ _LEVELS = (
     ("x86-64-v3", {"avx2", "fma", "bmi2", "f16c"}),
     ("x86-64-v2", {"sse4_2", "ssse3", "popcnt"}),
 )
-"""Levels of the x86-64 instruction set and the processor flags that they need, the highest first."""
+"""Levels of the x86-64 instruction set with the processor flags they need, the highest first."""
 
 _NARROW = {"haswell", "zen", "sandybridge", "nehalem", "excavator", "barcelona"}
 """OpenBLAS kernels that use vectors of at most 256 bits."""
@@ -48,8 +48,9 @@ def info(as_json: o.Json = False) -> None:
 
 
 def gather() -> dict[str, Any]:
-    """The facts as plain data."""
-    level, kernel = instruction_set(), blas_kernel()
+    """Return the facts as plain data."""
+    level = instruction_set()
+    kernel = blas_kernel()
     facts = {
         "chainrule": chainrule.__version__,
         "python": platform.python_version(),
@@ -57,7 +58,7 @@ def gather() -> dict[str, Any]:
         "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "instructions": level,
         "blas": kernel,
-        "engines": {name: available(name) or "ready" for name in ENGINES},
+        "engines": {name: why_unavailable(name) or "ready" for name in ENGINES},
         "packages": {name: _version(name, module) for name, module in _PACKAGES.items()},
     }
     advice = below_processor(level, kernel)
@@ -65,7 +66,7 @@ def gather() -> dict[str, Any]:
 
 
 def instruction_set() -> str:
-    """The highest level that the processor has: x86-64-v2 to -v4, or the machine's name elsewhere."""
+    """Return the highest level of the processor: x86-64-v2 to -v4, or the machine's name elsewhere."""
     flags = _processor_flags()
     return next((level for level, needed in _LEVELS if needed <= flags), platform.machine())
 
@@ -79,7 +80,7 @@ def _processor_flags() -> set[str]:
 
 
 def blas_kernel() -> str:
-    """The library that NumPy multiplies matrices with, and the kernel that it chose for this processor."""
+    """Return the library that NumPy multiplies matrices with, and the kernel it chose for this processor."""
     if util.find_spec("threadpoolctl") is None:
         return "unknown"
     import numpy  # noqa: F401  (loads its library)
@@ -93,7 +94,7 @@ def blas_kernel() -> str:
 
 
 def below_processor(level: str, kernel: str) -> str:
-    """A sentence where the linear algebra library leaves half of the processor's vectors unused, else nothing.
+    """Return advice if the linear algebra library uses only half of the processor's vectors; otherwise nothing.
 
     >>> below_processor("x86-64-v4", "openblas 0.3.31 Haswell")[:30]
     'NumPy multiplies matrices with'

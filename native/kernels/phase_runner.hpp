@@ -1,6 +1,6 @@
-// Why: a step is a row of phases, each a set of independent tasks; every sum lies within one task, so that neither the
-// number of threads nor who takes which task changes a bit.
-// In: the network's views, the running batch. Out: for each line of the plan, its number of tasks and one task's work.
+// The phases of a step. Each is a set of independent tasks, and every sum lies within one task, so neither the number of
+// threads nor the order in which they take tasks changes a bit.
+// In: the network's views, the current batch. Out: for each phase of the plan, its number of tasks and the work of one.
 #pragma once
 #include "losses.hpp"
 #include "product.hpp"
@@ -17,69 +17,69 @@ inline constexpr std::int64_t cached_rows = 8 * max_tile_rows;  // rows of a pro
 inline std::int64_t ceiling(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 template <class T>
-class Phases {
+class PhaseRunner {
   public:
-    Phases(const Problem& problem)
-        : network(problem, loss_chunk),
-          settings(problem.settings),
-          rule(problem.settings),
-          source_(problem.rows),
-          dropout_(Stream::from_seed(problem.settings.seed).fold(Purpose::dropout)) {}
+    explicit PhaseRunner(const TrainerSpec& spec)
+        : network(spec, loss_chunk),
+          settings(spec.settings),
+          rule(spec.settings),
+          source_(spec.rows),
+          dropout_(Stream::from_seed(spec.settings.seed).fold(Purpose::dropout)) {}
 
     Network<T> network;
-    Settings settings;
+    TrainingSettings settings;
     Rule<T> rule;
 
-    /// Take up a batch: its rows, and the step's number and rate.
+    /// Start a batch: its rows, and the step's number and learning rate.
     void begin(const std::uint32_t* order, std::int64_t n, std::int64_t step, double rate, int members) {
         order_ = order;
         n_ = n;
         members_ = members;
-        const std::int64_t batches = std::max<std::int64_t>(settings.accumulate, 1);
+        const std::int64_t batches = std::max<std::int64_t>(settings.accumulate_grad_batches, 1);
         rule.at(settings, rate, ceiling(step + 1, batches));
         due_ = (step + 1) % batches == 0;
-        share_ = static_cast<T>((1 - settings.average) / Rule<T>::correction(settings.average, step + 1));
+        share_ = static_cast<T>((1 - settings.ema_decay) / Rule<T>::correction(settings.ema_decay, step + 1));
         const Stream stream = dropout_.fold(static_cast<std::uint32_t>(step));
         for (StageState<T>& stage : network.stages)
-            stage.mask = stream.fold(static_cast<std::uint32_t>(stage.plan.mask_layer));
+            stage.mask = stream.fold(static_cast<std::uint32_t>(stage.plan.dropout_layer));
     }
 
-    std::int64_t tasks(Line line) const {
-        const StageState<T>& s = network.stages[line.stage];
+    std::int64_t tasks(Phase phase) const {
+        const StageState<T>& s = network.stages[phase.stage];
         const std::int64_t q = panels(s.plan.outputs), p = panels(s.plan.inputs);
-        switch (line.op) {
-            case Op::gather: return ceiling(n_, gather_chunk);
-            case Op::forward:
+        switch (phase.kind) {
+            case PhaseKind::gather: return ceiling(n_, gather_chunk);
+            case PhaseKind::forward:
                 if (s.layer_norm()) return ceiling(n_, norm_chunk);
                 return q * chunks(s);
-            case Op::loss: return ceiling(n_, loss_chunk);
-            case Op::derive: return q;
-            case Op::backward: return (line.stage > 0 ? p * chunks_below(line.stage) : 0) + p * q;
-            case Op::pass: return p;
-            case Op::norm_backward: return ceiling(n_, norm_chunk);
-            case Op::norm_gradient: return q;
-            case Op::update: return update_tasks();
-            case Op::constrain: return q;
-            case Op::average: return ceiling(network.padded_size(), update_chunk);
+            case PhaseKind::loss: return ceiling(n_, loss_chunk);
+            case PhaseKind::derive: return q;
+            case PhaseKind::backward: return (phase.stage > 0 ? p * chunks_below(phase.stage) : 0) + p * q;
+            case PhaseKind::pass_through: return p;
+            case PhaseKind::norm_backward: return ceiling(n_, norm_chunk);
+            case PhaseKind::norm_gradient: return q;
+            case PhaseKind::update: return update_tasks();
+            case PhaseKind::constrain: return q;
+            case PhaseKind::average: return ceiling(network.padded_size(), update_chunk);
         }
         return 0;
     }
 
-    void run(Line line, std::int64_t task) {
-        const std::int64_t l = line.stage;
-        switch (line.op) {
-            case Op::gather: return gather(task);
-            case Op::forward: return forward(l, task);
-            case Op::loss: return loss(task);
-            case Op::derive: return derive(l, task, 0, n_);
-            case Op::backward: return backward(l, task);
-            case Op::pass: return derive(l - 1, task, 0, n_);
-            case Op::norm_backward: return norm_backward(l, task);
-            case Op::norm_gradient: return norm_gradient(l, task);
-            case Op::update: return apply_update(task);
-            case Op::constrain:
-                return bound_columns<T>(network.stages[l].weights, task, static_cast<T>(settings.max_norm));
-            case Op::average: return average(task);
+    void run(Phase phase, std::int64_t task) {
+        const std::int64_t l = phase.stage;
+        switch (phase.kind) {
+            case PhaseKind::gather: return gather(task);
+            case PhaseKind::forward: return forward(l, task);
+            case PhaseKind::loss: return loss(task);
+            case PhaseKind::derive: return derive(l, task, 0, n_);
+            case PhaseKind::backward: return backward(l, task);
+            case PhaseKind::pass_through: return derive(l - 1, task, 0, n_);
+            case PhaseKind::norm_backward: return norm_backward(l, task);
+            case PhaseKind::norm_gradient: return norm_gradient(l, task);
+            case PhaseKind::update: return apply_update(task);
+            case PhaseKind::constrain:
+                return bound_columns<T>(network.stages[l].weights, task, static_cast<T>(settings.max_weight_norm));
+            case PhaseKind::average: return average(task);
         }
     }
 
@@ -112,7 +112,8 @@ class Phases {
   private:
     static std::int64_t panels(std::int64_t columns) { return ceiling(columns, panel_width<T>); }
 
-    /// Parts that a panel's rows are split into: one where a column's sum needs them all, else enough for all threads.
+    /// Number of parts that a panel's rows are split into: one if a column's sum needs all rows, otherwise enough for all
+    /// threads.
     std::int64_t chunks(const StageState<T>& s) const {
         if (s.batch_norm() || members_ == 1) return 1;
         return std::min(ceiling(4 * members_, panels(s.plan.outputs)), ceiling(n_, 4 * max_tile_rows));
@@ -154,9 +155,9 @@ class Phases {
         StageState<T>& s = network.stages[l];
         const Panels<T> A = input(l), Y = s.output(n_), S = s.factor(n_);
         const Mask<T> mask{
-            s.plan.drops != 0, s.mask, static_cast<std::uint32_t>(s.plan.threshold), static_cast<T>(s.plan.keep_scale)
+            s.plan.has_dropout != 0, s.mask, static_cast<std::uint32_t>(s.plan.dropout_threshold), static_cast<T>(s.plan.keep_scale)
         };
-        const T a = static_cast<T>(s.plan.a), epsilon = static_cast<T>(s.plan.epsilon);
+        const T a = static_cast<T>(s.plan.activation_parameter), epsilon = static_cast<T>(s.plan.epsilon);
         if (s.layer_norm()) {
             for (std::int64_t i = task * norm_chunk; i < std::min(n_, (task + 1) * norm_chunk); ++i) {
                 for (std::int64_t q = 0; q < Y.count(); ++q)
@@ -192,7 +193,7 @@ class Phases {
             apply_loss<T>(network.stages[l].output(n_), targets, gradient(l), first, last, settings);
     }
 
-    /// A gradient is complete: penalty, Σ g², and, unless the whole gradient's length is to be known first, the update.
+    /// Finish a gradient: penalty, Σ g² and, unless the length of the whole gradient is needed first, the update.
     void finish(const Slot<T>& slot, std::int64_t block, std::int64_t offset, T* g, std::int64_t size) {
         double& partial = network.partials[slot.partial + block];
         if (slot.gradient != nullptr)
@@ -203,10 +204,10 @@ class Phases {
             partial = accumulate<Pass::whole>(slot, offset, g, size, T(1));
     }
 
-    /// One batch more in the sum of gradients; when the last one is in, the update with their mean, not clipped again.
+    /// Add one batch to the sum of gradients; with the last one, update with their mean, which is not clipped again.
     template <Pass pass>
     double accumulate(const Slot<T>& slot, std::int64_t offset, T* g, std::int64_t size, T scale) {
-        const T batches = due_ ? static_cast<T>(settings.accumulate) : T(0);
+        const T batches = due_ ? static_cast<T>(settings.accumulate_grad_batches) : T(0);
         const double total = sum_up<T, pass>(rule, slot, offset, g, size, scale, batches);
         if (!due_) return total;
         Rule<T> inner = rule;
@@ -224,7 +225,8 @@ class Phases {
         return slot.gradient == nullptr ? scratch : slot.gradient + offset;
     }
 
-    /// From dL/dY of stage l to dL/dZ, Z being what its product or layer norm gave: through dropout, activation, batch norm.
+    /// From dL/dY of stage l to dL/dZ, where Z is the output of its product or layer norm: back through dropout,
+    /// activation and batch norm.
     void derive(std::int64_t l, std::int64_t q, std::int64_t first, std::int64_t last) {
         StageState<T>& s = network.stages[l];
         const Panels<T> G = gradient(l);
@@ -322,7 +324,7 @@ class Phases {
     const std::uint32_t* order_ = nullptr;
     std::int64_t n_ = 0;
     std::int64_t members_ = 1;
-    bool due_ = true;  // the update of an accumulated rule
+    bool due_ = true;  // whether gradient accumulation updates in this step
     T share_ = 1;      // of the new weights in their running mean
 };
 

@@ -1,4 +1,4 @@
-"""Why: what a network computes, and whether its gradients are right, can be asked for any network, trained or not.
+"""`chainrule explain` and `chainrule gradcheck`: what a network computes and whether its gradients are right.
 
 In: a model, a source, or an architecture such as 64-32-10. Out: its derivation; its gradient check.
 """
@@ -15,7 +15,7 @@ import typer
 
 from chainrule.arrays import Array
 from chainrule.cli import options as o
-from chainrule.cli.using import read_model
+from chainrule.cli.predict import read_model
 from chainrule.data import load
 from chainrule.engines import plan as plans
 from chainrule.errors import InvalidValueError, did_you_mean, must_be
@@ -28,21 +28,25 @@ from chainrule.pipeline import Settings, classification, regression, scaler
 from chainrule.random import Purpose, Stream
 from chainrule.report import explain as derivations
 
-Subject = Annotated[
-    str, typer.Argument(help="An architecture as 64-32-10, a model file or run folder, or a source as for train.")
+SubjectArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SUBJECT",
+        help="An architecture such as 64-32-10, a model file, a run folder, or a source as for train.",
+    ),
 ]
 Rows = Annotated[int, typer.Option(min=1, max=10**6, help="Rows of the batch.")]
 HeadName = Annotated[
     str | None,
-    typer.Option("--head", help="Loss of an architecture: SoftmaxCrossEntropy, MeanSquaredError, ..."),
+    typer.Option("--head", help="Loss for an architecture: SoftmaxCrossEntropy, MeanSquaredError, ..."),
 ]
 
 _ARCHITECTURE = re.compile(r"\d{1,7}(-\d{1,7})+")
 
 
 @dataclass(frozen=True)
-class Case:
-    """A network with a loss, its numbers if it was trained, and rows to run it on."""
+class Subject:
+    """A network with a loss, its parameters if it was trained, and rows to run it on."""
 
     net: Net
     loss: Loss
@@ -53,7 +57,7 @@ class Case:
 
 
 def explain(
-    subject: Subject,
+    subject: SubjectArgument,
     target: o.Target = None,
     hidden: o.Hidden = "100",
     activation: o.ActivationName = "relu",
@@ -62,19 +66,19 @@ def explain(
     dropout: o.Dropout = 0.0,
     head: HeadName = None,
     rows: Rows = 32,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Markdown with LaTeX.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown with LaTeX.")] = False,
     plan: Annotated[
-        bool, typer.Option("--plan", help="What the native engine runs, line by line, and its memory.")
+        bool, typer.Option("--plan", help="Print the phases that the native engine runs and the memory it takes.")
     ] = False,
     as_json: o.Json = False,
 ) -> None:
-    """Print the derivation of a network: equations forward and backward, shapes, parameters, operations, bytes cached."""
+    """Print a network's derivation: equations forward and backward, shapes, parameters, operations, cached bytes."""
     settings = _network_settings("explain", hidden, activation, batch_norm, layer_norm, dropout)
-    case = _case("explain", subject, target, settings, head, rows)
+    chosen = _subject("explain", subject, target, settings, head, rows)
     if plan:
-        _show_plan(plans.lower(Recipe(case.net, case.loss, batch_size=rows)), as_json)
+        _show_plan(plans.lower(Recipe(chosen.net, chosen.loss, batch_size=rows)), as_json)
         return
-    derivation = derivations.explain(case.net, case.loss, rows)
+    derivation = derivations.explain(chosen.net, chosen.loss, rows)
     if as_json:
         o.print_json(derivation.plain())
     else:
@@ -82,19 +86,19 @@ def explain(
 
 
 def _show_plan(plan: plans.Plan, as_json: bool) -> None:
-    """The plan with Adam and float32, which is what `train` takes unless told otherwise."""
+    """Print the plan with Adam and float32, the defaults of `train`."""
     memory = asdict(plans.memory(plan))
     if as_json:
-        lines = [asdict(line) | {"op": line.op.name.lower()} for line in plan.lines]
-        o.print_json({"lines": lines, "memory": memory})
+        phases = [asdict(phase) | {"kind": phase.kind.name.lower()} for phase in plan.phases]
+        o.print_json({"phases": phases, "memory": memory})
         return
     typer.echo(plan)
     parts = ", ".join(f"{name} {size / 1e3:,.1f}" for name, size in memory.items())
-    typer.echo(f"\nmemory in kB, with Adam in float32: {parts}; in all {sum(memory.values()) / 1e3:,.1f}")
+    typer.echo(f"\nmemory in kB, with Adam in float32: {parts}; total {sum(memory.values()) / 1e3:,.1f}")
 
 
 def gradcheck(
-    subject: Subject,
+    subject: SubjectArgument,
     target: o.Target = None,
     hidden: o.Hidden = "100",
     activation: o.ActivationName = "relu",
@@ -103,19 +107,19 @@ def gradcheck(
     dropout: o.Dropout = 0.0,
     head: HeadName = None,
     rows: Rows = 8,
-    entries: Annotated[int, typer.Option(min=1, help="Entries looked at per array, drawn at random.")] = 100,
-    tolerance: Annotated[float, typer.Option(min=0.0, help="Largest relative error that passes.")] = 1e-6,
+    entries: Annotated[int, typer.Option(min=1, help="Randomly chosen entries to check per array.")] = 100,
+    tolerance: Annotated[float, typer.Option(min=0.0, help="Largest relative error allowed.")] = 1e-6,
     seed: o.Seed = 0,
     as_json: o.Json = False,
 ) -> None:
-    """Compare every gradient with central differences in float64; exit code 1 if one is wrong."""
+    """Check every gradient against central differences in float64; exit code 1 if one is wrong."""
     settings = _network_settings("gradcheck", hidden, activation, batch_norm, layer_norm, dropout)
-    case = _case("gradcheck", subject, target, settings, head, rows, seed)
-    if len(case.X) < 2 and any(isinstance(layer, BatchNorm) for layer in case.net.layers):
-        hint = "One row has no variance, and its zeros lie on the kink of relu."
-        raise InvalidValueError(must_be("gradcheck", "--rows", "at least 2 with batch norm", len(case.X), hint))
+    chosen = _subject("gradcheck", subject, target, settings, head, rows, seed)
+    if len(chosen.X) < 2 and any(isinstance(layer, BatchNorm) for layer in chosen.net.layers):
+        hint = "A single row has no variance, so batch norm outputs zeros, which lie on the kink of relu."
+        raise InvalidValueError(must_be("gradcheck", "--rows", "at least 2 with batch norm", len(chosen.X), hint))
     report = checker.gradcheck(
-        case.net, case.loss, case.X, case.Y, w=case.w, buffers=case.buffers, entries=entries, seed=seed
+        chosen.net, chosen.loss, chosen.X, chosen.Y, w=chosen.w, buffers=chosen.buffers, entries=entries, seed=seed
     )
     passed = report.passed(tolerance)
     if as_json:
@@ -147,43 +151,45 @@ def _network_settings(
     )
 
 
-def _case(
+def _subject(
     command: str, subject: str, target: str | None, settings: Settings, head: str | None, rows: int, seed: int = 0
-) -> Case:
+) -> Subject:
     if _ARCHITECTURE.fullmatch(subject):
         return _from_architecture(command, subject, settings, head, rows, seed)
     if head is not None:
-        raise InvalidValueError(must_be(command, "--head", "left out unless SUBJECT is an architecture", head))
+        raise InvalidValueError(must_be(command, "--head", "omitted unless SUBJECT is an architecture", head))
     if subject.endswith(".safetensors") or (Path(subject) / "model.safetensors").exists():
         model = read_model(subject)
         X, Y = _random_rows(model.net, model.loss, rows, seed)
-        return Case(model.net, model.loss, X, Y, model.w, model.buffers)
+        return Subject(model.net, model.loss, X, Y, model.w, model.buffers)
     if subject[:1].isdigit() and not Path(subject).suffix and not Path(subject).exists():
-        raise InvalidValueError(must_be(command, "SUBJECT", "widths as 64-32-10, a source or a model", subject))
+        raise InvalidValueError(must_be(command, "SUBJECT", "widths such as 64-32-10, a source or a model", subject))
     return _from_source(subject, target, settings, rows, seed)
 
 
-def _from_architecture(command: str, subject: str, settings: Settings, head: str | None, rows: int, seed: int) -> Case:
+def _from_architecture(
+    command: str, subject: str, settings: Settings, head: str | None, rows: int, seed: int
+) -> Subject:
     inputs, *hidden, outputs = (int(part) for part in subject.split("-"))
     net = Settings(**{**vars(settings), "hidden_layer_sizes": tuple(hidden)}).network(inputs, outputs)
     if head is not None and head not in LOSSES:
         raise InvalidValueError(must_be(command, "--head", "a loss", head, did_you_mean(head, LOSSES)))
     usual: Loss = BinaryCrossEntropy() if outputs == 1 else SoftmaxCrossEntropy()
     loss = usual if head is None else LOSSES[head]()
-    return Case(net, loss, *_random_rows(net, loss, rows, seed))
+    return Subject(net, loss, *_random_rows(net, loss, rows, seed))
 
 
-def _from_source(source: str, target: str | None, settings: Settings, rows: int, seed: int) -> Case:
+def _from_source(source: str, target: str | None, settings: Settings, rows: int, seed: int) -> Subject:
     dataset = load(source, target, seed=seed)
     targets = (classification if dataset.task == "classification" else regression)(dataset.y, settings)
     net = settings.network(dataset.X.shape[1], targets.outputs)
     take = Stream.from_seed(seed).fold(Purpose.SPLIT).permutation(np, len(dataset.X))[:rows]
     X = scaler(dataset.X, "shared" if dataset.shared_unit else "columns").apply(dataset.X[take])
-    return Case(net, targets.loss, X, targets.encode(dataset.y[take]))
+    return Subject(net, targets.loss, X, targets.encode(dataset.y[take]))
 
 
 def _random_rows(net: Net, loss: Loss, rows: int, seed: int) -> tuple[Array, Array]:
-    """Standard normal inputs and targets that fit the loss."""
+    """Draw standard normal inputs and targets that fit the loss."""
     stream = Stream.from_seed(seed).fold(Purpose.SPLIT)
     X = stream.fold(1).normal(rows * net.inputs).reshape(rows, net.inputs)
     u = stream.fold(2).uniform(rows * net.outputs).reshape(rows, net.outputs)

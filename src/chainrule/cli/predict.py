@@ -1,6 +1,6 @@
-"""Why: a trained model is asked about rows it has not seen.
+"""`chainrule evaluate` and `chainrule predict`: a trained model applied to new rows.
 
-In: a model file and a source. Out: its figures on labeled rows, or its predictions for any rows.
+In: a model file and a source. Out: scores on labeled rows, or predictions for any rows.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from chainrule.pipeline import evaluate as evaluate_model
 from chainrule.report import terminal
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
-"""What text that a spreadsheet would run as a formula begins with."""
+"""First characters of text that a spreadsheet would run as a formula."""
 
-ModelPath = Annotated[str, typer.Argument(metavar="MODEL", help="A model.safetensors file, or a run folder.")]
+ModelPath = Annotated[str, typer.Argument(metavar="MODEL", help="A model.safetensors file or a run folder.")]
 
 
 def read_model(place: str) -> Model:
-    """The model in a file, or in a run folder."""
+    """Load the model from a file or a run folder."""
     path = Path(place)
     return load_model(path / "model.safetensors" if path.is_dir() else path)
 
@@ -38,7 +38,7 @@ def read_model(place: str) -> Model:
 def evaluate(
     model: ModelPath, source: o.Source, target: o.Target = None, seed: o.Seed = 0, as_json: o.Json = False
 ) -> None:
-    """Measure MODEL on the labeled rows of SOURCE (all of them; a source's own test rows if it brings some)."""
+    """Evaluate MODEL on labeled data (the test split of SOURCE if it has one, otherwise all rows)."""
     trained = read_model(model)
     dataset = load(
         source,
@@ -67,7 +67,7 @@ def _default_target(model: Model, source: str) -> str | None:
 
 
 def _labels(model: Model, y: Array) -> Array:
-    """Labels as text where the model's are: a file in which every label happens to be a number is read as numbers."""
+    """Return labels as text if the model's are: a file whose labels all look like numbers is read as numbers."""
     text = isinstance(model.classes, np.ndarray) and model.classes.dtype.kind in "OTU"
     return y.astype(np.str_) if text and y.dtype.kind in "iu" else y
 
@@ -79,7 +79,7 @@ def predict(
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Add the probability of each class.")] = False,
     as_json: o.Json = False,
 ) -> None:
-    """Predict the rows of SOURCE with MODEL, one line each, as CSV."""
+    """Predict the rows of SOURCE with MODEL and print CSV, one line per row."""
     trained = read_model(model)
     X = features_of(source, trained.feature_names)
     predicted = trained.predict(X)
@@ -109,5 +109,5 @@ def _as_csv(model: Model, predicted: Array, P: Array | None) -> str:
 
 
 def _cell(value: Any) -> Any:
-    """Text that a spreadsheet would run as a formula gets an apostrophe in front; numbers stay numbers."""
+    """Put an apostrophe before text that a spreadsheet would run as a formula; numbers stay numbers."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

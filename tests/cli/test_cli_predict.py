@@ -114,7 +114,7 @@ def test_text_that_a_spreadsheet_would_run_is_written_as_text(chainrule, trees):
 
 @pytest.mark.parametrize("start", "=+-@\t\r\n\0")
 def test_every_start_of_a_formula_is_guarded_and_numbers_are_not(start):
-    from chainrule.cli.using import _cell
+    from chainrule.cli.predict import _cell
 
     assert _cell(f"{start}1") == f"'{start}1"
     assert _cell(np.float32(-1.5)) == np.float32(-1.5)
