@@ -30,11 +30,6 @@ MARK = re.compile(r"^<!-- reference: ([\w.]+)((?: \w+)*) -->$", re.MULTILINE)
 
 PROPERTY = property | functools.cached_property
 
-# Modules whose docstrings are still to be rewritten. An entry without a fault fails: take it out.
-PENDING = {
-    "chainrule.nn",
-}
-
 # Verbs that a summary may begin with. A noun here would let "The ..." sentences back in.
 VERBS = frozenset(
     re.findall(
@@ -159,24 +154,14 @@ def gives(thing: Any) -> bool:
     return thing.__annotations__.get("return") not in (None, "None", "NoReturn")
 
 
-def pending(name: str) -> str | None:
-    """The entry of PENDING that covers a name."""
-    return next((entry for entry in PENDING if name.startswith(f"{entry}.")), None)
-
-
 @pytest.fixture(scope="module")
 def found() -> dict[str, list[str]]:
     return {name: list(faults(name, thing)) for name, thing in documented().items()}
 
 
 def test_public_docstrings_are_complete(found):
-    wrong = [fault for name, each in found.items() if not pending(name) for fault in each]
+    wrong = [fault for each in found.values() for fault in each]
     assert not wrong, "\n".join(wrong)
-
-
-def test_what_is_pending_needs_it(found):
-    needed = {pending(name) for name, each in found.items() if each}
-    assert needed >= PENDING, f"take out of PENDING: {sorted(PENDING - needed)}"
 
 
 def test_the_interface_is_looked_through(found):

@@ -62,11 +62,6 @@ SOURCE_PATTERNS = PATTERNS | {re.compile(pattern): instead for pattern, instead 
 # A file and what may stand there in spite of a pattern, with the reason.
 ALLOWED: dict[tuple[str, str], str] = {}
 
-# Folders and files whose texts are still to be rewritten. An entry without a banned word fails: take it out.
-PENDING = {
-    "docs/design.md",
-}
-
 
 def strings(file: Path) -> Iterator[tuple[int, str]]:
     """Line number and text of each line inside a string of a source file, docstrings and f-strings included."""
@@ -104,24 +99,14 @@ def texts() -> dict[str, list[str]]:
     return {name: list(banned_words(name, lines)) for name, lines in found.items()}
 
 
-def pending(name: str) -> str | None:
-    """The entry of PENDING that covers a file."""
-    return next((entry for entry in PENDING if name == entry or name.startswith(f"{entry}/")), None)
-
-
 @pytest.fixture(scope="module")
 def found() -> dict[str, list[str]]:
     return texts()
 
 
 def test_no_banned_word_is_written(found):
-    faults = [fault for name, words in found.items() if not pending(name) for fault in words]
+    faults = [fault for words in found.values() for fault in words]
     assert not faults, "\n".join(faults)
-
-
-def test_what_is_pending_needs_it(found):
-    needed = {pending(name) for name, words in found.items() if words}
-    assert needed >= PENDING, f"take out of PENDING: {sorted(PENDING - needed)}"
 
 
 def test_exceptions_are_needed():
