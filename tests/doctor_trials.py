@@ -12,7 +12,7 @@ from chainrule.doctor.observe.recorder import record_training
 from chainrule.doctor.trials.evaluate import Outcome
 from chainrule.doctor.trials.runner import TrialRunner
 from chainrule.doctor.trials.scoring import RowScores
-from chainrule.doctor.vocabulary.records import Finding, Fix, Trial
+from chainrule.doctor.vocabulary.records import Finding, Fix, RemedyTrial
 from chainrule.engines import Rows
 from chainrule.nn.layers import Dropout
 from chainrule.nn.losses import BinaryCrossEntropy, MeanSquaredError
@@ -91,7 +91,7 @@ class StubRunner(TrialRunner):
     def trial(self, change, suspected=False):
         self.tested.append(change)
         gain = self.gains.get(change)
-        return None if gain is None else Trial(change, 10, (1.0,), (1.0 - gain,), gain > 0.15, gain)
+        return None if gain is None else RemedyTrial(change, 10, (1.0,), (1.0 - gain,), gain > 0.15, gain)
 
 
 PROBLEM = plane(config=TrainConfig(30, 0.02))

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from chainrule import mlp
-from chainrule.doctor.vocabulary.records import Finding, Fix, LayerReading, Reading, Report, Trace, Trial
+from chainrule.doctor.vocabulary.records import Finding, Fix, LayerReading, Reading, RemedyTrial, Report, Trace
 from chainrule.engines import Rows
 from chainrule.nn.losses import MeanSquaredError, SoftmaxCrossEntropy
 from chainrule.nn.optimizers import Adam
@@ -80,7 +80,7 @@ def finding(**given):
         "fix": Fix("Take a tenth.", (Setting("learning_rate_init", 1e-3),), remedy="rate/10", safe=True),
         "seen": (2, 3),
         "confirmed": True,
-        "trials": (Trial("rate/10", 20, (2.0, 2.1, 2.2), (2.0, 1.0, 0.5), True, 0.75),),
+        "trials": (RemedyTrial("rate/10", 20, (2.0, 2.1, 2.2), (2.0, 1.0, 0.5), True, 0.75),),
         "ruled_out": ("dead-units",),
         "explains": ("oscillating-loss",),
     }

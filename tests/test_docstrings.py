@@ -165,7 +165,7 @@ def test_public_docstrings_are_complete(found):
 
 
 def test_the_interface_is_looked_through(found):
-    assert {"chainrule.estimators.classifier.NetClassifier", "chainrule.estimators.base.Network.fit"} <= set(found)
+    assert {"chainrule.estimators.classifier.NetClassifier", "chainrule.estimators.base.NetEstimator.fit"} <= set(found)
     assert {"chainrule.data.scaling.Standardizer.fit", "chainrule.io.model_file.load_model"} <= set(found)
     assert len(found) > 200
 

@@ -11,7 +11,7 @@ from doctor_trials import ILL, plane
 
 from chainrule.doctor.examine import examine_case
 from chainrule.doctor.trials.repair import PairedComparison, decide, proposals, repair
-from chainrule.doctor.vocabulary.records import OTHERS, Finding, Fix, Report, Trial
+from chainrule.doctor.vocabulary.records import OTHERS, Finding, Fix, RemedyTrial, Report
 from chainrule.nn.losses import BinaryCrossEntropy
 from chainrule.nn.penalties import Penalty
 from chainrule.train import TrainConfig
@@ -22,7 +22,7 @@ def report(problem, *findings):
 
 
 def ill(symptom, *changes, safe=False, severity="warning"):
-    trials = tuple(Trial(change, 10, (1.0,), (0.5,), True, 0.5) for change in changes)
+    trials = tuple(RemedyTrial(change, 10, (1.0,), (0.5,), True, 0.5) for change in changes)
     return Finding(symptom, severity, "", "", "", "", fix=Fix("", remedy=changes[0], safe=safe), trials=trials)
 
 

@@ -4,8 +4,8 @@ In: a folder, a tracking server, a function, scikit-learn's callbacks. Out: moni
 estimators.
 """
 
-from chainrule.callbacks.function import Function, function
+from chainrule.callbacks.function import FunctionCallback, function
 from chainrule.callbacks.mlflow import MLflowLogger
 from chainrule.callbacks.tensorboard import TensorBoardLogger
 
-__all__ = ["Function", "MLflowLogger", "TensorBoardLogger", "function"]
+__all__ = ["FunctionCallback", "MLflowLogger", "TensorBoardLogger", "function"]

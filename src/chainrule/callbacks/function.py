@@ -14,7 +14,7 @@ from chainrule.train import Decision, Epoch, Stop, StopReason, TrainingProblem
 
 
 @dataclass(frozen=True)
-class Function:
+class FunctionCallback:
     """A monitor that calls a function after every epoch.
 
     Parameters
@@ -24,7 +24,7 @@ class Function:
 
     Examples
     --------
-    >>> Function(print).call is print
+    >>> FunctionCallback(print).call is print
     True
     """
 
@@ -45,7 +45,7 @@ class Function:
         """End without closing anything."""
 
 
-def function(call: Callable[[Epoch], str | None]) -> Function:
+def function(call: Callable[[Epoch], str | None]) -> FunctionCallback:
     """Make a monitor from a function of the epoch; it also works as a decorator.
 
     Parameters
@@ -56,7 +56,7 @@ def function(call: Callable[[Epoch], str | None]) -> Function:
 
     Returns
     -------
-    Function
+    FunctionCallback
 
     Raises
     ------
@@ -79,4 +79,4 @@ def function(call: Callable[[Epoch], str | None]) -> Function:
     """
     if not callable(call):
         raise InvalidValueError(must_be("function", "call", "a function of the epoch", call))
-    return Function(call)
+    return FunctionCallback(call)

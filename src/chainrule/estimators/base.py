@@ -43,7 +43,7 @@ def store(estimator: Any, arguments: Mapping[str, Any]) -> None:
             setattr(estimator, name, value)
 
 
-class Network(PreparingNetwork):
+class NetEstimator(PreparingNetwork):
     """What both estimators have in common; not for use by itself."""
 
     model_: Model

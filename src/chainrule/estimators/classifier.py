@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import column_or_1d
 
 from chainrule.arrays import Array
-from chainrule.estimators.base import Network, store
+from chainrule.estimators.base import NetEstimator, store
 from chainrule.nn.losses import Loss
 from chainrule.nn.optimizers import Optimizer
 from chainrule.nn.schedules import Schedule
@@ -23,7 +23,7 @@ from chainrule.target import Target
 from chainrule.train import Monitor
 
 
-class NetClassifier(ClassifierMixin, Network):  # type: ignore[misc]
+class NetClassifier(ClassifierMixin, NetEstimator):  # type: ignore[misc]
     """Dense neural-network classifier.
 
     Two classes are learned with one logit and the logistic loss, more classes with softmax cross-entropy; y (n, k) of 0

@@ -13,7 +13,7 @@ from sklearn.base import RegressorMixin
 
 from chainrule.arrays import Array
 from chainrule.errors import InvalidValueError, must_be
-from chainrule.estimators.base import Network, store
+from chainrule.estimators.base import NetEstimator, store
 from chainrule.nn.losses import Loss
 from chainrule.nn.optimizers import Optimizer
 from chainrule.nn.schedules import Schedule
@@ -22,7 +22,7 @@ from chainrule.target import Target
 from chainrule.train import Monitor
 
 
-class NetRegressor(RegressorMixin, Network):  # type: ignore[misc]
+class NetRegressor(RegressorMixin, NetEstimator):  # type: ignore[misc]
     """Dense neural-network regressor.
 
     y (n) or (n, k) of continuous targets, counts or quantiles. Inputs are standardized with the training rows'

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chainrule.doctor.vocabulary.records import Finding, Trial
+from chainrule.doctor.vocabulary.records import Finding, RemedyTrial
 from chainrule.report.svg.markup import number
 
 
@@ -45,12 +45,12 @@ def epochs_in_words(epochs: Sequence[int]) -> str:
     return f"epoch{'s' if len(set(epochs)) > 1 else ''} {words}" if words else ""
 
 
-def gain_in_words(trial: Trial) -> str:
+def gain_in_words(trial: RemedyTrial) -> str:
     """Return what a change did to the error.
 
-    >>> gain_in_words(Trial("clip", 20, (2.0,), (1.0,), True, 0.5))
+    >>> gain_in_words(RemedyTrial("clip", 20, (2.0,), (1.0,), True, 0.5))
     'reduces the error by 50 %'
-    >>> gain_in_words(Trial("relu", 20, (2.0,), (3.0,), False, -0.5))
+    >>> gain_in_words(RemedyTrial("relu", 20, (2.0,), (3.0,), False, -0.5))
     'makes it 50 % worse'
     """
     share = number(abs(100 * trial.gain), 3)

@@ -15,7 +15,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.calibration import expected_calibration_error, reliability
-from chainrule.doctor.vocabulary.records import Finding, LayerReading, Reading, Trial
+from chainrule.doctor.vocabulary.records import Finding, LayerReading, Reading, RemedyTrial
 from chainrule.report.plots import HELD_OUT, NEUTRAL, TRAINING, Curve, Level, LinePlot, Mark, log10, positive
 from chainrule.train import Epoch
 from chainrule.train.range_test import RangeResult
@@ -121,7 +121,7 @@ def rate_curve(result: RangeResult) -> LinePlot:
     )
 
 
-def trial_curves(trial: Trial) -> LinePlot:
+def trial_curves(trial: RemedyTrial) -> LinePlot:
     """Return the losses of a trial without and with its change, on the same rows."""
     with_change = f"with {trial.change}{' too' if trial.joint else ''}"
     curves = [

@@ -20,7 +20,7 @@ from chainrule.arrays import Array
 from chainrule.engines.reference import logits as network_logits
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.sklearn.arguments import Arguments
-from chainrule.sklearn.lbfgs import LossAndGradient, minimize_lbfgs
+from chainrule.sklearn.lbfgs import SmoothObjective, minimize_lbfgs
 from chainrule.sklearn.objective import Data, Objective, draw, pack, unpack
 from chainrule.sklearn.sgd import SgdRun
 from chainrule.train.interrupts import interruptible
@@ -105,7 +105,7 @@ def _minimize(
     estimator: Any, arguments: Arguments, objective: Objective, data: Data, w: Array, incremental: bool
 ) -> Array:
     """Minimize with L-BFGS."""
-    loss_and_gradient = LossAndGradient(objective, arguments.alpha, data, estimator.engine)
+    loss_and_gradient = SmoothObjective(objective, arguments.alpha, data, estimator.engine)
     found = minimize_lbfgs(loss_and_gradient, arguments, w)
     estimator.engine_, estimator.n_iter_ = loss_and_gradient.engine, min(found.nit, arguments.max_iter)
     estimator.loss_ = loss_and_gradient.reported(found.x, data)

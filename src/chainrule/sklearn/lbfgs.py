@@ -19,7 +19,7 @@ from chainrule.sklearn.arguments import Arguments
 from chainrule.sklearn.objective import Data, Objective
 
 
-class LossAndGradient:
+class SmoothObjective:
     """J(w) and its gradient over all rows, in float64, by any engine.
 
     A step of momentum with μ = 0 leaves the gradient in the velocity; at rate 0 it moves nothing.
@@ -51,7 +51,7 @@ class LossAndGradient:
         return objective.reported * L + objective.constant(data.Y, data.c) + penalty
 
 
-def minimize_lbfgs(loss_and_gradient: LossAndGradient, arguments: Arguments, w: Array) -> Any:
+def minimize_lbfgs(loss_and_gradient: SmoothObjective, arguments: Arguments, w: Array) -> Any:
     """Run L-BFGS-B from w until no gradient entry exceeds `tol`, at most `max_iter` iterations or `max_fun` calls."""
     report = None
     if arguments.verbose:

@@ -13,7 +13,7 @@ from chainrule.doctor.diagnosis import diagnose
 from chainrule.doctor.diagnosis.fall_back import fall_back
 from chainrule.doctor.trials.evaluate import Outcome
 from chainrule.doctor.trials.scoring import RowScores
-from chainrule.doctor.vocabulary.records import Trial
+from chainrule.doctor.vocabulary.records import RemedyTrial
 
 
 def test_where_nothing_helps_it_underfits():
@@ -25,7 +25,7 @@ def test_where_nothing_helps_it_underfits():
 
 
 def test_where_nothing_is_wrong_rows_may_be_too_few():
-    few = Trial("all rows", 10, (1.0,), (0.5,), True, 0.5)
+    few = RemedyTrial("all rows", 10, (1.0,), (0.5,), True, 0.5)
     runner = StubRunner({}, mistake=0.1)
     assert diagnose(PROBLEM, TRACE, [], runner) == ()
     runner.rows = few

@@ -8,7 +8,7 @@ from dataclasses import replace
 from doctor_trials import diagnosed, evidence, finding
 
 from chainrule.doctor.diagnosis.screen import screen
-from chainrule.doctor.vocabulary.records import Trial
+from chainrule.doctor.vocabulary.records import RemedyTrial
 
 
 def test_a_bad_training_without_suspicions_is_screened():
@@ -20,7 +20,9 @@ def test_a_bad_training_without_suspicions_is_screened():
 
 def test_a_confirmed_root_cause_ends_the_search():
     known = evidence({"no-dropout": 0.7})
-    cause = finding("over-regularized", confirmed=True, trials=(Trial("no-penalty", 1, (1.0,), (0.1,), True, 0.9),))
+    cause = finding(
+        "over-regularized", confirmed=True, trials=(RemedyTrial("no-penalty", 1, (1.0,), (0.1,), True, 0.9),)
+    )
     assert screen((cause,), known) == (cause,)
     small = replace(cause, trials=(replace(cause.trials[0], gain=0.3),))
     assert [found.symptom for found in screen((small,), known)] == ["dropout-too-high", "over-regularized"]

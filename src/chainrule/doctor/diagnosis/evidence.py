@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from chainrule.doctor.observe.readings import training_failed
 from chainrule.doctor.trials.runner import TrialRunner
 from chainrule.doctor.vocabulary.catalogue import remedy
-from chainrule.doctor.vocabulary.records import SEVERITIES, Finding, Trace, Trial
+from chainrule.doctor.vocabulary.records import SEVERITIES, Finding, RemedyTrial, Trace
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.train.problem import TrainingProblem
 
@@ -30,7 +30,7 @@ class TrialBudget:
         """Grant the seconds that screening and second causes get in any case."""
         self.seconds = max(self.seconds, USUAL.reserve)
 
-    def trial(self, change: str, suspected: bool = False) -> Trial | None:
+    def trial(self, change: str, suspected: bool = False) -> RemedyTrial | None:
         """Return one trial, if it is affordable or was run before."""
         if self.runner is None or not (self.runner.was_tested(change) or self._spend(self.runner)):
             return None
@@ -132,5 +132,5 @@ def is_case_specific(finding: Finding) -> bool:
     return finding.entry.case_specific or short or removes
 
 
-def _best_first(trials: Sequence[Trial], best: Trial) -> tuple[Trial, ...]:
+def _best_first(trials: Sequence[RemedyTrial], best: RemedyTrial) -> tuple[RemedyTrial, ...]:
     return (best, *(trial for trial in trials if trial is not best))

@@ -15,7 +15,7 @@ from chainrule.doctor.rules.data.labels import too_few
 from chainrule.doctor.trials.runner import TrialRunner
 from chainrule.doctor.trials.scoring import standard_error
 from chainrule.doctor.vocabulary.catalogue import LONGER, OVERFITTING, TOO_LITTLE_DATA, Area, Fallback
-from chainrule.doctor.vocabulary.records import Finding, Trial
+from chainrule.doctor.vocabulary.records import Finding, RemedyTrial
 from chainrule.doctor.vocabulary.targets import class_indices
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.doctor.vocabulary.wording import percent
@@ -89,7 +89,7 @@ def _half_does_worse(runner: TrialRunner) -> Finding | None:
     return _too_little_data(runner, measured, trial)
 
 
-def _too_little_data(runner: TrialRunner, measured: str, trial: Trial | None = None) -> Finding:
+def _too_little_data(runner: TrialRunner, measured: str, trial: RemedyTrial | None = None) -> Finding:
     classes = class_indices(runner.problem.rows)
     typical = math.inf
     if classes is not None:

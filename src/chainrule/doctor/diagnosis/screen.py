@@ -11,7 +11,7 @@ from chainrule.doctor.diagnosis.evidence import Evidence, Findings, confirmed_ga
 from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.trials.runner import TrialRunner
 from chainrule.doctor.vocabulary.catalogue import SCREENING, remedy
-from chainrule.doctor.vocabulary.records import Finding, Fix, Trial
+from chainrule.doctor.vocabulary.records import Finding, Fix, RemedyTrial
 from chainrule.doctor.vocabulary.thresholds import USUAL
 
 
@@ -44,7 +44,7 @@ def _is_root_cause(finding: Finding) -> bool:
     return finding.entry.is_cause or is_case_specific(finding)
 
 
-def _screened(trial: Trial, failed: bool) -> Finding:
+def _screened(trial: RemedyTrial, failed: bool) -> Finding:
     """Return what a trial alone shows, as a finding."""
     finding = make_finding(
         remedy(trial.change).screens_for,

@@ -12,7 +12,7 @@ from dataclasses import replace
 from chainrule.doctor.remedies.apply import APPLY, JOINED, effective_remedies
 from chainrule.doctor.trials.runner import TrialRunner
 from chainrule.doctor.vocabulary.catalogue import USUAL_RATE, remedy
-from chainrule.doctor.vocabulary.records import OTHERS, Finding, Trial
+from chainrule.doctor.vocabulary.records import OTHERS, Finding, RemedyTrial
 from chainrule.doctor.vocabulary.thresholds import USUAL
 
 
@@ -35,7 +35,7 @@ def joint_trials(runner: TrialRunner, suspicions: Sequence[Finding]) -> list[Fin
         old = runner.outcome(rest)
         if old is not None and _improves(runner, rest, everything):
             gain = 1.0 - new.held_out.mistake / max(old.held_out.mistake, 1e-12)
-            trial = Trial(name, new.steps, old.curve, new.curve, True, gain, old.steps, OTHERS)
+            trial = RemedyTrial(name, new.steps, old.curve, new.curve, True, gain, old.steps, OTHERS)
             confirmed.append(replace(owners[name], confirmed=True, trials=(trial, *owners[name].trials)))
     return confirmed if len(confirmed) > 1 else []
 

@@ -1,6 +1,6 @@
 """Test whether more data would help: train on half of the rows and see how much worse that is.
 
-In: a training problem and its outcomes on all rows, from three seeds. Out: a `Trial` of all rows against half of them.
+In: a training problem and its outcomes on all rows, from three seeds. Out: a `RemedyTrial` of all rows against half of them.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import numpy as np
 
 from chainrule.doctor.trials.evaluate import Outcome, train_and_score
 from chainrule.doctor.trials.scoring import standard_error
-from chainrule.doctor.vocabulary.records import Trial
+from chainrule.doctor.vocabulary.records import RemedyTrial
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.random import Purpose, Stream
 from chainrule.train.problem import TrainingProblem
 
 
-def more_data_trial(problem: TrainingProblem, wholes: Sequence[Outcome], epochs: int) -> Trial:
+def more_data_trial(problem: TrainingProblem, wholes: Sequence[Outcome], epochs: int) -> RemedyTrial:
     """Compare all rows with half of them, in as many steps; `epochs` are those on the half.
 
     It helps if every seed gains and the gain is large: then twice the rows may remove as many mistakes again.
@@ -32,7 +32,7 @@ def more_data_trial(problem: TrainingProblem, wholes: Sequence[Outcome], epochs:
     share = gain / max(mistake + gain, 1e-12)
     old, new = halves[0], wholes[0]
     before = "with half of the rows"
-    return Trial("all rows", new.steps, old.curve, new.curve, bool(helped), share, old.steps, before)
+    return RemedyTrial("all rows", new.steps, old.curve, new.curve, bool(helped), share, old.steps, before)
 
 
 def _train_on_half(problem: TrainingProblem, seed_offset: int, epochs: int) -> Outcome:

@@ -2,7 +2,7 @@
 
 A threshold suspects, an experiment convicts.
 
-In: a training problem, its trace, the name of a remedy. Out: a `Trial`: held-out losses without and with it, and whether
+In: a training problem, its trace, the name of a remedy. Out: a `RemedyTrial`: held-out losses without and with it, whether
 it helped.
 """
 
@@ -36,7 +36,7 @@ from chainrule.doctor.trials.replication import (
 )
 from chainrule.doctor.trials.scoring import RowScores, is_better, score_state
 from chainrule.doctor.vocabulary.catalogue import USUAL_RATE, remedy
-from chainrule.doctor.vocabulary.records import Trace, Trial
+from chainrule.doctor.vocabulary.records import RemedyTrial, Trace
 from chainrule.doctor.vocabulary.targets import class_indices
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.errors import InvalidValueError
@@ -56,7 +56,7 @@ class TrialRunner:
     problem: TrainingProblem
     trace: Trace
     outcomes: dict[tuple[str, int, int], Outcome | None] = field(default_factory=dict)
-    trials: dict[tuple[str, bool], Trial | None] = field(default_factory=dict)
+    trials: dict[tuple[str, bool], RemedyTrial | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         unseen = unseen_rows(self.problem)
@@ -143,7 +143,7 @@ class TrialRunner:
         config = self.problem.config
         return leave_out_mistakes(replace(self.problem, config=replace(config, epochs=min(self.limit, config.epochs))))
 
-    def trial(self, change: str, suspected: bool = False) -> Trial | None:
+    def trial(self, change: str, suspected: bool = False) -> RemedyTrial | None:
         """Test a remedy against the same training without it and against the recorded training.
 
         One that seems to help is tested from a second seed as well and must help there too. `suspected` says that a rule
@@ -173,7 +173,7 @@ class TrialRunner:
         """Check whether the remedy was tested before."""
         return any(name == change for name, _ in self.trials)
 
-    def _trial(self, change: str, suspected: bool) -> Trial | None:
+    def _trial(self, change: str, suspected: bool) -> RemedyTrial | None:
         new, old = self.outcome(change), self.outcome()
         if new is None or old is None:
             return None
@@ -186,7 +186,7 @@ class TrialRunner:
         if not helped:
             small = self._small_gain(change, suspected, specific)
             helped, gain = small > 0.0, small or gain
-        return Trial(change, new.steps, old.curve, new.curve, helped, gain, old.steps)
+        return RemedyTrial(change, new.steps, old.curve, new.curve, helped, gain, old.steps)
 
     def _repeated(self, change: str, specific: bool, gain: float) -> tuple[bool, float]:
         """Return whether a second seed agrees, fully or in direction with half of the margin, and the gain of the two."""
@@ -241,7 +241,7 @@ class TrialRunner:
         pairs = [(self.outcome("", offset), self.outcome(change, offset)) for offset in range(USUAL.seeds)]
         return [(old, new) for old, new in pairs if old is not None and new is not None]
 
-    def more_rows(self) -> Trial | None:
+    def more_rows(self) -> RemedyTrial | None:
         """Test whether more data would help (see `more_data_trial`)."""
         if not self._may_need_data():
             return None

@@ -1,6 +1,6 @@
 """Define the records of the doctor: what it measured and what it says, as values to read, print or compare.
 
-In: readings of a training, findings. Out: frozen records: `Trace`, `Trial`, `Finding`, `Rule`, `Report`.
+In: readings of a training, findings. Out: frozen records: `Trace`, `RemedyTrial`, `Finding`, `Rule`, `Report`.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ OTHERS = "with the other changes alone"
 
 
 @dataclass(frozen=True)
-class Trial:
+class RemedyTrial:
     """The same training with one remedy: losses on the same held-out rows, in inference, without and with it.
 
     `gain` is the share of the loss or the mistakes that the remedy removes: 0 nothing, 1 all; below 0 it harms. `steps` are
@@ -209,7 +209,7 @@ class Finding(HtmlDisplay):
         The epochs it was seen in.
     confirmed : bool, default=None
         Whether a trial confirmed it; None without a trial.
-    trials : tuple of Trial, default=()
+    trials : tuple of RemedyTrial, default=()
         The trials of its remedies, the best first.
     ruled_out : tuple of str, default=()
         Symptoms that trials contradicted.
@@ -228,7 +228,7 @@ class Finding(HtmlDisplay):
     fix: Fix = Fix("")
     seen: tuple[int, ...] = ()
     confirmed: bool | None = None
-    trials: tuple[Trial, ...] = ()
+    trials: tuple[RemedyTrial, ...] = ()
     ruled_out: tuple[str, ...] = ()
     explains: tuple[str, ...] = ()
 
@@ -358,7 +358,7 @@ class Report(HtmlDisplay):
 def plain(value: Any) -> Any:
     """Return dictionaries, lists, strings and finite numbers from records; numbers that are not finite become None.
 
-    >>> plain(Trial("clip", 2, (1.0, math.inf), (0.5, 0.25), True, 0.5))["unchanged"]
+    >>> plain(RemedyTrial("clip", 2, (1.0, math.inf), (0.5, 0.25), True, 0.5))["unchanged"]
     [1.0, None]
     """
     if is_dataclass(value) and not isinstance(value, type):
