@@ -171,9 +171,9 @@ def _ratios(results: Sequence[Result], peak: Peak) -> Iterator[str]:
 
 
 def replaced(page: str, block: str) -> str:
-    """Return the page with the block between its markers, or the block alone if the page has none.
+    r"""Return the page with the block between its markers, or the block alone if the page has none.
 
-    >>> replaced(f"before {BEGIN} old {END} after", "new") == f"before {BEGIN}\\n\\nnew\\n{END} after"
+    >>> replaced(f"before {BEGIN} old {END} after", "new") == f"before {BEGIN}\n\nnew\n{END} after"
     True
     """
     if BEGIN not in page or END not in page:

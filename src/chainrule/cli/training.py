@@ -172,7 +172,10 @@ def _show(outcome: TrainOutcome, folder: Path, cards: Cards) -> None:
 
 
 def run_sentence(run: Run) -> str:
-    """Return what a run was, in a line: "Trained 22 epochs in 0.03 s (native engine). Best epoch: 2. Stopped early: ..." """
+    """Describe a run in one line.
+
+    It reads "Trained 22 epochs in 0.03 s (native engine). Best epoch: 2. Stopped early: ...".
+    """
     count = len(run.epochs)
     seconds = f"{run.seconds:.2f}" if run.seconds < 9.95 else f"{run.seconds:.0f}"
     text = f"Trained {count} epoch{'' if count == 1 else 's'} in {seconds} s ({run.engine} engine)."

@@ -29,10 +29,38 @@ class Function(Protocol):
     """What `derivative` reads: "Z", "A", or "" for neither."""
 
     def value(self, xp: Namespace, Z: Array) -> Array:
-        """Return A = g(Z)."""
+        """Return A = g(Z).
+
+        Parameters
+        ----------
+        xp : module
+            Array namespace: `numpy` or `jax.numpy`.
+        Z : array (n, d)
+            Values that enter the function; any size must be safe.
+
+        Returns
+        -------
+        array (n, d)
+            The function of each entry.
+        """
 
     def derivative(self, xp: Namespace, Z: Array, A: Array) -> Array:
-        """Return g'(Z), entry by entry; the one of Z and A that `needs` does not name may be None."""
+        """Return g'(Z), entry by entry.
+
+        Parameters
+        ----------
+        xp : module
+            Array namespace: `numpy` or `jax.numpy`.
+        Z : array (n, d) or None
+            What entered the function; may be None unless `needs` is "Z".
+        A : array (n, d) or None
+            What `value` returned for Z; may be None unless `needs` is "A".
+
+        Returns
+        -------
+        array (n, d) or float
+            The derivative at each entry; a plain number where it is the same everywhere.
+        """
 
 
 @dataclass(frozen=True)

@@ -72,11 +72,33 @@ class GradientReport:
         return max(self.checks, key=lambda check: check.error)
 
     def passed(self, tolerance: float = 1e-6) -> bool:
-        """Check whether every array agrees to the tolerance."""
+        """Check whether every array agrees to the tolerance.
+
+        Parameters
+        ----------
+        tolerance : float, default=1e-6
+            Largest relative error allowed. A correct gradient is usually far below it in float64.
+
+        Returns
+        -------
+        bool
+            True if no array has a larger error.
+        """
         return self.worst.error <= tolerance
 
     def error(self, name: str) -> float:
-        """Return the relative error of one array."""
+        """Return the relative error of one array.
+
+        Parameters
+        ----------
+        name : str
+            A parameter, such as "0.W", or "X" for the input.
+
+        Returns
+        -------
+        float
+            ‖by hand - by differences‖ / (‖by hand‖ + ‖by differences‖), see `gradcheck`.
+        """
         return next(check.error for check in self.checks if check.name == name)
 
 

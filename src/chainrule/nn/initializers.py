@@ -27,7 +27,22 @@ class Initializer(Protocol):
     """A rule that draws the first values of a weight matrix."""
 
     def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
-        """Return W (n_in, n_out), float64, drawn from the stream."""
+        """Draw W from the stream.
+
+        Parameters
+        ----------
+        stream : Stream
+            Source of random numbers; the same stream gives the same W.
+        n_in : int
+            Rows of W: inputs of the layer.
+        n_out : int
+            Columns of W: units of the layer.
+
+        Returns
+        -------
+        array (n_in, n_out)
+            W, float64.
+        """
 
 
 def spread(stream: Stream, distribution: str, sigma: float, n_in: int, n_out: int) -> Array:

@@ -67,16 +67,82 @@ class Layer(Protocol):
     """
 
     def shapes(self, d: int) -> LayerShapes:
-        """Return the shapes for inputs of width d."""
+        """Return the shapes of what the layer holds, for inputs of width d.
+
+        Parameters
+        ----------
+        d : int
+            Columns of the input.
+
+        Returns
+        -------
+        LayerShapes
+            Shapes of the parameters and running statistics, and the width of the output.
+        """
 
     def init(self, stream: Stream, d: int) -> tuple[Named, Named]:
-        """Draw the first parameters and buffers, float64, of the shapes in `shapes`."""
+        """Draw the first parameters and buffers.
+
+        Parameters
+        ----------
+        stream : Stream
+            Source of random numbers, for this layer alone.
+        d : int
+            Columns of the input.
+
+        Returns
+        -------
+        p : mapping of str to array
+            Parameters by letter, float64, of the shapes that `shapes` gives.
+        buffers : mapping of str to array
+            Running statistics by name, float64, likewise.
+        """
 
     def forward(self, p: Named, buffers: Named, A: Array, ctx: Context) -> tuple[Array, Named, Named]:
-        """Map rows (n, d) to rows (n, outputs); return them, what `backward` will read, and the new buffers."""
+        """Map the rows to those that the next layer gets.
+
+        Parameters
+        ----------
+        p : mapping of str to array
+            Parameters by letter.
+        buffers : mapping of str to array
+            Running statistics by name.
+        A : array (n, d)
+            Rows from the layer before.
+        ctx : Context
+            Array namespace and mode; in training its stream is this layer's own.
+
+        Returns
+        -------
+        A : array (n, outputs)
+            Rows for the next layer.
+        saved : mapping of str to array
+            What `backward` will read, by letter.
+        buffers : mapping of str to array
+            New running statistics; the old ones if nothing changed. Never changed in place.
+        """
 
     def backward(self, p: Named, saved: Named, dA: Array, ctx: Context) -> tuple[Array, Named]:
-        """Map the gradient with respect to the output to those with respect to the input and to each parameter."""
+        """Map the gradient with respect to the output to the gradients with respect to the input and the parameters.
+
+        Parameters
+        ----------
+        p : mapping of str to array
+            Parameters by letter, as in the forward pass.
+        saved : mapping of str to array
+            What `forward` saved. Random masks are read from it, not drawn again.
+        dA : array (n, outputs)
+            Gradient with respect to the output.
+        ctx : Context
+            Array namespace and mode, as in the forward pass.
+
+        Returns
+        -------
+        dA : array (n, d)
+            Gradient with respect to the input.
+        g : mapping of str to array
+            Gradient with respect to each parameter, summed over the rows, in the letters and shapes of `p`.
+        """
 
 
 @dataclass(frozen=True)

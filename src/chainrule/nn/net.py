@@ -157,7 +157,24 @@ class Net(HtmlDisplay):
                 yield must_be("Net", f"learning_rate_multipliers[{pattern!r}]", "a number >= 0", value, "0 freezes.")
 
     def bounded(self, xp: Namespace, w: Array, limit: float, still: Collection[str] = ()) -> Array:
-        """Return w with every column of every W at most `limit` long (max-norm), except those named in `still`."""
+        """Return w with every column of every W at most `limit` long (max-norm).
+
+        Parameters
+        ----------
+        xp : module
+            Array namespace: `numpy` or `jax.numpy`.
+        w : array (P)
+            Parameters.
+        limit : float > 0
+            Largest length of a unit's incoming weights.
+        still : collection of str, default=()
+            Names of parameters to leave as they are, such as "0.W".
+
+        Returns
+        -------
+        array (P)
+            The parameters with longer columns shrunk to the limit; b, γ and β are unchanged.
+        """
         named = self.parameters.views(w)
         chosen = {name for name in named if name.endswith(".W") and name not in still}
         return self.parameters.pack(
@@ -175,8 +192,25 @@ class Net(HtmlDisplay):
         return dense[-1]
 
     def replace_head(self, units: int) -> Net:
-        """Return a copy with a new output layer of `units` units; the hidden layers stay as they are.
+        """Return a copy with a new output layer; the layers before it stay as they are.
 
+        Parameters
+        ----------
+        units : int >= 1
+            Units of the new output layer.
+
+        Returns
+        -------
+        Net
+            The network with that many units in its last `Dense` layer.
+
+        Raises
+        ------
+        InvalidValueError
+            For a network without a `Dense` layer, or a wrong number of units.
+
+        Examples
+        --------
         >>> Net(4, [Dense(8), Dense(3)]).replace_head(2).widths
         (4, 8, 2)
         """
@@ -216,7 +250,20 @@ class Net(HtmlDisplay):
         return transfer.inherit(self, seed, source, w, buffers)
 
     def init(self, seed: int) -> tuple[Array, Array]:
-        """Draw the first parameters w (P) and running statistics (B), float64, from a seed."""
+        """Draw the first parameters and running statistics.
+
+        Parameters
+        ----------
+        seed : int
+            Fixes what is drawn: the same seed gives the same numbers.
+
+        Returns
+        -------
+        w : array (P)
+            Parameters, float64, layer by layer in the order of `parameters`.
+        buffers : array (B)
+            Running statistics, float64, in the order of `buffers`; empty without batch norm.
+        """
         stream = Stream.from_seed(seed).fold(Purpose.INIT)
         w, buffers = {}, {}
         for i, (layer, d) in enumerate(zip(self.layers, self.widths, strict=False)):

@@ -59,7 +59,26 @@ class Optimizer(Protocol):
         """Names of its vectors."""
 
     def update(self, w: Array, g: Array, state: Named, ctx: StepContext) -> tuple[Array, Named]:
-        """Return new weights and new state."""
+        """Return the weights and the state after one step, changing nothing in place.
+
+        Parameters
+        ----------
+        w : array (P)
+            Parameters.
+        g : array (P)
+            Gradient, with penalties and after clipping.
+        state : mapping of str to array (P)
+            The vectors in `state_names`, all zero before the first step.
+        ctx : StepContext
+            Array namespace, number of the step, learning rate, mask of weight decay.
+
+        Returns
+        -------
+        w : array (P)
+            New parameters.
+        state : mapping of str to array (P)
+            New vectors, under the same names.
+        """
 
 
 @dataclass(frozen=True)

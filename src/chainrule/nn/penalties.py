@@ -46,11 +46,41 @@ class Penalty(Checked):
         return self.l1 > 0 or self.l2 > 0
 
     def value(self, xp: Namespace, w: Array, d: Array) -> Array:
-        """Return R."""
+        """Return the penalty R.
+
+        Parameters
+        ----------
+        xp : module
+            Array namespace: `numpy` or `jax.numpy`.
+        w : array (P)
+            Parameters.
+        d : array (P)
+            Mask: 1 for entries of W, 0 for b, γ and β (`Net.decay`).
+
+        Returns
+        -------
+        array ()
+            R, which is added to the mean loss.
+        """
         return (d * (self.l1 * xp.abs(w) + 0.5 * self.l2 * w * w)).sum()  # (1)
 
     def gradient(self, xp: Namespace, w: Array, d: Array) -> Array:
-        """Return dR/dw; the derivative of |w| at 0 is taken as 0."""
+        """Return dR/dw; the derivative of |w| at 0 is taken as 0.
+
+        Parameters
+        ----------
+        xp : module
+            Array namespace: `numpy` or `jax.numpy`.
+        w : array (P)
+            Parameters.
+        d : array (P)
+            Mask: 1 for entries of W, 0 for b, γ and β (`Net.decay`).
+
+        Returns
+        -------
+        array (P)
+            Gradient of the penalty, which is added to that of the mean loss.
+        """
         return d * (self.l1 * xp.sign(w) + self.l2 * w)  # (2)
 
 
@@ -89,7 +119,22 @@ class Clip(Protocol):
     """A rule that bounds a gradient."""
 
     def apply(self, xp: Namespace, g: Array, norm: Array) -> Array:
-        """Return the bounded gradient; `norm` is ‖g‖₂, which the caller has computed already."""
+        """Return the bounded gradient.
+
+        Parameters
+        ----------
+        xp : module
+            Array namespace: `numpy` or `jax.numpy`.
+        g : array (P)
+            Gradient with respect to all parameters.
+        norm : array ()
+            Its length ‖g‖₂, which the training step has computed already.
+
+        Returns
+        -------
+        array (P)
+            The gradient to use, equal to g where g is within the bound.
+        """
 
 
 @dataclass(frozen=True)

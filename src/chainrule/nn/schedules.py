@@ -24,7 +24,20 @@ class Schedule(Protocol):
     """A rule for the learning rate over time."""
 
     def factor(self, e: float, E: float) -> float:
-        """Return what multiplies the base rate at time e of E epochs."""
+        """Return the factor that multiplies the base learning rate at time e.
+
+        Parameters
+        ----------
+        e : float
+            Epochs since the start of the run; the step divided by the steps of an epoch, so fractions occur.
+        E : float
+            Length of the whole run in epochs.
+
+        Returns
+        -------
+        float
+            The factor, >= 0; 1 is the base learning rate.
+        """
 
 
 @dataclass(frozen=True)
@@ -195,7 +208,7 @@ class WarmUp(Checked):
         object.__setattr__(self, "after", resolve("schedule", self.after, _WITHOUT_WARM_UP, ("factor",), place))
 
     def factor(self, e: float, E: float) -> float:
-        """Rise, then follow `after`."""
+        """Return the rising factor, then that of `after`."""
         if e < self.epochs:
             return self.start + (1.0 - self.start) * e / self.epochs  # (1)
         return float(self.after.factor(e - self.epochs, max(E - self.epochs, 1e-9)))  # (2)
@@ -299,7 +312,20 @@ class ReduceOnPlateau(Checked):
         return 1.0
 
     def observe(self, plateau: Plateau, loss: float) -> Plateau:
-        """Return the plateau after one more epoch with this loss."""
+        """Return the plateau after one more epoch with this loss.
+
+        Parameters
+        ----------
+        plateau : Plateau
+            What the rule remembers of the epochs before.
+        loss : float
+            Loss of the epoch; NaN changes nothing.
+
+        Returns
+        -------
+        Plateau
+            Its `factor` multiplies the learning rate from the next epoch on.
+        """
         if math.isnan(loss):
             return plateau
         if loss < plateau.best - self.threshold * abs(plateau.best) or math.isinf(plateau.best):  # (1)

@@ -120,13 +120,35 @@ class Recipe:
         return (*self.optimizer.state_names, *(() if self.ema_decay is None else (EMA_WEIGHTS,)))
 
     def weights(self, state: State) -> Array:
-        """Return the weights to use in inference: their running mean if asked for and a step has been taken."""
+        """Return the weights to use in inference.
+
+        Parameters
+        ----------
+        state : State
+            A state of this recipe.
+
+        Returns
+        -------
+        array (P)
+            The running mean of the weights if `ema_decay` asks for one and a step has been taken, else the trained weights.
+        """
         return state.w if self.ema_decay is None else state.weights
 
     def adopt(self, state: State) -> State:
         """Convert a state from another recipe for the same network.
 
-        Optimizer vectors that both have are kept, new ones start at zero, and the running mean starts at the weights.
+        Optimizer vectors that both have are kept, and new ones start at zero. A running mean that the state lacks starts
+        at its weights.
+
+        Parameters
+        ----------
+        state : State
+            A state of another recipe, such as one with a different optimizer.
+
+        Returns
+        -------
+        State
+            The same weights, running statistics and number of steps, with the vectors that this recipe needs.
         """
         fresh = {name: np.zeros_like(state.w) for name in self.optimizer.state_names}
         if self.ema_decay is not None:
@@ -135,23 +157,55 @@ class Recipe:
         return replace(state, optimizer_state=kept)
 
     def batches(self, n: int) -> list[tuple[int, int]]:
-        """Return the first and the last-plus-one position of each batch of an epoch over n rows.
+        """Divide an epoch over n rows into batches.
 
         The last batch may be shorter. A single row left over is skipped where the network normalizes over the batch, since
         one row has no variance.
+
+        Parameters
+        ----------
+        n : int
+            Number of training rows.
+
+        Returns
+        -------
+        list of tuple (int, int)
+            Start and end (exclusive) of each batch, as positions in what `order` returns.
         """
         bounds = [(start, min(start + self.batch_size, n)) for start in range(0, n, self.batch_size)]
         alone = len(bounds) > 1 and self.batch_size > 1 and bounds[-1][1] - bounds[-1][0] == 1
         return bounds[:-1] if alone and any(isinstance(layer, BatchNorm) for layer in self.net.layers) else bounds
 
     def order(self, xp: Namespace, n: int, epoch: Array) -> Array:
-        """Return the order of the rows in an epoch: a shuffle, or as they are when one batch holds them all."""
+        """Return the order of the rows in an epoch.
+
+        Parameters
+        ----------
+        xp : module
+            Array namespace: `numpy` or `jax.numpy`.
+        n : int
+            Number of training rows.
+        epoch : int or array ()
+            Number of the epoch, from 0.
+
+        Returns
+        -------
+        array (n) of int
+            Row numbers 0 .. n-1, shuffled by the seed and the epoch; in their own order where one batch holds them all.
+        """
         if self.batch_size >= n:
             return xp.arange(n)
         return Stream.from_seed(self.seed).fold(Purpose.SHUFFLE, epoch).permutation(xp, n)
 
     def start(self) -> State:
-        """Return the state before the first step, with host arrays in the recipe's dtype."""
+        """Return the state before the first step.
+
+        Returns
+        -------
+        State
+            First weights and running statistics, drawn by the seed, optimizer vectors of zeros, step 0; NumPy arrays in the
+            recipe's dtype.
+        """
         w, buffers = self.net.init(self.seed)
         zeros = {name: np.zeros(w.size, self.dtype) for name in self.state_names}
         return State(w.astype(self.dtype), buffers.astype(self.dtype), zeros, 0)

@@ -98,7 +98,7 @@ class RayExecutor:
         return tuple(result for result in results if result is not None)
 
     def _fetch(self, reference: Any, task: RungTask) -> RungResult | None:
-        """The result, or None where all of Ray's own attempts were lost and it is begun once more."""
+        """Return the result, or None if Ray lost all its own attempts and the task is submitted again."""
         try:
             result = self._ray.get(reference)
             assert isinstance(result, RungResult)

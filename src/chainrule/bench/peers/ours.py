@@ -1,4 +1,4 @@
-"""This package, timed as it is used: through the loop that yields a record after every epoch.
+"""Chainrule timed as it is used: through the loop that yields a record after every epoch.
 
 In: a workload and an engine. Out: a runner of epochs, or of predictions through a session or the estimator.
 """

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Thresholds of rules, trials and monitoring. Shares of loss and mistakes are relative to the best constant prediction:
-    1 is useless, 0 perfect.
+    """Thresholds of rules, trials and monitoring.
+
+    Shares of loss and mistakes are relative to the best constant prediction: 1 is useless, 0 perfect.
 
     Sources: (A) AutoTrainer (Zhang et al., ICSE 2021), (S) the defaults of SageMaker Debugger's built-in rules, (T)
     TheDeepChecker (Ben Braiek and Khomh, TOSEM 2022), (C) the course notes of cs231n, (P) the Deep Learning Tuning Playbook;

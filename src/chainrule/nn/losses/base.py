@@ -66,25 +66,119 @@ class Loss(Protocol):
         """Columns of logits for each column of targets: 1, or the number of quantile levels."""
 
     def rows(self, xp: Namespace, Z: Array, Y: Array) -> Array:
-        """Return the loss of each row, shape (n)."""
+        """Return the loss of each row.
+
+        Parameters
+        ----------
+        xp : module
+            Array namespace: `numpy` or `jax.numpy`.
+        Z : array (n, k)
+            Logits.
+        Y : array (n) or (n, k)
+            Targets of the kind in `targets`.
+
+        Returns
+        -------
+        array (n)
+            Loss of each row, without row weights.
+        """
 
     def gradient(self, xp: Namespace, Z: Array, Y: Array) -> Array:
-        """Return dLᵢ/dZᵢ, shape (n, k), neither weighted nor divided by n."""
+        """Return dLᵢ/dZᵢ, the gradient of each row's loss with respect to its logits.
+
+        Parameters
+        ----------
+        xp : module
+            Array namespace: `numpy` or `jax.numpy`.
+        Z : array (n, k)
+            Logits.
+        Y : array (n) or (n, k)
+            Targets of the kind in `targets`.
+
+        Returns
+        -------
+        array (n, k)
+            Gradient of each row, neither weighted nor divided by n: `mean_loss` does both.
+        """
 
     def predict(self, xp: Namespace, Z: Array) -> Array:
-        """Apply the link: predictions, shape (n, k)."""
+        """Apply the link to the logits.
+
+        Parameters
+        ----------
+        xp : module
+            Array namespace: `numpy` or `jax.numpy`.
+        Z : array (n, k)
+            Logits.
+
+        Returns
+        -------
+        array (n, k)
+            Predictions: probabilities for classes, values in the unit of Y for numbers.
+        """
 
     def inverse(self, xp: Namespace, A: Array) -> Array:
-        """Return the logits (n, k) whose predictions are A."""
+        """Return the logits whose predictions are A.
+
+        Parameters
+        ----------
+        xp : module
+            Array namespace: `numpy` or `jax.numpy`.
+        A : array (n, k)
+            Predictions. Values at the edge of the link's range are moved inside it, so that the logits are finite.
+
+        Returns
+        -------
+        array (n, k)
+            Logits; one of several where the link is not one-to-one.
+        """
 
     def score(self, xp: Namespace, Z: Array, Y: Array) -> Array:
-        """Return what the metric averages, shape (n)."""
+        """Return what the metric averages over the rows.
+
+        Parameters
+        ----------
+        xp : module
+            Array namespace: `numpy` or `jax.numpy`.
+        Z : array (n, k)
+            Logits.
+        Y : array (n) or (n, k)
+            Targets of the kind in `targets`.
+
+        Returns
+        -------
+        array (n)
+            For "accuracy" True where the whole row is right; for "rmse" its squared error, the mean over the columns scored.
+        """
 
     def lowest(self, Y: Array) -> Array:
-        """Return the least possible loss of each row (n), float64: that of a perfect prediction."""
+        """Return the least possible loss of each row, that of a perfect prediction.
+
+        Parameters
+        ----------
+        Y : array (n) or (n, k)
+            Targets of the kind in `targets`.
+
+        Returns
+        -------
+        array (n)
+            Least loss of each row, float64: 0 for most losses, the entropy of soft or smoothed targets for the
+            cross-entropies, possibly below 0 for counts.
+        """
 
     def output_faults(self, k: int) -> Iterator[str]:
-        """Yield what the number of outputs must be, for each requirement that k outputs do not meet."""
+        """Yield what the number of outputs must be, for each requirement that k outputs do not meet.
+
+        Parameters
+        ----------
+        k : int
+            Number of the network's outputs.
+
+        Yields
+        ------
+        str
+            A requirement that completes "net must be ...", such as "of 5 outputs, the sum of (2, 3)".
+        """
 
 
 class LossDefaults:
