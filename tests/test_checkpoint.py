@@ -119,6 +119,7 @@ def fork_and_kill(folder, engine, delay):
     os.waitpid(child, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:os.fork")  # JAX may have been used in this process; the child does not use it
 def test_killed_at_random_moments_every_run_goes_on_to_the_same_bits(tmp_path):

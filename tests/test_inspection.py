@@ -125,6 +125,7 @@ def test_none_is_what_is_predicted(kind, rng):
     assert m.classes is None or len(set(asked.tolist())) > 1
 
 
+@pytest.mark.slow
 def test_slopes_agree_with_automatic_differentiation(rng, x64):
     import jax
     import jax.numpy as jnp

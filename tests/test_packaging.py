@@ -43,6 +43,7 @@ def interpreter(program, cwd):
     return subprocess.run(command, cwd=cwd, env=environment, text=True, capture_output=True, timeout=300, check=False)
 
 
+@pytest.mark.slow
 def test_every_module_imports_without_the_optional_packages(tmp_path):
     names = [
         name

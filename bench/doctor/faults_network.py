@@ -172,11 +172,11 @@ def frozen(subject: Subject, which: str, rng: np.random.Generator) -> Outcome:
     places = _places(subject, Dense)
     if which == "hidden":
         names = {f"{i}.*": 0.0 for i in range(places[-1]) if subject.recipe.net.layer_shapes[i].parameters}
-        return with_recipe(subject, groups=names)
+        return with_recipe(subject, learning_rate_multipliers=names)
     if which == "first":
-        return with_recipe(subject, groups={f"{places[0]}.*": 0.0})
+        return with_recipe(subject, learning_rate_multipliers={f"{places[0]}.*": 0.0})
     layer = subject.recipe.net.layers[places[-1]]
-    return swapped(subject, places[-1], CutDense(layer.units, layer.bias, layer.initializer), own=True)  # type: ignore[attr-defined]
+    return swapped(subject, places[-1], CutDense(layer.units, bias=layer.bias, initializer=layer.initializer), own=True)  # type: ignore[attr-defined]
 
 
 def wrong_backward(subject: Subject, kind: str, rng: np.random.Generator) -> Outcome:

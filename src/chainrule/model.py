@@ -60,9 +60,9 @@ class Model:
 
     Examples
     --------
-    >>> from chainrule import Dense
+    >>> from chainrule import Dense, losses
     >>> one = Standardizer.identity(1)
-    >>> model = Model(Net(1, [Dense(1)]), BinaryCrossEntropy(), np.array([1.0, 0.0]), np.zeros(0), one, None,
+    >>> model = Model(Net(1, [Dense(1)]), losses.BinaryCrossEntropy(), np.array([1.0, 0.0]), np.zeros(0), one, None,
     ...               np.array(["no", "yes"]), ("x",), "kind")
     >>> model.predict([[-1.0], [2.0]]).tolist()
     ['no', 'yes']

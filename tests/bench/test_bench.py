@@ -410,6 +410,7 @@ def test_profile_from_the_command_line(cli):
     assert isinstance(wrong.exception, InvalidValueError)
 
 
+@pytest.mark.slow
 def test_the_gpu_script_says_where_there_is_no_gpu():
     import jax
 

@@ -71,6 +71,7 @@ def test_a_sound_training_has_exit_code_zero_and_leaves_a_page(chainrule):
     assert {path.name for path in Path().iterdir()} == {"page.html"}
 
 
+@pytest.mark.slow
 def test_a_silenced_symptom_is_not_told(chainrule):
     suppress = ("--suppress", "learning-rate-too-low=a demonstration = wanted")
     told = json.loads(chainrule("train", *SICK, "--json", *suppress, "--out", "run")[1])

@@ -22,6 +22,7 @@ def shell(*arguments, cwd):
     return subprocess.run(command, cwd=cwd, env=environment, text=True, capture_output=True, timeout=120, check=False)
 
 
+@pytest.mark.slow
 def test_train_prints_results_on_one_stream_and_talk_on_the_other(tmp_path):
     done = shell("train", "iris", "--epochs", 2, "--engine", "reference", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -279,6 +279,7 @@ def texts(call):
     return {part.value for part in chosen if isinstance(part, ast.Constant)}
 
 
+@pytest.mark.slow
 def test_the_broken_problems_bring_out_every_fix_that_a_rule_can_give():
     said = {fix.text for fix in fixes()}
     missing = {where: texts(call) - said for where, call in written() if texts(call) - said}

@@ -93,7 +93,10 @@ def instruction_sets() -> tuple[str, ...]:
 
 
 NATIVE = [pytest.param(("native", isa), id=f"native-{isa}".rstrip("-")) for isa in instruction_sets()]
-OTHERS = [pytest.param((name, ""), id=name) for name in ENGINES if name != "native"]
+COMPILED_SLOWLY = {"jax": [pytest.mark.slow]}  # the fast tests of this engine are in test_engine_jax.py
+OTHERS = [
+    pytest.param((name, ""), id=name, marks=COMPILED_SLOWLY.get(name, ())) for name in ENGINES if name != "native"
+]
 
 
 @pytest.fixture(params=[*NATIVE, *OTHERS], name="engine")

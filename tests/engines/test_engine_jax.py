@@ -39,7 +39,7 @@ def rows_of(recipe: Recipe, n: int, classes: int) -> Rows:
 def test_missing_package_is_told_with_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "jax", None)
     monkeypatch.setattr("chainrule.engines.jax._jax", _jax.__wrapped__)
-    with pytest.raises(MissingError, match=r"^fit: engine 'jax' is not available.*pip install 'chainrule\[jax\]$"):
+    with pytest.raises(MissingError, match=r"^fit: engine 'jax' is not available.*pip install 'chainrule\[jax\]'\.$"):
         JaxEngine()
 
 
@@ -111,6 +111,7 @@ def test_the_process_s_own_settings_stay(jax, dtype):
     assert settings() == before == (False, None, "float32")
 
 
+@pytest.mark.slow
 def test_float32_stays_float32_in_a_process_that_computes_in_float64(jax):
     recipe = Recipe(mlp(3, [4], 2, norm="batch", dropout=0.2), SoftmaxCrossEntropy(), batch_size=8)
     rows = rows_of(recipe, 20, 2)
@@ -163,6 +164,7 @@ def test_gradient_by_hand_is_that_of_automatic_differentiation(jax, loss):
     assert np.abs(by_hand - by_machine).max() <= 1e-12 * np.abs(by_machine).max()
 
 
+@pytest.mark.slow
 def test_long_epochs_are_cut_into_pieces_without_a_change_of_bits(jax, monkeypatch):
     recipe = Recipe(mlp(4, [5], 2, norm="batch", dropout=0.2), SoftmaxCrossEntropy(), Adam(), batch_size=4)
     rows, rates = rows_of(recipe, 403, 2), np.linspace(0.01, 0.001, 101)

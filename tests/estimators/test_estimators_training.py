@@ -338,6 +338,7 @@ def test_a_rate_that_is_too_high_is_told(digits, options):
     assert (report.verdict, report.primary.symptom) == ("ill", "learning-rate-too-high")
 
 
+@pytest.mark.slow
 def test_an_examination_is_of_what_fit_would_train(iris):
     X, y = iris
     own = {"X_val": X[::3], "y_val": y[::3], "sample_weight_val": np.linspace(0.5, 1.0, 50)}
@@ -352,6 +353,7 @@ def test_an_examination_is_of_what_fit_would_train(iris):
         network(scoring="accuracy").examine(X, y)
 
 
+@pytest.mark.slow
 def test_what_is_found_is_mended(digits):
     X, y = (part[:200] for part in digits)
     report = network(scaling="shared", learning_rate_init=1e-7).examine(X, y, fix=True)

@@ -82,6 +82,7 @@ def test_every_single_bit_flip_is_refused_or_harmless(path, whole):
     assert {whole[place : place + 4] for place in harmless} == {b"e-05"}
 
 
+@pytest.mark.slow
 def test_every_byte_of_the_header_replaced_by_characters_that_json_knows(path, whole):
     original = loaded(path, whole)
     for place in range(8 + struct.unpack("<Q", whole[:8])[0]):
@@ -200,11 +201,11 @@ FORGED = {
     "unknown key": (put("clases", value=None), "the header has an unknown key 'clases'. Did you mean 'classes'?"),
     "unknown layer": (
         put("net", "layers", 0, "type", value="Dence"),
-        "net.layers[0]: type must be a known piece, got 'Dence'",
+        "net.layers[0]: type must be known, got 'Dence'",
     ),
     "layer from a module": (
         put("net", "layers", 0, "type", value="os.system"),
-        "must be a known piece, got 'os.system'",
+        "must be known, got 'os.system'",
     ),
     "unknown setting": (put("net", "layers", 0, "unit", value=3), "Dense has no setting 'unit'. Did you mean 'units'?"),
     "wrong setting": (put("net", "layers", 0, "units", value=-1), "net.layers[0]: Dense cannot be built."),
@@ -333,6 +334,7 @@ PLACES = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=600, deadline=None)
 @given(st.sampled_from(PLACES), plain)
 def test_any_value_in_any_place_of_the_header_is_refused_or_makes_a_model_that_works(tmp_path_factory, place, value):

@@ -158,10 +158,10 @@ def test_names_of_any_kind_and_number(tmp_path):
 
 
 pieces = st.one_of(
-    st.builds(Dense, st.integers(1, 5), st.booleans()),
+    st.builds(Dense, st.integers(1, 5), bias=st.booleans()),
     st.sampled_from([*(Activation(f) for f in ACTIVATION_SAMPLES), *(Activation(f) for f in flat(ACTIVATION_SAMPLES))]),
-    st.builds(BatchNorm, st.floats(0, 0.99), st.floats(1e-8, 1)),
-    st.builds(LayerNorm, st.floats(1e-8, 1)),
+    st.builds(BatchNorm, momentum=st.floats(0, 0.99), epsilon=st.floats(1e-8, 1)),
+    st.builds(LayerNorm, epsilon=st.floats(1e-8, 1)),
     st.builds(Dropout, st.floats(0, 0.99)),
 )
 

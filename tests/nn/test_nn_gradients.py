@@ -161,6 +161,7 @@ def test_losses_of_several_targets(loss):
     np.testing.assert_allclose(dZ, loss_gradient(loss)(Z, Y, c), rtol=1e-11, atol=1e-15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sample", LOSSES_FLAT, ids=name)
 @pytest.mark.usefixtures("x64")
 def test_whole_objective_equals_jax_grad_and_every_difference(sample):

@@ -94,6 +94,7 @@ def test_either_names_both():
     assert str(either) == "one of 'auto' or one of None"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_grid_search_finds_its_way(rows):
     search = GridSearchCV(ours.MLPClassifier(max_iter=20, random_state=0), {"alpha": [1e-4, 1e3]}, cv=2, n_jobs=2)

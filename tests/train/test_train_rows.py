@@ -35,7 +35,7 @@ def test_errors_name_every_fault():
         Rows.of(Recipe(Net(2, [Dense(2)]), SoftmaxCrossEntropy()), X, y, np.array([1.0, -1.0, 1.0]))
     lines = str(caught.value).splitlines()
     assert lines[0] == "fit: X must be finite, got nan in row 1, column 0."
-    assert lines[1].startswith("fit: y must be classes as whole numbers in 0..1, got 'int64 0..2'.")
+    assert lines[1].startswith("fit: y must be whole-number classes in 0..1, got 'int64 0..2'.")
     assert lines[2].startswith("fit: sample_weight must be finite numbers >= 0, got -1.0 in row 1.")
     assert len(lines) == 3
 
@@ -57,8 +57,8 @@ X3 = np.ones((3, 2))
         (rows_of(NET, MeanSquaredError(), X3, np.ones(3)), r"y must be of shape \(3, 2\), got \(3, 1\)"),
         (rows_of(ONE, BinaryCrossEntropy(), X3, np.array([0, 1])), r"y must be of shape \(3, 1\)"),
         (rows_of(ONE, MeanSquaredError(), X3, np.array([0, math.inf, 1])), "y must be finite, got inf in row 1"),
-        (rows_of(NET, SoftmaxCrossEntropy(), X3, np.array([0.0, 1.0, 0.0])), "classes as whole numbers in 0..1"),
-        (rows_of(NET, SoftmaxCrossEntropy(), X3, np.array([0, -1, 0])), "classes as whole numbers in 0..1"),
+        (rows_of(NET, SoftmaxCrossEntropy(), X3, np.array([0.0, 1.0, 0.0])), "whole-number classes in 0..1"),
+        (rows_of(NET, SoftmaxCrossEntropy(), X3, np.array([0, -1, 0])), "whole-number classes in 0..1"),
         (rows_of(NET, SoftmaxCrossEntropy(), X3, np.ones((3, 2))), r"y must be of shape \(3,\)"),
         (rows_of(ONE, MeanSquaredError(), X3, np.ones(3), np.zeros(3)), "sample_weight must be above 0 for some row"),
         (rows_of(ONE, MeanSquaredError(), X3, np.ones(3), np.ones(2)), r"sample_weight must be 3 .*got \(2,\)"),

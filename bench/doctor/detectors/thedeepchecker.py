@@ -110,7 +110,7 @@ def _fit(trace: Trace) -> list[Diagnosis]:
     take = np.arange(min(FITTED, len(subject.rows)))
     rows = subject.rows[take]
     net = Net(subject.recipe.net.inputs, [a for a in subject.recipe.net.layers if not isinstance(a, Dropout)])
-    if subject.recipe.groups:
+    if subject.recipe.learning_rate_multipliers:
         net = subject.recipe.net
     recipe = replace(subject.recipe, net=net, penalty=Penalty(), batch_size=len(take))
     session = choose(subject.engine, recipe)[0].compile(recipe, rows)
