@@ -192,7 +192,9 @@ def wrong_backward(subject: Subject, kind: str, rng: np.random.Generator) -> Out
     if not square:
         return Impossible("no weight matrix is square")
     layer = net.layers[square[-1]]
-    return swapped(subject, square[-1], UntransposedDense(layer.units, layer.bias, layer.initializer), own=True)  # type: ignore[attr-defined]
+    return swapped(
+        subject, square[-1], UntransposedDense(layer.units, bias=layer.bias, initializer=layer.initializer), own=True
+    )  # type: ignore[attr-defined]
 
 
 def wrong_axis(subject: Subject, level: None, rng: np.random.Generator) -> Outcome:
