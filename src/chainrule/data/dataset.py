@@ -62,6 +62,9 @@ class Dataset:
     shared_unit: bool = False
     test: Dataset | None = None
 
+    def __repr__(self) -> str:
+        return f"Dataset({self.name!r}: {len(self.X)} rows, {self.X.shape[1]} columns, {self.task})"
+
     def __post_init__(self) -> None:
         raise_all(self._faults())
 

@@ -44,6 +44,9 @@ class Rows:
     Y: Array
     c: Array
 
+    def __repr__(self) -> str:
+        return f"Rows({len(self.X)} rows, {self.X.shape[1]} columns)"
+
     @classmethod
     def of(cls, recipe: Recipe, X: Array, Y: Array, c: Array | None = None) -> Rows:
         """Check rows against a recipe and convert them.

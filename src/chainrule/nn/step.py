@@ -232,6 +232,9 @@ class State:
     optimizer_state: Named
     step: Array
 
+    def __repr__(self) -> str:
+        return f"State({self.w.size} parameters, step {int(self.step)})"
+
     @property
     def weights(self) -> Array:
         """Weights (P) to use in inference: the running mean if there is one and a step has been taken, else w."""

@@ -173,6 +173,10 @@ class Run(HtmlDisplay):
     seconds: float
     memories: tuple[Any, ...] = field(default=(), repr=False, compare=False)
 
+    def __repr__(self) -> str:
+        best = "" if self.best_epoch is None else f"best epoch {self.best_epoch}, "
+        return f"Run({len(self.epochs)} epochs, {best}{self.engine} engine: {self.stop})"
+
     @property
     def diverged(self) -> bool:
         """Whether it ended because the loss was no longer a finite number."""

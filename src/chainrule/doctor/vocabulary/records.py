@@ -97,6 +97,9 @@ class Trace:
     probe_seconds: float = 0.0
     planned: int = 0
 
+    def __repr__(self) -> str:
+        return f"Trace({len(self.epochs)} epochs, {len(self.readings)} readings)"
+
     @property
     def diverged(self) -> bool:
         """Whether it ended in numbers that are not finite."""
@@ -313,6 +316,9 @@ class Report(HtmlDisplay):
     overhead: float = 0.0
     interface: str = FIT
     watched_only: bool = False
+
+    def __repr__(self) -> str:
+        return f"Report({self.verdict}: {', '.join(finding.symptom for finding in self.findings) or 'no findings'})"
 
     @property
     def primary(self) -> Finding | None:
