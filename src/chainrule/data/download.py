@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
-from chainrule.data.idx import decompress
+from chainrule.data.gzipped import decompress
 from chainrule.errors import ChainruleError, FormatError
 
 MIRRORS = (

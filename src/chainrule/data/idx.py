@@ -5,10 +5,8 @@ In: IDX files, plain or gzipped. Out: arrays, or a `Dataset` of images with its 
 
 from __future__ import annotations
 
-import gzip
 import math
 import os
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.data.dataset import Dataset
+from chainrule.data.gzipped import decompress
 from chainrule.data.targets import check_classes
 from chainrule.errors import FormatError, MissingError, must_be
 
@@ -66,16 +65,6 @@ def read_idx(path: Path) -> Array:
         hint = f"The header promises the shape {sizes}; the file is damaged."
         raise FormatError(must_be(path.name, "the file", f"{expected} bytes long", len(data), hint))
     return np.frombuffer(data, dtype, offset=start).reshape(sizes).astype(dtype.newbyteorder("="))
-
-
-def decompress(data: bytes, name: str) -> bytes:
-    """Return the bytes, unpacked if they are gzipped; raise `FormatError` if the gzip is damaged."""
-    if data[:2] != b"\x1f\x8b":
-        return data
-    try:
-        return gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise FormatError(f"{name}: the file must be intact gzip, got: {error}. Download it again.") from error
 
 
 def load_idx(folder: Path, name: str | None = None) -> Dataset:
