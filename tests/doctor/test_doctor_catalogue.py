@@ -12,7 +12,7 @@ import pytest
 import chainrule
 from chainrule.doctor import rules
 from chainrule.doctor.remedies.apply import APPLY
-from chainrule.doctor.vocabulary.catalogue import FROM_PROBLEM, REMEDIES, SYMPTOMS, Cost, Kind, remedy
+from chainrule.doctor.vocabulary.catalogue import FROM_PROBLEM, REMEDIES, SYMPTOMS, Cost, Kind, find_remedy
 from chainrule.pipeline.settings import Settings
 
 SRC = Path(chainrule.__file__).parent
@@ -130,4 +130,4 @@ def test_settings_of_remedies_exist():
 
 
 def test_a_change_that_is_no_remedy_has_no_property():
-    assert not any(vars(remedy("all rows"))[name] for name in ("safe", "case_specific", "lengthens"))
+    assert not any(vars(find_remedy("all rows"))[name] for name in ("safe", "case_specific", "lengthens"))

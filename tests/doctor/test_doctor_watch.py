@@ -220,11 +220,11 @@ def test_slow_rules_are_asked_only_where_their_answer_can_matter(monkeypatch):
     asked = []
 
     def spy(rule):
-        def call(problem, trace):
+        def check(problem, trace):
             asked.append(rule.symptom)
-            return rule.call(problem, trace)
+            return rule.check(problem, trace)
 
-        return replace(rule, call=call)
+        return replace(rule, check=check)
 
     for part in ("configuration", "training"):
         rules = __import__(f"chainrule.doctor.rules.{part}", fromlist=["RULES"]).RULES

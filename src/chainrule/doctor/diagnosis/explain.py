@@ -63,12 +63,12 @@ def _second_causes(primary: Finding, findings: Findings, evidence: Evidence) -> 
         if _is_joint(finding) or _is_certain(finding, primary)
     ]
     known = {finding.symptom for finding in beside}
-    used = {f.trials[0].change for f in (primary, *beside) if f.trials and f.trials[0].helped}
+    used = {f.trials[0].remedy for f in (primary, *beside) if f.trials and f.trials[0].helped}
     for finding in others:
         second = None if finding.symptom in known else evidence.budget.second_cause(primary, finding)
-        if second is not None and second.trials[0].change not in used:
+        if second is not None and second.trials[0].remedy not in used:
             beside.append(second)
-            used.add(second.trials[0].change)
+            used.add(second.trials[0].remedy)
     return beside
 
 
@@ -84,11 +84,11 @@ def _is_certain(finding: Finding, primary: Finding) -> bool:
 
 def tested_fix(finding: Finding, runner: TrialRunner | None) -> Fix:
     """Return the fix with the remedy that helped most; if that is another learning rate, with this rate."""
-    change = next((trial.change for trial in finding.trials if trial.helped), "")
-    if runner is None or change not in APPLY:
+    remedy = next((trial.remedy for trial in finding.trials if trial.helped), "")
+    if runner is None or remedy not in APPLY:
         return finding.fix
-    problem, fix = runner.problem, replace(finding.fix, remedy=change)
-    changed = APPLY[change](problem)
+    problem, fix = runner.problem, replace(finding.fix, remedy=remedy)
+    changed = APPLY[remedy](problem)
     if changed is None or changed.recipe != problem.recipe or changed.config.epochs != problem.config.epochs:
         return fix
     rate = changed.config.learning_rate

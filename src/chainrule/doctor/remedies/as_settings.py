@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from chainrule.doctor.vocabulary.catalogue import FROM_PROBLEM, remedy
+from chainrule.doctor.vocabulary.catalogue import FROM_PROBLEM, find_remedy
 from chainrule.nn.layers import Dense
 from chainrule.nn.penalties import ClipNorm
 from chainrule.pipeline.option_names import Setting
@@ -20,7 +20,7 @@ def settings_of(remedies: Iterable[str], problem: TrainingProblem) -> tuple[Sett
     """Return the settings with which remedies were made, as they are in the problem that they led to."""
     chosen: dict[str, Any] = {}
     for each in remedies:
-        for name, value in remedy(each).settings.items():
+        for name, value in find_remedy(each).settings.items():
             chosen[name] = _READ[name](problem) if value is FROM_PROBLEM else value
     return tuple(Setting(name, value) for name, value in chosen.items() if value is not FROM_PROBLEM)
 

@@ -98,8 +98,8 @@ class RuleSelection:
 
 def _on_problem(rule: Rule, problem: TrainingProblem) -> Rule:
     """Return the rule, bound to another form of the problem."""
-    call: Callable[[TrainingProblem, Trace | None], Finding | None] = lambda _, trace: rule.call(problem, trace)  # noqa: E731
-    return replace(rule, call=call)
+    check: Callable[[TrainingProblem, Trace | None], Finding | None] = lambda _, trace: rule.check(problem, trace)  # noqa: E731
+    return replace(rule, check=check)
 
 
 def _is_excluded(symptom: str, shares: tuple[float, float] | None) -> bool:

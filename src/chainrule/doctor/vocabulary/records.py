@@ -106,7 +106,7 @@ class Trace:
         return self.stopped is not None and self.stopped.reason is StopReason.DIVERGED
 
 
-OTHERS = "with the other changes alone"
+OTHERS = "with the other remedies alone"
 """The training in which all remedies but one are applied."""
 
 
@@ -118,7 +118,7 @@ class RemedyTrial:
     those with the remedy, `steps_before` those without it (0 for as many), `before` describes the latter.
     """
 
-    change: str
+    remedy: str
     steps: int
     unchanged: tuple[float, ...]
     changed: tuple[float, ...]
@@ -134,8 +134,8 @@ class RemedyTrial:
 
     @property
     def name(self) -> str:
-        """The remedy in words: "no-penalty", or "no-penalty beside the other changes"."""
-        return f"{self.change} beside the other changes" if self.joint else self.change
+        """The remedy in words: "no-penalty", or "no-penalty beside the other remedies"."""
+        return f"{self.remedy} beside the other remedies" if self.joint else self.remedy
 
 
 @dataclass(frozen=True)
@@ -271,7 +271,7 @@ class Rule:
     """A pure function of a problem and its trace, and what it needs: "recipe", "rows" or "trace"."""
 
     symptom: str
-    call: Callable[[TrainingProblem, Trace | None], Finding | None]
+    check: Callable[[TrainingProblem, Trace | None], Finding | None]
     needs: str = "trace"
 
 
