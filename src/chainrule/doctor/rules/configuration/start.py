@@ -26,8 +26,6 @@ from chainrule.pipeline.option_names import Setting
 from chainrule.random import Stream
 from chainrule.train.problem import TrainingProblem
 
-_ROWS = 256
-
 
 def symmetric_weights(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Check for hidden units with equal incoming and outgoing weights: they get equal gradients and stay equal.
@@ -141,7 +139,7 @@ def wrong_initial_loss(problem: TrainingProblem, trace: Trace | None) -> Finding
 def first_losses(problem: TrainingProblem) -> Array:
     """Return the losses (n) of at most 256 rows before the first step, in training mode but without dropout, float64."""
     net, state = without_dropout(problem.recipe.net), problem.start or problem.recipe.start()
-    take = subsample_indices(problem.rows.X, _ROWS)
+    take = subsample_indices(problem.rows.X, LIMITS.initial_rows)
     X, Y = problem.rows.X[take].astype(np.float64), problem.rows.Y[take]
     with np.errstate(all="ignore"):
         Z = net.forward(state.w.astype(np.float64), state.buffers.astype(np.float64), X, Context(np, training=True))[0]
@@ -225,4 +223,4 @@ def _logit_spread(net: Net, w: Array, buffers: Array, X: Array) -> float:
 
 
 def _rows(problem: TrainingProblem) -> Array:
-    return problem.rows.X[subsample_indices(problem.rows.X, _ROWS)].astype(np.float64)
+    return problem.rows.X[subsample_indices(problem.rows.X, LIMITS.initial_rows)].astype(np.float64)

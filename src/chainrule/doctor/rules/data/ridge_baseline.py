@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.doctor.vocabulary.limits import LIMITS
+from chainrule.doctor.vocabulary.targets import subsample_indices
 from chainrule.random import Purpose, Stream
 
 FOLDS = 4
@@ -97,12 +99,15 @@ def nominal_evidence(X: Array, y: Array, values: Array) -> tuple[float, float] |
     60 % and beat the regression by 20 points.
     """
     K = len(values)
-    if not 3 <= K <= 20 or len(y) < 8 * K or np.ptp(np.diff(values)) > 1e-3 * np.diff(values).mean():
+    if not LIMITS.nominal_values_low <= K <= LIMITS.nominal_values_high or len(y) < LIMITS.nominal_rows * K:
         return None
-    take = np.linspace(0, len(y) - 1, min(len(y), 2000)).astype(np.int64)
+    if np.ptp(np.diff(values)) > 1e-3 * np.diff(values).mean():
+        return None
+    take = subsample_indices(y, LIMITS.fast_rows)
     codes = np.abs(y[take, None].astype(np.float64) - values).argmin(axis=1)
     folds = Folds.of(X[take])
     P = folds.predict(np.hstack([one_hot(codes, K), codes[:, None].astype(np.float64)]))
     by_class = float((P[:, :K].argmax(axis=1) == codes).mean())
     by_value = float((np.clip(np.rint(P[:, K]), 0, K - 1) == codes).mean())
-    return (by_class, by_value) if by_class > 0.6 and by_class > by_value + 0.2 else None
+    clear = by_class > LIMITS.nominal_accuracy and by_class > by_value + LIMITS.nominal_lead
+    return (by_class, by_value) if clear else None
