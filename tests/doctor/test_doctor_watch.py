@@ -148,7 +148,7 @@ def test_a_divergence_is_told_at_once_with_the_step_that_broke(rate):
 
 
 def test_a_divergence_after_a_long_time_is_told_without_training_again(monkeypatch):
-    monkeypatch.setattr("chainrule.doctor.monitor.AGAIN", -1.0)
+    monkeypatch.setattr("chainrule.doctor.monitor.USUAL", replace(USUAL, replay_seconds=-1.0))
     monkeypatch.setattr("chainrule.doctor.observe.recorder.breaking_step", lambda *_: pytest.fail("trained again"))
     run, report, told = seen(broken(1e30))
     assert told == [("nan-loss", 1)]

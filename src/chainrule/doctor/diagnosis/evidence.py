@@ -50,8 +50,8 @@ class TrialBudget:
 
         A second peculiarity may show only once the first is corrected, so those that no trial confirmed are tested too.
         """
-        known = first.fix.remedy if first.confirmed is None and find_remedy(first.fix.remedy).safe else ""
-        base = next((trial.remedy for trial in first.trials if trial.helped), known)
+        safe_fix = first.fix.remedy if first.confirmed is None and find_remedy(first.fix.remedy).safe else ""
+        base = next((trial.remedy for trial in first.trials if trial.helped), safe_fix)
         specific = [
             trial for trial in finding.trials if find_remedy(trial.remedy).case_specific and trial.remedy != base
         ]

@@ -62,10 +62,10 @@ def _second_causes(primary: Finding, findings: Findings, evidence: Evidence) -> 
         for finding in others
         if _is_joint(finding) or _is_certain(finding, primary)
     ]
-    known = {finding.symptom for finding in beside}
+    done = {finding.symptom for finding in beside}
     used = {f.trials[0].remedy for f in (primary, *beside) if f.trials and f.trials[0].helped}
     for finding in others:
-        second = None if finding.symptom in known else evidence.budget.second_cause(primary, finding)
+        second = None if finding.symptom in done else evidence.budget.second_cause(primary, finding)
         if second is not None and second.trials[0].remedy not in used:
             beside.append(second)
             used.add(second.trials[0].remedy)
@@ -87,7 +87,8 @@ def tested_fix(finding: Finding, runner: TrialRunner | None) -> Fix:
     remedy = next((trial.remedy for trial in finding.trials if trial.helped), "")
     if runner is None or remedy not in APPLY:
         return finding.fix
-    problem, fix = runner.problem, replace(finding.fix, remedy=remedy)
+    problem = runner.problem
+    fix = replace(finding.fix, remedy=remedy)
     changed = APPLY[remedy](problem)
     if changed is None or changed.recipe != problem.recipe or changed.config.epochs != problem.config.epochs:
         return fix

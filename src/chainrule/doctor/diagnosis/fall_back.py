@@ -102,7 +102,7 @@ def _too_little_data(runner: TrialRunner, measured: str, trial: RemedyTrial | No
 def generalization_gap(runner: TrialRunner) -> tuple[float, float, str] | None:
     """Return the mistakes on training rows and on others if the latter are far more, and after which training.
 
-    After a longer training, which nobody asked for, the gap must be twice as wide.
+    After a longer training than the user asked for, the gap must be twice as wide.
     """
     judged = [(runner.actual.trained.mistake, runner.unseen_mistakes, USUAL.wide_gap, "")]
     longer = runner.outcome(LONGER) if runner.was_tested(LONGER) else None

@@ -30,7 +30,11 @@ from chainrule.train.records import Epoch, Stop, diverged, spent
 class Recorder:
     """Takes readings and snapshots of one training, less often if they cost too much.
 
-    `share` is the part of the training's time that readings may take, `last_cost` the seconds of the last one.
+    `share` is the part of the training's time that readings may take, `last_cost` the seconds of the last one, `seconds`
+    those of all. The next reading is due after epoch `due`.
+
+    Costs are measured by the wall clock, so on a busy machine the same training may be read after other epochs. The trained
+    weights do not depend on this, but suspicions may, so informational findings may differ between runs.
     """
 
     probe: Probe

@@ -1,4 +1,4 @@
-"""Find rows whose target contradicts those of their nearest neighbors: the first to be doubted.
+"""Find rows whose target contradicts those of their nearest neighbors, so that they can be left out.
 
 In: rows. Out: which of them disagree with their ten nearest neighbors.
 """

@@ -24,14 +24,15 @@ from chainrule.nn.schedules import ConstantSchedule
 from chainrule.train.problem import TrainingProblem
 
 
-def with_rows(problem: TrainingProblem, change: Callable[[Rows], Rows]) -> TrainingProblem:
-    """Return the problem with the rows of every part changed alike."""
-    held, test = problem.validation, problem.test
+def with_rows(problem: TrainingProblem, transform: Callable[[Rows], Rows]) -> TrainingProblem:
+    """Return the problem with the rows of every part transformed alike."""
+    held = problem.validation
+    test = problem.test
     return replace(
         problem,
-        rows=change(problem.rows),
-        validation=None if held is None else change(held),
-        test=None if test is None else change(test),
+        rows=transform(problem.rows),
+        validation=None if held is None else transform(held),
+        test=None if test is None else transform(test),
     )
 
 

@@ -73,8 +73,8 @@ def repair(problem: TrainingProblem, report: Report, *, most: int = 6) -> Repair
     A remedy is kept if the held-out error falls by more than one point (of accuracy, or of the targets' variance) and by
     more than two standard errors of the paired differences between seeds; otherwise the problem stays as it was. Three
     seeds decide, and three more if the gain is large but the seeds disagree. Safe fixes are kept unless the error rises by
-    as much. A symptom is done, and so are those that it explains, when a remedy helped against it and less than a tenth is
-    still wrong.
+    as much. A symptom is done, and so are those that it explains, when a remedy helped against it and the error is below a
+    tenth.
 
     Parameters
     ----------
@@ -142,9 +142,9 @@ def decide(before: Sequence[float], after: Sequence[float], safe: bool) -> tuple
     >>> decide([0.30, 0.31, 0.29], [0.29, 0.31, 0.29], safe=False)
     (False, 'better by 0.3 points; more than 1.0 is required')
     """
-    fewer = np.array(before) - np.array(after)
-    gain = float(fewer.mean())
-    noise = USUAL.clear_errors * float(fewer.std(ddof=1)) / math.sqrt(len(fewer))
+    removed = np.array(before) - np.array(after)
+    gain = float(removed.mean())
+    noise = USUAL.clear_errors * float(removed.std(ddof=1)) / math.sqrt(len(removed))
     required = max(USUAL.repair_gain, noise)
     if safe:
         return gain > -required, "safe, and no worse" if gain > -required else "made it worse"
@@ -155,7 +155,7 @@ def decide(before: Sequence[float], after: Sequence[float], safe: bool) -> tuple
 class PairedComparison:
     """Compares two problems by trainings from the same seeds; every training runs once."""
 
-    known: dict[tuple[TrainingProblem, int, int, bool], float] = field(default_factory=dict)
+    errors: dict[tuple[TrainingProblem, int, int, bool], float] = field(default_factory=dict)
 
     def attempt(
         self, old: TrainingProblem, new: TrainingProblem, symptom: str, remedy: str, safe: bool = False
@@ -187,9 +187,9 @@ class PairedComparison:
         `weighted` counts every class the same, over held-out and training rows.
         """
         key = (problem, seed_offset, epochs, weighted)
-        if key not in self.known:
-            self.known[key] = self._error(problem, seed_offset, epochs, weighted)
-        return self.known[key]
+        if key not in self.errors:
+            self.errors[key] = self._error(problem, seed_offset, epochs, weighted)
+        return self.errors[key]
 
     def _error(self, problem: TrainingProblem, seed_offset: int, epochs: int, weighted: bool) -> float:
         recipe = replace(problem.recipe, seed=problem.recipe.seed + seed_offset)

@@ -1,6 +1,6 @@
 """Run trials: the same training from the same seed with one thing changed.
 
-A threshold suspects, an experiment convicts.
+A threshold only raises a suspicion; an experiment confirms it.
 
 In: a training problem, its trace, the name of a remedy. Out: a `RemedyTrial`: held-out losses without and with it, whether
 it helped.
@@ -121,13 +121,15 @@ class TrialRunner:
         A class is rare below a third of the largest. If few held-out rows are rare, training rows left out in turn count.
         """
         assert self.problem.validation is not None
-        known, y = class_indices(self.problem.rows), class_indices(self.problem.validation)
-        if known is None or y is None:
+        y_train = class_indices(self.problem.rows)
+        y = class_indices(self.problem.validation)
+        if y_train is None or y is None:
             return np.zeros(0), np.zeros(0)
-        count = np.bincount(known, minlength=int(y.max()) + 1)
-        rare, right = count < count.max() / USUAL.rare_class, self.actual.held_out.mistakes == 0
+        count = np.bincount(y_train, minlength=int(y.max()) + 1)
+        rare = count < count.max() / USUAL.rare_class
+        right = self.actual.held_out.mistakes == 0
         if rare[y].sum() < USUAL.few_rows:
-            y = np.concatenate([y, known])
+            y = np.concatenate([y, y_train])
             right = np.concatenate([right, self.left_out == 0])
         return right[rare[y]] * 1.0, right[~rare[y]] * 1.0
 
@@ -178,9 +180,9 @@ class TrialRunner:
         if new is None or old is None:
             return None
         specific = suspected and self._is_specific(remedy)
-        helped, gain = self._better(remedy, old, new, specific)
+        helped, gain = self._helps(remedy, old, new, specific)
         if helped and self.user_validation and old is not self.actual:
-            helped = self._better(remedy, self.actual, new, specific)[0]
+            helped = self._helps(remedy, self.actual, new, specific)[0]
         if helped:
             helped, gain = self._repeated(remedy, specific, gain)
         if not helped:
@@ -193,17 +195,18 @@ class TrialRunner:
         new, old = self.outcome(remedy, 1), self.outcome("", 1)
         if new is None or old is None:
             return True, gain
-        agrees, other = self._better(remedy, old, new, specific)
+        agrees, other = self._helps(remedy, old, new, specific)
         if agrees:
             return True, 0.5 * (gain + other)
         before, after = self._compared(remedy, old, new)
-        fewer = before.mistake - after.mistake
+        removed = before.mistake - after.mistake
         margin = max(USUAL.suspected_gain, USUAL.relative_gain * before.mistake)
-        return fewer >= USUAL.second_seed_margin * margin, min(gain, other)
+        return removed >= USUAL.second_seed_margin * margin, min(gain, other)
 
     def _is_specific(self, remedy: str) -> bool:
         """Check whether the remedy removes something peculiar to this problem, so that a smaller gain counts."""
-        recipe, entry = self.problem.recipe, find_remedy(remedy)
+        recipe = self.problem.recipe
+        entry = find_remedy(remedy)
         normed = any(isinstance(layer, BatchNorm) for layer in recipe.net.layers)
         tiny = entry.fixes_tiny_norm_batch and normed and recipe.batch_size < USUAL.tiny_norm_batch
         return entry.case_specific or entry.lowers_rate or tiny
@@ -227,10 +230,11 @@ class TrialRunner:
         return not find_remedy(remedy).changes_units and training_loss_improves(self._pairs(remedy))
 
     def _learning_gain(self, remedy: str) -> float:
-        """Return the share of mistakes that go because the network learns only now, if enough training rows were wrong."""
-        entry, known = find_remedy(remedy), self.actual.trained
+        """Return the share of mistakes removed because the network learns only now, if enough training rows were wrong."""
+        entry = find_remedy(remedy)
+        trained = self.actual.trained
         by_loss = not entry.changes_units
-        few_wrong = known.mistake < USUAL.learned or (known.mistakes > 0).sum() < 2 * USUAL.fewest_rows
+        few_wrong = trained.mistake < USUAL.learned or (trained.mistakes > 0).sum() < 2 * USUAL.fewest_rows
         new, old = self.outcome(remedy), self.outcome()
         if few_wrong or entry.reweights_classes or new is None or old is None or not has_learned((old, new), by_loss):
             return 0.0
@@ -255,7 +259,8 @@ class TrialRunner:
         enough = len(self.problem.rows) >= USUAL.fewest_to_halve and held >= USUAL.more_data_gain / 2
         return enough and trained <= held / USUAL.memorizing
 
-    def _better(self, remedy: str, old: Outcome, new: Outcome, suspected: bool) -> tuple[bool, float]:
+    def _helps(self, remedy: str, old: Outcome, new: Outcome, suspected: bool) -> tuple[bool, float]:
+        """Return whether the outcome with a remedy is better than without it, and by which share."""
         entry = find_remedy(remedy)
         pair = self._compared(remedy, old, new)
         return is_better(*pair, not entry.changes_units, suspected, weighted=entry.reweights_classes)

@@ -26,7 +26,7 @@ class Thresholds:
     """A share of the mistakes above which predictions are no better than a constant."""
 
     worst_share: float = 5.0
-    """Limit of a row's share, so that a few rows do not decide."""
+    """Largest share of one row, so that a few rows do not decide."""
 
     gain: float = 0.03
     """Mistakes that a remedy must remove, as a share of a constant's."""
@@ -38,7 +38,7 @@ class Thresholds:
     """The same where a rule suspected the cause before the experiment."""
 
     suspected_relative: float = 0.1
-    """Mistakes to remove, as a share of those there were, where a rule suspected something peculiar to the case."""
+    """Mistakes to remove, as a share of those there were, where a rule suspected something peculiar to the problem."""
 
     consistent_gain: float = 0.06
     """The same if three seeds of three agree; half of it if training rows gain for each, too."""
@@ -193,7 +193,7 @@ class Thresholds:
     """Share of the largest gain from which a cause counts as its equal, and the earlier root cause wins."""
 
     trial_budget: float = 6.0
-    """Seconds, by the same count, after which no more trials run."""
+    """Seconds, by a count of operations, after which no more trials run."""
 
     clip_norm: float = 1.0
     """Gradient norm to which the remedy `clip` limits a step."""
@@ -268,7 +268,7 @@ class Thresholds:
     """Seconds of the trial budget that screening and second causes get in any case."""
 
     longer_gap: float = 2.0
-    """How many times `wide_gap` the gap must be after a longer training, which nobody asked for."""
+    """How many times `wide_gap` the gap must be after a longer training than the user asked for."""
 
     # Remedies.
 
@@ -310,7 +310,7 @@ class Thresholds:
     """Share of its neighbors that must have a row's class."""
 
     neighbor_deviations: float = 2.0
-    """Deviations of a continuous target from its neighbors that are too many."""
+    """Deviations from the mean of its neighbors above which a continuous target contradicts them."""
 
     fewest_after_dropping: int = 10
     """Rows that must remain."""
@@ -326,14 +326,20 @@ class Thresholds:
 
     # Monitoring.
 
+    fewest_probe_rows: int = 32
+    """Rows that a probe reads at least; more, up to `quick_probe_rows`, where that costs no second thread."""
+
+    replay_seconds: float = 0.5
+    """Seconds of training that may be repeated to find the step at which a run broke."""
+
     slow_seconds: float = 0.03
     """Seconds that slow rules may take, however short the training was."""
 
     stalled: float = 0.9
-    """Share of the loss remaining at half the epochs that remains now; faster trainings are left alone."""
+    """Share of the loss remaining at half the epochs that remains now; faster trainings are not reported."""
 
     early_share: float = 1 / 3
-    """Share of the epochs during which a training may be as bad as it likes."""
+    """Share of the epochs at the start during which nothing is reported."""
 
     early_epochs: float = 50.0
     """Epochs that this lasts at most."""

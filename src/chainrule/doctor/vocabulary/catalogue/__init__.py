@@ -76,5 +76,5 @@ USUAL_RATE = "usual-rate"
 
 
 def find_remedy(name: str) -> Remedy:
-    """Return a remedy by name; one without any property for other changes, such as training on all rows."""
+    """Return a remedy by name; one without any property for a trial of something else, such as all rows."""
     return REMEDIES.get(name, Remedy(name, ""))

@@ -85,8 +85,8 @@ class Symptom:
     fit_possible : bool
         A fact about the data that does not keep a network from fitting the rows.
     always_reported : bool
-        Tested even as information, and kept whatever the trial says: class weights cannot replace rows, and nobody wants
-        units that start equal.
+        Tested even as information, and kept whatever the trial says: class weights cannot replace rows, and
+        units that start equal are never wanted.
     case_specific : bool
         A cause of its own even if a general remedy helps.
     short_run_only : bool
@@ -198,7 +198,7 @@ class Remedy:
     fixes_tiny_norm_batch : bool
         Gives batch norm more rows, or replaces it.
     joins_others : bool
-        May take part in a joint trial although it is not specific to the case.
+        May take part in a joint trial although it is not specific to this problem.
     screens_for : str
         The symptom that is reported if this remedy helps a bad training without any suspicion; "" if it is not tested then.
     """
@@ -220,5 +220,5 @@ class Remedy:
 
     @property
     def corrects_error(self) -> bool:
-        """Whether it corrects what nobody intends."""
+        """Whether it corrects what cannot have been intended."""
         return self.safe and not self.may_be_intended

@@ -196,7 +196,7 @@ RESULT = (
         "loss-metric-disagreement",
         Kind.MECHANISM,
         Area.RESULT,
-        "The loss falls but the metric does not improve, so the loss does not measure what is wanted.",
+        "The metric does not follow the loss, so the loss does not measure what is wanted.",
         remedies=("matching-loss",),
     ),
     Symptom(
