@@ -84,7 +84,8 @@ def _half_does_worse(runner: TrialRunner) -> Finding | None:
     trial = runner.more_rows()
     if trial is None or not trial.helped:
         return None
-    n, share = len(runner.problem.rows), percent(trial.gain)
+    n = len(runner.problem.rows)
+    share = percent(trial.gain)
     measured = f"from half of the {n} rows to all, {share} of the mistakes on held-out rows disappear (three seeds)"
     return _too_little_data(runner, measured, trial)
 

@@ -94,11 +94,13 @@ class Probe:
 
     def read(self, state: State, epoch: int, rate: float) -> Reading:
         """Return a reading of a state, as if the next step used this learning rate."""
-        recipe, net = self.problem.recipe, self.problem.recipe.net
+        recipe = self.problem.recipe
+        net = self.problem.recipe.net
         seen = walk(recipe, state, self.X, self.Y, self.c)
         with np.errstate(all="ignore"):
             Z = net(recipe.weights(state), state.buffers, self.X)
-            g, penalty = seen.gradient, recipe.penalty.gradient(np, state.w, recipe.decay)
+            g = seen.gradient
+            penalty = recipe.penalty.gradient(np, state.w, recipe.decay)
             moved = self._step(state, g + penalty, rate)
             layers = tuple(self._layer(i, state, seen, moved) for i in range(len(net.layers)))
             return Reading(
@@ -166,7 +168,8 @@ class Probe:
 
     def _saturation(self, i: int, seen: Walk) -> Array | None:
         """Return each unit's mean slope over the largest slope (k), for functions that flatten on both sides."""
-        largest, layer = self._slopes[i], self.problem.recipe.net.layers[i]
+        largest = self._slopes[i]
+        layer = self.problem.recipe.net.layers[i]
         if largest is None or not isinstance(layer, Activation):
             return None
         Z = seen.outputs[i - 1] if i else self.X

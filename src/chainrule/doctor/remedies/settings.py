@@ -87,7 +87,8 @@ def standardize_targets(problem: TrainingProblem) -> TrainingProblem | None:
 
 def penalty(factor: float, problem: TrainingProblem) -> TrainingProblem | None:
     """Multiply the penalty and the weight decay."""
-    old, optimizer = problem.recipe.penalty, problem.recipe.optimizer
+    old = problem.recipe.penalty
+    optimizer = problem.recipe.optimizer
     decayed = isinstance(optimizer, AdamW) and optimizer.weight_decay > 0
     if not old.active and not decayed:
         return None
@@ -145,8 +146,10 @@ def class_weights(problem: TrainingProblem) -> TrainingProblem | None:
 
 def matching_loss(problem: TrainingProblem) -> TrainingProblem | None:
     """Use the loss that the targets require, directly on the last affine layer."""
-    y, bare = class_indices(problem.rows), no_head(problem) or problem
-    net, loss = bare.recipe.net, problem.recipe.loss
+    y = class_indices(problem.rows)
+    bare = no_head(problem) or problem
+    net = bare.recipe.net
+    loss = problem.recipe.loss
     if y is None:
         wanted: Any = MeanSquaredError()
     else:

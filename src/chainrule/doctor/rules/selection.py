@@ -117,7 +117,9 @@ def _is_excluded(symptom: str, shares: tuple[float, float] | None) -> bool:
 
 def _mistake_shares(problem: TrainingProblem, trace: Trace) -> tuple[float, float] | None:
     """Return mistakes in training and validation at the kept epoch as shares of a constant's; None if unknown."""
-    epoch, y, metric = _kept_epoch(trace), class_indices(problem.rows), problem.recipe.loss.metric
+    epoch = _kept_epoch(trace)
+    y = class_indices(problem.rows)
+    metric = problem.recipe.loss.metric
     if epoch is None or (y is None) == (metric == "accuracy"):
         return None
     if y is not None:

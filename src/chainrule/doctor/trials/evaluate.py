@@ -57,7 +57,9 @@ def unseen_rows(problem: TrainingProblem) -> Rows | None:
 
 def epoch_seconds(problem: TrainingProblem) -> float:
     """Estimate the seconds of an epoch from a rough count of operations, so that it is the same on every machine."""
-    n, layers, P = len(problem.rows), len(problem.recipe.net.layers), problem.recipe.net.size
+    n = len(problem.rows)
+    layers = len(problem.recipe.net.layers)
+    P = problem.recipe.net.size
     try:
         slow = choose(problem.engine, problem.recipe)[0].name != "native"
     except InvalidValueError:

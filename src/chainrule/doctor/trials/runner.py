@@ -104,7 +104,8 @@ class TrialRunner:
         return found
 
     def _actual_outcome(self) -> Outcome:
-        problem, trace = self.problem, self.trace
+        problem = self.problem
+        trace = self.trace
         assert problem.validation is not None
         held, trained = (
             score_state(problem.recipe, trace.final, problem.rows, part) for part in (problem.validation, problem.rows)

@@ -63,7 +63,8 @@ def rate_below_bound(problem: TrainingProblem, trace: Trace | None) -> Finding |
 
     Reference  [kingma2015] 2.1
     """
-    rate, factors = problem.config.learning_rate, _factors(problem)
+    rate = problem.config.learning_rate
+    factors = _factors(problem)
     reach = rate * float(factors.mean()) * problem.steps
     if isinstance(problem.recipe.optimizer, _SCALED):
         size = _rms_weight(problem)
@@ -93,9 +94,11 @@ def optimizer_settings(problem: TrainingProblem, trace: Trace | None) -> Finding
     ε above 1e-3 turns Adam into slow SGD; with β₁ ≥ √β₂ Adam need not converge; momentum that averages over more than a
     third of the run, 1 / (1 - β) steps, never warms up.
     """
-    optimizer, steps = problem.recipe.optimizer, problem.steps
+    optimizer = problem.recipe.optimizer
+    steps = problem.steps
     epsilon = getattr(optimizer, "epsilon", 0.0)
-    beta, beta2 = _momentum(optimizer), getattr(optimizer, "beta2", None)
+    beta = _momentum(optimizer)
+    beta2 = getattr(optimizer, "beta2", None)
     if epsilon > LIMITS.epsilon:
         said, usual = f"epsilon {epsilon:g}", "1e-8"
         meaning = "A large ε dominates the divisor: steps become tiny and are no longer scaled for each weight."

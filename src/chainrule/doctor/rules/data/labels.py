@@ -45,7 +45,8 @@ def class_imbalance(problem: TrainingProblem, trace: Trace | None) -> Finding | 
     H is the entropy of the class shares. Row weights count, since they are a remedy. Only training shows whether imbalance
     hurts: a warning if the recall of a rare class is below 0.5, critical below 0.3, else information.
     """
-    codes, K = class_codes(problem, problem.rows), max(2, problem.recipe.net.outputs)
+    codes = class_codes(problem, problem.rows)
+    K = max(2, problem.recipe.net.outputs)
     if codes is None:
         return None
     weight = np.bincount(codes, weights=problem.rows.c.astype(np.float64), minlength=K)
@@ -227,7 +228,8 @@ def too_little_data(problem: TrainingProblem, trace: Trace | None) -> Finding | 
     held-out rows is above a quarter of the variance, and falls by more than a fifth (and three standard errors) from half of
     the rows to all.
     """
-    n, codes = len(problem.rows), class_codes(problem, problem.rows)
+    n = len(problem.rows)
+    codes = class_codes(problem, problem.rows)
     typical = float(np.median(np.bincount(codes)[np.bincount(codes) > 0])) if codes is not None else math.inf
     if n < LIMITS.few_rows or typical < LIMITS.few_rows_per_class:
         return too_few(
@@ -238,7 +240,8 @@ def too_little_data(problem: TrainingProblem, trace: Trace | None) -> Finding | 
     _usable(X, Y)
     folds = Folds.of(X)
     half, full = (((folds.predict(Y, share) - Y) ** 2).mean(axis=1) for share in (0.5, 1.0))
-    drop, variance = half - full, float((Y * Y).mean())
+    drop = half - full
+    variance = float((Y * Y).mean())
     error = float(drop.std()) / math.sqrt(len(drop))
     needed = max(LIMITS.few_rows_drop * full.mean(), LIMITS.few_rows_errors * error)
     if full.mean() < LIMITS.few_rows_error * variance or drop.mean() < needed:
@@ -290,7 +293,8 @@ def _probabilities(problem: TrainingProblem) -> tuple[Array, Array, Array]:
     if codes is None:
         raise NotApplicable("the targets are not classes")
     take = subsample_indices(problem.rows.X, LIMITS.fast_rows)
-    codes, K = codes[take], max(2, problem.recipe.net.outputs)
+    codes = codes[take]
+    K = max(2, problem.recipe.net.outputs)
     if len(take) < LIMITS.label_rows or len(take) < LIMITS.label_rows_per_class * len(np.unique(codes)):
         raise NotApplicable("needs at least 60 rows, and 10 per class")
     _usable(problem.rows.X[take], codes)
@@ -315,7 +319,8 @@ def _above(values: Array) -> float:
 def _lowest_recall(problem: TrainingProblem, trace: Trace, weight: Array) -> float:
     """Return the lowest recall of classes with at most half an even share of the rows, on held-out rows if there are any."""
     rows = problem.rows if problem.validation is None else problem.validation
-    codes, take = class_codes(problem, rows), subsample_indices(rows.X, LIMITS.fast_rows)
+    codes = class_codes(problem, rows)
+    take = subsample_indices(rows.X, LIMITS.fast_rows)
     assert codes is not None
     with np.errstate(all="ignore"):
         Z = logits(problem.recipe.net, trace.final.w, trace.final.buffers, rows.X[take])

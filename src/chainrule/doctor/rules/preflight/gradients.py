@@ -176,9 +176,12 @@ def _gradients(problem: TrainingProblem, seed: int) -> GradientReport:
 def _culprit(problem: TrainingProblem) -> tuple[int | None, str]:
     """Return the layer whose backward pass disagrees most with its forward pass, and the gradient; None for the loss."""
     net = problem.recipe.net
-    w, stream = suitable_weights(net, 5), Stream.from_seed(5)
-    named, buffers = net.parameters.views(w), net.buffers.views(net.init(5)[1])
-    A, worst = _inputs(net.inputs, 8, 5), (1e-4, -1, "")
+    w = suitable_weights(net, 5)
+    stream = Stream.from_seed(5)
+    named = net.parameters.views(w)
+    buffers = net.buffers.views(net.init(5)[1])
+    A = _inputs(net.inputs, 8, 5)
+    worst = (1e-4, -1, "")
     for i, layer in enumerate(net.layers):
         p = {n.split(".")[1]: v for n, v in named.items() if n.startswith(f"{i}.")}
         b = {n.split(".")[1]: v for n, v in buffers.items() if n.startswith(f"{i}.")}
@@ -195,7 +198,8 @@ def _layer_errors(
 
     Forward    (1) Σ dY ⊙ (f(x + h v) - f(x - h v)) / 2h = dx · v
     """
-    stream, h = Stream.from_seed(6), 1e-6
+    stream = Stream.from_seed(6)
+    h = 1e-6
     Y, saved, _ = layer.forward(p, b, A, ctx)
     dY = stream.fold(0).normal(Y.size).reshape(Y.shape)
     dA, dp = layer.backward(p, saved, dY, ctx)
@@ -255,7 +259,8 @@ def _first_step(problem: TrainingProblem) -> tuple[Array, Array, Callable[[Array
 
 def _optimizer_step(problem: TrainingProblem, w: Array, g: Array) -> Array:
     """Return the optimizer's first step."""
-    optimizer, d = problem.recipe.optimizer, problem.recipe.net.decay
+    optimizer = problem.recipe.optimizer
+    d = problem.recipe.net.decay
     memory = {letter: np.zeros_like(w) for letter in optimizer.state_names}
     with np.errstate(all="ignore"):
         ctx = StepContext(np, np.asarray(1.0), np.asarray(problem.config.learning_rate), d)

@@ -21,7 +21,8 @@ from chainrule.train.problem import TrainingProblem
 def _modes(problem: TrainingProblem, trace: Trace) -> tuple[float, float]:
     """Return the final share of a constant prediction's loss on the probed rows, in inference and in training mode."""
     floor = float(floors(problem.recipe.loss, problem.rows).mean())
-    last, scale = layer_readings(trace)[-1], max(trace.baseline - floor, 1e-300)
+    last = layer_readings(trace)[-1]
+    scale = max(trace.baseline - floor, 1e-300)
     return (last.loss - floor) / scale, (last.training_loss - floor) / scale
 
 

@@ -142,7 +142,8 @@ def small_steps(problem: TrainingProblem, trace: Trace | None) -> Finding | None
     if trace.stopped:
         return None
     ratios = update_ratios(problem, trace, every=True)
-    middle, rest = float(np.median(list(ratios.values()) or [0.0])), remaining_loss_share(problem, trace)
+    middle = float(np.median(list(ratios.values()) or [0.0]))
+    rest = remaining_loss_share(problem, trace)
     slow = (
         middle < LIMITS.usual_update and rest > LIMITS.loss_left and _oscillation(train_losses(trace)) < USUAL.turning
     )
