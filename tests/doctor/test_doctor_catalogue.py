@@ -154,4 +154,4 @@ def test_settings_of_remedies_exist():
 
 
 def test_a_trial_of_something_else_than_a_remedy_has_no_property():
-    assert not any(vars(find_remedy("all rows"))[name] for name in ("safe", "case_specific", "lengthens"))
+    assert not any(vars(find_remedy("all rows"))[name] for name in ("safe", "problem_specific", "lengthens"))

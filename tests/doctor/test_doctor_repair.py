@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from doctor_trials import ILL, plane
 
-from chainrule.doctor.examine import examine_case
+from chainrule.doctor.examine import examine_problem
 from chainrule.doctor.trials.repair import PairedComparison, decide, proposals, repair
 from chainrule.doctor.vocabulary.records import OTHERS, Finding, Fix, RemedyTrial, Report
 from chainrule.nn.losses import BinaryCrossEntropy
@@ -29,7 +29,7 @@ def ill(symptom, *remedies, safe=False, severity="warning"):
 @pytest.mark.parametrize("name", ["no-penalty", "rate*100", "smaller-batch"])
 def test_an_ill_training_is_mended(name):
     problem = ILL[name]
-    repaired = repair(problem, examine_case(problem))
+    repaired = repair(problem, examine_problem(problem))
     assert repaired.kept
     error = PairedComparison().error
     assert error(repaired.problem, 7, repaired.problem.config.epochs) < error(problem, 7, problem.config.epochs) - 0.05

@@ -172,15 +172,15 @@ def examine_and_repair(
     Report
         The report on the problem, or on the repaired one.
     """
-    report = examine_case(problem, suppress=suppress, trials=trials, before=before)
+    report = examine_problem(problem, suppress=suppress, trials=trials, before=before)
     if fix and report.primary is not None:
         result = repair(problem, report)
-        report = examine_case(result.problem, suppress=suppress, trials=trials, before=before)
+        report = examine_problem(result.problem, suppress=suppress, trials=trials, before=before)
         notes = (*notes, *result.log)
     return replace(report, notes=(*notes, *report.notes))
 
 
-def examine_case(
+def examine_problem(
     problem: TrainingProblem, *, suppress: Mapping[str, str] | None = None, trials: bool = True, before: bool = False
 ) -> Report:
     """Train a problem, run all rules, test remedies, and report.

@@ -215,7 +215,7 @@ def report(run: Run) -> Report:
     Returns
     -------
     Report
-        On the weights that the run kept. Remedies are not tested and the data are not checked; `examine_case` does both.
+        On the weights that the run kept. Remedies are not tested and the data are not checked; `examine_problem` does both.
 
     Raises
     ------
@@ -250,8 +250,8 @@ def _final_report(memory: WatchState, final: State, epochs: Sequence[Epoch], sec
     readings = _readings(memory, final, epochs)
     probing = memory.recorder.seconds
     trace = memory.trace(final, epochs, readings, seconds, probing)
-    left = USUAL.overhead * seconds - probing - (time.perf_counter() - began)
-    result = monitoring_report(problem, trace, memory.first, dict(memory.suppress), left)
+    remaining = USUAL.overhead * seconds - probing - (time.perf_counter() - began)
+    result = monitoring_report(problem, trace, memory.first, dict(memory.suppress), remaining)
     took = probing + time.perf_counter() - began
     return replace(result, seconds=took, overhead=took / max(seconds - probing, 1e-9), watched_only=True)
 

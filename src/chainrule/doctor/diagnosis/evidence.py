@@ -53,7 +53,7 @@ class TrialBudget:
         safe_fix = first.fix.remedy if first.confirmed is None and find_remedy(first.fix.remedy).safe else ""
         base = next((trial.remedy for trial in first.trials if trial.helped), safe_fix)
         specific = [
-            trial for trial in finding.trials if find_remedy(trial.remedy).case_specific and trial.remedy != base
+            trial for trial in finding.trials if find_remedy(trial.remedy).problem_specific and trial.remedy != base
         ]
         if self.runner is None or not base:
             return None
@@ -125,13 +125,13 @@ def confirmed_gain(finding: Finding) -> float:
     return max((trial.gain for trial in finding.trials if trial.helped), default=0.0)
 
 
-def is_case_specific(finding: Finding) -> bool:
+def is_problem_specific(finding: Finding) -> bool:
     """Check whether it needs no trial, or the remedy that helped removes something peculiar to this problem."""
     if finding.confirmed is None:
         return not finding.entry.is_outcome
     short = finding.entry.short_run_only and finding.figures.get("steps", float("inf")) < USUAL.few_steps
-    removes = any(trial.helped and find_remedy(trial.remedy).case_specific for trial in finding.trials)
-    return finding.entry.case_specific or short or removes
+    removes = any(trial.helped and find_remedy(trial.remedy).problem_specific for trial in finding.trials)
+    return finding.entry.problem_specific or short or removes
 
 
 def _best_first(trials: Sequence[RemedyTrial], best: RemedyTrial) -> tuple[RemedyTrial, ...]:

@@ -12,7 +12,7 @@ from chainrule.doctor.diagnosis.evidence import (
     Evidence,
     Findings,
     confirmed_gain,
-    is_case_specific,
+    is_problem_specific,
     rank,
 )
 from chainrule.doctor.remedies.apply import APPLY
@@ -50,7 +50,7 @@ def _primary(ill: Sequence[Finding]) -> Finding:
     causes = [finding for finding in ill if finding.entry.explains_failure]
     most = max((confirmed_gain(finding) for finding in causes), default=0.0)
     strong = [f for f in causes if f.confirmed is None or confirmed_gain(f) >= USUAL.comparable * most]
-    return min(strong or ill, key=lambda finding: (not is_case_specific(finding), rank(finding)))
+    return min(strong or ill, key=lambda finding: (not is_problem_specific(finding), rank(finding)))
 
 
 def _second_causes(primary: Finding, findings: Findings, evidence: Evidence) -> list[Finding]:

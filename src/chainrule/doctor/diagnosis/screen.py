@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chainrule.doctor.diagnosis.evidence import Evidence, Findings, confirmed_gain, is_case_specific, merge
+from chainrule.doctor.diagnosis.evidence import Evidence, Findings, confirmed_gain, is_problem_specific, merge
 from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.trials.runner import TrialRunner
 from chainrule.doctor.vocabulary.catalogue import SCREENING, find_remedy
@@ -41,7 +41,7 @@ def has_headroom(runner: TrialRunner) -> bool:
 
 def _is_root_cause(finding: Finding) -> bool:
     """Check whether it is a cause, and not a way in which a cause shows itself."""
-    return finding.entry.is_cause or is_case_specific(finding)
+    return finding.entry.is_cause or is_problem_specific(finding)
 
 
 def _screened(trial: RemedyTrial, failed: bool) -> Finding:

@@ -166,7 +166,7 @@ def breaking_step(problem: TrainingProblem, session: Session, state: State) -> R
 
 
 def broken_reading(problem: TrainingProblem, state: State, epochs: Sequence[Epoch], most: float) -> Reading:
-    """Return a reading of the step at which a run broke, from the last state known.
+    """Return a reading of the step at which a run diverged, from the last finite state.
 
     The epochs from there on are trained again if they took at most `most` seconds; otherwise only the last step of the
     last epoch can be named.

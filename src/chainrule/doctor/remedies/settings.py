@@ -178,7 +178,7 @@ def epochs(factor: float, problem: TrainingProblem) -> TrainingProblem | None:
 
 
 def longer_by(problem: TrainingProblem) -> float:
-    """Return how many times the epochs are worth a try if a training may have been too short."""
+    """Return the factor on the epochs of a training that may have been too short."""
     return max(USUAL.longer_factor, USUAL.longer_steps / problem.steps)
 
 

@@ -91,7 +91,7 @@ class RuleSelection:
         for place, rule in enumerate(rules):
             if time.perf_counter() > self.limit:
                 late = ", ".join(dict.fromkeys(rule.symptom for rule in rules[place:]))
-                skipped.append(f"{late}: would have taken too long beside this training")
+                skipped.append(f"{late}: would have taken too long to check while monitoring")
                 return
             yield rule
 

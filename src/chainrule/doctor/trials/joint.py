@@ -61,4 +61,4 @@ def _joint_remedies(runner: TrialRunner, suspicions: Sequence[Finding]) -> dict[
 
 
 def _may_join(name: str) -> bool:
-    return find_remedy(name).case_specific or find_remedy(name).joins_others
+    return find_remedy(name).problem_specific or find_remedy(name).joins_others

@@ -210,7 +210,7 @@ class TrialRunner:
         entry = find_remedy(remedy)
         normed = any(isinstance(layer, BatchNorm) for layer in recipe.net.layers)
         tiny = entry.fixes_tiny_norm_batch and normed and recipe.batch_size < USUAL.tiny_norm_batch
-        return entry.case_specific or entry.lowers_rate or tiny
+        return entry.problem_specific or entry.lowers_rate or tiny
 
     def _small_gain(self, remedy: str, suspected: bool, specific: bool) -> float:
         """Return the share of the mistakes that a remedy removes if that is little but consistent; 0 if it does not count.

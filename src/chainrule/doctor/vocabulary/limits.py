@@ -51,7 +51,7 @@ class Limits:
     # Initial weights.
 
     equal_weights: float = 1e-8
-    """Range of incoming weights below which they are one number."""
+    """Range of incoming weights below which they count as equal."""
     twins: float = 0.02
     """Share of units with a twin from which it is a warning."""
     twins_pretrained: float = 0.9
@@ -109,7 +109,7 @@ class Limits:
     fast_rows: int = 2000
     """Rows that fast models and statistics of columns use at most."""
     held_out_change: float = 0.1
-    """Distance from the constant value by which a held-out row differs."""
+    """Distance from the constant value above which a held-out row differs."""
     held_out_share: float = 0.05
     """Share of the held-out rows that must differ."""
     large_column: float = 10.0

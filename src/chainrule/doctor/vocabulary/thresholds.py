@@ -32,13 +32,13 @@ class Thresholds:
     """Mistakes that a remedy must remove, as a share of a constant's."""
 
     relative_gain: float = 0.2
-    """Mistakes that a remedy must remove, as a share of those there were."""
+    """Mistakes that a remedy must remove, as a share of those without it."""
 
     suspected_gain: float = 0.02
-    """The same where a rule suspected the cause before the experiment."""
+    """The same if a rule suspected the cause before the experiment."""
 
     suspected_relative: float = 0.1
-    """Mistakes to remove, as a share of those there were, where a rule suspected something peculiar to the problem."""
+    """Mistakes to remove, as a share of those without the remedy, if a rule suspected something peculiar to the problem."""
 
     consistent_gain: float = 0.06
     """The same if three seeds of three agree; half of it if training rows gain for each, too."""
@@ -50,7 +50,7 @@ class Thresholds:
     """Share of the training loss that a remedy must remove for every seed if the network learns only with it."""
 
     learned_gain: float = 0.25
-    """Mistakes on held-out rows that it must remove then, over three seeds, as a share of those there were."""
+    """Mistakes on held-out rows that it must remove then, over three seeds, as a share of those without it."""
 
     wide_gap: float = 0.25
     """Mistakes on held-out rows beyond those on training rows, as a share of a constant's, that mean too few rows."""
@@ -62,7 +62,7 @@ class Thresholds:
     """The same as a share of those that are left."""
 
     fewest_rows: int = 3
-    """Rows that must become right if mistakes are counted: two may be chance whatever the formula says."""
+    """Rows that must become right if mistakes are counted: two may be chance whatever the standard error is."""
 
     errors: float = 2.0
     """Standard errors that a gain must exceed."""
@@ -77,7 +77,7 @@ class Thresholds:
     """Loss that counts if mistakes do not differ, as a share of a constant's."""
 
     relative_loss_gain: float = 0.4
-    """The same as a share of the loss there was."""
+    """The same as a share of the loss without the remedy."""
 
     good_enough: float = 0.02
     """A share of the mistakes below which no trial screens the training."""
@@ -295,7 +295,7 @@ class Thresholds:
     """Ratio of the largest to the smallest class below which weights change nothing."""
 
     longer_factor: float = 3.0
-    """How many times the epochs are worth a try where a training may have been too short."""
+    """Factor on the epochs of a training that may have been too short."""
 
     longer_steps: float = 1500.0
     """Steps that such a training takes at least."""

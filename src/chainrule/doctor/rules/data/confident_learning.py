@@ -97,8 +97,8 @@ def _surest(P: Array) -> Array:
     return chosen
 
 
-def _unlikely(bad: int, count: int, tries: int) -> bool:
-    """Check whether this many wrong labels are unlikely at a rate of 1 %: binomial tail, times the tries, below 1e-4."""
+def _unlikely(bad: int, count: int, comparisons: int) -> bool:
+    """Check whether so many wrong labels are unlikely at a rate of 1 %: binomial tail, times comparisons, below 1e-4."""
     if bad < LIMITS.doubt_rows:
         return False
     logs = [
@@ -106,4 +106,4 @@ def _unlikely(bad: int, count: int, tries: int) -> bool:
         + (count - k) * math.log(1.0 - LIMITS.doubt_rate)
         for k in range(bad, count + 1)
     ]  # fmt: skip
-    return tries * sum(map(math.exp, logs)) < LIMITS.doubt_chance
+    return comparisons * sum(map(math.exp, logs)) < LIMITS.doubt_chance

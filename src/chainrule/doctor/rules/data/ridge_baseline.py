@@ -52,16 +52,18 @@ class Folds:
 
         Forward    (1) B = (φᵀφ + λ I)⁻¹ φᵀ Y, over the other folds
         """
-        tries = [np.empty_like(Y) for _ in _RIDGE]
+        predictions = [np.empty_like(Y) for _ in _RIDGE]
         for part in range(FOLDS):
             out, rest = self.part == part, np.flatnonzero(self.part != part)
             F = self.features[rest[: max(2, round(share * len(rest)))]]
             A, B = F.T @ F, F.T @ Y[rest[: len(F)]]
             scale = np.trace(A) / len(A)
             for k, strength in enumerate(_RIDGE):
-                tries[k][out] = self.features[out] @ np.linalg.solve(A + strength * scale * np.eye(len(A)), B)  # (1)
-        errors = [float(((P - Y) ** 2).mean()) for P in tries]
-        return tries[int(np.argmin(errors))]
+                predictions[k][out] = self.features[out] @ np.linalg.solve(
+                    A + strength * scale * np.eye(len(A)), B
+                )  # (1)
+        errors = [float(((P - Y) ** 2).mean()) for P in predictions]
+        return predictions[int(np.argmin(errors))]
 
 
 def standardized(X: Array) -> Array:

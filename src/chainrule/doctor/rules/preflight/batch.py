@@ -67,9 +67,9 @@ def memorize(
     constant_loss = float(recipe.loss.rows(np, _best_constant(recipe, Y), Y).mean())
     best: Memorized | None = None
     for k, rate in enumerate(rates):
-        tried = _learn(recipe, problem.start, X, Y, rate, steps, constant_loss, k * steps)
-        if best is None or tried.error < best.error or (tried.error == best.error and tried.loss < best.loss):
-            best = tried
+        result = _learn(recipe, problem.start, X, Y, rate, steps, constant_loss, k * steps)
+        if best is None or result.error < best.error or (result.error == best.error and result.loss < best.loss):
+            best = result
         if _has_overfitted(recipe, best):
             break
     assert best is not None

@@ -147,7 +147,7 @@ LAYERS = (
         Area.LAYERS,
         "Batch norm computes its statistics from only a few rows, so they are mostly noise.",
         remedies=("larger-batch", "layer-norm"),
-        case_specific=True,
+        problem_specific=True,
     ),
     Symptom(
         "batch-norm-statistics",
