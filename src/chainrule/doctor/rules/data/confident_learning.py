@@ -98,7 +98,7 @@ def _surest(P: Array) -> Array:
 
 
 def _unlikely(bad: int, count: int, comparisons: int) -> bool:
-    """Check whether so many wrong labels are unlikely at a rate of 1 %: binomial tail, times comparisons, below 1e-4."""
+    """Check whether `bad` wrong labels are unlikely at a rate of 1 %: binomial tail, times comparisons, below 1e-4."""
     if bad < LIMITS.doubt_rows:
         return False
     logs = [
