@@ -58,7 +58,7 @@ def alarms(problem, rules, trace=None):
     found = {}
     for rule in rules:
         try:
-            finding = rule.call(problem, trace)
+            finding = rule.check(problem, trace)
         except NotApplicable:
             continue
         if finding is not None:

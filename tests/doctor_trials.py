@@ -58,8 +58,8 @@ ILL = {
 }
 
 
-def finding(symptom, severity="warning", change="", **fields):
-    return Finding(symptom, severity, symptom, "", "", "", fix=Fix("", remedy=change), **fields)
+def finding(symptom, severity="warning", remedy="", **fields):
+    return Finding(symptom, severity, symptom, "", "", "", fix=Fix("", remedy=remedy), **fields)
 
 
 class StubRunner(TrialRunner):
@@ -76,8 +76,8 @@ class StubRunner(TrialRunner):
     def actual(self):
         return self._actual
 
-    def outcome(self, change="", again=0, epochs=None):
-        return {"": self._actual, "longer": self.longer}[change]
+    def outcome(self, remedy="", seed_offset=0, epochs=None):
+        return {"": self._actual, "longer": self.longer}[remedy]
 
     def more_rows(self):
         return self.rows
@@ -85,13 +85,13 @@ class StubRunner(TrialRunner):
     def helps_on_top(self, first, second):
         return (first, second) in self.gains
 
-    def was_tested(self, change):
-        return change in self.tested
+    def was_tested(self, remedy):
+        return remedy in self.tested
 
-    def trial(self, change, suspected=False):
-        self.tested.append(change)
-        gain = self.gains.get(change)
-        return None if gain is None else RemedyTrial(change, 10, (1.0,), (1.0 - gain,), gain > 0.15, gain)
+    def trial(self, remedy, suspected=False):
+        self.tested.append(remedy)
+        gain = self.gains.get(remedy)
+        return None if gain is None else RemedyTrial(remedy, 10, (1.0,), (1.0 - gain,), gain > 0.15, gain)
 
 
 PROBLEM = plane(config=TrainConfig(30, 0.02))

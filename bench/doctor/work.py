@@ -78,12 +78,12 @@ def problem_of(subject: Subject, test: bool = False) -> Any:
 
 def doctored(name: str) -> dict[str, Any]:
     """What our doctor says."""
-    from chainrule.doctor import examine_case
+    from chainrule.doctor import examine_problem
 
     subject = subject_of(name)
     assert isinstance(subject, Subject)
     began = time.perf_counter()
-    report = examine_case(problem_of(subject))
+    report = examine_problem(problem_of(subject))
     findings = [
         {
             "symptom": f.symptom,
@@ -141,7 +141,7 @@ def _repaired_by_chance(problem: Any, names: list[str], tries: int) -> Any:
 
 def repaired(name: str, change: str) -> dict[str, Any]:
     """Test scores before and after: the doctor's repair and as many random tries; its first change and a random one."""
-    from chainrule.doctor import examine_case
+    from chainrule.doctor import examine_problem
     from chainrule.doctor.remedies.apply import APPLY
     from chainrule.doctor.trials.repair import repair
 
@@ -150,7 +150,7 @@ def repaired(name: str, change: str) -> dict[str, Any]:
     problem = problem_of(subject, test=True)
     rng = np.random.default_rng([int(name.split("|")[3]), *name.encode()])
     names = [str(other) for other in rng.permutation(sorted(APPLY))]
-    result = repair(problem, examine_case(problem_of(subject)))
+    result = repair(problem, examine_problem(problem_of(subject)))
     by_chance = _repaired_by_chance(problem, names, max(1, len(result.attempts)))
     first = _changed(problem, change)
     other = next(new for other in names if (new := _changed(problem, other)) is not None)

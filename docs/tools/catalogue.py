@@ -75,7 +75,7 @@ def _found_by(symptom: str) -> Iterator[tuple[str, str]]:
         *(("before the training", rule) for rule in preflight.RULES),
     ]
     for where, rule in rules:
-        text = inspect.getdoc(rule.call)
+        text = inspect.getdoc(rule.check)
         if rule.symptom == symptom and text:
             yield where, " ".join(text.split("\n\n")[0].split())
 

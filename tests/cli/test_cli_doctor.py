@@ -98,12 +98,12 @@ def test_two_causes_that_hide_one_another_are_told_and_mended(chainrule):
     two = ("digits", "--lr", 1e-7, "--alpha", 3, "--epochs", 20)
     code, out, _ = chainrule("doctor", *two, "--out", "page.html")
     assert code == 1
-    assert "no-penalty beside the other changes: reduces the error by" in Path("page.html").read_text()
+    assert "no-penalty beside the other remedies: reduces the error by" in Path("page.html").read_text()
     trials = [line.split("trial", 1)[1].strip().split("; ") for line in out.splitlines() if line.startswith("  trial")]
     assert [words[0] for words in trials] == ["confirmed", "confirmed"]
     assert [words[1].split(":")[0] for words in trials] == [
-        "no-penalty beside the other changes",
-        "usual-rate beside the other changes",
+        "no-penalty beside the other remedies",
+        "usual-rate beside the other remedies",
     ]
     assert any(words.startswith("no-penalty: ") for words in trials[0])
     assert "Raise the learning rate.  --lr 0.001" in out

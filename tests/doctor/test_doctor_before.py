@@ -222,7 +222,7 @@ def test_a_network_that_hears_nothing_is_named():
     # The best constant answer for sixteen rows, from their counts.
     X, Y = batch._few_rows(healthy("digits"))
     p = np.bincount(Y)[np.bincount(Y) > 0] / len(Y)
-    assert finding.figures["blind"] == pytest.approx(-(p * np.log(p)).sum(), abs=1e-3)
+    assert finding.figures["constant_loss"] == pytest.approx(-(p * np.log(p)).sum(), abs=1e-3)
     assert len(np.unique(X, axis=0)) == 16
 
 

@@ -5,6 +5,7 @@ In: the catalogue, the rules, the sources as syntax trees. Out: file and line of
 
 import ast
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,12 @@ import pytest
 import chainrule
 from chainrule.doctor import rules
 from chainrule.doctor.remedies.apply import APPLY
-from chainrule.doctor.vocabulary.catalogue import FROM_PROBLEM, REMEDIES, SYMPTOMS, Cost, Kind, remedy
+from chainrule.doctor.vocabulary.catalogue import FROM_PROBLEM, REMEDIES, SYMPTOMS, Cost, Kind, find_remedy
 from chainrule.pipeline.settings import Settings
 
 SRC = Path(chainrule.__file__).parent
 FILES = [file for file in sorted(SRC.rglob("*.py")) if "catalogue" not in file.parts]
 NAMES = SYMPTOMS.keys() | REMEDIES.keys()
-OUTSIDE_RULES = {"underfitting", "too-little-data", "output-loss-mismatch"}
-"""Symptoms that the diagnosis itself may report."""
 
 # Names of remedies or symptoms that are also words of another vocabulary: activations, optimizers.
 SHARED = {"relu", "tanh", "adam", "clip"}
@@ -78,8 +77,33 @@ def test_tables_and_comparisons_are_found():
     assert [line for line, _ in comparisons(ast.parse(text))] == [1, 2]
 
 
+def unmatched(entries, reporting):
+    """Symptoms without a rule, and rules without an entry in the catalogue."""
+    reported = {rule.symptom for rule in reporting}
+    return sorted(set(entries) - reported), sorted(reported - set(entries))
+
+
 def test_every_symptom_is_reported_by_a_rule_and_every_rule_has_an_entry():
-    assert {rule.symptom for rule in rules.RULES} | OUTSIDE_RULES == set(SYMPTOMS)
+    assert unmatched(SYMPTOMS, rules.RULES) == ([], [])
+
+
+def test_a_symptom_without_a_rule_and_a_rule_without_an_entry_are_found():
+    assert unmatched([*SYMPTOMS, "new-symptom"], rules.RULES) == (["new-symptom"], [])
+    assert unmatched(SYMPTOMS, [*rules.RULES, replace(rules.RULES[0], symptom="new-rule")]) == ([], ["new-rule"])
+
+
+@pytest.mark.parametrize("folder", ["diagnosis", "trials"])
+def test_stages_and_trials_mention_no_symptom_or_remedy_by_string(folder):
+    """They ask the catalogue, so that a new symptom needs no change in them."""
+    files = sorted((SRC / "doctor" / folder).glob("*.py"))
+    assert len(files) > 5
+    found = [
+        f"{file.name}:{node.lineno}: {node.value}"
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if named(node)
+    ]
+    assert not found, "\n".join(found)
 
 
 def test_every_remedy_has_a_function_and_every_function_an_entry():
@@ -129,5 +153,5 @@ def test_settings_of_remedies_exist():
         Settings(**{name: value for name, value in settings.items() if name != "class_weight"}).check("a remedy")
 
 
-def test_a_change_that_is_no_remedy_has_no_property():
-    assert not any(vars(remedy("all rows"))[name] for name in ("safe", "case_specific", "lengthens"))
+def test_a_trial_of_something_else_than_a_remedy_has_no_property():
+    assert not any(vars(find_remedy("all rows"))[name] for name in ("safe", "problem_specific", "lengthens"))

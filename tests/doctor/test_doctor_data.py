@@ -263,7 +263,7 @@ def test_conflicts_among_few_values_are_natural(rng):
 @pytest.mark.parametrize("share", [0.1, 0.2])
 def test_wrong_labels_are_found(name, share, rng):
     problem = healthy(name, seed=1)
-    codes = labels.codes_of(problem, problem.rows)
+    codes = labels.class_codes(problem, problem.rows)
     spoiled, wrong = flipped(codes, share, rng, max(2, problem.recipe.net.outputs))
     noisy = with_rows(problem, Y=spoiled if problem.rows.Y.ndim == 1 else spoiled[:, None].astype(np.float32))
     finding = labels.label_noise(noisy, None)

@@ -12,7 +12,7 @@ from doctor_cases import healthy, with_rows
 from doctor_trials import ILL, plane
 
 from chainrule import Activation, Dense, mlp
-from chainrule.doctor import DoctorMonitor, Report, examine, examine_case
+from chainrule.doctor import DoctorMonitor, Report, examine, examine_problem
 from chainrule.doctor.vocabulary.records import NotApplicable, Rule
 from chainrule.errors import InvalidValueError
 from chainrule.nn.layers import Dropout
@@ -37,7 +37,7 @@ HEALTHY = [
 
 @pytest.mark.parametrize(("name", "seed"), HEALTHY)
 def test_the_default_recipe_is_healthy(name, seed):
-    report = examine_case(healthy(name, seed))
+    report = examine_problem(healthy(name, seed))
     assert report.verdict == "healthy", str(report)
     assert {finding.severity for finding in report.findings} <= {"info"}
     assert report.primary is None
@@ -74,7 +74,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("symptom", BROKEN)
 def test_a_broken_training_is_called_by_its_fault(symptom):
-    report = examine_case(BROKEN[symptom]())
+    report = examine_problem(BROKEN[symptom]())
     assert report.verdict == "ill"
     assert symptom in (report.primary.symptom, *report.primary.explains), str(report)
     assert report.primary.symptom == symptom or symptom == "nan-loss"
@@ -82,7 +82,7 @@ def test_a_broken_training_is_called_by_its_fault(symptom):
 
 def test_two_faults_are_two_findings():
     problem = plane([Dense(16), Activation("relu"), Dropout(0.9), Dense(1)], penalty=Penalty(l2=0.3))
-    report = examine_case(problem)
+    report = examine_problem(problem)
     ill = [finding.symptom for finding in report.findings if finding.severity != "info"]
     assert {"over-regularized", "dropout-too-high"} <= {*ill, *report.primary.explains}
     assert report.primary.symptom in ("over-regularized", "dropout-too-high")
@@ -91,12 +91,12 @@ def test_two_faults_are_two_findings():
 def test_twins_of_training_rows_do_not_judge():
     """Validation rows that are training rows speak for whatever learns by heart."""
     problem = plane(config=TrainConfig(100, 0.01))
-    report = examine_case(replace(problem, validation=problem.rows))
+    report = examine_problem(replace(problem, validation=problem.rows))
     assert [f.symptom for f in report.findings if f.severity != "info"] == ["duplicate-rows-across-split"]
 
 
 def test_a_report_is_plain_data():
-    report = examine_case(ILL["no-penalty"])
+    report = examine_problem(ILL["no-penalty"])
     plain = json.loads(json.dumps(report.plain(), allow_nan=False))
     assert plain["verdict"] == "ill"
     assert set(plain["findings"][0]) >= {"symptom", "severity", "confirmed", "evidence", "fix", "trials", "explains"}
@@ -124,20 +124,20 @@ def test_examine_takes_what_fit_takes():
 
 
 def test_watching_alone_tries_nothing():
-    report = examine_case(ILL["no-penalty"], trials=False)
+    report = examine_problem(ILL["no-penalty"], trials=False)
     assert all(finding.trials == () for finding in report.findings)
     assert report.verdict == "ill"
-    assert examine_case(healthy("blobs"), trials=False).healthy
+    assert examine_problem(healthy("blobs"), trials=False).healthy
 
 
 def test_silence_is_told_and_kept():
     problem = replace(plane(config=TrainConfig(100, 0.01)), validation=None)
-    assert examine_case(problem).primary.symptom == "no-validation"
-    report = examine_case(problem, suppress={"no-validation": "judged elsewhere"})
+    assert examine_problem(problem).primary.symptom == "no-validation"
+    report = examine_problem(problem, suppress={"no-validation": "judged elsewhere"})
     assert report.healthy
     assert report.suppressed == {"no-validation": "judged elsewhere"}
     with pytest.raises(InvalidValueError, match=r"^examine: suppress must be .*Did you mean 'overfitting'\?$"):
-        examine_case(problem, suppress={"overfiting": "?"})
+        examine_problem(problem, suppress={"overfiting": "?"})
 
 
 def test_a_rule_that_cannot_look_is_named(monkeypatch):
@@ -145,7 +145,7 @@ def test_a_rule_that_cannot_look_is_named(monkeypatch):
         raise NotApplicable("it is dark")
 
     monkeypatch.setattr("chainrule.doctor.rules.training.RULES", (Rule("dead-units", blind),))
-    assert "dead-units: it is dark" in examine_case(plane(config=TrainConfig(100, 0.01))).skipped
+    assert "dead-units: it is dark" in examine_problem(plane(config=TrainConfig(100, 0.01))).skipped
 
 
 @pytest.mark.slow
@@ -157,7 +157,7 @@ def test_pieces_of_the_users_own_are_checked():
             return dA, {}
 
     layers = [Dense(4), NoCheckpoint("tanh"), Dense(1)]
-    report = examine_case(replace(plane(layers, config=TrainConfig(5, 0.01)), engine="reference"))
+    report = examine_problem(replace(plane(layers, config=TrainConfig(5, 0.01)), engine="reference"))
     assert report.primary.symptom == "wrong-gradient"
 
 
@@ -208,7 +208,7 @@ def test_a_problem_made_from_settings_and_data_has_names_and_classes():
     assert (problem.config.epochs, len(problem.rows), len(problem.validation)) == (3, 100, 20)
     assert problem.feature_names == ("x0", "x1")
     assert problem.classes.tolist() == [0, 1]
-    assert examine_case(problem, trials=False).verdict in ("healthy", "ill")
+    assert examine_problem(problem, trials=False).verdict in ("healthy", "ill")
 
 
 def test_scaling_before_the_doctor_holds_rows_out_is_no_leakage():

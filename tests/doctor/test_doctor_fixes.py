@@ -222,7 +222,7 @@ def findings():
         for rule in several:
             try:
                 with np.errstate(all="ignore"):
-                    finding = rule.call(ill, seen)
+                    finding = rule.check(ill, seen)
             except NotApplicable:
                 continue
             if finding is not None:

@@ -1,6 +1,6 @@
 """Why: a repair that is not proven is a second fault; what is kept must be better from several seeds, and all is on record.
 
-In: ill and healthy cases with reports. Out: mended cases and the record of tries.
+In: ill and healthy cases with reports. Out: repaired cases and the record of tries.
 """
 
 import sys
@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from doctor_trials import ILL, plane
 
-from chainrule.doctor.examine import examine_case
+from chainrule.doctor.examine import examine_problem
 from chainrule.doctor.trials.repair import PairedComparison, decide, proposals, repair
 from chainrule.doctor.vocabulary.records import OTHERS, Finding, Fix, RemedyTrial, Report
 from chainrule.nn.losses import BinaryCrossEntropy
@@ -21,50 +21,50 @@ def report(problem, *findings):
     return Report("ill", findings, problem)
 
 
-def ill(symptom, *changes, safe=False, severity="warning"):
-    trials = tuple(RemedyTrial(change, 10, (1.0,), (0.5,), True, 0.5) for change in changes)
-    return Finding(symptom, severity, "", "", "", "", fix=Fix("", remedy=changes[0], safe=safe), trials=trials)
+def ill(symptom, *remedies, safe=False, severity="warning"):
+    trials = tuple(RemedyTrial(remedy, 10, (1.0,), (0.5,), True, 0.5) for remedy in remedies)
+    return Finding(symptom, severity, "", "", "", "", fix=Fix("", remedy=remedies[0], safe=safe), trials=trials)
 
 
 @pytest.mark.parametrize("name", ["no-penalty", "rate*100", "smaller-batch"])
 def test_an_ill_training_is_mended(name):
     problem = ILL[name]
-    mended = repair(problem, examine_case(problem))
-    assert mended.kept
+    repaired = repair(problem, examine_problem(problem))
+    assert repaired.kept
     error = PairedComparison().error
-    assert error(mended.problem, 7, mended.problem.config.epochs) < error(problem, 7, problem.config.epochs) - 0.05
-    assert all(len(each.before) == len(each.after) and len(each.before) in (3, 6) for each in mended.attempts)
-    assert any("kept" in line and "error" in line for line in mended.log)
+    assert error(repaired.problem, 7, repaired.problem.config.epochs) < error(problem, 7, problem.config.epochs) - 0.05
+    assert all(len(each.before) == len(each.after) and len(each.before) in (3, 6) for each in repaired.attempts)
+    assert any("kept" in line and "error" in line for line in repaired.log)
 
 
 def test_a_remedy_that_does_not_help_is_undone():
     problem = plane(config=TrainConfig(60, 0.01))
-    mended = repair(problem, report(problem, ill("dropout-too-high", "rate/100")))
-    assert mended.problem is problem
-    assert mended.kept == ()
-    assert (mended.attempts[0].change, mended.attempts[0].kept) == ("rate/100", False)
+    repaired = repair(problem, report(problem, ill("dropout-too-high", "rate/100")))
+    assert repaired.problem is problem
+    assert repaired.kept == ()
+    assert (repaired.attempts[0].remedy, repaired.attempts[0].kept) == ("rate/100", False)
 
 
 def test_remedies_are_stacked_only_where_each_proves_itself():
     problem = plane(penalty=Penalty(l2=1.0), config=TrainConfig(3, 1e-3))
-    mended = repair(problem, report(problem, ill("over-regularized", "no-penalty"), ill("undertrained", "longer")))
-    assert mended.problem.config.epochs > 3 or "longer" not in mended.kept
-    assert (mended.problem.recipe.penalty == Penalty()) == ("no-penalty" in mended.kept)
+    repaired = repair(problem, report(problem, ill("over-regularized", "no-penalty"), ill("undertrained", "longer")))
+    assert repaired.problem.config.epochs > 3 or "longer" not in repaired.kept
+    assert (repaired.problem.recipe.penalty == Penalty()) == ("no-penalty" in repaired.kept)
 
 
 def test_a_symptom_that_was_cured_is_done_with():
     problem = plane(penalty=Penalty(l2=1.0), config=TrainConfig(30, 1e-2))
     cause = replace(ill("over-regularized", "no-penalty", "penalty/10"), explains=("undertrained",))
-    mended = repair(problem, report(problem, cause))
-    assert [each.change for each in mended.attempts] == ["no-penalty"]
+    repaired = repair(problem, report(problem, cause))
+    assert [each.remedy for each in repaired.attempts] == ["no-penalty"]
 
 
 def test_the_case_keeps_its_rows():
     problem = replace(ILL["no-penalty"], validation=None)
-    mended = repair(problem, report(problem, ill("over-regularized", "no-penalty")))
-    assert mended.kept == ("no-penalty",)
-    assert mended.problem.rows is problem.rows
-    assert mended.problem.validation is None
+    repaired = repair(problem, report(problem, ill("over-regularized", "no-penalty")))
+    assert repaired.kept == ("no-penalty",)
+    assert repaired.problem.rows is problem.rows
+    assert repaired.problem.validation is None
 
 
 def test_remedies_that_help_together_alone_are_tried_together():
@@ -73,17 +73,17 @@ def test_remedies_that_help_together_alone_are_tried_together():
         replace(finding, trials=(replace(finding.trials[0], before=OTHERS), *finding.trials[1:]))
         for finding in (ill("over-regularized", "no-penalty"), ill("learning-rate-too-low", "usual-rate"))
     ]
-    mended = repair(problem, report(problem, *both))
-    assert mended.attempts[0].change == "no-penalty + usual-rate"
-    assert mended.kept[:2] == ("no-penalty", "usual-rate")
-    assert mended.problem.recipe.penalty == Penalty()
-    assert mended.problem.config.learning_rate >= 1e-3
+    repaired = repair(problem, report(problem, *both))
+    assert repaired.attempts[0].remedy == "no-penalty + usual-rate"
+    assert repaired.kept[:2] == ("no-penalty", "usual-rate")
+    assert repaired.problem.recipe.penalty == Penalty()
+    assert repaired.problem.config.learning_rate >= 1e-3
 
 
 def test_proposals_come_in_order_of_proof():
     safe, proven, other = ill("doubled-activation", "one-activation", safe=True), ill("undertrained", "longer"), None
     other = replace(ill("overfitting", "shorter"), trials=())
-    names = [change for _, change, _ in proposals(report(plane(), other, proven, safe))]
+    names = [remedy for _, remedy, _ in proposals(report(plane(), other, proven, safe))]
     assert names[:3] == ["one-activation", "longer", "one-activation"]
     assert names.index("longer") < names.index("shorter")
 
@@ -112,7 +112,9 @@ def scripted(monkeypatch):
 
     def script(errors):
         monkeypatch.setattr(
-            PairedComparison, "error", lambda self, problem, again, epochs, weighted=False: errors[problem][again]
+            PairedComparison,
+            "error",
+            lambda self, problem, seed_offset, epochs, weighted=False: errors[problem][seed_offset],
         )
 
     return script
@@ -155,5 +157,5 @@ def test_class_weights_are_judged_by_classes():
 
 def test_what_puts_a_network_right_need_not_prove_itself():
     broken = ill("linear-collapse", "add-nonlinearity")
-    assert all(safe for _, change, safe in proposals(report(plane(), broken)) if change == "add-nonlinearity")
+    assert all(safe for _, remedy, safe in proposals(report(plane(), broken)) if remedy == "add-nonlinearity")
     assert not any(safe for *_, safe in proposals(report(plane(), ill("undertrained", "longer"))))

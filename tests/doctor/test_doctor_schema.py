@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from doctor_trials import plane
 
-from chainrule.doctor import examine_case
+from chainrule.doctor import examine_problem
 from chainrule.doctor.vocabulary.catalogue import REMEDIES, SYMPTOMS
 from chainrule.doctor.vocabulary.schema import report_schema
 from chainrule.train import TrainConfig
@@ -25,7 +25,7 @@ import catalogue  # noqa: E402
 
 @pytest.fixture(scope="module")
 def ill():
-    return examine_case(plane(n=60, config=TrainConfig(10, 1e-6)), suppress={"nan-input": "a test"})
+    return examine_problem(plane(n=60, config=TrainConfig(10, 1e-6)), suppress={"nan-input": "a test"})
 
 
 def test_reports_fit_the_schema(ill):

@@ -33,7 +33,7 @@ def test_every_rule_is_silent_on_a_healthy_trace():
     healthy = trace(given, norms=[1.0] * 20)
     for rule in training.RULES:
         try:
-            assert rule.call(given, healthy) is None, rule.symptom
+            assert rule.check(given, healthy) is None, rule.symptom
         except NotApplicable:
             assert rule.symptom == "train-eval-gap"
 
@@ -47,10 +47,10 @@ def test_every_rule_has_a_name_of_the_vocabulary():
 @pytest.mark.parametrize("rule", training.RULES, ids=lambda rule: rule.symptom)
 def test_a_rule_without_a_trace_says_that_it_cannot_look(rule):
     if rule.symptom == "no-validation":
-        assert rule.call(problem(), None) is None
+        assert rule.check(problem(), None) is None
     else:
         with pytest.raises(NotApplicable, match="monitored"):
-            rule.call(problem(), None)
+            rule.check(problem(), None)
 
 
 def test_frozen_layer():
@@ -312,7 +312,7 @@ def test_figures_of_a_diverged_run_can_be_read():
     seen = trace(given, losses, [reading(given, e, losses[max(e - 1, 0)]) for e in (0, 1, 3)])
     for rule in training.RULES:
         try:
-            finding = rule.call(given, seen)
+            finding = rule.check(given, seen)
         except NotApplicable:
             continue
         if finding is not None:

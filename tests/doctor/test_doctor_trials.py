@@ -234,13 +234,13 @@ def shares(wrong, rows=200, loss=None):
     return RowScores(mistakes if loss is None else np.full(rows, loss), mistakes)
 
 
-def runner_with(held, trained, losses, change="rate*10", steps=1):
+def runner_with(held, trained, losses, remedy="rate*10", steps=1):
     """A laboratory in which the training without and with a change came to so many mistakes, from three seeds."""
     runner = runner_of(plane())
-    for again in range(3):
-        for name, i in (("", 0), (change, 1)):
-            outcome = Outcome(shares(held[i][again]), shares(trained[i], loss=losses[i]), (), steps)
-            runner.outcomes[name, again, runner.limit] = outcome
+    for seed_offset in range(3):
+        for name, i in (("", 0), (remedy, 1)):
+            outcome = Outcome(shares(held[i][seed_offset]), shares(trained[i], loss=losses[i]), (), steps)
+            runner.outcomes[name, seed_offset, runner.limit] = outcome
     runner.outcomes["actual", 0, 0] = runner.outcomes["", 0, runner.limit]
     return runner
 
@@ -269,7 +269,7 @@ def test_and_does_not_count_else(held, trained, losses):
 
 
 @pytest.mark.parametrize(
-    ("change", "held", "trained", "losses", "helps"),
+    ("remedy", "held", "trained", "losses", "helps"),
     [
         ("he-init", ((7, 7, 7), (7, 6, 7)), (8, 8), (0.04, 0.004), True),
         ("he-init", ((7, 7, 7), (7, 7, 7)), (8, 8), (0.04, 0.004), False),
@@ -280,25 +280,25 @@ def test_and_does_not_count_else(held, trained, losses):
     ],
     ids=["rows learned", "others no better", "rows not learned", "more power", "mistakes count", "losses do not"],
 )
-def test_what_nobody_means_shows_on_training_rows(change, held, trained, losses, helps):
-    assert runner_with(held, trained, losses, change).trial(change, suspected=True).helped is helps
+def test_what_nobody_means_shows_on_training_rows(remedy, held, trained, losses, helps):
+    assert runner_with(held, trained, losses, remedy).trial(remedy, suspected=True).helped is helps
 
 
 SLOW = ((60, 62, 58), (56, 57, 53))
 """Mistakes on held-out rows of a training that would have come a little further."""
 
 
-@pytest.mark.parametrize(("change", "steps"), [("longer", 200), ("usual-rate", 5000)])
-def test_a_hasty_training_shows_by_a_small_gain_from_three_seeds(change, steps):
-    runner = runner_with(SLOW, (55, 40), (0.3, 0.2), change, steps)
-    assert not runner.trial(change).helped
-    trial = runner.trial(change, suspected=True)
+@pytest.mark.parametrize(("remedy", "steps"), [("longer", 200), ("usual-rate", 5000)])
+def test_a_hasty_training_shows_by_a_small_gain_from_three_seeds(remedy, steps):
+    runner = runner_with(SLOW, (55, 40), (0.3, 0.2), remedy, steps)
+    assert not runner.trial(remedy).helped
+    trial = runner.trial(remedy, suspected=True)
     assert trial.helped
     assert trial.gain == pytest.approx(14 / 180, rel=0.1)
 
 
 @pytest.mark.parametrize(
-    ("held", "losses", "change", "steps"),
+    ("held", "losses", "remedy", "steps"),
     [
         (SLOW, (0.3, 0.2), "longer", 5000),
         (SLOW, (0.3, 0.2), "rate*10", 200),
@@ -307,18 +307,18 @@ def test_a_hasty_training_shows_by_a_small_gain_from_three_seeds(change, steps):
     ],
     ids=["a whole course", "anything", "training rows gain nothing", "one seed loses"],
 )
-def test_and_by_nothing_else(held, losses, change, steps):
-    assert not runner_with(held, (55, 40), losses, change, steps).trial(change, suspected=True).helped
+def test_and_by_nothing_else(held, losses, remedy, steps):
+    assert not runner_with(held, (55, 40), losses, remedy, steps).trial(remedy, suspected=True).helped
 
 
 @pytest.mark.parametrize(
-    ("change", "losses", "helps"),
+    ("remedy", "losses", "helps"),
     [("unfreeze", (0.3, 0.2), True), ("unfreeze", (0.3, 0.29), False), ("longer", (0.3, 0.2), False)],
     ids=["training rows gain too", "they do not", "nothing peculiar"],
 )
-def test_half_as_much_shows_a_peculiarity_where_training_rows_gain_too(change, losses, helps):
+def test_half_as_much_shows_a_peculiarity_where_training_rows_gain_too(remedy, losses, helps):
     slight = ((60, 62, 58), (57, 59, 56))
-    assert runner_with(slight, (55, 40), losses, change, 200).trial(change, suspected=True).helped is helps
+    assert runner_with(slight, (55, 40), losses, remedy, 200).trial(remedy, suspected=True).helped is helps
 
 
 def coins(n=120):
@@ -364,10 +364,10 @@ def test_class_weights_are_judged_by_classes_and_not_by_rows():
     )
     runner = runner_of(plane())
     runner.problem = problem
-    for again in range(3):
-        for change, mistakes in (("", wrong), ("class-weights", freed)):
+    for seed_offset in range(3):
+        for remedy, mistakes in (("", wrong), ("class-weights", freed)):
             verdict = RowScores(mistakes, mistakes)
-            runner.outcomes[change, again, runner.limit] = Outcome(verdict, verdict, (), 1)
+            runner.outcomes[remedy, seed_offset, runner.limit] = Outcome(verdict, verdict, (), 1)
     runner.outcomes["actual", 0, 0] = runner.outcomes["", 0, runner.limit]
     trial = runner.trial("class-weights")
     assert trial.helped

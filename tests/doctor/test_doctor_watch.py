@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_info
 from chainrule import Activation, Dense, NetClassifier
 from chainrule.cli.doctor_report import MOST_CARDS, Cards, show_report
 from chainrule.data import load
-from chainrule.doctor import DoctorMonitor, examine_and_repair, examine_case
+from chainrule.doctor import DoctorMonitor, examine_and_repair, examine_problem
 from chainrule.doctor import report as report_on
 from chainrule.doctor.monitoring import current_problem
 from chainrule.doctor.observe.blas import SINGLE_THREAD_LIMIT, one_thread
@@ -104,7 +104,7 @@ def test_one_look_is_not_enough(all_the_time, monkeypatch):
         asked.append(len(trace.readings))
         return (finding, frozenset({finding.symptom})) if len(asked) % 2 else None
 
-    finding = next(f for f in examine_case(STUCK, trials=False).findings if f.severity != "info")
+    finding = next(f for f in examine_problem(STUCK, trials=False).findings if f.severity != "info")
     monkeypatch.setattr("chainrule.doctor.monitor.current_problem", flickering)
     assert seen(STUCK)[2] == []
     assert len(asked) > 10
@@ -148,7 +148,7 @@ def test_a_divergence_is_told_at_once_with_the_step_that_broke(rate):
 
 
 def test_a_divergence_after_a_long_time_is_told_without_training_again(monkeypatch):
-    monkeypatch.setattr("chainrule.doctor.monitor.AGAIN", -1.0)
+    monkeypatch.setattr("chainrule.doctor.monitor.USUAL", replace(USUAL, replay_seconds=-1.0))
     monkeypatch.setattr("chainrule.doctor.observe.recorder.breaking_step", lambda *_: pytest.fail("trained again"))
     run, report, told = seen(broken(1e30))
     assert told == [("nan-loss", 1)]
@@ -202,14 +202,14 @@ def test_a_report_needs_a_run_that_the_doctor_watched():
     with pytest.raises(InvalidValueError, match="run must be watched by a DoctorMonitor"):
         report_on(trained(ILL["no-penalty"]))
     assert report_on(trained(ILL["no-penalty"], BestWeights(), DoctorMonitor())).watched_only
-    assert not examine_case(ILL["no-penalty"], trials=False).watched_only
+    assert not examine_problem(ILL["no-penalty"], trials=False).watched_only
 
 
 def test_slow_rules_wait_for_time_and_say_so(monkeypatch):
     monkeypatch.setattr("chainrule.doctor.monitoring.USUAL", replace(USUAL, slow_seconds=-1e9))
     monkeypatch.setattr("chainrule.doctor.monitor.USUAL", replace(USUAL, overhead=-1e9))
     _, report, _ = seen(STUCK)
-    late = next(text for text in report.skipped if "too long beside this training" in text)
+    late = next(text for text in report.skipped if "too long to check while monitoring" in text)
     assert set(late.split(":")[0].split(", ")) <= SLOW
     assert report.verdict == "ill"
 
@@ -220,11 +220,11 @@ def test_slow_rules_are_asked_only_where_their_answer_can_matter(monkeypatch):
     asked = []
 
     def spy(rule):
-        def call(problem, trace):
+        def check(problem, trace):
             asked.append(rule.symptom)
-            return rule.call(problem, trace)
+            return rule.check(problem, trace)
 
-        return replace(rule, call=call)
+        return replace(rule, check=check)
 
     for part in ("configuration", "training"):
         rules = __import__(f"chainrule.doctor.rules.{part}", fromlist=["RULES"]).RULES
@@ -290,7 +290,7 @@ def test_there_are_three_cards_in_all_and_none_twice():
     cards.on_change(finding("dead-units"), 6)
     cards.on_change(finding("oscillating-loss"), 9)
     report = replace(
-        examine_case(plane(config=TrainConfig(1, 0.01)), trials=False),
+        examine_problem(plane(config=TrainConfig(1, 0.01)), trials=False),
         verdict="ill",
         findings=tuple(map(finding, ("dead-units", "over-regularized", "exploding-gradient", "undertrained"))),
     )

@@ -16,7 +16,7 @@ from chainrule.cli import options as o
 from chainrule.cli.doctor_report import ImprovedOptions, command_line, improved_options, show_report
 from chainrule.cli.problem import LoadedProblem, load_problem
 from chainrule.cli.run_folder import options_of_run
-from chainrule.doctor import examine_case
+from chainrule.doctor import examine_problem
 from chainrule.doctor.vocabulary.records import Report
 from chainrule.io import write_atomically
 from chainrule.pipeline import stopping_monitors, with_kept_length
@@ -79,7 +79,7 @@ def _typed(context: typer.Context, name: str) -> bool:
 def _examined(loaded: LoadedProblem, suppressed: Mapping[str, str]) -> Report:
     """Examine the training with as many epochs as `train` would keep."""
     monitors = stopping_monitors(loaded.settings, loaded.problem.validation is not None)
-    return examine_case(with_kept_length(loaded.problem, monitors), suppress=suppressed, before=True)
+    return examine_problem(with_kept_length(loaded.problem, monitors), suppress=suppressed, before=True)
 
 
 def _page(source: str, loaded: LoadedProblem, report: Report) -> str:

@@ -24,7 +24,7 @@ from chainrule.cli.run_folder import (
     removed_on_failure,
     write,
 )
-from chainrule.doctor import DoctorMonitor, examine_case
+from chainrule.doctor import DoctorMonitor, examine_problem
 from chainrule.errors import InvalidValueError, did_you_mean, must_be
 from chainrule.io import write_atomically
 from chainrule.model import Model
@@ -114,7 +114,7 @@ def _trained(
 def _examined(outcome: TrainOutcome, watched: _Watching) -> TrainOutcome:
     """Test remedies on the training, with as many epochs as it kept."""
     problem = as_kept(outcome.loaded.problem, outcome.run)
-    return replace(outcome, report=examine_case(problem, suppress=watched.suppress))
+    return replace(outcome, report=examine_problem(problem, suppress=watched.suppress))
 
 
 def _repaired(outcome: TrainOutcome, watched: _Watching) -> TrainOutcome:

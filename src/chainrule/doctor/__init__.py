@@ -7,7 +7,7 @@ The rooms read from the bottom: `vocabulary` (records, the catalogue of symptoms
 In: a recipe with rows, or arguments like those of `fit`. Out: a `Report` with findings, each with evidence and a fix.
 """
 
-from chainrule.doctor.examine import examine, examine_and_repair, examine_case
+from chainrule.doctor.examine import examine, examine_and_repair, examine_problem
 from chainrule.doctor.monitor import DoctorMonitor, report
 from chainrule.doctor.trials.repair import repair
 from chainrule.doctor.vocabulary.records import Finding, Fix, Report
@@ -21,7 +21,7 @@ __all__ = [
     "TrainingProblem",
     "examine",
     "examine_and_repair",
-    "examine_case",
+    "examine_problem",
     "repair",
     "report",
 ]

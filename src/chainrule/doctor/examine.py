@@ -1,4 +1,4 @@
-"""Examine a training: one call trains a network, tests remedies, and says whether it is well, and if not, why.
+"""Examine a training: one call trains a network, tests remedies, and reports what is wrong, if anything.
 
 In: arguments like those of `fit`, or a `TrainingProblem`. Out: a `Report`.
 """
@@ -96,7 +96,7 @@ def examine(
     seed : int, default=0
         Fixes initial weights, the order of rows and dropout masks.
     fix : bool, default=False
-        Apply what was found and proven, and examine the repaired training.
+        Apply the remedies that help, and examine the repaired training.
     suppress : mapping of str to str, default=None
         Symptoms to leave out of the verdict, with the reasons.
     trials : bool, default=True
@@ -150,7 +150,7 @@ def examine_and_repair(
     before: bool = False,
     notes: Sequence[str] = (),
 ) -> Report:
-    """Examine a problem, repair it if it is ill, and examine what came of it.
+    """Examine a problem, repair it if it is ill, and examine the repaired problem.
 
     Parameters
     ----------
@@ -172,15 +172,15 @@ def examine_and_repair(
     Report
         The report on the problem, or on the repaired one.
     """
-    report = examine_case(problem, suppress=suppress, trials=trials, before=before)
+    report = examine_problem(problem, suppress=suppress, trials=trials, before=before)
     if fix and report.primary is not None:
         result = repair(problem, report)
-        report = examine_case(result.problem, suppress=suppress, trials=trials, before=before)
+        report = examine_problem(result.problem, suppress=suppress, trials=trials, before=before)
         notes = (*notes, *result.log)
     return replace(report, notes=(*notes, *report.notes))
 
 
-def examine_case(
+def examine_problem(
     problem: TrainingProblem, *, suppress: Mapping[str, str] | None = None, trials: bool = True, before: bool = False
 ) -> Report:
     """Train a problem, run all rules, test remedies, and report.
@@ -262,9 +262,9 @@ def checked_suppressions(suppress: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def _preflight_checks(problem: TrainingProblem, wanted: bool) -> tuple[Rule, ...]:
-    """Return the checks before a training: all if wanted, a few for pieces that the user wrote.
+    """Return the checks before a training: all if wanted, a few for layers, losses and optimizers of the user.
 
-    The library's own pieces are tested elsewhere.
+    The library's own are tested elsewhere.
     """
     if wanted:
         return preflight.RULES

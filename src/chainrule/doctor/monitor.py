@@ -1,8 +1,8 @@
-"""The doctor as a monitor: it watches any training so cheaply that nobody turns it off.
+"""Watch a training with the doctor, cheaply enough to do so every time.
 
-It takes a few readings of the network, applies rules at the end, and tries no remedies.
+The monitor takes a few readings of the network, applies rules at the end, and tests no remedies.
 
-In: the problem and the epochs of a training, as `train` shows them to monitors. Out: a `Report`; on the way, what is wrong.
+In: the problem and the epochs of a training, as `train` passes them to monitors. Out: findings during it, a `Report` after.
 """
 
 from __future__ import annotations
@@ -29,43 +29,41 @@ from chainrule.train.monitors import Decision
 from chainrule.train.problem import TrainingProblem
 from chainrule.train.records import Epoch, Run, Stop, diverged, spent
 
-FEWEST = 32
-"""Rows that a probe takes at least; more, up to `Thresholds.quick_probe_rows`, where that costs no second thread."""
-
-AGAIN = 0.5
-"""Seconds of training that may be repeated to find the step at which a run broke."""
-
 OnChange = Callable[[Finding, int], None]
-"""Called with a finding, and the epoch after which it was made."""
+"""A function of a finding and the epoch after which it was made."""
 
-_ELSEWHERE = {"no-validation": "rows are held out around the estimator"}
+_FOR_ESTIMATORS = {"no-validation": "rows are held out around the estimator"}
 """What is suppressed for the trainings of estimators, which cross-validation and searches validate from outside."""
 
 
 @dataclass
 class WatchState:
-    """What the doctor remembers of one run: probes, epochs, symptoms present at the last probe and those reported."""
+    """What the doctor remembers of one run.
+
+    `present` are the symptoms at the last probe, `reported` those that `on_change` got. `breaking` is the reading of the
+    step at which the run diverged.
+    """
 
     problem: TrainingProblem
     suppress: Mapping[str, str]
-    book: Recorder
+    recorder: Recorder
     first: State
-    base: float
+    baseline: float
     began: float
     epochs: list[Epoch] = field(default_factory=list)
-    stood: frozenset[str] = frozenset()
+    present: frozenset[str] = frozenset()
     reported: set[str] = field(default_factory=set)
-    broke: Reading | None = None
+    breaking: Reading | None = None
 
     @property
     def stopped(self) -> Stop | None:
-        """The end of the run in numbers that are not finite; None where it did not end so."""
-        return None if self.broke is None else diverged(self.epochs[-1].number)
+        """Why the run stopped, if it diverged."""
+        return None if self.breaking is None else diverged(self.epochs[-1].number)
 
     @property
-    def sound(self) -> State:
-        """The last finite numbers that were probed."""
-        return self.book.snapshots[max(self.book.snapshots)]
+    def last_finite(self) -> State:
+        """The last state that was probed, which is finite."""
+        return self.recorder.snapshots[max(self.recorder.snapshots)]
 
     def epoch_of(self, state: State) -> int:
         """Return the number of epochs done at a state."""
@@ -79,15 +77,15 @@ class WatchState:
         seconds: float = 0.0,
         probe_seconds: float = 0.0,
     ) -> Trace:
-        """Return what was seen, up to some final numbers."""
-        nothing = np.zeros(0)
+        """Return what was recorded, up to a final state."""
+        no_steps = np.zeros(0)
         return Trace(
             tuple(epochs),
             tuple(readings),
-            nothing,
-            nothing,
-            self.book.snapshots,
-            self.base,
+            no_steps,
+            no_steps,
+            self.recorder.snapshots,
+            self.baseline,
             final,
             self.stopped,
             seconds,
@@ -100,16 +98,16 @@ class WatchState:
 class DoctorMonitor:
     """A monitor that watches a training for symptoms; `chainrule.doctor.report(run)` gives its report.
 
-    It never stops a run, keeps no weights, tries no remedies, and takes about 2 % of the time (`Thresholds.overhead`).
+    It never stops a run, keeps no weights, tests no remedies, and takes about 2 % of the time (`Thresholds.overhead`).
 
     Parameters
     ----------
     on_report : callable or None, default=None
-        Called with the `Report` at the end of each run, as `print`. For trainings that return no run, such as an
+        Called with the `Report` at the end of each run, for example `print`; for trainings that return no run, such as an
         estimator's `fit`.
     on_change : callable or None, default=None
-        Called during the run with a finding and the epoch: a loss that is not a number at once, otherwise what was there
-        at two probes in a row while the loss made no progress, each symptom once.
+        Called during the run with a finding and the epoch: at once if the loss is not finite, else if a symptom was present
+        at two probes in a row while the loss made no progress. Each symptom is reported once.
     suppress : mapping of str to str, default={}
         Symptoms not to report, with the reason why.
 
@@ -136,64 +134,66 @@ class DoctorMonitor:
         checked_suppressions(self.suppress)
 
     def start(self, problem: TrainingProblem) -> WatchState:
-        """Take a first reading, of the state that the run begins with."""
+        """Take a reading of the first state."""
         began = time.perf_counter()
         first = problem.recipe.start() if problem.start is None else problem.start
-        rows = min(max(FEWEST, SINGLE_THREAD_LIMIT // per_row(problem.recipe.net)), USUAL.quick_probe_rows)
-        book = Recorder(Probe(problem, rows), USUAL.overhead / 2)
-        suppress = (_ELSEWHERE if problem.interface == ESTIMATOR else {}) | dict(self.suppress)
-        base = baseline_loss(problem.recipe, subsample(problem.rows))
-        memory = WatchState(problem, suppress, book, first, base, began)
-        book.take(first, memory.epoch_of(first), problem.config.learning_rate)
-        book.seconds = time.perf_counter() - began
+        rows = min(
+            max(USUAL.fewest_probe_rows, SINGLE_THREAD_LIMIT // per_row(problem.recipe.net)), USUAL.quick_probe_rows
+        )
+        recorder = Recorder(Probe(problem, rows), USUAL.overhead / 2)
+        suppress = (_FOR_ESTIMATORS if problem.interface == ESTIMATOR else {}) | dict(self.suppress)
+        baseline = baseline_loss(problem.recipe, subsample(problem.rows))
+        memory = WatchState(problem, suppress, recorder, first, baseline, began)
+        recorder.take(first, memory.epoch_of(first), problem.config.learning_rate)
+        recorder.seconds = time.perf_counter() - began
         return memory
 
     def observe(self, memory: WatchState, epoch: Epoch) -> tuple[WatchState, Decision]:
-        """Take in an epoch, and probe the network when it is time."""
+        """Record an epoch, and probe the network if a reading is due."""
         memory.epochs.append(epoch)
         if not epoch.finite:
-            self._breaks(memory, epoch)
-        elif epoch.complete and epoch.number >= memory.book.due:
+            self._report_divergence(memory, epoch)
+        elif epoch.complete and epoch.number >= memory.recorder.due:
             self._may_probe(memory, epoch)
         return memory, Decision()
 
     def end(self, memory: WatchState) -> None:
-        """Report on the last numbers, where a report is wanted now."""
+        """Report on the final state, if `on_report` is given."""
         if self.on_report is not None:
             epochs = tuple(replace(epoch, state=spent) for epoch in memory.epochs)
-            self.on_report(_concluded(memory, _last(memory), epochs, time.perf_counter() - memory.began))
+            self.on_report(_final_report(memory, _final_state(memory), epochs, time.perf_counter() - memory.began))
 
     def _may_probe(self, memory: WatchState, epoch: Epoch) -> None:
-        """Probe if the time allows it, and report what that changes."""
+        """Take a reading if the time allows it, and report a problem that persists."""
         began = time.perf_counter()
-        before = len(memory.book.readings)
+        before = len(memory.recorder.readings)
         try:
             state = epoch.state()
         except InvalidValueError:
             return
-        trained = began - memory.began - memory.book.seconds
-        memory.book.epoch_ends(state, epoch.number, epoch.learning_rate, trained)
+        trained = began - memory.began - memory.recorder.seconds
+        memory.recorder.epoch_ends(state, epoch.number, epoch.learning_rate, trained)
         probed = time.perf_counter()
-        if len(memory.book.readings) > before and self.on_change is not None:
-            self._compare(memory, state, epoch.number)
-            memory.book.seconds += time.perf_counter() - probed
+        if len(memory.recorder.readings) > before and self.on_change is not None:
+            self._report_persistent(memory, state, epoch.number)
+            memory.recorder.seconds += time.perf_counter() - probed
 
-    def _compare(self, memory: WatchState, state: State, number: int) -> None:
-        """Report what is there now and was there at the probe before."""
-        trace = memory.trace(state, memory.epochs, memory.book.readings)
+    def _report_persistent(self, memory: WatchState, state: State, number: int) -> None:
+        """Report what is wrong now if it was wrong at the probe before, too."""
+        trace = memory.trace(state, memory.epochs, memory.recorder.readings)
         found = current_problem(memory.problem, trace, memory.suppress)
-        stood = memory.stood
-        memory.stood = frozenset() if found is None else found[1]
-        if found is not None and found[0].symptom in stood:
+        before = memory.present
+        memory.present = frozenset() if found is None else found[1]
+        if found is not None and found[0].symptom in before:
             self._report(memory, found[0], number)
 
-    def _breaks(self, memory: WatchState, epoch: Epoch) -> None:
+    def _report_divergence(self, memory: WatchState, epoch: Epoch) -> None:
         """Find where the run broke, and report it at once."""
         began = time.perf_counter()
-        state = memory.sound
-        memory.broke = broken_reading(memory.problem, state, memory.epochs, AGAIN)
-        memory.book.seconds += time.perf_counter() - began
-        trace = memory.trace(state, memory.epochs, (*memory.book.readings, memory.broke))
+        state = memory.last_finite
+        memory.breaking = broken_reading(memory.problem, state, memory.epochs, USUAL.replay_seconds)
+        memory.recorder.seconds += time.perf_counter() - began
+        trace = memory.trace(state, memory.epochs, (*memory.recorder.readings, memory.breaking))
         finding = nan_finding(memory.problem, trace)
         if finding is not None:
             self._report(memory, finding, epoch.number)
@@ -215,12 +215,12 @@ def report(run: Run) -> Report:
     Returns
     -------
     Report
-        On the weights that the run kept. Nothing is tried, and the data are not checked; `examine_case` does both.
+        On the weights that the run kept. Remedies are not tested and the data are not checked; `examine_problem` does both.
 
     Raises
     ------
     InvalidValueError
-        Where no `DoctorMonitor` watched the run.
+        If no `DoctorMonitor` watched the run.
 
     Examples
     --------
@@ -239,39 +239,39 @@ def report(run: Run) -> Report:
     if memory is None:
         hint = "Pass monitors=[DoctorMonitor()] to train."
         raise InvalidValueError(must_be("report", "run", "watched by a DoctorMonitor", "a run without one", hint))
-    return _concluded(memory, run.state, run.epochs, run.seconds)
+    return _final_report(memory, run.state, run.epochs, run.seconds)
 
 
-def _concluded(memory: WatchState, final: State, epochs: Sequence[Epoch], seconds: float) -> Report:
-    """Return the report on a run of so many seconds that ended with these numbers."""
+def _final_report(memory: WatchState, final: State, epochs: Sequence[Epoch], seconds: float) -> Report:
+    """Return the report on a run that took some seconds and ended in a state."""
     began = time.perf_counter()
     number = max(epochs[-1].number, 1) if epochs else 1
     problem = replace(memory.problem, config=replace(memory.problem.config, epochs=number))
     readings = _readings(memory, final, epochs)
-    probing = memory.book.seconds
+    probing = memory.recorder.seconds
     trace = memory.trace(final, epochs, readings, seconds, probing)
-    left = USUAL.overhead * seconds - probing - (time.perf_counter() - began)
-    found = monitoring_report(problem, trace, memory.first, dict(memory.suppress), left)
+    remaining = USUAL.overhead * seconds - probing - (time.perf_counter() - began)
+    result = monitoring_report(problem, trace, memory.first, dict(memory.suppress), remaining)
     took = probing + time.perf_counter() - began
-    return replace(found, seconds=took, overhead=took / max(seconds - probing, 1e-9), watched_only=True)
+    return replace(result, seconds=took, overhead=took / max(seconds - probing, 1e-9), watched_only=True)
 
 
 def _readings(memory: WatchState, final: State, epochs: Sequence[Epoch]) -> tuple[Reading, ...]:
-    """Return the readings up to the numbers that are kept, one of these, and that of the step that broke."""
-    readings = [reading for reading in memory.book.readings if reading.step <= int(final.step)]
+    """Return the readings up to the final state, one of this state, and that of the step at which the run diverged."""
+    readings = [reading for reading in memory.recorder.readings if reading.step <= int(final.step)]
     if epochs and readings and readings[-1].step != int(final.step):
         number = memory.epoch_of(final)
         rates = [epoch.learning_rate for epoch in epochs if epoch.number <= max(number, 1)]
         rate = rates[-1] if rates else memory.problem.config.learning_rate
-        readings.append(memory.book.read(final, number, rate))
-    return (*readings, *(() if memory.broke is None else (memory.broke,)))
+        readings.append(memory.recorder.read(final, number, rate))
+    return (*readings, *(() if memory.breaking is None else (memory.breaking,)))
 
 
-def _last(memory: WatchState) -> State:
-    """Return the numbers that the run ended with; the last ones known where they are not finite, or gone."""
-    if not memory.epochs or memory.broke is not None:
-        return memory.sound
+def _final_state(memory: WatchState) -> State:
+    """Return the final state, or the last one that was probed if the final one is not finite or no longer available."""
+    if not memory.epochs or memory.breaking is not None:
+        return memory.last_finite
     try:
         return memory.epochs[-1].state()
     except InvalidValueError:
-        return memory.sound
+        return memory.last_finite

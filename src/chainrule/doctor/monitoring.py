@@ -1,6 +1,6 @@
-"""Conclude about a monitored training: little time, no trials, the data unread.
+"""Diagnose a monitored training in little time: no trials, no checks of the data.
 
-In: a training problem and its trace, on the way or at the end; seconds. Out: what is wrong now; a report.
+In: a training problem and its trace, during the training or at its end. Out: what is wrong now; a report.
 """
 
 from __future__ import annotations

@@ -46,14 +46,14 @@ def epochs_in_words(epochs: Sequence[int]) -> str:
 
 
 def gain_in_words(trial: RemedyTrial) -> str:
-    """Return what a change did to the error.
+    """Return what a remedy did to the error.
 
     >>> gain_in_words(RemedyTrial("clip", 20, (2.0,), (1.0,), True, 0.5))
     'reduces the error by 50 %'
     >>> gain_in_words(RemedyTrial("relu", 20, (2.0,), (3.0,), False, -0.5))
-    'makes it 50 % worse'
+    'increases the error by 50 %'
     """
     share = number(abs(100 * trial.gain), 3)
     if trial.gain > 0:
         return f"reduces the error by {share} %"
-    return f"makes it {share} % worse" if trial.gain < 0 else "changes nothing"
+    return f"increases the error by {share} %" if trial.gain < 0 else "changes nothing"

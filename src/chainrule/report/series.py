@@ -122,11 +122,11 @@ def rate_curve(result: RangeResult) -> LinePlot:
 
 
 def trial_curves(trial: RemedyTrial) -> LinePlot:
-    """Return the losses of a trial without and with its change, on the same rows."""
-    with_change = f"with {trial.change}{' too' if trial.joint else ''}"
+    """Return the losses of a trial without and with its remedy, on the same rows."""
+    with_remedy = f"with {trial.remedy}{' too' if trial.joint else ''}"
     curves = [
         Curve(trial.before, _steps(trial.unchanged, trial.steps_before or trial.steps), trial.unchanged, HELD_OUT),
-        Curve(with_change, _steps(trial.changed, trial.steps), trial.changed, TRAINING),
+        Curve(with_remedy, _steps(trial.changed, trial.steps), trial.changed, TRAINING),
     ]
     return LinePlot(
         f"Trial “{trial.name}”: losses on the same held-out rows",

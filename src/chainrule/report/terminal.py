@@ -83,7 +83,7 @@ def _cost(report: Report) -> str:
 
 
 def card(finding: Finding, interface: str = COMMAND_LINE) -> Any:
-    """Return a finding as text: severity, title, meaning, what was measured and tried, the fix as the caller types it."""
+    """Return a finding as text: severity, title, meaning, what was measured and tested, the fix as the user types it."""
     from rich.text import Text
 
     severity = (finding.severity, _STYLES.get(finding.severity, ""))

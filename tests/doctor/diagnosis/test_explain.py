@@ -61,7 +61,7 @@ def test_one_remedy_makes_one_second_cause():
     suspicions = [
         finding("unnormalized-inputs"),
         finding("init-scale"),
-        finding("wrong-initial-loss", change="he-init"),
+        finding("wrong-initial-loss", remedy="he-init"),
     ]
     found, _ = diagnosed(suspicions, gains)
     assert [f.symptom for f in found] == ["unnormalized-inputs", "init-scale"]
@@ -81,14 +81,14 @@ def test_a_known_wrong_that_no_trial_bore_out_has_second_causes_too():
 
 
 def test_the_fix_is_the_change_that_helped():
-    found, _ = diagnosed([finding("learning-rate-too-low", change="rate*10")], {"rate*10": 0.1, "rate*100": 0.9})
+    found, _ = diagnosed([finding("learning-rate-too-low", remedy="rate*10")], {"rate*10": 0.1, "rate*100": 0.9})
     assert found[0].fix.remedy == "rate*100"
-    assert found[0].trials[0].change == "rate*100"
+    assert found[0].trials[0].remedy == "rate*100"
 
 
 def test_the_fix_names_the_rate_that_helped():
     rule = replace(
-        finding("learning-rate-too-low", change="rate*10"), fix=Fix("Raise it.", (Setting("learning_rate_init", 1e-3),))
+        finding("learning-rate-too-low", remedy="rate*10"), fix=Fix("Raise it.", (Setting("learning_rate_init", 1e-3),))
     )
     found, _ = diagnosed([rule], {"rate*10": 0.2, "rate*100": 0.9})
     assert (found[0].fix.remedy, found[0].fix.settings) == ("rate*100", (Setting("learning_rate_init", 2.0),))

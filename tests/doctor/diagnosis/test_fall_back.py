@@ -49,7 +49,7 @@ def test_rows_are_too_few_where_a_longer_training_is_worth_nothing_on_others(hel
     runner.longer = Outcome(
         RowScores(np.full(100, held), np.full(100, held)), RowScores(np.zeros(100), np.zeros(100)), (), 1
     )
-    found = diagnose(PROBLEM, TRACE, [finding("undertrained", change="longer")], runner)
+    found = diagnose(PROBLEM, TRACE, [finding("undertrained", remedy="longer")], runner)
     assert (found[0].symptom, found[0].severity) == (told, "warning" if told == "too-little-data" else "info")
 
 

@@ -25,5 +25,5 @@ def test_facts_need_no_trial():
 def test_remedies_are_tested_with_the_best_first():
     known = evidence({"rate/10": 0.1, "rate/100": 0.9})
     (found,) = try_remedies((finding("learning-rate-too-high"),), known)
-    assert (found.confirmed, [trial.change for trial in found.trials]) == (True, ["rate/100", "rate/10"])
+    assert (found.confirmed, [trial.remedy for trial in found.trials]) == (True, ["rate/100", "rate/10"])
     assert try_remedies((finding("learning-rate-too-high"),), evidence()) == (finding("learning-rate-too-high"),)

@@ -19,12 +19,12 @@ TWO = plane(config=TrainConfig(40, 1e-6), penalty=Penalty(l2=1.0))
 
 def test_two_causes_that_hide_one_another_are_found_together():
     runner = runner_of(TWO)
-    assert not any(runner.trial(change, suspected=True).helped for change in ("usual-rate", "no-penalty"))
+    assert not any(runner.trial(remedy, suspected=True).helped for remedy in ("usual-rate", "no-penalty"))
     suspicions = [
         finding(symptom) for symptom in ("learning-rate-too-low", "over-regularized", "learning-rate-too-high")
     ]
     found = diagnose(TWO, runner.trace, suspicions, runner)
-    assert [(f.symptom, f.severity, f.confirmed, f.trials[0].change) for f in found[:2]] == [
+    assert [(f.symptom, f.severity, f.confirmed, f.trials[0].remedy) for f in found[:2]] == [
         ("over-regularized", "critical", True, "no-penalty"),
         ("learning-rate-too-low", "critical", True, "usual-rate"),
     ]

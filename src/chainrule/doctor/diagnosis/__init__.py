@@ -1,4 +1,4 @@
-"""Turn suspicions into a diagnosis: symptoms come in crowds, and what is wanted is the one cause.
+"""Turn suspicions into a diagnosis: symptoms come in groups, and what is wanted is their one cause.
 
 Seven stages, each `(findings, evidence) -> findings` and each in a file of its own:
 

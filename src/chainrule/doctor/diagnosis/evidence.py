@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from chainrule.doctor.observe.readings import training_failed
 from chainrule.doctor.trials.runner import TrialRunner
-from chainrule.doctor.vocabulary.catalogue import remedy
+from chainrule.doctor.vocabulary.catalogue import find_remedy
 from chainrule.doctor.vocabulary.records import SEVERITIES, Finding, RemedyTrial, Trace
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.train.problem import TrainingProblem
@@ -30,11 +30,11 @@ class TrialBudget:
         """Grant the seconds that screening and second causes get in any case."""
         self.seconds = max(self.seconds, USUAL.reserve)
 
-    def trial(self, change: str, suspected: bool = False) -> RemedyTrial | None:
+    def trial(self, remedy: str, suspected: bool = False) -> RemedyTrial | None:
         """Return one trial, if it is affordable or was run before."""
-        if self.runner is None or not (self.runner.was_tested(change) or self._spend(self.runner)):
+        if self.runner is None or not (self.runner.was_tested(remedy) or self._spend(self.runner)):
             return None
-        return self.runner.trial(change, suspected)
+        return self.runner.trial(remedy, suspected)
 
     def test_remedies(self, finding: Finding) -> Finding:
         """Return the finding with the trials of its remedies, and whether one of them helped."""
@@ -50,15 +50,17 @@ class TrialBudget:
 
         A second peculiarity may show only once the first is corrected, so those that no trial confirmed are tested too.
         """
-        known = first.fix.remedy if first.confirmed is None and remedy(first.fix.remedy).safe else ""
-        base = next((trial.change for trial in first.trials if trial.helped), known)
-        specific = [trial for trial in finding.trials if remedy(trial.change).case_specific and trial.change != base]
+        safe_fix = first.fix.remedy if first.confirmed is None and find_remedy(first.fix.remedy).safe else ""
+        base = next((trial.remedy for trial in first.trials if trial.helped), safe_fix)
+        specific = [
+            trial for trial in finding.trials if find_remedy(trial.remedy).problem_specific and trial.remedy != base
+        ]
         if self.runner is None or not base:
             return None
         for trial in specific:
             if not self._spend(self.runner):
                 return None
-            if self.runner.helps_on_top(base, trial.change):
+            if self.runner.helps_on_top(base, trial.remedy):
                 severity = "warning" if finding.severity == "info" else finding.severity
                 return replace(finding, severity=severity, confirmed=True, trials=_best_first(finding.trials, trial))
         return None
@@ -123,13 +125,13 @@ def confirmed_gain(finding: Finding) -> float:
     return max((trial.gain for trial in finding.trials if trial.helped), default=0.0)
 
 
-def is_case_specific(finding: Finding) -> bool:
+def is_problem_specific(finding: Finding) -> bool:
     """Check whether it needs no trial, or the remedy that helped removes something peculiar to this problem."""
     if finding.confirmed is None:
         return not finding.entry.is_outcome
     short = finding.entry.short_run_only and finding.figures.get("steps", float("inf")) < USUAL.few_steps
-    removes = any(trial.helped and remedy(trial.change).case_specific for trial in finding.trials)
-    return finding.entry.case_specific or short or removes
+    removes = any(trial.helped and find_remedy(trial.remedy).problem_specific for trial in finding.trials)
+    return finding.entry.problem_specific or short or removes
 
 
 def _best_first(trials: Sequence[RemedyTrial], best: RemedyTrial) -> tuple[RemedyTrial, ...]:

@@ -12,7 +12,7 @@ from chainrule.doctor.diagnosis.evidence import (
     Evidence,
     Findings,
     confirmed_gain,
-    is_case_specific,
+    is_problem_specific,
     rank,
 )
 from chainrule.doctor.remedies.apply import APPLY
@@ -50,7 +50,7 @@ def _primary(ill: Sequence[Finding]) -> Finding:
     causes = [finding for finding in ill if finding.entry.explains_failure]
     most = max((confirmed_gain(finding) for finding in causes), default=0.0)
     strong = [f for f in causes if f.confirmed is None or confirmed_gain(f) >= USUAL.comparable * most]
-    return min(strong or ill, key=lambda finding: (not is_case_specific(finding), rank(finding)))
+    return min(strong or ill, key=lambda finding: (not is_problem_specific(finding), rank(finding)))
 
 
 def _second_causes(primary: Finding, findings: Findings, evidence: Evidence) -> list[Finding]:
@@ -62,13 +62,13 @@ def _second_causes(primary: Finding, findings: Findings, evidence: Evidence) -> 
         for finding in others
         if _is_joint(finding) or _is_certain(finding, primary)
     ]
-    known = {finding.symptom for finding in beside}
-    used = {f.trials[0].change for f in (primary, *beside) if f.trials and f.trials[0].helped}
+    done = {finding.symptom for finding in beside}
+    used = {f.trials[0].remedy for f in (primary, *beside) if f.trials and f.trials[0].helped}
     for finding in others:
-        second = None if finding.symptom in known else evidence.budget.second_cause(primary, finding)
-        if second is not None and second.trials[0].change not in used:
+        second = None if finding.symptom in done else evidence.budget.second_cause(primary, finding)
+        if second is not None and second.trials[0].remedy not in used:
             beside.append(second)
-            used.add(second.trials[0].change)
+            used.add(second.trials[0].remedy)
     return beside
 
 
@@ -84,11 +84,12 @@ def _is_certain(finding: Finding, primary: Finding) -> bool:
 
 def tested_fix(finding: Finding, runner: TrialRunner | None) -> Fix:
     """Return the fix with the remedy that helped most; if that is another learning rate, with this rate."""
-    change = next((trial.change for trial in finding.trials if trial.helped), "")
-    if runner is None or change not in APPLY:
+    remedy = next((trial.remedy for trial in finding.trials if trial.helped), "")
+    if runner is None or remedy not in APPLY:
         return finding.fix
-    problem, fix = runner.problem, replace(finding.fix, remedy=change)
-    changed = APPLY[change](problem)
+    problem = runner.problem
+    fix = replace(finding.fix, remedy=remedy)
+    changed = APPLY[remedy](problem)
     if changed is None or changed.recipe != problem.recipe or changed.config.epochs != problem.config.epochs:
         return fix
     rate = changed.config.learning_rate

@@ -84,7 +84,8 @@ def _half_does_worse(runner: TrialRunner) -> Finding | None:
     trial = runner.more_rows()
     if trial is None or not trial.helped:
         return None
-    n, share = len(runner.problem.rows), percent(trial.gain)
+    n = len(runner.problem.rows)
+    share = percent(trial.gain)
     measured = f"from half of the {n} rows to all, {share} of the mistakes on held-out rows disappear (three seeds)"
     return _too_little_data(runner, measured, trial)
 
@@ -102,7 +103,7 @@ def _too_little_data(runner: TrialRunner, measured: str, trial: RemedyTrial | No
 def generalization_gap(runner: TrialRunner) -> tuple[float, float, str] | None:
     """Return the mistakes on training rows and on others if the latter are far more, and after which training.
 
-    After a longer training, which nobody asked for, the gap must be twice as wide.
+    After a longer training than the user asked for, the gap must be twice as wide.
     """
     judged = [(runner.actual.trained.mistake, runner.unseen_mistakes, USUAL.wide_gap, "")]
     longer = runner.outcome(LONGER) if runner.was_tested(LONGER) else None

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chainrule.doctor.diagnosis.evidence import Evidence, Findings, confirmed_gain, is_case_specific, merge
+from chainrule.doctor.diagnosis.evidence import Evidence, Findings, confirmed_gain, is_problem_specific, merge
 from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.trials.runner import TrialRunner
-from chainrule.doctor.vocabulary.catalogue import SCREENING, remedy
+from chainrule.doctor.vocabulary.catalogue import SCREENING, find_remedy
 from chainrule.doctor.vocabulary.records import Finding, Fix, RemedyTrial
 from chainrule.doctor.vocabulary.thresholds import USUAL
 
@@ -28,9 +28,9 @@ def screen(findings: Findings, evidence: Evidence) -> Findings:
     if evidence.runner is None or explained or not has_headroom(evidence.runner):
         return findings
     evidence.budget.top_up()
-    used = {trial.change for finding in findings if finding.confirmed for trial in finding.trials}
+    used = {trial.remedy for finding in findings if finding.confirmed for trial in finding.trials}
     trials = [trial for entry in SCREENING if (trial := evidence.budget.trial(entry.name)) is not None]
-    shown = [_screened(trial, evidence.failed) for trial in trials if trial.helped and trial.change not in used]
+    shown = [_screened(trial, evidence.failed) for trial in trials if trial.helped and trial.remedy not in used]
     return merge([*shown, *findings])
 
 
@@ -41,19 +41,19 @@ def has_headroom(runner: TrialRunner) -> bool:
 
 def _is_root_cause(finding: Finding) -> bool:
     """Check whether it is a cause, and not a way in which a cause shows itself."""
-    return finding.entry.is_cause or is_case_specific(finding)
+    return finding.entry.is_cause or is_problem_specific(finding)
 
 
 def _screened(trial: RemedyTrial, failed: bool) -> Finding:
     """Return what a trial alone shows, as a finding."""
     finding = make_finding(
-        remedy(trial.change).screens_for,
+        find_remedy(trial.remedy).screens_for,
         "critical" if failed else "warning",
-        f"The remedy {trial.change!r} makes this training much better",
+        f"The remedy {trial.remedy!r} makes this training much better",
         meaning="No single measurement stands out, but the same training from the same seeds does better with it.",
         measured=f"it reduces the held-out error by {100 * trial.gain:.0f} % (two seeds)",
         usual="no usual remedy helps a healthy training by that much",
-        fix=Fix(f"Apply the remedy {trial.change!r}.", remedy=trial.change),
+        fix=Fix(f"Apply the remedy {trial.remedy!r}.", remedy=trial.remedy),
         gain=trial.gain,
     )
     return replace(finding, confirmed=True, trials=(trial,))

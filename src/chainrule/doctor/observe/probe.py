@@ -51,7 +51,8 @@ def walk(recipe: Recipe, state: State, X: Array, Y: Array, c: Array) -> Walk:
         loss = mean_loss(recipe.loss, np, layers[-1].output, Y, c)[0]
         grads = {f"{i}.{letter}": array for i, layer in enumerate(layers) for letter, array in layer.parameters.items()}
         gradient = net.parameters.pack(np, grads, state.w)
-    outputs, behind = [layer.output for layer in layers], [layer.gradient for layer in layers]
+    outputs = [layer.output for layer in layers]
+    behind = [layer.gradient for layer in layers]
     return Walk(
         tuple(outputs), tuple(behind), gradient, float(loss), _broken(net, state, outputs, loss, behind, gradient)
     )
@@ -93,11 +94,13 @@ class Probe:
 
     def read(self, state: State, epoch: int, rate: float) -> Reading:
         """Return a reading of a state, as if the next step used this learning rate."""
-        recipe, net = self.problem.recipe, self.problem.recipe.net
+        recipe = self.problem.recipe
+        net = self.problem.recipe.net
         seen = walk(recipe, state, self.X, self.Y, self.c)
         with np.errstate(all="ignore"):
             Z = net(recipe.weights(state), state.buffers, self.X)
-            g, penalty = seen.gradient, recipe.penalty.gradient(np, state.w, recipe.decay)
+            g = seen.gradient
+            penalty = recipe.penalty.gradient(np, state.w, recipe.decay)
             moved = self._step(state, g + penalty, rate)
             layers = tuple(self._layer(i, state, seen, moved) for i in range(len(net.layers)))
             return Reading(
@@ -117,18 +120,22 @@ class Probe:
             g = recipe.clip.apply(np, g, np.sqrt((g * g).sum()))
         lr = np.asarray(rate, state.w.dtype)
         lr = lr if recipe.multipliers is None else lr * recipe.multipliers
-        rule, steps = recipe.optimizer, 1
+        rule = recipe.optimizer
+        steps = 1
         if isinstance(rule, GradientAccumulation):
-            steps, rule = rule.steps, rule.optimizer
+            steps = rule.steps
+            rule = rule.optimizer
         t = np.ceil(np.asarray((state.step + 1) / steps, dtype=state.w.dtype))
-        own = {name: state.optimizer_state[name] for name in rule.state_names}
-        w, _ = rule.update(state.w, g.astype(state.w.dtype), own, StepContext(np, t, lr, recipe.decay))
+        memory = {name: state.optimizer_state[name] for name in rule.state_names}
+        w, _ = rule.update(state.w, g.astype(state.w.dtype), memory, StepContext(np, t, lr, recipe.decay))
         if recipe.max_weight_norm is not None:
             w = recipe.net.bounded(np, w, recipe.max_weight_norm, recipe.frozen)
         return np.asarray(w) - state.w
 
     def _layer(self, i: int, state: State, seen: Walk, moved: Array) -> LayerReading:
-        A, net = seen.outputs[i], self.problem.recipe.net
+        """Return the reading of one layer; `moved` is what the next step would add to all weights (P)."""
+        net = self.problem.recipe.net
+        A = seen.outputs[i]
         rms = _rms(A)
         start = self.first.setdefault(i, rms)
         reading = LayerReading(
@@ -142,15 +149,15 @@ class Probe:
             _rms(seen.behind[i]) * len(A),
             drift=rms / start if start > 0 else None,
         )
-        own = [slot for slot in net.parameters.slots if slot.name.startswith(f"{i}.")]
-        if not own:
+        slots = [slot for slot in net.parameters.slots if slot.name.startswith(f"{i}.")]
+        if not slots:
             return reading
-        part = slice(own[0].offset, own[-1].offset + own[-1].size)
-        size = float(np.linalg.norm(state.w[part]))
+        part = slice(slots[0].offset, slots[-1].offset + slots[-1].size)
+        weight_norm = float(np.linalg.norm(state.w[part]))
         step = float(np.linalg.norm(moved[part]))
-        ratio = step / size if size > 0 else (np.inf if step > 0 else 0.0)
-        grown = float(np.linalg.norm(seen.gradient[part]))
-        return replace(reading, weight_norm=size, gradient_norm=grown, update_ratio=ratio)
+        ratio = step / weight_norm if weight_norm > 0 else (np.inf if step > 0 else 0.0)
+        gradient_norm = float(np.linalg.norm(seen.gradient[part]))
+        return replace(reading, weight_norm=weight_norm, gradient_norm=gradient_norm, update_ratio=ratio)
 
     def _can_be_silent(self, i: int) -> bool:
         """Check whether the layer is an activation that is exactly zero for a whole range of inputs."""
@@ -161,7 +168,8 @@ class Probe:
 
     def _saturation(self, i: int, seen: Walk) -> Array | None:
         """Return each unit's mean slope over the largest slope (k), for functions that flatten on both sides."""
-        largest, layer = self._slopes[i], self.problem.recipe.net.layers[i]
+        largest = self._slopes[i]
+        layer = self.problem.recipe.net.layers[i]
         if largest is None or not isinstance(layer, Activation):
             return None
         Z = seen.outputs[i - 1] if i else self.X

@@ -30,7 +30,11 @@ from chainrule.train.records import Epoch, Stop, diverged, spent
 class Recorder:
     """Takes readings and snapshots of one training, less often if they cost too much.
 
-    `share` is the part of the training's time that readings may take, `last_cost` the seconds of the last one.
+    `share` is the part of the training's time that readings may take, `last_cost` the seconds of the last one, `seconds`
+    those of all. The next reading is due after epoch `due`.
+
+    Costs are measured by the wall clock, so on a busy machine the same training may be read after other epochs. The trained
+    weights do not depend on this, but suspicions may, so informational findings may differ between runs.
     """
 
     probe: Probe
@@ -113,7 +117,8 @@ def _run(
 ) -> tuple[tuple[Epoch, ...], State, Stop | None]:
     """Return the epochs, the last finite state, and why the training ended early."""
     epochs: list[Epoch] = []
-    began, state = time.perf_counter(), session.state
+    began = time.perf_counter()
+    state = session.state
     for epoch in iterate(session, problem.recipe, problem.rows, problem.config, problem.validation):
         epochs.append(replace(epoch, state=spent))
         now = session.state
@@ -149,7 +154,8 @@ def single_steps(
 
 def breaking_step(problem: TrainingProblem, session: Session, state: State) -> Reading:
     """Return a reading of the step at which a training breaks: which tensor is first not finite."""
-    recipe, count = problem.recipe, _per_epoch(problem) + 1
+    recipe = problem.recipe
+    count = _per_epoch(problem) + 1
     losses, _, last = single_steps(problem, session, state, count)
     epoch, position = divmod(int(last.step), _per_epoch(problem))
     start, end = recipe.batches(len(problem.rows))[position]
@@ -160,12 +166,13 @@ def breaking_step(problem: TrainingProblem, session: Session, state: State) -> R
 
 
 def broken_reading(problem: TrainingProblem, state: State, epochs: Sequence[Epoch], most: float) -> Reading:
-    """Return a reading of the step at which a run broke, from the last state known.
+    """Return a reading of the step at which a run diverged, from the last finite state.
 
     The epochs from there on are trained again if they took at most `most` seconds; otherwise only the last step of the
     last epoch can be named.
     """
-    done, last = int(state.step) // _per_epoch(problem), epochs[-1].number
+    done = int(state.step) // _per_epoch(problem)
+    last = epochs[-1].number
     if sum(epoch.seconds for epoch in epochs if epoch.number > done) > most:
         step = (last - 1) * _per_epoch(problem) + epochs[-1].steps - 1
         return Reading(last, step, math.nan, math.nan, (), nonfinite="the loss")

@@ -77,7 +77,8 @@ def activations(function: str, problem: TrainingProblem) -> TrainingProblem | No
 
 def no_hidden_softmax(problem: TrainingProblem) -> TrainingProblem | None:
     """Replace every softmax between layers with relu."""
-    net, hidden = problem.recipe.net, _hidden(problem.recipe.net)
+    net = problem.recipe.net
+    hidden = _hidden(problem.recipe.net)
     bad = [i for i in hidden if isinstance(net.layers[i], Activation) and is_softmax(net.layers[i])]  # type: ignore[arg-type]
     layers = [Activation("relu") if i in bad else layer for i, layer in enumerate(net.layers)]
     return with_layers(problem, layers) if bad else None
@@ -85,7 +86,8 @@ def no_hidden_softmax(problem: TrainingProblem) -> TrainingProblem | None:
 
 def no_hidden_sigmoid(problem: TrainingProblem) -> TrainingProblem | None:
     """Replace every sigmoid between layers with tanh, a sigmoid with mean 0 and four times the slope."""
-    net, hidden = problem.recipe.net, _hidden(problem.recipe.net)
+    net = problem.recipe.net
+    hidden = _hidden(problem.recipe.net)
     bad = [i for i in hidden if getattr(net.layers[i], "function", "") == "sigmoid"]
     layers = [Activation("tanh") if i in bad else layer for i, layer in enumerate(net.layers)]
     return with_layers(problem, layers) if bad else None

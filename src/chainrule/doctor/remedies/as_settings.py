@@ -1,4 +1,4 @@
-"""Remedies as settings that a user can change: what made a training better, in the names that `option_names` knows.
+"""Give remedies as settings that a user can change, by the names in `option_names`.
 
 In: names of remedies, the training problem before and after them. Out: settings with their new values.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from chainrule.doctor.vocabulary.catalogue import FROM_PROBLEM, remedy
+from chainrule.doctor.vocabulary.catalogue import FROM_PROBLEM, find_remedy
 from chainrule.nn.layers import Dense
 from chainrule.nn.penalties import ClipNorm
 from chainrule.pipeline.option_names import Setting
@@ -17,10 +17,10 @@ from chainrule.train.problem import TrainingProblem
 
 
 def settings_of(remedies: Iterable[str], problem: TrainingProblem) -> tuple[Setting, ...]:
-    """Return the settings with which remedies were made, as they are in the problem that they led to."""
+    """Return the settings that have the effect of remedies, with the values of the problem after them."""
     chosen: dict[str, Any] = {}
     for each in remedies:
-        for name, value in remedy(each).settings.items():
+        for name, value in find_remedy(each).settings.items():
             chosen[name] = _READ[name](problem) if value is FROM_PROBLEM else value
     return tuple(Setting(name, value) for name, value in chosen.items() if value is not FROM_PROBLEM)
 
@@ -35,9 +35,9 @@ def _max_grad_norm(problem: TrainingProblem) -> float | None:
     return float(clip.limit) if isinstance(clip, ClipNorm) else None
 
 
-def _name_in(known: Mapping[str, Any], value: object) -> Any:
+def _name_in(optimizers: Mapping[str, Any], value: object) -> Any:
     """Return the name of an optimizer with its default settings; `FROM_PROBLEM` where it has none."""
-    return next((name for name, usual in known.items() if usual == value), FROM_PROBLEM)
+    return next((name for name, usual in optimizers.items() if usual == value), FROM_PROBLEM)
 
 
 _READ: Mapping[str, Callable[[TrainingProblem], Any]] = {

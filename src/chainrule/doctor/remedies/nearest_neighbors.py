@@ -1,4 +1,4 @@
-"""Find rows whose target contradicts those of their nearest neighbors: the first to be doubted.
+"""Find rows whose target contradicts those of their nearest neighbors, so that they can be left out.
 
 In: rows. Out: which of them disagree with their ten nearest neighbors.
 """
@@ -37,7 +37,8 @@ def contradicts_neighbors(rows: Rows) -> Array:
 
 def _nearest(X: Array, k: int) -> Array:
     """Return the indices of the k nearest other rows (n, k)."""
-    found, square = [], (X * X).sum(axis=1)
+    found = []
+    square = (X * X).sum(axis=1)
     for start in range(0, len(X), 500):
         part = X[start : start + 500]
         D = square[None, :] - 2.0 * part @ X.T

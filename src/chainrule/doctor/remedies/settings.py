@@ -24,14 +24,15 @@ from chainrule.nn.schedules import ConstantSchedule
 from chainrule.train.problem import TrainingProblem
 
 
-def with_rows(problem: TrainingProblem, change: Callable[[Rows], Rows]) -> TrainingProblem:
-    """Return the problem with the rows of every part changed alike."""
-    held, test = problem.validation, problem.test
+def with_rows(problem: TrainingProblem, transform: Callable[[Rows], Rows]) -> TrainingProblem:
+    """Return the problem with the rows of every part transformed alike."""
+    held = problem.validation
+    test = problem.test
     return replace(
         problem,
-        rows=change(problem.rows),
-        validation=None if held is None else change(held),
-        test=None if test is None else change(test),
+        rows=transform(problem.rows),
+        validation=None if held is None else transform(held),
+        test=None if test is None else transform(test),
     )
 
 
@@ -86,7 +87,8 @@ def standardize_targets(problem: TrainingProblem) -> TrainingProblem | None:
 
 def penalty(factor: float, problem: TrainingProblem) -> TrainingProblem | None:
     """Multiply the penalty and the weight decay."""
-    old, optimizer = problem.recipe.penalty, problem.recipe.optimizer
+    old = problem.recipe.penalty
+    optimizer = problem.recipe.optimizer
     decayed = isinstance(optimizer, AdamW) and optimizer.weight_decay > 0
     if not old.active and not decayed:
         return None
@@ -144,8 +146,10 @@ def class_weights(problem: TrainingProblem) -> TrainingProblem | None:
 
 def matching_loss(problem: TrainingProblem) -> TrainingProblem | None:
     """Use the loss that the targets require, directly on the last affine layer."""
-    y, bare = class_indices(problem.rows), no_head(problem) or problem
-    net, loss = bare.recipe.net, problem.recipe.loss
+    y = class_indices(problem.rows)
+    bare = no_head(problem) or problem
+    net = bare.recipe.net
+    loss = problem.recipe.loss
     if y is None:
         wanted: Any = MeanSquaredError()
     else:
@@ -174,7 +178,7 @@ def epochs(factor: float, problem: TrainingProblem) -> TrainingProblem | None:
 
 
 def longer_by(problem: TrainingProblem) -> float:
-    """Return how many times the epochs are worth a try if a training may have been too short."""
+    """Return the factor on the epochs of a training that may have been too short."""
     return max(USUAL.longer_factor, USUAL.longer_steps / problem.steps)
 
 

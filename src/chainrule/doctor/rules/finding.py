@@ -1,4 +1,4 @@
-"""How rules make a finding.
+"""Make the findings of rules.
 
 In: a symptom, words, figures. Out: a `Finding` on which no trial has been made.
 """
@@ -31,9 +31,4 @@ def make_finding(
         figures={name: float(value) for name, value in figures.items()},
         layer=layer,
         fix=fix,
-        seen=(),
-        confirmed=None,
-        trials=(),
-        ruled_out=(),
-        explains=(),
     )

@@ -22,7 +22,7 @@ def run_rules(
     for rule in rules:
         try:
             with np.errstate(all="ignore"):
-                finding = rule.call(problem, trace)
+                finding = rule.check(problem, trace)
         except NotApplicable as reason:
             skipped.append(f"{rule.symptom}: {reason}")
             continue

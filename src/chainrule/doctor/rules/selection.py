@@ -91,15 +91,15 @@ class RuleSelection:
         for place, rule in enumerate(rules):
             if time.perf_counter() > self.limit:
                 late = ", ".join(dict.fromkeys(rule.symptom for rule in rules[place:]))
-                skipped.append(f"{late}: would have taken too long beside this training")
+                skipped.append(f"{late}: would have taken too long to check while monitoring")
                 return
             yield rule
 
 
 def _on_problem(rule: Rule, problem: TrainingProblem) -> Rule:
     """Return the rule, bound to another form of the problem."""
-    call: Callable[[TrainingProblem, Trace | None], Finding | None] = lambda _, trace: rule.call(problem, trace)  # noqa: E731
-    return replace(rule, call=call)
+    check: Callable[[TrainingProblem, Trace | None], Finding | None] = lambda _, trace: rule.check(problem, trace)  # noqa: E731
+    return replace(rule, check=check)
 
 
 def _is_excluded(symptom: str, shares: tuple[float, float] | None) -> bool:
@@ -117,7 +117,9 @@ def _is_excluded(symptom: str, shares: tuple[float, float] | None) -> bool:
 
 def _mistake_shares(problem: TrainingProblem, trace: Trace) -> tuple[float, float] | None:
     """Return mistakes in training and validation at the kept epoch as shares of a constant's; None if unknown."""
-    epoch, y, metric = _kept_epoch(trace), class_indices(problem.rows), problem.recipe.loss.metric
+    epoch = _kept_epoch(trace)
+    y = class_indices(problem.rows)
+    metric = problem.recipe.loss.metric
     if epoch is None or (y is None) == (metric == "accuracy"):
         return None
     if y is not None:

@@ -46,8 +46,8 @@ def unseen_rows(problem: TrainingProblem) -> Rows | None:
     held = problem.validation
     if held is None:
         return None
-    known = {row.tobytes() for row in problem.rows.X}
-    new = np.array([row.tobytes() not in known for row in held.X])
+    training = {row.tobytes() for row in problem.rows.X}
+    new = np.array([row.tobytes() not in training for row in held.X])
     if new.all() and len(new) >= USUAL.fewest_held_out:
         return held
     if new.sum() < max(USUAL.fewest_held_out, len(new) / 2):
@@ -57,7 +57,9 @@ def unseen_rows(problem: TrainingProblem) -> Rows | None:
 
 def epoch_seconds(problem: TrainingProblem) -> float:
     """Estimate the seconds of an epoch from a rough count of operations, so that it is the same on every machine."""
-    n, layers, P = len(problem.rows), len(problem.recipe.net.layers), problem.recipe.net.size
+    n = len(problem.rows)
+    layers = len(problem.recipe.net.layers)
+    P = problem.recipe.net.size
     try:
         slow = choose(problem.engine, problem.recipe)[0].name != "native"
     except InvalidValueError:
@@ -70,7 +72,8 @@ def epoch_seconds(problem: TrainingProblem) -> float:
 def train_and_score(problem: TrainingProblem) -> Outcome:
     """Train a problem without probes, and score the final network on its validation and training rows."""
     assert problem.validation is not None
-    recipe, session = problem.recipe, choose(problem.engine, problem.recipe)[0].compile(problem.recipe, problem.rows)
+    recipe = problem.recipe
+    session = choose(problem.engine, recipe)[0].compile(recipe, problem.rows)
     if problem.start is not None:
         session.load(problem.start)
     curve, steps, diverged = _train(problem, session)
@@ -102,7 +105,8 @@ def _train(problem: TrainingProblem, session: Session) -> tuple[list[float], int
 
 def leave_out_mistakes(problem: TrainingProblem) -> Array:
     """Return the mistakes on each training row (n) of a network trained without it: a quarter of each class in turn."""
-    y, mistakes = class_indices(problem.rows), np.zeros(len(problem.rows))
+    y = class_indices(problem.rows)
+    mistakes = np.zeros(len(problem.rows))
     order = Stream.from_seed(problem.recipe.seed).fold(Purpose.SPLIT, *b"fold").permutation(np, len(mistakes))
     order = order if y is None else order[np.argsort(y[order], kind="stable")]
     for i in range(USUAL.folds):
@@ -118,7 +122,7 @@ def _mean_loss(recipe: Recipe, session: Session, rows: Rows) -> float:
 
 
 def as_failed(scores: RowScores) -> RowScores:
-    """Return scores no better than a constant's: what a training that ended in NaN deserves."""
+    """Return the scores of a training that diverged: on no row better than a constant prediction."""
     return RowScores(np.maximum(scores.losses, 1.0), np.maximum(scores.mistakes, 1.0))
 
 

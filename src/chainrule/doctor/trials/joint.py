@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from chainrule.doctor.remedies.apply import APPLY, JOINED, effective_remedies
 from chainrule.doctor.trials.runner import TrialRunner
-from chainrule.doctor.vocabulary.catalogue import USUAL_RATE, remedy
+from chainrule.doctor.vocabulary.catalogue import USUAL_RATE, find_remedy
 from chainrule.doctor.vocabulary.records import OTHERS, Finding, RemedyTrial
 from chainrule.doctor.vocabulary.thresholds import USUAL
 
@@ -61,4 +61,4 @@ def _joint_remedies(runner: TrialRunner, suspicions: Sequence[Finding]) -> dict[
 
 
 def _may_join(name: str) -> bool:
-    return remedy(name).case_specific or remedy(name).joins_others
+    return find_remedy(name).problem_specific or find_remedy(name).joins_others

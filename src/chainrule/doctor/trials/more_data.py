@@ -21,16 +21,20 @@ from chainrule.train.problem import TrainingProblem
 def more_data_trial(problem: TrainingProblem, wholes: Sequence[Outcome], epochs: int) -> RemedyTrial:
     """Compare all rows with half of them, in as many steps; `epochs` are those on the half.
 
-    It helps if every seed gains and the gain is large: then twice the rows may remove as many mistakes again.
+    It helps if every seed gains and the gain is large: then twice the rows may remove as many mistakes once more.
     """
     halves = [_train_on_half(problem, offset, epochs) for offset in range(USUAL.seeds)]
     pairs = list(zip(halves, wholes, strict=True))
-    fewer = np.array([half.held_out.mistakes - whole.held_out.mistakes for half, whole in pairs])
-    mistake, gain = float(np.mean([whole.held_out.mistake for whole in wholes])), float(fewer.mean())
-    chance = USUAL.clear_errors * standard_error(fewer.mean(axis=0))
-    helped = fewer.mean(axis=1).min() > 0 and gain >= max(USUAL.more_data_gain, USUAL.more_data_share * mistake, chance)
+    removed = np.array([half.held_out.mistakes - whole.held_out.mistakes for half, whole in pairs])
+    mistake = float(np.mean([whole.held_out.mistake for whole in wholes]))
+    gain = float(removed.mean())
+    chance = USUAL.clear_errors * standard_error(removed.mean(axis=0))
+    helped = removed.mean(axis=1).min() > 0 and gain >= max(
+        USUAL.more_data_gain, USUAL.more_data_share * mistake, chance
+    )
     share = gain / max(mistake + gain, 1e-12)
-    old, new = halves[0], wholes[0]
+    old = halves[0]
+    new = wholes[0]
     before = "with half of the rows"
     return RemedyTrial("all rows", new.steps, old.curve, new.curve, bool(helped), share, old.steps, before)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from chainrule.doctor.remedies.apply import JOINED, apply_remedies
 from chainrule.doctor.trials.evaluate import class_balanced, epoch_seconds, train_and_score, with_held_out
-from chainrule.doctor.vocabulary.catalogue import SYMPTOMS, remedy
+from chainrule.doctor.vocabulary.catalogue import SYMPTOMS, find_remedy
 from chainrule.doctor.vocabulary.records import Finding, Report
 from chainrule.doctor.vocabulary.targets import class_indices
 from chainrule.doctor.vocabulary.thresholds import USUAL
@@ -28,7 +28,7 @@ class RepairAttempt:
     """
 
     symptom: str
-    change: str
+    remedy: str
     before: tuple[float, ...]
     after: tuple[float, ...]
     kept: bool
@@ -42,7 +42,7 @@ class RepairAttempt:
     def __str__(self) -> str:
         before, after = _mean_error(self.before), _mean_error(self.after)
         verb = "kept" if self.kept else "undone"
-        return f"{self.change} against {self.symptom}: error {before} -> {after}, {verb}: {self.why}"
+        return f"{self.remedy} against {self.symptom}: error {before} -> {after}, {verb}: {self.why}"
 
 
 def _mean_error(errors: tuple[float, ...]) -> str:
@@ -59,7 +59,7 @@ class RepairResult:
     @property
     def kept(self) -> tuple[str, ...]:
         """Names of the remedies in force."""
-        return tuple(change for each in self.attempts if each.kept for change in each.change.split(JOINED))
+        return tuple(remedy for each in self.attempts if each.kept for remedy in each.remedy.split(JOINED))
 
     @property
     def log(self) -> tuple[str, ...]:
@@ -73,8 +73,8 @@ def repair(problem: TrainingProblem, report: Report, *, most: int = 6) -> Repair
     A remedy is kept if the held-out error falls by more than one point (of accuracy, or of the targets' variance) and by
     more than two standard errors of the paired differences between seeds; otherwise the problem stays as it was. Three
     seeds decide, and three more if the gain is large but the seeds disagree. Safe fixes are kept unless the error rises by
-    as much. A symptom is done, and so are those that it explains, when a remedy helped against it and less than a tenth is
-    still wrong.
+    as much. A symptom is done, and so are those that it explains, when a remedy helped against it and the error is below a
+    tenth.
 
     Parameters
     ----------
@@ -94,13 +94,13 @@ def repair(problem: TrainingProblem, report: Report, *, most: int = 6) -> Repair
     done: set[str] = set()
     explained = {finding.symptom: finding.explains for finding in report.findings}
     comparison = PairedComparison()
-    for symptom, change, safe in proposals(report):
-        if len(attempts) >= most or symptom in done or any(each.change == change for each in attempts):
+    for symptom, remedy, safe in proposals(report):
+        if len(attempts) >= most or symptom in done or any(each.remedy == remedy for each in attempts):
             continue
-        changed = apply_remedies(problem, change)
+        changed = apply_remedies(problem, remedy)
         if changed is None:
             continue
-        attempt = comparison.attempt(problem, changed, symptom, change, safe)
+        attempt = comparison.attempt(problem, changed, symptom, remedy, safe)
         attempts.append(attempt)
         problem = changed if attempt.kept else problem
         if attempt.kept and attempt.gain > USUAL.repair_gain and np.mean(attempt.after) < USUAL.solved_error:
@@ -114,13 +114,13 @@ def proposals(report: Report) -> Iterator[tuple[str, str, bool]]:
     for finding in report.findings:
         if finding.fix.safe and finding.fix.remedy:
             yield finding.symptom, finding.fix.remedy, True
-    joint = {trial.change: finding for finding in ill for trial in finding.trials if trial.joint}
+    joint = {trial.remedy: finding for finding in ill for trial in finding.trials if trial.joint}
     if len(joint) > 1:
-        yield ill[0].symptom, JOINED.join(joint), all(remedy(name).safe for name in joint)
+        yield ill[0].symptom, JOINED.join(joint), all(find_remedy(name).safe for name in joint)
     for finding in ill:
         for trial in sorted(finding.trials, key=lambda trial: -trial.gain):
             if trial.helped:
-                yield finding.symptom, trial.change, remedy(trial.change).safe
+                yield finding.symptom, trial.remedy, find_remedy(trial.remedy).safe
     yield from _untested_proposals(ill)
 
 
@@ -129,9 +129,9 @@ def _untested_proposals(ill: Sequence[Finding]) -> Iterator[tuple[str, str, bool
     for finding in ill:
         for symptom in (finding.symptom, *finding.explains):
             entry = SYMPTOMS[symptom]
-            for change in (finding.fix.remedy, *entry.remedies, *entry.untested):
-                if change:
-                    yield symptom, change, remedy(change).safe
+            for remedy in (finding.fix.remedy, *entry.remedies, *entry.untested):
+                if remedy:
+                    yield symptom, remedy, find_remedy(remedy).safe
 
 
 def decide(before: Sequence[float], after: Sequence[float], safe: bool) -> tuple[bool, str]:
@@ -142,9 +142,9 @@ def decide(before: Sequence[float], after: Sequence[float], safe: bool) -> tuple
     >>> decide([0.30, 0.31, 0.29], [0.29, 0.31, 0.29], safe=False)
     (False, 'better by 0.3 points; more than 1.0 is required')
     """
-    fewer = np.array(before) - np.array(after)
-    gain = float(fewer.mean())
-    noise = USUAL.clear_errors * float(fewer.std(ddof=1)) / math.sqrt(len(fewer))
+    removed = np.array(before) - np.array(after)
+    gain = float(removed.mean())
+    noise = USUAL.clear_errors * float(removed.std(ddof=1)) / math.sqrt(len(removed))
     required = max(USUAL.repair_gain, noise)
     if safe:
         return gain > -required, "safe, and no worse" if gain > -required else "made it worse"
@@ -155,14 +155,14 @@ def decide(before: Sequence[float], after: Sequence[float], safe: bool) -> tuple
 class PairedComparison:
     """Compares two problems by trainings from the same seeds; every training runs once."""
 
-    known: dict[tuple[TrainingProblem, int, int, bool], float] = field(default_factory=dict)
+    errors: dict[tuple[TrainingProblem, int, int, bool], float] = field(default_factory=dict)
 
     def attempt(
-        self, old: TrainingProblem, new: TrainingProblem, symptom: str, change: str, safe: bool = False
+        self, old: TrainingProblem, new: TrainingProblem, symptom: str, remedy: str, safe: bool = False
     ) -> RepairAttempt:
         """Test one remedy from three seeds; from three more if only their disagreement speaks against it."""
         epochs = [self.epochs(old, new, problem) for problem in (old, new)]
-        weighted = remedy(change).reweights_classes
+        weighted = find_remedy(remedy).reweights_classes
         for count in (USUAL.seeds, 2 * USUAL.seeds):
             before, after = (
                 tuple(self.error(problem, seed_offset, length, weighted) for seed_offset in range(count))
@@ -171,7 +171,7 @@ class PairedComparison:
             kept, why = decide(before, after, safe)
             if kept or np.mean(before) - np.mean(after) <= USUAL.repair_gain:
                 break
-        return RepairAttempt(symptom, change, before, after, kept, why)
+        return RepairAttempt(symptom, remedy, before, after, kept, why)
 
     def epochs(self, old: TrainingProblem, new: TrainingProblem, problem: TrainingProblem) -> int:
         """Return the epochs of one of two problems: all, or the same share of both if one costs too much.
@@ -187,9 +187,9 @@ class PairedComparison:
         `weighted` counts every class the same, over held-out and training rows.
         """
         key = (problem, seed_offset, epochs, weighted)
-        if key not in self.known:
-            self.known[key] = self._error(problem, seed_offset, epochs, weighted)
-        return self.known[key]
+        if key not in self.errors:
+            self.errors[key] = self._error(problem, seed_offset, epochs, weighted)
+        return self.errors[key]
 
     def _error(self, problem: TrainingProblem, seed_offset: int, epochs: int, weighted: bool) -> float:
         recipe = replace(problem.recipe, seed=problem.recipe.seed + seed_offset)

@@ -20,13 +20,13 @@ Pair = tuple[Outcome, Outcome]
 def consistent_gain(pairs: Sequence[Pair], training_gains: bool) -> float:
     """Return the share of the mistakes that the remedy removes if it helps for every seed, at least a little; else 0.
 
-    A small harm that shows every time is a harm. The gain must exceed `Thresholds.consistent_gain` as a share of the
+    The gain must exceed `Thresholds.consistent_gain` as a share of the
     mistakes (half of it if `training_gains`: the training loss improves as well), and one standard error over the rows.
     """
-    fewer = [old.held_out.mistakes - new.held_out.mistakes for old, new in pairs]
-    if not pairs or any(each.mean() <= 0 for each in fewer):
+    removed = [old.held_out.mistakes - new.held_out.mistakes for old, new in pairs]
+    if not pairs or any(each.mean() <= 0 for each in removed):
         return 0.0
-    mean = np.mean(fewer, axis=0)
+    mean = np.mean(removed, axis=0)
     before = max(pairs[0][0].held_out.mistake, USUAL.good_enough)
     gain = float(mean.mean())
     least = USUAL.consistent_gain / 2 if training_gains else USUAL.consistent_gain
@@ -53,10 +53,10 @@ def starts_learning(pairs: Sequence[Pair], by_loss: bool, corrects_error: bool) 
     error, as `Thresholds.learned_gain` and twice `Thresholds.fewest_rows` say; if the remedy `corrects_error`, something
     that cannot have been intended, it is enough that they fall.
     """
-    fewer = np.array([old.held_out.mistakes - new.held_out.mistakes for old, new in pairs])
+    removed = np.array([old.held_out.mistakes - new.held_out.mistakes for old, new in pairs])
     before = float(np.mean([old.held_out.mistake for old, _ in pairs]))
-    gain = float(fewer.mean())
-    enough = gain >= max(USUAL.learned_gain * before, USUAL.learned, standard_error(fewer.mean(axis=0)))
-    enough = enough and np.sign(fewer).sum() >= 2 * USUAL.fewest_rows
+    gain = float(removed.mean())
+    enough = gain >= max(USUAL.learned_gain * before, USUAL.learned, standard_error(removed.mean(axis=0)))
+    enough = enough and np.sign(removed).sum() >= 2 * USUAL.fewest_rows
     counts = gain > 0 if corrects_error else enough
     return gain / max(before, 1e-12) if counts and all(has_learned(pair, by_loss) for pair in pairs) else 0.0

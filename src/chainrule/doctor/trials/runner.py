@@ -1,6 +1,6 @@
 """Run trials: the same training from the same seed with one thing changed.
 
-A threshold suspects, an experiment convicts.
+A threshold only raises a suspicion; an experiment confirms it.
 
 In: a training problem, its trace, the name of a remedy. Out: a `RemedyTrial`: held-out losses without and with it, whether
 it helped.
@@ -35,7 +35,7 @@ from chainrule.doctor.trials.replication import (
     training_loss_improves,
 )
 from chainrule.doctor.trials.scoring import RowScores, is_better, score_state
-from chainrule.doctor.vocabulary.catalogue import USUAL_RATE, remedy
+from chainrule.doctor.vocabulary.catalogue import USUAL_RATE, find_remedy
 from chainrule.doctor.vocabulary.records import RemedyTrial, Trace
 from chainrule.doctor.vocabulary.targets import class_indices
 from chainrule.doctor.vocabulary.thresholds import USUAL
@@ -69,25 +69,25 @@ class TrialRunner:
         self.limit = max(1, int(USUAL.trial_seconds / seconds))
         self.cost = seconds * min(self.limit, self.problem.config.epochs)
 
-    def outcome(self, change: str = "", seed_offset: int = 0, epochs: int | None = None) -> Outcome | None:
+    def outcome(self, remedy: str = "", seed_offset: int = 0, epochs: int | None = None) -> Outcome | None:
         """Return the outcome under a remedy ("" for none) from a later seed; None if the remedy cannot be applied."""
         epochs = self.limit if epochs is None else epochs
-        key = (change, seed_offset, epochs)
+        key = (remedy, seed_offset, epochs)
         if key not in self.outcomes:
-            self.outcomes[key] = self._run(change, seed_offset, epochs)
+            self.outcomes[key] = self._run(remedy, seed_offset, epochs)
         return self.outcomes[key]
 
-    def _run(self, change: str, seed_offset: int, limit: int) -> Outcome | None:
+    def _run(self, remedy: str, seed_offset: int, limit: int) -> Outcome | None:
         recipe = self.problem.recipe
         problem = replace(self.problem, recipe=replace(recipe, seed=recipe.seed + seed_offset))
         if seed_offset and self.problem.start is not None:
             problem = replace(problem, start=None)
-        if not change and not seed_offset and self.user_validation and limit >= problem.config.epochs:
+        if not remedy and not seed_offset and self.user_validation and limit >= problem.config.epochs:
             return self.actual
-        changed = apply_remedies(problem, change)
+        changed = apply_remedies(problem, remedy)
         if changed is None:
             return None
-        epochs = max(1, min(changed.config.epochs, _epoch_limit(limit, change)))
+        epochs = max(1, min(changed.config.epochs, _epoch_limit(limit, remedy)))
         try:
             return train_and_score(replace(changed, config=replace(changed.config, epochs=epochs)))
         except InvalidValueError:
@@ -104,7 +104,8 @@ class TrialRunner:
         return found
 
     def _actual_outcome(self) -> Outcome:
-        problem, trace = self.problem, self.trace
+        problem = self.problem
+        trace = self.trace
         assert problem.validation is not None
         held, trained = (
             score_state(problem.recipe, trace.final, problem.rows, part) for part in (problem.validation, problem.rows)
@@ -121,13 +122,15 @@ class TrialRunner:
         A class is rare below a third of the largest. If few held-out rows are rare, training rows left out in turn count.
         """
         assert self.problem.validation is not None
-        known, y = class_indices(self.problem.rows), class_indices(self.problem.validation)
-        if known is None or y is None:
+        y_train = class_indices(self.problem.rows)
+        y = class_indices(self.problem.validation)
+        if y_train is None or y is None:
             return np.zeros(0), np.zeros(0)
-        count = np.bincount(known, minlength=int(y.max()) + 1)
-        rare, right = count < count.max() / USUAL.rare_class, self.actual.held_out.mistakes == 0
+        count = np.bincount(y_train, minlength=int(y.max()) + 1)
+        rare = count < count.max() / USUAL.rare_class
+        right = self.actual.held_out.mistakes == 0
         if rare[y].sum() < USUAL.few_rows:
-            y = np.concatenate([y, known])
+            y = np.concatenate([y, y_train])
             right = np.concatenate([right, self.left_out == 0])
         return right[rare[y]] * 1.0, right[~rare[y]] * 1.0
 
@@ -143,16 +146,16 @@ class TrialRunner:
         config = self.problem.config
         return leave_out_mistakes(replace(self.problem, config=replace(config, epochs=min(self.limit, config.epochs))))
 
-    def trial(self, change: str, suspected: bool = False) -> RemedyTrial | None:
+    def trial(self, remedy: str, suspected: bool = False) -> RemedyTrial | None:
         """Test a remedy against the same training without it and against the recorded training.
 
         One that seems to help is tested from a second seed as well and must help there too. `suspected` says that a rule
         pointed at its cause before: then a smaller gain counts, if three seeds show it or if the network learns only with
         the remedy. Return None if the remedy cannot be applied.
         """
-        if (change, suspected) not in self.trials:
-            self.trials[change, suspected] = self._trial(change, suspected)
-        return self.trials[change, suspected]
+        if (remedy, suspected) not in self.trials:
+            self.trials[remedy, suspected] = self._trial(remedy, suspected)
+        return self.trials[remedy, suspected]
 
     def helps_on_top(self, first: str, second: str) -> bool:
         """Check whether a second remedy helps after the first one, from both seeds."""
@@ -163,82 +166,84 @@ class TrialRunner:
         before, after = self.outcome(old, seed_offset), self.outcome(new, seed_offset)
         if before is None or after is None:
             return False
-        differing = [remedy(name) for name in set(split_names(old)) ^ set(split_names(new))]
+        differing = [find_remedy(name) for name in set(split_names(old)) ^ set(split_names(new))]
         same_units = not any(each.changes_units for each in differing)
         weighted = any(each.reweights_classes for each in differing)
         one, other = (class_balanced(self.problem, each) if weighted else each.held_out for each in (before, after))
         return is_better(one, other, same_units, weighted=weighted)[0]
 
-    def was_tested(self, change: str) -> bool:
+    def was_tested(self, remedy: str) -> bool:
         """Check whether the remedy was tested before."""
-        return any(name == change for name, _ in self.trials)
+        return any(name == remedy for name, _ in self.trials)
 
-    def _trial(self, change: str, suspected: bool) -> RemedyTrial | None:
-        new, old = self.outcome(change), self.outcome()
+    def _trial(self, remedy: str, suspected: bool) -> RemedyTrial | None:
+        new, old = self.outcome(remedy), self.outcome()
         if new is None or old is None:
             return None
-        specific = suspected and self._is_specific(change)
-        helped, gain = self._better(change, old, new, specific)
+        specific = suspected and self._is_specific(remedy)
+        helped, gain = self._helps(remedy, old, new, specific)
         if helped and self.user_validation and old is not self.actual:
-            helped = self._better(change, self.actual, new, specific)[0]
+            helped = self._helps(remedy, self.actual, new, specific)[0]
         if helped:
-            helped, gain = self._repeated(change, specific, gain)
+            helped, gain = self._repeated(remedy, specific, gain)
         if not helped:
-            small = self._small_gain(change, suspected, specific)
+            small = self._small_gain(remedy, suspected, specific)
             helped, gain = small > 0.0, small or gain
-        return RemedyTrial(change, new.steps, old.curve, new.curve, helped, gain, old.steps)
+        return RemedyTrial(remedy, new.steps, old.curve, new.curve, helped, gain, old.steps)
 
-    def _repeated(self, change: str, specific: bool, gain: float) -> tuple[bool, float]:
+    def _repeated(self, remedy: str, specific: bool, gain: float) -> tuple[bool, float]:
         """Return whether a second seed agrees, fully or in direction with half of the margin, and the gain of the two."""
-        new, old = self.outcome(change, 1), self.outcome("", 1)
+        new, old = self.outcome(remedy, 1), self.outcome("", 1)
         if new is None or old is None:
             return True, gain
-        agrees, other = self._better(change, old, new, specific)
+        agrees, other = self._helps(remedy, old, new, specific)
         if agrees:
             return True, 0.5 * (gain + other)
-        before, after = self._compared(change, old, new)
-        fewer = before.mistake - after.mistake
+        before, after = self._compared(remedy, old, new)
+        removed = before.mistake - after.mistake
         margin = max(USUAL.suspected_gain, USUAL.relative_gain * before.mistake)
-        return fewer >= USUAL.second_seed_margin * margin, min(gain, other)
+        return removed >= USUAL.second_seed_margin * margin, min(gain, other)
 
-    def _is_specific(self, change: str) -> bool:
+    def _is_specific(self, remedy: str) -> bool:
         """Check whether the remedy removes something peculiar to this problem, so that a smaller gain counts."""
-        recipe, entry = self.problem.recipe, remedy(change)
+        recipe = self.problem.recipe
+        entry = find_remedy(remedy)
         normed = any(isinstance(layer, BatchNorm) for layer in recipe.net.layers)
         tiny = entry.fixes_tiny_norm_batch and normed and recipe.batch_size < USUAL.tiny_norm_batch
-        return entry.case_specific or entry.lowers_rate or tiny
+        return entry.problem_specific or entry.lowers_rate or tiny
 
-    def _small_gain(self, change: str, suspected: bool, specific: bool) -> float:
+    def _small_gain(self, remedy: str, suspected: bool, specific: bool) -> float:
         """Return the share of the mistakes that a remedy removes if that is little but consistent; 0 if it does not count.
 
         It counts if something peculiar was suspected; if the training had few steps or a rate far from its optimizer's
         usual one, and training rows gain as well; and if the network learns its training rows only with the remedy.
         """
-        entry = remedy(change)
+        entry = find_remedy(remedy)
         short = entry.lengthens and self.actual.steps < USUAL.few_steps
         small = 0.0
         if specific and not entry.reweights_classes:
-            small = consistent_gain(self._pairs(change), self._training_improves(change))
-        elif suspected and (short or change == USUAL_RATE) and self._training_improves(change):
-            small = consistent_gain(self._pairs(change), False)
-        return small or (self._learning_gain(change) if suspected or entry.learning_only else 0.0)
+            small = consistent_gain(self._pairs(remedy), self._training_improves(remedy))
+        elif suspected and (short or remedy == USUAL_RATE) and self._training_improves(remedy):
+            small = consistent_gain(self._pairs(remedy), False)
+        return small or (self._learning_gain(remedy) if suspected or entry.learning_only else 0.0)
 
-    def _training_improves(self, change: str) -> bool:
-        return not remedy(change).changes_units and training_loss_improves(self._pairs(change))
+    def _training_improves(self, remedy: str) -> bool:
+        return not find_remedy(remedy).changes_units and training_loss_improves(self._pairs(remedy))
 
-    def _learning_gain(self, change: str) -> float:
-        """Return the share of mistakes that go because the network learns only now, if enough training rows were wrong."""
-        entry, known = remedy(change), self.actual.trained
+    def _learning_gain(self, remedy: str) -> float:
+        """Return the share of mistakes removed because the network learns only now, if enough training rows were wrong."""
+        entry = find_remedy(remedy)
+        trained = self.actual.trained
         by_loss = not entry.changes_units
-        few_wrong = known.mistake < USUAL.learned or (known.mistakes > 0).sum() < 2 * USUAL.fewest_rows
-        new, old = self.outcome(change), self.outcome()
+        few_wrong = trained.mistake < USUAL.learned or (trained.mistakes > 0).sum() < 2 * USUAL.fewest_rows
+        new, old = self.outcome(remedy), self.outcome()
         if few_wrong or entry.reweights_classes or new is None or old is None or not has_learned((old, new), by_loss):
             return 0.0
-        return starts_learning(self._pairs(change), by_loss, entry.corrects_error)
+        return starts_learning(self._pairs(remedy), by_loss, entry.corrects_error)
 
-    def _pairs(self, change: str) -> list[Pair]:
+    def _pairs(self, remedy: str) -> list[Pair]:
         """Return the training without and with a remedy from three seeds; none if the remedy cannot be applied."""
-        pairs = [(self.outcome("", offset), self.outcome(change, offset)) for offset in range(USUAL.seeds)]
+        pairs = [(self.outcome("", offset), self.outcome(remedy, offset)) for offset in range(USUAL.seeds)]
         return [(old, new) for old, new in pairs if old is not None and new is not None]
 
     def more_rows(self) -> RemedyTrial | None:
@@ -255,18 +260,19 @@ class TrialRunner:
         enough = len(self.problem.rows) >= USUAL.fewest_to_halve and held >= USUAL.more_data_gain / 2
         return enough and trained <= held / USUAL.memorizing
 
-    def _better(self, change: str, old: Outcome, new: Outcome, suspected: bool) -> tuple[bool, float]:
-        entry = remedy(change)
-        pair = self._compared(change, old, new)
+    def _helps(self, remedy: str, old: Outcome, new: Outcome, suspected: bool) -> tuple[bool, float]:
+        """Return whether the outcome with a remedy is better than without it, and by which share."""
+        entry = find_remedy(remedy)
+        pair = self._compared(remedy, old, new)
         return is_better(*pair, not entry.changes_units, suspected, weighted=entry.reweights_classes)
 
-    def _compared(self, change: str, old: Outcome, new: Outcome) -> tuple[RowScores, RowScores]:
+    def _compared(self, remedy: str, old: Outcome, new: Outcome) -> tuple[RowScores, RowScores]:
         """Return what is compared: held-out rows; with class weights all rows, every class counting the same."""
-        if remedy(change).reweights_classes:
+        if find_remedy(remedy).reweights_classes:
             return class_balanced(self.problem, old), class_balanced(self.problem, new)
         return old.held_out, new.held_out
 
 
-def _epoch_limit(limit: int, change: str) -> int:
+def _epoch_limit(limit: int, remedy: str) -> int:
     """Return the epochs that a trial may take: three times as many if the remedy makes the training longer."""
-    return limit * USUAL.longer_limit if any(remedy(name).lengthens for name in split_names(change)) else limit
+    return limit * USUAL.longer_limit if any(find_remedy(name).lengthens for name in split_names(remedy)) else limit

@@ -77,10 +77,11 @@ def score_state(recipe: Recipe, state: State, train: Rows, rows: Rows) -> RowSco
 
 def _mistakes(recipe: Recipe, Z: Array, train: Rows, rows: Rows) -> Array:
     """Return wrong rows over the share that a constant gets wrong, or squared errors over those of a constant."""
-    y, known = class_indices(rows), class_indices(train)
-    if y is not None and known is not None:
+    y = class_indices(rows)
+    y_train = class_indices(train)
+    if y is not None and y_train is not None:
         wrong = np.where(np.isfinite(Z).all(axis=1), predicted_classes(recipe, Z) != y, 1.0)
-        trivial = float((y != np.argmax(np.bincount(known))).mean())
+        trivial = float((y != np.argmax(np.bincount(y_train))).mean())
         return wrong / max(trivial, 1.0 / max(len(y), 1))
     constant = np.tile(padded_logits(recipe, best_constant(recipe.loss, train)), (len(rows), 1))
     with np.errstate(all="ignore"):
@@ -114,24 +115,25 @@ def is_better(
     enough, relative = _fewer_mistakes(old, new, suspected, weighted)
     if enough:
         return True, relative
-    fewer, lower = old.mistakes - new.mistakes, old.losses - new.losses
+    fixed = old.mistakes - new.mistakes
+    lower = old.losses - new.losses
     saved = float(lower.mean())
     share = max(saved / max(old.loss, 1e-12), -USUAL.worst_share)
     clear = saved > USUAL.clear_errors * standard_error(lower)
     large = saved >= USUAL.loss_gain and share >= USUAL.relative_loss_gain and clear
-    if by_loss and large and float(fewer.mean()) >= -standard_error(fewer):
+    if by_loss and large and float(fixed.mean()) >= -standard_error(fixed):
         return True, share
     return False, relative if not by_loss or abs(relative) >= abs(share) else share
 
 
 def _fewer_mistakes(old: RowScores, new: RowScores, suspected: bool, weighted: bool) -> tuple[bool, float]:
-    """Return whether mistakes fall by enough and by more than chance, and the share of them that goes."""
+    """Return whether mistakes fall by enough and by more than chance, and the share of them that is removed."""
     errors = USUAL.suspected_errors if suspected else USUAL.errors
     enough = USUAL.suspected_gain if suspected else USUAL.gain
     share = USUAL.suspected_relative if suspected else USUAL.relative_gain
-    fewer = old.mistakes - new.mistakes
-    gain = float(fewer.mean())
+    fixed = old.mistakes - new.mistakes
+    gain = float(fixed.mean())
     relative = max(gain / max(old.mistake, 1e-12), -USUAL.worst_share)
-    rows = fewer.sum() / max(np.abs(fewer).max(), 1e-300) if weighted else np.sign(fewer).sum()
-    clear = gain > errors * standard_error(fewer) and rows >= USUAL.fewest_rows
+    rows = fixed.sum() / max(np.abs(fixed).max(), 1e-300) if weighted else np.sign(fixed).sum()
+    clear = gain > errors * standard_error(fixed) and rows >= USUAL.fewest_rows
     return bool(gain >= enough and relative >= share and clear), relative

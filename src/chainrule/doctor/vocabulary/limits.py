@@ -51,7 +51,7 @@ class Limits:
     # Initial weights.
 
     equal_weights: float = 1e-8
-    """Range of incoming weights below which they are one number."""
+    """Range of incoming weights below which they count as equal."""
     twins: float = 0.02
     """Share of units with a twin from which it is a warning."""
     twins_pretrained: float = 0.9
@@ -60,6 +60,8 @@ class Limits:
     """The same above which it is critical."""
     weight_scale: float = 30.0
     """Factor between the spread of the logits and the suitable one."""
+    initial_rows: int = 256
+    """Rows on which the initial weights are judged."""
     initial_loss_classes: float = 2.0
     """Factor of the uninformed loss of classes that is tolerated."""
     initial_loss_offset: float = 0.5
@@ -97,11 +99,17 @@ class Limits:
     """Factor of a schedule below which the rate is almost zero."""
     schedule_share: float = 0.5
     """Share of the run before which it may not stay there."""
+    first_gradient_rows: int = 256
+    """Rows of the first gradient that a clipping limit is compared with."""
+    schedule_moments: int = 400
+    """Moments of the run at which the factor of a schedule is read."""
 
     # Columns.
 
+    fast_rows: int = 2000
+    """Rows that fast models and statistics of columns use at most."""
     held_out_change: float = 0.1
-    """Distance from the constant value by which a held-out row differs."""
+    """Distance from the constant value above which a held-out row differs."""
     held_out_share: float = 0.05
     """Share of the held-out rows that must differ."""
     large_column: float = 10.0
@@ -179,6 +187,20 @@ class Limits:
     """Rows from which labels can be judged."""
     label_rows_per_class: int = 10
     """The same per class."""
+    shuffles: int = 30
+    """Shuffled copies of the targets that show what chance can do."""
+    recall_rows: int = 3
+    """Rows of a rare class from which its recall says something."""
+    nominal_values_low: int = 3
+    """Different target values from which they may be the numbers of classes."""
+    nominal_values_high: int = 20
+    """The same, at most."""
+    nominal_rows: int = 8
+    """Rows per value that this takes."""
+    nominal_accuracy: float = 0.6
+    """Accuracy that a classifier must reach on them."""
+    nominal_lead: float = 0.2
+    """Accuracy by which it must beat a rounded regression."""
 
     # Wrong labels.
 
@@ -226,6 +248,24 @@ class Limits:
     """Cosine of step and gradient above which a step goes uphill."""
     mixing: float = 1e-9
     """Change of other rows that rounding explains."""
+    gradient_entries: int = 6
+    """Entries of each parameter that are compared with finite differences."""
+    gradient_seeds: int = 3
+    """Draws of weights and rows of which the smallest error counts."""
+    descent_rows: int = 64
+    """Rows on which a step against the gradient must lower the loss."""
+    overfit_rows: int = 16
+    """Rows that a network must be able to overfit."""
+    overfit_steps: int = 500
+    """Steps that it gets at each of two learning rates."""
+    overfit_target: float = 0.1
+    """Error on continuous targets, as a share of their spread, at which it has overfitted."""
+    overfit_interval: int = 25
+    """Steps after which the error is measured again."""
+    ignored_steps: int = 100
+    """Steps after which the outputs must depend on the inputs."""
+    ignored_spread: float = 1e-12
+    """Relative spread of the outputs that rounding explains."""
     overfit_error: float = 0.1
     """Error on sixteen rows that is tolerated."""
     overfit_loss: float = 0.9
@@ -234,6 +274,8 @@ class Limits:
     """Share of the constant loss from which the inputs may be ignored."""
     range_change: float = 0.95
     """Share of the initial loss below which a range test has found something."""
+    range_lowest: float = 10.0
+    """Factor from the rate that a range test suggests to the one with the lowest loss."""
     range_high: float = 3.0
     """Factor above the rate with the lowest loss that is tolerated."""
     range_low: float = 1e-4
@@ -251,6 +293,14 @@ class Limits:
     """Factor by which the loss must have risen over its lowest value."""
     usual_update: float = 1e-3
     """Usual relative size of a step."""
+    oscillating_window: int = 20
+    """Last epochs among which oscillation is sought."""
+    swing_window: int = 40
+    """Last epochs over which swings and changes of direction are counted."""
+    turning_epochs: int = 8
+    """Epochs from which changes of direction are counted."""
+    suitable_clip: float = 0.9
+    """Quantile of the gradient norms that is a suitable clipping limit."""
     oscillating_epochs: int = 8
     """Epochs from which oscillation is checked."""
     trend: float = 4.0
@@ -287,12 +337,18 @@ class Limits:
     """Difference of the loss between the two modes that matters."""
     mode_ratio: float = 2.0
     """Ratio of the loss in inference to that in training mode that matters."""
+    mode_rows: int = 64
+    """Rows on which the two modes are compared."""
+    mode_rows_low: int = 4
+    """Rows that this takes."""
     mode_output: float = 1e-3
     """Relative change of outputs with the other rows that matters."""
     still_falling: float = 0.02
     """Share by which the last tenth of the epochs lowers the loss of an unfinished training."""
     learned: float = 0.02
     """Share of the loss, or of the mistakes, below which a training is finished."""
+    scored_rows: int = 2000
+    """Training rows that are scored, to compare them with validation rows."""
     stop_fall: float = 0.005
     """Share by which the training loss falls per epoch in a healthy training."""
     stop_rise: float = 1.05
@@ -303,6 +359,14 @@ class Limits:
     """Share of the loss from which a network underfits."""
     metric_epochs: int = 20
     """Epochs from which loss and metric are compared."""
+    metric_loss_change: float = 0.02
+    """Standard deviation of the loss, relative to its mean, below which it says nothing about the metric."""
+    metric_change: float = 1e-3
+    """Standard deviation of the metric below which it says nothing about the loss."""
+    patience_low: int = 20
+    """Epochs of patience that are advised at least."""
+    rise_window: int = 3
+    """Epochs over which the validation loss is averaged."""
     rise_epochs: int = 5
     """Epochs from which a rise of the validation loss is measured."""
     mistake_gap: float = 0.1

@@ -106,7 +106,7 @@ class Trace:
         return self.stopped is not None and self.stopped.reason is StopReason.DIVERGED
 
 
-OTHERS = "with the other changes alone"
+OTHERS = "with the other remedies alone"
 """The training in which all remedies but one are applied."""
 
 
@@ -115,10 +115,10 @@ class RemedyTrial:
     """The same training with one remedy: losses on the same held-out rows, in inference, without and with it.
 
     `gain` is the share of the loss or the mistakes that the remedy removes: 0 nothing, 1 all; below 0 it harms. `steps` are
-    those with the remedy, `steps_before` those without it (0 for as many), `before` describes the latter.
+    those with the remedy, `steps_before` those without it (0 if there are as many), `before` describes the latter.
     """
 
-    change: str
+    remedy: str
     steps: int
     unchanged: tuple[float, ...]
     changed: tuple[float, ...]
@@ -134,8 +134,8 @@ class RemedyTrial:
 
     @property
     def name(self) -> str:
-        """The remedy in words: "no-penalty", or "no-penalty beside the other changes"."""
-        return f"{self.change} beside the other changes" if self.joint else self.change
+        """The remedy in words: "no-penalty", or "no-penalty beside the other remedies"."""
+        return f"{self.remedy} beside the other remedies" if self.joint else self.remedy
 
 
 @dataclass(frozen=True)
@@ -258,11 +258,11 @@ class Finding(HtmlDisplay):
         """
         sign = {True: ", confirmed by a trial", False: ", not confirmed", None: ""}[self.confirmed]
         advice = "  ".join(filter(None, (self.fix.text, self.fix.line(interface))))
-        remedy = f"\n  fix: {advice}" if advice else ""
+        fix = f"\n  fix: {advice}" if advice else ""
         follows = f"\n  explains: {', '.join(self.explains)}" if self.explains else ""
         return (
             f"{self.severity}: {self.title} [{self.symptom}{sign}]\n  {self.meaning}\n"
-            f"  measured: {self.measured} (usual: {self.usual}){remedy}{follows}"
+            f"  measured: {self.measured} (usual: {self.usual}){fix}{follows}"
         )
 
 
@@ -271,7 +271,7 @@ class Rule:
     """A pure function of a problem and its trace, and what it needs: "recipe", "rows" or "trace"."""
 
     symptom: str
-    call: Callable[[TrainingProblem, Trace | None], Finding | None]
+    check: Callable[[TrainingProblem, Trace | None], Finding | None]
     needs: str = "trace"
 
 
@@ -300,7 +300,7 @@ class Report(HtmlDisplay):
     overhead : float, default=0.0
         Time of the probes as a share of the training's time.
     interface : str, default="fit"
-        Who asked, one of `chainrule.pipeline.option_names.INTERFACES`; fixes are printed in those words.
+        How the user called the doctor, one of `chainrule.pipeline.option_names.INTERFACES`; fixes are printed in its words.
     watched_only : bool, default=False
         Whether no remedies were tested and the data were not checked.
     """

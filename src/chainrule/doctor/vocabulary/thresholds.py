@@ -26,19 +26,19 @@ class Thresholds:
     """A share of the mistakes above which predictions are no better than a constant."""
 
     worst_share: float = 5.0
-    """Limit of a row's share, so that a few rows do not decide."""
+    """Largest share of one row, so that a few rows do not decide."""
 
     gain: float = 0.03
     """Mistakes that a remedy must remove, as a share of a constant's."""
 
     relative_gain: float = 0.2
-    """Mistakes that a remedy must remove, as a share of those there were."""
+    """Mistakes that a remedy must remove, as a share of those without it."""
 
     suspected_gain: float = 0.02
-    """The same where a rule suspected the cause before the experiment."""
+    """The same if a rule suspected the cause before the experiment."""
 
     suspected_relative: float = 0.1
-    """Mistakes to remove, as a share of those there were, where a rule suspected something peculiar to the case."""
+    """Mistakes to remove, as a share of those without the remedy, if a rule suspected something peculiar to the problem."""
 
     consistent_gain: float = 0.06
     """The same if three seeds of three agree; half of it if training rows gain for each, too."""
@@ -50,7 +50,7 @@ class Thresholds:
     """Share of the training loss that a remedy must remove for every seed if the network learns only with it."""
 
     learned_gain: float = 0.25
-    """Mistakes on held-out rows that it must remove then, over three seeds, as a share of those there were."""
+    """Mistakes on held-out rows that it must remove then, over three seeds, as a share of those without it."""
 
     wide_gap: float = 0.25
     """Mistakes on held-out rows beyond those on training rows, as a share of a constant's, that mean too few rows."""
@@ -62,7 +62,7 @@ class Thresholds:
     """The same as a share of those that are left."""
 
     fewest_rows: int = 3
-    """Rows that must become right if mistakes are counted: two may be chance whatever the formula says."""
+    """Rows that must become right if mistakes are counted: two may be chance whatever the standard error is."""
 
     errors: float = 2.0
     """Standard errors that a gain must exceed."""
@@ -77,7 +77,7 @@ class Thresholds:
     """Loss that counts if mistakes do not differ, as a share of a constant's."""
 
     relative_loss_gain: float = 0.4
-    """The same as a share of the loss there was."""
+    """The same as a share of the loss without the remedy."""
 
     good_enough: float = 0.02
     """A share of the mistakes below which no trial screens the training."""
@@ -193,7 +193,7 @@ class Thresholds:
     """Share of the largest gain from which a cause counts as its equal, and the earlier root cause wins."""
 
     trial_budget: float = 6.0
-    """Seconds, by the same count, after which no more trials run."""
+    """Seconds, by a count of operations, after which no more trials run."""
 
     clip_norm: float = 1.0
     """Gradient norm to which the remedy `clip` limits a step."""
@@ -268,7 +268,7 @@ class Thresholds:
     """Seconds of the trial budget that screening and second causes get in any case."""
 
     longer_gap: float = 2.0
-    """How many times `wide_gap` the gap must be after a longer training, which nobody asked for."""
+    """How many times `wide_gap` the gap must be after a longer training than the user asked for."""
 
     # Remedies.
 
@@ -295,7 +295,7 @@ class Thresholds:
     """Ratio of the largest to the smallest class below which weights change nothing."""
 
     longer_factor: float = 3.0
-    """How many times the epochs are worth a try where a training may have been too short."""
+    """Factor on the epochs of a training that may have been too short."""
 
     longer_steps: float = 1500.0
     """Steps that such a training takes at least."""
@@ -310,7 +310,7 @@ class Thresholds:
     """Share of its neighbors that must have a row's class."""
 
     neighbor_deviations: float = 2.0
-    """Deviations of a continuous target from its neighbors that are too many."""
+    """Deviations from the mean of its neighbors above which a continuous target contradicts them."""
 
     fewest_after_dropping: int = 10
     """Rows that must remain."""
@@ -326,14 +326,20 @@ class Thresholds:
 
     # Monitoring.
 
+    fewest_probe_rows: int = 32
+    """Rows that a probe reads at least; more, up to `quick_probe_rows`, where that costs no second thread."""
+
+    replay_seconds: float = 0.5
+    """Seconds of training that may be repeated to find the step at which a run broke."""
+
     slow_seconds: float = 0.03
     """Seconds that slow rules may take, however short the training was."""
 
     stalled: float = 0.9
-    """Share of the loss remaining at half the epochs that remains now; faster trainings are left alone."""
+    """Share of the loss remaining at half the epochs that remains now; faster trainings are not reported."""
 
     early_share: float = 1 / 3
-    """Share of the epochs during which a training may be as bad as it likes."""
+    """Share of the epochs at the start during which nothing is reported."""
 
     early_epochs: float = 50.0
     """Epochs that this lasts at most."""

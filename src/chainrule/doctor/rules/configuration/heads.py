@@ -122,7 +122,8 @@ def wrong_loss(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
 
 def constant_output(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Check for a softmax over a single logit: its output is 1 for every input."""
-    net, end = problem.recipe.net, head(problem.recipe.net)
+    net = problem.recipe.net
+    end = head(problem.recipe.net)
     by_layer = end is not None and is_softmax(end[1])
     if net.outputs > 1 or not (by_layer or problem.recipe.loss.targets is TargetKind.CLASSES):
         return None
@@ -150,7 +151,8 @@ def _logistic(loss: Loss) -> bool:
 
 def _reach(problem: TrainingProblem) -> tuple[float, float, str]:
     """Return the lowest and highest prediction, and what limits them: the last layer or the loss's link."""
-    link, end = problem.recipe.loss.link, head(problem.recipe.net)
+    link = problem.recipe.loss.link
+    end = head(problem.recipe.net)
     if end is not None:
         return (*span(end[1]), f"layer {end[0]} ({layer_name(end[1])})")
     return (*span(Activation(link)), f"the loss's {link} link")

@@ -211,7 +211,8 @@ def frozen_statistics(problem: TrainingProblem, trace: Trace | None) -> Finding 
     for i, layer in enumerate(recipe.net.layers):
         if not isinstance(layer, BatchNorm):
             continue
-        kept, moves = layer.momentum**steps, _moves(layer, recipe.net.widths[i])
+        kept = layer.momentum**steps
+        moves = _moves(layer, recipe.net.widths[i])
         if moves and kept <= LIMITS.initial_statistics:
             continue
         return make_finding(
@@ -224,7 +225,10 @@ def frozen_statistics(problem: TrainingProblem, trace: Trace | None) -> Finding 
             else f"with momentum {layer.momentum:g}, {percent(kept)} of the initial values remain after {steps} steps",
             usual="momentum 0.9, and more than 100 steps",
             fix=Fix(
-                "Lower the momentum to 0.9.", code="BatchNorm(momentum=0.9)", remedy="fresh-statistics", safe=moves
+                "Lower the momentum to 0.9." if moves else "Use the library's BatchNorm.",
+                code="BatchNorm(momentum=0.9)",
+                remedy="fresh-statistics",
+                safe=moves,
             ),
             layer=i,
             momentum=layer.momentum,

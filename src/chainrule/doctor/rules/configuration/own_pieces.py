@@ -24,8 +24,8 @@ def unknown_loss(problem: TrainingProblem) -> list[Finding]:
     suspicion = make_finding(
         OUTPUT_LOSS_MISMATCH,
         "warning",
-        f"The loss {name} does not suit this output",
-        meaning="A loss and the output function belong together: the cross-entropies here take logits.",
+        f"The loss {name} may not suit this output",
+        meaning="A loss and an output function belong together: the library's cross-entropies take logits.",
         measured=f"{name} is not one of this library's losses",
         usual="SoftmaxCrossEntropy, BinaryCrossEntropy or MeanSquaredError on bare logits",
         fix=Fix("Use the library's loss for these targets.", remedy=MATCHING_LOSS),
@@ -45,7 +45,7 @@ def missing_bias(problem: TrainingProblem) -> list[Finding]:
     suspicion = make_finding(
         UNDERFITTING,
         "warning",
-        f"Layers have no bias ({places(bare)})",
+        f"Some layers have no bias ({places(bare)})",
         meaning="Without a bias the kink of every unit is at zero, and the output for an input of zeros is fixed.",
         measured=f"{len(bare)} Dense layers without a bias",
         usual="a bias in each, unless a norm layer follows",

@@ -39,8 +39,8 @@ def rate_above_bound(problem: TrainingProblem, trace: Trace | None) -> Finding |
     limit = LIMITS.rate_adaptive if isinstance(problem.recipe.optimizer, _SCALED) else LIMITS.rate_plain
     if rate < limit or (rate == limit and not isinstance(problem.recipe.optimizer, _SCALED)):
         return None
-    mended = usual_rate(problem)
-    usual = problem.config.learning_rate / 10 if mended is None else mended.config.learning_rate
+    at_usual_rate = usual_rate(problem)
+    usual = problem.config.learning_rate / 10 if at_usual_rate is None else at_usual_rate.config.learning_rate
     return make_finding(
         "learning-rate-too-high",
         "warning",
@@ -63,7 +63,8 @@ def rate_below_bound(problem: TrainingProblem, trace: Trace | None) -> Finding |
 
     Reference  [kingma2015] 2.1
     """
-    rate, factors = problem.config.learning_rate, _factors(problem)
+    rate = problem.config.learning_rate
+    factors = _factors(problem)
     reach = rate * float(factors.mean()) * problem.steps
     if isinstance(problem.recipe.optimizer, _SCALED):
         size = _rms_weight(problem)
@@ -93,9 +94,11 @@ def optimizer_settings(problem: TrainingProblem, trace: Trace | None) -> Finding
     ε above 1e-3 turns Adam into slow SGD; with β₁ ≥ √β₂ Adam need not converge; momentum that averages over more than a
     third of the run, 1 / (1 - β) steps, never warms up.
     """
-    optimizer, steps = problem.recipe.optimizer, problem.steps
+    optimizer = problem.recipe.optimizer
+    steps = problem.steps
     epsilon = getattr(optimizer, "epsilon", 0.0)
-    beta, beta2 = _momentum(optimizer), getattr(optimizer, "beta2", None)
+    beta = _momentum(optimizer)
+    beta2 = getattr(optimizer, "beta2", None)
     if epsilon > LIMITS.epsilon:
         said, usual = f"epsilon {epsilon:g}", "1e-8"
         meaning = "A large ε dominates the divisor: steps become tiny and are no longer scaled for each weight."
@@ -161,11 +164,12 @@ def zero_multiplier(problem: TrainingProblem, trace: Trace | None) -> Finding | 
     if not frozen:
         return None
     everything = len(frozen) == len(still) and not float(multipliers.max())
+    at_random = " at random values" if problem.start is None else ""
     return make_finding(
         "frozen-layer",
         "info" if problem.start is not None else "critical" if everything else "warning",
-        "All layers are frozen" if everything else f"Some weights are frozen at random values ({places(frozen)})",
-        meaning="With a multiplier of 0 a layer keeps its random initial weights.",
+        "All layers are frozen" if everything else f"Some weights are frozen{at_random} ({places(frozen)})",
+        meaning="A layer with a multiplier near 0 keeps its initial weights.",
         measured=f"multiplier {min(still.values()):g} for {len(frozen)} of {len(still)} weight matrices",
         usual="1, unless the layer was pretrained",
         fix=Fix("Train these layers too.", (Setting("learning_rate_multipliers", None),), remedy="unfreeze"),
@@ -210,9 +214,10 @@ def _name(problem: TrainingProblem) -> str:
 
 
 def _factors(problem: TrainingProblem) -> Array:
-    """Return the schedule's factor at 400 moments of the run."""
+    """Return the schedule's factor at even moments of the run."""
     E = problem.config.epochs
-    return np.array([problem.config.schedule.factor(e, E) for e in (np.arange(400) + 0.5) * E / 400])
+    moments = (np.arange(LIMITS.schedule_moments) + 0.5) * E / LIMITS.schedule_moments
+    return np.array([problem.config.schedule.factor(e, E) for e in moments])
 
 
 def _momentum(optimizer: object) -> float:
@@ -232,7 +237,8 @@ def _rms_weight(problem: TrainingProblem) -> float:
 
 def _gradient(problem: TrainingProblem) -> Array:
     """Return the first gradient on at most 256 rows, in training mode, with penalties."""
-    recipe, take = problem.recipe, subsample_indices(problem.rows.X, 256)
+    recipe = problem.recipe
+    take = subsample_indices(problem.rows.X, LIMITS.first_gradient_rows)
     state = problem.start or recipe.start()
     ctx = Context(np, True, Stream.from_seed(recipe.seed).fold(Purpose.DROPOUT, 0))
     with np.errstate(all="ignore"):

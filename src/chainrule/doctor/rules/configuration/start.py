@@ -26,8 +26,6 @@ from chainrule.pipeline.option_names import Setting
 from chainrule.random import Stream
 from chainrule.train.problem import TrainingProblem
 
-_ROWS = 256
-
 
 def symmetric_weights(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Check for hidden units with equal incoming and outgoing weights: they get equal gradients and stay equal.
@@ -35,14 +33,17 @@ def symmetric_weights(problem: TrainingProblem, trace: Trace | None) -> Finding 
     Layers whose incoming weights are all the same number are reported too: their units start equal, and only their outgoing
     weights differ. Units of pretrained weights count only if nearly all are equal.
     """
-    net, state = problem.recipe.net, problem.start or problem.recipe.start()
-    named, dense = net.parameters.views(state.w), dense_layers(net)
+    net = problem.recipe.net
+    state = problem.start or problem.recipe.start()
+    named = net.parameters.views(state.w)
+    dense = dense_layers(net)
     for i, j in pairwise(dense):
         W, out = named[f"{i}.W"], named[f"{j}.W"]
         if W.shape[1] < 2:
             continue
         incoming = np.vstack([W, *(named[n][None, :] for n in _per_unit(net, i, j))])
-        twins, alike = _twins(np.vstack([incoming, out.T])), float(np.ptp(W)) < LIMITS.equal_weights
+        twins = _twins(np.vstack([incoming, out.T]))
+        alike = float(np.ptp(W)) < LIMITS.equal_weights
         if not alike and twins < (LIMITS.twins_pretrained if state.step else LIMITS.twins):
             continue
         lasting = twins > LIMITS.twins_lasting
@@ -71,7 +72,8 @@ def init_scale(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """
     if problem.start is not None:
         return None
-    net, state = problem.recipe.net, problem.recipe.start()
+    net = problem.recipe.net
+    state = problem.recipe.start()
     ratios = {i: _spread_ratio(net, i, state.w) for i in dense_layers(net)}
     if not ratios or not all(ratios.values()):
         return None
@@ -111,8 +113,10 @@ def wrong_initial_loss(problem: TrainingProblem, trace: Trace | None) -> Finding
     """
     if problem.start is not None and problem.start.step:
         return None
-    losses, base = first_losses(problem), uninformed(problem.recipe.loss, problem.rows.Y, problem.recipe.net.outputs)
-    L0, error = float(losses.mean()), float(losses.std() / math.sqrt(len(losses)))
+    losses = first_losses(problem)
+    base = uninformed(problem.recipe.loss, problem.rows.Y, problem.recipe.net.outputs)
+    L0 = float(losses.mean())
+    error = float(losses.std() / math.sqrt(len(losses)))
     if not math.isfinite(L0):
         raise NotApplicable("the initial loss is not finite")
     limit = LIMITS.initial_loss_values * base
@@ -140,8 +144,9 @@ def wrong_initial_loss(problem: TrainingProblem, trace: Trace | None) -> Finding
 
 def first_losses(problem: TrainingProblem) -> Array:
     """Return the losses (n) of at most 256 rows before the first step, in training mode but without dropout, float64."""
-    net, state = without_dropout(problem.recipe.net), problem.start or problem.recipe.start()
-    take = subsample_indices(problem.rows.X, _ROWS)
+    net = without_dropout(problem.recipe.net)
+    state = problem.start or problem.recipe.start()
+    take = subsample_indices(problem.rows.X, LIMITS.initial_rows)
     X, Y = problem.rows.X[take].astype(np.float64), problem.rows.Y[take]
     with np.errstate(all="ignore"):
         Z = net.forward(state.w.astype(np.float64), state.buffers.astype(np.float64), X, Context(np, training=True))[0]
@@ -225,4 +230,4 @@ def _logit_spread(net: Net, w: Array, buffers: Array, X: Array) -> float:
 
 
 def _rows(problem: TrainingProblem) -> Array:
-    return problem.rows.X[subsample_indices(problem.rows.X, _ROWS)].astype(np.float64)
+    return problem.rows.X[subsample_indices(problem.rows.X, LIMITS.initial_rows)].astype(np.float64)

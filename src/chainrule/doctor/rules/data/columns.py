@@ -15,7 +15,6 @@ from chainrule.doctor.vocabulary.targets import subsample_indices
 from chainrule.pipeline.option_names import Setting
 from chainrule.train.problem import TrainingProblem
 
-_ROWS = 2000
 _CODE = "X = Standardizer.fit(X_train).apply(X)"
 _STANDARDIZE = (Setting("scaling", "columns"),)
 
@@ -85,7 +84,7 @@ def constant_feature(problem: TrainingProblem, trace: Trace | None) -> Finding |
 
 def duplicate_feature(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Check for columns that are equal up to shift and scale: |correlation| above 1 - 1e-6 over at most 2000 rows."""
-    X = problem.rows.X[subsample_indices(problem.rows.X, _ROWS)].astype(np.float64)
+    X = problem.rows.X[subsample_indices(problem.rows.X, LIMITS.fast_rows)].astype(np.float64)
     X = X - X.mean(axis=0)
     length = np.sqrt((X * X).sum(axis=0))
     kept = np.flatnonzero(length > 1e-12 * max(1.0, float(np.abs(X).max(initial=0.0))))
@@ -117,7 +116,7 @@ def unnormalized_inputs(problem: TrainingProblem, trace: Trace | None) -> Findin
     without a value that fills half of the rows (pixels and indicators have one).
     A range beyond ±1 or a single large entry is not a fault: standardized data has both.
     """
-    X = problem.rows.X[subsample_indices(problem.rows.X, _ROWS)].astype(np.float64)
+    X = problem.rows.X[subsample_indices(problem.rows.X, LIMITS.fast_rows)].astype(np.float64)
     m, s = X.mean(axis=0), X.std(axis=0)
     vary = np.flatnonzero(s > 1e-9 * np.maximum(1.0, np.abs(m)))
     if not len(vary) or not np.isfinite(X).all():
@@ -151,7 +150,7 @@ def unnormalized_inputs(problem: TrainingProblem, trace: Trace | None) -> Findin
 
 def tiny_inputs(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Check whether all columns have a root mean square below 0.1: scaled twice, or in units that are far too large."""
-    X = problem.rows.X[subsample_indices(problem.rows.X, _ROWS)].astype(np.float64)
+    X = problem.rows.X[subsample_indices(problem.rows.X, LIMITS.fast_rows)].astype(np.float64)
     size = float(np.sqrt((X * X).mean(axis=0)).max(initial=0.0))
     if not 0 < size < LIMITS.tiny_inputs:
         return None

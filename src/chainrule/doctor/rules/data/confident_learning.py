@@ -58,7 +58,8 @@ def doubts(P: Array, labels: Array) -> Doubts:
     common class. Or, if at most 15 % of all rows disagree, that one predicted class does so in 6 % and in half of its
     share. Always in at least four rows, and with a probability below 1e-4 if one label in a hundred were wrong.
     """
-    wrong, quarter = P.argmax(axis=1) != labels, _surest(P)
+    wrong = P.argmax(axis=1) != labels
+    quarter = _surest(P)
     K = P.shape[1]
     predicted = P.argmax(axis=1)
     error, sure = float(wrong.mean()), float(wrong[quarter].mean())
@@ -87,7 +88,8 @@ def _required_part(error: float, constant_error: float) -> float:
 
 def _surest(P: Array) -> Array:
     """Return which rows are in the most confident quarter of their predicted class."""
-    sure, predicted = P.max(axis=1), P.argmax(axis=1)
+    sure = P.max(axis=1)
+    predicted = P.argmax(axis=1)
     chosen = np.zeros(len(P), bool)
     for k in range(P.shape[1]):
         rows = np.flatnonzero(predicted == k)
@@ -95,8 +97,8 @@ def _surest(P: Array) -> Array:
     return chosen
 
 
-def _unlikely(bad: int, count: int, tries: int) -> bool:
-    """Check whether this many wrong labels are unlikely at a rate of 1 %: binomial tail, times the tries, below 1e-4."""
+def _unlikely(bad: int, count: int, comparisons: int) -> bool:
+    """Check whether `bad` wrong labels are unlikely at a rate of 1 %: binomial tail, times comparisons, below 1e-4."""
     if bad < LIMITS.doubt_rows:
         return False
     logs = [
@@ -104,4 +106,4 @@ def _unlikely(bad: int, count: int, tries: int) -> bool:
         + (count - k) * math.log(1.0 - LIMITS.doubt_rate)
         for k in range(bad, count + 1)
     ]  # fmt: skip
-    return tries * sum(map(math.exp, logs)) < LIMITS.doubt_chance
+    return comparisons * sum(map(math.exp, logs)) < LIMITS.doubt_chance

@@ -25,11 +25,8 @@ from chainrule.pipeline.option_names import Setting
 from chainrule.random import Purpose, Stream
 from chainrule.train.problem import TrainingProblem
 
-_ROWS = 2000
-_SHUFFLES = 30
 
-
-def codes_of(problem: TrainingProblem, rows: Rows) -> Array | None:
+def class_codes(problem: TrainingProblem, rows: Rows) -> Array | None:
     """Return class numbers (n), or None for continuous targets and several labels per row."""
     if problem.recipe.loss.targets is TargetKind.CLASSES:
         return rows.Y
@@ -48,7 +45,8 @@ def class_imbalance(problem: TrainingProblem, trace: Trace | None) -> Finding | 
     H is the entropy of the class shares. Row weights count, since they are a remedy. Only training shows whether imbalance
     hurts: a warning if the recall of a rare class is below 0.5, critical below 0.3, else information.
     """
-    codes, K = codes_of(problem, problem.rows), max(2, problem.recipe.net.outputs)
+    codes = class_codes(problem, problem.rows)
+    K = max(2, problem.recipe.net.outputs)
     if codes is None:
         return None
     weight = np.bincount(codes, weights=problem.rows.c.astype(np.float64), minlength=K)
@@ -81,7 +79,7 @@ def label_conflict(problem: TrainingProblem, trace: Trace | None) -> Finding | N
     Reported from 1 % of the rows; a warning only if at most a fifth of the other rows are repeated: inputs with few
     different values repeat naturally, with different labels.
     """
-    codes = codes_of(problem, problem.rows)
+    codes = class_codes(problem, problem.rows)
     if codes is None:
         return None
     X = problem.rows.X
@@ -113,7 +111,7 @@ def label_conflict(problem: TrainingProblem, trace: Trace | None) -> Finding | N
 
 
 def label_noise(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Check for labels that contradict the confident out-of-fold predictions of a fast model (see `label_noise.doubts`)."""
+    """Check for labels that contradict the confident predictions of a fast model (see `confident_learning.doubts`)."""
     take, P, codes = _probabilities(problem)
     seen = doubts(P, codes)
     if not seen.noisy:
@@ -157,7 +155,7 @@ def misaligned_labels(problem: TrainingProblem, trace: Trace | None) -> Finding 
     Two fast models, ridge regression on random features and the nearest neighbor, predict held-out rows no better than
     shuffled targets (both within three standard deviations of 30 shuffles). Needs 100 rows.
     """
-    take = subsample_indices(problem.rows.X, _ROWS)
+    take = subsample_indices(problem.rows.X, LIMITS.fast_rows)
     if len(take) < LIMITS.chance_rows:
         raise NotApplicable("needs at least 100 rows")
     X, Y = problem.rows.X[take], _columns(problem, take)
@@ -186,7 +184,7 @@ def noisy_inputs(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
     times the median. Reported if 5 % to 60 % of the rows are, and a fast model errs on them three times as often and by at
     least 15 points more. Needs 8 columns.
     """
-    X = problem.rows.X[subsample_indices(problem.rows.X, _ROWS)].astype(np.float64)
+    X = problem.rows.X[subsample_indices(problem.rows.X, LIMITS.fast_rows)].astype(np.float64)
     if not LIMITS.noise_columns_low <= X.shape[1] <= LIMITS.noise_columns_high:
         raise NotApplicable("needs 8 to 512 columns")
     _, P, codes = _probabilities(problem)
@@ -230,18 +228,20 @@ def too_little_data(problem: TrainingProblem, trace: Trace | None) -> Finding | 
     held-out rows is above a quarter of the variance, and falls by more than a fifth (and three standard errors) from half of
     the rows to all.
     """
-    n, codes = len(problem.rows), codes_of(problem, problem.rows)
+    n = len(problem.rows)
+    codes = class_codes(problem, problem.rows)
     typical = float(np.median(np.bincount(codes)[np.bincount(codes) > 0])) if codes is not None else math.inf
     if n < LIMITS.few_rows or typical < LIMITS.few_rows_per_class:
         return too_few(
             n, typical, "warning", f"{n} rows" + (f", {typical:.0f} in the median class" if codes is not None else "")
         )
-    take = subsample_indices(problem.rows.X, _ROWS)
+    take = subsample_indices(problem.rows.X, LIMITS.fast_rows)
     X, Y = problem.rows.X[take], _columns(problem, take)
     _usable(X, Y)
     folds = Folds.of(X)
     half, full = (((folds.predict(Y, share) - Y) ** 2).mean(axis=1) for share in (0.5, 1.0))
-    drop, variance = half - full, float((Y * Y).mean())
+    drop = half - full
+    variance = float((Y * Y).mean())
     error = float(drop.std()) / math.sqrt(len(drop))
     needed = max(LIMITS.few_rows_drop * full.mean(), LIMITS.few_rows_errors * error)
     if full.mean() < LIMITS.few_rows_error * variance or drop.mean() < needed:
@@ -269,7 +269,7 @@ def too_few(n: int, typical: float, severity: str, measured: str) -> Finding:
 
 def _columns(problem: TrainingProblem, take: Array) -> Array:
     """Return the targets as columns with mean 0, float64: one per class, or the continuous values."""
-    codes = codes_of(problem, problem.rows)
+    codes = class_codes(problem, problem.rows)
     Y = (
         problem.rows.Y[take].astype(np.float64)
         if codes is None
@@ -289,11 +289,12 @@ def _usable(X: Array, Y: Array) -> None:
 
 def _probabilities(problem: TrainingProblem) -> tuple[Array, Array, Array]:
     """Return the rows used, their out-of-fold probabilities (n, K), and their class numbers."""
-    codes = codes_of(problem, problem.rows)
+    codes = class_codes(problem, problem.rows)
     if codes is None:
         raise NotApplicable("the targets are not classes")
-    take = subsample_indices(problem.rows.X, _ROWS)
-    codes, K = codes[take], max(2, problem.recipe.net.outputs)
+    take = subsample_indices(problem.rows.X, LIMITS.fast_rows)
+    codes = codes[take]
+    K = max(2, problem.recipe.net.outputs)
     if len(take) < LIMITS.label_rows or len(take) < LIMITS.label_rows_per_class * len(np.unique(codes)):
         raise NotApplicable("needs at least 60 rows, and 10 per class")
     _usable(problem.rows.X[take], codes)
@@ -302,7 +303,7 @@ def _probabilities(problem: TrainingProblem) -> tuple[Array, Array, Array]:
 
 def _signal(X: Array, Y: Array) -> tuple[float, float]:
     """Return how far ridge regression and the nearest neighbor are above chance, in standard deviations."""
-    orders = [_shuffle(len(Y), i) for i in range(_SHUFFLES)]
+    orders = [_shuffle(len(Y), i) for i in range(LIMITS.shuffles)]
     stacked = np.hstack([Y, *(Y[order] for order in orders)])
     gains = (stacked * Folds.of(X).predict(stacked)).mean(axis=0).reshape(-1, Y.shape[1]).sum(axis=1)
     near = neighbor(X)
@@ -318,7 +319,8 @@ def _above(values: Array) -> float:
 def _lowest_recall(problem: TrainingProblem, trace: Trace, weight: Array) -> float:
     """Return the lowest recall of classes with at most half an even share of the rows, on held-out rows if there are any."""
     rows = problem.rows if problem.validation is None else problem.validation
-    codes, take = codes_of(problem, rows), subsample_indices(rows.X, _ROWS)
+    codes = class_codes(problem, rows)
+    take = subsample_indices(rows.X, LIMITS.fast_rows)
     assert codes is not None
     with np.errstate(all="ignore"):
         Z = logits(problem.recipe.net, trace.final.w, trace.final.buffers, rows.X[take])
@@ -326,7 +328,7 @@ def _lowest_recall(problem: TrainingProblem, trace: Trace, weight: Array) -> flo
     rare = [
         k
         for k in np.flatnonzero(weight <= LIMITS.rare_share * weight.sum() / len(weight))
-        if (codes[take] == k).sum() >= 3
+        if (codes[take] == k).sum() >= LIMITS.recall_rows
     ]
     return min((float((predicted[codes[take] == k] == k).mean()) for k in rare), default=math.nan)
 

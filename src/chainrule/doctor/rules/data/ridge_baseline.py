@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.doctor.vocabulary.limits import LIMITS
+from chainrule.doctor.vocabulary.targets import subsample_indices
 from chainrule.random import Purpose, Stream
 
 FOLDS = 4
@@ -50,16 +52,18 @@ class Folds:
 
         Forward    (1) B = (φᵀφ + λ I)⁻¹ φᵀ Y, over the other folds
         """
-        tries = [np.empty_like(Y) for _ in _RIDGE]
+        predictions = [np.empty_like(Y) for _ in _RIDGE]
         for part in range(FOLDS):
             out, rest = self.part == part, np.flatnonzero(self.part != part)
             F = self.features[rest[: max(2, round(share * len(rest)))]]
             A, B = F.T @ F, F.T @ Y[rest[: len(F)]]
             scale = np.trace(A) / len(A)
             for k, strength in enumerate(_RIDGE):
-                tries[k][out] = self.features[out] @ np.linalg.solve(A + strength * scale * np.eye(len(A)), B)  # (1)
-        errors = [float(((P - Y) ** 2).mean()) for P in tries]
-        return tries[int(np.argmin(errors))]
+                predictions[k][out] = self.features[out] @ np.linalg.solve(
+                    A + strength * scale * np.eye(len(A)), B
+                )  # (1)
+        errors = [float(((P - Y) ** 2).mean()) for P in predictions]
+        return predictions[int(np.argmin(errors))]
 
 
 def standardized(X: Array) -> Array:
@@ -97,12 +101,15 @@ def nominal_evidence(X: Array, y: Array, values: Array) -> tuple[float, float] |
     60 % and beat the regression by 20 points.
     """
     K = len(values)
-    if not 3 <= K <= 20 or len(y) < 8 * K or np.ptp(np.diff(values)) > 1e-3 * np.diff(values).mean():
+    if not LIMITS.nominal_values_low <= K <= LIMITS.nominal_values_high or len(y) < LIMITS.nominal_rows * K:
         return None
-    take = np.linspace(0, len(y) - 1, min(len(y), 2000)).astype(np.int64)
+    if np.ptp(np.diff(values)) > 1e-3 * np.diff(values).mean():
+        return None
+    take = subsample_indices(y, LIMITS.fast_rows)
     codes = np.abs(y[take, None].astype(np.float64) - values).argmin(axis=1)
     folds = Folds.of(X[take])
     P = folds.predict(np.hstack([one_hot(codes, K), codes[:, None].astype(np.float64)]))
     by_class = float((P[:, :K].argmax(axis=1) == codes).mean())
     by_value = float((np.clip(np.rint(P[:, K]), 0, K - 1) == codes).mean())
-    return (by_class, by_value) if by_class > 0.6 and by_class > by_value + 0.2 else None
+    clear = by_class > LIMITS.nominal_accuracy and by_class > by_value + LIMITS.nominal_lead
+    return (by_class, by_value) if clear else None

@@ -156,7 +156,8 @@ def _scale(X: Array) -> Array:
 
 def _off_standard(rows: Moments) -> float:
     """Return the median distance of the columns that vary from mean 0 and deviation 1 (over n or n - 1)."""
-    s, n = np.sqrt(rows.squares / rows.n), rows.n
+    s = np.sqrt(rows.squares / rows.n)
+    n = rows.n
     vary = s > 1e-6
     if n < 10 or not vary.any():
         return np.inf

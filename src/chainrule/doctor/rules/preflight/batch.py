@@ -14,7 +14,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.doctor.rules.configuration.start import without_dropout
-from chainrule.doctor.rules.data.labels import codes_of
+from chainrule.doctor.rules.data.labels import class_codes
 from chainrule.doctor.rules.data.ridge_baseline import standardized
 from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.limits import LIMITS
@@ -32,8 +32,8 @@ from chainrule.pipeline.option_names import Setting
 from chainrule.train.problem import TrainingProblem
 from chainrule.train.range_test import RangeResult, range_test
 
-_BATCH, _STEPS = 16, 500
 _RATES = (1e-2, 1e-3)
+"""Learning rates at which the network may overfit a few rows, one after the other."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,25 +50,27 @@ class Memorized:
     steps: int
 
 
-def memorize(problem: TrainingProblem, rates: tuple[float, ...] = _RATES, steps: int = _STEPS) -> Memorized:
+def memorize(
+    problem: TrainingProblem, rates: tuple[float, ...] = _RATES, steps: int = LIMITS.overfit_steps
+) -> Memorized:
     """Train on 16 rows with Adam, without dropout, penalty, clipping and multipliers, until the network overfits them.
 
     Inputs and continuous targets are standardized, so that the network is tested and not its data. Trains at 1e-2, then
-    again from the start at 1e-3, for 500 steps each with a cosine schedule. Overfitting means that all classes are right,
+    from the start at 1e-3, for 500 steps each with a cosine schedule. Overfitting means that all classes are right,
     or that the error is at most a tenth of the targets' spread.
     """
     X, Y = _few_rows(problem)
     recipe = replace(
         problem.recipe, net=without_dropout(problem.recipe.net), optimizer=Adam(), penalty=Penalty(), clip=None,
-        learning_rate_multipliers={}, batch_size=_BATCH, dtype="float64", cache_every=1,
+        learning_rate_multipliers={}, batch_size=LIMITS.overfit_rows, dtype="float64", cache_every=1,
     )  # fmt: skip
     constant_loss = float(recipe.loss.rows(np, _best_constant(recipe, Y), Y).mean())
     best: Memorized | None = None
     for k, rate in enumerate(rates):
-        tried = _learn(recipe, problem.start, X, Y, rate, steps, constant_loss, k * steps)
-        if best is None or tried.error < best.error or (tried.error == best.error and tried.loss < best.loss):
-            best = tried
-        if best.error <= (0.0 if recipe.loss.targets.are_classes else 0.1):
+        result = _learn(recipe, problem.start, X, Y, rate, steps, constant_loss, k * steps)
+        if best is None or result.error < best.error or (result.error == best.error and result.loss < best.loss):
+            best = result
+        if _has_overfitted(recipe, best):
             break
     assert best is not None
     return best
@@ -98,7 +100,7 @@ def cannot_overfit_batch(problem: TrainingProblem, trace: Trace | None) -> Findi
         ),
         error=memory.error,
         loss=memory.loss,
-        blind=memory.constant_loss,
+        constant_loss=memory.constant_loss,
     )
 
 
@@ -110,26 +112,25 @@ def input_ignored(problem: TrainingProblem, trace: Trace | None) -> Finding | No
 
     Reference  [karpathy2019]
     """
-    memory = memorize(problem, _RATES[:1], 100)
+    memory = memorize(problem, _RATES[:1], LIMITS.ignored_steps)
     if not math.isfinite(memory.loss):
         raise NotApplicable("the loss is not finite")
     varies = float(memory.outputs.std(axis=0).max())
-    if memory.loss < LIMITS.ignored_loss * memory.constant_loss or varies > 1e-12 * max(
-        1.0, float(np.abs(memory.outputs).max())
-    ):
+    size = max(1.0, float(np.abs(memory.outputs).max()))
+    if memory.loss < LIMITS.ignored_loss * memory.constant_loss or varies > LIMITS.ignored_spread * size:
         return None
     return make_finding(
         "input-ignored",
         "critical",
         "The network's predictions do not depend on its inputs",
-        meaning="It learns what a network without inputs would: the most common target.",
+        meaning="It learns what a network without inputs would: the best constant prediction.",
         measured=f"the outputs vary by {varies:.2g} between rows; loss {memory.loss:.3g}, "
         f"{memory.constant_loss:.3g} for a constant prediction",
         usual="outputs that differ from row to row, and a lower loss",
         fix=Fix("Look for zero weights, dead units, or a constant in the forward pass.", remedy="he-init"),
         varies=varies,
         loss=memory.loss,
-        blind=memory.constant_loss,
+        constant_loss=memory.constant_loss,
     )
 
 
@@ -143,14 +144,15 @@ def learning_rate_range(problem: TrainingProblem, trace: Trace | None) -> Findin
     Reference  [smith2017]
     """
     result = _range_result(problem)
-    rate, best = problem.config.learning_rate, 10.0 * result.suggestion
+    rate = problem.config.learning_rate
+    best = LIMITS.range_lowest * result.suggestion
     if LIMITS.range_low * min(best, 1.0) <= rate <= LIMITS.range_high * best:
         return None
     high = rate > best
     return make_finding(
         "learning-rate-too-high" if high else "learning-rate-too-low",
         "warning",
-        f"The learning rate {rate:g} is {'above' if high else 'far below'} the result of a range test",
+        f"The learning rate {rate:g} is far {'above' if high else 'below'} the result of a range test",
         meaning="At this rate steps overshoot the minimum." if high else "At this rate the weights barely change.",
         measured=f"rate {rate:g}; the loss was lowest at {best:.2g}",
         usual=f"about {result.suggestion:.1g}",
@@ -184,7 +186,7 @@ def _range_result(problem: TrainingProblem) -> RangeResult:
 
 def _few_rows(problem: TrainingProblem) -> tuple[Array, Array]:
     """Return sixteen different rows, one class after the other; inputs and continuous targets standardized."""
-    take = subsample_indices(problem.rows.X, 2000)
+    take = subsample_indices(problem.rows.X, LIMITS.fast_rows)
     X, Y = problem.rows.X[take], problem.rows.Y[take]
     if not (np.isfinite(X).all() and np.isfinite(Y).all()):
         raise NotApplicable("some numbers are not finite")
@@ -193,24 +195,25 @@ def _few_rows(problem: TrainingProblem) -> tuple[Array, Array]:
     first = np.sort(first)
     if len(first) < 2:
         raise NotApplicable("all rows are equal")
-    codes = codes_of(problem, problem.rows)
+    codes = class_codes(problem, problem.rows)
     if codes is not None:
         kind = codes[take][first]
         place = np.argsort(np.argsort(kind, kind="stable")) - np.searchsorted(np.sort(kind), kind)
         first = first[np.argsort(place, kind="stable")]
     else:
-        first = first[subsample_indices(first, _BATCH)]
+        first = first[subsample_indices(first, LIMITS.overfit_rows)]
     if problem.recipe.loss.links and problem.recipe.loss.link == "identity":
         spread = Y.std(axis=0, dtype=np.float64)
         Y = (Y - Y.mean(axis=0, dtype=np.float64)) / np.where(spread > 0, spread, 1.0)
-    return X[first[:_BATCH]], Y[first[:_BATCH]]
+    return X[first[: LIMITS.overfit_rows]], Y[first[: LIMITS.overfit_rows]]
 
 
 def _learn(
     recipe: Recipe, start: State | None, X: Array, Y: Array, rate: float, steps: int, constant_loss: float, before: int
 ) -> Memorized:
-    """Train at one base rate, and evaluate every 25 steps."""
-    state, c = start or recipe.start(), np.ones(len(X))
+    """Train at one base rate, and evaluate every few steps."""
+    state = start or recipe.start()
+    c = np.ones(len(X))
     w, buffers = state.w.astype(np.float64), state.buffers.astype(np.float64)
     state = State(w, buffers, {letter: np.zeros_like(w) for letter in recipe.optimizer.state_names}, 0)
     with np.errstate(all="ignore"):
@@ -218,11 +221,16 @@ def _learn(
         for step in range(steps):
             factor = 0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * step / steps))
             state, _ = train_step(recipe, np, state, X, Y, c, rate * factor)
-            if step % 25 == 24:
+            if (step + 1) % LIMITS.overfit_interval == 0:
                 memory = _evaluate(recipe, state, X, Y, constant_loss, before + step + 1)
-                if memory.error <= (0.0 if recipe.loss.targets.are_classes else 0.1) or not math.isfinite(memory.loss):
+                if _has_overfitted(recipe, memory) or not math.isfinite(memory.loss):
                     break
     return memory
+
+
+def _has_overfitted(recipe: Recipe, memory: Memorized) -> bool:
+    """Check whether all classes are right, or the error is a small part of the targets' spread."""
+    return memory.error <= (0.0 if recipe.loss.targets.are_classes else LIMITS.overfit_target)
 
 
 def _evaluate(recipe: Recipe, state: State, X: Array, Y: Array, constant_loss: float, steps: int) -> Memorized:
@@ -240,7 +248,8 @@ def _evaluate(recipe: Recipe, state: State, X: Array, Y: Array, constant_loss: f
 def _best_constant(recipe: Recipe, Y: Array) -> Array:
     """Return the logits (n, k) of the best constant prediction, from 200 steps of gradient descent with momentum."""
     k = recipe.net.outputs
-    z, v = np.zeros(k), np.zeros(k)
+    z = np.zeros(k)
+    v = np.zeros(k)
     for _ in range(200):
         Z = np.broadcast_to(z, (len(Y), k))
         v = 0.8 * v + np.asarray(recipe.loss.gradient(np, Z, Y)).mean(axis=0)

@@ -26,8 +26,6 @@ from chainrule.nn.step import loss_and_gradient
 from chainrule.random import Purpose, Stream
 from chainrule.train.problem import TrainingProblem
 
-_ENTRIES, _SEEDS = 6, 3
-
 
 def wrong_gradient(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Compare backward passes with central differences in float64: critical above 1e-2, a warning above 1e-4.
@@ -42,7 +40,7 @@ def wrong_gradient(problem: TrainingProblem, trace: Trace | None) -> Finding | N
     if not all(math.isfinite(c.error) for c in reports[0].checks):
         raise NotApplicable("the outputs for a few random rows are not finite")
     if reports[0].worst.error > LIMITS.gradient_error:
-        reports += [_gradients(problem, seed) for seed in range(1, _SEEDS)]
+        reports += [_gradients(problem, seed) for seed in range(1, LIMITS.gradient_seeds)]
     errors = {c.name: min(r.error(c.name) for r in reports) for c in reports[0].checks}
     name = max(errors, key=lambda key: errors[key])
     if errors[name] <= LIMITS.gradient_error:
@@ -171,16 +169,19 @@ def _gradients(problem: TrainingProblem, seed: int) -> GradientReport:
     with np.errstate(all="ignore"):
         return gradcheck(
             net, problem.recipe.loss, _inputs(net.inputs, n, seed), _targets(problem, n),
-            w=suitable_weights(net, seed), entries=_ENTRIES, seed=seed, penalty=problem.recipe.penalty,
+            w=suitable_weights(net, seed), entries=LIMITS.gradient_entries, seed=seed, penalty=problem.recipe.penalty,
         )  # fmt: skip
 
 
 def _culprit(problem: TrainingProblem) -> tuple[int | None, str]:
     """Return the layer whose backward pass disagrees most with its forward pass, and the gradient; None for the loss."""
     net = problem.recipe.net
-    w, stream = suitable_weights(net, 5), Stream.from_seed(5)
-    named, buffers = net.parameters.views(w), net.buffers.views(net.init(5)[1])
-    A, worst = _inputs(net.inputs, 8, 5), (1e-4, -1, "")
+    w = suitable_weights(net, 5)
+    stream = Stream.from_seed(5)
+    named = net.parameters.views(w)
+    buffers = net.buffers.views(net.init(5)[1])
+    A = _inputs(net.inputs, 8, 5)
+    worst = (1e-4, -1, "")
     for i, layer in enumerate(net.layers):
         p = {n.split(".")[1]: v for n, v in named.items() if n.startswith(f"{i}.")}
         b = {n.split(".")[1]: v for n, v in buffers.items() if n.startswith(f"{i}.")}
@@ -197,7 +198,8 @@ def _layer_errors(
 
     Forward    (1) Σ dY ⊙ (f(x + h v) - f(x - h v)) / 2h = dx · v
     """
-    stream, h = Stream.from_seed(6), 1e-6
+    stream = Stream.from_seed(6)
+    h = 1e-6
     Y, saved, _ = layer.forward(p, b, A, ctx)
     dY = stream.fold(0).normal(Y.size).reshape(Y.shape)
     dA, dp = layer.backward(p, saved, dY, ctx)
@@ -234,11 +236,16 @@ def _targets(problem: TrainingProblem, n: int) -> Array:
 
 def _first_step(problem: TrainingProblem) -> tuple[Array, Array, Callable[[Array], float]]:
     """Return the initial weights, their gradient with penalties, and the loss as a function of the weights; float64."""
-    recipe, take = problem.recipe, subsample_indices(problem.rows.X, 64)
-    net, state = without_dropout(recipe.net), problem.start or recipe.start()
-    X, Y = problem.rows.X[take].astype(np.float64), problem.rows.Y[take]
-    c, ctx = problem.rows.c[take].astype(np.float64), Context(np, True, Stream.from_seed(0))
-    w, buffers = state.w.astype(np.float64), state.buffers.astype(np.float64)
+    recipe = problem.recipe
+    net = without_dropout(recipe.net)
+    take = subsample_indices(problem.rows.X, LIMITS.descent_rows)
+    X = problem.rows.X[take].astype(np.float64)
+    Y = problem.rows.Y[take]
+    c = problem.rows.c[take].astype(np.float64)
+    ctx = Context(np, True, Stream.from_seed(0))
+    state = problem.start or recipe.start()
+    w = state.w.astype(np.float64)
+    buffers = state.buffers.astype(np.float64)
 
     def L(w: Array) -> float:  # noqa: N802  (the mathematics' letter)
         with np.errstate(all="ignore"):
@@ -252,7 +259,8 @@ def _first_step(problem: TrainingProblem) -> tuple[Array, Array, Callable[[Array
 
 def _optimizer_step(problem: TrainingProblem, w: Array, g: Array) -> Array:
     """Return the optimizer's first step."""
-    optimizer, d = problem.recipe.optimizer, problem.recipe.net.decay
+    optimizer = problem.recipe.optimizer
+    d = problem.recipe.net.decay
     memory = {letter: np.zeros_like(w) for letter in optimizer.state_names}
     with np.errstate(all="ignore"):
         ctx = StepContext(np, np.asarray(1.0), np.asarray(problem.config.learning_rate), d)

@@ -28,15 +28,13 @@ from chainrule.doctor.vocabulary.wording import percent
 from chainrule.pipeline.option_names import Setting
 from chainrule.train.problem import TrainingProblem
 
-_MOST = 2000
 
-
-def both(problem: TrainingProblem, trace: Trace) -> tuple[RowScores, RowScores]:
-    """Return the final verdicts on training and validation rows, in inference."""
+def final_scores(problem: TrainingProblem, trace: Trace) -> tuple[RowScores, RowScores]:
+    """Return the final scores on training and validation rows, in inference."""
     if problem.validation is None:
         raise NotApplicable("needs validation rows")
     return (
-        score_state(problem.recipe, trace.final, problem.rows, problem.rows[:_MOST]),
+        score_state(problem.recipe, trace.final, problem.rows, problem.rows[: LIMITS.scored_rows]),
         score_state(problem.recipe, trace.final, problem.rows, problem.validation),
     )
 
@@ -57,11 +55,11 @@ def not_decreasing(problem: TrainingProblem, trace: Trace | None) -> Finding | N
         "not-decreasing",
         "critical",
         "The network has learned nothing",
-        meaning="Its loss is no better than that of a prediction that ignores the inputs.",
+        meaning="Its loss is hardly better than that of a prediction that ignores the inputs.",
         measured=f"the loss is {percent(rest)} of a constant prediction's",
         usual="well below 50 %",
         fix=Fix("Find the cause among the other findings; check inputs and targets first."),
-        left=rest,
+        loss_share=rest,
         baseline=trace.baseline,
     )
 
@@ -106,8 +104,10 @@ def stopped_too_early(problem: TrainingProblem, trace: Trace | None) -> Finding 
     rules that out.
     """
     trace = require_trace(trace)
-    losses, held = train_losses(trace), validation_losses(trace)
-    done, planned = len(losses), trace.planned
+    losses = train_losses(trace)
+    held = validation_losses(trace)
+    done = len(losses)
+    planned = trace.planned
     if trace.stopped or not done or 3 * done >= planned or not np.isfinite([*losses, *held]).all():
         return None
     waited = done - 1 - int(np.argmin(held))
@@ -145,7 +145,7 @@ def _longer(epochs: int) -> Fix:
 
 def _patience(waited: int, remedy: str = "") -> Fix:
     """Return the advice to wait at least twice as many epochs for a better validation loss as the run did."""
-    epochs = max(20, 2 * waited)
+    epochs = max(LIMITS.patience_low, 2 * waited)
     return Fix("Wait longer before stopping.", (Setting("n_iter_no_change", epochs),), remedy=remedy)
 
 
@@ -169,7 +169,7 @@ def underfitting(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
         measured=f"the training loss is {percent(rest)} of a constant prediction's",
         usual="below 30 %",
         fix=Fix("Make the network larger.", (Setting("hidden_layer_sizes", (128, 128)),), remedy="larger-network"),
-        left=rest,
+        loss_share=rest,
     )
 
 
@@ -180,16 +180,18 @@ def loss_metric_disagreement(problem: TrainingProblem, trace: Trace | None) -> F
         raise NotApplicable("needs at least twenty epochs")
     losses = train_losses(trace)
     scores = np.array([epoch.train_score for epoch in trace.epochs])
-    better = scores if problem.recipe.loss.metric == "accuracy" else -scores
-    if not np.isfinite(losses).all() or losses.std() < 0.02 * abs(losses.mean()) or better.std() < 1e-3:
+    quality = scores if problem.recipe.loss.metric == "accuracy" else -scores
+    if not np.isfinite(losses).all() or losses.std() < LIMITS.metric_loss_change * abs(losses.mean()):
         return None
-    related = -float(np.corrcoef(losses, better)[0, 1])
+    if quality.std() < LIMITS.metric_change:
+        return None
+    related = -float(np.corrcoef(losses, quality)[0, 1])
     if not related < USUAL.correlation or not training_failed(problem, trace):
         return None
     return make_finding(
         "loss-metric-disagreement",
         "info",
-        f"The loss falls but the {problem.recipe.loss.metric} does not improve",
+        f"The {problem.recipe.loss.metric} does not follow the loss",
         meaning="The training minimizes a loss that does not measure what you want.",
         measured=f"a correlation of {related:.2f} over {len(losses)} epochs",
         usual="a correlation above 0.5",
@@ -204,12 +206,14 @@ def overfitting(problem: TrainingProblem, trace: Trace | None) -> Finding | None
     if problem.validation is None:
         raise NotApplicable("needs validation rows")
     rise, best = _rise(trace)
-    train, validation = both(problem, trace)
+    train, validation = final_scores(problem, trace)
     gap = validation.mistake - train.mistake
     noise = standard_error(validation.mistakes)
     wide = gap > max(LIMITS.mistake_gap, LIMITS.mistake_gap_errors * noise)
     wide = wide and validation.mistake > LIMITS.mistake_ratio * train.mistake
-    if validation.mistake < LIMITS.few_mistakes or not (wide or (rise > USUAL.overfitting_rise and gap > 2.0 * noise)):
+    if validation.mistake < LIMITS.few_mistakes or not (
+        wide or (rise > USUAL.overfitting_rise and gap > USUAL.clear_errors * noise)
+    ):
         return None
     return make_finding(
         "overfitting",
@@ -232,7 +236,7 @@ def overfitting(problem: TrainingProblem, trace: Trace | None) -> Finding | None
 
 def _rise(trace: Trace) -> tuple[float, int]:
     """Return by how much the smoothed validation loss ended above its best, and the index of the best epoch."""
-    held = moving_average(validation_losses(trace), 3)
+    held = moving_average(validation_losses(trace), LIMITS.rise_window)
     if not np.isfinite(held).all() or len(held) < LIMITS.rise_epochs:
         return 0.0, len(held)
     best = int(np.argmin(held))
@@ -245,7 +249,7 @@ def suspicious_validation(problem: TrainingProblem, trace: Trace | None) -> Find
     Chance is estimated from the errors of the training rows, since a few correct validation rows have no spread.
     """
     trace = require_trace(trace)
-    train, validation = both(problem, trace)
+    train, validation = final_scores(problem, trace)
     if trace.stopped or (has_classes(problem) and train.mistake < LIMITS.learned):
         return None
     spread = float(train.mistakes.std())

@@ -58,7 +58,8 @@ def vanishing_gradient(problem: TrainingProblem, trace: Trace | None) -> Finding
     is reported, since a tiny gradient at its end is healthy.
     """
     trace = require_trace(trace)
-    ratios, depth = _ratios(problem, trace), len(_hidden(problem))
+    ratios = _ratios(problem, trace)
+    depth = len(_hidden(problem))
     if not ratios.size or not training_failed(problem, trace):
         return None
     lowest = float(ratios.min())
@@ -97,7 +98,8 @@ def _steepest(problem: TrainingProblem, i: int) -> float:
 def exploding_gradient(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Check for a gradient that grows by 70 to the first layer, jumps to ten times its median three times, or is huge."""
     trace = require_trace(trace)
-    ratios, norms = _ratios(problem, trace), trace.step_norms[np.isfinite(trace.step_norms)]
+    ratios = _ratios(problem, trace)
+    norms = trace.step_norms[np.isfinite(trace.step_norms)]
     largest = float(ratios.max()) if ratios.size else 1.0
     median = float(np.median(norms)) if norms.size else 0.0
     spikes = int((norms > USUAL.norm_spike * median).sum()) if median > 0 else 0
@@ -191,7 +193,8 @@ def activation_drift(problem: TrainingProblem, trace: Trace | None) -> Finding |
     trace = require_trace(trace)
     if not training_failed(problem, trace):
         return None
-    last, hidden = last_readings(trace)[-1], _hidden(problem)
+    last = last_readings(trace)[-1]
+    hidden = _hidden(problem)
     drifts = {i: float(last.layers[i].drift or 1.0) for i in hidden}
     far = {i: d for i, d in drifts.items() if not 1.0 / USUAL.drift <= d <= USUAL.drift}
     if not far:

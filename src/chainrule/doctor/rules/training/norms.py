@@ -21,7 +21,8 @@ from chainrule.train.problem import TrainingProblem
 def _modes(problem: TrainingProblem, trace: Trace) -> tuple[float, float]:
     """Return the final share of a constant prediction's loss on the probed rows, in inference and in training mode."""
     floor = float(floors(problem.recipe.loss, problem.rows).mean())
-    last, scale = layer_readings(trace)[-1], max(trace.baseline - floor, 1e-300)
+    last = layer_readings(trace)[-1]
+    scale = max(trace.baseline - floor, 1e-300)
     return (last.loss - floor) / scale, (last.training_loss - floor) / scale
 
 
@@ -57,9 +58,10 @@ def batch_norm_statistics(problem: TrainingProblem, trace: Trace | None) -> Find
 def train_eval_gap(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Check whether inference and training mode disagree on the same rows, or whether outputs depend on the other rows."""
     trace = require_trace(trace)
-    net, state = problem.recipe.net, trace.final
-    X = problem.rows.X[: min(64, len(problem.rows))]
-    if len(X) < 4:
+    net = problem.recipe.net
+    state = trace.final
+    X = problem.rows.X[: min(LIMITS.mode_rows, len(problem.rows))]
+    if len(X) < LIMITS.mode_rows_low:
         raise NotApplicable("needs at least four rows")
     with np.errstate(all="ignore"):
         whole = net(state.w, state.buffers, X)

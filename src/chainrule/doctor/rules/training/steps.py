@@ -42,8 +42,8 @@ def unchanged_weights(problem: TrainingProblem, trace: Trace | None) -> Finding 
     names = problem.recipe.net.parameters.names
     updates = [(layer.layer, layer.update_ratio) for reading in readings for layer in reading.layers]
     moving = {i for i, ratio in updates if ratio is not None and ratio > 0}
-    known = {layer.layer for layer in readings[0].layers if layer.update_ratio is not None}
-    frozen = sorted(i for i in known - moving if f"{i}.W" in names)
+    measured = {layer.layer for layer in readings[0].layers if layer.update_ratio is not None}
+    frozen = sorted(i for i in measured - moving if f"{i}.W" in names)
     if not frozen or not moving or (len(readings) < 2 and not trace.stopped):
         return None
     cut = problem.recipe.multipliers is None
@@ -107,7 +107,7 @@ def large_steps(problem: TrainingProblem, trace: Trace | None) -> Finding | None
         fix=Fix("Lower the learning rate.", _rate(problem, 0.1), remedy="rate/10"),
         update_ratio=largest,
         turning=turns,
-        left=rest,
+        loss_share=rest,
     )
 
 
@@ -142,7 +142,8 @@ def small_steps(problem: TrainingProblem, trace: Trace | None) -> Finding | None
     if trace.stopped:
         return None
     ratios = update_ratios(problem, trace, every=True)
-    middle, rest = float(np.median(list(ratios.values()) or [0.0])), remaining_loss_share(problem, trace)
+    middle = float(np.median(list(ratios.values()) or [0.0]))
+    rest = remaining_loss_share(problem, trace)
     slow = (
         middle < LIMITS.usual_update and rest > LIMITS.loss_left and _oscillation(train_losses(trace)) < USUAL.turning
     )
@@ -157,7 +158,7 @@ def small_steps(problem: TrainingProblem, trace: Trace | None) -> Finding | None
         usual="about 0.1 % per step",
         fix=Fix("Raise the learning rate.", _rate(problem, 10), remedy="rate*10"),
         update_ratio=middle,
-        left=rest,
+        loss_share=rest,
     )
 
 
@@ -177,7 +178,7 @@ def _no_penalty(problem: TrainingProblem) -> tuple[Setting, ...]:
 def oscillating_loss(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Check for a training loss that changes direction in over half of the last 20 epochs, by over 5 %, without a trend."""
     trace = require_trace(trace)
-    losses = train_losses(trace)[-20:]
+    losses = train_losses(trace)[-LIMITS.oscillating_window :]
     if len(losses) < LIMITS.oscillating_epochs:
         raise NotApplicable("needs at least eight epochs to tell oscillation from noise")
     if not np.isfinite(losses).all():
@@ -215,13 +216,16 @@ def _swing(losses: np.ndarray) -> float:
     """Return the median change of the loss from epoch to epoch, as a share of its level."""
     if len(losses) < 2:
         return 0.0
-    return float(np.median(np.abs(np.diff(losses[-40:])))) / max(abs(float(losses[-40:].mean())), 1e-12)
+    return float(np.median(np.abs(np.diff(losses[-LIMITS.swing_window :])))) / max(
+        abs(float(losses[-LIMITS.swing_window :].mean())), 1e-12
+    )
 
 
 def _turning(losses: np.ndarray) -> float:
     """Return the share of epochs in which the loss changes direction."""
-    change = np.sign(np.diff(losses[-40:]))
-    return float((change[1:] * change[:-1] < 0).mean()) if len(change) > 6 else 0.0
+    directions = np.sign(np.diff(losses[-LIMITS.swing_window :]))
+    enough = len(losses) >= LIMITS.turning_epochs
+    return float((directions[1:] * directions[:-1] < 0).mean()) if enough else 0.0
 
 
 def many_clipped_steps(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
@@ -236,7 +240,7 @@ def many_clipped_steps(problem: TrainingProblem, trace: Trace | None) -> Finding
     share = float((norms > clip.limit).mean())
     if share <= USUAL.clipped:
         return None
-    suitable = float(np.quantile(norms, 0.9))
+    suitable = float(np.quantile(norms, LIMITS.suitable_clip))
     return make_finding(
         "clipping-too-tight",
         "warning",
@@ -264,7 +268,9 @@ def batch_too_small(problem: TrainingProblem, trace: Trace | None) -> Finding | 
         "warning",
         f"Batches of {size} row{'s' if size > 1 else ''} make noisy steps",
         meaning="The gradient of so few rows says little about the others, at least at this learning rate.",
-        measured=f"the loss varies by {percent(spread)} of its level from step to step",
+        measured=f"the loss varies by {percent(spread)} of its level from step to step"
+        if losses.size
+        else f"batch size {size}",
         usual="16 to 256 rows per batch",
         fix=Fix("Use larger batches.", (Setting("batch_size", 32),), remedy="larger-batch"),
         batch_size=size,
@@ -302,27 +308,32 @@ def over_regularized(problem: TrainingProblem, trace: Trace | None) -> Finding |
     if not problem.recipe.penalty.active and not getattr(problem.recipe.optimizer, "weight_decay", 0.0):
         return None
     ratio = float(np.median([reading.penalty_ratio for reading in last_readings(trace)]))
-    if remaining_loss_share(problem, trace) < LIMITS.loss_low or not (
+    rest = remaining_loss_share(problem, trace)
+    if rest < LIMITS.loss_low or not (
         training_failed(problem, trace) or (problem.recipe.penalty.active and ratio >= LIMITS.penalty_share)
     ):
         return None
+    strength = f"the penalty's gradient is {ratio:.2g} times that of the loss"
+    if not problem.recipe.penalty.active:
+        strength = f"weight decay {getattr(problem.recipe.optimizer, 'weight_decay', 0.0):g}"
     return make_finding(
         "over-regularized",
         "warning",
         "The penalty on the weights is too strong",
         meaning="The penalty holds the weights near zero, so the network cannot fit the data.",
-        measured=f"the penalty's gradient is {ratio:.2g} times that of the loss; "
-        f"the loss is {percent(remaining_loss_share(problem, trace))} of a constant prediction's",
+        measured=f"{strength}; the loss is {percent(rest)} of a constant prediction's",
         usual="a penalty whose gradient is much smaller than that of the loss",
         fix=Fix("Turn the penalty off, or divide it by ten.", _no_penalty(problem), remedy="no-penalty"),
         ratio=ratio,
-        left=remaining_loss_share(problem, trace),
+        loss_share=rest,
     )
 
 
 def decayed_rate(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Check for a rate below a hundredth in the middle of the run, or below a tenth for four fifths of it."""
-    trace, schedule, E = require_trace(trace), problem.config.schedule, problem.config.epochs
+    trace = require_trace(trace)
+    schedule = problem.config.schedule
+    E = problem.config.epochs
     if isinstance(schedule, ConstantSchedule):
         return None
     if plateau_rule(schedule) is not None:

@@ -43,7 +43,7 @@ __all__ = [
     "Kind",
     "Remedy",
     "Symptom",
-    "remedy",
+    "find_remedy",
 ]
 
 SYMPTOMS: Mapping[str, Symptom] = {
@@ -75,6 +75,6 @@ USUAL_RATE = "usual-rate"
 """Remedies that code outside the catalogue must name."""
 
 
-def remedy(name: str) -> Remedy:
-    """Return a remedy by name; one without any property for other changes, such as training on all rows."""
+def find_remedy(name: str) -> Remedy:
+    """Return a remedy by name; one without any property for a trial of something else, such as all rows."""
     return REMEDIES.get(name, Remedy(name, ""))

@@ -85,9 +85,9 @@ class Symptom:
     fit_possible : bool
         A fact about the data that does not keep a network from fitting the rows.
     always_reported : bool
-        Tested even as information, and kept whatever the trial says: class weights cannot replace rows, and nobody wants
-        units that start equal.
-    case_specific : bool
+        Tested even as information, and kept whatever the trial says: class weights cannot replace rows, and
+        units that start equal are never wanted.
+    problem_specific : bool
         A cause of its own even if a general remedy helps.
     short_run_only : bool
         A cause of its own if the training had few steps.
@@ -122,7 +122,7 @@ class Symptom:
     certain: bool = False
     fit_possible: bool = False
     always_reported: bool = False
-    case_specific: bool = False
+    problem_specific: bool = False
     short_run_only: bool = False
     judged_by_recall: bool = False
     judged_by_share: bool = False
@@ -178,7 +178,7 @@ class Remedy:
     settings : mapping of str to object
         The settings of `chainrule.pipeline.Settings` (and `class_weight`) that have the same effect, with their values;
         `FROM_PROBLEM` where the value depends on the training problem. Empty if no setting has this effect.
-    case_specific : bool
+    problem_specific : bool
         Removes something peculiar to this training problem. Other remedies help many trainings a little, healthy ones too;
         if both help as much, the peculiarity is the cause.
     safe : bool
@@ -198,7 +198,7 @@ class Remedy:
     fixes_tiny_norm_batch : bool
         Gives batch norm more rows, or replaces it.
     joins_others : bool
-        May take part in a joint trial although it is not specific to the case.
+        May take part in a joint trial although it is not specific to this problem.
     screens_for : str
         The symptom that is reported if this remedy helps a bad training without any suspicion; "" if it is not tested then.
     """
@@ -206,7 +206,7 @@ class Remedy:
     name: str
     summary: str
     settings: Mapping[str, Any] = field(default_factory=dict)
-    case_specific: bool = False
+    problem_specific: bool = False
     safe: bool = False
     may_be_intended: bool = False
     changes_units: bool = False
@@ -220,5 +220,5 @@ class Remedy:
 
     @property
     def corrects_error(self) -> bool:
-        """Whether it corrects what nobody intends."""
+        """Whether it corrects what cannot have been intended."""
         return self.safe and not self.may_be_intended

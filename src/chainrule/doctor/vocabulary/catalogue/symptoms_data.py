@@ -47,7 +47,7 @@ DATA = (
         "target-scale",
         Kind.CAUSE,
         Area.DATA,
-        "The targets of a regression are far from zero or very large, so the first steps only move the output there.",
+        "The targets of a regression are far from zero or very large, so the first steps only move the outputs toward them.",
         remedies=("standardize-targets",),
     ),
     Symptom(
@@ -212,7 +212,7 @@ NETWORK = (
         "wrong-initial-loss",
         Kind.CAUSE,
         Area.NETWORK,
-        "The first loss is far above that of a network that knows nothing, so the first steps only undo the start.",
+        "The initial loss is far above that of an uninformed prediction, so the first steps only correct the weights.",
         remedies=("he-init", "standardize-inputs", "standardize-targets"),
         cost=Cost.SLOW_IF_FAILED,
         slow_order=4,

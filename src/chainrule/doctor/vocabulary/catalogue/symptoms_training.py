@@ -147,7 +147,7 @@ LAYERS = (
         Area.LAYERS,
         "Batch norm computes its statistics from only a few rows, so they are mostly noise.",
         remedies=("larger-batch", "layer-norm"),
-        case_specific=True,
+        problem_specific=True,
     ),
     Symptom(
         "batch-norm-statistics",
@@ -196,7 +196,7 @@ RESULT = (
         "loss-metric-disagreement",
         Kind.MECHANISM,
         Area.RESULT,
-        "The loss falls but the metric does not improve, so the loss does not measure what is wanted.",
+        "The metric does not follow the loss, so the loss does not measure what is wanted.",
         remedies=("matching-loss",),
     ),
     Symptom(
