@@ -71,7 +71,8 @@ def _refuse(text: str, code: int = 2) -> int:
 
 def _refuse_usage(error: Any, arguments: Sequence[str]) -> int:
     """Print what the parser says after the command's name; nothing where it has printed the help."""
-    text, context = error.format_message(), getattr(error, "ctx", None)
+    text = error.format_message()
+    context = getattr(error, "ctx", None)
     if not text.strip():
         return 2
     command = context.info_name if context is not None and context.parent is not None else "chainrule"

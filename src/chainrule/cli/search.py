@@ -154,11 +154,14 @@ def train_line(source: str, settings: Settings, options: Mapping[str, Any]) -> t
     'chainrule train digits --hidden 64 --dropout 0.1'
     """
     known = inspect.signature(training.train).parameters
-    words, rest, plain = ["chainrule", "train", source], {}, Settings()
+    words = ["chainrule", "train", source]
+    rest = {}
+    plain = Settings()
     for f in fields(settings):
         if f.name in options:
             continue
-        name, value = _PARAMETERS.get(f.name, f.name), getattr(settings, f.name)
+        name = _PARAMETERS.get(f.name, f.name)
+        value = getattr(settings, f.name)
         if name in known and (text := _option_text(f.name, value)) is not None:
             words += _option(name, text, known[name].default)
         elif value != getattr(plain, f.name):
@@ -271,7 +274,8 @@ def _columns(
 
 def summary(result: SearchResult) -> dict[str, Any]:
     """Return the result of a search as plain data."""
-    best, test = result.best, result.interval()
+    best = result.best
+    test = result.interval()
     assert best is not None
     assert result.settings is not None
     states = [trial.state for trial in result.trials]

@@ -74,7 +74,8 @@ class Net(HtmlDisplay):
     @cached_property
     def layer_shapes(self) -> tuple[LayerShapes, ...]:
         """Shapes of every layer."""
-        layer_shapes, d = [], self.inputs
+        layer_shapes = []
+        d = self.inputs
         for layer in self.layers:
             layer_shapes.append(layer.shapes(d))
             d = layer_shapes[-1].outputs
@@ -337,7 +338,9 @@ class Net(HtmlDisplay):
             New running statistics.
         """
         p, b = self._by_layer(self.parameters, w), self._by_layer(self.buffers, buffers)
-        A, segments, new = X, [], []
+        A = X
+        segments = []
+        new = []
         for start in range(0, len(self.layers), cache_every):
             entry = A
             A, saved, after = self._run(p, b, A, start, min(start + cache_every, len(self.layers)), ctx)  # (1)
@@ -369,7 +372,8 @@ class Net(HtmlDisplay):
         """
         p, b = self._by_layer(self.parameters, w), self._by_layer(self.buffers, tape.buffers)
         grads: dict[str, Array] = {}
-        dA, stop = dZ, len(self.layers)
+        dA = dZ
+        stop = len(self.layers)
         for segment in reversed(tape.segments):
             saved = segment.saved or self._run(p, b, segment.entry, segment.start, stop, ctx)[1]
             for i in reversed(range(segment.start, stop)):
@@ -418,13 +422,15 @@ class Net(HtmlDisplay):
         ([(4, 3), (4, 3), (4, 1)], ['W', 'b'])
         """
         p, b = self._by_layer(self.parameters, w), self._by_layer(self.buffers, buffers)
-        A, outputs = X, []
+        A = X
+        outputs = []
         saved: list[Named] = []
         for i in range(len(self.layers)):
             A, kept, _ = self._run(p, b, A, i, i + 1, ctx)
             outputs.append(A)
             saved.extend(kept)
-        dA, found = loss_gradient(A), []
+        dA = loss_gradient(A)
+        found = []
         for i in reversed(range(len(self.layers))):
             behind = dA
             dA, g = self.layers[i].backward(p[i], saved[i], behind, ctx)
@@ -435,7 +441,8 @@ class Net(HtmlDisplay):
         self, p: Sequence[Named], b: Sequence[Named], A: Array, start: int, stop: int, ctx: Context
     ) -> tuple[Array, tuple[Named, ...], list[Named]]:
         """Run layers start .. stop-1 forward, each with its own random stream."""
-        saved, new = [], []
+        saved = []
+        new = []
         for i in range(start, stop):
             stream = None if ctx.stream is None else ctx.stream.fold(i)
             A, kept, after = self.layers[i].forward(p[i], b[i], A, replace(ctx, stream=stream))

@@ -181,7 +181,9 @@ def _cached_bytes(net: Net, rows: int, dtype: str) -> list[int]:
 
 
 def _stage(net: Net, i: int, rows: int, cached: int) -> Stage:
-    layer, d, k = net.layers[i], net.widths[i], net.widths[i + 1]
+    layer = net.layers[i]
+    d = net.widths[i]
+    k = net.widths[i + 1]
     forward, backward = _operations(layer, rows, d, k)
     equations, shapes = read_docstring(layer)
     if isinstance(layer, Activation):

@@ -81,7 +81,8 @@ class RayExecutor:
     def __init__(self, data: SearchData, slots: int) -> None:
         ray: Any = import_module("ray")
         self.slots = slots
-        self._ray, self._digest = ray, data.digest
+        self._ray = ray
+        self._digest = data.digest
         self._data = ray.put(data)
         self._remote = ray.remote(num_cpus=1, max_retries=MOST_DEATHS)(_perform)
         self._live: dict[Any, RungTask] = {}

@@ -181,7 +181,8 @@ def iterate(
     plateau = reduce(follow, past, Plateau())
     step = int(session.state.step)
     for number in range(step // per_epoch, config.epochs):
-        began, first = time.perf_counter(), step % per_epoch
+        began = time.perf_counter()
+        first = step % per_epoch
         rates = config.rates(step, per_epoch - first, per_epoch, plateau)
         sums = _run_epoch(session, number, first, rates, begun, stop, due, pause)
         done, begun = int(sums.steps) - int(begun.steps), Sums()
@@ -354,7 +355,8 @@ def _train_on(
     checkpointer: Checkpointer,
 ) -> Snapshot:
     """Train from one snapshot to the one at the end of the run; its state is the last with finite losses."""
-    now, epochs = replace(begun, sums=Sums()), list(begun.epochs)
+    now = replace(begun, sums=Sums())
+    epochs = list(begun.epochs)
 
     def at(now: Snapshot) -> Snapshot:
         return replace(now, epochs=tuple(epochs))

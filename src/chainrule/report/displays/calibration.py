@@ -78,7 +78,8 @@ class CalibrationDisplay(Display):
         display : CalibrationDisplay
             The display, drawn.
         """
-        P, classes = estimator.predict_proba(X), estimator.classes_
+        P = estimator.predict_proba(X)
+        classes = estimator.classes_
         return cls.from_predictions(y, P, labels=classes, bins=bins, name=name or type(estimator).__name__, ax=ax)
 
     @classmethod

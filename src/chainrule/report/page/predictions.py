@@ -24,7 +24,9 @@ from chainrule.report.svg.pixels import gray, images
 BINS = 10
 """Bins of confidence in a reliability diagram."""
 
-_MOST_CLASSES, _WORST, _COLUMNS = 60, 24, 6
+_MOST_CLASSES = 60
+_WORST = 24
+_COLUMNS = 6
 
 
 @dataclass(frozen=True, eq=False)

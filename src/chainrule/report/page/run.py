@@ -170,7 +170,8 @@ def _remarks(report: Report) -> Section | None:
 
 def _default_content(report: Report) -> PageContent:
     """Return what can be shown of a report's problem alone."""
-    problem, trace = report.problem, report.trace
+    problem = report.problem
+    trace = report.trace
     net = problem.recipe.net
     about: dict[str, object] = {"network": f"{net.inputs} → {net.outputs}, {net.size} parameters"}
     if trace is None:
@@ -245,7 +246,8 @@ def judge_model(model: Model, X: Array, y: Array, part: str, shape: tuple[int, i
 
 def _settings_of(problem: TrainingProblem) -> dict[str, object]:
     """Return the settings of a problem, in the words of its parts."""
-    recipe, config = problem.recipe, problem.config
+    recipe = problem.recipe
+    config = problem.config
     named = {
         "network": ", ".join(map(str, recipe.net.layers)),
         "loss": recipe.loss,
