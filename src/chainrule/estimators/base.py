@@ -271,8 +271,8 @@ def _train_all(
         lambda problem=problem, watching=watching, folder=folder: train(problem, watching, checkpoint=folder)
         for problem, watching, folder in zip(problems, monitors, folders, strict=True)
     ]
-    kept = folders[0] is not None
-    return train_together(calls, signals=(signal.SIGINT, signal.SIGTERM) if kept else (signal.SIGINT,))
+    checkpointed = folders[0] is not None
+    return train_together(calls, signals=(signal.SIGINT, signal.SIGTERM) if checkpointed else (signal.SIGINT,))
 
 
 def _warn(runs: Sequence[Run]) -> None:

@@ -16,8 +16,6 @@ from chainrule.train import TrainingProblem
 UserValidation: TypeAlias = tuple[Any, Any, Any]
 """The user's validation rows: X, y, weights, or None for each."""
 
-NO_VALIDATION: UserValidation = (None, None, None)
-
 
 @dataclass(frozen=True, eq=False)
 class Given:
@@ -42,7 +40,7 @@ class Call:
     """
 
     settings: Settings
-    problems: list[TrainingProblem]
+    problems: tuple[TrainingProblem, ...]
     validation: tuple[Array, ...] | None = field(repr=False)
     continues: bool
     weighted: bool

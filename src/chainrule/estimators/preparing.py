@@ -167,7 +167,7 @@ class PreparingNetwork(FittedNetwork):
             self.learning_rate_init_ = find_learning_rate(problem).suggestion
         return problem.with_learning_rate(self.learning_rate_init_)
 
-    def _problems(self, problem: TrainingProblem, given: Given) -> list[TrainingProblem]:
+    def _problems(self, problem: TrainingProblem, given: Given) -> tuple[TrainingProblem, ...]:
         """Return a problem for each network: seeds of their own, and states of their own where they go on."""
         problems = [problem.with_seed(seed) for seed in seeds(problem.recipe.seed, self.n_networks)]
         if given.base is not None:
@@ -175,4 +175,4 @@ class PreparingNetwork(FittedNetwork):
             problems = [each.with_weights_of(members[i % len(members)]) for i, each in enumerate(problems)]
         if given.continues:
             problems = [each.after(self.runs_[i % len(self.runs_)].state) for i, each in enumerate(problems)]
-        return problems
+        return tuple(problems)

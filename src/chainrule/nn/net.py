@@ -157,7 +157,7 @@ class Net(HtmlDisplay):
             if not NOT_NEGATIVE.allows(value):
                 yield must_be("Net", f"learning_rate_multipliers[{pattern!r}]", "a number >= 0", value, "0 freezes.")
 
-    def bounded(self, xp: Namespace, w: Array, limit: float, still: Collection[str] = ()) -> Array:
+    def bounded(self, xp: Namespace, w: Array, limit: float, frozen: Collection[str] = ()) -> Array:
         """Return w with every column of every W at most `limit` long (max-norm).
 
         Parameters
@@ -168,7 +168,7 @@ class Net(HtmlDisplay):
             Parameters.
         limit : float > 0
             Largest length of a unit's incoming weights.
-        still : collection of str, default=()
+        frozen : collection of str, default=()
             Names of parameters to leave as they are, such as "0.W".
 
         Returns
@@ -177,7 +177,7 @@ class Net(HtmlDisplay):
             The parameters with longer columns shrunk to the limit; b, γ and β are unchanged.
         """
         named = self.parameters.views(w)
-        chosen = {name for name in named if name.endswith(".W") and name not in still}
+        chosen = {name for name in named if name.endswith(".W") and name not in frozen}
         return self.parameters.pack(
             xp, {name: bounded(xp, W, limit) if name in chosen else W for name, W in named.items()}, w
         )
@@ -426,16 +426,16 @@ class Net(HtmlDisplay):
         outputs = []
         saved: list[Named] = []
         for i in range(len(self.layers)):
-            A, kept, _ = self._run(p, b, A, i, i + 1, ctx)
+            A, arrays, _ = self._run(p, b, A, i, i + 1, ctx)
             outputs.append(A)
-            saved.extend(kept)
+            saved.extend(arrays)
         dA = loss_gradient(A)
-        found = []
+        traces = []
         for i in reversed(range(len(self.layers))):
             behind = dA
             dA, g = self.layers[i].backward(p[i], saved[i], behind, ctx)
-            found.append(LayerTrace(outputs[i], behind, g))
-        return tuple(reversed(found))
+            traces.append(LayerTrace(outputs[i], behind, g))
+        return tuple(reversed(traces))
 
     def _run(
         self, p: Sequence[Named], b: Sequence[Named], A: Array, start: int, stop: int, ctx: Context
@@ -445,8 +445,8 @@ class Net(HtmlDisplay):
         new = []
         for i in range(start, stop):
             stream = None if ctx.stream is None else ctx.stream.fold(i)
-            A, kept, after = self.layers[i].forward(p[i], b[i], A, replace(ctx, stream=stream))
-            saved.append(kept)
+            A, arrays, after = self.layers[i].forward(p[i], b[i], A, replace(ctx, stream=stream))
+            saved.append(arrays)
             new.append(after)
         return A, tuple(saved), new
 

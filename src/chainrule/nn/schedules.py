@@ -405,5 +405,4 @@ def get(schedule: str | Schedule) -> Schedule:
     >>> get("cosine")
     Cosine(end=0.0)
     """
-    found: Schedule = resolve("schedule", schedule, BY_NAME, ("factor",))
-    return found
+    return resolve("schedule", schedule, BY_NAME, ("factor",))

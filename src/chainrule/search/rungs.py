@@ -230,12 +230,12 @@ def _held(folder: str, name: str) -> Iterator[FolderCheckpointer]:
         yield checkpointer
 
 
-def _entered(stack: ExitStack, folder: str, name: str, again: bool) -> FolderCheckpointer | None:
-    """Return the checkpointer, or None while another process locks it and `again` allows another try."""
+def _entered(stack: ExitStack, folder: str, name: str, retry: bool) -> FolderCheckpointer | None:
+    """Return the checkpointer, or None while another process locks it and `retry` allows another try."""
     try:
         return stack.enter_context(checkpoint_folder(folder, name))
     except InvalidValueError:
-        if again:
+        if retry:
             return None
         raise
 

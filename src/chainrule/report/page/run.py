@@ -156,8 +156,10 @@ def _costs(report: Report) -> dict[str, object]:
 
 def _findings(report: Report) -> Section | None:
     lead = "Fix the first one first; it may explain the others."
-    found = report.findings
-    return Section("Findings", cards(found, report.interface), lead if len(found) > 1 else "") if found else None
+    findings = report.findings
+    if not findings:
+        return None
+    return Section("Findings", cards(findings, report.interface), lead if len(findings) > 1 else "")
 
 
 def _remarks(report: Report) -> Section | None:
