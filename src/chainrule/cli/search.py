@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,6 +29,10 @@ from chainrule.search.results import rank
 from chainrule.search.rungs import SearchData
 from chainrule.search.space import shown
 from chainrule.search.spec import SearchSpec, plan_search
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions
+    from rich.table import Table
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 _PARAMETERS = {
@@ -219,10 +223,10 @@ def _progress(quiet: bool) -> Iterator[Callable[[SearchStatus], None]]:
         yield watch
 
 
-def status_table(status: SearchStatus) -> Any:
+def status_table(status: SearchStatus) -> _Fitting:
     """Return a table of the best trials and of those being trained."""
     ended = sum(trial.state != "running" for trial in status.trials)
-    title = f"{ended} of {status.wanted or '?'} trials done in {status.seconds:.0f} s"
+    title = f"{ended} of {status.planned or '?'} trials done in {status.seconds:.0f} s"
     if status.finals or (ended == len(status.trials) and not status.under_way):
         title += f"; final trainings: {status.finals} of {status.seeds} seeds"
     scored = sorted((t for t in status.trials if t.rungs), key=lambda t: rank(t, status.metric))
@@ -232,15 +236,15 @@ def status_table(status: SearchStatus) -> Any:
 class _Fitting:
     """The first of two tables if the console has room for it, otherwise the second."""
 
-    def __init__(self, wide: Any, narrow: Any) -> None:
+    def __init__(self, wide: Table, narrow: Table) -> None:
         self._wide, self._narrow = wide, narrow
 
-    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
         width = console.measure(self._wide, options=options.update(max_width=_ENDLESS)).maximum
         yield self._wide if width <= options.max_width else self._narrow
 
 
-def _table(trials: list[Trial], metric: str, under_way: frozenset[int], title: str) -> Any:
+def _table(trials: list[Trial], metric: str, under_way: frozenset[int], title: str) -> _Fitting:
     """Return a table with a column for each setting if there is room, otherwise with one for all."""
     names = list(trials[0].values) if trials else []
     texts = [[shown(trial.values[name]) for name in names] for trial in trials]
@@ -258,7 +262,7 @@ def _columns(
     title: str,
     settings: list[str],
     texts: list[list[str]],
-) -> Any:
+) -> Table:
     from rich import box
     from rich.table import Table
 

@@ -39,7 +39,7 @@ class SearchStatus:
         All trials so far.
     under_way : frozenset of int
         Numbers of the trials being trained now.
-    wanted : int or None
+    planned : int or None
         Number of trials to try; None if only the time is limited.
     metric : str
         Score that trials are compared by.
@@ -53,7 +53,7 @@ class SearchStatus:
 
     trials: tuple[Trial, ...]
     under_way: frozenset[int]
-    wanted: int | None
+    planned: int | None
     metric: str
     seconds: float
     finals: int = 0
@@ -228,8 +228,8 @@ class Driver:
 
     def _new(self) -> Trial | None:
         number = len(self._trials)
-        wanted = self._spec.budget.trials
-        if wanted is not None and number >= wanted:
+        planned = self._spec.budget.trials
+        if planned is not None and number >= planned:
             return None
         trial = Trial(number, self._sampler.propose(number))
         self._store.begin(number, trial.values)
