@@ -41,9 +41,9 @@ def checked_settings(owner: str, arguments: Mapping[str, Any]) -> Settings:
     Raises `InvalidValueError` naming every argument outside its limits.
     """
     settings = Settings(**_values(arguments), seed=seed(arguments["random_state"]))
-    found = list(settings.faults(owner, lambda name: "random_state" if name == "seed" else name))
-    own = {name: constraint for name, constraint in _OWN.items() if name in arguments}
-    raise_all([*found, *faults(owner, arguments, own), *_other(owner, arguments)])
+    wrong = list(settings.faults(owner, lambda name: "random_state" if name == "seed" else name))
+    constraints = {name: constraint for name, constraint in _OWN.items() if name in arguments}
+    raise_all([*wrong, *faults(owner, arguments, constraints), *_other(owner, arguments)])
     return settings
 
 

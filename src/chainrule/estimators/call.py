@@ -1,6 +1,6 @@
 """Values that a call of `fit` or `partial_fit` is made of.
 
-In: rows, targets and weights, checked. Out: `Given`, and the `Call` that is trained.
+In: rows, targets and weights, checked. Out: `FitData`, and the `Call` that is trained.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ UserValidation: TypeAlias = tuple[Any, Any, Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
+class FitData:
     """Rows, targets and weights, checked; the settings for them; the model that training begins from.
 
     `continues` says whether the networks continue from where they ended.
