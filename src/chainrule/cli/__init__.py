@@ -77,10 +77,10 @@ def _refuse_usage(error: Any, arguments: Sequence[str]) -> int:
         return 2
     command = context.info_name if context is not None and context.parent is not None else "chainrule"
     text = _SUGGESTION.sub(_did_you_mean, text)
-    return _refuse(f"{command}: {_in_our_words(text, arguments)}")
+    return _refuse(f"{command}: {_reworded(text, arguments)}")
 
 
-def _in_our_words(text: str, arguments: Sequence[str]) -> str:
+def _reworded(text: str, arguments: Sequence[str]) -> str:
     """Return the parser's sentence about a wrong value in the form of all others, with the value."""
     match = _INVALID.match(text)
     if match is None:

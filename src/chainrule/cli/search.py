@@ -102,7 +102,7 @@ def search(
     with _progress(quiet=as_json) as watch:
         result = run_search(spec, folder, _executor(cluster, workers, insecure_cluster), watch)
     if result.interrupted:
-        _leave(result)
+        _exit_interrupted(result)
     assert result.settings is not None
     options = {
         "target": target,
@@ -308,7 +308,7 @@ def _plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
-def _leave(result: SearchResult) -> None:
+def _exit_interrupted(result: SearchResult) -> None:
     ended = sum(trial.state != "running" for trial in result.trials)
     o.console(stderr=True).print(
         f"Interrupted after {ended} trials. Rerun the same command to resume from {result.folder}."

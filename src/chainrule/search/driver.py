@@ -48,7 +48,7 @@ class SearchStatus:
     finals : int, default=0
         Final trainings done.
     seeds : int, default=0
-        Final trainings wanted.
+        Final trainings planned.
     """
 
     trials: tuple[Trial, ...]

@@ -141,7 +141,7 @@ def _slices(result: SearchResult) -> Section | None:
         return None
     charts = []
     for d in result.space.dimensions:
-        x = [_across(d, trial) for trial in trials]
+        x = [_position(d, trial) for trial in trials]
         choices = ", ".join(f"{i} {shown(c)}" for i, c in enumerate(d.choices))
         name = f"log10 {d.name}" if d.log else d.name
         y = [trial.score for trial in trials]
@@ -150,7 +150,7 @@ def _slices(result: SearchResult) -> Section | None:
     return Section("One value at a time", grid(*charts), "Each point is a trial.")
 
 
-def _across(dimension: Dimension, trial: Trial) -> float:
+def _position(dimension: Dimension, trial: Trial) -> float:
     value = trial.values[dimension.name]
     if dimension.choices:
         return float(dimension.choices.index(value))

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.engines.plan.stages import ActivationKind, DerivativeSource, FusedStage, Norm, foreign, fuse
+from chainrule.engines.plan.stages import ActivationKind, DerivativeSource, FusedStage, Norm, custom_parts, fuse
 from chainrule.nn import losses, optimizers
 from chainrule.nn.losses import SoftmaxCrossEntropy
 from chainrule.nn.optimizers import GradientAccumulation, Optimizer
@@ -199,7 +199,7 @@ def obstacles(recipe: Recipe) -> Iterator[str]:
     """Say why a recipe cannot be lowered: custom parts, or recomputation of activations."""
     if recipe.cache_every > 1:
         yield "It keeps every activation, so cache_every must be 1."
-    yield from foreign(recipe.net)
+    yield from custom_parts(recipe.net)
     rule = _inner(recipe.optimizer)[0]
     parts: dict[str, tuple[Any, type[Enum]]] = {
         "loss": (recipe.loss, LossKind),
