@@ -24,6 +24,7 @@ from chainrule import NetClassifier, NetRegressor
 from chainrule.nn.activations import ACTIVATIONS
 from chainrule.nn.initializers import INITIALIZERS
 from chainrule.sklearn import MLPClassifier, MLPRegressor
+from chainrule.train.monitors import EarlyStopping, Monitor
 
 ROOT = Path(__file__).parents[1]
 MARK = re.compile(r"^<!-- reference: ([\w.]+)((?: \w+)*) -->$", re.MULTILINE)
@@ -84,19 +85,23 @@ def methods(owner: type) -> Iterator[tuple[str, Any]]:
 
 
 @functools.cache
-def contracts() -> frozenset[tuple[str, int]]:
-    """Name and number of arguments of every method of a protocol, which describes them for all that implement it."""
-    found = set()
+def contracts() -> tuple[dict[str, int], ...]:
+    """Public methods of each protocol, with their numbers of arguments; it describes them for all that implement it."""
+    protocols = set()
     for _, name, _ in pkgutil.walk_packages(chainrule.__path__, "chainrule."):
-        if name.rsplit(".", 1)[-1].startswith("_"):
-            continue
-        for thing in vars(importlib.import_module(name)).values():
-            if inspect.isclass(thing) and getattr(thing, "_is_protocol", False):
-                inner = {method: each for method, each in vars(thing).items() if inspect.isfunction(each)}
-                found |= {
-                    (method, len(arguments(each))) for method, each in inner.items() if not method.startswith("_")
-                }
-    return frozenset(found)
+        if not name.rsplit(".", 1)[-1].startswith("_"):
+            things = vars(importlib.import_module(name)).values()
+            protocols |= {t for t in things if inspect.isclass(t) and getattr(t, "_is_protocol", False)}
+    return tuple(contract for contract in map(signatures, protocols) if contract)
+
+
+def signatures(owner: type) -> dict[str, int]:
+    """Public methods of a class with their numbers of arguments."""
+    return {
+        name: len(arguments(method))
+        for name, method in inspect.getmembers(owner, inspect.isfunction)
+        if not name.startswith("_")
+    }
 
 
 def arguments(thing: Any) -> list[str]:
@@ -113,11 +118,17 @@ def is_called(thing: Any) -> bool:
 
 
 def is_implementation(name: str, thing: Any) -> bool:
-    """Whether a method is described by a protocol."""
+    """Whether a method is described by a protocol of which its class, or one derived from it, has every method."""
     owner, _, method = name.rpartition(".")
     module, _, kind = owner.rpartition(".")
-    described = inspect.isfunction(thing) and (method, len(arguments(thing))) in contracts()
-    return described and kind[:1].isupper() and not getattr(vars(sys.modules[module])[kind], "_is_protocol", False)
+    cls = vars(sys.modules[module]).get(kind) if inspect.isfunction(thing) and module in sys.modules else None
+    if not inspect.isclass(cls) or getattr(cls, "_is_protocol", False):
+        return False
+    return any(
+        method in contract and contract.items() <= signatures(each).items()
+        for each in [cls, *cls.__subclasses__()]
+        for contract in contracts()
+    )
 
 
 def faults(name: str, thing: Any) -> Iterator[str]:
@@ -189,6 +200,18 @@ def test_missing_and_surplus_arguments_are_found():
         "short: Parameters has c, which it does not take",
         "short: no Returns",
     ]
+
+
+def test_a_protocol_describes_only_classes_that_implement_all_of_it():
+    class Start:
+        """A class with one of a monitor's three methods."""
+
+        def start(self, problem):
+            """Return nothing."""
+
+    assert is_implementation("chainrule.train.monitors.EarlyStopping.start", EarlyStopping.start)
+    assert not is_implementation("chainrule.train.monitors.Monitor.start", Monitor.start)
+    assert not any("start" in contract and contract.items() <= signatures(Start).items() for contract in contracts())
 
 
 def entries(thing: Any, section: str) -> dict[str, tuple[str, list[str]]]:

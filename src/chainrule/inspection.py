@@ -238,7 +238,8 @@ def _predicted(model: Model, X: Array) -> list[Array]:
     if model.classes is not None and model.loss.targets is not TargetKind.LABELS:
         return [block.start + Z[:, block].argmax(axis=1) for block in _blocks(model)]
     levels = np.array(model.loss.levels if isinstance(model.loss, Quantile) else [0.5])
-    nearest, q = int(np.abs(levels - 0.5).argmin()), len(levels)
+    nearest = int(np.abs(levels - 0.5).argmin())
+    q = len(levels)
     starts = range(0, Z.shape[1], q)
     return [start + Z[:, start : start + q].argsort(axis=1)[:, nearest] for start in starts]
 
@@ -294,7 +295,8 @@ def _sigmoid_shares(logits: Sequence[Array]) -> list[Array]:
     In logarithms, since a sure network's 1 - p is too small for a number.
     """
     log_p, log_q = ([-np.logaddexp(0.0, sign * Z) for Z in logits] for sign in (-1.0, 1.0))
-    joint, m = _log_mean(log_p) + _log_mean(log_q), len(logits)
+    joint = _log_mean(log_p) + _log_mean(log_q)
+    m = len(logits)
     return [np.exp(p + q - joint) / m for p, q in zip(log_p, log_q, strict=True)]
 
 

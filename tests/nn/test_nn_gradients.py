@@ -4,6 +4,7 @@ In: every layer x activation x loss x penalty x weighting. Out: agreement with c
 differentiation of the forward pass alone (1e-11), in float64.
 """
 
+import re
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import cycle, product
@@ -15,6 +16,7 @@ import pytest
 from registry import ACTIVATION_SAMPLES, LAYER_SAMPLES, LOSS_SAMPLES, PENALTIES, blocks, flat, name
 
 from chainrule import Activation, BatchNorm, Dense, Dropout, LayerNorm, Net
+from chainrule.errors import InvalidValueError
 from chainrule.nn.gradcheck import gradcheck
 from chainrule.nn.layers import Context
 from chainrule.nn.losses import (
@@ -300,6 +302,13 @@ def test_gradcheck_names_exactly_the_arrays_that_a_wrong_backward_spoils(place, 
     assert report.worst.name in names
     assert report.error(report.worst.name) == report.worst.error
     assert str(report.worst).startswith(f"{report.worst.name}[")
+
+
+def test_a_gradient_report_refuses_an_unknown_name():
+    report = gradcheck(Net(2, [Dense(1)]), MeanSquaredError(), np.eye(2), np.ones((2, 1)))
+    message = "GradientReport: name must be that of a parameter, or 'X', got '0.w'. Did you mean '0.W'?"
+    with pytest.raises(InvalidValueError, match=re.escape(message)):
+        report.error("0.w")
 
 
 def test_gradcheck_names_a_wrong_loss(monkeypatch, rng):

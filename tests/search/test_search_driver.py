@@ -23,7 +23,7 @@ from chainrule.pipeline import Settings, build_problem, stopping_monitors
 from chainrule.search import SearchBudget, Space, search
 from chainrule.search.driver import run_search
 from chainrule.search.executor import ProcessExecutor, start_worker
-from chainrule.search.rungs import JobCache, RungTask, SearchData, perform
+from chainrule.search.rungs import ProblemCache, RungTask, SearchData, perform
 from chainrule.search.spec import plan_search
 from chainrule.search.store import opened
 from chainrule.train import train
@@ -59,7 +59,7 @@ class Here:
     slots = 1
 
     def __init__(self, data):
-        self.cache, self.tasks, self.done = JobCache(data), [], []
+        self.cache, self.tasks, self.done = ProblemCache(data), [], []
 
     def submit(self, task):
         self.tasks.append(task)
@@ -176,7 +176,7 @@ def test_halving_trains_few_to_the_end(undisturbed):
 
 def test_rungs_come_to_what_one_run_comes_to(tmp_path, undisturbed):
     asked = plan_search(data(), SPACE, SETTINGS, SearchBudget("random", 8))
-    cache, settings = JobCache(asked.data), asked.settings(undisturbed["random"].trials[0])
+    cache, settings = ProblemCache(asked.data), asked.settings(undisturbed["random"].trials[0])
 
     def rungs(name, ends, lose=False):
         begin, result = 0, None

@@ -71,15 +71,16 @@ def _refuse(text: str, code: int = 2) -> int:
 
 def _refuse_usage(error: Any, arguments: Sequence[str]) -> int:
     """Print what the parser says after the command's name; nothing where it has printed the help."""
-    text, context = error.format_message(), getattr(error, "ctx", None)
+    text = error.format_message()
+    context = getattr(error, "ctx", None)
     if not text.strip():
         return 2
     command = context.info_name if context is not None and context.parent is not None else "chainrule"
     text = _SUGGESTION.sub(_did_you_mean, text)
-    return _refuse(f"{command}: {_in_our_words(text, arguments)}")
+    return _refuse(f"{command}: {_reworded(text, arguments)}")
 
 
-def _in_our_words(text: str, arguments: Sequence[str]) -> str:
+def _reworded(text: str, arguments: Sequence[str]) -> str:
     """Return the parser's sentence about a wrong value in the form of all others, with the value."""
     match = _INVALID.match(text)
     if match is None:

@@ -111,8 +111,8 @@ def processors(threads: int | None) -> int:
 def machine_facts(count: int) -> dict[str, Any]:
     """Describe the machine, the installation and the load before the run, for the head of a report."""
     known = info.gather()
-    wanted = {name: known[name] for name in ("chainrule", "python", "instructions", "blas")}
-    return {**machine.facts(), **wanted, "processors used": count, "processes running before": machine.load()}
+    chosen = {name: known[name] for name in ("chainrule", "python", "instructions", "blas")}
+    return {**machine.facts(), **chosen, "processors used": count, "processes running before": machine.load()}
 
 
 def _write(report: tables.BenchReport, page: Path | None, picture: Path | None) -> None:

@@ -27,10 +27,10 @@ def compare(
     """Compare runs with the first: differing settings and their effect on the results."""
     if len(runs) < 2:
         raise InvalidValueError(must_be("compare", "RUN", "at least two run folders", len(runs)))
-    kept = [_read(Path(place), name) for place, name in zip(runs, _names(runs), strict=True)]
-    comparison = compare_runs(kept)
+    recorded = [_read(Path(place), name) for place, name in zip(runs, _names(runs), strict=True)]
+    comparison = compare_runs(recorded)
     if out is not None:
-        write_atomically(out, compare_page(kept).encode())
+        write_atomically(out, compare_page(recorded).encode())
     if as_json:
         o.print_json(comparison.plain())
     else:

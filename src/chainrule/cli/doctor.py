@@ -64,11 +64,11 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _options_of(folder: Path, given: o.TrainOptions, context: typer.Context) -> tuple[str, o.TrainOptions]:
+def _options_of(folder: Path, now: o.TrainOptions, context: typer.Context) -> tuple[str, o.TrainOptions]:
     """Return source and options of a run, with those that were typed now in their place."""
     source, options = options_of_run(folder)
-    typed = [f.name for f in fields(given) if _typed(context, f.name)]
-    return source, replace(options, **{name: getattr(given, name) for name in typed})
+    typed = [f.name for f in fields(now) if _typed(context, f.name)]
+    return source, replace(options, **{name: getattr(now, name) for name in typed})
 
 
 def _typed(context: typer.Context, name: str) -> bool:

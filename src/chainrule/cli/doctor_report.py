@@ -46,8 +46,8 @@ def command_line(source: str, options: o.TrainOptions) -> str:
     >>> command_line("digits", o.TrainOptions(lr="0.01", batch_norm=True))
     'chainrule train digits --batch-norm --lr 0.01'
     """
-    given = {f.name: getattr(options, f.name) for f in fields(options) if getattr(options, f.name) != f.default}
-    return shlex.join(["chainrule", "train", source, *as_options(given)])
+    changed = {f.name: getattr(options, f.name) for f in fields(options) if getattr(options, f.name) != f.default}
+    return shlex.join(["chainrule", "train", source, *as_options(changed)])
 
 
 class Cards:

@@ -10,7 +10,7 @@ import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, TypeVar, cast, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_type_hints
 
 import typer
 
@@ -20,6 +20,9 @@ from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
 from chainrule.nn.initializers import INITIALIZERS
 from chainrule.pipeline import OPTIMIZERS, REGRESSION_LOSSES, SCHEDULES, Settings
 from chainrule.pipeline.option_names import option_name
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Record = TypeVar("Record", bound=Checked)
 
@@ -171,7 +174,7 @@ def finite(value: Any) -> Any:
     return value
 
 
-def console(stderr: bool = False) -> Any:
+def console(stderr: bool = False) -> Console:
     """Return a rich console on standard output, or on standard error for progress and messages."""
     from rich.console import Console
 
@@ -257,9 +260,9 @@ def with_training_options(command: Callable[..., None]) -> Callable[..., None]:
         parameters += shared if parameter.name == "options" else [parameter.replace(kind=keyword)]
 
     @functools.wraps(command)
-    def run(**given: Any) -> None:
-        options = TrainOptions(**{f.name: given.pop(f.name) for f in fields(TrainOptions)})
-        command(options=options, **given)
+    def run(**arguments: Any) -> None:
+        options = TrainOptions(**{f.name: arguments.pop(f.name) for f in fields(TrainOptions)})
+        command(options=options, **arguments)
 
     signature = inspect.Signature(parameters)
     run.__dict__["__signature__"] = signature

@@ -50,7 +50,8 @@ def evaluate(
     dataset = dataset.test or dataset
     if dataset.X.shape[1] != trained.net.inputs:
         raise InvalidValueError(must_be(source, "columns", f"{trained.net.inputs}, as in training", dataset.X.shape[1]))
-    X, y = dataset.X, _labels(trained, dataset.y)
+    X = dataset.X
+    y = _labels(trained, dataset.y)
     scores = evaluate_model(trained, X, y)
     if as_json:
         o.print_json({"rows": len(X), **scores})

@@ -29,7 +29,7 @@ def load_problem(source: str, options: o.TrainOptions, command: str, quiet: bool
     """Load and split the data, make the problem, and find the learning rate where that is wanted."""
     settings = options.settings(command)
     dataset = load(source, options.target, task=options.task, seed=settings.seed)
-    raise_all(_misfits(command, options, dataset))
+    raise_all(_option_faults(command, options, dataset))
     parts = three_way(dataset, options.test_fraction, options.validation_fraction, settings.seed)
     raise_all(_batch_faults(command, settings, len(parts.train.y)))
     if options.scaling is None and dataset.shared_unit:
@@ -44,7 +44,7 @@ def load_problem(source: str, options: o.TrainOptions, command: str, quiet: bool
     return LoadedProblem(replace(settings, learning_rate_init=rate), parts, problem.with_learning_rate(rate))
 
 
-def _misfits(command: str, options: o.TrainOptions, dataset: Dataset) -> Iterator[str]:
+def _option_faults(command: str, options: o.TrainOptions, dataset: Dataset) -> Iterator[str]:
     """Yield a sentence for every option that this task has no use for."""
     classes = dataset.task == "classification"
     if options.class_weight is not None and not classes:

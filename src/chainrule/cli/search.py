@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,6 +29,10 @@ from chainrule.search.results import rank
 from chainrule.search.rungs import SearchData
 from chainrule.search.space import shown
 from chainrule.search.spec import SearchSpec, plan_search
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions
+    from rich.table import Table
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 _PARAMETERS = {
@@ -98,7 +102,7 @@ def search(
     with _progress(quiet=as_json) as watch:
         result = run_search(spec, folder, _executor(cluster, workers, insecure_cluster), watch)
     if result.interrupted:
-        _leave(result)
+        _exit_interrupted(result)
     assert result.settings is not None
     options = {
         "target": target,
@@ -154,11 +158,14 @@ def train_line(source: str, settings: Settings, options: Mapping[str, Any]) -> t
     'chainrule train digits --hidden 64 --dropout 0.1'
     """
     known = inspect.signature(training.train).parameters
-    words, rest, plain = ["chainrule", "train", source], {}, Settings()
+    words = ["chainrule", "train", source]
+    rest = {}
+    plain = Settings()
     for f in fields(settings):
         if f.name in options:
             continue
-        name, value = _PARAMETERS.get(f.name, f.name), getattr(settings, f.name)
+        name = _PARAMETERS.get(f.name, f.name)
+        value = getattr(settings, f.name)
         if name in known and (text := _option_text(f.name, value)) is not None:
             words += _option(name, text, known[name].default)
         elif value != getattr(plain, f.name):
@@ -216,10 +223,10 @@ def _progress(quiet: bool) -> Iterator[Callable[[SearchStatus], None]]:
         yield watch
 
 
-def status_table(status: SearchStatus) -> Any:
+def status_table(status: SearchStatus) -> _Fitting:
     """Return a table of the best trials and of those being trained."""
     ended = sum(trial.state != "running" for trial in status.trials)
-    title = f"{ended} of {status.wanted or '?'} trials done in {status.seconds:.0f} s"
+    title = f"{ended} of {status.planned or '?'} trials done in {status.seconds:.0f} s"
     if status.finals or (ended == len(status.trials) and not status.under_way):
         title += f"; final trainings: {status.finals} of {status.seeds} seeds"
     scored = sorted((t for t in status.trials if t.rungs), key=lambda t: rank(t, status.metric))
@@ -229,15 +236,15 @@ def status_table(status: SearchStatus) -> Any:
 class _Fitting:
     """The first of two tables if the console has room for it, otherwise the second."""
 
-    def __init__(self, wide: Any, narrow: Any) -> None:
+    def __init__(self, wide: Table, narrow: Table) -> None:
         self._wide, self._narrow = wide, narrow
 
-    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
         width = console.measure(self._wide, options=options.update(max_width=_ENDLESS)).maximum
         yield self._wide if width <= options.max_width else self._narrow
 
 
-def _table(trials: list[Trial], metric: str, under_way: frozenset[int], title: str) -> Any:
+def _table(trials: list[Trial], metric: str, under_way: frozenset[int], title: str) -> _Fitting:
     """Return a table with a column for each setting if there is room, otherwise with one for all."""
     names = list(trials[0].values) if trials else []
     texts = [[shown(trial.values[name]) for name in names] for trial in trials]
@@ -255,7 +262,7 @@ def _columns(
     title: str,
     settings: list[str],
     texts: list[list[str]],
-) -> Any:
+) -> Table:
     from rich import box
     from rich.table import Table
 
@@ -271,7 +278,8 @@ def _columns(
 
 def summary(result: SearchResult) -> dict[str, Any]:
     """Return the result of a search as plain data."""
-    best, test = result.best, result.interval()
+    best = result.best
+    test = result.interval()
     assert best is not None
     assert result.settings is not None
     states = [trial.state for trial in result.trials]
@@ -300,7 +308,7 @@ def _plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
-def _leave(result: SearchResult) -> None:
+def _exit_interrupted(result: SearchResult) -> None:
     ended = sum(trial.state != "running" for trial in result.trials)
     o.console(stderr=True).print(
         f"Interrupted after {ended} trials. Rerun the same command to resume from {result.folder}."

@@ -58,7 +58,8 @@ def read_idx(path: Path) -> Array:
     code, dimensions = data[2], data[3]
     if code not in _DTYPES:
         raise FormatError(must_be(path.name, "the type code", f"one of {sorted(_DTYPES)}", code))
-    start, dtype = 4 + 4 * dimensions, np.dtype(_DTYPES[code])
+    start = 4 + 4 * dimensions
+    dtype = np.dtype(_DTYPES[code])
     sizes = tuple(int.from_bytes(data[i : i + 4], "big") for i in range(4, start, 4))
     expected = start + math.prod(sizes) * dtype.itemsize
     if len(data) != expected:

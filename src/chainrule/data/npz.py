@@ -30,7 +30,8 @@ def load_npz(path: Path, task: str | None = None) -> Dataset:
     Features are named x0, x1, ... and the target y. Raises `FormatError` for a damaged file or pickled objects, and
     `InvalidValueError` for missing arrays, wrong shapes, NaN or infinity.
     """
-    arrays, owner = _read(path), path.name
+    arrays = _read(path)
+    owner = path.name
     lowered = {name.lower(): array for name, array in arrays.items()}
     if {"x", "y"} <= lowered.keys():
         return _dataset(owner, lowered["x"], lowered["y"], task)

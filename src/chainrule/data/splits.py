@@ -75,8 +75,8 @@ def split(
     """
     n = int(y_or_n) if isinstance(y_or_n, int | np.integer) else len(y_or_n)
     raise_all(_faults(y_or_n, n, fraction, stratify))
-    codes = np.unique(y_or_n, return_inverse=True)[1] if stratify else np.zeros(n, dtype=np.int64)
-    counts = np.bincount(codes)
+    class_of_row = np.unique(y_or_n, return_inverse=True)[1] if stratify else np.zeros(n, dtype=np.int64)
+    counts = np.bincount(class_of_row)
     quotas = _quotas(counts, fraction)
     if not quotas.any():
         raise InvalidValueError(
@@ -84,7 +84,7 @@ def split(
             "Collect more rows of each class."
         )
     order = Stream.from_seed(seed).fold(Purpose.SPLIT, part).permutation(np, n)
-    by_class = order[np.argsort(codes[order], kind="stable")]
+    by_class = order[np.argsort(class_of_row[order], kind="stable")]
     place_in_class = np.arange(n) - np.repeat(np.cumsum(counts) - counts, counts)
     held_out = place_in_class < np.repeat(quotas, counts)
     return np.sort(by_class[~held_out]), np.sort(by_class[held_out])

@@ -37,7 +37,8 @@ def load_table(
     With `features`, those columns alone, in that order: rows to measure a model on, which may be of a single class.
     Raises `InvalidValueError` that lists every faulty column, and `FormatError` for a file that cannot be read.
     """
-    table, owner = read_table(path), path.name
+    table = read_table(path)
+    owner = path.name
     target = _known_target(owner, table, target)
     names = tuple(name for name in table.columns if name != target) if features is None else tuple(features)
     raise_all(_missing(owner, table, names))
@@ -55,7 +56,8 @@ def features_of(path: Path, feature_names: Sequence[str]) -> Array:
 
     The file needs no target. Raises `InvalidValueError` that lists every missing or faulty column.
     """
-    table, owner = read_table(path), path.name
+    table = read_table(path)
+    owner = path.name
     raise_all(_missing(owner, table, feature_names))
     features = {name: _as_float(table[name]) for name in feature_names}
     raise_all(fault for name in feature_names for fault in _cell_faults(owner, table[name], features[name]))

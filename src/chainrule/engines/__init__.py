@@ -124,7 +124,7 @@ def choose(name: str, recipe: Recipe) -> tuple[Engine, tuple[str, ...]]:
     ('reference', ())
     """
     if name == "auto":
-        return _first_able(recipe)
+        return _first_supported(recipe)
     if name not in ENGINES:
         allowed = ["auto", *ENGINES]
         raise InvalidValueError(must_be("fit", "engine", "an engine's name", name, did_you_mean(name, allowed)))
@@ -135,7 +135,7 @@ def choose(name: str, recipe: Recipe) -> tuple[Engine, tuple[str, ...]]:
     return engine, ()
 
 
-def _first_able(recipe: Recipe) -> tuple[Engine, tuple[str, ...]]:
+def _first_supported(recipe: Recipe) -> tuple[Engine, tuple[str, ...]]:
     passed_over: list[str] = []
     for name in _AUTO:
         reasons: tuple[str, ...] = (why_unavailable(name),) if why_unavailable(name) else ()

@@ -97,7 +97,8 @@ def _not_numbers(**arrays: Array) -> Iterator[str]:
 
 
 def _faults(recipe: Recipe, X: Array, Y: Array, c: Array, exclusive: bool) -> Iterator[str]:
-    n, k = len(X), recipe.net.outputs
+    n = len(X)
+    k = recipe.net.outputs
     if X.ndim != 2 or X.shape[1] != recipe.net.inputs or n == 0:
         yield must_be("fit", "X", f"of shape (n, {recipe.net.inputs}) with n > 0", X.shape)
     elif not np.isfinite(X).all():

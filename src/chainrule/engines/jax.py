@@ -56,7 +56,8 @@ def _steps(recipe: Recipe, jax: Any) -> Callable[..., tuple[State, Sums]]:
     Only `size` is compiled in, so one program serves any number of steps, and a step's bits do not depend on how many
     run at once. The state passed in is consumed: its memory holds the new one.
     """
-    jnp, zero = jax.numpy, np.zeros((), recipe.dtype)
+    jnp = jax.numpy
+    zero = np.zeros((), recipe.dtype)
 
     def run(
         state: State, data: tuple[Array, ...], order: Array, rates: Array, first: Array, last: Array, size: int
@@ -78,7 +79,8 @@ class JaxSession:
 
     def __init__(self, recipe: Recipe, rows: Rows, products: str) -> None:
         jax = self._jax = _jax()
-        self._recipe, self._products = recipe, products
+        self._recipe = recipe
+        self._products = products
         self._sizes = [end - start for start, end in recipe.batches(len(rows))]
         self._chunk = _FIRST
         self._order: tuple[int, Array] = (-1, None)
@@ -113,14 +115,17 @@ class JaxSession:
 
     def run(self, epoch: int, first: int, rates: Array, stop: Callable[[], bool] = never) -> Sums:
         """Run batches of an epoch, about `_PACE` seconds at a time; `stop` is called in between."""
-        at, last, sums = first, first + len(rates), Sums()
+        at = first
+        last = first + len(rates)
+        sums = Sums()
         padded = np.zeros(len(self._sizes), self._recipe.dtype)
         padded[first:last] = rates
         with self._numerics():
             if self._order[0] != epoch:
                 self._order = (epoch, self._shuffle(np.uint32(epoch)))
             while at < last:
-                began, until = time.perf_counter(), self._until(at, last)
+                began = time.perf_counter()
+                until = self._until(at, last)
                 sums = sums + self._advance(padded, at, until)
                 self._chunk = max(1, int(self._chunk * min(4.0, max(0.5, _PACE / (time.perf_counter() - began)))))
                 at = until

@@ -24,7 +24,8 @@ class ReferenceSession:
     """A training run by `train_step`; its state is replaced, never changed."""
 
     def __init__(self, recipe: Recipe, rows: Rows) -> None:
-        self._recipe, self._rows = recipe, rows
+        self._recipe = recipe
+        self._rows = rows
         self._bounds = recipe.batches(len(rows))
         self._order: tuple[int, Array] = (-1, np.zeros(0))
         self.state = recipe.start()

@@ -35,21 +35,21 @@ SMALL = 2**15
 """Numbers of a float64 training set (rows times columns) up to which "auto" trains in float64."""
 
 
-def checked_settings(owner: str, given: Mapping[str, Any]) -> Settings:
+def checked_settings(owner: str, arguments: Mapping[str, Any]) -> Settings:
     """Return an estimator's arguments as settings; "find" and "auto" stand as the defaults until the data settle them.
 
     Raises `InvalidValueError` naming every argument outside its limits.
     """
-    settings = Settings(**_values(given), seed=seed(given["random_state"]))
-    found = list(settings.faults(owner, lambda name: "random_state" if name == "seed" else name))
-    own = {name: constraint for name, constraint in _OWN.items() if name in given}
-    raise_all([*found, *faults(owner, given, own), *_other(owner, given)])
+    settings = Settings(**_values(arguments), seed=seed(arguments["random_state"]))
+    wrong = list(settings.faults(owner, lambda name: "random_state" if name == "seed" else name))
+    constraints = {name: constraint for name, constraint in _OWN.items() if name in arguments}
+    raise_all([*wrong, *faults(owner, arguments, constraints), *_other(owner, arguments)])
     return settings
 
 
-def _values(given: Mapping[str, Any]) -> dict[str, Any]:
+def _values(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments that `Settings` take; what the data settle is left out."""
-    values = {name: given[name] for name in _SETTINGS if name in given}
+    values = {name: arguments[name] for name in _SETTINGS if name in arguments}
     if isinstance(values["hidden_layer_sizes"], int | np.integer):
         values["hidden_layer_sizes"] = (int(values["hidden_layer_sizes"]),)
     open_questions = [name for name in ("loss", "learning_rate_multipliers") if values[name] is None]
@@ -57,9 +57,9 @@ def _values(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in open_questions}
 
 
-def _other(owner: str, given: Mapping[str, Any]) -> Iterator[str]:
+def _other(owner: str, arguments: Mapping[str, Any]) -> Iterator[str]:
     scoring, base, callbacks, rate = (
-        given[name] for name in ("scoring", "init_from", "callbacks", "learning_rate_init")
+        arguments[name] for name in ("scoring", "init_from", "callbacks", "learning_rate_init")
     )
     if isinstance(rate, str) and rate != "find":
         yield must_be(owner, "learning_rate_init", "a number above 0 or 'find'", rate)

@@ -177,13 +177,13 @@ class NetEstimator(PreparingNetwork):
         """
         return copy.copy(self)._examined(X, y, sample_weight, (X_val, y_val, sample_weight_val), fix)
 
-    def _examined(self, X: Any, y: Any, sample_weight: Any, own: UserValidation, fix: bool) -> Report:
+    def _examined(self, X: Any, y: Any, sample_weight: Any, user: UserValidation, fix: bool) -> Report:
         """Return the doctor's report on the first network, trained as long as `fit` would train it."""
         from chainrule.doctor import examine_and_repair
         from chainrule.doctor.vocabulary.thresholds import USUAL
 
-        chooses = bool(self.early_stopping) or own[0] is not None
-        call = self._fit_call(X, y, sample_weight, own, None if chooses else 1 / USUAL.held_out_part)
+        chooses = bool(self.early_stopping) or user[0] is not None
+        call = self._fit_call(X, y, sample_weight, user, None if chooses else 1 / USUAL.held_out_part)
         problem = call.problems[0]
         self._note_classes(problem.target)
         monitors = (
@@ -271,8 +271,8 @@ def _train_all(
         lambda problem=problem, watching=watching, folder=folder: train(problem, watching, checkpoint=folder)
         for problem, watching, folder in zip(problems, monitors, folders, strict=True)
     ]
-    kept = folders[0] is not None
-    return train_together(calls, signals=(signal.SIGINT, signal.SIGTERM) if kept else (signal.SIGINT,))
+    checkpointed = folders[0] is not None
+    return train_together(calls, signals=(signal.SIGINT, signal.SIGTERM) if checkpointed else (signal.SIGINT,))
 
 
 def _warn(runs: Sequence[Run]) -> None:

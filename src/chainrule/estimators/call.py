@@ -1,6 +1,6 @@
 """Values that a call of `fit` or `partial_fit` is made of.
 
-In: rows, targets and weights, checked. Out: `Given`, and the `Call` that is trained.
+In: rows, targets and weights, checked. Out: `FitData`, and the `Call` that is trained.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ from chainrule.train import TrainingProblem
 UserValidation: TypeAlias = tuple[Any, Any, Any]
 """The user's validation rows: X, y, weights, or None for each."""
 
-NO_VALIDATION: UserValidation = (None, None, None)
-
 
 @dataclass(frozen=True, eq=False)
-class Given:
+class FitData:
     """Rows, targets and weights, checked; the settings for them; the model that training begins from.
 
     `continues` says whether the networks continue from where they ended.
@@ -42,7 +40,7 @@ class Call:
     """
 
     settings: Settings
-    problems: list[TrainingProblem]
+    problems: tuple[TrainingProblem, ...]
     validation: tuple[Array, ...] | None = field(repr=False)
     continues: bool
     weighted: bool

@@ -199,7 +199,8 @@ class FittedNetwork(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Trans
     def _importances(self) -> Array | None:
         """Return the importances; None after `partial_fit`, or for a loss that does not name its link."""
         if type(self._importance_rows) is tuple:
-            (X, c), self._importance_rows = self._importance_rows, None
+            X, c = self._importance_rows
+            self._importance_rows = None
             rows = self.model_.inputs.undo(X.astype(np.float64))
             with suppress(InvalidValueError):
                 self._importance_rows = inspection.importances(self.model_, rows, c if c.any() else None)
@@ -214,9 +215,9 @@ class FittedNetwork(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Trans
         return hasattr(self, "model_")
 
     def __sklearn_clone__(self) -> Any:
-        twin = super().__sklearn_clone__()
-        twin.init_from = self.init_from
-        return twin
+        clone = super().__sklearn_clone__()
+        clone.init_from = self.init_from
+        return clone
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -14,7 +14,7 @@ from chainrule.arrays import Array
 from chainrule.data import split
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.estimators.arguments import checked_settings, seeds, settled_dtype
-from chainrule.estimators.call import Call, Given, UserValidation
+from chainrule.estimators.call import Call, FitData, UserValidation
 from chainrule.estimators.fitted import FittedNetwork
 from chainrule.estimators.rows import training_rows, weights_of
 from chainrule.model import Model
@@ -46,46 +46,48 @@ class PreparingNetwork(FittedNetwork):
         """Return the classes and their weights for each column of y; None where all weigh the same."""
         raise NotImplementedError
 
-    def _fit_call(self, X: Any, y: Any, sample_weight: Any, own: UserValidation, fraction: float | None = None) -> Call:
+    def _fit_call(
+        self, X: Any, y: Any, sample_weight: Any, user: UserValidation, fraction: float | None = None
+    ) -> Call:
         """Return a call of `fit`.
 
-        Validation rows are the user's `own`, otherwise a `fraction` is held out; None takes what the settings say.
+        Validation rows are the user's, otherwise a `fraction` is held out; None takes what the settings say.
         """
-        given = self._given(X, y, sample_weight, bool(self.warm_start) and hasattr(self, "model_"))
-        validation = self._validation_rows(own)
-        rest = np.arange(len(given.X))
-        if fraction is None and given.settings.early_stopping:
-            fraction = given.settings.validation_fraction
+        data = self._fit_data(X, y, sample_weight, bool(self.warm_start) and hasattr(self, "model_"))
+        validation = self._validation_rows(user)
+        rest = np.arange(len(data.X))
+        if fraction is None and data.settings.early_stopping:
+            fraction = data.settings.validation_fraction
         if validation is None and fraction is not None:
-            rest, held_out = self._split(given, fraction)
-            validation = (given.X[held_out], given.y[held_out], given.weights[held_out])
-        self._require_validation(given.settings.early_stopping or own[0] is not None)
-        problem = self._with_rate(self._problem(given, rest, validation), known=False)
-        weighted = own[2] is not None or sample_weight is not None
-        return Call(given.settings, self._problems(problem, given), validation, given.continues, weighted)
+            rest, held_out = self._split(data, fraction)
+            validation = (data.X[held_out], data.y[held_out], data.weights[held_out])
+        self._require_validation(data.settings.early_stopping or user[0] is not None)
+        problem = self._with_rate(self._problem(data, rest, validation), known=False)
+        weighted = user[2] is not None or sample_weight is not None
+        return Call(data.settings, self._problems(problem, data), validation, data.continues, weighted)
 
     def _partial_fit_call(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> Call:
         """Return a call of `partial_fit`: one epoch over these rows, none held out."""
-        given = self._given(X, y, sample_weight, hasattr(self, "model_"))
-        size = given.settings.batch_size
-        size = size if isinstance(size, str) else min(size, len(given.X))
-        settings = replace(given.settings, max_iter=1, schedule="constant", batch_size=size)
-        given = replace(given, settings=settings)
+        data = self._fit_data(X, y, sample_weight, hasattr(self, "model_"))
+        size = data.settings.batch_size
+        size = size if isinstance(size, str) else min(size, len(data.X))
+        settings = replace(data.settings, max_iter=1, schedule="constant", batch_size=size)
+        data = replace(data, settings=settings)
         if getattr(self, "class_weight", None) == "balanced":
             hint = "The rows of one call do not show how rare a class is; pass a mapping."
             raise InvalidValueError(must_be("partial_fit", "class_weight", "a mapping or None", "balanced", hint))
-        problem = self._problem(given, np.arange(len(given.X)), None, classes)
-        problems = self._problems(self._with_rate(problem, given.continues), given)
-        return Call(settings, problems, None, given.continues, False)
+        problem = self._problem(data, np.arange(len(data.X)), None, classes)
+        problems = self._problems(self._with_rate(problem, data.continues), data)
+        return Call(settings, problems, None, data.continues, False)
 
-    def _given(self, X: Any, y: Any, sample_weight: Any, continues: bool) -> Given:
+    def _fit_data(self, X: Any, y: Any, sample_weight: Any, continues: bool) -> FitData:
         """Return rows, targets and weights, checked, with all arguments."""
         settings = checked_settings(type(self).__name__, self._arguments())
         X, y = training_rows(self, X, y, not continues, **self._checks)
         y = self._checked_targets(y)
         weights = weights_of(sample_weight, X)
         dtype = str(self.model_.w.dtype) if continues else settled_dtype(self.dtype, X)
-        return Given(replace(settings, dtype=dtype), X, y, weights, self._base(continues), continues)
+        return FitData(replace(settings, dtype=dtype), X, y, weights, self._base(continues), continues)
 
     def _arguments(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if not name.endswith("_")}
@@ -96,9 +98,9 @@ class PreparingNetwork(FittedNetwork):
         model: Model | None = base if base is None or isinstance(base, Model) else base.model_
         return model
 
-    def _validation_rows(self, own: UserValidation) -> tuple[Array, ...] | None:
+    def _validation_rows(self, user: UserValidation) -> tuple[Array, ...] | None:
         """Return the user's validation rows, checked as training rows are."""
-        X, y, sample_weight = own
+        X, y, sample_weight = user
         if (X is None) != (y is None) or (X is None and sample_weight is not None):
             missing = "X_val" if X is None else "y_val"
             hint = "X_val and y_val come together; sample_weight_val goes with them."
@@ -108,11 +110,11 @@ class PreparingNetwork(FittedNetwork):
         X, y = training_rows(self, X, y, False, **self._checks)
         return X, self._checked_targets(y), weights_of(sample_weight, X)
 
-    def _split(self, given: Given, fraction: float) -> tuple[Array, Array]:
+    def _split(self, data: FitData, fraction: float) -> tuple[Array, Array]:
         """Return the indices of the rows to train on, and of those held out."""
-        labels = self._stratify_by(given.y)
-        rows = len(given.y) if labels is None else labels
-        return split(rows, fraction, given.settings.seed, stratify=labels is not None)
+        labels = self._stratify_by(data.y)
+        rows = len(data.y) if labels is None else labels
+        return split(rows, fraction, data.settings.seed, stratify=labels is not None)
 
     def _require_validation(self, there: bool) -> None:
         """Refuse arguments that need validation rows unless there are some."""
@@ -124,40 +126,40 @@ class PreparingNetwork(FittedNetwork):
                 raise InvalidValueError(must_be(type(self).__name__, name, allowed, value, hint))
 
     def _problem(
-        self, given: Given, rest: Array, validation: tuple[Array, ...] | None, classes: Any = None
+        self, data: FitData, rest: Array, validation: tuple[Array, ...] | None, classes: Any = None
     ) -> TrainingProblem:
         """Return the problem of the first network, over the rows `rest`."""
-        target = self._whole_target(given, rest, classes)
-        weights, held_out = self._weighted(target, given, validation)
+        target = self._whole_target(data, rest, classes)
+        weights, held_out = self._weighted(target, data, validation)
         problem = build_problem(
-            given.settings,
-            (given.X[rest], given.y[rest]),
+            data.settings,
+            (data.X[rest], data.y[rest]),
             target=target,
             weights=weights[rest],
             validation=held_out,
-            init_from=given.base,
+            init_from=data.base,
             feature_names=[str(name) for name in getattr(self, "feature_names_in_", ())],
         )
         return replace(problem, interface=ESTIMATOR)
 
-    def _whole_target(self, given: Given, rest: Array, classes: Any) -> Target:
+    def _whole_target(self, data: FitData, rest: Array, classes: Any) -> Target:
         """Return what the targets are; a network that goes on, or is taken over whole, keeps its scaling of them."""
-        base = given.base
-        if given.continues and base is not None:
-            return replace(Target.of(base), smoothing=given.settings.label_smoothing)
-        target = self._target(given.y, rest, given.weights, given.settings, classes)
+        base = data.base
+        if data.continues and base is not None:
+            return replace(Target.of(base), smoothing=data.settings.label_smoothing)
+        target = self._target(data.y, rest, data.weights, data.settings, classes)
         return replace(target, scaling=base.targets) if base is not None and target.matches(base) else target
 
     def _weighted(
-        self, target: Target, given: Given, validation: tuple[Array, ...] | None
+        self, target: Target, data: FitData, validation: tuple[Array, ...] | None
     ) -> tuple[Array, tuple[Array, ...] | None]:
         """Return weights times those of the classes, which all rows together decide; the same for the validation rows."""
-        tables = self._class_tables(target, given.y)
+        tables = self._class_tables(target, data.y)
         if tables is None:
-            return given.weights, validation
+            return data.weights, validation
         if validation is not None:
             validation = (*validation[:2], validation[2] * row_weights(tables, validation[1]))
-        return given.weights * row_weights(tables, given.y), validation
+        return data.weights * row_weights(tables, data.y), validation
 
     def _with_rate(self, problem: TrainingProblem, known: bool) -> TrainingProblem:
         """Return the problem with its learning rate settled; one that was found before stays."""
@@ -167,12 +169,12 @@ class PreparingNetwork(FittedNetwork):
             self.learning_rate_init_ = find_learning_rate(problem).suggestion
         return problem.with_learning_rate(self.learning_rate_init_)
 
-    def _problems(self, problem: TrainingProblem, given: Given) -> list[TrainingProblem]:
+    def _problems(self, problem: TrainingProblem, data: FitData) -> tuple[TrainingProblem, ...]:
         """Return a problem for each network: seeds of their own, and states of their own where they go on."""
         problems = [problem.with_seed(seed) for seed in seeds(problem.recipe.seed, self.n_networks)]
-        if given.base is not None:
-            members = given.base.members
+        if data.base is not None:
+            members = data.base.members
             problems = [each.with_weights_of(members[i % len(members)]) for i, each in enumerate(problems)]
-        if given.continues:
+        if data.continues:
             problems = [each.after(self.runs_[i % len(self.runs_)].state) for i, each in enumerate(problems)]
-        return problems
+        return tuple(problems)

@@ -47,7 +47,8 @@ def dense(X: Any) -> Array:
     """
     if not hasattr(X, "toarray"):
         return X
-    needed, limit = X.shape[0] * X.shape[1] * X.dtype.itemsize, _memory() / 2
+    needed = X.shape[0] * X.shape[1] * X.dtype.itemsize
+    limit = _memory() / 2
     if needed > limit:
         hint = "The network trains on dense rows: use fewer columns (feature selection, TruncatedSVD) or fewer rows."
         raise InvalidValueError(

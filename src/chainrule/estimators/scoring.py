@@ -38,9 +38,9 @@ def scorer(estimator: BaseEstimator, validation: tuple[Any, ...], weighted: bool
     view = copy.copy(estimator)
 
     def scored(model: Model) -> float:
-        twin = copy.copy(view)
-        twin.model_ = model
-        return float(score(twin, X, y, **options))
+        fitted = copy.copy(view)
+        fitted.model_ = model
+        return float(score(fitted, X, y, **options))
 
     return scored
 

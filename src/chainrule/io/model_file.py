@@ -237,9 +237,11 @@ def _temperature(header: Mapping[str, Any]) -> float:
 
 
 def _build(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> Model:
-    net, loss = _piece(header, "net", Net), _piece(header, "loss", *LOSSES.values())
+    net = _piece(header, "net", Net)
+    loss = _piece(header, "loss", *LOSSES.values())
     _check_tensors(net, tensors, _networks(header))
-    classes, names = _target_classes(header["classes"], loss, net.outputs), header["feature_names"]
+    classes = _target_classes(header["classes"], loss, net.outputs)
+    names = header["feature_names"]
     if (classes is not None) != loss.targets.are_classes:
         raise FormatError(
             f"classes must be {'given' if loss.targets.are_classes else 'null'} with {type(loss).__name__}."

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -60,6 +60,26 @@ class Function(Protocol):
         -------
         array (n, d) or float
             The derivative at each entry; a plain number where it is the same everywhere.
+        """
+
+
+class InvertibleFunction(Function, Protocol):
+    """A function with an inverse, as the link of a loss needs it."""
+
+    def inverse(self, xp: Namespace, A: Array) -> Array:
+        """Return Z such that A = g(Z).
+
+        Parameters
+        ----------
+        xp : module
+            Array namespace: `numpy` or `jax.numpy`.
+        A : array (n, d)
+            Values of the function, up to the ends of its range.
+
+        Returns
+        -------
+        array (n, d)
+            A finite number for each entry.
         """
 
 
@@ -390,5 +410,4 @@ def activation(function: str | Function) -> Function:
     >>> activation("relu")
     ReLU()
     """
-    found: Any = resolve("activation", function, ACTIVATIONS, _METHODS, ("Activation", "function"))
-    return found  # type: ignore[no-any-return]  # (a `Function`, by the check above)
+    return resolve("activation", function, ACTIVATIONS, _METHODS, ("Activation", "function"))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.errors import InvalidValueError, did_you_mean, must_be
 from chainrule.nn.layers import Context
 from chainrule.nn.losses import Loss, mean_loss
 from chainrule.nn.net import Net
@@ -98,8 +99,17 @@ class GradientReport:
         -------
         float
             ‖by hand - by differences‖ / (‖by hand‖ + ‖by differences‖), see `gradcheck`.
+
+        Raises
+        ------
+        InvalidValueError
+            If no array has this name.
         """
-        return next(check.error for check in self.checks if check.name == name)
+        errors = {check.name: check.error for check in self.checks}
+        if name not in errors:
+            hint = did_you_mean(name, errors)
+            raise InvalidValueError(must_be("GradientReport", "name", "that of a parameter, or 'X'", name, hint))
+        return errors[name]
 
 
 def central_differences(
@@ -223,8 +233,8 @@ def gradcheck(
         Z = net.forward(w, buffers, X, ctx)[0]
         return float(mean_loss(loss, np, Z, Y, c)[0] + penalty.value(np, w, net.decay))
 
-    found = loss_and_gradient(net, loss, w, buffers, X, Y, c, ctx, penalty)
-    g, dX = found.gradient, found.inputs
+    result = loss_and_gradient(net, loss, w, buffers, X, Y, c, ctx, penalty)
+    g, dX = result.gradient, result.inputs
     stream = Stream.from_seed(seed).fold(Purpose.SPLIT)
     pieces = [(s.name, s.shape, np.arange(s.offset, s.offset + s.size)) for s in net.parameters.slots]
     chosen = [_sample(stream.fold(i), where, entries) for i, (_, _, where) in enumerate(pieces)]

@@ -278,8 +278,7 @@ def initializer(rule: str | Initializer) -> Initializer:
     >>> initializer("he")
     He(distribution='normal')
     """
-    found: Initializer = resolve("initializer", rule, INITIALIZERS, ("draw",), ("Dense", ""))
-    return found
+    return resolve("initializer", rule, INITIALIZERS, ("draw",), ("Dense", ""))
 
 
 def default_for(function: str | Function) -> str:

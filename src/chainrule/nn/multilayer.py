@@ -70,11 +70,11 @@ def mlp(
     return Net(inputs, [*layers, Dense(outputs, initializer=initializer)])
 
 
-def _each(argument: str, given: Any, count: int) -> list[Any]:
+def _each(argument: str, value: Any, count: int) -> list[Any]:
     """Return one value for each hidden layer."""
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        return [given] * count
-    values = list(given)
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return [value] * count
+    values = list(value)
     hint = f"There are {count} hidden layers."
-    raise_all([] if len(values) == count else [must_be("mlp", argument, "one for all or one for each", given, hint)])
+    raise_all([] if len(values) == count else [must_be("mlp", argument, "one for all or one for each", value, hint)])
     return values

@@ -6,14 +6,16 @@ In: what the user gave, the known names, what such an object must have. Out: the
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TypeVar
 
 from chainrule.errors import InvalidValueError, did_you_mean, must_be
 
+T = TypeVar("T")
+
 
 def resolve(
-    kind: str, given: Any, known: Mapping[str, Any], needs: Collection[str], place: tuple[str, str] = ("fit", "")
-) -> Any:
+    kind: str, value: str | T, known: Mapping[str, T], needs: Collection[str], place: tuple[str, str] = ("fit", "")
+) -> T:
     """Return the object of that name, or the object itself, which must have the attributes that it `needs`.
 
     `place` is the owner and the argument that an error names.
@@ -23,19 +25,19 @@ def resolve(
 
     Raises `InvalidValueError` for an unknown name, a class in place of an object, and anything else.
     """
-    owner, argument = place[0], place[1] or kind
+    owner = place[0]
+    argument = place[1] or kind
     article = "an" if kind[0] in "aeiou" else "a"
-    if isinstance(given, str):
-        if given in known:
-            return known[given]
-        hint = did_you_mean(given, known)
-        raise InvalidValueError(must_be(owner, argument, f"the name of {article} {kind}", given, hint))
-    missing = [name for name in needs if not hasattr(given, name)]
-    if isinstance(given, type):
-        hint = "" if missing else f"Write {given.__name__}(), with parentheses."
+    if isinstance(value, str):
+        if value in known:
+            return known[value]
+        hint = did_you_mean(value, known)
+        raise InvalidValueError(must_be(owner, argument, f"the name of {article} {kind}", value, hint))
+    missing = [name for name in needs if not hasattr(value, name)]
+    if isinstance(value, type):
+        hint = "" if missing else f"Write {value.__name__}(), with parentheses."
     elif not missing:
-        return given
+        return value
     else:
-        own = len(missing) < len(needs)
-        hint = f"It lacks {', '.join(missing)}." if own else f"Names: {', '.join(known)}."
-    raise InvalidValueError(must_be(owner, argument, f"{article} {kind} or the name of one", given, hint))
+        hint = f"It lacks {', '.join(missing)}." if len(missing) < len(needs) else f"Names: {', '.join(known)}."
+    raise InvalidValueError(must_be(owner, argument, f"{article} {kind} or the name of one", value, hint))

@@ -74,7 +74,8 @@ class Net(HtmlDisplay):
     @cached_property
     def layer_shapes(self) -> tuple[LayerShapes, ...]:
         """Shapes of every layer."""
-        layer_shapes, d = [], self.inputs
+        layer_shapes = []
+        d = self.inputs
         for layer in self.layers:
             layer_shapes.append(layer.shapes(d))
             d = layer_shapes[-1].outputs
@@ -156,7 +157,7 @@ class Net(HtmlDisplay):
             if not NOT_NEGATIVE.allows(value):
                 yield must_be("Net", f"learning_rate_multipliers[{pattern!r}]", "a number >= 0", value, "0 freezes.")
 
-    def bounded(self, xp: Namespace, w: Array, limit: float, still: Collection[str] = ()) -> Array:
+    def bounded(self, xp: Namespace, w: Array, limit: float, frozen: Collection[str] = ()) -> Array:
         """Return w with every column of every W at most `limit` long (max-norm).
 
         Parameters
@@ -167,7 +168,7 @@ class Net(HtmlDisplay):
             Parameters.
         limit : float > 0
             Largest length of a unit's incoming weights.
-        still : collection of str, default=()
+        frozen : collection of str, default=()
             Names of parameters to leave as they are, such as "0.W".
 
         Returns
@@ -176,7 +177,7 @@ class Net(HtmlDisplay):
             The parameters with longer columns shrunk to the limit; b, γ and β are unchanged.
         """
         named = self.parameters.views(w)
-        chosen = {name for name in named if name.endswith(".W") and name not in still}
+        chosen = {name for name in named if name.endswith(".W") and name not in frozen}
         return self.parameters.pack(
             xp, {name: bounded(xp, W, limit) if name in chosen else W for name, W in named.items()}, w
         )
@@ -337,7 +338,9 @@ class Net(HtmlDisplay):
             New running statistics.
         """
         p, b = self._by_layer(self.parameters, w), self._by_layer(self.buffers, buffers)
-        A, segments, new = X, [], []
+        A = X
+        segments = []
+        new = []
         for start in range(0, len(self.layers), cache_every):
             entry = A
             A, saved, after = self._run(p, b, A, start, min(start + cache_every, len(self.layers)), ctx)  # (1)
@@ -369,7 +372,8 @@ class Net(HtmlDisplay):
         """
         p, b = self._by_layer(self.parameters, w), self._by_layer(self.buffers, tape.buffers)
         grads: dict[str, Array] = {}
-        dA, stop = dZ, len(self.layers)
+        dA = dZ
+        stop = len(self.layers)
         for segment in reversed(tape.segments):
             saved = segment.saved or self._run(p, b, segment.entry, segment.start, stop, ctx)[1]
             for i in reversed(range(segment.start, stop)):
@@ -418,28 +422,31 @@ class Net(HtmlDisplay):
         ([(4, 3), (4, 3), (4, 1)], ['W', 'b'])
         """
         p, b = self._by_layer(self.parameters, w), self._by_layer(self.buffers, buffers)
-        A, outputs = X, []
+        A = X
+        outputs = []
         saved: list[Named] = []
         for i in range(len(self.layers)):
-            A, kept, _ = self._run(p, b, A, i, i + 1, ctx)
+            A, arrays, _ = self._run(p, b, A, i, i + 1, ctx)
             outputs.append(A)
-            saved.extend(kept)
-        dA, found = loss_gradient(A), []
+            saved.extend(arrays)
+        dA = loss_gradient(A)
+        traces = []
         for i in reversed(range(len(self.layers))):
             behind = dA
             dA, g = self.layers[i].backward(p[i], saved[i], behind, ctx)
-            found.append(LayerTrace(outputs[i], behind, g))
-        return tuple(reversed(found))
+            traces.append(LayerTrace(outputs[i], behind, g))
+        return tuple(reversed(traces))
 
     def _run(
         self, p: Sequence[Named], b: Sequence[Named], A: Array, start: int, stop: int, ctx: Context
     ) -> tuple[Array, tuple[Named, ...], list[Named]]:
         """Run layers start .. stop-1 forward, each with its own random stream."""
-        saved, new = [], []
+        saved = []
+        new = []
         for i in range(start, stop):
             stream = None if ctx.stream is None else ctx.stream.fold(i)
-            A, kept, after = self.layers[i].forward(p[i], b[i], A, replace(ctx, stream=stream))
-            saved.append(kept)
+            A, arrays, after = self.layers[i].forward(p[i], b[i], A, replace(ctx, stream=stream))
+            saved.append(arrays)
             new.append(after)
         return A, tuple(saved), new
 

@@ -400,5 +400,4 @@ def get(optimizer: str | Optimizer) -> Optimizer:
     >>> get("sgd")
     SGD()
     """
-    found: Optimizer = resolve("optimizer", optimizer, BY_NAME, _METHODS)
-    return found
+    return resolve("optimizer", optimizer, BY_NAME, _METHODS)

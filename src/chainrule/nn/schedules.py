@@ -164,7 +164,8 @@ class CosineRestarts(Checked):
 
     def factor(self, e: float, E: float) -> float:
         """Fall from 1 to `end`, again and again."""
-        start, length = 0.0, self.cycle
+        start = 0.0
+        length = self.cycle
         while e >= start + length:
             start, length = start + length, length * self.growth
         c = (e - start) / length  # (1)
@@ -404,5 +405,4 @@ def get(schedule: str | Schedule) -> Schedule:
     >>> get("cosine")
     Cosine(end=0.0)
     """
-    found: Schedule = resolve("schedule", schedule, BY_NAME, ("factor",))
-    return found
+    return resolve("schedule", schedule, BY_NAME, ("factor",))

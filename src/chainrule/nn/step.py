@@ -418,7 +418,8 @@ def train_step(
     Sums
         What the step measured.
     """
-    w, d = state.w, xp.asarray(recipe.decay)
+    w = state.w
+    d = xp.asarray(recipe.decay)
     stream = Stream.from_seed(recipe.seed).fold(Purpose.DROPOUT, state.step)
     ctx = Context(xp, training=True, stream=stream)
     Z, tape, buffers = recipe.net.forward(w, state.buffers, X, ctx, recipe.cache_every)  # (1)

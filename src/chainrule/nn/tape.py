@@ -55,9 +55,9 @@ class Tape:
     @property
     def nbytes(self) -> int:
         """Bytes held, each array counted once although two layers may share it."""
-        kept = [array for saved in self.layers for array in saved.values()]
-        kept += [segment.entry for segment in self.segments if segment.entry is not None]
-        return sum(array.nbytes for array in {id(array): array for array in kept}.values())
+        held = [array for saved in self.layers for array in saved.values()]
+        held += [segment.entry for segment in self.segments if segment.entry is not None]
+        return sum(array.nbytes for array in {id(array): array for array in held}.values())
 
 
 @dataclass(frozen=True, eq=False)

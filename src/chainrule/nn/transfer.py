@@ -28,10 +28,10 @@ def inherit(net: Net, seed: int, source: Net, w: Array, buffers: Array) -> tuple
     )
 
 
-def _with_body(net: Net, layout: Layout, own: Array, other: Layout, theirs: Array) -> Array:
+def _with_body(net: Net, layout: Layout, first: Array, source: Layout, values: Array) -> Array:
     """Return a flat vector with the body's arrays from the other network."""
-    taken = {name: V for name, V in other.views(theirs).items() if int(name.split(".")[0]) < net.head}
-    return layout.pack(np, {**layout.views(own), **taken}, own)
+    taken = {name: V for name, V in source.views(values).items() if int(name.split(".")[0]) < net.head}
+    return layout.pack(np, {**layout.views(first), **taken}, first)
 
 
 def _check_body(net: Net, source: Net) -> None:

@@ -232,27 +232,27 @@ def _command_line(settings: list[Setting]) -> str:
 
 def _arguments(settings: list[Setting]) -> str:
     """Return arguments of an estimator, inside a call where another estimator is needed."""
-    said: dict[str, str] = {}
+    arguments: dict[str, str] = {}
     for setting in settings:
         value = OPTION_NAMES[setting.name].argument(setting.value)
         if value is not None:
-            said.setdefault(setting.name, value)
-    words = ", ".join(f"{name}={value}" for name, value in said.items())
+            arguments.setdefault(setting.name, value)
+    words = ", ".join(f"{name}={value}" for name, value in arguments.items())
     task = next((_TASKS[setting.value] for setting in settings if setting.name == "task"), "")
     return f"{task}({words or '...'})" if task else words
 
 
 def _calls(settings: list[Setting]) -> str:
     """Return calls of `mlp` and `fit`, one for each function that has one of the settings."""
-    said: dict[str, dict[str, list[str]]] = {"mlp": {}, "fit": {}}
+    by_function: dict[str, dict[str, list[str]]] = {"mlp": {}, "fit": {}}
     for setting in settings:
         function, _, keyword = OPTION_NAMES[setting.name].fit.partition(".")
         value = OPTION_NAMES[setting.name].code(setting.value) if function else None
         if value is not None:
-            said[function].setdefault(keyword, []).append(value)
+            by_function[function].setdefault(keyword, []).append(value)
     return "; ".join(
         f"{function}(..., {', '.join(_keyword(*pair) for pair in keywords.items())})"
-        for function, keywords in said.items()
+        for function, keywords in by_function.items()
         if keywords
     )
 

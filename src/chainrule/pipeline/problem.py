@@ -82,10 +82,10 @@ def build_problem(
     >>> model.predict(load("iris").X).shape
     (150,)
     """
-    given = _given(data, feature_names, target_name)
-    X, y = given.train
+    parts = _named_parts(data, feature_names, target_name)
+    X, y = parts.train
     if target is None:
-        target = classification(y, settings) if given.task == "classification" else regression(y, settings, weights)
+        target = classification(y, settings) if parts.task == "classification" else regression(y, settings, weights)
     weights = _weighted(weights, target, y, class_weight)
     net = settings.network(X.shape[1], target.outputs) if init_from is None else _inherited(init_from, X, target)
     inputs = scaler(X, settings.scaling, weights) if init_from is None else init_from.inputs
@@ -94,18 +94,18 @@ def build_problem(
     def rows(part: tuple[Array, ...]) -> Rows:
         return Rows.of(recipe, inputs.apply(part[0], settings.dtype), target.encode(part[1]), *part[2:])
 
-    held_out = given.validation if validation is None else validation
+    held_out = parts.validation if validation is None else validation
     problem = TrainingProblem(
         recipe,
         rows((X, y) if weights is None else (X, y, weights)),
         settings.config(),
         None if held_out is None else rows(held_out),
         settings.engine,
-        feature_names=given.feature_names or tuple(f"x{i}" for i in range(X.shape[1])),
-        test=None if given.test is None else rows(given.test),
+        feature_names=parts.feature_names or tuple(f"x{i}" for i in range(X.shape[1])),
+        test=None if parts.test is None else rows(parts.test),
         inputs=inputs,
         target=target,
-        target_name=given.target_name,
+        target_name=parts.target_name,
     )
     return problem if init_from is None else problem.with_weights_of(init_from)
 
@@ -118,7 +118,7 @@ def scaler(X: Array, scaling: str, weights: Array | None = None) -> Standardizer
 
 
 @dataclass(frozen=True, eq=False)
-class _Given:
+class _NamedParts:
     """Rows of each part, and what they are called, whatever form the data came in."""
 
     train: tuple[Array, Array]
@@ -129,14 +129,14 @@ class _Given:
     test: tuple[Array, ...] | None = field(default=None)
 
 
-def _given(data: Data, feature_names: Sequence[str], target_name: str) -> _Given:
+def _named_parts(data: Data, feature_names: Sequence[str], target_name: str) -> _NamedParts:
     if isinstance(data, tuple):
         task: Task = infer_task(np.asarray(data[1])) if np.ndim(data[1]) == 1 else "regression"
-        return _Given(data, task, tuple(feature_names), target_name)
+        return _NamedParts(data, task, tuple(feature_names), target_name)
     parts = data if isinstance(data, Parts) else Parts(data, None, data.test)
     rows = parts.train
     validation, test = (None if part is None else (part.X, part.y) for part in (parts.validation, parts.test))
-    return _Given((rows.X, rows.y), rows.task, rows.feature_names, rows.target_name, validation, test)
+    return _NamedParts((rows.X, rows.y), rows.task, rows.feature_names, rows.target_name, validation, test)
 
 
 def _weighted(weights: Array | None, target: Target, y: Array, class_weight: ClassWeight) -> Array | None:

@@ -167,7 +167,9 @@ class Settings:
                 yield must_be(owner, shown(name), f"one, or one for each of the {len(sizes)} hidden layers", value)
 
     def _other_faults(self, owner: str, shown: Callable[[str], str]) -> Iterator[str]:
-        rows, known, levels = self.batch_size, ("auto", *ENGINES), self.quantiles
+        rows = self.batch_size
+        known = ("auto", *ENGINES)
+        levels = self.quantiles
         if rows not in ("auto", "full") and not COUNT.allows(rows):
             yield must_be(owner, shown("batch_size"), "a whole number >= 1, 'auto' or 'full'", rows)
         if self.batch_norm and self.layer_norm:

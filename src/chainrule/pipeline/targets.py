@@ -133,9 +133,9 @@ def class_table(classes: Array, y: Array, weight: ClassWeight) -> Array:
         counts = np.bincount(np.searchsorted(classes, y), minlength=len(classes))
         return len(y) / (len(classes) * np.maximum(counts, 1))
     unknown = [label for label in weight if label not in classes.tolist()]
-    found = [must_be("fit", "class_weight", f"for labels among {classes.tolist()}", unknown)] if unknown else []
-    found += [must_be("fit", "class_weight", ">= 0", value) for value in weight.values() if not value >= 0]
-    raise_all(found)
+    wrong = [must_be("fit", "class_weight", f"for labels among {classes.tolist()}", unknown)] if unknown else []
+    wrong += [must_be("fit", "class_weight", ">= 0", value) for value in weight.values() if not value >= 0]
+    raise_all(wrong)
     return np.array([float(weight.get(label, 1.0)) for label in classes.tolist()])
 
 

@@ -114,11 +114,11 @@ def compare(runs: Sequence[RecordedRun]) -> Comparison:
 
 def figures_of(run: RecordedRun) -> dict[str, float]:
     """Return the numbers of a result by name: `test accuracy`, `seconds`."""
-    found: dict[str, float] = {}
+    figures: dict[str, float] = {}
     for name, value in run.result.items():
         named = {f"{name} {k}": v for k, v in value.items()} if isinstance(value, Mapping) else {name: value}
-        found |= {k: float(v) for k, v in named.items() if isinstance(v, int | float) and not isinstance(v, bool)}
-    return found
+        figures |= {k: float(v) for k, v in named.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    return figures
 
 
 def _notes(differ: Mapping[str, Sequence[Any]]) -> list[str]:
@@ -147,39 +147,41 @@ def compare_page(runs: Sequence[RecordedRun]) -> str:
     text : str
         A page that loads nothing and runs nothing.
     """
-    found = compare(runs)
-    settings = table(["setting", *found.names], _differing(found), numbers=False)
+    comparison = compare(runs)
+    settings = table(["setting", *comparison.names], _differing(comparison), numbers=False)
     return page(
-        " against ".join(found.names) if len(runs) < 4 else f"{len(runs)} runs",
+        " against ".join(comparison.names) if len(runs) < 4 else f"{len(runs)} runs",
         [
             Section("What differs", settings, "Settings that are the same in all runs are left out."),
-            Section("Results", _outcomes(found), "In brackets: the difference from the first run."),
+            Section("Results", _outcomes(comparison), "In brackets: the difference from the first run."),
             _curves(runs),
         ],
-        tag("ul", *(tag("li", note) for note in found.notes)),
+        tag("ul", *(tag("li", note) for note in comparison.notes)),
     )
 
 
-def _differing(found: Comparison) -> list[list[object]]:
-    rows: list[list[object]] = [[name, *(_shown(v) for v in values)] for name, values in found.settings.items()]
-    return rows or [["none", *("" for _ in found.names)]]
+def _differing(comparison: Comparison) -> list[list[object]]:
+    rows: list[list[object]] = [[name, *(_shown(v) for v in values)] for name, values in comparison.settings.items()]
+    return rows or [["none", *("" for _ in comparison.names)]]
 
 
 def _shown(value: Any) -> str:
     return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _outcomes(found: Comparison) -> Html:
+def _outcomes(comparison: Comparison) -> Html:
     rows = [
         [name, *(_beside(value, values[0], i) for i, value in enumerate(values))]
-        for name, values in found.figures.items()
+        for name, values in comparison.figures.items()
     ]
-    measured = [name for name in found.figures if name.startswith(("test ", "validation ")) and "loss" not in name]
+    measured = [name for name in comparison.figures if name.startswith(("test ", "validation ")) and "loss" not in name]
     drawn = [
-        figure(BarPlot(name.capitalize(), found.names, found.figures[name], colors=range(len(found.names))))
+        figure(
+            BarPlot(name.capitalize(), comparison.names, comparison.figures[name], colors=range(len(comparison.names)))
+        )
         for name in measured[:2]
     ]
-    return tag("div", table(["result", *found.names], rows, numbers=False), grid(*drawn))
+    return tag("div", table(["result", *comparison.names], rows, numbers=False), grid(*drawn))
 
 
 def _beside(value: float, first: float, place: int) -> str:

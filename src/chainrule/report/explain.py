@@ -181,7 +181,9 @@ def _cached_bytes(net: Net, rows: int, dtype: str) -> list[int]:
 
 
 def _stage(net: Net, i: int, rows: int, cached: int) -> Stage:
-    layer, d, k = net.layers[i], net.widths[i], net.widths[i + 1]
+    layer = net.layers[i]
+    d = net.widths[i]
+    k = net.widths[i + 1]
     forward, backward = _operations(layer, rows, d, k)
     equations, shapes = read_docstring(layer)
     if isinstance(layer, Activation):
@@ -251,8 +253,8 @@ def _with_function(equations: tuple[Equation, ...], function: str | Function, le
 
 def _without_bias(equations: tuple[Equation, ...]) -> tuple[Equation, ...]:
     """Return the equations of a dense layer without b."""
-    kept = (e for e in equations if not e.text.startswith("db"))
-    return tuple(Equation(e.number, e.direction, e.text.replace(" + b", "")) for e in kept)
+    remaining = (e for e in equations if not e.text.startswith("db"))
+    return tuple(Equation(e.number, e.direction, e.text.replace(" + b", "")) for e in remaining)
 
 
 def read_docstring(piece: Layer | Loss | Any) -> tuple[tuple[Equation, ...], Mapping[str, tuple[str, ...]]]:
@@ -273,18 +275,18 @@ def read_docstring(piece: Layer | Loss | Any) -> tuple[tuple[Equation, ...], Map
 
 def _sections(doc: str) -> dict[str, str]:
     """Return the text of each section; a line indented deeper continues the one before."""
-    found: dict[str, str] = {}
+    sections: dict[str, str] = {}
     current = ""
     for line in doc.splitlines():
         match = _SECTION.match(line)
         if match:
             current = match[1]
-            found[current] = match[2]
+            sections[current] = match[2]
         elif current and line.startswith("  "):
-            found[current] += "   " + line.strip()
+            sections[current] += "   " + line.strip()
         else:
             current = ""
-    return found
+    return sections
 
 
 def _actual(shapes: Mapping[str, tuple[str, ...]], sizes: Mapping[str, int]) -> dict[str, tuple[int | str, ...]]:

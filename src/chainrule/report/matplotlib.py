@@ -96,7 +96,8 @@ def draw(ax: Any, plot: LinePlot) -> Any:
 
 def draw_curve(ax: Any, curve: Curve, color: str, **style: Any) -> None:
     """Draw one curve and its band."""
-    marker, line = "o" if curve.dots else "", "--" if curve.dashed else "-"
+    marker = "o" if curve.dots else ""
+    line = "--" if curve.dashed else "-"
     look: dict[str, Any] = {"label": curve.name, "marker": marker, "linestyle": line}
     if curve.thin:
         look |= {"alpha": 0.35, "linewidth": 1.0}

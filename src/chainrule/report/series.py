@@ -223,8 +223,10 @@ def _layers_with(readings: Sequence[Reading], field: str) -> list[int]:
 
 def _by_reading(readings: Sequence[Reading], field: str, value: Callable[[LayerReading], float]) -> list[Curve]:
     """Return a curve for each layer that has a figure; two readings are not joined, since they are no course."""
-    names, times = layer_names(readings[0]), [float(r.epoch) for r in readings]
-    few, joined = len(times) < _FEW_READINGS, len(times) > 2
+    names = layer_names(readings[0])
+    times = [float(r.epoch) for r in readings]
+    few = len(times) < _FEW_READINGS
+    joined = len(times) > 2
     return [
         Curve(names[i], times, [value(r.layers[i]) for r in readings], dots=few, joined=joined)
         for i in _layers_with(readings, field)
@@ -234,7 +236,8 @@ def _by_reading(readings: Sequence[Reading], field: str, value: Callable[[LayerR
 def _table(readings: Sequence[Reading], own: Sequence[int], value: Callable[[LayerReading], float]) -> Table:
     n = len(readings)
     places = range(n) if n <= _MOST_TIMES else [round(k) for k in np.linspace(0, n - 1, _MOST_TIMES)]
-    chosen, names = [readings[k] for k in places], layer_names(readings[0])
+    chosen = [readings[k] for k in places]
+    names = layer_names(readings[0])
     values = np.array([[value(r.layers[i]) for r in chosen] for i in own], np.float64)
     return Table(values, tuple(names[i] for i in own), tuple(str(r.epoch) for r in chosen))
 

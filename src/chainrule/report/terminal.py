@@ -6,18 +6,23 @@ In: scores, confusion counts, the doctor's findings. Out: rich tables and texts.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chainrule.arrays import Array
 from chainrule.doctor.vocabulary.records import Finding, Report
 from chainrule.pipeline.option_names import COMMAND_LINE
 from chainrule.report.cards import card_lines
 
+if TYPE_CHECKING:
+    from rich.box import Box
+    from rich.table import Table
+    from rich.text import Text
+
 MOST_CLASSES = 12
 """Confusion matrices of more classes than this do not fit into a terminal."""
 
 
-def scores_table(scores: Mapping[str, Mapping[str, float]]) -> Any:
+def scores_table(scores: Mapping[str, Mapping[str, float]]) -> Table:
     """Return a table with a row for each part of the data and a column for each score."""
     from rich.table import Table
 
@@ -31,7 +36,7 @@ def scores_table(scores: Mapping[str, Mapping[str, float]]) -> Any:
     return table
 
 
-def confusion_table(counts: Array, classes: Sequence[Any]) -> Any:
+def confusion_table(counts: Array, classes: Sequence[Any]) -> Table:
     """Return a table with true classes down and predicted classes across; a dot is a zero, mistakes are red."""
     from rich.table import Table
     from rich.text import Text
@@ -48,7 +53,7 @@ def confusion_table(counts: Array, classes: Sequence[Any]) -> Any:
     return table
 
 
-def plain_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> Any:
+def plain_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
     """Return a table of anything; floats are shortened, short rows are filled with blanks."""
     from rich.table import Table
     from rich.text import Text
@@ -65,7 +70,7 @@ def plain_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> Any:
 _STYLES = {"critical": "bold red", "warning": "yellow", "info": "blue"}
 
 
-def verdict_line(report: Report) -> Any:
+def verdict_line(report: Report) -> Text:
     """Return the doctor's verdict in one line, with what the examination cost."""
     from rich.text import Text
 
@@ -82,7 +87,7 @@ def _cost(report: Report) -> str:
     return f"{probes} probe{'' if probes == 1 else 's'}, {took}"
 
 
-def card(finding: Finding, interface: str = COMMAND_LINE) -> Any:
+def card(finding: Finding, interface: str = COMMAND_LINE) -> Text:
     """Return a finding as text: severity, title, meaning, what was measured and tested, the fix as the user types it."""
     from rich.text import Text
 
@@ -96,7 +101,7 @@ def card(finding: Finding, interface: str = COMMAND_LINE) -> Any:
     return Text("\n").join(lines)
 
 
-def _box() -> Any:
+def _box() -> Box:
     from rich import box
 
     return box.SIMPLE_HEAD

@@ -39,7 +39,7 @@ class SearchStatus:
         All trials so far.
     under_way : frozenset of int
         Numbers of the trials being trained now.
-    wanted : int or None
+    planned : int or None
         Number of trials to try; None if only the time is limited.
     metric : str
         Score that trials are compared by.
@@ -48,12 +48,12 @@ class SearchStatus:
     finals : int, default=0
         Final trainings done.
     seeds : int, default=0
-        Final trainings wanted.
+        Final trainings planned.
     """
 
     trials: tuple[Trial, ...]
     under_way: frozenset[int]
-    wanted: int | None
+    planned: int | None
     metric: str
     seconds: float
     finals: int = 0
@@ -227,8 +227,9 @@ class Driver:
         return seconds is not None and time.monotonic() - self._began > seconds
 
     def _new(self) -> Trial | None:
-        number, wanted = len(self._trials), self._spec.budget.trials
-        if wanted is not None and number >= wanted:
+        number = len(self._trials)
+        planned = self._spec.budget.trials
+        if planned is not None and number >= planned:
             return None
         trial = Trial(number, self._sampler.propose(number))
         self._store.begin(number, trial.values)
@@ -237,8 +238,10 @@ class Driver:
 
     def _task(self, trial: Trial) -> RungTask:
         """Return a trial's next rung."""
-        name, ends = f"trial-{trial.number:05}", self._spec.rungs
-        settings, rung = self._spec.settings(trial), len(trial.rungs)
+        name = f"trial-{trial.number:05}"
+        ends = self._spec.rungs
+        settings = self._spec.settings(trial)
+        rung = len(trial.rungs)
         last = rung >= len(ends) - 1
         end = settings.max_iter if last else ends[rung]
         self._busy[name] = trial.number
@@ -249,7 +252,8 @@ class Driver:
 
     def _take(self, number: int, result: RungResult) -> None:
         """Record the result of a rung; the trial has ended with it, or waits."""
-        trial, fault = self._trials[number], result.fault
+        trial = self._trials[number]
+        fault = result.fault
         state = "pruned" if fault else "complete" if result.ended else "running"
         rungs = trial.rungs if fault else (*trial.rungs, _rung(result))
         with self._store.together():
@@ -297,7 +301,8 @@ class Driver:
 
     def _take_final(self, index: int, result: RungResult) -> None:
         """Record a final training; the first is the search's model. Only here are the test rows used."""
-        parts, model = self._spec.parts, result.model
+        parts = self._spec.parts
+        model = result.model
         if result.fault or model is None or parts.validation is None:
             raise InvalidValueError(f"search: the final training of the best configuration failed: {result.fault}.")
         validation = evaluate(model, parts.validation.X, parts.validation.y)

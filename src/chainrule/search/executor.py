@@ -111,12 +111,12 @@ class ProcessExecutor:
         deaths = 0
         while not self._closed and deaths < (_MOST_LATER if self._proven else MOST_DEATHS):
             process = self._processes[i] = start_worker()
-            deaths = 0 if self._converse(process) else deaths + 1
+            deaths = 0 if self._run_tasks(process) else deaths + 1
         if not self._closed:
             fault = f"search: {deaths} workers died before they finished any task."
             self._done.put(ChainruleError(f"{fault} See their output above; the machine may have too little memory."))
 
-    def _converse(self, process: subprocess.Popen[bytes]) -> bool:
+    def _run_tasks(self, process: subprocess.Popen[bytes]) -> bool:
         """Send the data, then tasks, each for a result, until the worker or the tasks end; return whether any was done."""
         task: RungTask | None = None
         done = False
@@ -127,12 +127,12 @@ class ProcessExecutor:
                 self._done.put(receive(process))
                 done = self._proven = True
         except (EOFError, OSError, pickle.UnpicklingError):
-            self._lost(task)
+            self._requeue(task)
         finally:
             end(process)
         return done
 
-    def _lost(self, task: RungTask | None) -> None:
+    def _requeue(self, task: RungTask | None) -> None:
         """Give the rung of a dead worker to the next one, or abandon it."""
         if task is None or self._closed:
             return

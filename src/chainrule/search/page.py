@@ -72,7 +72,8 @@ def _importance(result: SearchResult) -> Section | None:
 
 def _progress(result: SearchResult) -> Html:
     """Draw the best score so far, trial by trial."""
-    best, reached = math.nan, []
+    best = math.nan
+    reached = []
     for trial in result.trials:
         better = math.isnan(best) or signed(trial.score, result.metric) < signed(best, result.metric)
         best = trial.score if better and not math.isnan(trial.score) else best
@@ -84,7 +85,8 @@ def _progress(result: SearchResult) -> Html:
 
 def _coordinates(result: SearchResult) -> Section | None:
     """Draw one line per trial through its values, darker for better trials."""
-    trials, dimensions = result.ranked[:_LINES], result.space.dimensions
+    trials = result.ranked[:_LINES]
+    dimensions = result.space.dimensions
     if len(trials) < 2 or not dimensions:
         return None
     width, height, top, bottom = 860.0, 280.0, 26.0, 40.0
@@ -113,7 +115,8 @@ def _coordinates(result: SearchResult) -> Section | None:
 def _heights(trials: Sequence[Trial], result: SearchResult) -> list[list[float]]:
     """Return where each trial's line crosses each axis, from 0 to 1; the last axis is the score."""
     scores = [trial.score for trial in trials]
-    low, span = min(scores), (max(scores) - min(scores)) or 1.0
+    low = min(scores)
+    span = (max(scores) - min(scores)) or 1.0
     return [[*(d.place(t.values[d.name]) for d in result.space.dimensions), (t.score - low) / span] for t in trials]
 
 
@@ -138,7 +141,7 @@ def _slices(result: SearchResult) -> Section | None:
         return None
     charts = []
     for d in result.space.dimensions:
-        x = [_across(d, trial) for trial in trials]
+        x = [_position(d, trial) for trial in trials]
         choices = ", ".join(f"{i} {shown(c)}" for i, c in enumerate(d.choices))
         name = f"log10 {d.name}" if d.log else d.name
         y = [trial.score for trial in trials]
@@ -147,7 +150,7 @@ def _slices(result: SearchResult) -> Section | None:
     return Section("One value at a time", grid(*charts), "Each point is a trial.")
 
 
-def _across(dimension: Dimension, trial: Trial) -> float:
+def _position(dimension: Dimension, trial: Trial) -> float:
     value = trial.values[dimension.name]
     if dimension.choices:
         return float(dimension.choices.index(value))

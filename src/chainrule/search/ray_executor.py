@@ -16,13 +16,13 @@ from typing import Any
 
 from chainrule.errors import InvalidValueError, MissingError, must_be
 from chainrule.search.executor import MOST_DEATHS
-from chainrule.search.rungs import JobCache, RungResult, RungTask, SearchData, perform
+from chainrule.search.rungs import ProblemCache, RungResult, RungTask, SearchData, perform
 
 LEAST_VERSION = (2, 52)
 """First Ray that can require a token; earlier ones run code for anyone who reaches their ports."""
 
 _LOOPBACK = ("127.", "localhost", "[::1]", "::1")
-_CACHES: dict[str, JobCache] = {}
+_CACHES: dict[str, ProblemCache] = {}
 """Rows that this process, one of Ray's workers, has scaled and encoded."""
 
 
@@ -81,11 +81,12 @@ class RayExecutor:
     def __init__(self, data: SearchData, slots: int) -> None:
         ray: Any = import_module("ray")
         self.slots = slots
-        self._ray, self._digest = ray, data.digest
+        self._ray = ray
+        self._digest = data.digest
         self._data = ray.put(data)
         self._remote = ray.remote(num_cpus=1, max_retries=MOST_DEATHS)(_perform)
         self._live: dict[Any, RungTask] = {}
-        self._lost: Counter[str] = Counter()
+        self._deaths: Counter[str] = Counter()
 
     def submit(self, task: RungTask) -> None:
         """Submit a task and return at once."""
@@ -104,8 +105,8 @@ class RayExecutor:
             assert isinstance(result, RungResult)
             return result
         except (self._ray.exceptions.RayError, AssertionError) as error:
-            self._lost[task.name] += 1
-            if self._lost[task.name] < MOST_DEATHS:
+            self._deaths[task.name] += 1
+            if self._deaths[task.name] < MOST_DEATHS:
                 self.submit(task)
                 return None
             return RungResult(task.name, task.end, fault=f"its tasks were lost: {type(error).__name__}")
@@ -122,5 +123,5 @@ def _perform(digest: str, data: SearchData, task: RungTask) -> RungResult:
     """Do one rung in one of Ray's workers, which keeps the scaled rows for the next."""
     if digest not in _CACHES:
         _CACHES.clear()
-        _CACHES[digest] = JobCache(data)
+        _CACHES[digest] = ProblemCache(data)
     return perform(_CACHES[digest], task)

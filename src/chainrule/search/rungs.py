@@ -102,14 +102,14 @@ class RungResult:
     model: Model | None = field(default=None, compare=False, repr=False)
 
 
-class JobCache:
+class ProblemCache:
     """Rows as networks take them, scaled and encoded once for all trials that do so in the same way."""
 
     def __init__(self, data: SearchData) -> None:
         self.data = data
         self._problems: dict[tuple[Any, ...], TrainingProblem] = {}
 
-    def job(self, settings: Settings) -> TrainingProblem:
+    def problem(self, settings: Settings) -> TrainingProblem:
         """Return what training with these settings needs."""
         key = (settings.scaling, settings.dtype, settings.loss, settings.quantiles, settings.label_smoothing)
         if key not in self._problems:
@@ -123,30 +123,30 @@ class JobCache:
         return replace(problem, recipe=recipe, config=settings.config(), engine=settings.engine)
 
 
-def perform(cache: JobCache, task: RungTask) -> RungResult:
+def perform(cache: ProblemCache, task: RungTask) -> RungResult:
     """Do one rung; any error with these settings is reported in the result, never raised."""
     began = time.perf_counter()
     try:
-        job = cache.job(task.settings)
-        run = _train(cache.data, job, task)
+        problem = cache.problem(task.settings)
+        run = _train(cache.data, problem, task)
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
         return RungResult(task.name, task.end, fault=text, seconds=time.perf_counter() - began)
-    return _rung_result(job, run, task, time.perf_counter() - began)
+    return _rung_result(problem, run, task, time.perf_counter() - began)
 
 
-def _train(data: SearchData, job: TrainingProblem, task: RungTask) -> Run:
-    plain = {"rows": data.digest, "recipe": spec.encode(job.recipe), "config": spec.encode(job.config)}
+def _train(data: SearchData, problem: TrainingProblem, task: RungTask) -> Run:
+    plain = {"rows": data.digest, "recipe": spec.encode(problem.recipe), "config": spec.encode(problem.config)}
     name = hashlib.sha256(json.dumps(plain, sort_keys=True, default=repr).encode()).hexdigest()
     monitors = stopping_monitors(replace(task.settings, early_stopping=True), validated=True)
-    if task.end < job.config.epochs:
+    if task.end < problem.config.epochs:
         monitors.append(Pause(task.end))
-    with _held(task.folder, name) as inner:
-        return train(job, monitors, checkpoint=RungCheckpointer(inner, task))
+    with _wait_for_checkpointer(task.folder, name) as inner:
+        return train(problem, monitors, checkpoint=RungCheckpointer(inner, task))
 
 
-def _rung_result(job: TrainingProblem, run: Run, task: RungTask, seconds: float) -> RungResult:
-    unit = _unit(job, run.epochs)
+def _rung_result(problem: TrainingProblem, run: Run, task: RungTask, seconds: float) -> RungResult:
+    unit = _unit(problem, run.epochs)
     best = next((epoch for epoch in run.epochs if epoch.number == run.best_epoch), None)
     diverged = run.diverged and best is None
     return RungResult(
@@ -162,13 +162,13 @@ def _rung_result(job: TrainingProblem, run: Run, task: RungTask, seconds: float)
         str(run.stop) if diverged else "",
         run.interrupted,
         run.engine,
-        job.model(run.state) if task.model and not run.interrupted else None,
+        problem.model(run.state) if task.model and not run.interrupted else None,
     )
 
 
-def _unit(job: TrainingProblem, epochs: tuple[Epoch, ...]) -> float:
+def _unit(problem: TrainingProblem, epochs: tuple[Epoch, ...]) -> float:
     """Return the size of a score of 1 in the target's unit: an rmse is measured on scaled targets."""
-    scaling = None if job.target is None else job.target.scaling
+    scaling = None if problem.target is None else problem.target.scaling
     continuous = scaling is not None and len(epochs) > 0 and epochs[0].metric == "rmse"
     return float(np.sqrt(np.mean(scaling.scale**2))) if scaling is not None and continuous else 1.0
 
@@ -221,21 +221,21 @@ class RungCheckpointer:
 
 
 @contextmanager
-def _held(folder: str, name: str) -> Iterator[FolderCheckpointer]:
+def _wait_for_checkpointer(folder: str, name: str) -> Iterator[FolderCheckpointer]:
     """Open the folder's checkpointer; wait for a process that locks it and is about to end, as after a killed driver."""
     until = time.monotonic() + _PATIENCE
     with ExitStack() as stack:
-        while (checkpointer := _entered(stack, folder, name, time.monotonic() < until)) is None:
+        while (checkpointer := _try_to_open(stack, folder, name, time.monotonic() < until)) is None:
             time.sleep(0.05)
         yield checkpointer
 
 
-def _entered(stack: ExitStack, folder: str, name: str, again: bool) -> FolderCheckpointer | None:
-    """Return the checkpointer, or None while another process locks it and `again` allows another try."""
+def _try_to_open(stack: ExitStack, folder: str, name: str, retry: bool) -> FolderCheckpointer | None:
+    """Return the checkpointer, or None while another process locks it and `retry` allows another try."""
     try:
         return stack.enter_context(checkpoint_folder(folder, name))
     except InvalidValueError:
-        if again:
+        if retry:
             return None
         raise
 

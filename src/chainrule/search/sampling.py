@@ -46,7 +46,8 @@ class RandomSampler:
     """Values that follow from seed and number alone."""
 
     def __init__(self, space: Space, seed: int) -> None:
-        self._space, self._seed = space, seed
+        self._space = space
+        self._seed = seed
 
     def propose(self, number: int) -> dict[str, Any]:
         """Draw a point of the space."""
@@ -71,7 +72,9 @@ class TreeSampler:
 
     def __init__(self, space: Space, seed: int, metric: str) -> None:
         need_optuna()
-        self._space, self._seed, self._metric = space, seed, metric
+        self._space = space
+        self._seed = seed
+        self._metric = metric
         self._known: list[Trial] = []
         self._study: Any = None
         self._open: dict[int, Any] = {}
@@ -145,7 +148,8 @@ def importance(space: Space, trials: Sequence[Trial], metric: str, seed: int = 0
     if find_spec("optuna") is None or len(scored) < 8 or len(set(scores)) < 2 or len(space.dimensions) < 2:
         return {}
     optuna = quiet_optuna()
-    study, kinds = optuna.create_study(), distributions(space)
+    study = optuna.create_study()
+    kinds = distributions(space)
     for trial, score in zip(scored, scores, strict=True):
         values = encoded(space, trial.values)
         study.add_trial(optuna.trial.create_trial(params=values, distributions=kinds, value=score))

@@ -141,7 +141,8 @@ def plan_search(
     parts = three_way(data, test_fraction, validation_fraction, budget.seed)
     if parts.train.shared_unit and settings.scaling == "columns":
         settings = replace(settings, scaling="shared")
-    base, n = replace(settings, seed=budget.seed), len(parts.train.y)
+    base = replace(settings, seed=budget.seed)
+    n = len(parts.train.y)
     if space is None:
         space = default_space(n)
     elif not isinstance(space, Space):

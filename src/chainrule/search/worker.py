@@ -14,7 +14,7 @@ import sys
 import threading
 from typing import IO, Any
 
-from chainrule.search.rungs import JobCache, perform
+from chainrule.search.rungs import ProblemCache, perform
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     os.dup2(2, 1)
     inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(sys.stdin.buffer, inbox), daemon=True).start()
-    cache = JobCache(inbox.get())
+    cache = ProblemCache(inbox.get())
     while True:
         result = perform(cache, inbox.get())
         if result.interrupted:

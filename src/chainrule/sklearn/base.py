@@ -6,7 +6,7 @@ In: X, y and sample weights as scikit-learn takes them. Out: the base class `Per
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -38,7 +38,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
 
     engine = "auto"
 
-    def fit(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike = None) -> Any:
+    def fit(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike = None) -> Self:
         """Train the network.
 
         Parameters
@@ -59,7 +59,8 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         InvalidValueError
             For every parameter outside what it may be, all named at once.
         """
-        return fit(self, X, y, sample_weight)
+        fit(self, X, y, sample_weight)
+        return self
 
     def _predicted(self, X: MatrixLike) -> Array:
         """Return the output layer's predictions (n, k)."""

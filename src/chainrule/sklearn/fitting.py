@@ -106,13 +106,14 @@ def _minimize(
 ) -> Array:
     """Minimize with L-BFGS."""
     loss_and_gradient = SmoothObjective(objective, arguments.alpha, data, estimator.engine)
-    found = minimize_lbfgs(loss_and_gradient, arguments, w)
-    estimator.engine_, estimator.n_iter_ = loss_and_gradient.engine, min(found.nit, arguments.max_iter)
-    estimator.loss_ = loss_and_gradient.reported(found.x, data)
-    if found.status != 0:
-        message = f"lbfgs failed to converge after {estimator.n_iter_} iterations: {found.message}."
+    result = minimize_lbfgs(loss_and_gradient, arguments, w)
+    estimator.engine_ = loss_and_gradient.engine
+    estimator.n_iter_ = min(result.nit, arguments.max_iter)
+    estimator.loss_ = loss_and_gradient.reported(result.x, data)
+    if result.status != 0:
+        message = f"lbfgs failed to converge after {estimator.n_iter_} iterations: {result.message}."
         warnings.warn(f"{message} Raise max_iter or tol, or scale the data.", ConvergenceWarning, stacklevel=4)
-    return np.asarray(found.x)
+    return np.asarray(result.x)
 
 
 def _run_epochs(
@@ -126,7 +127,9 @@ def _run_epochs(
         warnings.warn(f"batch_size is larger than the {len(data.X)} rows to train on and is cut to that.", stacklevel=4)
     state = getattr(estimator, "_optimizer", None) if incremental else None
     run = SgdRun(objective, arguments, data, w, state, estimator.engine)
-    estimator.engine_, estimator.n_iter_, order = run.engine, 0, np.arange(len(data.X))
+    estimator.engine_ = run.engine
+    estimator.n_iter_ = 0
+    order = np.arange(len(data.X))
     with interruptible(signal.SIGINT) as interrupted:
         for _ in range(arguments.max_iter):
             if arguments.shuffle:
@@ -135,7 +138,7 @@ def _run_epochs(
             if interrupted():
                 warnings.warn("Training interrupted by user.", stacklevel=4)
                 break
-            _record(estimator, arguments, run, loss, len(order))
+            _record(estimator, arguments, loss, len(order))
             _count_stalls(estimator, arguments, objective, run, held_out)
             if _is_finished(estimator, arguments, run) or incremental:
                 break
@@ -163,7 +166,7 @@ def _split(estimator: Any, arguments: Arguments, data: Data) -> tuple[Data, Data
     return data.take(rest), data.take(held_out)
 
 
-def _record(estimator: Any, arguments: Arguments, run: SgdRun, loss: float, n: int) -> None:
+def _record(estimator: Any, arguments: Arguments, loss: float, n: int) -> None:
     """Record an epoch of n rows."""
     estimator.n_iter_ += 1
     estimator.t_ += n

@@ -47,7 +47,8 @@ def _task(cell: Cell) -> Split:
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    split, advanced = _task(cell), cell.options["advanced"]
+    split = _task(cell)
+    advanced = cell.options["advanced"]
     norm, dropout = ("batch", 0.2) if advanced else (None, 0.0)
     hidden = (16, 8) if cell.options["task"] == "circles" else (32, 16)
     net = mlp(split.inputs, hidden, split.classes, norm=norm, dropout=dropout)

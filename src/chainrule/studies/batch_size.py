@@ -45,7 +45,8 @@ def _noise(split: Split, net: Any, size: int, seed: int) -> float:
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    split, size = rows(cell.config, cell.seed), cell.options["size"]
+    split = rows(cell.config, cell.seed)
+    size = cell.options["size"]
     net = mlp(split.inputs, (64,), split.classes)
     n = len(split.train.y)
     per_epoch = math.ceil(n / (size or n))

@@ -28,7 +28,8 @@ def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    split, every = rows(cell.config, cell.seed), cell.options["every"]
+    split = rows(cell.config, cell.seed)
+    every = cell.options["every"]
     net = mlp(split.inputs, (128,) * 16, split.classes)
     w, buffers = (vector.astype("float32") for vector in net.init(cell.seed))
     X, y = split.train.X[:512], split.train.y[:512]
@@ -51,7 +52,8 @@ def _run(cell: Cell) -> dict[str, Any]:
 def _conclude(results: Results) -> Conclusion:
     memory = {arm: estimate(results.values(arm, "megabytes")).mean for arm in results.arms}
     taken = {arm: float(np.median(results.values(arm, "milliseconds"))) for arm in results.arms}
-    base, least = results.arms[0], min(memory, key=lambda arm: memory[arm])
+    base = results.arms[0]
+    least = min(memory, key=lambda arm: memory[arm])
     equal = all(results.values(arm, "equal").min() == 1.0 for arm in results.arms)
     slower = taken[least] / taken[base]
     same = "exactly the same gradient" if equal else "a DIFFERENT gradient"

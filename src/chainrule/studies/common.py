@@ -117,7 +117,9 @@ def trained(
     """
     data, held_out = split.train, split.validation
     record: dict[str, list[float]] = defaultdict(list)
-    state, diverged, seconds = start, False, 0.0
+    state = start
+    diverged = False
+    seconds = 0.0
     with np.errstate(all="ignore"):
         for epoch in fit(
             net,

@@ -34,7 +34,8 @@ def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    split, options = rows(cell.config, cell.seed), cell.options
+    split = rows(cell.config, cell.seed)
+    options = cell.options
     net = mlp(
         split.inputs, (32,) * options["depth"], split.classes, activation=options["activation"], norm=options["norm"]
     )

@@ -31,14 +31,16 @@ _RULES: Mapping[str, str | Initializer] = {
     "Glorot": "glorot",
     "He": "he",
 }
-_DEPTH, _WIDTH = 8, 64
+_DEPTH = 8
+_WIDTH = 64
 
 
 def by_layer(net: Net, part: Subset, seed: int) -> tuple[list[float], list[float]]:
     """Return the rms of the output of every activation, and of the gradient with respect to the W of every Dense layer."""
     w, buffers = net.init(seed)
     X, y = part.X[:256].astype(np.float64), part.y[:256]
-    loss, ctx = SoftmaxCrossEntropy(), Context(np, training=True, stream=Stream.from_seed(seed))
+    loss = SoftmaxCrossEntropy()
+    ctx = Context(np, training=True, stream=Stream.from_seed(seed))
     with np.errstate(all="ignore"):
         layers = net.trace(w, buffers, X, lambda Z: mean_loss(loss, np, Z, y, np.ones(len(y)))[1], ctx)
         outputs = [_rms(at.output) for at, f in zip(layers, net.layers, strict=True) if isinstance(f, Activation)]

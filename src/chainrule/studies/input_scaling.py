@@ -42,8 +42,11 @@ def _problem(cell: Cell) -> tuple[Array, Array]:
 def _run(cell: Cell) -> dict[str, Any]:
     H, w = _problem(cell)
     curvatures = np.linalg.eigvalsh(H)
-    rate, optimizer = 2.0 / curvatures.sum(), SGD()
-    first, path, steps = float(w @ H @ w), [w.tolist()], 0
+    rate = 2.0 / curvatures.sum()
+    optimizer = SGD()
+    first = float(w @ H @ w)
+    path = [w.tolist()]
+    steps = 0
     while float(w @ H @ w) > 1e-6 * first and steps < _MOST:
         w = optimizer.update(w, H @ w, {}, StepContext(np, steps + 1, rate, np.zeros(2)))[0]
         steps += 1
@@ -73,7 +76,8 @@ def _draw(results: Results) -> drawing.Pictures:
     panels = []
     for kind in ("raw", "standardized"):
         record = results.of_arm(f"unit {_UNITS[1]:g}, {kind}")[0]
-        path, H = np.array(record["path"]), np.array(record["hessian"])
+        path = np.array(record["path"])
+        H = np.array(record["hessian"])
         title = f"{kind.capitalize()}: condition number {record['condition']:.3g}, {record['steps']} steps"
         reach = 1.4 * float(np.abs(path).max())
         panels.append(drawing.bowl(title, H, path, reach, names=("w₁ − w₁*", "w₂ − w₂*")))

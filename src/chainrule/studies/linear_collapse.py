@@ -39,7 +39,8 @@ def _run(cell: Cell) -> dict[str, Any]:
     for name in [name for name in net.parameters.names if name.endswith(".W")]:
         W, b = W @ views[name], b @ views[name] + views[name.replace(".W", ".b")]
     X = split.test.X.astype(np.float64)
-    Z, one = net(w, state.buffers.astype(np.float64), X), X @ W + b
+    Z = net(w, state.buffers.astype(np.float64), X)
+    one = X @ W + b
     return {"test_error": record["test_error"], "distance": float(np.abs(Z - one).max() / np.abs(Z).max())}
 
 

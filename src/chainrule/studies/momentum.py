@@ -48,7 +48,8 @@ def _descend(optimizer: Optimizer, curvatures: Array, w: Array, rate: float, mos
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    optimizer, k = _METHODS[cell.options["method"]], cell.options["condition"]
+    optimizer = _METHODS[cell.options["method"]]
+    k = cell.options["condition"]
     curvatures = np.array([1.0, k])
     angle = np.random.default_rng(cell.seed).uniform(0.2, 1.2)
     start = 2.0 * np.array([np.cos(angle), np.sin(angle)])

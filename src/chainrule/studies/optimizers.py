@@ -49,7 +49,8 @@ def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    split, optimizer = rows(cell.config, cell.seed), _OPTIMIZERS[cell.options["optimizer"]]
+    split = rows(cell.config, cell.seed)
+    optimizer = _OPTIMIZERS[cell.options["optimizer"]]
     net = mlp(split.inputs, (256, 128), split.classes)
     rate = suggested_rate(split, Recipe(net, SoftmaxCrossEntropy(), optimizer, batch_size=64, seed=cell.seed))
     epochs = quick_or_full(cell.config, 15, 20 if cell.config.data != "digits" else 40)

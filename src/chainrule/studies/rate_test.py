@@ -36,7 +36,8 @@ def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    split, optimizer = rows(cell.config, cell.seed), _OPTIMIZERS[cell.options["optimizer"]]
+    split = rows(cell.config, cell.seed)
+    optimizer = _OPTIMIZERS[cell.options["optimizer"]]
     net = mlp(split.inputs, (64, 64), split.classes)
     recipe = Recipe(net, SoftmaxCrossEntropy(), optimizer, batch_size=64, seed=cell.seed)
     data = Rows.of(recipe, split.train.X, split.train.y)

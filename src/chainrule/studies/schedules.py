@@ -42,7 +42,8 @@ def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    split, epochs = rows(cell.config, cell.seed), _epochs(cell.config)
+    split = rows(cell.config, cell.seed)
+    epochs = _epochs(cell.config)
     schedule = _schedules(epochs)[cell.options["schedule"]]
     net = mlp(split.inputs, (64, 64), split.classes)
     runs = [

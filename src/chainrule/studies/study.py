@@ -108,16 +108,11 @@ class Results:
 
     def values(self, arm: str, figure: str) -> Array:
         """Return one value of an arm, (seeds) or (seeds, length): lists of different length are cut to the shortest."""
-        found = [record[figure] for record in self.of_arm(arm)]
-        if found and isinstance(found[0], list | tuple):
-            length = min(len(value) for value in found)
-            found = [value[:length] for value in found]
-        return np.array(found, dtype=np.float64)
-
-    def without_seeds(self, dropped: Callable[[Record], bool]) -> Results:
-        """Return these results without the records that `dropped` selects."""
-        kept = {a: {s: r for s, r in by.items() if not dropped(r)} for a, by in self.records.items()}
-        return Results({arm: by_seed for arm, by_seed in kept.items() if by_seed})
+        values = [record[figure] for record in self.of_arm(arm)]
+        if values and isinstance(values[0], list | tuple):
+            length = min(len(value) for value in values)
+            values = [value[:length] for value in values]
+        return np.array(values, dtype=np.float64)
 
     def table(self, **columns: tuple[str, float, str]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
         """Return a header, and a row for each arm: mean and 95 % interval of values, as title=(name, factor, unit).

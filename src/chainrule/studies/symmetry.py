@@ -32,7 +32,8 @@ def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    split, rule = rows(cell.config, cell.seed), _RULES[cell.options["rule"]]
+    split = rows(cell.config, cell.seed)
+    rule = _RULES[cell.options["rule"]]
     net = Net(
         split.inputs,
         [Dense(_UNITS, initializer=rule), Activation("tanh"), Dense(split.classes, initializer=rule)],

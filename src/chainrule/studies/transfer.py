@@ -33,7 +33,8 @@ def _half(split: Split, classes: Array) -> Split:
 def _inherit(net: Net, seed: int, source: Net, state: State) -> State:
     """Return the initial state of a network, its body taken from the source network."""
     fresh = first_state(net, seed)
-    w, given = fresh.w.copy(), source.parameters.views(state.w)
+    w = fresh.w.copy()
+    given = source.parameters.views(state.w)
     last = f"{len(net.layers) - 1}."
     for name, view in net.parameters.views(w).items():
         if not name.startswith(last):
@@ -43,7 +44,8 @@ def _inherit(net: Net, seed: int, source: Net, state: State) -> State:
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    split, way = rows(cell.config, cell.seed), cell.options["way"]
+    split = rows(cell.config, cell.seed)
+    way = cell.options["way"]
     classes = np.random.default_rng(cell.seed).permutation(split.classes)
     first, second = (np.sort(part) for part in np.array_split(classes, 2))
     lender, small = _half(split, first), _half(split, second)

@@ -104,7 +104,9 @@ class FolderCheckpointer:
     signals: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self, folder: Path, run: str, every: float) -> None:
-        self._folder, self._run, self._every = folder, run, every
+        self._folder = folder
+        self._run = run
+        self._every = every
         self._next = time.monotonic() + every
         self.notes: tuple[str, ...] = ()
 

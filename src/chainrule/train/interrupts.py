@@ -19,9 +19,9 @@ _ELSEWHERE: ContextVar[Callable[[], bool] | None] = ContextVar("elsewhere", defa
 
 
 @contextmanager
-def stopping_when(asked: Callable[[], bool]) -> Iterator[None]:
-    """Have the runs of this thread ask `asked` whether to stop, and leave signals alone, within this context."""
-    token = _ELSEWHERE.set(asked)
+def stopping_when(stop: Callable[[], bool]) -> Iterator[None]:
+    """Have the runs of this thread ask `stop` whether to stop, and leave signals alone, within this context."""
+    token = _ELSEWHERE.set(stop)
     try:
         yield
     finally:
@@ -35,7 +35,8 @@ def interruptible(*signals: signal.Signals) -> Iterator[Callable[[], bool]]:
     Within `stopping_when` the answer is the one given there. Otherwise, outside the main thread, where Python delivers no
     signals, it is always no.
     """
-    elsewhere, asked = _ELSEWHERE.get(), threading.Event()
+    elsewhere = _ELSEWHERE.get()
+    interrupted = threading.Event()
     if elsewhere is not None or threading.current_thread() is not threading.main_thread():
         yield elsewhere or never
         return
@@ -45,13 +46,13 @@ def interruptible(*signals: signal.Signals) -> Iterator[Callable[[], bool]]:
         for number, handler in usual.items():
             signal.signal(number, handler)
 
-    def ask(number: int, frame: Any) -> None:
-        asked.set()
+    def interrupt(number: int, frame: Any) -> None:
+        interrupted.set()
         restore()
 
     for number in signals:
-        signal.signal(number, ask)
+        signal.signal(number, interrupt)
     try:
-        yield asked.is_set
+        yield interrupted.is_set
     finally:
         restore()

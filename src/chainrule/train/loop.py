@@ -85,8 +85,8 @@ def fit(
         How the learning rate changes, by name ("constant", "cosine", "one_cycle", "plateau", ...) or as an object.
     epochs : int >= 1, default=100
         Passes over the rows.
-    batch_size : int >= 1 or None, default=32
-        Rows in a batch: 1 is stochastic descent, None the full batch.
+    batch_size : int >= 1 or "full", default=32
+        Rows in a batch: 1 is stochastic descent, "full" the full batch.
     penalty : Penalty, default=Penalty()
         L1 and L2 penalties; none by default.
     clip : ClipNorm, ClipValue or None, default=None
@@ -181,10 +181,12 @@ def iterate(
     plateau = reduce(follow, past, Plateau())
     step = int(session.state.step)
     for number in range(step // per_epoch, config.epochs):
-        began, first = time.perf_counter(), step % per_epoch
+        began = time.perf_counter()
+        first = step % per_epoch
         rates = config.rates(step, per_epoch - first, per_epoch, plateau)
         sums = _run_epoch(session, number, first, rates, begun, stop, due, pause)
-        done, begun = int(sums.steps) - int(begun.steps), Sums()
+        done = int(sums.steps) - int(begun.steps)
+        begun = Sums()
         step += done
         held_out = _measure(session, recipe, validation) if done == len(rates) else Sums()
         epoch = _epoch(
@@ -218,7 +220,8 @@ def _run_epoch(
     done = 0
     while done < len(rates):
         part = session.run(number, first + done, rates[done:], lambda: stop() or due())
-        done, sums = done + int(part.steps), sums + part
+        done += int(part.steps)
+        sums = sums + part
         if done < len(rates):
             pause(sums)
         if stop():
@@ -354,7 +357,8 @@ def _train_on(
     checkpointer: Checkpointer,
 ) -> Snapshot:
     """Train from one snapshot to the one at the end of the run; its state is the last with finite losses."""
-    now, epochs = replace(begun, sums=Sums()), list(begun.epochs)
+    now = replace(begun, sums=Sums())
+    epochs = list(begun.epochs)
 
     def at(now: Snapshot) -> Snapshot:
         return replace(now, epochs=tuple(epochs))

@@ -146,13 +146,13 @@ class EarlyStopping(Checked):
 
     def observe(self, memory: tuple[Best, Best], epoch: Epoch) -> tuple[tuple[Best, Best], Decision]:
         """Keep on improvement, stop when patience ends."""
-        kept, counted = memory
+        best, counted = memory
         figure = signed(epoch, self.watched)
-        keep = figure < kept.figure
-        kept = Best(figure) if keep else kept
+        keep = figure < best.figure
+        best = Best(figure) if keep else best
         counted = Best(figure) if figure < counted.figure - self.tolerance else Best(counted.figure, counted.waited + 1)
         stop = no_improvement(_NAMES[self.watched], self.patience) if counted.waited >= self.patience else None
-        return (kept, counted), Decision(keep and self.keep, stop)
+        return (best, counted), Decision(keep and self.keep, stop)
 
     def end(self, memory: tuple[Best, Best]) -> None:
         """End without closing anything."""

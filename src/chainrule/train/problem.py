@@ -182,7 +182,8 @@ class TrainingProblem:
         InvalidValueError
             Where the scaling of the inputs or the encoding of the targets is not known.
         """
-        inputs, target = self.inputs, self.target
+        inputs = self.inputs
+        target = self.target
         if inputs is None or target is None:
             hint = "chainrule.pipeline.build_problem makes a problem with both."
             missing = "inputs" if inputs is None else "target"

@@ -197,7 +197,8 @@ def valley(rates: Array, losses: Array) -> float:
     Reference  [howard2020], rule "valley"
     """
     cut = slice(len(losses) // 10, len(losses) - 5) if len(losses) >= 20 else slice(None)
-    kept, steps = rates[: len(losses)][cut], losses[cut]
+    kept = rates[: len(losses)][cut]
+    steps = losses[cut]
     length = np.ones(len(steps), int)
     for i in range(1, len(steps)):
         falls = length[:i][steps[:i] > steps[i]]

@@ -151,7 +151,7 @@ def decide(before: Sequence[float], after: Sequence[float], safe: bool) -> tuple
     return gain > required, f"better by {100 * gain:.1f} points; more than {100 * required:.1f} is required"
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class PairedComparison:
     """Compares two problems by trainings from the same seeds; every training runs once."""
 

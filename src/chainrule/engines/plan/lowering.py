@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.engines.plan.stages import ActivationKind, DerivativeSource, FusedStage, Norm, foreign, fuse
+from chainrule.engines.plan.stages import ActivationKind, DerivativeSource, FusedStage, Norm, custom_parts, fuse
 from chainrule.nn import losses, optimizers
 from chainrule.nn.losses import SoftmaxCrossEntropy
 from chainrule.nn.optimizers import GradientAccumulation, Optimizer
@@ -199,7 +199,7 @@ def obstacles(recipe: Recipe) -> Iterator[str]:
     """Say why a recipe cannot be lowered: custom parts, or recomputation of activations."""
     if recipe.cache_every > 1:
         yield "It keeps every activation, so cache_every must be 1."
-    yield from foreign(recipe.net)
+    yield from custom_parts(recipe.net)
     rule = _inner(recipe.optimizer)[0]
     parts: dict[str, tuple[Any, type[Enum]]] = {
         "loss": (recipe.loss, LossKind),
@@ -213,8 +213,11 @@ def obstacles(recipe: Recipe) -> Iterator[str]:
 
 def _phases(plan: Plan) -> Iterator[Phase]:
     recipe = plan.recipe
-    n, size = recipe.batch_size, np.dtype(recipe.dtype).itemsize
-    d, k, last = recipe.net.inputs, recipe.net.outputs, len(plan.stages) - 1
+    n = recipe.batch_size
+    size = np.dtype(recipe.dtype).itemsize
+    d = recipe.net.inputs
+    k = recipe.net.outputs
+    last = len(plan.stages) - 1
     yield Phase(PhaseKind.GATHER, 0, "gather rows", f"({n}, {d})", 0, 2 * n * d * size)
     for i, stage in enumerate(plan.stages):
         yield _forward_phase(stage, i, n, size)
@@ -241,7 +244,8 @@ def _phases(plan: Plan) -> Iterator[Phase]:
     if recipe.max_weight_norm is not None:
         yield from _constraint_phases(plan, size)
     if recipe.ema_decay is not None:
-        text, P = "running mean of the weights", recipe.net.size
+        text = "running mean of the weights"
+        P = recipe.net.size
         yield Phase(PhaseKind.AVERAGE, 0, text, f"({P})", 3 * P, 3 * P * size)
 
 
@@ -268,7 +272,8 @@ def _forward_phase(stage: FusedStage, i: int, n: int, size: int) -> Phase:
 
 
 def _backward_phases(plan: Plan, i: int, n: int, size: int) -> Iterator[Phase]:
-    stage, below = plan.stages[i], plan.stages[i - 1] if i > 0 else None
+    stage = plan.stages[i]
+    below = plan.stages[i - 1] if i > 0 else None
     d, k = stage.inputs, stage.outputs
     rule = "" if isinstance(plan.recipe.clip, ClipNorm) else f", {_rule(plan.recipe.optimizer)}"
     through = (
@@ -301,7 +306,8 @@ def memory(plan: Plan, n: int | None = None) -> Memory:
     A gradient vector exists only if clipping by norm must see all of it before the first update.
     """
     recipe = plan.recipe
-    size, batch = np.dtype(recipe.dtype).itemsize, min(recipe.batch_size, n or recipe.batch_size)
+    size = np.dtype(recipe.dtype).itemsize
+    batch = min(recipe.batch_size, n or recipe.batch_size)
     P = recipe.net.size
     targets = 1 if isinstance(recipe.loss, SoftmaxCrossEntropy) else recipe.net.outputs
     per_row = recipe.net.inputs + 1 + targets + 2 * max(stage.outputs for stage in plan.stages)

@@ -128,7 +128,7 @@ class FusedStage:
         }
 
 
-def foreign(net: Net) -> Iterator[str]:
+def custom_parts(net: Net) -> Iterator[str]:
     """Say why a network has no stages: layers and activations that are not the package's own."""
     known = {kind.value for kind in ActivationKind}
     for i, layer in enumerate(net.layers):

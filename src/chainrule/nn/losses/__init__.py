@@ -86,5 +86,4 @@ def get(loss: str | Loss) -> Loss:
     >>> get("softmax_cross_entropy")
     SoftmaxCrossEntropy(label_smoothing=0.0)
     """
-    found: Loss = resolve("loss", loss, BY_NAME, _METHODS)
-    return found
+    return resolve("loss", loss, BY_NAME, _METHODS)

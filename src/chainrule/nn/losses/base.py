@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, cast
 
 import numpy as np
 
 from chainrule.arrays import Array, Namespace
-from chainrule.nn.activations import activation
+from chainrule.nn.activations import InvertibleFunction, activation
 
 
 class TargetKind(Enum):
@@ -196,7 +196,8 @@ class LossDefaults:
         link: str = self.link  # type: ignore[attr-defined]  # (defined by the loss)
         if link == "softmax":
             return xp.log(xp.maximum(A, np.finfo(A.dtype).tiny))
-        return activation(link).inverse(xp, A)  # type: ignore[attr-defined]  # (links are invertible)
+        function = cast(InvertibleFunction, activation(link))
+        return function.inverse(xp, A)
 
     def lowest(self, Y: Array) -> Array:
         """Return zeros."""

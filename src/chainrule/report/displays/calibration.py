@@ -78,7 +78,8 @@ class CalibrationDisplay(Display):
         display : CalibrationDisplay
             The display, drawn.
         """
-        P, classes = estimator.predict_proba(X), estimator.classes_
+        P = estimator.predict_proba(X)
+        classes = estimator.classes_
         return cls.from_predictions(y, P, labels=classes, bins=bins, name=name or type(estimator).__name__, ax=ax)
 
     @classmethod
@@ -117,8 +118,8 @@ class CalibrationDisplay(Display):
         if right.shape != np.shape(P) or not right.any(axis=1).all():
             allowed = f"of shape {right.shape}, a column for each label in {known.tolist()}"
             raise InvalidValueError(must_be("CalibrationDisplay", "P", allowed, np.shape(P)))
-        found = series.calibration(P, right.argmax(axis=1), bins)
-        return cls(found.confidence, found.accuracy, found.share, found.error, name).plot(ax)
+        diagram = series.calibration(P, right.argmax(axis=1), bins)
+        return cls(diagram.confidence, diagram.accuracy, diagram.share, diagram.error, name).plot(ax)
 
     def plot(self, ax: Any = None, *, color: str = TRAINING_COLOR) -> CalibrationDisplay:
         """Draw the diagram; on axes that already have one, add the points to it.
@@ -137,16 +138,16 @@ class CalibrationDisplay(Display):
         """
         first = ax is None or not ax.lines
         ax = self._on(ax, 4.6, 4.6)
-        found = series.Calibration(self.confidence, self.accuracy, self.share, self.error)
+        diagram = series.Calibration(self.confidence, self.accuracy, self.share, self.error)
         label = " ".join([self.name, f"(calibration error {self.error:.3f})"]).strip()
-        plot = found.plot(label)
+        plot = diagram.plot(label)
         points, diagonal = plot.curves
         if first:
             draw_curve(ax, diagonal, NEUTRAL_COLOR, linewidth=1.0)
         x, y = np.asarray(points.x), np.asarray(points.y)
         draw_curve(ax, points, color, linewidth=1.5, marker="")
         ax.vlines(x, np.minimum(x, y), np.maximum(x, y), color=color, alpha=0.35, linewidth=4)
-        ax.scatter(x, y, s=30 + 300 * self.share[found.seen], color=color, edgecolor="white", zorder=3)
+        ax.scatter(x, y, s=30 + 300 * self.share[diagram.seen], color=color, edgecolor="white", zorder=3)
         ax.set(xlim=(0, 1.03), ylim=(0, 1.03), aspect="equal", xlabel=plot.x_name, ylabel=plot.y_name)
         finish(ax)
         ax.legend(frameon=False, loc="upper left")

@@ -24,7 +24,9 @@ from chainrule.report.svg.pixels import gray, images
 BINS = 10
 """Bins of confidence in a reliability diagram."""
 
-_MOST_CLASSES, _WORST, _COLUMNS = 60, 24, 6
+_MOST_CLASSES = 60
+_WORST = 24
+_COLUMNS = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,15 +94,15 @@ def calibration(judged: JudgedRows) -> Section | None:
     """Show whether rows predicted with probability p are right in a share p of cases."""
     if judged.P is None or not len(judged.y) or not np.isfinite(judged.P).all():
         return None
-    found = series.calibration(judged.P, judged.y, BINS)
-    names = [f"{j / BINS:.1f} to {(j + 1) / BINS:.1f}" for j in np.flatnonzero(found.seen)]
-    shares = [float(v) for v in found.share[found.seen]]
+    diagram = series.calibration(judged.P, judged.y, BINS)
+    names = [f"{j / BINS:.1f} to {(j + 1) / BINS:.1f}" for j in np.flatnonzero(diagram.seen)]
+    shares = [float(v) for v in diagram.share[diagram.seen]]
     rows = BarPlot("Rows by probability of the predicted class", names, shares, x_name="share of rows")
     lead = (
-        f"Mean distance from the dashed line: {number(100 * found.error, 2)} points. "
+        f"Mean distance from the dashed line: {number(100 * diagram.error, 2)} points. "
         "Below the line the network is overconfident."
     )
-    return Section("Calibration", grid(figure(found.plot()), figure(rows)), lead)
+    return Section("Calibration", grid(figure(diagram.plot()), figure(rows)), lead)
 
 
 def residuals(judged: JudgedRows) -> Section | None:

@@ -156,8 +156,10 @@ def _costs(report: Report) -> dict[str, object]:
 
 def _findings(report: Report) -> Section | None:
     lead = "Fix the first one first; it may explain the others."
-    found = report.findings
-    return Section("Findings", cards(found, report.interface), lead if len(found) > 1 else "") if found else None
+    findings = report.findings
+    if not findings:
+        return None
+    return Section("Findings", cards(findings, report.interface), lead if len(findings) > 1 else "")
 
 
 def _remarks(report: Report) -> Section | None:
@@ -170,7 +172,8 @@ def _remarks(report: Report) -> Section | None:
 
 def _default_content(report: Report) -> PageContent:
     """Return what can be shown of a report's problem alone."""
-    problem, trace = report.problem, report.trace
+    problem = report.problem
+    trace = report.trace
     net = problem.recipe.net
     about: dict[str, object] = {"network": f"{net.inputs} → {net.outputs}, {net.size} parameters"}
     if trace is None:
@@ -245,7 +248,8 @@ def judge_model(model: Model, X: Array, y: Array, part: str, shape: tuple[int, i
 
 def _settings_of(problem: TrainingProblem) -> dict[str, object]:
     """Return the settings of a problem, in the words of its parts."""
-    recipe, config = problem.recipe, problem.config
+    recipe = problem.recipe
+    config = problem.config
     named = {
         "network": ", ".join(map(str, recipe.net.layers)),
         "loss": recipe.loss,

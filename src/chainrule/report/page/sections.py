@@ -24,7 +24,8 @@ from chainrule.report.svg.markup import Html, joined, number, tag
 from chainrule.report.svg.pixels import images, signed
 from chainrule.train import Epoch
 
-_MOST_BANDS, _MOST_IMAGES = 12, 24
+_MOST_BANDS = 12
+_MOST_IMAGES = 24
 
 
 def learning_curves(
@@ -95,7 +96,8 @@ def idle_units(readings: Sequence[Reading]) -> Section | None:
     readings = series.complete(readings)
     if not readings:
         return None
-    names, last = series.layer_names(readings[0]), readings[-1].layers
+    names = series.layer_names(readings[0])
+    last = readings[-1].layers
     silent = [(names[a.layer], np.asarray(a.silent, np.float64)) for a in last if a.silent is not None]
     flat = [
         (names[a.layer], 1.0 - np.clip(np.asarray(a.saturation, np.float64), 0.0, 1.0))

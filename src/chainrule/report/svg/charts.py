@@ -47,10 +47,12 @@ def figure(plot: Plot) -> Html:
 def document(plot: Plot) -> str:
     """Return a plot as an SVG file that stands alone, with its title, legend and both color schemes inside."""
     drawing = draw(plot)
-    above, below = 22.0, 0.0
+    above = 22.0
+    below = 0.0
     shapes = [tag("text", drawing.title, class_="strong", x=8.0, y=15.0)]
     shapes.append(tag("g", *drawing.shapes, transform=f"translate(0 {above:g})"))
-    x, y = LEFT, above + drawing.height + 8.0
+    x = LEFT
+    y = above + drawing.height + 8.0
     for name, color, dashed in drawing.legend:
         width = 34.0 + 6.4 * len(name)
         if x > LEFT and x + width > drawing.width:
@@ -97,7 +99,9 @@ def _lines(plot: LinePlot) -> Drawing:
 def _area(plot: LinePlot, curves: Sequence[Curve]) -> PlotArea:
     across = [v for curve in curves for v in curve.x]
     up = [v for curve in curves for part in (curve.y, curve.low, curve.high) if part is not None for v in part]
-    bottom, left, right = plot.height - BOTTOM, LEFT, plot.width - RIGHT
+    bottom = plot.height - BOTTOM
+    left = LEFT
+    right = plot.width - RIGHT
     if plot.x_limits is None:
         x = scale(across, left, right, log=plot.x_log, margin=0.02)
     else:
@@ -123,7 +127,8 @@ def _curve(area: PlotArea, curve: Curve) -> Html:
     x, y = thinned(curve.x, curve.y)
     parts = list(_parts(area, x, y))
     color = f"s{_color(curve.color)}"
-    line, dash = "line thin" if curve.thin else "line", "5 4" if _dashed(curve) else None
+    line = "line thin" if curve.thin else "line"
+    dash = "5 4" if _dashed(curve) else None
     paths = [
         tag("polyline", points=_points(part), class_=f"{line} {color}", stroke_dasharray=dash)
         for part in parts
@@ -253,7 +258,9 @@ def _bars(plot: BarPlot) -> Drawing:
 
 def _bar(plot: BarPlot, i: int, across: Scale, left: float) -> Iterator[Html]:
     """Draw a name, its bar, its interval and points, and its number."""
-    name, value, y = plot.names[i], plot.values[i], TOP + _ROW * i
+    name = plot.names[i]
+    value = plot.values[i]
+    y = TOP + _ROW * i
     color = f"s{_color(plot.colors[i] if plot.colors else 0)}"
     most = int((left - 8) / 6.4)
     yield tag("text", clipped(name, most), tag("title", name), class_="end", x=left - 6, y=y + 15)
@@ -262,7 +269,8 @@ def _bar(plot: BarPlot, i: int, across: Scale, left: float) -> Iterator[Html]:
     look = f"bar faint {color}" if plot.points else f"bar {color}"
     box = {"x": min(zero, end), "y": y + 3, "width": max(abs(end - zero), 0.5), "height": _ROW - 6}
     yield tag("rect", class_=look, **box)
-    furthest, middle = max(zero, end), y + _ROW / 2
+    furthest = max(zero, end)
+    middle = y + _ROW / 2
     for point in finite(plot.points[i]) if plot.points else ():
         if across.shows(point):
             yield tag("circle", cx=across.at(point), cy=middle, r=2.4, class_=f"dot {color}")

@@ -44,7 +44,8 @@ def heatmap(
     shown = np.where(np.isfinite(shown), shown, np.nan)
     center = None if middle is None else (math.log10(middle) if log else middle)
     low, high = _range(shown)
-    left, tall = 104.0, 20.0 if len(table.rows) < 18 else 12.0
+    left = 104.0
+    tall = 20.0 if len(table.rows) < 18 else 12.0
     wide = (WIDTH - left - 8) / max(len(table.columns), 1)
     drawn = [_row_name(name, left, 12 + tall * (i + 0.72)) for i, name in enumerate(table.rows)]
     for i, j in np.ndindex(shown.shape):
@@ -103,11 +104,14 @@ def _key(low: float, high: float, middle: float | None, unit: str) -> Html:
 
 def matrix(title: str, counts: Array, names: Sequence[object], *, note: str = "") -> Html:
     """Return a confusion matrix: true classes down, predicted ones across; mistakes have another color."""
-    K, labels = len(names), [str(name) for name in names]
-    left, side = 92.0, (WIDTH - 98) / max(K, 1)
+    K = len(names)
+    labels = [str(name) for name in names]
+    left = 92.0
+    side = (WIDTH - 98) / max(K, 1)
     slanted = any(len(label) * 6.6 > side for label in labels)
     side = (WIDTH - 128) / max(K, 1) if slanted else side
-    top, tall = 70.0 if slanted and K <= _NAMED else 32.0, min(side, 40.0)
+    top = 70.0 if slanted and K <= _NAMED else 32.0
+    tall = min(side, 40.0)
     drawn = [tag("text", "predicted", class_="mid name", x=left + side * K / 2, y=12.0)]
     for j, label in enumerate(labels if K <= _NAMED else ()):
         drawn.append(_above(label, left + side * (j + 0.5), top - 6, slanted))
@@ -158,9 +162,11 @@ def worst_pairs(counts: Array, names: Sequence[str], most: int = 3) -> str:
 
 def units(title: str, layers: Sequence[tuple[str, Array]], *, note: str = "", most: int = 256) -> Html:
     """Return each unit of each layer as a small square: the stronger, the nearer its value is to 1."""
-    side, left = 11.0, 104.0
+    side = 11.0
+    left = 104.0
     per_row = int((WIDTH - left - 6) / side)
-    drawn, y = [], 8.0
+    drawn = []
+    y = 8.0
     for name, values in layers:
         drawn.append(_row_name(name, left, y + 9))
         for u, value in enumerate(np.asarray(values, np.float64)[:most]):

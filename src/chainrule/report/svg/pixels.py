@@ -61,8 +61,8 @@ def images(pixels: Sequence[Array], words: Sequence[str], captions: Sequence[str
     """Return images side by side, with their captions."""
     shown = captions or [""] * len(pixels)
     cells = [
-        tag("div", image(one, said), tag("span", caption) if caption else None, class_="tile")
-        for one, said, caption in zip(pixels, words, shown, strict=True)
+        tag("div", image(picture, text), tag("span", caption) if caption else None, class_="tile")
+        for picture, text, caption in zip(pixels, words, shown, strict=True)
     ]
     return tag("div", *cells, class_="tiles")
 

@@ -112,11 +112,11 @@ def thinned(x: Sequence[float] | Array, y: Sequence[float] | Array, most: int = 
     if n <= most:
         return [float(v) for v in x[:n]], [float(v) for v in y[:n]]
     values = np.asarray(y[:n], np.float64)
-    kept = {0, n - 1}
+    chosen = {0, n - 1}
     for part in np.array_split(np.arange(n), most // 2):
         known = part[np.isfinite(values[part])]
-        kept |= (
+        chosen |= (
             {int(known[np.argmin(values[known])]), int(known[np.argmax(values[known])])} if len(known) else {part[0]}
         )
-    order = sorted(kept)
+    order = sorted(chosen)
     return [float(x[i]) for i in order], [float(values[i]) for i in order]

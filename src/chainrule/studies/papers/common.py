@@ -40,8 +40,10 @@ def images(config: StudyConfig, seed: int, held_out: float = 0.0) -> Split:
     (0.0, 1.0, (1348, 64))
     """
     dataset = load(config.data, config.target, task="classification" if config.target else None)
-    parts, classes = three_way(dataset, 0.25, held_out, seed), np.unique(dataset.y)
-    scale, order = float(np.abs(parts.train.X).max()), np.random.default_rng(seed)
+    parts = three_way(dataset, 0.25, held_out, seed)
+    classes = np.unique(dataset.y)
+    scale = float(np.abs(parts.train.X).max())
+    order = np.random.default_rng(seed)
 
     def part(data: Dataset | None) -> Subset:
         if data is None:
@@ -68,7 +70,9 @@ def followed(split: Split, recipe: Recipe, config: TrainConfig) -> dict[str, Any
     losses: list[float] = []
     steps: list[int] = []
     errors: dict[str, list[float]] = {of: [] for of in parts}
-    began, spent, diverged = time.process_time(), 0.0, False
+    began = time.process_time()
+    spent = 0.0
+    diverged = False
     with np.errstate(all="ignore"):
         for epoch in iterate(session, recipe, rows, config):
             spent += time.process_time() - began

@@ -62,7 +62,8 @@ def signals(net: Net, part: Subset, seed: int) -> dict[str, list[float]]:
     w, buffers = net.init(seed)
     ctx = Context(np, training=True, stream=Stream.from_seed(seed))
     X, y = part.X[:300].astype(np.float64), part.y[:300]
-    loss, c = SoftmaxCrossEntropy(), np.ones(len(X))
+    loss = SoftmaxCrossEntropy()
+    c = np.ones(len(X))
     layers = net.trace(w, buffers, X, lambda Z: mean_loss(loss, np, Z, y, c)[1], ctx)
     weights = net.parameters.views(w)
     hidden = [i for i, layer in enumerate(net.layers) if isinstance(layer, Activation)]
@@ -88,7 +89,8 @@ def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    options, split = cell.options, images(cell.config, cell.seed)
+    options = cell.options
+    split = images(cell.config, cell.seed)
     net = network(_RULES[options["rule"]], split.inputs, options["width"], split.classes)
     recipe = Recipe(net, SoftmaxCrossEntropy(), SGD(), batch_size=options["batch"], seed=cell.seed)
     rate = best_rate(split, recipe, _RATES, quick_or_full(cell.config, 2000, 5000))

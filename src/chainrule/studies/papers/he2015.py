@@ -33,7 +33,8 @@ def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    options, split = cell.options, images(cell.config, cell.seed)
+    options = cell.options
+    split = images(cell.config, cell.seed)
     net = mlp(split.inputs, (options["width"],) * options["depth"], split.classes, initializer=options["rule"])
     recipe = Recipe(net, SoftmaxCrossEntropy(), SGDMomentum(mu=0.9), batch_size=64, seed=cell.seed)
     runs = {rate: followed(split, recipe, TrainConfig(options["epochs"], rate)) for rate in _RATES}

@@ -24,7 +24,9 @@ from chainrule.studies.statistics import difference, estimate
 from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 from chainrule.train import TrainConfig
 
-_SIGMA, _RATE, _BATCH = 0.1, 0.1, 60
+_SIGMA = 0.1
+_RATE = 0.1
+_BATCH = 60
 
 
 def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
@@ -46,7 +48,8 @@ def network(inputs: int, classes: int, norm: str | None, sigma: float) -> Net:
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    options, split = cell.options, images(cell.config, cell.seed)
+    options = cell.options
+    split = images(cell.config, cell.seed)
     net = network(split.inputs, split.classes, options["norm"], options["sigma"])
     recipe = Recipe(net, SoftmaxCrossEntropy(), SGD(), batch_size=_BATCH, seed=cell.seed)
     epochs = max(1, round(options["steps"] / len(recipe.batches(len(split.train.y)))))

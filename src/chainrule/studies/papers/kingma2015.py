@@ -33,7 +33,8 @@ def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    options, split = cell.options, images(cell.config, cell.seed)
+    options = cell.options
+    split = images(cell.config, cell.seed)
     net = mlp(split.inputs, (options["width"],) * 2, split.classes, dropout=0.5)
     optimizer = _OPTIMIZERS[options["optimizer"]][0]
     recipe = Recipe(net, SoftmaxCrossEntropy(), optimizer, batch_size=128, seed=cell.seed)

@@ -44,7 +44,8 @@ def network(inputs: int, classes: int, width: int, dropout: bool) -> Net:
 
 
 def _run(cell: Cell) -> dict[str, Any]:
-    options, split = cell.options, images(cell.config, cell.seed)
+    options = cell.options
+    split = images(cell.config, cell.seed)
     net = network(split.inputs, split.classes, options["width"], options["dropout"])
     recipe = Recipe(
         net,
