@@ -47,6 +47,8 @@ class Interval:
     in [0, 1)
     >>> print(Interval(1, math.inf, "[)", whole=True))
     a whole number in [1, inf)
+    >>> print(Interval(0, 2**64, "[)", whole=True))
+    a whole number in [0, 2**64)
     """
 
     low: float
@@ -74,7 +76,14 @@ class Interval:
     def __str__(self) -> str:
         kind = "a whole number " if self.whole else ""
         none = " or None" if self.optional else ""
-        return f"{kind}in {self.closed[0]}{self.low:g}, {self.high:g}{self.closed[1]}{none}"
+        return f"{kind}in {self.closed[0]}{self._text(self.low)}, {self._text(self.high)}{self.closed[1]}{none}"
+
+    def _text(self, end: float) -> str:
+        """Return an end of the interval as a reader would write it: large whole numbers in full or as powers of two."""
+        if not self.whole or math.isinf(end) or abs(end) < 10**6:
+            return f"{end:g}"
+        power = int(end).bit_length() - 1
+        return f"2**{power}" if power > 31 and end == 2**power else str(int(end))
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ def place(tmp_path, monkeypatch):
         "single.csv": "a,b,kind\n1,2,x\n2,3,x\n3,4,x\n",
         "new.csv": "a,b,kind\n1,2,x\n2,3,z\n",
         "narrow.csv": "a,kind\n1,x\n2,y\n",
+        "few.csv": "a,b,kind\n1,2,x\n2,1,y\n",
         "empty.csv": "",
         "header.csv": "a,b,kind\n",
         "german.csv": "a;b;kind\n1,5;2;x\n2,5;3,5;y\n",
@@ -146,7 +147,7 @@ WRONG_USE = {
         ["train", "digits", "--batch-size", 5000],
         "--batch-size must be at most the number of training rows (1294)",
     ),
-    "seed below zero": (["train", "digits", "--seed", -1], "--seed must be a whole number in [0,"),
+    "seed below zero": (["train", "digits", "--seed", -1], "--seed must be a whole number in [0, 2**64), got -1."),
     "share above one": (["train", "digits", "--test-fraction", 1.5], "--test-fraction must be in [0, 1), got 1.5."),
     "share of all": (
         ["train", "digits", "--validation-fraction", 1],
@@ -163,11 +164,11 @@ WRONG_USE = {
     ),
     "smoothing of all": (["train", "digits", "--label-smoothing", 1], "--label-smoothing must be in [0, 1), got 1.0."),
     "doctor's level": (["train", "digits", "--doctor", "wacth"], "Did you mean 'watch'?"),
-    "symptom to silence": (
+    "symptom to suppress": (
         ["doctor", "digits", "--suppress", "overfiting=known"],
         "doctor: --suppress must be SYMPTOM=REASON with a known symptom, got 'overfiting=known'. Did you",
     ),
-    "silence without a reason": (["train", "iris", "--suppress", "overfitting="], "Give a reason."),
+    "suppressed without a reason": (["train", "iris", "--suppress", "overfitting="], "Give a reason."),
     "doctor of nothing": (["doctor", "digitz"], "Did you mean 'digits'?"),
     "doctor's own page nowhere": (["doctor", "iris", "--out", "nowhere/page.html"], "'nowhere' must exist"),
     "one run to compare": (["compare", "run"], "RUN must be at least two run folders, got 1."),
@@ -194,6 +195,30 @@ WRONG_USE = {
     ),
     "range upside down": (["lr-find", "iris", "--low", 1, "--high", 0.1], "low must be below high"),
     "range of one step": (["lr-find", "iris", "--steps", 1], "steps must be a whole number in [10, inf), got 1."),
+    "checked entries of no seed": (["gradcheck", "4-2", "--seed", -1], "gradcheck: --seed must be >= 0, got '-1'."),
+    "doctor's level of another name": (
+        ["train", "digits", "--doctor", "on"],
+        "--doctor must be one of 'off', 'watch', 'advise', 'fix', got 'on'.",
+    ),
+    "page of another kind": (["doctor", "iris", "--out", "page.txt"], "--out must be an .html file, got 'page.txt'."),
+    "comparison of another kind": (
+        ["compare", "a", "b", "--out", "a.txt"],
+        "--out must be an .html file, got 'a.txt'.",
+    ),
+    "profile of no time": (["profile", "4-3-2", "--seconds", -1], "profile: --seconds must be in (0, inf), got -1.0."),
+    "profile on no processor": (["profile", "4-3-2", "--threads", 0], "profile: --threads must be in [1, "),
+    "study with no worker": (
+        ["study", "depth", "--workers", 0],
+        "study: --workers must be a whole number >= 1, got 0.",
+    ),
+    "search on no validation rows": (
+        ["search", "iris", "--validation-fraction", 0],
+        "search: --validation-fraction must be in (0, 1), got 0.0.",
+    ),
+    "search with too many test rows": (
+        ["search", "iris", "--test-fraction", 1],
+        "search: --test-fraction must be in [0, 1), got 1.0.",
+    ),
     "picture nowhere": (["lr-find", "iris", "--picture", "nowhere/rates.png"], "'nowhere' must exist"),
 }
 
@@ -214,6 +239,14 @@ WRONG_DATA = {
     "too few rows": (
         ["train", "good.csv", "--target", "kind", "--batch-size", 64],
         "at most the number of training rows (14), got 64.",
+    ),
+    "checkpoint in a file": (
+        ["train", "good.csv", "--target", "kind", "--checkpoint", "good.csv"],
+        "--checkpoint must be a folder, got 'good.csv'.",
+    ),
+    "a row of each class": (
+        ["train", "few.csv", "--target", "kind"],
+        "split: y must have a class with at least two rows, got 2 rows of 2 classes.",
     ),
     "empty file": (["train", "empty.csv", "--target", "kind"], "empty.csv: the file must be a readable table"),
     "decimal commas": (["train", "german.csv", "--target", "kind"], "columns must be separated by commas, got ';'."),

@@ -20,7 +20,7 @@ def test_stratified_split(labels, fraction, seed):
     y = np.array(labels)
     classes, counts = np.unique(y, return_counts=True)
     if counts.max() < 2:
-        with pytest.raises(InvalidValueError, match="two rows of at least one class"):
+        with pytest.raises(InvalidValueError, match="a class with at least two rows"):
             split(y, fraction, seed, stratify=True)
         return
     rest, held_out = split(y, fraction, seed, stratify=True)

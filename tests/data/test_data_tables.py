@@ -120,7 +120,7 @@ def test_dates_are_not_silently_numbers(tmp_path):
         ("a;b\n1;2\n", "b", "columns must be separated by commas, got ';'"),
         ("a;b\n1,5;2,5\n", "b", "columns must be separated by commas, got ';'"),
         ("a,b\n", "b", "the table must have at least one row, got none"),
-        ("y\n0\n1\n", "y", "must have a feature beside the target 'y'"),
+        ("y\n0\n1\n", "y", "must have a feature besides the target 'y'"),
         ("a,y\n1,0\n2,0\n", "y", "target must be of at least two classes, got [0]"),
     ],
 )

@@ -79,9 +79,9 @@ def test_the_same_line_finds_its_folder(tmp_path, capsys, monkeypatch):
     [
         (["--method", "grid"], "search: --method must be one of 'tpe', 'random', 'asha', got 'grid'."),
         (["--time", "soon"], "search: --time must be a time such as 90s, 10m or 2h, got 'soon'."),
-        (["--trials", "0"], "search: --trials must be a whole number in [1, 1e+06] or None, got 0."),
-        (["--space", "none.toml"], "search: space must be an existing .toml file, got 'none.toml'."),
-        (["--validation-fraction", "0"], "search: validation_fraction must be in (0, 1), got 0.0."),
+        (["--trials", "0"], "search: --trials must be a whole number in [1, 1000000] or None, got 0."),
+        (["--space", "none.toml"], "search: --space must be an existing .toml file, got 'none.toml'."),
+        (["--validation-fraction", "0"], "search: --validation-fraction must be in (0, 1), got 0.0."),
         (["--cluster", "ray://head:10001"], "search: "),
     ],
 )

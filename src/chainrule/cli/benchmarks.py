@@ -29,7 +29,7 @@ _KEYS = {"native": "native", "reference": "reference", "jax": "chainrule-jax"}
 
 _QUICK = measure.MeasureSettings(repeats=3, seconds=0.02)
 
-Threads = Annotated[int | None, typer.Option(help="Processors to use; default: all.")]
+Threads = Annotated[int | None, typer.Option(help="Number of processors to use; default: all.")]
 
 
 def bench(
@@ -39,10 +39,12 @@ def bench(
     engine: o.EngineName = "auto",
     peer_keys: Annotated[
         str,
-        typer.Option("--peers", help=f"Peers, such as torch,jax-scan; default: all of {', '.join(peers.PEERS)}."),
+        typer.Option(
+            "--peers", help=f"Libraries to compare, such as torch,jax-scan; default: all of {', '.join(peers.PEERS)}."
+        ),
     ] = "",
     repeats: Annotated[
-        int | None, typer.Option(help="Repeats of every peer, taken in turns; default: 7, or 3 with --quick.")
+        int | None, typer.Option(help="Repeats per peer, interleaved; default: 7, or 3 with --quick.")
     ] = None,
     threads: Threads = None,
     quick: Annotated[
@@ -60,7 +62,7 @@ def bench(
     ours = our_key(engine)
     selected = workloads.chosen(workload or (), quick)
     participants = peers.chosen([key for key in peer_keys.split(",") if key], ours)
-    count = processors(threads)
+    count = processors("bench", threads)
     settings = _QUICK if quick else measure.MeasureSettings()
     settings = settings if repeats is None else replace(settings, repeats=repeats)
     progress = o.console(stderr=True)
@@ -97,14 +99,16 @@ def our_key(engine: str) -> str:
     return _KEYS[engine]
 
 
-def processors(threads: int | None) -> int:
+def processors(command: str, threads: int | None) -> int:
     """Return the number of processors requested, or all.
 
     Raises `InvalidValueError` for more than the machine has.
     """
     present = workers.processors()
     if threads is not None and not 1 <= threads <= present:
-        raise InvalidValueError(must_be("bench", "--threads", f"in 1..{present}", threads))
+        raise InvalidValueError(
+            must_be(command, "--threads", f"in [1, {present}]", threads, "It cannot exceed the number of processors.")
+        )
     return threads or present
 
 
@@ -135,7 +139,9 @@ def _show_goals(report: tables.BenchReport) -> None:
 
 
 def profile(
-    architecture: Annotated[str, typer.Argument(help="Widths from inputs to outputs, such as 784-256-128-10.")],
+    architecture: Annotated[
+        str, typer.Argument(metavar="ARCHITECTURE", help="Widths from inputs to outputs, such as 784-256-128-10.")
+    ],
     batch_size: Annotated[int, typer.Option(help="Rows of a step.")] = 128,
     activation: o.ActivationName = "relu",
     batch_norm: o.BatchNorm = False,
@@ -153,6 +159,8 @@ def profile(
         raise InvalidValueError(must_be("profile", "ARCHITECTURE", "widths such as 784-256-128-10", architecture))
     if batch_size < 1:
         raise InvalidValueError(must_be("profile", "--batch-size", "at least 1", batch_size))
+    if not 0 < seconds < float("inf"):
+        raise InvalidValueError(must_be("profile", "--seconds", "in (0, inf)", seconds))
     inputs, *hidden, outputs = (int(part) for part in architecture.split("-"))
     settings = o.checked(
         "profile",
@@ -166,7 +174,7 @@ def profile(
         batch_size=batch_size,
     )
     recipe, rows = _random_problem(settings, inputs, outputs, batch_size)
-    count = processors(threads)
+    count = processors("profile", threads)
     with workers.restricted(count):
         measured = profiles.profile(recipe, rows, engine, seconds)
         peak = machine.peak(count, min(seconds, 0.5))
@@ -182,7 +190,7 @@ def profile(
     out.print(f"a step takes {step:.2f} µs with the {measured.engine} engine{used}; its parts take {parts:.2f} µs")
     least = 1e6 * sum(part.floor(peak) for part in measured.parts)
     peaks = f"{peak.product / 1e9:.0f} GFLOP/s, {peak.memory / 1e9:.1f} GB/s"
-    out.print(f"least by the roofline: {least:.2f} µs ({peaks})")
+    out.print(f"roofline minimum: {least:.2f} µs ({peaks})")
 
 
 def _random_problem(settings: Settings, inputs: int, outputs: int, batch: int) -> tuple[Any, Rows]:

@@ -24,7 +24,8 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="Write curves and tables to this .html file.")] = None,
     as_json: o.Json = False,
 ) -> None:
-    """Compare runs with the first: differing settings and their effect on the results."""
+    """Compare runs with the first one: which settings differ and how the results change."""
+    o.check_page("compare", out)
     if len(runs) < 2:
         raise InvalidValueError(must_be("compare", "RUN", "at least two run folders", len(runs)))
     recorded = [_read(Path(place), name) for place, name in zip(runs, _names(runs), strict=True)]
@@ -62,6 +63,6 @@ def _show(comparison: Comparison) -> None:
     settings: list[list[Any]] = [[name, *values] for name, values in comparison.settings.items()]
     out.print(terminal.plain_table(["setting", *comparison.names], settings or [["no setting differs"]]))
     figures: list[list[Any]] = [[name, *values] for name, values in comparison.figures.items()]
-    out.print(terminal.plain_table(["figure", *comparison.names], figures))
+    out.print(terminal.plain_table(["result", *comparison.names], figures))
     for note in comparison.notes:
         out.print(note, markup=False)

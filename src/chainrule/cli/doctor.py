@@ -31,17 +31,18 @@ def doctor(
     source: Examined,
     options: o.TrainOptions,
     fix: Annotated[
-        bool, typer.Option("--fix", help="Try remedies on top of one another and keep those that help.")
+        bool, typer.Option("--fix", help="Test remedies one after another and keep those that help.")
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Write the full report to this .html file.")] = None,
     suppress: o.Suppress = None,
     as_json: o.Json = False,
 ) -> None:
-    """Train SOURCE as `train` would, or a RUN again, probe the network, test remedies, and give a verdict.
+    """Train SOURCE as `train` would, or repeat a RUN, probe the network, test remedies, and give a verdict.
 
-    A run folder is examined with the options it was trained with; options given here replace them. Exit code 0 means
-    healthy, 1 ill, 2 wrong usage.
+    A run folder is examined with the options it was trained with; options given here replace them. Exit codes:
+    0 healthy, 1 problem found, 2 usage error.
     """
+    o.check_page("doctor", out)
     suppressed = o.suppressed("doctor", suppress)
     if Path(source).is_dir() and (Path(source) / "config.json").is_file():
         source, options = _options_of(Path(source), options, context)

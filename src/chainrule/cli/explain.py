@@ -32,7 +32,7 @@ SubjectArgument = Annotated[
     str,
     typer.Argument(
         metavar="SUBJECT",
-        help="An architecture such as 64-32-10, a model file, a run folder, or a source as for train.",
+        help="An architecture such as 64-32-10, a model file, a run folder, or a source as for `train`.",
     ),
 ]
 Rows = Annotated[int, typer.Option(min=1, max=10**6, help="Rows of the batch.")]
@@ -72,7 +72,7 @@ def explain(
     ] = False,
     as_json: o.Json = False,
 ) -> None:
-    """Print a network's derivation: equations forward and backward, shapes, parameters, operations, cached bytes."""
+    """Print a network's derivation: forward and backward equations, shapes, parameters, operations, cached bytes."""
     settings = _network_settings("explain", hidden, activation, batch_norm, layer_norm, dropout)
     chosen = _subject("explain", subject, target, settings, head, rows)
     if plan:
@@ -109,7 +109,7 @@ def gradcheck(
     rows: Rows = 8,
     entries: Annotated[int, typer.Option(min=1, help="Randomly chosen entries to check per array.")] = 100,
     tolerance: Annotated[float, typer.Option(min=0.0, help="Largest relative error allowed.")] = 1e-6,
-    seed: o.Seed = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the rows, the weights and the entries checked.")] = 0,
     as_json: o.Json = False,
 ) -> None:
     """Check every gradient against central differences in float64; exit code 1 if one is wrong."""

@@ -10,6 +10,7 @@ import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_type_hints
 
 import typer
@@ -36,43 +37,49 @@ _data = functools.partial(typer.Option, rich_help_panel=_DATA)
 
 Source = Annotated[
     str,
-    typer.Argument(help="A built-in name (digits, circles, mnist, ...), a .csv, .parquet or .npz file, an IDX folder."),
+    typer.Argument(
+        metavar="SOURCE",
+        help="A built-in name (digits, circles, mnist, ...), a .csv, .parquet or .npz file, or a folder with IDX files.",
+    ),
 ]
 Target = Annotated[str | None, _data(help="Column to predict; required for .csv and .parquet.")]
 TaskName = Annotated[
     str | None, _data("--task", help="classification or regression; derived from the target by default.")
 ]
 TestFraction = Annotated[float, _data(help="Fraction of the rows held out for the final scores.")]
-ValidationFraction = Annotated[float, _data(help="Fraction of the other rows that choose the best epoch; 0 for none.")]
+ValidationFraction = Annotated[
+    float, _data(help="Fraction of the remaining rows used to choose the best epoch; 0 for none.")
+]
 Scaling = Annotated[str | None, _data(help="columns, shared or none; by default columns, and shared for pixels.")]
-ClassWeight = Annotated[str | None, _data(help="'balanced' to weight classes by their rarity.")]
-Hidden = Annotated[str, _network(help="Units of each hidden layer, as 128,64; 'none' for no hidden layer.")]
+ClassWeight = Annotated[str | None, _data(help="'balanced' weights each class inversely to its frequency.")]
+Hidden = Annotated[str, _network(help="Units of each hidden layer, such as 128,64; 'none' for no hidden layer.")]
 ActivationName = Annotated[str, _network("--activation", help="Activation of the hidden layers.")]
 Initializer = Annotated[
     str | None, _network(help="Rule for the initial weights; by default the one that suits the activation.")
 ]
-BatchNorm = Annotated[bool, _network("--batch-norm", help="Batch norm after every hidden affine map.")]
-LayerNorm = Annotated[bool, _network("--layer-norm", help="Layer norm after every hidden affine map.")]
+BatchNorm = Annotated[bool, _network("--batch-norm", help="Batch norm after every hidden dense layer.")]
+LayerNorm = Annotated[bool, _network("--layer-norm", help="Layer norm after every hidden dense layer.")]
 Dropout = Annotated[float, _network(help="Fraction dropped after every hidden layer.")]
 LossName = Annotated[
     str, _option("--loss", help="For regression: squared_error, absolute_error, huber, poisson, quantile.")
 ]
 Optimizer = Annotated[str, _option(help="sgd, momentum, classical_momentum, nesterov, rmsprop, adagrad, adam, adamw.")]
-Rate = Annotated[str, _option("--lr", help="Learning rate, or 'find' to take the range test's suggestion.")]
+Rate = Annotated[str, _option("--lr", help="Learning rate, or 'find' to use the range test's suggestion.")]
 ScheduleName = Annotated[
     str, _option("--schedule", help="constant, step, exponential, cosine, one_cycle, plateau, ...")
 ]
 Epochs = Annotated[int, _option(help="Maximum number of epochs.")]
 BatchSize = Annotated[str, _option(help="Rows per step: a number, 'auto', or 'full'.")]
-Alpha = Annotated[float, _option(help="Factor of the L2 penalty.")]
+Alpha = Annotated[float, _option(help="Strength of the L2 penalty.")]
 ClipNorm = Annotated[float | None, _option(help="Maximum norm of the gradient.")]
-LabelSmoothing = Annotated[float, _option(help="Share of each target spread over all classes.")]
+LabelSmoothing = Annotated[float, _option(help="Fraction of each target spread over all classes.")]
 Patience = Annotated[
-    int, _option(min=0, help="Stop after this many epochs without a better loss; 0 never stops early.")
+    int, _option(min=0, help="Stop after this many epochs without a better loss; 0 disables early stopping.")
 ]
 EngineName = Annotated[str, _option("--engine", help="auto, or an engine's name (see chainrule info).")]
 Dtype = Annotated[str, _option(help="float32 or float64.")]
 Seed = Annotated[int, _option(help="Seed of the split, initial weights, shuffles and masks.")]
+DataSeed = Annotated[int, _data("--seed", min=0, help="Seed of generated data (circles, moons, blobs, spirals).")]
 Suppress = Annotated[
     list[str] | None,
     typer.Option(metavar="SYMPTOM=REASON", help="Suppress a finding and record why. Repeatable."),
@@ -156,6 +163,12 @@ def checked_record(command: str, kind: type[Record], **values: Any) -> Record:
     allowed = {option_name(field.name): field.metadata["constraint"] for field in fields(cast(Any, kind))}
     raise_all(faults(command, {option_name(name): value for name, value in values.items()}, allowed))
     return kind(**values)
+
+
+def check_page(command: str, out: Path | None) -> None:
+    """Raise `InvalidValueError` for a page that would not be an .html file."""
+    if out is not None and out.suffix != ".html":
+        raise InvalidValueError(must_be(command, "--out", "an .html file", str(out)))
 
 
 def print_json(value: Any) -> None:

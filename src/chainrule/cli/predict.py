@@ -36,7 +36,7 @@ def read_model(place: str) -> Model:
 
 
 def evaluate(
-    model: ModelPath, source: o.Source, target: o.Target = None, seed: o.Seed = 0, as_json: o.Json = False
+    model: ModelPath, source: o.Source, target: o.Target = None, seed: o.DataSeed = 0, as_json: o.Json = False
 ) -> None:
     """Evaluate MODEL on labeled data (the test split of SOURCE if it has one, otherwise all rows)."""
     trained = read_model(model)

@@ -19,7 +19,7 @@ import typer
 
 from chainrule.cli import options as o
 from chainrule.cli import training
-from chainrule.errors import InvalidValueError, must_be
+from chainrule.errors import InvalidValueError, must_be, raise_all
 from chainrule.io import write_atomically
 from chainrule.pipeline import Settings
 from chainrule.search import SearchBudget, SearchResult, SearchStatus, Space, Trial
@@ -54,9 +54,13 @@ def search(
     source: o.Source,
     target: o.Target = None,
     task: o.TaskName = None,
-    space: Annotated[Path | None, typer.Option(help="A .toml file with the ranges or choices of each name.")] = None,
+    space: Annotated[
+        Path | None, typer.Option(help="A .toml file with a range or choices for each hyper-parameter.")
+    ] = None,
     trials: Annotated[int | None, typer.Option(help="Configurations to try; default: 30 without --time.")] = None,
-    time_limit: Annotated[str | None, typer.Option("--time", help="Start no new trial after 90s, 10m, 2h.")] = None,
+    time_limit: Annotated[
+        str | None, typer.Option("--time", help="Start no new trial after this time: 90s, 10m, 2h.")
+    ] = None,
     method: Annotated[str, typer.Option(help="tpe, random, or asha (many short trainings, few long ones).")] = "tpe",
     workers: Annotated[int, typer.Option(min=1, max=1024, help="Parallel processes, or tasks on a cluster.")] = 2,
     cluster: Annotated[str | None, typer.Option(help="A Ray cluster: host:port, ray://host:port, or local.")] = None,
@@ -67,10 +71,10 @@ def search(
     patience: Annotated[
         int, typer.Option(min=1, help="Stop a trial after this many epochs without a better validation loss.")
     ] = 20,
-    seeds: Annotated[int, typer.Option(help="Final trainings of the best configuration.")] = 5,
+    seeds: Annotated[int, typer.Option(help="How often to retrain the best configuration.")] = 5,
     test_fraction: o.TestFraction = 0.2,
     validation_fraction: Annotated[
-        float, typer.Option(help="Share of the other rows by which trials are compared.")
+        float, typer.Option(help="Fraction of the remaining rows on which trials are compared.")
     ] = Settings.validation_fraction,
     engine: o.EngineName = "auto",
     dtype: o.Dtype = "float32",
@@ -83,6 +87,7 @@ def search(
     """Search hyper-parameters for SOURCE. Rerun the same command to resume."""
     if trials is None and time_limit is None:
         trials = SearchBudget.trials
+    raise_all(_faults(space, test_fraction, validation_fraction))
     limit = None if time_limit is None else seconds(time_limit)
     budget = o.checked_record(
         "search", SearchBudget, method=method, trials=trials, seconds=limit, seed=seed, seeds=seeds
@@ -117,6 +122,17 @@ def search(
         o.print_json(summary(result) | {"train": line, "without_option": rest})
     else:
         _show(result, line, rest)
+
+
+def _faults(space: Path | None, test_fraction: float, validation_fraction: float) -> Iterator[str]:
+    """Yield a sentence for each option outside what `search` allows, under the option's own name."""
+    if space is not None and not space.is_file():
+        yield must_be("search", "--space", "an existing .toml file", str(space))
+    if not 0 <= test_fraction < 1:
+        yield must_be("search", "--test-fraction", "in [0, 1)", test_fraction)
+    if not 0 < validation_fraction < 1:
+        hint = "Trials are compared on those rows."
+        yield must_be("search", "--validation-fraction", "in (0, 1)", validation_fraction, hint)
 
 
 def _scaling(spec: SearchSpec, settings: Settings) -> str | None:

@@ -19,7 +19,10 @@ from chainrule.errors import did_you_mean, must_be, raise_all
 
 def study(
     name: Annotated[
-        str, typer.Argument(help="Name of a study, several separated by commas, 'all', 'papers', or 'list'.")
+        str,
+        typer.Argument(
+            metavar="NAME", help="Name of a study, several separated by commas, 'all', 'papers', or 'list'."
+        ),
     ],
     data: Annotated[
         str | None,
@@ -28,17 +31,17 @@ def study(
         ),
     ] = None,
     target: o.Target = None,
-    seeds: Annotated[int, typer.Option(help="Runs of every arm, each with its own split and initial weights.")] = 5,
+    seeds: Annotated[int, typer.Option(help="Runs per variant, each with its own split and initial weights.")] = 5,
     quick: Annotated[
         bool, typer.Option("--quick", help="Use fewer rows and epochs; all studies take minutes.")
     ] = False,
     workers: Annotated[int | None, typer.Option(help="Parallel processes; default: one per core.")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for records, pictures and page; default: studies/DATA.")
+        Path | None, typer.Option(help="Folder for records, figures and the page; default: studies/DATA.")
     ] = None,
     as_json: o.Json = False,
 ) -> None:
-    """Run claims of the lecture or of papers as experiments; finished cells are reused on the next run."""
+    """Test claims of the lecture or of papers by experiment; finished runs are reused next time."""
     from chainrule.studies import PAPERS, STUDIES, StudyConfig, run
     from chainrule.studies.presenting import plain, write
 
@@ -83,7 +86,9 @@ def _faults(names: list[str], known: Any, data: str | None, seeds: int, workers:
             must_be("study", "--data", "given if studies of the lecture and of papers run together", None, hint)
         )
     faults += [must_be("study", "--seeds", "a whole number >= 1", seeds)] if seeds < 1 else []
-    return faults + ([must_be("study", "--workers", "a whole number >= 1", workers)] if (workers or 1) < 1 else [])
+    if workers is not None and workers < 1:
+        faults.append(must_be("study", "--workers", "a whole number >= 1", workers))
+    return faults
 
 
 def _list(as_json: bool) -> None:

@@ -14,7 +14,7 @@ import typer
 
 from chainrule import doctor as the_doctor
 from chainrule.cli import options as o
-from chainrule.cli.doctor_report import Cards, improved_options, show_report
+from chainrule.cli.doctor_report import Cards, command_line, improved_options, show_report
 from chainrule.cli.problem import LoadedProblem, load_problem
 from chainrule.cli.run_folder import (
     TrainOutcome,
@@ -24,8 +24,9 @@ from chainrule.cli.run_folder import (
     removed_on_failure,
     write,
 )
+from chainrule.constraints import OneOf
 from chainrule.doctor import DoctorMonitor, examine_problem
-from chainrule.errors import InvalidValueError, did_you_mean, must_be
+from chainrule.errors import InvalidValueError, must_be
 from chainrule.io import write_atomically
 from chainrule.model import Model
 from chainrule.pipeline import as_kept, confusion_matrix, stopping_monitors
@@ -58,7 +59,10 @@ def train(
 ) -> None:
     """Train a network on SOURCE, print its scores, and write a run folder."""
     if doctor not in LEVELS:
-        raise InvalidValueError(must_be("train", "--doctor", ", ".join(LEVELS), doctor, did_you_mean(doctor, LEVELS)))
+        levels = OneOf(LEVELS)
+        raise InvalidValueError(must_be("train", "--doctor", str(levels), doctor, levels.hint(doctor)))
+    if checkpoint is not None and checkpoint.exists() and not checkpoint.is_dir():
+        raise InvalidValueError(must_be("train", "--checkpoint", "a folder", str(checkpoint), "It is a file."))
     watched = _Watching(doctor, o.suppressed("train", suppress), None if as_json else Cards(o.console(stderr=True)))
     options.settings("train")
     check_writable(out or Path("runs") / "run", empty=out is not None)
@@ -208,7 +212,7 @@ def lr_find(
     picture: Annotated[Path | None, typer.Option(help="Write the curve to this .png file.")] = None,
     as_json: o.Json = False,
 ) -> None:
-    """Suggest a learning rate for SOURCE: a hundred steps at rising rates, and a tenth of the one with the lowest loss."""
+    """Suggest a learning rate for SOURCE: train at rising rates and take a tenth of the one with the lowest loss."""
     if picture is not None and picture.suffix != ".png":
         raise InvalidValueError(must_be("lr-find", "--picture", "a .png file", str(picture)))
     options = o.TrainOptions(
@@ -239,4 +243,6 @@ def lr_find(
     out = o.console()
     out.print(f"suggested learning rate: {result.suggestion:.2g}")
     out.print(f"tried {len(result.rates)} rates from {result.rates[0]:.1e} to {result.rates[-1]:.1e}")
-    out.print(f"chainrule train {source} --lr {result.suggestion:.2g}")
+    defaults = o.TrainOptions()
+    shares = {name: getattr(defaults, name) for name in ("test_fraction", "validation_fraction")}
+    out.print(command_line(source, replace(options, lr=f"{result.suggestion:.2g}", **shares)), markup=False)

@@ -80,8 +80,8 @@ def split(
     quotas = _quotas(counts, fraction)
     if not quotas.any():
         raise InvalidValueError(
-            f"split: y must have two rows of at least one class, got {n} rows of {n} classes. "
-            "Collect more rows of each class."
+            f"split: y must have a class with at least two rows, got {n} rows of {n} classes. "
+            "Collect more rows, or hold out fewer."
         )
     order = Stream.from_seed(seed).fold(Purpose.SPLIT, part).permutation(np, n)
     by_class = order[np.argsort(class_of_row[order], kind="stable")]

@@ -128,7 +128,7 @@ def _known_target(owner: str, table: pl.DataFrame, target: str | None) -> str:
         hint = columns if nearest.startswith("Known") else f"{nearest} {columns}"
         raise InvalidValueError(must_be(owner, "target", "the name of a column", target, hint))
     if table.width == 1:
-        raise InvalidValueError(f"{owner}: the table must have a feature beside the target {target!r}, got none.")
+        raise InvalidValueError(f"{owner}: the table must have a feature besides the target {target!r}, got none.")
     return target
 
 

@@ -124,7 +124,7 @@ def settle_target(owner: str, values: Array, task: str | None = None, learned: b
 
 def _values(owner: str, values: Array) -> Array:
     if values.dtype.kind not in "biuf":
-        hint = "Use task='classification' for text."
+        hint = "For text, use task='classification' (--task classification)."
         raise InvalidValueError(must_be(owner, "target", "numeric for regression", str(values[0]), hint))
     return values.astype(np.float64)
 
@@ -135,7 +135,10 @@ def _labels(owner: str, values: Array, learned: bool) -> Array:
         raise InvalidValueError(must_be(owner, "target", "numbers, booleans or text", str(values.dtype)))
     if kind == "f" and (values != np.rint(values)).any():
         fraction = float(values[values != np.rint(values)][0])
-        allowed, hint = "whole numbers or text for classification", "Use task='regression' for numbers."
+        allowed, hint = (
+            "whole numbers or text for classification",
+            "For numbers, use task='regression' (--task regression).",
+        )
         raise InvalidValueError(must_be(owner, "target", allowed, fraction, hint))
     labels = values.astype({"S": np.str_, "U": np.str_, "b": np.bool_}.get(kind, np.int64))
     if learned:

@@ -52,7 +52,7 @@ class ArrayCheck:
 
     def __str__(self) -> str:
         place = ", ".join(map(str, self.entry))
-        return f"{self.name}[{place}]: by hand {self.analytic:.6e}, by differences {self.numeric:.6e}"
+        return f"{self.name}[{place}]: analytic {self.analytic:.6e}, numeric {self.numeric:.6e}"
 
 
 @dataclass(frozen=True)

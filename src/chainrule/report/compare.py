@@ -128,7 +128,7 @@ def _notes(differ: Mapping[str, Sequence[Any]]) -> list[str]:
     if "seed" in differ:
         notes.append("The seeds differ, and with them the split: part of the difference is chance.")
     elif differ:
-        notes.append("There is one run of each: differences within the noise of seeds mean nothing.")
+        notes.append("Each configuration ran once: small differences may come from the seed alone.")
     else:
         notes.append("The settings are the same.")
     return notes

@@ -52,7 +52,7 @@ class RangeTest(Checked):
 
     low: float = constrained(POSITIVE, 1e-7)
     high: float = constrained(POSITIVE, 10.0)
-    steps: int = constrained(Interval(10, math.inf, "[)", whole=True, why="Fewer draw no curve."), 100)
+    steps: int = constrained(Interval(10, math.inf, "[)", whole=True, why="Fewer do not make a curve."), 100)
     smoothing: float = constrained(SHARE, 0.9)
     give_up: float = constrained(Interval(1, math.inf, "()", why="It multiplies the best loss."), 4.0)
     rule: str = constrained(OneOf(("tenth", "valley")), "tenth")
