@@ -119,7 +119,7 @@ def test_what_needs_validation_rows_says_so(iris, options):
 
 
 @pytest.mark.parametrize("make", KINDS)
-@pytest.mark.parametrize("options", [{}, {"batch_norm": True, "dropout": 0.2}, {"optimizer": "momentum"}])
+@pytest.mark.parametrize("options", [{}, {"batch_norm": True, "dropout": 0.2}, {"optimizer": "ema_momentum"}])
 def test_warm_start_goes_on_as_if_it_had_never_stopped(iris, make, options):
     X, y = iris
     options = {"warm_start": True, "tol": 0.0, **options}
@@ -155,7 +155,7 @@ def test_warm_start_on_other_rows(iris):
 def test_warm_start_with_another_optimizer_starts_its_memory_anew(iris):
     fitted = network(warm_start=True, max_iter=2).fit(*iris)
     loss = fitted.loss_
-    fitted.set_params(optimizer="momentum").fit(*iris)
+    fitted.set_params(optimizer="ema_momentum").fit(*iris)
     assert set(fitted.run_.state.optimizer_state) == {"V"}
     assert fitted.loss_ < loss
 

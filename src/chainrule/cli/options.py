@@ -63,7 +63,7 @@ Dropout = Annotated[float, _network(help="Fraction dropped after every hidden la
 LossName = Annotated[
     str, _option("--loss", help="For regression: squared_error, absolute_error, huber, poisson, quantile.")
 ]
-Optimizer = Annotated[str, _option(help="sgd, momentum, classical_momentum, nesterov, rmsprop, adagrad, adam, adamw.")]
+Optimizer = Annotated[str, _option(help="sgd, sgd_momentum, ema_momentum, nesterov, rmsprop, adagrad, adam, adamw.")]
 Rate = Annotated[str, _option("--lr", help="Learning rate, or 'find' to use the range test's suggestion.")]
 ScheduleName = Annotated[
     str, _option("--schedule", help="constant, step, exponential, cosine, one_cycle, plateau, ...")

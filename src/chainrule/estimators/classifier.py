@@ -54,7 +54,7 @@ class NetClassifier(ClassifierMixin, NetEstimator):  # type: ignore[misc]
         "orthogonal", "normal", "constant", "zeros". None takes the one that suits the activation: He for the ReLU
         family, Xavier for tanh and sigmoid, LeCun for SELU.
     optimizer : str or Optimizer, default="adam"
-        "adam", "adamw", "sgd", "momentum", "classical_momentum", "nesterov", "rmsprop", "adagrad", or an optimizer
+        "adam", "adamw", "sgd", "sgd_momentum", "ema_momentum", "nesterov", "rmsprop", "adagrad", or an optimizer
         of `chainrule.optimizers` with settings of its own. Adam needs the least tuning.
     learning_rate_init : float or "find", default=0.001
         Base learning rate, > 0. "find" runs a range test on the training rows and uses the rate it suggests, which

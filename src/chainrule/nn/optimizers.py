@@ -366,8 +366,8 @@ OPTIMIZERS: Mapping[str, type[Any]] = {
 
 BY_NAME: Mapping[str, Optimizer] = {
     "sgd": SGD(),
-    "momentum": EmaMomentum(),
-    "classical_momentum": SGDMomentum(),
+    "ema_momentum": EmaMomentum(),
+    "sgd_momentum": SGDMomentum(),
     "nesterov": Nesterov(),
     "rmsprop": RMSProp(),
     "adagrad": AdaGrad(),

@@ -78,7 +78,7 @@ def fit(
         The loss, by name ("softmax_cross_entropy", "binary_cross_entropy", "squared_error", "absolute_error", "huber",
         "poisson", "quantile") or as an object, which also takes options.
     optimizer : str or Optimizer, default=Adam()
-        The update rule, by name ("adam", "adamw", "sgd", "momentum", ...) or as an object.
+        The update rule, by name ("adam", "adamw", "sgd", "sgd_momentum", ...) or as an object.
     learning_rate : float > 0, default=0.001
         Base learning rate; the default suits Adam.
     schedule : str or Schedule, default=ConstantSchedule()
