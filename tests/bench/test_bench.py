@@ -103,7 +103,7 @@ def test_names_that_are_none_are_refused_with_a_hint():
         peers.chosen(["torhc"], "native")
     with pytest.raises(InvalidValueError, match="--engine must be an engine's name, got 'nativ'"):
         benchmarks.our_key("nativ")
-    with pytest.raises(InvalidValueError, match=r"--threads must be in 1\.\."):
+    with pytest.raises(InvalidValueError, match=r"--threads must be in \[1, "):
         benchmarks.processors("bench", 10**6)
 
 

@@ -48,7 +48,7 @@ def test_figures_are_numbers_that_all_runs_have():
     [
         ({"source": "iris"}, "used a different source"),
         ({"seed": 1}, "The seeds differ"),
-        ({"alpha": 1.0}, "one run of each"),
+        ({"alpha": 1.0}, "Each configuration ran once"),
         ({}, "The settings are the same"),
     ],
 )
