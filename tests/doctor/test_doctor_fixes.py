@@ -109,6 +109,7 @@ def configurations():
                  (Dense(8), sigmoid, Dense(8), sigmoid, Dense(10)), (Dense(8), relu, Activation("tanh"), Dense(10)),
                  (Dense(8), BatchNorm(), relu, Dense(10)), (Dense(8), Dropout(0.5), relu, BatchNorm(), Dense(10)),
                  (Dense(8), relu, Dropout(0.8), Dense(10)), (Dense(8), StuckNorm(), relu, Dense(10)),
+                 (Dense(8), BatchNorm(momentum=0.9999), relu, Dense(10)),
                  (Dense(8), relu, RestlessDropout(0.5), Dense(10))):  # fmt: skip
         yield with_layers(digits, *ends)
     yield with_rows(circles, Y=2 * circles.rows.Y - 1)
