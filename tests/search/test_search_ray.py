@@ -94,7 +94,7 @@ def test_a_killed_node_and_a_killed_driver_cost_no_trial(tmp_path, cluster):
 
 def test_a_cluster_without_a_token_is_refused(monkeypatch):
     monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
-    with pytest.raises(InvalidValueError, match="cluster must be one that asks for a token, got 'head:6379'"):
+    with pytest.raises(InvalidValueError, match="cluster must be one that requires a token, got 'head:6379'"):
         attach("head:6379")
 
 
