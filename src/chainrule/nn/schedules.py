@@ -190,7 +190,7 @@ class FlatCosine(Checked):
     flat: float = constrained(Interval(0, 1, "[)", why="It is a share of the run."), 0.5)
 
     def factor(self, e: float, E: float) -> float:
-        """Stay at 1, then fall to 0."""
+        """Return 1 until the share is over, then fall to 0."""
         t = min(e / E, 1.0)  # (1)
         return 0.5 * (1.0 + math.cos(math.pi * max(t - self.flat, 0.0) / (1.0 - self.flat)))  # (2)
 

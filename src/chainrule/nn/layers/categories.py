@@ -19,12 +19,12 @@ from chainrule.random import Stream
 class CategoryEmbedding(Checked):
     """Learned vector for every category: each column of codes is replaced by the rows of its table.
 
-    The tables of all columns stand below each other in E. Codes are whole numbers, stored as floats; a code that is not
-    in 0 .. size - 1 counts as 0, the place of what is unknown. Codes get no gradient.
+    The tables of all columns stand below each other in E; column j's starts at row oⱼ. Codes are whole numbers, stored as
+    floats; a code that is not in 0 .. size - 1 counts as 0, the place of what is unknown. Codes get no gradient.
 
     Forward    (1) Rᵢⱼ = oⱼ + Cᵢⱼ    (2) Yᵢⱼ = E[Rᵢⱼ]
     Backward   (3) dE[r] = Σ over Rᵢⱼ = r of dYᵢⱼ    (4) dC = 0
-    Shapes     C, R (n, d)   o (d)   E (Σⱼ sizeⱼ, u)   Y (n, d u)
+    Shapes     C, R (n, d)   o (d)   E (N, u)   Y (n, k)
     Reference  [guo2016]
 
     Parameters

@@ -58,7 +58,7 @@ class CosineEmbedding(Checked):
     Forward    (1) U = 2π (A w + b)    (2) H = [A, cos U]    (3) Y = γ ⊙ H + β
     Backward   (4) dγ = Σᵢ dYᵢ ⊙ Hᵢ    (5) dβ = Σᵢ dYᵢ    (6) dH = dY ⊙ γ    (7) dU = -2π sin U ⊙ dH₁
                (8) dw = Σᵢ Aᵢ dUᵢ    (9) db = Σᵢ dUᵢ    (10) dA = dH₀ + Σₘ dU ⊙ w
-    Shapes     A (n, d)   w, b (d, m)   U (n, d, m)   γ, β (d, m + 1)   H (n, d, m + 1)   Y (n, d (m + 1))
+    Shapes     A (n, d)   w, b (d, m)   U (n, d, m)   γ, β (d, m + 1)   H (n, d, m + 1)   Y (n, k)
     Reference  [gorishniy2022]; the sum under the cosine as in [holzmuller2024]
 
     Parameters
@@ -119,7 +119,7 @@ class PBLDEmbedding(Checked):
     Forward    (1) U = 2π A w + b    (2) H = cos U    (3) E = H V + c    (4) Y = [A, E]
     Backward   (5) dV = Σᵢ Hᵢᵀ dEᵢ    (6) dc = Σᵢ dEᵢ    (7) dH = dE Vᵀ    (8) dU = -sin U ⊙ dH
                (9) dw = 2π Σᵢ Aᵢ dUᵢ    (10) db = Σᵢ dUᵢ    (11) dA = dY₀ + 2π Σₘ dU ⊙ w
-    Shapes     A (n, d)   w, b (d, m)   U, H (n, d, m)   V (d, m, u)   c (d, u)   E (n, d, u)   Y (n, d (u + 1))
+    Shapes     A (n, d)   w, b (d, m)   U, H (n, d, m)   V (d, m, u)   c (d, u)   E (n, d, u)   Y (n, k)
     Reference  [holzmuller2024]
 
     Parameters
@@ -192,7 +192,7 @@ class PiecewiseLinearEmbedding(Checked):
     Forward    (1) Fₜ = (A - qₜ₋₁) / (qₜ - qₜ₋₁), limited to [0, 1]    (2) Y = A a + c + F P
     Backward   (3) dP = Σᵢ Fᵢᵀ dYᵢ    (4) da = Σᵢ Aᵢ dYᵢ    (5) dc = Σᵢ dYᵢ    (6) dF = dY Pᵀ
                (7) dA = Σⱼ dY ⊙ a + dFₜ / (qₜ - qₜ₋₁), in the bin t of A
-    Shapes     A (n, d)   q (T + 1)   F (n, d, T)   a, c (d, u)   P (d, T, u)   Y (n, d u)
+    Shapes     A (n, d)   q (T + 1)   F (n, d, T)   a, c (d, u)   P (d, T, u)   Y (n, k)
     Reference  [gorishniy2022]
 
     Parameters

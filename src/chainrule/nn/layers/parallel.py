@@ -22,8 +22,8 @@ class Parallel(Checked):
     E of branch 1. `Activation("identity")` is the branch that passes its columns on. Weight decay and penalties act on
     the W of layers that stand in the network itself, not on those inside a branch.
 
-    Forward    (1) [A₁ ... A_B] = A    (2) Yⱼ = fⱼ(Aⱼ)    (3) Y = [Y₁ ... Y_B]
-    Backward   (4) [dY₁ ... dY_B] = dY    (5) dAⱼ, dwⱼ = fⱼ'(dYⱼ)    (6) dA = [dA₁ ... dA_B]
+    Forward    (1) [A₁ .. A_B] = A    (2) Yⱼ = fⱼ(Aⱼ)    (3) Y = [Y₁ .. Y_B]
+    Backward   (4) [dY₁ .. dY_B] = dY    (5) dAⱼ, dwⱼ = fⱼ'(dYⱼ)    (6) dA = [dA₁ .. dA_B]
     Shapes     A (n, d)   Y (n, k)
 
     Parameters
@@ -104,7 +104,23 @@ class Parallel(Checked):
 
 
 def all_layers(layers: Iterable[Layer]) -> Iterator[Layer]:
-    """Yield the layers in order, those inside the branches of a `Parallel` too."""
+    """Return the layers in order, each `Parallel` followed by those inside its branches.
+
+    Parameters
+    ----------
+    layers : iterable of Layer
+        The layers of a network.
+
+    Returns
+    -------
+    iterator of Layer
+
+    Examples
+    --------
+    >>> from chainrule.nn.layers import Activation, Dropout
+    >>> list(all_layers([Parallel([(2, Activation("identity"))]), Dropout(0.1)]))[1:]
+    [Activation(function='identity'), Dropout(rate=0.1)]
+    """
     for layer in layers:
         yield layer
         if isinstance(layer, Parallel):
