@@ -7,7 +7,8 @@ In: the registries of `chainrule.nn`. Out: instances of every entry, with random
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,20 @@ from chainrule.nn.activations import (
     Tanh,
 )
 from chainrule.nn.initializers import Constant, Glorot, He, LeCun, Normal, Orthogonal, Xavier, Zeros
-from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm
+from chainrule.nn.layers import (
+    Activation,
+    BatchNorm,
+    CategoryEmbedding,
+    CosineEmbedding,
+    Dense,
+    Dropout,
+    LayerNorm,
+    Parallel,
+    ParametricActivation,
+    PBLDEmbedding,
+    PiecewiseLinearEmbedding,
+    Scale,
+)
 from chainrule.nn.losses import (
     LINKS,
     BinaryCrossEntropy,
@@ -54,8 +68,10 @@ from chainrule.nn.penalties import ClipNorm, ClipValue, Penalty
 from chainrule.nn.schedules import (
     ConstantSchedule,
     Cosine,
+    CosineLog,
     CosineRestarts,
     Exponential,
+    FlatCosine,
     InverseTimeDecay,
     OneCycle,
     ReduceOnPlateau,
@@ -150,7 +166,36 @@ LAYER_SAMPLES: Mapping[str, tuple[Any, ...]] = {
     "BatchNorm": (BatchNorm(), BatchNorm(momentum=0.5, epsilon=0.1)),
     "LayerNorm": (LayerNorm(), LayerNorm(epsilon=0.1)),
     "Dropout": (Dropout(0.4), Dropout(0.0)),
+    "Parallel": (
+        Parallel([(1, Dense(2)), (2, BatchNorm())]),
+        Parallel([(2, Dropout(0.4)), (1, Activation("identity")), (1, Parallel([(1, CosineEmbedding(2))]))]),
+    ),
+    "CosineEmbedding": (CosineEmbedding(3), CosineEmbedding(2, 0.3)),
+    "PBLDEmbedding": (PBLDEmbedding(4, 2), PBLDEmbedding(3, 1, 0.5)),
+    "PiecewiseLinearEmbedding": (
+        PiecewiseLinearEmbedding((-1.0, -0.2, 0.1, 1.5), 2),
+        PiecewiseLinearEmbedding((0.0, 1.0), 3),
+        PiecewiseLinearEmbedding(units=1),
+    ),
+    "CategoryEmbedding": (CategoryEmbedding((3, 2, 4), 2), CategoryEmbedding((1,), 3)),
+    "Scale": (Scale(),),
+    "ParametricActivation": (ParametricActivation("tanh"), ParametricActivation("gelu")),
 }
+
+
+def fitted(layer: Any, d: int) -> Any:
+    """The sample for inputs of width d: categories and branches name their columns, so they are repeated or cut."""
+    if isinstance(layer, CategoryEmbedding):
+        return replace(layer, sizes=tuple(islice(cycle(layer.sizes), d)))
+    if isinstance(layer, Parallel):
+        branches, left = [], d
+        for width, inner in layer.branches:
+            if width <= left:
+                branches.append((width, fitted(inner, width)))
+                left -= width
+        return Parallel([*branches, (left, Scale())] if left else branches)
+    return layer
+
 
 LOSS_SAMPLES: Mapping[str, tuple[LossSample, ...]] = {
     "BinaryCrossEntropy": (LossSample(BinaryCrossEntropy(), labels), LossSample(BinaryCrossEntropy(), shares)),
@@ -192,6 +237,8 @@ SCHEDULE_SAMPLES: Mapping[str, tuple[Any, ...]] = {
     "Exponential": (Exponential(),),
     "InverseTimeDecay": (InverseTimeDecay(),),
     "Cosine": (Cosine(), Cosine(end=0.1)),
+    "CosineLog": (CosineLog(), CosineLog(cycles=1)),
+    "FlatCosine": (FlatCosine(), FlatCosine(flat=0.0)),
     "CosineRestarts": (CosineRestarts(), CosineRestarts(cycle=1.5, growth=1.0, end=0.2)),
     "WarmUp": (WarmUp(), WarmUp(epochs=2.0, start=0.1, after=Cosine())),
     "OneCycle": (OneCycle(), OneCycle(warmup_fraction=0.5, div_factor=10.0, final_div_factor=10.0)),

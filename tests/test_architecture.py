@@ -238,7 +238,19 @@ def test_every_numbered_equation_stands_on_a_line_of_code():
 
 def test_the_mathematics_is_numbered():
     counted = {file.stem: sum(map(len, tagged(file).values())) for file in (SRC / "nn").rglob("*.py")}
-    parts = ("activations", "layers", "classes", "values", "optimizers", "schedules")
+    parts = (
+        "activations",
+        "affine",
+        "norms",
+        "dropout",
+        "embeddings",
+        "categories",
+        "parallel",
+        "classes",
+        "values",
+        "optimizers",
+        "schedules",
+    )
     assert [stem for stem in parts if not counted[stem]] == []
 
 

@@ -25,7 +25,7 @@ _MATHS = re.compile(r'<(span|div) class="arithmatex">(?:\\\(|\\\[)(.*?)(?:\\\)|\
 FUNCTIONS = {f.__name__: f for f in (mean_loss, train_step, penalties.bounded, averages.running_average)}
 """Functions, besides the registered classes, whose docstrings have equations."""
 
-_FUNCTION = re.compile(r"(<mi>(?:log|exp|tanh|cos|max|min)</mi>)(?=<m(?:i|n|sub|sup|row|under|over)\b)")
+_FUNCTION = re.compile(r"(<mi>(?:log|exp|tanh|sin|cos|max|min)</mi>)(?=<m(?:i|n|sub|sup|row|under|over)\b)")
 
 
 def equations(name: str) -> tuple[Equation, ...]:

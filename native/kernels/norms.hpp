@@ -1,5 +1,5 @@
 // Batch norm, column by column, so one panel at a time right after the product that made it; layer norm, row by row.
-// In: Z in panels. Out: Ẑ and Y; gradients. The equations are those of nn/layers.py.
+// In: Z in panels. Out: Ẑ and Y; gradients. The equations are those of nn/layers/norms.py.
 #pragma once
 #include <cmath>
 

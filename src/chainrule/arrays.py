@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
+import numpy as np
+
 Array: TypeAlias = Any
 """An array of the running namespace: `numpy.ndarray` or a JAX array."""
 
@@ -109,3 +111,16 @@ class Layout:
             rest, position = divmod(rest, length)
             index.append(position)
         return slot.name, tuple(reversed(index))
+
+
+def scatter_add(xp: Namespace, rows: Array, values: Array, n: int) -> Array:
+    """Return an array (n, k) whose row r is the sum of the `values` (m, k) whose entry of `rows` (m) is r.
+
+    NumPy counts flat entries, which is far faster than its `add.at`; JAX has a scatter of its own.
+    """
+    k = values.shape[1]
+    if xp is not np:
+        return xp.zeros((n, k), dtype=values.dtype).at[rows].add(values)
+    entries = rows[:, None] * k + np.arange(k)
+    total = np.bincount(entries.reshape(-1), weights=values.reshape(-1), minlength=n * k)
+    return total.reshape(n, k).astype(values.dtype)

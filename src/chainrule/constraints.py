@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, ClassVar, Protocol, Self
 
@@ -117,6 +118,61 @@ class OneOf:
         return "one of " + ", ".join(repr(option) for option in self.options)
 
 
+@dataclass(frozen=True)
+class Each:
+    """Sequences, not empty, whose values all keep one constraint.
+
+    Parameters
+    ----------
+    constraint : Constraint
+        What each value may be.
+
+    Examples
+    --------
+    >>> print(Each(COUNT))
+    a sequence of values, each a whole number in [1, inf)
+    """
+
+    constraint: Constraint
+
+    def allows(self, value: Any) -> bool:
+        """Check whether the value is a tuple or list, not empty, of allowed values."""
+        return isinstance(value, tuple | list) and len(value) > 0 and all(map(self.constraint.allows, value))
+
+    def hint(self, value: Any) -> str:
+        """Return what helps with the first wrong value."""
+        wrong = [x for x in value if not self.constraint.allows(x)] if isinstance(value, tuple | list) else []
+        return self.constraint.hint(wrong[0]) if wrong else ""
+
+    def __str__(self) -> str:
+        return f"a sequence of values, each {self.constraint}"
+
+
+@dataclass(frozen=True)
+class Ascending:
+    """Sequences of at least two finite numbers, each larger than the one before.
+
+    Examples
+    --------
+    >>> Ascending().allows((0.0, 0.5, 2.0)), Ascending().allows((0.0, 0.0))
+    (True, False)
+    """
+
+    def allows(self, value: Any) -> bool:
+        """Check whether the value is such a tuple or list."""
+        if not isinstance(value, tuple | list) or len(value) < 2:
+            return False
+        return all(_FINITE.allows(x) for x in value) and all(a < b for a, b in pairwise(value))
+
+    def hint(self, value: Any) -> str:
+        """Return nothing: the name of the set says it."""
+        return ""
+
+    def __str__(self) -> str:
+        return "at least two finite numbers in ascending order"
+
+
+_FINITE = Interval(-math.inf, math.inf, "()")
 POSITIVE = Interval(0, math.inf, "()")
 NOT_NEGATIVE = Interval(0, math.inf, "[)")
 COUNT = Interval(1, math.inf, "[)", whole=True)

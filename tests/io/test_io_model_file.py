@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from registry import ACTIVATION_SAMPLES, INITIALIZER_SAMPLES, LAYER_SAMPLES, LOSS_SAMPLES, flat, name
+from registry import ACTIVATION_SAMPLES, INITIALIZER_SAMPLES, LAYER_SAMPLES, LOSS_SAMPLES, fitted, flat, name
 from safetensors import safe_open
 from safetensors.numpy import load_file, save
 from sklearn.datasets import load_iris
@@ -82,7 +82,7 @@ def test_every_loss(tmp_path, sample, dtype):
 
 @pytest.mark.parametrize("layer", flat(LAYER_SAMPLES), ids=str)
 def test_every_layer(tmp_path, layer):
-    model = model_of([Dense(4), layer, Dense(3)], SoftmaxCrossEntropy(label_smoothing=0.1))
+    model = model_of([Dense(4), fitted(layer, 4), Dense(3)], SoftmaxCrossEntropy(label_smoothing=0.1))
     assert_same(model, round_trip(model, tmp_path))
 
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from registry import ACTIVATION_SAMPLES, LAYER_SAMPLES, LOSS_SAMPLES, PENALTIES, blocks, flat, name
+from registry import ACTIVATION_SAMPLES, LAYER_SAMPLES, LOSS_SAMPLES, PENALTIES, blocks, fitted, flat, name
 
 from chainrule import Activation, BatchNorm, Dense, Dropout, LayerNorm, Net
 from chainrule.errors import InvalidValueError
@@ -45,7 +45,9 @@ every_pair = pytest.mark.parametrize(("layer", "function"), PAIRS, ids=name)
 
 def build(layer, function):
     """The layer on both sides of the activation: what each of them sees has passed through the other."""
-    return Net(INPUTS, [Dense(4), layer, Activation(function), layer, Dense(OUTPUTS)])
+    first = fitted(layer, 4)
+    second = fitted(layer, first.shapes(4).outputs)
+    return Net(INPUTS, [Dense(4), first, Activation(function), second, Dense(OUTPUTS)])
 
 
 def data(sample, seed=0):

@@ -5,7 +5,7 @@ In: `explain` on small nets and on every entry of the registries. Out: hand-work
 
 import numpy as np
 import pytest
-from registry import ACTIVATION_SAMPLES, LAYER_SAMPLES, LOSS_SAMPLES, flat
+from registry import ACTIVATION_SAMPLES, LAYER_SAMPLES, LOSS_SAMPLES, fitted, flat
 
 from chainrule import Activation, BatchNorm, Dense, Dropout, LayerNorm, Net, mlp
 from chainrule.nn.layers import LAYERS, Context
@@ -18,7 +18,8 @@ from chainrule.nn.losses import (
     SoftmaxCrossEntropy,
 )
 from chainrule.random import Stream
-from chainrule.report.explain import COSTS, explain, read_docstring, to_markdown, to_text
+from chainrule.report.costs import COSTS
+from chainrule.report.explain import explain, read_docstring, to_markdown, to_text
 
 REGISTRY = [*flat(LAYER_SAMPLES), *(sample.loss for sample in flat(LOSS_SAMPLES)), *flat(ACTIVATION_SAMPLES)]
 
@@ -65,7 +66,7 @@ def test_layer_without_bias_spares_its_additions():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("layer", flat(LAYER_SAMPLES), ids=str)
 def test_cached_bytes_are_those_of_the_tape(layer, dtype):
-    net = Net(6, [Dense(4), layer, Activation("tanh"), Dropout(0.3), Dense(2), layer])
+    net = Net(6, [Dense(4), fitted(layer, 4), Activation("tanh"), Dropout(0.3), Dense(2), fitted(layer, 2)])
     w, buffers = (vector.astype(dtype) for vector in net.init(0))
     ctx = Context(np, training=True, stream=Stream.from_seed(0))
     tape = net.forward(w, buffers, np.ones((9, 6), dtype), ctx)[1]
@@ -74,7 +75,7 @@ def test_cached_bytes_are_those_of_the_tape(layer, dtype):
 
 @pytest.mark.parametrize("layer", flat(LAYER_SAMPLES), ids=str)
 def test_parameters_and_widths_are_the_networks(layer):
-    net = Net(3, [Dense(5), layer, Dense(2)])
+    net = Net(3, [Dense(5), fitted(layer, 5), Dense(2)])
     derivation = explain(net, MeanSquaredError())
     assert derivation.parameters == net.size == sum(stage.parameters for stage in derivation.stages)
     assert [stage.inputs for stage in derivation.stages[:-1]] == list(net.widths[:-1])

@@ -31,7 +31,7 @@ STATED = list(stated())
 
 
 def test_the_equations_are_found():
-    assert {"layers.Dense-3", "optimizers.Adam-5", "step.train_step-7", "values.Huber-4", "layers.BatchNorm-γ"} <= {
+    assert {"affine.Dense-3", "optimizers.Adam-5", "step.train_step-7", "values.Huber-4", "norms.BatchNorm-γ"} <= {
         each.id for each in STATED
     }
 

@@ -23,7 +23,7 @@ from chainrule.nn.losses import mean_loss
 from chainrule.nn.optimizers import StepContext
 from chainrule.nn.step import Recipe, State
 from chainrule.random import Purpose, Stream
-from chainrule.report.explain import COSTS
+from chainrule.report.costs import operations
 
 _CACHED = 2**20
 """A part that touches fewer bytes than this is compared with the caches, otherwise with memory."""
@@ -172,7 +172,7 @@ def _costs(recipe: Recipe) -> Iterator[tuple[str, tuple[str, int, int]]]:
     yield "gather rows", (f"({n}, {net.inputs})", 0, 2 * n * net.inputs * size)
     for i, layer in enumerate(net.layers):
         kind, d, k = type(layer).__name__, net.widths[i], net.widths[i + 1]
-        forward, backward = COSTS[kind](n, d, k)
+        forward, backward = operations(layer, n, d, k)
         weights = d * k if kind == "Dense" else 0
         yield f"{i} {kind} forward", (f"({n}, {d}) -> ({n}, {k})", forward, size * (n * d + n * k + weights))
         yield f"{i} {kind} backward", (f"({n}, {k}) -> ({n}, {d})", backward, size * (2 * n * d + n * k + 2 * weights))

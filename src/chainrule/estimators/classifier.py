@@ -61,7 +61,8 @@ class NetClassifier(ClassifierMixin, NetEstimator):  # type: ignore[misc]
         `learning_rate_init_` then holds. 0.001 suits Adam; SGD usually needs about 0.1.
     schedule : str or Schedule, default="constant"
         How the rate changes during training: "constant", "step", "exponential", "inverse_time", "cosine",
-        "cosine_restarts", "warmup_cosine", "one_cycle", "plateau", or a schedule of `chainrule.schedules`.
+        "cosine_log", "flat_cosine", "cosine_restarts", "warmup_cosine", "one_cycle", "plateau", or a schedule of
+        `chainrule.schedules`.
     learning_rate_multipliers : dict of str to float, default=None
         Multipliers of the learning rate by patterns of parameter names, such as `{"0.*": 0.1, "*.b": 2.0}`; 0
         freezes.

@@ -19,7 +19,7 @@ from chainrule.constraints import NOT_NEGATIVE
 from chainrule.display import HtmlDisplay
 from chainrule.errors import did_you_mean, must_be, raise_all
 from chainrule.nn import transfer
-from chainrule.nn.building import network_faults, with_initializer
+from chainrule.nn.building import network_faults, width_faults, with_initializer
 from chainrule.nn.layers import Context, Dense, Layer, LayerShapes
 from chainrule.nn.penalties import bounded
 from chainrule.nn.tape import HasWeights, LayerTrace, Segment, Tape
@@ -70,6 +70,7 @@ class Net(HtmlDisplay):
         object.__setattr__(self, "layers", chosen)
         raise_all(network_faults(inputs, layers, chosen))
         object.__setattr__(self, "layers", tuple(with_initializer(chosen, i) for i in range(len(chosen))))
+        raise_all(width_faults(inputs, self.layers))
 
     @cached_property
     def layer_shapes(self) -> tuple[LayerShapes, ...]:

@@ -142,6 +142,60 @@ class Cosine(Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CosineLog(Checked):
+    """Rises and falls from 0 to 1 and back, each twice as long as the one before.
+
+    The rate is low at several moments of the run, early ones too, so that a good epoch can lie at each of them.
+
+    Forward    (1) t = e / E    (2) f = (1 - cos(2π log₂(1 + (2ᶜ - 1) t))) / 2
+    Reference  [holzmuller2024]
+
+    Parameters
+    ----------
+    cycles : int >= 1, default=4
+        Number c of rises and falls in the whole run.
+
+    Examples
+    --------
+    >>> CosineLog(cycles=1).factor(0.0, 10.0), CosineLog(cycles=1).factor(10.0, 10.0)
+    (0.0, 0.0)
+    """
+
+    cycles: int = constrained(COUNT, 4)
+
+    def factor(self, e: float, E: float) -> float:
+        """Rise from 0 to 1 and fall back, `cycles` times."""
+        t = min(e / E, 1.0)  # (1)
+        return 0.5 * (1.0 - math.cos(2.0 * math.pi * math.log2(1.0 + (2.0**self.cycles - 1.0) * t)))  # (2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlatCosine(Checked):
+    """The base rate for the first part of the run, then half a cosine down to 0.
+
+    Forward    (1) t = e / E    (2) f = (1 + cos(π max(t - flat, 0) / (1 - flat))) / 2
+    Reference  [holzmuller2024], with flat = 0.5
+
+    Parameters
+    ----------
+    flat : float in [0, 1), default=0.5
+        Share of the run at the base rate.
+
+    Examples
+    --------
+    >>> FlatCosine().factor(5.0, 10.0), FlatCosine().factor(10.0, 10.0)
+    (1.0, 0.0)
+    """
+
+    flat: float = constrained(Interval(0, 1, "[)", why="It is a share of the run."), 0.5)
+
+    def factor(self, e: float, E: float) -> float:
+        """Return 1 until the share is over, then fall to 0."""
+        t = min(e / E, 1.0)  # (1)
+        return 0.5 * (1.0 + math.cos(math.pi * max(t - self.flat, 0.0) / (1.0 - self.flat)))  # (2)
+
+
+@dataclass(frozen=True, kw_only=True)
 class CosineRestarts(Checked):
     """Cosines one after the other; each cycle is `growth` times as long as the one before.
 
@@ -360,6 +414,8 @@ SCHEDULES: Mapping[str, type[Any]] = {
     "Exponential": Exponential,
     "InverseTimeDecay": InverseTimeDecay,
     "Cosine": Cosine,
+    "CosineLog": CosineLog,
+    "FlatCosine": FlatCosine,
     "CosineRestarts": CosineRestarts,
     "WarmUp": WarmUp,
     "OneCycle": OneCycle,
@@ -373,6 +429,8 @@ _WITHOUT_WARM_UP: Mapping[str, Schedule] = {
     "exponential": Exponential(),
     "inverse_time": InverseTimeDecay(),
     "cosine": Cosine(),
+    "cosine_log": CosineLog(),
+    "flat_cosine": FlatCosine(),
     "cosine_restarts": CosineRestarts(),
     "one_cycle": OneCycle(),
     "plateau": ReduceOnPlateau(),

@@ -12,7 +12,7 @@ import numpy as np
 from chainrule.arrays import Array, Layout
 from chainrule.errors import must_be, raise_all
 from chainrule.nn.activations import activation
-from chainrule.nn.layers import Activation
+from chainrule.nn.layers import Activation, Layer, Parallel, ParametricActivation
 
 if TYPE_CHECKING:
     from chainrule.nn.net import Net
@@ -47,8 +47,16 @@ def _form(net: Net, i: int) -> tuple[Any, ...]:
     """Return what two layers must share to exchange numbers: kind, function, shapes; nothing for the head."""
     if i >= net.head:
         return ()
-    layer = net.layers[i]
-    return type(layer), activation(layer.function) if isinstance(layer, Activation) else None, net.layer_shapes[i]
+    return (*_kind(net.layers[i]), net.layer_shapes[i])
+
+
+def _kind(layer: Layer) -> tuple[Any, ...]:
+    """Return the class of a layer and the settings that its numbers depend on; of a `Parallel`, those of its branches."""
+    if isinstance(layer, Activation | ParametricActivation):
+        return type(layer), activation(layer.function)
+    if isinstance(layer, Parallel):
+        return type(layer), *((width, _kind(inner)) for width, inner in layer.branches)
+    return type(layer), getattr(layer, "edges", None), getattr(layer, "sizes", None)
 
 
 def _described(net: Net, i: int) -> str:

@@ -8,31 +8,23 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from chainrule.nn.activations import Function, activation
-from chainrule.nn.layers import Activation, Context, Dense, Layer
+from chainrule.nn.layers import Activation, Context, Dense, Layer, Parallel, ParametricActivation
 from chainrule.nn.losses import Loss, TargetKind
 from chainrule.nn.net import Net
 from chainrule.random import Stream
+from chainrule.report.costs import operations
 from chainrule.report.latex import to_latex
 
 _SECTION = re.compile(r"^\s*(Forward|Backward|Shapes|Reference)\s{2,}(.*)$")
 _EQUATION = re.compile(r"\((\d+)\)\s+(.*?)(?=\s{2,}\(\d+\)\s|$)")
-_SHAPE = re.compile(r"([^\s,()]+(?:, [^\s,()]+)*) \(([a-z0-9, ]*)\)")
-
-COSTS: Mapping[str, Callable[[int, int, int], tuple[int, int]]] = {
-    "Dense": lambda n, d, k: (2 * n * d * k + n * k, 4 * n * d * k + n * k),
-    "Activation": lambda n, d, k: (n * d, 2 * n * d),
-    "BatchNorm": lambda n, d, k: (8 * n * d, 11 * n * d),
-    "LayerNorm": lambda n, d, k: (8 * n * d, 11 * n * d),
-    "Dropout": lambda n, d, k: (2 * n * d, 2 * n * d),
-}
-"""Floating-point operations forward and backward for n rows from width d to k; a function such as exp counts as one."""
+_SHAPE = re.compile(r"([^\s,()]+(?:, [^\s,()]+)*) \(([A-Za-z0-9, +]*)\)")
 
 
 @dataclass(frozen=True)
@@ -184,9 +176,9 @@ def _stage(net: Net, i: int, rows: int, cached: int) -> Stage:
     layer = net.layers[i]
     d = net.widths[i]
     k = net.widths[i + 1]
-    forward, backward = _operations(layer, rows, d, k)
+    forward, backward = operations(layer, rows, d, k)
     equations, shapes = read_docstring(layer)
-    if isinstance(layer, Activation):
+    if isinstance(layer, Activation | ParametricActivation):
         equations = _with_function(equations, layer.function, "g")
     if isinstance(layer, Dense) and not layer.bias:
         equations, shapes = _without_bias(equations), {k: v for k, v in shapes.items() if k != "b"}
@@ -197,7 +189,7 @@ def _stage(net: Net, i: int, rows: int, cached: int) -> Stage:
         inputs=d,
         outputs=k,
         equations=equations,
-        shapes=_actual(shapes, {"n": rows, "d": d, "k": k}),
+        shapes=_actual(shapes, {"n": rows, "d": d, "k": k, **_own_sizes(layer)}),
         parameters=sum(int(np.prod(shape)) for shape in net.layer_shapes[i].parameters.values()),
         forward_operations=forward,
         backward_operations=backward,
@@ -205,11 +197,11 @@ def _stage(net: Net, i: int, rows: int, cached: int) -> Stage:
     )
 
 
-def _operations(layer: Layer, n: int, d: int, k: int) -> tuple[int, int]:
-    """Return a layer's operations forward and backward; without b there are n k fewer additions in each pass."""
-    forward, backward = COSTS[type(layer).__name__](n, d, k)
-    spared = n * k if isinstance(layer, Dense) and not layer.bias else 0
-    return forward - spared, backward - spared
+def _own_sizes(layer: Layer) -> dict[str, int]:
+    """Return the sizes that an embedding brings, under the letters of its docstring."""
+    sizes = {"m": getattr(layer, "frequencies", 0), "T": getattr(layer, "bins", 0), "u": getattr(layer, "units", 0)}
+    rows = sum(getattr(layer, "sizes", ()))
+    return {**sizes, "m + 1": sizes["m"] + 1, "T + 1": sizes["T"] + 1, "N": rows}
 
 
 def _loss_stage(loss: Loss, number: int, rows: int, k: int) -> Stage:
@@ -234,9 +226,18 @@ def _loss_stage(loss: Loss, number: int, rows: int, k: int) -> Stage:
 
 def _name(piece: Any) -> str:
     """Return a piece with its settings: `Dense(units=32)`; settings that are None or True are left out."""
-    settings = {f.name: getattr(piece, f.name) for f in fields(piece)}
+    if isinstance(piece, Parallel):
+        return f"Parallel({', '.join(f'{width}: {_name(layer)}' for width, layer in piece.branches)})"
+    settings = {f.name: _short(getattr(piece, f.name)) for f in fields(piece)}
     shown = ", ".join(f"{name}={value}" for name, value in settings.items() if value is not None and value is not True)
     return f"{type(piece).__name__}({shown})"
+
+
+def _short(value: Any) -> Any:
+    """Return a setting, a long sequence as its ends."""
+    if isinstance(value, tuple) and len(value) > 8:
+        return f"({value[0]}, ..., {value[-1]}; {len(value)} values)"
+    return value
 
 
 def _summary(piece: Any) -> str:

@@ -20,13 +20,13 @@ _SIGNS: Mapping[str, str] = {
     "←": r"\leftarrow", "→": r"\to", "·": r"\cdot", "⊙": r"\odot", "..": r"\ldots", "Σ": r"\sum", "∂": r"\partial",
     "‖": r"\Vert", "⌊": r"\lfloor", "⌋": r"\rfloor", "∞": r"\infty", "∈": r"\in",
 }  # fmt: skip
-_BELOW = dict(zip("ᵢⱼₖₗₙₜₑ₋₊₀₁₂₃₄₅₆₇₈₉", "ijklnte-+0123456789", strict=True))
-_ABOVE = dict(zip("ⁿᵗ⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹", "nt-+0123456789", strict=True)) | {"ᵀ": r"\top"}
+_BELOW = dict(zip("ᵢⱼₖₗₘₙₜₑ₋₊₀₁₂₃₄₅₆₇₈₉", "ijklmnte-+0123456789", strict=True))
+_ABOVE = dict(zip("ᶜⁿᵗ⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹", "cnt-+0123456789", strict=True)) | {"ᵀ": r"\top"}
 
 _HAT = "\N{COMBINING CIRCUMFLEX ACCENT}"
 _INDEX, _POWER = f"[{''.join(_BELOW)}]", f"[{''.join(_ABOVE)}]"
-_FUNCTION = r"(?:log|exp|tanh|cos|max|min)(?![A-Za-z])"
-_WORD = rf"(?:`\w+`|(?!{_FUNCTION}|d[A-Zbwx]\b)[A-Za-z]{{2,}}(?:'s)?(?![\w{_HAT}]))"
+_FUNCTION = r"(?:log|exp|tanh|sin|cos|max|min)(?![A-Za-z])"
+_WORD = rf"(?:`\w+`|(?!{_FUNCTION}|d[A-Zabcswx]\b)[A-Za-z]{{2,}}(?:'s)?(?![\w{_HAT}]))"
 _MARK = re.compile(
     rf"(?P<quotient>(?<![A-Za-z])d[A-Z]{_INDEX}*/d[A-Za-z]{_INDEX}*(?![A-Za-z]))"
     rf"|(?P<hatted>[A-Za-z]{_HAT})"
