@@ -12,8 +12,8 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.data import Standardizer
 from chainrule.errors import InvalidValueError, must_be, raise_all
-from chainrule.model import Classes, Model
 from chainrule.nn.losses import Loss, TargetKind
+from chainrule.prediction import Classes, Predictor
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +42,9 @@ class Target:
     smoothing: float = 0.0
 
     @classmethod
-    def of(cls, model: Model) -> Target:
+    def of(cls, model: Predictor) -> Target:
         """Return the target that a trained model predicts."""
-        return cls(model.classes, model.loss, model.net.outputs, model.targets)
+        return cls(model.classes, model.loss, model.outputs, model.targets)
 
     @property
     def labels(self) -> bool:
@@ -82,9 +82,9 @@ class Target:
         numbers = class_indices(self.classes, y)
         return numbers if self.loss.targets is TargetKind.CLASSES else self._smoothed(numbers)[:, None]
 
-    def matches(self, model: Model) -> bool:
+    def matches(self, model: Predictor) -> bool:
         """Check whether a trained model's outputs mean what this target's mean: the same loss and the same classes."""
-        if (model.loss, model.net.outputs) != (self.loss, self.outputs):
+        if (model.loss, model.outputs) != (self.loss, self.outputs):
             return False
         theirs, ours = (x if isinstance(x, tuple) else (x,) for x in (model.classes, self.classes))
         return len(theirs) == len(ours) and all(np.array_equal(a, b) for a, b in zip(theirs, ours, strict=True))

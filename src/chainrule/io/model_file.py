@@ -19,10 +19,11 @@ from chainrule.arrays import Array
 from chainrule.data import Standardizer
 from chainrule.errors import FormatError, InvalidValueError, MissingError, did_you_mean, must_be
 from chainrule.io.files import write_atomically
-from chainrule.model import Classes, Model
+from chainrule.model import Model
 from chainrule.nn import spec
 from chainrule.nn.losses import LOSSES, Loss, MultiSoftmaxCrossEntropy
 from chainrule.nn.net import Net
+from chainrule.prediction import Classes
 
 FORMAT = 1
 """Version of the file format; every released one stays readable."""

@@ -13,9 +13,9 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.data import Standardizer, check_classes
 from chainrule.errors import InvalidValueError, must_be, raise_all
-from chainrule.model import Classes
 from chainrule.nn.losses import BinaryCrossEntropy, MultiSoftmaxCrossEntropy, SoftmaxCrossEntropy, TargetKind
 from chainrule.pipeline.settings import Settings
+from chainrule.prediction import Classes
 from chainrule.target import Target, class_indices
 
 ClassWeight: TypeAlias = Mapping[Any, float] | str | None

@@ -15,7 +15,7 @@ from sklearn.utils.validation import column_or_1d, validate_data
 
 from chainrule.arrays import Array, ArrayLike, MatrixLike
 from chainrule.errors import InvalidValueError, must_be
-from chainrule.model import r2_score
+from chainrule.prediction import r2_score
 from chainrule.sklearn.base import FLOATS, Perceptron, is_stochastic, store
 from chainrule.sklearn.fitting import fit
 from chainrule.sklearn.objective import Data, Objective

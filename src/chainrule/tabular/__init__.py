@@ -1,0 +1,1 @@
+"""The preset for tables: a pack of networks with drawn settings, trained within a given time."""
