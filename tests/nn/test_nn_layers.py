@@ -295,3 +295,13 @@ def test_wrong_settings(make, message):
 
 def test_every_layer_says_what_it_is():
     assert all(key == kind.__name__ for key, kind in LAYERS.items())
+
+
+def test_a_uniform_bias_lies_within_its_bounds_and_leaves_w_as_it_was():
+    stream = Stream.from_seed(3)
+    plain, _ = Dense(400).init(stream, 16)
+    drawn, _ = Dense(400, bias_initializer="uniform").init(stream, 16)
+    np.testing.assert_array_equal(drawn["W"], plain["W"])
+    assert abs(drawn["b"]).max() <= 0.25
+    assert drawn["b"].std() == pytest.approx(0.25 / 3**0.5, rel=0.1)
+    assert not plain["b"].any()

@@ -34,6 +34,9 @@ class Dense(Checked):
         Whether there is a b. Right before batch norm it has no effect and can be left out.
     initializer : str, Initializer or None, default=None
         The rule that draws W, by name or as an object. None takes the one that suits the next activation.
+    bias_initializer : {"zeros", "uniform"}, default="zeros"
+        The first b: 0, or drawn uniformly from [-1/√d, 1/√d]. Behind an embedding that begins at 0, relu units with b = 0
+        would never learn.
 
     Raises
     ------
@@ -49,6 +52,7 @@ class Dense(Checked):
     units: int = constrained(COUNT)
     bias: bool = constrained(OneOf((True, False)), True, kw_only=True)
     initializer: str | Initializer | None = field(default=None, kw_only=True)
+    bias_initializer: str = constrained(OneOf(("zeros", "uniform")), "zeros", kw_only=True)
     positional_hint: ClassVar[str] = (
         "Dense takes the number of its units only: inputs follow from the layer before, activations are layers."
     )
@@ -64,10 +68,15 @@ class Dense(Checked):
         return LayerShapes({"W": (d, self.units), **b}, {}, self.units)
 
     def init(self, stream: Stream, d: int) -> tuple[Named, Named]:
-        """Draw W by the initializer; b is zero."""
+        """Draw W and b by their rules."""
         rule = initializer("xavier" if self.initializer is None else self.initializer)
-        b = {"b": np.zeros(self.units)} if self.bias else {}
+        b = {"b": self._first_bias(stream, d)} if self.bias else {}
         return {"W": rule.draw(stream, d, self.units), **b}, {}
+
+    def _first_bias(self, stream: Stream, d: int) -> Array:
+        if self.bias_initializer == "zeros":
+            return np.zeros(self.units)
+        return (2.0 * stream.fold(1).uniform(self.units) - 1.0) / np.sqrt(d)
 
     def forward(self, p: Named, buffers: Named, A: Array, ctx: Context) -> tuple[Array, Named, Named]:
         """Return Z; save the input A."""
