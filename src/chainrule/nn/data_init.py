@@ -11,7 +11,6 @@ from chainrule.arrays import Array, Named
 from chainrule.nn.layers import Context, Dense
 from chainrule.nn.net import Net
 
-
 _ROUNDING = 1e-6
 """A unit that varies by less than this share of its largest value is taken as constant."""
 
