@@ -147,6 +147,11 @@ def test_the_usual_edges_hold_equal_shares_of_normal_values(rng):
     assert normal_edges(1) == (-0.6745, 0.6745)
 
 
+def test_a_piecewise_linear_embedding_shows_the_call_without_the_usual_edges():
+    assert repr(PiecewiseLinearEmbedding(units=3)) == "PiecewiseLinearEmbedding(units=3)"
+    assert repr(BINS) == "PiecewiseLinearEmbedding(edges=(0.0, 1.0, 3.0), units=1)"
+
+
 TABLES = CategoryEmbedding((2, 3), units=2)
 E = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0], [9.0, 10.0]])
 CODES = np.array([[1.0, 2.0], [0.0, 0.0], [5.0, -1.0], [np.nan, 1.0]])
