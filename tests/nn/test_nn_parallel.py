@@ -5,8 +5,11 @@ In: small layers side by side. Out: numbers worked by hand.
 
 import json
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from registry import ACTIVATION_SAMPLES, flat
 
 from chainrule import Activation, BatchNorm, Dense, Dropout, Net
 from chainrule.errors import InvalidValueError
@@ -153,6 +156,17 @@ def test_parametric_activation_starts_as_the_activation(rng):
     p = ParametricActivation("gelu").init(Stream.from_seed(0), 3)[0]
     Y = ParametricActivation("gelu").forward(p, {}, Z, HERE)[0]
     np.testing.assert_allclose(Y, Activation("gelu").forward({}, {}, Z, HERE)[0], rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("function", flat(ACTIVATION_SAMPLES), ids=str)
+@pytest.mark.usefixtures("x64")
+def test_parametric_activation_with_every_function_equals_jax(function, rng):
+    layer, Z, dY = ParametricActivation(function), rng.normal(size=(5, 3)), rng.normal(size=(5, 3))
+    p = {"alpha": rng.normal(size=3)}
+    dZ, g = layer.backward(p, layer.forward(p, {}, Z, HERE)[1], dY, HERE)
+    pull = jax.vjp(lambda alpha, Z: layer.forward({"alpha": alpha}, {}, Z, Context(jnp))[0], p["alpha"], Z)[1]
+    for hand, oracle in zip((g["alpha"], dZ), pull(dY), strict=True):
+        np.testing.assert_allclose(hand, oracle, rtol=1e-11, atol=1e-12)
 
 
 def test_first_weights_fitted_to_the_data_by_hand():
