@@ -37,7 +37,10 @@ SEVERAL = SoftmaxCrossEntropy | MultiSoftmaxCrossEntropy
 MIXING = ("Dense", "Activation", "BatchNorm", "LayerNorm", "Dropout")
 FIRST_LAYERS = [LAYER_SAMPLES[kind][0] for kind in MIXING]
 OTHER_LAYERS = [sample for kind in MIXING for sample in LAYER_SAMPLES[kind][1:]]
-COLUMNWISE = [sample for kind, samples in LAYER_SAMPLES.items() if kind not in MIXING for sample in samples]
+# what these compute does not depend on the activation beside them, and their other samples are met in inference below
+COLUMNWISE = [samples[0] for kind, samples in LAYER_SAMPLES.items() if kind not in MIXING] + [
+    LAYER_SAMPLES["Parallel"][1]
+]
 PAIRS = [
     *product(FIRST_LAYERS, flat(ACTIVATION_SAMPLES)),
     *product(OTHER_LAYERS, ACTIVATION_SAMPLES["tanh"] + ACTIVATION_SAMPLES["relu"]),
