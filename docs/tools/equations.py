@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 
 from chainrule.nn import averages, penalties
+from chainrule.nn.data_init import standardized_init
 from chainrule.nn.losses import mean_loss
 from chainrule.nn.spec import REGISTRY
 from chainrule.nn.step import train_step
@@ -22,7 +23,9 @@ MARK = re.compile(r"^<!-- equations: (\w+) -->$", re.MULTILINE)
 TAG = re.compile(r"\s*\\tag\{([\d.]+)\}")
 _MATHS = re.compile(r'<(span|div) class="arithmatex">(?:\\\(|\\\[)(.*?)(?:\\\)|\\\])</\1>', re.DOTALL)
 
-FUNCTIONS = {f.__name__: f for f in (mean_loss, train_step, penalties.bounded, averages.running_average)}
+FUNCTIONS = {
+    f.__name__: f for f in (mean_loss, train_step, penalties.bounded, averages.running_average, standardized_init)
+}
 """Functions, besides the registered classes, whose docstrings have equations."""
 
 _FUNCTION = re.compile(r"(<mi>(?:log|exp|tanh|sin|cos|max|min)</mi>)(?=<m(?:i|n|sub|sup|row|under|over)\b)")

@@ -16,7 +16,21 @@ from chainrule.engines import Rows
 from chainrule.engines.jax import JaxEngine, _jax
 from chainrule.engines.reference import ReferenceEngine
 from chainrule.errors import InvalidValueError, MissingError
-from chainrule.nn.layers import Activation, BatchNorm, Context, Dense, Dropout, LayerNorm
+from chainrule.nn.layers import (
+    Activation,
+    BatchNorm,
+    CategoryEmbedding,
+    Context,
+    CosineEmbedding,
+    Dense,
+    Dropout,
+    LayerNorm,
+    Parallel,
+    ParametricActivation,
+    PBLDEmbedding,
+    PiecewiseLinearEmbedding,
+    Scale,
+)
 from chainrule.nn.losses import Huber, SoftmaxCrossEntropy, mean_loss
 from chainrule.nn.multilayer import mlp
 from chainrule.nn.net import Net
@@ -200,3 +214,29 @@ def test_a_loaded_state_is_copied(jax):
     np.testing.assert_array_equal(session.state.w, recipe.start().w)
     assert isinstance(session.state, State)
     assert isinstance(session.state.step, int)
+
+
+@pytest.mark.parametrize("cache_every", [1, 2])
+def test_embeddings_and_branches_train_as_on_the_reference_engine(jax, cache_every):
+    branches = [
+        (1, PBLDEmbedding(4, 2)),
+        (1, CosineEmbedding(3)),
+        (1, PiecewiseLinearEmbedding(units=3)),
+        (1, Dropout(0.3)),
+        (1, BatchNorm()),
+        (2, CategoryEmbedding((3, 4), 2)),
+    ]
+    layers = [Parallel(branches), Scale(), Dense(6), ParametricActivation("mish"), Dense(2)]
+    recipe = Recipe(
+        Net(7, layers), SoftmaxCrossEntropy(), Adam(), batch_size=8, dtype="float64", cache_every=cache_every
+    )
+    random = np.random.default_rng(0)
+    X = np.hstack([random.normal(size=(40, 5)), random.integers(0, 5, (40, 2))])
+    rows = Rows.of(recipe, X, random.integers(0, 2, 40))
+    here, there = (engine.compile(recipe, rows) for engine in (ReferenceEngine(), JaxEngine()))
+    for session in (here, there):
+        session.run(0, 0, np.full(5, 1e-2))
+    # five steps of Adam in float64
+    np.testing.assert_allclose(there.state.w, here.state.w, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(there.state.buffers, here.state.buffers, rtol=1e-11)
+    np.testing.assert_allclose(there.logits(X), here.logits(X), rtol=1e-8, atol=1e-10)

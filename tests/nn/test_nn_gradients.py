@@ -34,11 +34,17 @@ ROWS, INPUTS, OUTPUTS = 5, 3, 3
 WEIGHTINGS = {"uniform": np.ones(ROWS), "weights": np.array([1.3, 0.0, 0.4, 2.0, 0.0])}
 LOSSES_FLAT = flat(LOSS_SAMPLES)
 SEVERAL = SoftmaxCrossEntropy | MultiSoftmaxCrossEntropy
-FIRST_LAYERS = [samples[0] for samples in LAYER_SAMPLES.values()]
-OTHER_LAYERS = [sample for samples in LAYER_SAMPLES.values() for sample in samples[1:]]
+MIXING = ("Dense", "Activation", "BatchNorm", "LayerNorm", "Dropout")
+FIRST_LAYERS = [LAYER_SAMPLES[kind][0] for kind in MIXING]
+OTHER_LAYERS = [sample for kind in MIXING for sample in LAYER_SAMPLES[kind][1:]]
+# what these compute does not depend on the activation beside them, and their other samples are met in inference below
+COLUMNWISE = [samples[0] for kind, samples in LAYER_SAMPLES.items() if kind not in MIXING] + [
+    LAYER_SAMPLES["Parallel"][1]
+]
 PAIRS = [
     *product(FIRST_LAYERS, flat(ACTIVATION_SAMPLES)),
     *product(OTHER_LAYERS, ACTIVATION_SAMPLES["tanh"] + ACTIVATION_SAMPLES["relu"]),
+    *product(COLUMNWISE, ACTIVATION_SAMPLES["tanh"]),
 ]
 every_pair = pytest.mark.parametrize(("layer", "function"), PAIRS, ids=name)
 

@@ -11,8 +11,10 @@ from chainrule.errors import InvalidValueError
 from chainrule.nn.schedules import (
     ConstantSchedule,
     Cosine,
+    CosineLog,
     CosineRestarts,
     Exponential,
+    FlatCosine,
     InverseTimeDecay,
     OneCycle,
     Plateau,
@@ -46,6 +48,20 @@ def test_factors_are_shares_of_the_base_rate(schedule):
         (Cosine(end=0.2), 10.0, 0.2),
         (Cosine(end=0.2), 10.0 * 2 / 3, 0.2 + 0.8 * 0.25),  # cos(2π/3) = -1/2
         (Cosine(), 12.0, 0.0),
+        (CosineLog(), 0.0, 0.0),
+        (CosineLog(cycles=1), 10.0 * (math.sqrt(2.0) - 1.0), 1.0),  # log₂ √2 = 1/2
+        (CosineLog(cycles=1), 10.0, 0.0),
+        (CosineLog(cycles=2), 10.0 / 3, 0.0),  # log₂(1 + 3/3) = 1: the second cycle starts
+        (CosineLog(cycles=2), 10.0 / 3 * (math.sqrt(8.0) - 1.0), 1.0),
+        (CosineLog(cycles=2), 10.0 / 3 * (2.0**0.25 - 1.0), 0.5),
+        (CosineLog(), 12.0, 0.0),
+        (FlatCosine(), 0.0, 1.0),
+        (FlatCosine(), 5.0, 1.0),
+        (FlatCosine(), 7.5, 0.5),
+        (FlatCosine(), 10.0, 0.0),
+        (FlatCosine(), 12.0, 0.0),
+        (FlatCosine(flat=0.0), 10.0 / 3, 0.75),  # cos(π/3) = 1/2
+        (FlatCosine(flat=0.8), 9.0, 0.5),
         (CosineRestarts(cycle=2.0, growth=2.0), 1.0, 0.5),
         (CosineRestarts(cycle=2.0, growth=2.0), 2.0, 1.0),
         (CosineRestarts(cycle=2.0, growth=2.0), 4.0, 0.5),  # the second cycle runs from 2 to 6
@@ -115,6 +131,14 @@ def test_equal_to_optax(schedule, oracle):
     np.testing.assert_allclose(ours, [float(oracle(e)) for e in range(21)], rtol=2e-6, atol=1e-7)
 
 
+def test_each_cycle_of_cosine_log_repeats_the_one_before_at_half_the_speed():
+    # with s = 1 + (2⁴ - 1) t the factor depends on log₂ s, so doubling s changes nothing
+    factor = [CosineLog().factor((s - 1.0) / 15.0, 1.0) for s in np.linspace(1.0, 2.0, 21)]
+    for cycle in (2.0, 4.0, 8.0):
+        again = [CosineLog().factor((cycle * s - 1.0) / 15.0, 1.0) for s in np.linspace(1.0, 2.0, 21)]
+        np.testing.assert_allclose(again, factor, atol=1e-12)
+
+
 def test_reduce_on_plateau_by_hand():
     rule, plateau, seen = ReduceOnPlateau(drop=0.5, patience=2, threshold=0.1, lowest=0.3), Plateau(), []
     for loss in (10.0, 9.5, 8.9, 8.5, 8.1, 8.0, 8.0, 7.0, 7.0, 7.0):
@@ -166,6 +190,8 @@ def test_warm_up_longer_than_the_run():
         (lambda: Step(drop=1.0), r"Step: drop must be in \(0, 1\), got 1\.0\. It multiplies the rate\."),
         (lambda: Exponential(k=-1.0), r"Exponential: k must be in \[0, inf\), got -1\.0"),
         (lambda: Cosine(end=1.5), r"Cosine: end must be in \[0, 1\], got 1\.5\. It is a share of the base rate\."),
+        (lambda: CosineLog(cycles=1.5), r"CosineLog: cycles must be a whole number in \[1, inf\), got 1\.5"),
+        (lambda: FlatCosine(flat=1.0), r"FlatCosine: flat must be in \[0, 1\), got 1\.0\. It is a share of the run"),
         (lambda: CosineRestarts(growth=0.5), r"CosineRestarts: growth must be in \[1, inf\), got 0\.5"),
         (lambda: WarmUp(epochs=0), r"WarmUp: epochs must be in \(0, inf\), got 0"),
         (lambda: WarmUp(after=3), r"WarmUp: after must be a schedule or the name of one, got 3\."),

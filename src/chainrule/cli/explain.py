@@ -20,7 +20,7 @@ from chainrule.data import load
 from chainrule.engines import plan as plans
 from chainrule.errors import InvalidValueError, did_you_mean, must_be
 from chainrule.nn import gradcheck as checker
-from chainrule.nn.layers import BatchNorm
+from chainrule.nn.layers import BatchNorm, all_layers
 from chainrule.nn.losses import LOSSES, BinaryCrossEntropy, Loss, SoftmaxCrossEntropy, TargetKind
 from chainrule.nn.net import Net
 from chainrule.nn.step import Recipe
@@ -115,7 +115,7 @@ def gradcheck(
     """Check every gradient against central differences in float64; exit code 1 if one is wrong."""
     settings = _network_settings("gradcheck", hidden, activation, batch_norm, layer_norm, dropout)
     chosen = _subject("gradcheck", subject, target, settings, head, rows, seed)
-    if len(chosen.X) < 2 and any(isinstance(layer, BatchNorm) for layer in chosen.net.layers):
+    if len(chosen.X) < 2 and any(isinstance(layer, BatchNorm) for layer in all_layers(chosen.net.layers)):
         hint = "A single row has no variance, so batch norm outputs zeros, which lie on the kink of relu."
         raise InvalidValueError(must_be("gradcheck", "--rows", "at least 2 with batch norm", len(chosen.X), hint))
     report = checker.gradcheck(

@@ -18,7 +18,7 @@ from chainrule.constraints import COUNT, Interval, OneOf, constrained, validate
 from chainrule.errors import must_be, raise_all
 from chainrule.nn import losses, optimizers
 from chainrule.nn.averages import running_average
-from chainrule.nn.layers import BatchNorm, Context
+from chainrule.nn.layers import BatchNorm, Context, all_layers
 from chainrule.nn.losses import Loss, mean_loss
 from chainrule.nn.net import Net
 from chainrule.nn.optimizers import EMA_WEIGHTS, Adam, Optimizer, StepContext
@@ -174,7 +174,8 @@ class Recipe:
         """
         bounds = [(start, min(start + self.batch_size, n)) for start in range(0, n, self.batch_size)]
         alone = len(bounds) > 1 and self.batch_size > 1 and bounds[-1][1] - bounds[-1][0] == 1
-        return bounds[:-1] if alone and any(isinstance(layer, BatchNorm) for layer in self.net.layers) else bounds
+        normed = any(isinstance(layer, BatchNorm) for layer in all_layers(self.net.layers))
+        return bounds[:-1] if alone and normed else bounds
 
     def order(self, xp: Namespace, n: int, epoch: Array) -> Array:
         """Return the order of the rows in an epoch.

@@ -12,7 +12,7 @@ from typing import Any
 
 from chainrule.doctor.vocabulary.network import head, is_affine, is_softmax
 from chainrule.doctor.vocabulary.thresholds import USUAL
-from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, Layer, LayerNorm
+from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, Layer, LayerNorm, Scale
 from chainrule.nn.losses import MeanSquaredError
 from chainrule.nn.net import Net
 from chainrule.train.problem import TrainingProblem
@@ -110,7 +110,7 @@ def add_nonlinearity(problem: TrainingProblem) -> TrainingProblem | None:
 
 
 def _linear(layer: Layer) -> bool:
-    return isinstance(layer, BatchNorm | Dropout) or (isinstance(layer, Activation) and is_affine(layer))
+    return isinstance(layer, BatchNorm | Dropout | Scale) or (isinstance(layer, Activation) and is_affine(layer))
 
 
 def no_head(problem: TrainingProblem) -> TrainingProblem | None:

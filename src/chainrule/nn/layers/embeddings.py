@@ -218,6 +218,11 @@ class PiecewiseLinearEmbedding(Checked):
         validate(self)
         object.__setattr__(self, "edges", tuple(float(edge) for edge in self.edges))
 
+    def __repr__(self) -> str:
+        """Return the call that gives this layer; the usual edges are left out."""
+        usual = self.edges == type(self)().edges
+        return f"PiecewiseLinearEmbedding({'' if usual else f'edges={self.edges}, '}units={self.units})"
+
     @property
     def bins(self) -> int:
         """Number of bins."""

@@ -15,7 +15,7 @@ from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.network import PROBE, dense_layers, is_affine, is_softmax, layer_name, outputs_of
 from chainrule.doctor.vocabulary.records import Finding, Fix, Trace
 from chainrule.doctor.vocabulary.wording import percent, places
-from chainrule.nn.layers import Activation, BatchNorm, Context, Dense, Dropout, LayerNorm
+from chainrule.nn.layers import Activation, BatchNorm, Context, Dense, Dropout, Scale
 from chainrule.nn.net import Net
 from chainrule.pipeline.option_names import Setting
 from chainrule.random import Stream
@@ -285,8 +285,10 @@ def dropout_in_inference(problem: TrainingProblem, trace: Trace | None) -> Findi
 
 
 def _linear_between(net: Net, i: int, j: int) -> bool:
+    """Check whether everything between two layers only scales, shifts or drops, in inference at least."""
     return all(
-        not isinstance(f, LayerNorm) and (not isinstance(f, Activation) or is_affine(f)) for f in net.layers[i + 1 : j]
+        isinstance(f, BatchNorm | Dropout | Scale) or (isinstance(f, Activation) and is_affine(f))
+        for f in net.layers[i + 1 : j]
     )
 
 

@@ -19,7 +19,7 @@ from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Tra
 from chainrule.doctor.vocabulary.targets import subsample_indices
 from chainrule.doctor.vocabulary.wording import percent
 from chainrule.nn.initializers import default_for
-from chainrule.nn.layers import Activation, Context, Dense, Dropout
+from chainrule.nn.layers import Activation, Context, Dense, Dropout, ParametricActivation
 from chainrule.nn.losses import Loss, TargetKind
 from chainrule.nn.net import Net
 from chainrule.pipeline.option_names import Setting
@@ -204,7 +204,7 @@ def _suitable(net: Net, i: int) -> float:
     for after in net.layers[i + 1 :]:
         if isinstance(after, Dense):
             break
-        if isinstance(after, Activation):
+        if isinstance(after, Activation | ParametricActivation):
             rule = default_for(after.function)
             break
     return math.sqrt((2.0 if rule == "he" else 1.0) / net.widths[i])

@@ -19,7 +19,7 @@ from chainrule.doctor.vocabulary.network import layer_name
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.targets import subsample_indices
 from chainrule.nn.gradcheck import GradientReport, gradcheck
-from chainrule.nn.layers import BatchNorm, Context, Layer
+from chainrule.nn.layers import BatchNorm, Context, Layer, all_layers
 from chainrule.nn.losses import Huber, Loss, MeanAbsoluteError, MeanSquaredError, mean_loss
 from chainrule.nn.optimizers import StepContext
 from chainrule.nn.step import loss_and_gradient
@@ -131,7 +131,7 @@ def sample_mixing(problem: TrainingProblem, trace: Trace | None) -> Finding | No
 def _mixing(problem: TrainingProblem) -> dict[str, float]:
     """Return by how much a change of the first of six random rows changes the others' outputs, gradients and losses."""
     net = problem.recipe.net
-    normed = any(isinstance(layer, BatchNorm) for layer in net.layers)
+    normed = any(isinstance(layer, BatchNorm) for layer in all_layers(net.layers))
     ctx = Context(np, training=not normed, stream=Stream.from_seed(1).fold(Purpose.DROPOUT))
     w, buffers = suitable_weights(net, 1), net.init(1)[1]
     X, Y = _inputs(net.inputs, 6, 1), _targets(problem, 6)
@@ -165,7 +165,7 @@ def _loss_mixing(loss: Loss, Z: Array, Y: Array) -> float:
 
 def _gradients(problem: TrainingProblem, seed: int) -> GradientReport:
     net = problem.recipe.net
-    n = 8 if any(isinstance(layer, BatchNorm) for layer in net.layers) else 3
+    n = 8 if any(isinstance(layer, BatchNorm) for layer in all_layers(net.layers)) else 3
     with np.errstate(all="ignore"):
         return gradcheck(
             net, problem.recipe.loss, _inputs(net.inputs, n, seed), _targets(problem, n),
