@@ -228,6 +228,13 @@ void bind_enumerations(nb::module_& module) {
         .VALUE(ClipKind, none)
         .VALUE(ClipKind, by_norm)
         .VALUE(ClipKind, by_value);
+    nb::enum_<FeatureKind>(module, "FeatureKind")
+        .VALUE(FeatureKind, identity)
+        .VALUE(FeatureKind, scale)
+        .VALUE(FeatureKind, cosine)
+        .VALUE(FeatureKind, pbld)
+        .VALUE(FeatureKind, piecewise_linear)
+        .VALUE(FeatureKind, category);
     nb::enum_<PhaseKind>(module, "PhaseKind")
         .VALUE(PhaseKind, gather)
         .VALUE(PhaseKind, forward)
@@ -239,10 +246,16 @@ void bind_enumerations(nb::module_& module) {
         .VALUE(PhaseKind, norm_gradient)
         .VALUE(PhaseKind, update)
         .VALUE(PhaseKind, constrain)
-        .VALUE(PhaseKind, average);
+        .VALUE(PhaseKind, average)
+        .VALUE(PhaseKind, embedding_gradient);
 }
 
 void bind_structs(nb::module_& module) {
+    using G = FeatureGroup;
+    bind_struct<G>(
+        module, "FeatureGroup", FIELD(G, kind), FIELD(G, input), FIELD(G, count), FIELD(G, output), FIELD(G, width),
+        FIELD(G, frequencies), FIELD(G, offsets), FIELD(G, multipliers), FIELD(G, sizes), FIELD(G, edges)
+    );
     using F = FusedStage;
     bind_struct<F>(
         module, "FusedStage", FIELD(F, inputs), FIELD(F, outputs), FIELD(F, dense), FIELD(F, norm),
@@ -251,7 +264,7 @@ void bind_structs(nb::module_& module) {
         FIELD(F, has_dropout), FIELD(F, dropout_threshold), FIELD(F, dropout_layer),
         FIELD(F, activation_parameter), FIELD(F, keep_scale), FIELD(F, momentum), FIELD(F, epsilon),
         FIELD(F, multiplier_W), FIELD(F, multiplier_b), FIELD(F, multiplier_gamma),
-        FIELD(F, multiplier_beta)
+        FIELD(F, multiplier_beta), FIELD(F, groups)
     );
     bind_struct<Phase>(module, "Phase", FIELD(Phase, kind), FIELD(Phase, stage));
     using S = TrainingSettings;

@@ -44,6 +44,9 @@ enum class OptimizerKind : std::int64_t { sgd, ema_momentum, sgd_momentum, neste
 
 enum class ClipKind : std::int64_t { none, by_norm, by_value };
 
+/// What becomes of a feature in front of the network: itself, or columns that are computed from it.
+enum class FeatureKind : std::int64_t { identity, scale, cosine, pbld, piecewise_linear, category };
+
 enum class PhaseKind : std::int64_t {
     gather,
     forward,
@@ -55,10 +58,28 @@ enum class PhaseKind : std::int64_t {
     norm_gradient,
     update,
     constrain,
-    average
+    average,
+    embedding_gradient
+};
+
+/// Consecutive features that go the same way. Feature f reads the input column `input` + f and writes `width` columns from
+/// `output` + f `width` on. Parameters are listed in the order of the layer's shapes: s of scale; w, b, γ, β of cosine;
+/// w, b, V, c of pbld; a, c, P of piecewise_linear; E of category.
+struct FeatureGroup {
+    FeatureKind kind;
+    std::int64_t input, count;
+    std::int64_t output, width;
+    std::int64_t frequencies;           // of each feature; 0 where there are none
+    std::vector<std::int64_t> offsets;  // of the parameters in Python's vectors
+    std::vector<double> multipliers;    // of the learning rate, for each parameter
+    std::vector<std::int64_t> sizes;    // numbers of codes of categories
+    std::vector<double> edges;          // of the bins of piecewise_linear
+
+    std::int64_t end() const { return output + count * width; }
 };
 
 /// Layers run as one: [Dense] [BatchNorm] or [LayerNorm], then [Activation] [Dropout]. Offsets are -1 where absent.
+/// A stage with groups of features has nothing else; only the first stage may have them.
 struct FusedStage {
     std::int64_t inputs, outputs;
     std::int64_t dense;  // 0 or 1
@@ -70,8 +91,10 @@ struct FusedStage {
     std::int64_t dropout_threshold, dropout_layer;
     double activation_parameter, keep_scale, momentum, epsilon;
     double multiplier_W, multiplier_b, multiplier_gamma, multiplier_beta;  // of the learning rate
+    std::vector<FeatureGroup> groups;
 
     bool has_bias() const { return b >= 0; }
+    bool embeds() const { return !groups.empty(); }
 };
 
 /// One phase of a step; its tasks are independent of one another.

@@ -1,4 +1,4 @@
-// exp, log and tanh of whole vectors with a known error; the C library computes one number at a time.
+// exp, log, tanh, cosine and sine of whole vectors with a known error; the C library computes one number at a time.
 // In: any numbers. Out: results within a few units in the last place; infinities and NaN are handled correctly.
 #pragma once
 #include "vector.hpp"
@@ -121,6 +121,56 @@ inline Vec<T> tanh(Vec<T> x) {
     const Ints<T> sign = bits<T>(x) & bits<T>(-Vec<T>{});
     const Vec<T> t = expm1_negative<T>(T(-2) * absolute<T>(x));
     return from_bits<T>(bits<T>(-t / (t + T(2))) | sign);
+}
+
+/// The cosine and sine of an angle.
+template <class T>
+struct Circle {
+    Vec<T> cos, sin;
+};
+
+/// Coefficients of sin(2π s) / s in powers of s² for |s| <= ¼, the best in the absolute error of the sine (Remez), which is
+/// 3e-9 with 5 of them and 2e-19 with 9.
+template <class T>
+struct SineSeries;
+
+template <>
+struct SineSeries<float> {
+    static constexpr float c[] = {6.2831851600882747f, -41.341655031205214f, 81.601004064254198f, -76.54978214926831f, 39.536705259640556f};
+};
+
+template <>
+struct SineSeries<double> {
+    static constexpr double c[] = {6.2831853071795862, -41.341702240399748, 81.605249276071717,
+                                   -76.705859752634623, 42.058693915280934, -15.09464136914489,
+                                   3.819922805474472, -0.71768544281489, 0.1007149504577949};
+};
+
+/// sin(2π s) for |s| <= ¼.
+template <class T>
+inline Vec<T> sine_of_quarter(Vec<T> s) {
+    using Series = SineSeries<T>;
+    constexpr int terms = sizeof(Series::c) / sizeof(T);
+    const Vec<T> square = s * s;
+    Vec<T> q = all(Series::c[terms - 1]);
+#pragma GCC unroll 16
+    for (int i = terms - 2; i >= 0; --i) q = q * square + Series::c[i];
+    return s * q;
+}
+
+/// cos(2π t): t is counted in turns, so that taking off whole ones is exact. Absolute error 1.5 ulp of 1.
+template <class T>
+inline Vec<T> cos_turns(Vec<T> t) {
+    return sine_of_quarter<T>(T(0.25) - absolute<T>(t - nearest<T>(t)));
+}
+
+/// cos(2π t) and sin(2π t), each with an absolute error of 1.5 ulp of 1.
+template <class T>
+inline Circle<T> circle_turns(Vec<T> t) {
+    const Vec<T> r = t - nearest<T>(t), size = absolute<T>(r);
+    const Ints<T> sign = bits<T>(r) & bits<T>(-Vec<T>{});
+    const Vec<T> sine = sine_of_quarter<T>(smaller<T>(size, T(0.5) - size));
+    return {sine_of_quarter<T>(T(0.25) - size), from_bits<T>(bits<T>(sine) ^ sign)};
 }
 
 }  // namespace chainrule::CHAINRULE_ISA

@@ -201,6 +201,7 @@ class NativeTrainer final : public Trainer {
 
     /// `shift` is the distance from a parameter to the number used for it in inference.
     static void infer_stage(const StageState<T>& s, std::ptrdiff_t shift, Panels<T> A, Panels<T> Y) {
+        if (s.plan.embeds()) return embed<T>(s.groups, A, Y, 0, A.rows, shift);
         const T epsilon = static_cast<T>(s.plan.epsilon);
         Panels<T> weights = s.weights;
         NormVectors<T> norm = s.norm;

@@ -2,6 +2,7 @@
 // threads nor the order in which they take tasks changes a bit.
 // In: the network's views, the current batch. Out: for each phase of the plan, its number of tasks and the work of one.
 #pragma once
+#include "embeddings.hpp"
 #include "losses.hpp"
 #include "product.hpp"
 #include "state.hpp"
@@ -51,7 +52,7 @@ class PhaseRunner {
             case PhaseKind::gather: return ceiling(n_, gather_chunk);
             case PhaseKind::forward:
                 if (s.layer_norm()) return ceiling(n_, norm_chunk);
-                return q * chunks(s);
+                return s.plan.embeds() ? embedding_chunks() : q * chunks(s);
             case PhaseKind::loss: return ceiling(n_, loss_chunk);
             case PhaseKind::derive: return q;
             case PhaseKind::backward: return (phase.stage > 0 ? p * chunks_below(phase.stage) : 0) + p * q;
@@ -61,6 +62,11 @@ class PhaseRunner {
             case PhaseKind::update: return update_tasks();
             case PhaseKind::constrain: return q;
             case PhaseKind::average: return ceiling(network.padded_size(), update_chunk);
+            case PhaseKind::embedding_gradient: {
+                std::int64_t count = 0;
+                for (const FeatureSlots<T>& group : s.groups) count += group.tasks();
+                return count;
+            }
         }
         return 0;
     }
@@ -80,6 +86,7 @@ class PhaseRunner {
             case PhaseKind::constrain:
                 return bound_columns<T>(network.stages[l].weights, task, static_cast<T>(settings.max_weight_norm));
             case PhaseKind::average: return average(task);
+            case PhaseKind::embedding_gradient: return embedding_gradient(l, task);
         }
     }
 
@@ -121,6 +128,11 @@ class PhaseRunner {
 
     std::int64_t chunks_below(std::int64_t l) const { return chunks(network.stages[l - 1]); }
 
+    /// Number of parts that the rows of an embedding are split into.
+    std::int64_t embedding_chunks() const {
+        return members_ == 1 ? 1 : std::min<std::int64_t>(4 * members_, ceiling(n_, gather_chunk));
+    }
+
     /// First row of a chunk; a multiple of a tile's rows.
     std::int64_t chunk_start(std::int64_t chunk, std::int64_t count) const {
         return std::min(n_, ceiling(ceiling(n_, count), max_tile_rows) * max_tile_rows * chunk);
@@ -154,6 +166,10 @@ class PhaseRunner {
     void forward(std::int64_t l, std::int64_t task) {
         StageState<T>& s = network.stages[l];
         const Panels<T> A = input(l), Y = s.output(n_), S = s.factor(n_);
+        if (s.plan.embeds()) {
+            const std::int64_t parts = embedding_chunks();
+            return embed<T>(s.groups, A, Y, n_ * task / parts, n_ * (task + 1) / parts, 0);
+        }
         const Mask<T> mask{
             s.plan.has_dropout != 0, s.mask, static_cast<std::uint32_t>(s.plan.dropout_threshold), static_cast<T>(s.plan.keep_scale)
         };
@@ -293,6 +309,16 @@ class PhaseRunner {
         finish(s.beta, q, at, dbeta, width);
         finish(s.gamma, q, at, dgamma, width);
         if (l > 0) derive(l - 1, q, 0, n_);
+    }
+
+    void embedding_gradient(std::int64_t l, std::int64_t task) {
+        for (const FeatureSlots<T>& group : network.stages[l].groups) {
+            if (task < group.tasks())
+                return chainrule::CHAINRULE_ISA::embedding_gradient<T>(
+                    group, task, input(l), gradient(l), [&](auto&&... part) { finish(part...); }
+                );
+            task -= group.tasks();
+        }
     }
 
     std::int64_t update_tasks() const {

@@ -5,8 +5,8 @@
 
 #include "../arena.hpp"
 #include "../trainer.hpp"
+#include "features.hpp"
 #include "norms.hpp"
-#include "optimizers.hpp"
 #include "tail.hpp"
 
 namespace chainrule::CHAINRULE_ISA {
@@ -19,6 +19,7 @@ struct StageState {
     Panels<T> weights{}, transposed{};
     T *Y = nullptr, *S = nullptr, *Zhat = nullptr, *row_deviation = nullptr;
     NormVectors<T> norm{};
+    std::vector<FeatureSlots<T>> groups{};
     Stream mask{};  // of the current step
     int gradient_buffer = 0;
 
@@ -46,7 +47,10 @@ class Network {
     Network(const TrainerSpec& spec, std::int64_t loss_chunk) {
         const TrainingSettings& s = spec.settings;
         batch = std::min(s.batch_size, spec.rows.count);
-        for (const FusedStage& stage : spec.stages) stages.push_back(StageState<T>{.plan = stage});
+        for (const FusedStage& stage : spec.stages) {
+            stages.push_back(StageState<T>{.plan = stage});
+            for (const FeatureGroup& group : stage.groups) stages.back().groups.emplace_back(group);
+        }
         place(s, loss_chunk);
         arena_.commit();
         place(s, loss_chunk);
@@ -87,16 +91,29 @@ class Network {
         }
     }
 
+    /// Call f with each run of an embedding's parameters: its offset in Python's vector, its offset here, its rows and
+    /// columns, and the distance between its rows here.
+    template <class F>
+    void each_embedding_run(F&& f) const {
+        for (const FeatureSlots<T>& group : stages.front().groups)
+            group.each_run([&](std::int64_t theirs, T* ours, std::int64_t rows, std::int64_t columns, std::int64_t stride) {
+                f(theirs, ours - parameters_, rows, columns, stride);
+            });
+    }
+
     void read(const StateVectors& to) const {
         each_parameter([&](std::int64_t theirs, std::int64_t ours, std::int64_t rows, std::int64_t columns) {
             const auto copy = [&](T* from, void* vector) {
                 if (vector != nullptr) from_panels<T>({from + ours, rows, columns}, static_cast<T*>(vector) + theirs);
             };
-            copy(parameters_, to.w);
-            copy(first_, to.first_moment);
-            copy(second_, to.second_moment);
-            copy(sum_, to.gradient_sum);
-            copy(average_, to.weight_average);
+            each_vector(to, copy);
+        });
+        each_embedding_run([&](std::int64_t theirs, std::int64_t ours, std::int64_t rows, std::int64_t k, std::int64_t stride) {
+            const auto copy = [&](const T* from, void* vector) {
+                for (std::int64_t i = 0; vector != nullptr && i < rows; ++i)
+                    std::copy_n(from + ours + i * stride, k, static_cast<T*>(vector) + theirs + i * k);
+            };
+            each_vector(to, copy);
         });
         each_statistic([&](std::int64_t at, const T* from, std::int64_t size) {
             std::copy(from, from + size, static_cast<T*>(to.statistics) + at);
@@ -105,14 +122,17 @@ class Network {
 
     void write(const StateVectors& from) {
         each_parameter([&](std::int64_t theirs, std::int64_t ours, std::int64_t rows, std::int64_t columns) {
-            const auto copy = [&](const void* vector, T* to) {
+            const auto copy = [&](T* to, const void* vector) {
                 if (vector != nullptr) to_panels<T>(static_cast<const T*>(vector) + theirs, {to + ours, rows, columns});
             };
-            copy(from.w, parameters_);
-            copy(from.first_moment, first_);
-            copy(from.second_moment, second_);
-            copy(from.gradient_sum, sum_);
-            copy(from.weight_average, average_);
+            each_vector(from, copy);
+        });
+        each_embedding_run([&](std::int64_t theirs, std::int64_t ours, std::int64_t rows, std::int64_t k, std::int64_t stride) {
+            const auto copy = [&](T* to, const void* vector) {
+                for (std::int64_t i = 0; vector != nullptr && i < rows; ++i)
+                    std::copy_n(static_cast<const T*>(vector) + theirs + i * k, k, to + ours + i * stride);
+            };
+            each_vector(from, copy);
         });
         each_statistic([&](std::int64_t at, T* to, std::int64_t size) {
             const T* source = static_cast<const T*>(from.statistics) + at;
@@ -121,11 +141,24 @@ class Network {
     }
 
   private:
+    /// Call f with each vector here and its counterpart in a state.
+    template <class F>
+    void each_vector(const StateVectors& theirs, F&& f) const {
+        f(parameters_, theirs.w);
+        f(first_, theirs.first_moment);
+        f(second_, theirs.second_moment);
+        f(sum_, theirs.gradient_sum);
+        f(average_, theirs.weight_average);
+    }
+
     /// Runs twice: first to measure the block, then to place everything in it.
     void place(const TrainingSettings& s, std::int64_t loss_chunk) {
         const bool keeps_gradient = s.clip == ClipKind::by_norm;
         std::int64_t total = 0;
-        for (const StageState<T>& stage : stages) total += size_of(stage.plan);
+        for (const StageState<T>& stage : stages) {
+            total += size_of(stage.plan);
+            for (const FeatureSlots<T>& group : stage.groups) total += group.size();
+        }
         parameters_ = arena_.place<T>(total);
         const MomentNames moments = moment_names(s.optimizer);
         first_ = moments.first ? arena_.place<T>(total) : nullptr;
@@ -138,6 +171,7 @@ class Network {
         std::int64_t widest = 0;
         for (StageState<T>& stage : stages) {
             place_parameters(stage);
+            for (FeatureSlots<T>& group : stage.groups) place_features(group, keeps_gradient);
             place_buffers(stage, &stage == &stages.front());
             widest = std::max(widest, Panels<T>::padded(stage.plan.outputs));
         }
@@ -188,6 +222,12 @@ class Network {
             s.beta = slot(k, s.plan.multiplier_beta, false, q);
         }
         s.weights = {s.W.w, s.plan.inputs, s.plan.outputs};
+    }
+
+    void place_features(FeatureSlots<T>& group, bool keeps_gradient) {
+        for (int i = 0; i < group.slot_count(); ++i)
+            group.slots[i] = slot(group.slot_size(i), group.plan.multipliers[i], false, group.tasks());
+        group.scratch = keeps_gradient ? nullptr : arena_.place<T>(group.size());
     }
 
     Slot<T> slot(std::int64_t size, double multiplier, bool decays, std::int64_t blocks) {

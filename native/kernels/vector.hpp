@@ -150,6 +150,32 @@ inline Vec<T> over_root(Vec<T> x, Vec<T> y, T epsilon) {
     return x / (sqrt<T>(y) + epsilon);
 }
 
+/// The nearest whole number; exact for every x, where adding and subtracting `to_integer` needs |x| < 2^22 or 2^51.
+template <class T>
+inline Vec<T> nearest(Vec<T> x) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4)
+        return (Vec<T>)_mm512_roundscale_ps((__m512)x, 0);
+    else
+        return (Vec<T>)_mm512_roundscale_pd((__m512d)x, 0);
+#elif defined(__AVX2__)
+    if constexpr (sizeof(T) == 4)
+        return (Vec<T>)_mm256_round_ps((__m256)x, 0);
+    else
+        return (Vec<T>)_mm256_round_pd((__m256d)x, 0);
+#elif defined(__x86_64__)
+    if constexpr (sizeof(T) == 4)
+        return (Vec<T>)_mm_round_ps((__m128)x, 0);
+    else
+        return (Vec<T>)_mm_round_pd((__m128d)x, 0);
+#else
+    if constexpr (sizeof(T) == 4)
+        return (Vec<T>)vrndnq_f32((float32x4_t)x);
+    else
+        return (Vec<T>)vrndnq_f64((float64x2_t)x);
+#endif
+}
+
 template <class T>
 inline T sum(Vec<T> x) {
     T total = 0;
@@ -178,6 +204,16 @@ inline Vec<T> smaller(Vec<T> x, Vec<T> y) {
 template <class T>
 inline Vec<T> absolute(Vec<T> x) {
     return from_bits<T>(bits<T>(x) & ~bits<T>(-Vec<T>{}));
+}
+
+/// The lanes from `first` to before `last`; any whole numbers.
+template <class T>
+inline Ints<T> lanes_between(std::int64_t first, std::int64_t last) {
+    using Int = typename Number<T>::Int;
+    constexpr std::int64_t n = lanes<T>;
+    const auto within = [](std::int64_t lane) { return static_cast<Int>(lane < 0 ? 0 : lane > n ? n : lane); };
+    const Ints<T> lane = iota<Ints<T>, lanes<T>>();
+    return (lane >= within(first)) & (lane < within(last));
 }
 
 /// The first (half = 0) or second halves of two vectors, lane by lane in turn.

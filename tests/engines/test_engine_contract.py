@@ -20,7 +20,19 @@ from threadpoolctl import threadpool_limits
 from chainrule.engines import ENGINES, Rows, why_unavailable
 from chainrule.engines.reference import ReferenceEngine
 from chainrule.nn.activations import ACTIVATIONS, ELU, LeakyReLU
-from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm
+from chainrule.nn.layers import (
+    Activation,
+    BatchNorm,
+    CategoryEmbedding,
+    CosineEmbedding,
+    Dense,
+    Dropout,
+    LayerNorm,
+    Parallel,
+    PBLDEmbedding,
+    PiecewiseLinearEmbedding,
+    Scale,
+)
 from chainrule.nn.losses import (
     LINKS,
     BinaryCrossEntropy,
@@ -244,10 +256,23 @@ def targets(loss: Any, random: np.random.Generator, n: int, k: int) -> Any:
     return random.uniform(low, high, (n, k))
 
 
+def categories(net: Net) -> Iterator[tuple[int, int]]:
+    """Yield the column and the number of codes of each category that the first layer embeds."""
+    first = net.layers[0]
+    column = 0
+    for width, layer in first.branches if isinstance(first, Parallel) else ((net.inputs, first),):
+        if isinstance(layer, CategoryEmbedding):
+            yield from enumerate(layer.sizes, column)
+        column += width
+
+
 def fill(recipe: Recipe, n: int, rate: float, weighted: bool, seed: int) -> Case:
     """A case with rows, weights (some of them 0) and rates drawn for a recipe."""
     random = np.random.default_rng(seed)
     X = random.normal(size=(n, recipe.net.inputs))
+    for column, size in categories(recipe.net):
+        # unknown codes too; a quarter more than a whole number, so that no rounding turns a code into another
+        X[:, column] = random.integers(-1, size + 1, n) + 0.25
     Y = targets(recipe.loss, random, n, recipe.net.outputs)
     c = np.ones(n)
     if weighted:
@@ -273,6 +298,30 @@ def layers(draw: Any, outputs: int, norms: tuple[Any, ...], adaptive: bool) -> l
 
 
 @st.composite
+def embeddings(draw: Any, inputs: int) -> Any:
+    """A first layer that embeds features: one for all, or several side by side."""
+
+    def one(width: int) -> Any:
+        kinds: list[Any] = [
+            CosineEmbedding(draw(st.integers(1, 20))),
+            PBLDEmbedding(draw(st.integers(1, 20)), draw(st.integers(1, 10))),
+            PiecewiseLinearEmbedding(units=draw(st.integers(1, 20))),
+            CategoryEmbedding(
+                draw(st.lists(st.integers(1, 9), min_size=width, max_size=width)), draw(st.integers(1, 20))
+            ),
+            Scale(),
+            Activation("identity"),
+        ]
+        return draw(st.sampled_from(kinds))
+
+    if draw(st.booleans()):
+        return one(inputs)
+    cuts = sorted(draw(st.sets(st.integers(1, max(inputs - 1, 1)), max_size=4)) - {inputs})
+    widths = np.diff([0, *cuts, inputs])
+    return Parallel([(int(width), one(int(width))) for width in widths])
+
+
+@st.composite
 def cases(draw: Any) -> Case:
     """A network, a loss with fitting targets, a way to train it, a batch size: any, down to one row.
 
@@ -288,7 +337,10 @@ def cases(draw: Any) -> Case:
         )
         outputs = sum(loss.sizes)
     adaptive = isinstance(optimizer, RMSProp | AdaGrad | Adam | AdamW | GradientAccumulation)
-    net = Net(draw(st.integers(1, 30)), draw(layers(outputs, (None, BatchNorm(), LayerNorm()), adaptive)))
+    inputs = draw(st.integers(1, 30))
+    first = [draw(embeddings(min(inputs, 12)))] if draw(st.booleans()) else []
+    rest = draw(layers(outputs, (None, BatchNorm(), LayerNorm()), adaptive))
+    net = Net(min(inputs, 12) if first else inputs, [*first, *rest])
     joint = any(isinstance(layer, BatchNorm) for layer in net.layers)
     least = 6 if joint else 1
     n, batch_size = draw(st.integers(least, 48)), draw(st.integers(least, 50))
@@ -356,6 +408,71 @@ def test_every_loss_activation_and_optimizer_follows_the_float64_reference(quick
     )
     assert not quick.supports(replace(recipe, dtype="float64"))
     assert holds(quick, fill(recipe, 16, rate / 4, i % 2 == 1, i), "float64")
+
+
+EMBEDDINGS: list[tuple[Any, int]] = [
+    (CosineEmbedding(16), 3),
+    (CosineEmbedding(1), 5),
+    (PBLDEmbedding(16, 3), 3),
+    (PBLDEmbedding(5, 9), 2),
+    (PiecewiseLinearEmbedding(), 3),
+    (PiecewiseLinearEmbedding((-0.5, 0.5), 3), 4),
+    (CategoryEmbedding((3, 1, 40), 8), 3),
+    (CategoryEmbedding((3, 4), 21), 2),
+    (Scale(), 19),
+    (
+        Parallel(
+            [
+                (2, CategoryEmbedding((3, 5), 8)),
+                (3, CosineEmbedding(5)),
+                (20, Activation("identity")),
+                (2, PBLDEmbedding(7, 4)),
+                (1, Scale()),
+                (1, PiecewiseLinearEmbedding((-1.0, 0.0, 1.0), 6)),
+                (1, CosineEmbedding(2)),
+                (1, CategoryEmbedding((2,), 3)),
+            ]
+        ),
+        31,
+    ),
+]
+
+
+@pytest.mark.parametrize("i", range(len(OPTIMIZERS)), ids=lambda i: repr(OPTIMIZERS[i][0]))
+def test_every_embedding_follows_the_float64_reference_under_every_optimizer(quick, i):
+    optimizer, rate = OPTIMIZERS[i]
+    for j, (first, inputs) in enumerate(EMBEDDINGS):
+        recipe = Recipe(
+            Net(inputs, [first, Dense(9), LayerNorm(), Activation("tanh"), Dropout(0.2), Dense(3)]),
+            MeanSquaredError(),
+            optimizer,
+            Penalty(l2=1e-3),
+            (None, ClipNorm(0.5), ClipValue(0.05))[j % 3],
+            {"0.*": 0.5},
+            (16, 7)[(i + j) % 2],
+            seed=i,
+            ema_decay=(None, 0.9)[j // 2 % 2],
+        )
+        if quick.name == "native" and quick.supports(recipe):
+            continue
+        for dtype in ("float32", "float64"):
+            assert holds(quick, fill(recipe, 16, rate / 4, j % 2 == 1, i), dtype), first
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_cosines_of_large_arguments_are_as_exact_as_the_arguments(engine, dtype):
+    # x is a whole number and w and b are fractions of 64, so that w x + b is exact: cos and sin of it are too
+    random = np.random.default_rng(7)
+    net = Net(1, [CosineEmbedding(16)])
+    recipe = Recipe(net, MeanSquaredError(), SGD(), batch_size=64, dtype=dtype)
+    X = random.integers(-1000, 1000, (64, 1))
+    w = random.integers(-64, 64, 32) / 64
+    session = engine.compile(recipe, Rows.of(recipe, X, np.zeros((64, 17))))
+    session.load(State(np.concatenate([w, np.ones(17), np.zeros(17)]).astype(dtype), np.zeros(0, dtype), {}, 0))
+    turns = X * w[:16] + w[16:]
+    exact = np.cos(2 * np.pi * (turns - np.round(turns)))
+    allowed = 4 * np.finfo(dtype).eps if engine.name == "native" else 1e4 * np.finfo(dtype).eps
+    np.testing.assert_allclose(session.logits(X)[:, 1:], exact, rtol=0, atol=allowed)
 
 
 @pytest.mark.parametrize("rows", [1, 2])
@@ -513,6 +630,24 @@ def test_native_gives_the_same_bits_on_any_number_of_threads(engine, loss, extra
     for state, Z in found[1:]:
         assert_same_bits(state, found[0][0])
         np.testing.assert_array_equal(Z, found[0][1])
+
+
+@pytest.mark.parametrize("engine", NATIVE, indirect=True)
+def test_embeddings_give_the_same_bits_on_any_number_of_threads(engine):
+    for first, inputs in EMBEDDINGS:
+        net = Net(inputs, [first, Dense(256), Activation("relu"), Dense(128), Dropout(0.2), Dense(3)])
+        recipe = Recipe(net, MeanSquaredError(), batch_size=250)
+        if engine.supports(recipe):
+            continue
+        case = fill(recipe, 610, 0.01, True, 4)
+        found = []
+        for threads in (1, 2, 3):
+            session = type(engine)(threads).compile(*case.rows("float32"))
+            advance(session, recipe, 610, case.rates[:7])
+            found.append((session.state, session.logits(case.X)))
+        for state, Z in found[1:]:
+            assert_same_bits(state, found[0][0])
+            np.testing.assert_array_equal(Z, found[0][1])
 
 
 @pytest.mark.parametrize("engine", NATIVE, indirect=True)

@@ -19,6 +19,7 @@ from chainrule.engines.plan import (
     ActivationKind,
     ClipKind,
     DerivativeSource,
+    FeatureKind,
     LossKind,
     Memory,
     Norm,
@@ -30,7 +31,17 @@ from chainrule.engines.plan import (
     obstacles,
 )
 from chainrule.nn.activations import ACTIVATIONS
-from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm
+from chainrule.nn.layers import (
+    Activation,
+    BatchNorm,
+    CategoryEmbedding,
+    CosineEmbedding,
+    Dense,
+    Dropout,
+    LayerNorm,
+    Parallel,
+    Scale,
+)
 from chainrule.nn.losses import (
     LOSSES,
     MeanSquaredError,
@@ -159,6 +170,38 @@ def test_a_stage_names_its_values():
 def test_a_phase_names_its_kind_and_stage():
     last = plan_of(Dense(5), Dense(3)).phases[-1]
     assert last.fields() == {"kind": PhaseKind.BACKWARD, "stage": 0}
+
+
+MIXED = Parallel(
+    [(1, Activation("identity")), (1, CosineEmbedding(4)), (1, Scale()), (1, CategoryEmbedding((3,), units=2))]
+)
+
+
+def test_embeddings_are_a_first_stage_of_groups():
+    first, second = plan_of(MIXED, Dense(3), Activation("relu")).stages
+    assert (first.text, second.text) == ("1 identity | 1 cosine | 1 scale | 1 category", "dense + bias + relu")
+    assert [group.kind.name for group in first.groups] == ["IDENTITY", "COSINE", "SCALE", "CATEGORY"]
+    assert [(group.input, group.output, group.width) for group in first.groups] == [
+        *[(0, 0, 1), (1, 1, 5), (2, 6, 1), (3, 7, 2)]
+    ]
+    # w, b (1, 4), γ, β (1, 5); s (1); E (3, 2)
+    assert [group.offsets for group in first.groups] == [(), (0, 4, 8, 13), (18,), (19,)]
+    assert first.size == 4 + 4 + 5 + 5 + 1 + 6
+
+
+def test_a_bare_embedding_is_a_group_of_all_features():
+    (group,) = plan_of(CosineEmbedding(2), Dense(3)).stages[0].groups
+    assert (group.input, group.count, group.output, group.width) == (0, 4, 0, 3)
+    assert group.offsets == (0, 8, 16, 28)
+
+
+def test_embeddings_have_their_own_gradient_phase_and_multipliers():
+    plan = plan_of(MIXED, Dense(3), learning_rate_multipliers={"0.1_gamma": 2.0, "0.3_*": 0.5})
+    assert [(phase.kind, phase.stage) for phase in plan.phases[-2:]] == [
+        *[(PhaseKind.BACKWARD, 1), (PhaseKind.EMBEDDING_GRADIENT, 0)]
+    ]
+    assert [group.multipliers for group in plan.stages[0].groups] == [(), (1.0, 1.0, 2.0, 1.0), (1.0,), (0.5,)]
+    assert memory(plan).gradient == 4 * plan.stages[0].size
 
 
 def settings_of(*names: str, outputs: int = 1, **settings) -> list:
@@ -291,6 +334,10 @@ class OwnClip:
         ),
         ([Dense(1)], {"clip": OwnClip()}, "The clipping rule"),
         ([Dense(1)], {"cache_every": 2}, "cache_every"),
+        ([Dense(2), CosineEmbedding()], {}, "Layer 1 is a CosineEmbedding, which must be the first layer."),
+        ([Parallel([(3, CosineEmbedding()), (1, Dense(2))])], {}, "Layer 0 has a branch that is no embedding"),
+        ([Parallel([(3, Scale()), (1, Activation("relu"))])], {}, "an activation other than the identity"),
+        ([Parallel([(3, Scale()), (1, Parallel([(1, Scale())]))])], {}, "Layer 0 has a branch that is no embedding"),
     ],
 )
 def test_pieces_from_outside_are_named(layers, settings, said):
@@ -319,12 +366,13 @@ built = native.extension()
 needs_extension = pytest.mark.skipif(built is None, reason="the compiled extension is not built")
 EVERYTHING = plan_of(Dense(3), BatchNorm(), Activation("relu"), Dropout(0.5))
 STRUCTS = {
+    "FeatureGroup": plan_of(MIXED).stages[0].groups[0].fields(),
     "FusedStage": EVERYTHING.stages[0].fields(),
     "Phase": EVERYTHING.phases[0].fields(),
     "TrainingSettings": EVERYTHING.settings(),
     "Sums": {f.name: 0.0 for f in fields(Sums)},
 }
-ENUMERATIONS = [Norm, ActivationKind, DerivativeSource, LossKind, OptimizerKind, ClipKind, PhaseKind]
+ENUMERATIONS = [Norm, ActivationKind, DerivativeSource, LossKind, OptimizerKind, ClipKind, PhaseKind, FeatureKind]
 RULES = [SGD(), EmaMomentum(), SGDMomentum(), Nesterov(), RMSProp(), AdaGrad(), Adam(), AdamW()]
 
 

@@ -121,8 +121,17 @@ def record(module: Any, name: str, values: Mapping[str, Any]) -> Any:
         raise TypeError(f"{name}: Python and C++ must name the same fields, but only one side has {differing}.")
     filled = struct()
     for field, value in values.items():
-        setattr(filled, field, _enumerator(module, value) if isinstance(value, Enum) else value)
+        setattr(filled, field, _converted(module, value))
     return filled
+
+
+def _converted(module: Any, value: Any) -> Any:
+    """Return a value as the extension takes it: enumerators and structs as its own, a tuple as a list."""
+    if isinstance(value, Enum):
+        return _enumerator(module, value)
+    if isinstance(value, tuple | list):
+        return [_converted(module, each) for each in value]
+    return record(module, type(value).__name__, value.fields()) if hasattr(value, "fields") else value
 
 
 def field_names(struct: type) -> set[str]:

@@ -3,6 +3,7 @@
 In: a recipe. Out: its `Plan`, or why it has none.
 """
 
+from chainrule.engines.plan.features import FeatureGroup, FeatureKind
 from chainrule.engines.plan.lowering import (
     ClipKind,
     LossKind,
@@ -21,6 +22,8 @@ __all__ = [
     "ActivationKind",
     "ClipKind",
     "DerivativeSource",
+    "FeatureGroup",
+    "FeatureKind",
     "FusedStage",
     "LossKind",
     "Memory",

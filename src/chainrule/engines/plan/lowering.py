@@ -71,6 +71,7 @@ class PhaseKind(Enum):
     UPDATE = 8
     CONSTRAIN = 9
     AVERAGE = 10
+    EMBEDDING_GRADIENT = 11
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,10 @@ class Plan:
         )
 
 
+_EMBEDDING_FLOPS = 16
+"""Operations for one entry of an embedding's output, roughly: a cosine."""
+
+
 def _first(piece: Any, *names: str) -> float:
     return next((float(getattr(piece, name)) for name in names if hasattr(piece, name)), 0.0)
 
@@ -258,7 +263,8 @@ def _constraint_phases(plan: Plan, size: int) -> Iterator[Phase]:
 
 def _forward_phase(stage: FusedStage, i: int, n: int, size: int) -> Phase:
     d, k = stage.inputs, stage.outputs
-    flops = (2 * n * d * k if stage.dense else 0) + n * k * (8 if stage.norm != Norm.NONE else 1)
+    entry = _EMBEDDING_FLOPS if stage.groups else 8 if stage.norm != Norm.NONE else 1
+    flops = (2 * n * d * k if stage.dense else 0) + n * k * entry
     kept = 1 + (stage.norm != Norm.NONE) + (stage.derivative_source == DerivativeSource.KEPT)
     transposed = d * k if stage.dense and i > 0 else 0
     return Phase(
@@ -279,9 +285,13 @@ def _backward_phases(plan: Plan, i: int, n: int, size: int) -> Iterator[Phase]:
     through = (
         f", dA through {below.text.removeprefix('dense').removeprefix(' + bias').removeprefix(' + ')}" if below else ""
     )
-    through = through.removesuffix(" through ")
+    through = ", dA" if below and below.groups else through.removesuffix(" through ")
     vectors = 1 if not rule else 2 + 2 * len(plan.recipe.optimizer.state_names)
-    if stage.dense:
+    if stage.groups:
+        flops = 2 * _EMBEDDING_FLOPS * n * k + 12 * stage.size
+        nbytes = size * (n * d + n * k + vectors * stage.size)
+        yield Phase(PhaseKind.EMBEDDING_GRADIENT, i, f"embeddings{rule}", f"({n}, {k})", flops, nbytes)
+    elif stage.dense:
         flops = (4 if below else 2) * n * d * k + 12 * stage.size + (4 * n * d if below else 0)
         nbytes = size * (n * d + 2 * n * k + vectors * stage.size + ((2 * n * d + d * k) if below else 0))
         yield Phase(
@@ -303,12 +313,13 @@ def _backward_phases(plan: Plan, i: int, n: int, size: int) -> Iterator[Phase]:
 def memory(plan: Plan, n: int | None = None) -> Memory:
     """Return the bytes of a session over n rows (default: at least one full batch), before panels are padded.
 
-    A gradient vector exists only if clipping by norm must see all of it before the first update.
+    A gradient vector exists only if clipping by norm must see all of it before the first update, and for embeddings.
     """
     recipe = plan.recipe
     size = np.dtype(recipe.dtype).itemsize
     batch = min(recipe.batch_size, n or recipe.batch_size)
     P = recipe.net.size
+    gradient = P if isinstance(recipe.clip, ClipNorm) else sum(stage.size for stage in plan.stages if stage.groups)
     targets = 1 if isinstance(recipe.loss, SoftmaxCrossEntropy) else recipe.net.outputs
     per_row = recipe.net.inputs + 1 + targets + 2 * max(stage.outputs for stage in plan.stages)
     for stage in plan.stages:
@@ -317,7 +328,7 @@ def memory(plan: Plan, n: int | None = None) -> Memory:
     return Memory(
         parameters=P * size,
         optimizer=P * len(recipe.state_names) * size,
-        gradient=P * size if isinstance(recipe.clip, ClipNorm) else 0,
+        gradient=gradient * size,
         transposed=transposed * size,
         buffers=batch * per_row * size,
     )

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.engines.plan.features import FeatureGroup, embedding_faults, embeds, feature_groups
 from chainrule.nn.activations import ACTIVATIONS, ELU, Function, LeakyReLU, activation
 from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, Layer, LayerNorm
 from chainrule.nn.net import Net
 from chainrule.nn.step import Recipe
 
 _RANK = {Dense: 0, BatchNorm: 1, LayerNorm: 1, Activation: 2, Dropout: 3}
-"""Within a stage ranks rise."""
+"""Within a stage ranks rise; a layer without a rank is a stage by itself."""
 
 
 class Norm(Enum):
@@ -62,7 +63,8 @@ def _ones() -> Mapping[str, float]:
 class FusedStage:
     """Layers run as one: [Dense] [BatchNorm] or [LayerNorm], then [Activation] [Dropout]; offsets are -1 where absent.
 
-    `multipliers` are the learning-rate multipliers of the parameters, by letter.
+    `multipliers` are the learning-rate multipliers of the parameters, by letter. A stage with groups of features has
+    nothing else; only the first stage may have them.
     """
 
     layers: tuple[int, ...]
@@ -82,6 +84,7 @@ class FusedStage:
     momentum: float = 0.0
     epsilon: float = 1.0
     multipliers: Mapping[str, float] = field(default_factory=_ones)
+    groups: tuple[FeatureGroup, ...] = ()
 
     @property
     def derivative_source(self) -> DerivativeSource:
@@ -95,11 +98,15 @@ class FusedStage:
     def size(self) -> int:
         """Number of parameters."""
         k = self.outputs
+        if self.groups:
+            return sum(group.size for group in self.groups)
         return (self.inputs * k if self.dense else 0) + k * sum(at >= 0 for at in (self.b, self.gamma, self.beta))
 
     @property
     def text(self) -> str:
         """The fused layers in words, such as "dense + bias + batch norm + relu + dropout"."""
+        if self.groups:
+            return " | ".join(group.text for group in self.groups)
         name = ActivationKind(type(self.function)).name.lower()
         norm = {Norm.NONE: "", Norm.BATCH: "batch norm", Norm.LAYER: "layer norm"}[self.norm]
         parts = ["dense" if self.dense else "", "bias" if self.b >= 0 else "", norm]
@@ -125,6 +132,7 @@ class FusedStage:
             "momentum": self.momentum,
             "epsilon": self.epsilon,
             **{f"multiplier_{letter}": value for letter, value in self.multipliers.items()},
+            "groups": self.groups,
         }
 
 
@@ -132,7 +140,9 @@ def custom_parts(net: Net) -> Iterator[str]:
     """Say why a network has no stages: layers and activations that are not the package's own."""
     known = {kind.value for kind in ActivationKind}
     for i, layer in enumerate(net.layers):
-        if type(layer) not in _RANK:
+        if embeds(layer):
+            yield from embedding_faults(layer, i)
+        elif type(layer) not in _RANK:
             yield f"Layer {i} is a custom layer: {layer!r}."
         elif isinstance(layer, Activation) and type(activation(layer.function)) not in known:
             yield f"Layer {i} has a custom activation: {layer.function!r}."
@@ -153,7 +163,7 @@ def _fused(layers: tuple[Layer, ...], start: int) -> int:
     stop = start + 1
     while stop < len(layers):
         before, after = type(layers[stop - 1]), type(layers[stop])
-        if _RANK[after] <= _RANK[before] or (after is LayerNorm and before is Dense):
+        if _RANK.get(after, 0) <= _RANK.get(before, 4) or (after is LayerNorm and before is Dense):
             break
         stop += 1
     return stop - start
@@ -164,6 +174,9 @@ def _stage(recipe: Recipe, positions: range) -> FusedStage:
     offsets = {slot.name: slot.offset for layout in (net.parameters, net.buffers) for slot in layout.slots}
     multipliers = np.ones(net.size) if recipe.multipliers is None else net.multipliers(recipe.learning_rate_multipliers)
     values: dict[str, Any] = {}
+    if embeds(net.layers[positions[0]]):
+        groups = feature_groups(net.layers[0], net.inputs, offsets, multipliers)
+        return FusedStage(tuple(positions), net.inputs, net.widths[1], groups=groups)
     for i in positions:
         letters = [*net.layer_shapes[i].parameters, *net.layer_shapes[i].buffers]
         values.update({letter: offsets[f"{i}.{letter}"] for letter in letters})
