@@ -67,7 +67,8 @@ DOCTOR_LEVELS = (
 OUTSIDE = {
     "jax": {"engines.jax"},
     "safetensors": {"io", "train.checkpoint"},
-    "polars": {"data"},
+    "polars": {"data.table", "data.dataset"},
+    "fastexcel": {"data.table.reading"},
     "sklearn": {"data", "estimators", "sklearn", "callbacks.scikit_learn"},
     "scipy": {"sklearn", "data.transforms"},
     "matplotlib": {"report", "bench.figure", "studies.drawing", "studies.presenting"},

@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from chainrule.arrays import Array
 from chainrule.data.targets import TASKS, Task
 from chainrule.errors import must_be, raise_all
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from chainrule.data.table.schema import TableSchema
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +31,7 @@ class Dataset:
     X : array of shape (n, d)
         Inputs, float64, or float32 for 8-bit images (a quarter-gigabyte less for MNIST).
     y : array of shape (n,)
-        Raw labels (whole numbers, booleans or text), or float64 values of a regression.
+        Raw labels (numbers, booleans or text), or float64 values of a regression.
     task : {"classification", "regression"}
         What is learned.
     feature_names : tuple of str
@@ -38,6 +44,14 @@ class Dataset:
         True when all columns are one quantity on one scale (pixels), so that one mean and one scale serve them all.
     test : Dataset, default=None
         The source's own test rows (MNIST), None where it has none.
+    schema : TableSchema, default=None
+        For a table: what its columns are, and how X is made of them.
+    frame : polars.DataFrame, default=None
+        For a table: the columns that are used, as read, with the rows of X.
+    facts : tuple of str, default=()
+        For a table: what was found out about how the file is written.
+    target_sentence : str, default=""
+        For a table: the task, why, and how to overrule it.
 
     Raises
     ------
@@ -61,6 +75,10 @@ class Dataset:
     image_shape: tuple[int, int] | None = None
     shared_unit: bool = False
     test: Dataset | None = None
+    schema: TableSchema | None = None
+    frame: pl.DataFrame | None = field(default=None, repr=False)
+    facts: tuple[str, ...] = ()
+    target_sentence: str = ""
 
     def __repr__(self) -> str:
         return f"Dataset({self.name!r}: {len(self.X)} rows, {self.X.shape[1]} columns, {self.task})"
@@ -96,4 +114,5 @@ class Dataset:
         -------
         Dataset
         """
-        return replace(self, X=self.X[indices], y=self.y[indices], test=None)
+        frame = None if self.frame is None else self.frame[indices]
+        return replace(self, X=self.X[indices], y=self.y[indices], test=None, frame=frame)

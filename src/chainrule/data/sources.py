@@ -13,6 +13,8 @@ from pathlib import Path
 from chainrule.arrays import Array
 from chainrule.data import idx, npz, toys
 from chainrule.data.dataset import Dataset
+from chainrule.data.table.files import ALLOWED, table_ending
+from chainrule.data.table.schema import ReadOptions, TableSchema
 from chainrule.data.targets import check_task, settle_target
 from chainrule.errors import FormatError, InvalidValueError, MissingError, did_you_mean, must_be
 
@@ -30,7 +32,7 @@ BUILTIN: Mapping[str, Callable[[int], Dataset]] = {
 }
 """The data sets known by name; each takes a seed."""
 
-TABLES = (".csv", ".parquet")
+_FILES = f"{ALLOWED}, a .npz file, or a folder of IDX files"
 
 
 def load(
@@ -39,11 +41,13 @@ def load(
     *,
     task: str | None = None,
     seed: int = 0,
-    features: Sequence[str] | None = None,
+    features: Sequence[str] | TableSchema | None = None,
+    read: ReadOptions | None = None,
 ) -> Dataset:
-    """Load a data set: a built-in name, a .csv, .parquet or .npz file, or a folder of IDX files.
+    """Load a data set: a built-in name, a table, an .npz file, or a folder of IDX files.
 
-    A built-in name comes before a file of that name: write ./mnist for a folder called mnist.
+    Tables are .csv, .tsv, .txt, .dat, .data, .parquet and .xlsx files, each also .gz. A built-in name comes before a file
+    of that name: write ./mnist for a folder called mnist.
 
     Parameters
     ----------
@@ -51,13 +55,16 @@ def load(
         "digits", "circles", "moons", "blobs", "spirals", "iris", "wine", "breast_cancer", "diabetes", "mnist", or a
         path.
     target : str, default=None
-        Column to learn, which .csv and .parquet files need; other sources have one target.
+        Column to learn, which tables need; other sources have one target.
     task : {"classification", "regression"}, default=None
         Task, where the target's values would suggest the other; None decides by the values.
     seed : int, default=0
         Seed of the sets that are drawn: circles, moons, blobs, spirals.
-    features : sequence of str, default=None
-        For .csv and .parquet files: only these columns, to measure a model on; a single class is enough then.
+    features : sequence of str or TableSchema, default=None
+        For tables: the columns that a model takes, to measure it on; a single class is enough then. Columns given by name
+        must be numbers without gaps; a schema takes what it took in training.
+    read : ReadOptions, default=None
+        For tables: what the rules of reading would decide otherwise.
 
     Returns
     -------
@@ -83,26 +90,32 @@ def load(
         _refuse_target(str(source), target)
         return _with_task(BUILTIN[str(source)](seed), task)
     path = _existing(source)
-    if path.suffix.lower() in TABLES:
-        from chainrule.data.tables import load_table
+    if path.is_file() and table_ending(path):
+        from chainrule.data.table.loading import load_table
 
-        return load_table(path, target, task, features)
+        return load_table(path, target, task, features, read)
+    if path.is_file() and path.suffix.lower() != ".npz":
+        raise FormatError(must_be("load", "source", _FILES, str(path)))
     _refuse_target(path.name, target)
     return npz.load_npz(path, task) if path.suffix.lower() == ".npz" else _with_task(_folder(path), task)
 
 
-def features_of(source: str | Path, feature_names: Sequence[str]) -> Array:
+def features_of(
+    source: str | Path, feature_names: Sequence[str] | TableSchema, read: ReadOptions | None = None
+) -> Array:
     """Load the rows of a source as a model with these features takes them; no target is needed.
 
-    Columns of .csv and .parquet files are found by name, in any order and among others; the columns of other sources
-    are taken in their order.
+    Columns of tables are found by name, in any order and among others; the columns of other sources are taken in their
+    order.
 
     Parameters
     ----------
     source : str or Path
         As for `load`.
-    feature_names : sequence of str
-        The d columns of the model.
+    feature_names : sequence of str or TableSchema
+        The d columns of the model: names of numbers without gaps, or its schema.
+    read : ReadOptions, default=None
+        For tables: what the rules of reading would decide otherwise.
 
     Returns
     -------
@@ -118,10 +131,11 @@ def features_of(source: str | Path, feature_names: Sequence[str]) -> Array:
     >>> features_of("circles", ("x1", "x2")).shape
     (300, 2)
     """
-    if str(source) not in BUILTIN and (path := _existing(source)).suffix.lower() in TABLES:
-        from chainrule.data import tables
+    if str(source) not in BUILTIN and (path := _existing(source)).is_file() and table_ending(path):
+        from chainrule.data.table import loading
 
-        return tables.features_of(path, feature_names)
+        return loading.features_of(path, feature_names, read)
+    feature_names = feature_names.design_names if isinstance(feature_names, TableSchema) else feature_names
     X = npz.features_of(Path(source)) if Path(source).suffix.lower() == ".npz" else load(source).X
     if X.shape[1] != len(feature_names):
         allowed = f"of shape (n, {len(feature_names)}), one column per feature of the model"
@@ -136,20 +150,19 @@ def _existing(source: str | Path) -> Path:
     if path.suffix or "/" in text or os.sep in text:
         hint = "This path does not exist."
         raise MissingError(must_be("load", "source", "an existing file or folder", text, hint))
-    allowed = "a built-in name or a path to a .csv, .parquet or .npz file or an IDX folder"
+    allowed = f"a built-in name, or the path of {_FILES}"
     raise InvalidValueError(must_be("load", "source", allowed, text, did_you_mean(text, BUILTIN)))
 
 
 def _folder(path: Path) -> Dataset:
     if not path.is_dir():
-        allowed = "a .csv, .parquet or .npz file, or a folder of IDX files"
-        raise FormatError(must_be("load", "source", allowed, str(path)))
+        raise FormatError(must_be("load", "source", _FILES, str(path)))
     return idx.load_idx(path)
 
 
 def _refuse_target(owner: str, target: str | None) -> None:
     if target is not None:
-        hint = "Only .csv and .parquet files have target columns to choose from."
+        hint = "Only tables have target columns to choose from."
         raise InvalidValueError(must_be(owner, "target", "left out", target, hint))
 
 

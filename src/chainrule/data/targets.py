@@ -23,7 +23,7 @@ MOST_INTEGER_CLASSES = 20
 
 
 def infer_task(values: Array) -> Task:
-    """Infer the task from the target: text, booleans and few distinct whole numbers are classes.
+    """Infer the task from the target: text, booleans and few distinct whole numbers are classes, 1.0 as well as 1.
 
     Parameters
     ----------
@@ -38,12 +38,16 @@ def infer_task(values: Array) -> Task:
     --------
     >>> infer_task(np.array(["yes", "no"])), infer_task(np.array([0, 1, 1])), infer_task(np.array([0.5, 1.0]))
     ('classification', 'classification', 'regression')
-    >>> infer_task(np.arange(21))
-    'regression'
+    >>> infer_task(np.array([0.0, 1.0, 1.0])), infer_task(np.arange(21))
+    ('classification', 'regression')
     """
-    if values.dtype.kind in "iu":
-        return "classification" if len(np.unique(values)) <= MOST_INTEGER_CLASSES else "regression"
-    return "regression" if values.dtype.kind == "f" else "classification"
+    if values.dtype.kind not in "iuf":
+        return "classification"
+    if values.dtype.kind == "f" and not (values == np.rint(values)).all():
+        return "regression"
+    distinct = len(np.unique(values))
+    constant = values.dtype.kind == "f" and distinct < 2
+    return "classification" if distinct <= MOST_INTEGER_CLASSES and not constant else "regression"
 
 
 def check_task(owner: str, task: str | None) -> Task | None:
@@ -102,7 +106,7 @@ def settle_target(owner: str, values: Array, task: str | None = None, learned: b
     Returns
     -------
     y : array of shape (n,)
-        float64 for regression; int64, bool or text for classification.
+        float64 for regression; for classification whole numbers (int64 or float64, as given), bool or text.
     task : {"classification", "regression"}
 
     Raises
@@ -113,7 +117,7 @@ def settle_target(owner: str, values: Array, task: str | None = None, learned: b
     Examples
     --------
     >>> settle_target("table.csv", np.array([3.0, 1.0]), "classification")
-    (array([3, 1]), 'classification')
+    (array([3., 1.]), 'classification')
     """
     chosen = check_task(owner, task) or infer_task(values)
     if values.dtype.kind == "f":
@@ -140,7 +144,7 @@ def _labels(owner: str, values: Array, learned: bool) -> Array:
             "For numbers, use task='regression' (--task regression).",
         )
         raise InvalidValueError(must_be(owner, "target", allowed, fraction, hint))
-    labels = values.astype({"S": np.str_, "U": np.str_, "b": np.bool_}.get(kind, np.int64))
+    labels = values.astype({"S": np.str_, "U": np.str_, "b": np.bool_, "f": np.float64}.get(kind, np.int64))
     if learned:
         check_classes(labels, owner)
     return labels

@@ -1,0 +1,100 @@
+"""Dates and times: found in texts, and turned into numbers that a network can learn from.
+
+In: texts, dates, date-times or times. Out: microseconds since 1970, and their parts: elapsed days, month, weekday, day,
+hour.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Sequence
+
+import polars as pl
+
+from chainrule.arrays import Array
+
+_ZONED = "%Y-%m-%dT%H:%M:%S%.f%#z"
+_DATES = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y")
+_SHORT = ("%m/%d/%y", "%d/%m/%y", "%d.%m.%y", "%d-%m-%y")
+_NAMED = ("%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%b %d %Y", "%d. %b %Y")
+_CLOCKS = ("%H:%M:%S%.f", "%H:%M", "%I:%M %p", "%I:%M:%S %p")
+TIMES = ("%H:%M:%S%.f", "%H:%M", "%I:%M %p")
+"""Formats of a time without a date."""
+
+FORMATS = (
+    *(*_DATES, *_SHORT, *_NAMED),
+    *(f"{day}{gap}{clock}" for day in (*_DATES, *_SHORT, *_NAMED) for clock in _CLOCKS for gap in (" ", "T")),
+    *(_ZONED, _ZONED.replace("T", " ")),
+)
+"""Formats of dates that are tried, in this order: where month and day could be either, the first that fits counts."""
+
+_LIKELY = re.compile(
+    r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2}:\d\d|\d.*[A-Za-z]{3}.*\d|[A-Za-z]{3,9}\.? \d{1,2},? \d{4}"
+)
+_FIRST_YEAR = 1000
+_SAMPLE = 100
+
+
+def parse_dates(text: pl.Series, form: str) -> pl.Series:
+    """Return texts in this format as date-times in UTC, or as times; null where a text is none."""
+    if form in TIMES:
+        return _times(text, form)
+    try:
+        parsed = text.str.to_datetime(form, strict=False, time_unit="us")
+    except pl.exceptions.PolarsError:
+        return pl.Series(text.name, [None] * len(text), dtype=pl.Datetime("us"))
+    return _without_zone(parsed)
+
+
+def _times(text: pl.Series, form: str) -> pl.Series:
+    try:
+        return text.str.to_time(form, strict=False)
+    except pl.exceptions.PolarsError:
+        return pl.Series(text.name, [None] * len(text), dtype=pl.Time)
+
+
+def _without_zone(moments: pl.Series) -> pl.Series:
+    zone = getattr(moments.dtype, "time_zone", None)
+    return moments.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if zone else moments
+
+
+def find_dates(text: pl.Series, sample: Sequence[str]) -> tuple[pl.Series, str] | None:
+    """Return a column's texts as dates or times with their format, None if some text is neither."""
+    if not sample or not all(_LIKELY.search(cell) for cell in sample[:_SAMPLE]):
+        return None
+    short = pl.Series(list(sample[:_SAMPLE]))
+    for form in (*FORMATS, *TIMES):
+        if not _fits(short, parse_dates(short, form)):
+            continue
+        parsed = parse_dates(text, form)
+        if _fits(text, parsed):
+            return parsed, form
+    return None
+
+
+def _fits(text: pl.Series, parsed: pl.Series) -> bool:
+    if parsed.null_count() != text.null_count():
+        return False
+    lowest = parsed.min()
+    return not isinstance(lowest, dt.datetime) or lowest.year >= _FIRST_YEAR
+
+
+def swapped(form: str) -> str | None:
+    """Return the format with month and day exchanged, None if their order is beyond doubt."""
+    if form.startswith(("%m/%d", "%m-%d")):
+        return form.replace("%m", "%?").replace("%d", "%m").replace("%?", "%d")
+    if form.startswith(("%d/%m", "%d-%m")):
+        return form.replace("%d", "%?").replace("%m", "%d").replace("%?", "%m")
+    return None
+
+
+def microseconds(values: pl.Series) -> Array:
+    """Return dates, date-times or times as float64 microseconds, NaN for a gap; times count from midnight."""
+    if values.dtype == pl.Time:
+        return _floats(values.cast(pl.Int64)) / 1000
+    return _floats(_without_zone(values.cast(pl.Datetime("us")) if values.dtype == pl.Date else values).dt.epoch("us"))
+
+
+def _floats(values: pl.Series) -> Array:
+    return values.cast(pl.Float64).fill_null(float("nan")).to_numpy()

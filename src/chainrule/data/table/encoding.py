@@ -1,0 +1,453 @@
+"""Rows of a table as arrays: scaled numbers with codes, or one plain matrix.
+
+In: a `TableSchema` and rows of any form. Out: float32 or float64 arrays, and notes on rows unlike the training's. A
+single row as a dict takes a short way without a frame, to the same bits.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.data.checks import cell_fault
+from chainrule.data.matrix import default_names
+from chainrule.data.table.calendar import DAY, moment, part, part_of
+from chainrule.data.table.gaps import is_gap, label
+from chainrule.data.table.schema import FIRST_CODE, HASHED_WORDS, Column, TableSchema
+from chainrule.errors import InvalidValueError, did_you_mean, raise_all
+
+FAR = 10
+"""Ranges beyond the training's lowest and highest value from which on a value is noted."""
+
+MISSING = 1
+"""Code of a gap."""
+
+_SHOWN = 5
+_WORD = re.compile(r"\w+")
+_PLAIN = re.compile(r"-?[1-9]\d{0,14}(\.\d{1,15})?|0", re.ASCII)
+_NAN = float("nan")
+_LARGEST = 2**63 - 1
+
+
+def level_hash(text: str, size: int) -> int:
+    """Return a text's place among `size` places: CRC-32 of its UTF-8 bytes, the same on every machine.
+
+    >>> level_hash("clerk", 64)
+    57
+    """
+    return zlib.crc32(text.encode("utf-8", "surrogatepass")) % size
+
+
+@lru_cache(maxsize=100_000)
+def _word_place(word: str) -> int:
+    return level_hash(word, HASHED_WORDS)
+
+
+class Encoder:
+    """The columns of a schema with what makes their cells numbers.
+
+    Parameters
+    ----------
+    schema : TableSchema
+        What was found in the training rows.
+    """
+
+    def __init__(self, schema: TableSchema) -> None:
+        self.schema = schema
+        self.codecs = [codec(column) for column in schema.used]
+        self.names = {schema.target, *(column.name for column in schema.columns)}
+
+    def encode(self, owner: str, rows: Any, notes: list[str] | None) -> Array:
+        """Return rows as scaled numbers and codes, float32."""
+        if isinstance(rows, dict) and _is_one_row(rows):
+            fast = self._one(rows, notes)
+            if fast is not None:
+                return fast
+        height, columns = self._columns(owner, rows, notes)
+        E = np.empty((height, len(self.schema.features)), np.float32)
+        j = 0
+        for each, cells in zip(self.codecs, columns, strict=True):
+            for values in each.scaled(each.raw(owner, cells, notes)):
+                E[:, j] = values
+                j += 1
+        return E
+
+    def design(self, owner: str, rows: Any, notes: list[str] | None) -> Array:
+        """Return rows as one plain matrix, float64."""
+        height, columns = self._columns(owner, rows, notes)
+        X = np.empty((height, len(self.schema.design_names)), np.float64)
+        j = 0
+        for each, cells in zip(self.codecs, columns, strict=True):
+            for values in each.plain(each.raw(owner, cells, notes)):
+                X[:, j] = values
+                j += 1
+        return X
+
+    def _one(self, row: Mapping[str, Any], notes: list[str] | None) -> Array | None:
+        """Return one row the short way; None where a cell or a note needs the long way."""
+        values: list[float] = []
+        for each in self.codecs:
+            name = each.column.name
+            if name not in row:
+                return None
+            cells = each.cell(row[name], noted=notes is not None)
+            if cells is None:
+                return None
+            values += cells
+        if notes is not None and (len(row) != len(self.codecs)):
+            return None
+        return np.array([values], np.float32)
+
+    def _columns(self, owner: str, rows: Any, notes: list[str] | None) -> tuple[int, list[Any]]:
+        """Return the number of rows and the used columns in the schema's order."""
+        from chainrule.data.table.frames import as_frame
+
+        frame = as_frame(owner, rows)
+        used = [column.name for column in self.schema.used]
+        names = list(frame.columns)
+        by_position = (
+            _unnamed(names) and not set(names) & set(used) and len(names) == len(used) == len(self.schema.columns)
+        )
+        if by_position:
+            frame = frame.rename(dict(zip(names, used, strict=True)))
+        self._check_missing(owner, used, list(frame.columns))
+        if notes is not None:
+            notes += self._frame_notes(frame)
+        return frame.height, [frame[name] for name in used]
+
+    def _check_missing(self, owner: str, used: Sequence[str], names: Sequence[str]) -> None:
+        missing = [name for name in used if name not in names]
+        if missing:
+            shown = ", ".join(repr(name) for name in missing[:_SHOWN])
+            more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+            hint = did_you_mean(missing[0], names) if len(missing) == 1 else ""
+            text = f"{owner}: rows must have the columns of the training data, got none named {shown}{more}. {hint}"
+            raise InvalidValueError(text.rstrip())
+
+    def _frame_notes(self, frame: Any) -> list[str]:
+        """Return sentences on columns that the schema does not use."""
+        extra = [name for name in frame.columns if name not in self.names]
+        shown = ", ".join(repr(name) for name in extra[:_SHOWN])
+        more = f" and {len(extra) - _SHOWN} more" if len(extra) > _SHOWN else ""
+        found = [f"ignored columns that the training did not have: {shown}{more}"] if extra else []
+        for column in self.schema.columns:
+            if column.kind != "constant" or column.value is None or column.name not in frame.columns:
+                continue
+            cells = [label(cell) for cell in frame[column.name].unique().drop_nulls().to_list()]
+            moved = [cell for cell in cells if cell != column.value]
+            if moved:
+                found.append(f"column {column.name!r} was always {column.value} in training and is now {min(moved)}")
+        return found
+
+
+def _unnamed(names: Sequence[str]) -> bool:
+    return tuple(names) == default_names(len(names))
+
+
+def _is_one_row(row: Mapping[str, Any]) -> bool:
+    """Check whether a dict holds the cells of one row and no columns."""
+    return not any(isinstance(value, list | tuple | np.ndarray) for value in row.values())
+
+
+class NumberCodec:
+    """Cells of a number as float64.
+
+    Parameters
+    ----------
+    column : Column
+        What was found in the training rows.
+    """
+
+    def __init__(self, column: Column) -> None:
+        self.column = column
+
+    def raw(self, owner: str, cells: Any, notes: list[str] | None) -> list[Array]:
+        """Return the column's numbers, NaN for a gap."""
+        values = _numbers(owner, self.column, cells, notes)
+        infinite = np.isinf(values)
+        if infinite.any():
+            values = np.where(infinite, _NAN, values)
+            _note(notes, f"column {self.column.name!r}: {int(infinite.sum())} infinite values count as gaps")
+        _range_notes(self.column, 0, values, notes)
+        _gap_note(self.column, values, notes)
+        return [values]
+
+    def scaled(self, raw: list[Array]) -> list[Array]:
+        """Return numbers relative to center and scale."""
+        return [
+            (values - number.center) / number.scale for values, number in zip(raw, self.column.numbers, strict=True)
+        ]
+
+    def plain(self, raw: list[Array]) -> list[Array]:
+        """Return numbers with gaps filled by the center, and the indicator of gaps if the training had some."""
+        gap = np.isnan(raw[0])
+        filled = [np.where(gap, n.center, values) for values, n in zip(raw, self.column.numbers, strict=True)]
+        return [*filled, gap] if self.column.gaps else filled
+
+    def cell(self, value: Any, noted: bool) -> list[float] | None:
+        """Return the numbers of one cell, None where it needs the long way."""
+        kind = type(value)
+        if value is None:
+            return [_NAN] if self.column.gaps or not noted else None
+        if kind is str and _PLAIN.fullmatch(value):
+            value = float(value)
+        elif kind is not float and kind is not int and kind is not bool:
+            if not isinstance(value, np.number | np.bool_):
+                return None
+            value = value.item()
+        if type(value) is int and not -_LARGEST <= value <= _LARGEST:
+            return None
+        if not math.isfinite(value):
+            return [_NAN] if not noted else None
+        number = self.column.numbers[0]
+        reach = FAR * (number.highest - number.lowest)
+        if noted and not number.lowest - reach <= value <= number.highest + reach:
+            return None
+        return [(float(value) - number.center) / number.scale]
+
+
+class DateCodec(NumberCodec):
+    """Cells of a date as its parts."""
+
+    def raw(self, owner: str, cells: Any, notes: list[str] | None) -> list[Array]:
+        """Return the parts of the column's dates, NaN for a gap."""
+        moments = _moments(owner, self.column, cells)
+        raw = [part(number.part, moments, self.column.origin) for number in self.column.numbers]
+        _range_notes(self.column, 0, raw[0], notes)
+        _gap_note(self.column, raw[0], notes)
+        return raw
+
+    def cell(self, value: Any, noted: bool) -> list[float] | None:
+        """Return the parts of one date, None where it needs the long way."""
+        if noted or type(value) not in (dt.date, dt.datetime):
+            return None
+        at = moment(value)
+        numbers = self.column.numbers
+        return [(part_of(n.part, at, self.column.origin) - n.center) / n.scale for n in numbers]
+
+
+class CategoryCodec:
+    """Cells of a category or a boolean as codes.
+
+    Parameters
+    ----------
+    column : Column
+        What was found in the training rows.
+    """
+
+    def __init__(self, column: Column) -> None:
+        self.column = column
+        self.known = {level: FIRST_CODE + k for k, level in enumerate(column.categories)}
+        self.hashed_from = FIRST_CODE + len(column.categories)
+        for level in column.categories:
+            self.known.setdefault(_canonical(level), self.known[level])
+
+    def code(self, value: Any) -> int:
+        """Return the code of a cell."""
+        text = label(value)
+        found = self.known.get(text)
+        if found is None and self.column.kind == "boolean":
+            found = self.known.get({"1": "true", "0": "false"}.get(text, text.lower()))
+        if found is not None:
+            return found
+        if is_gap(text):
+            return MISSING
+        return self.hashed_from + level_hash(text, self.column.hashed) if self.column.hashed else 0
+
+    def raw(self, owner: str, cells: Any, notes: list[str] | None) -> list[Array]:
+        """Return the codes of the column."""
+        cells = text_of(cells)
+        distinct = cells.unique()
+        values = distinct.to_list()
+        codes = [MISSING if value is None else self.code(value) for value in values]
+        unknown = [str(value) for value, code in zip(values, codes, strict=True) if code == 0]
+        found = codes_of(cells, distinct, codes)
+        if unknown and notes is not None:
+            notes.append(self._unknown(sorted(unknown), int((found == 0).sum())))
+        if MISSING in codes and not self.column.gaps:
+            _note(notes, f"column {self.column.name!r} has {int((found == MISSING).sum())} gaps; the training had none")
+        return [found]
+
+    def _unknown(self, unknown: Sequence[str], rows: int) -> str:
+        what = "unknown or were rare in training" if self.column.rare else "unknown"
+        examples = ", ".join(repr(level) for level in unknown[:3])
+        return f"column {self.column.name!r}: categories of {rows} rows are {what}, such as {examples}"
+
+    def scaled(self, raw: list[Array]) -> list[Array]:
+        """Return the codes."""
+        return raw
+
+    def plain(self, raw: list[Array]) -> list[Array]:
+        """Return one column per level, or one for a boolean, and indicators."""
+        codes = raw[0]
+        if self.column.kind == "boolean":
+            filled = np.where(codes >= FIRST_CODE, codes - FIRST_CODE, self.column.numbers[0].center)
+            return [filled, codes < FIRST_CODE] if self.column.gaps else [filled]
+        levels = [codes == FIRST_CODE + k for k in range(len(self.column.categories) + self.column.hashed)]
+        rare = [codes == 0] if self.column.rare and not self.column.hashed else []
+        return [*levels, *rare, *([codes == MISSING] if self.column.gaps else [])]
+
+    def cell(self, value: Any, noted: bool) -> list[float] | None:
+        """Return the code of one cell, None where it needs the long way."""
+        kind = type(value)
+        if kind is str or kind is int or kind is bool:
+            code = self.code(value)
+        elif value is None or (kind is float and value != value):
+            code = MISSING
+        elif kind is float or isinstance(value, np.number | np.bool_):
+            code = self.code(value.item() if kind is not float else value)
+        else:
+            return None
+        if noted and (code == 0 or (code == MISSING and not self.column.gaps)):
+            return None
+        return [float(code)]
+
+
+class TextCodec:
+    """Cells of a text as counts of hashed words.
+
+    Parameters
+    ----------
+    column : Column
+        What was found in the training rows.
+    """
+
+    def __init__(self, column: Column) -> None:
+        self.column = column
+
+    def raw(self, owner: str, cells: Any, notes: list[str] | None) -> list[Array]:
+        """Return the counts of words by place, zero for a gap."""
+        places = [
+            i * HASHED_WORDS + k for i, cell in enumerate(cells) if cell is not None for k in _places(label(cell))
+        ]
+        counts = np.bincount(np.array(places, np.int64), minlength=len(cells) * HASHED_WORDS)
+        return list(counts.reshape(len(cells), HASHED_WORDS).T.astype(np.float64))
+
+    def scaled(self, raw: list[Array]) -> list[Array]:
+        """Return the counts."""
+        return raw
+
+    def plain(self, raw: list[Array]) -> list[Array]:
+        """Return the counts and the indicator of gaps if the training had some."""
+        return [*raw, np.sum(raw, axis=0) == 0] if self.column.gaps else raw
+
+    def cell(self, value: Any, noted: bool) -> list[float] | None:
+        """Return the counts of one cell."""
+        if value is not None and type(value) is not str:
+            return None
+        counts = [0.0] * HASHED_WORDS
+        for k in _places(value.strip() if value else ""):
+            counts[k] += 1
+        return counts
+
+
+def _places(text: str) -> list[int]:
+    return [] if is_gap(text) else [_word_place(word) for word in _WORD.findall(text.lower())]
+
+
+def codec(column: Column) -> Any:
+    """Return what makes numbers of a column's cells."""
+    return {"number": NumberCodec, "date": DateCodec, "text": TextCodec}.get(column.kind, CategoryCodec)(column)
+
+
+def _canonical(level: str) -> str:
+    """Return the text of the same number in another file: "1.50" is 1.5 where it was read as a number."""
+    try:
+        return level if level[:1] == "0" and level[1:2].isdigit() else label(float(level))
+    except ValueError:
+        return level
+
+
+def text_of(cells: Any) -> Any:
+    """Return a column of texts of any type as plain texts, and every other column as it is."""
+    import polars as pl
+
+    return cells.cast(pl.String) if cells.dtype in (pl.Categorical, pl.Enum, pl.Null) else cells
+
+
+def codes_of(cells: Any, distinct: Any, codes: Sequence[int]) -> Array:
+    """Return the code of each cell of a column, given those of its distinct values."""
+    import polars as pl
+
+    new = pl.Series(codes, dtype=pl.Float64)
+    return cells.replace_strict(distinct, new, return_dtype=pl.Float64).to_numpy()
+
+
+def _numbers(owner: str, column: Column, cells: Any, notes: list[str] | None) -> Array:
+    """Return the cells of a number column as float64; refuse cells that are no numbers."""
+    import polars as pl
+
+    from chainrule.data.table.cells import TEXT, clean_text, numbers_of, without_marks
+
+    if cells.dtype in TEXT:
+        text = without_marks(clean_text(cells))
+        numbers = numbers_of(text, column.written)
+        odd = np.flatnonzero((numbers.is_null() & text.is_not_null()).to_numpy())
+        if len(odd) and not column.gaps:
+            hint = "Encode it as in training."
+            raise InvalidValueError(cell_fault(owner, column.name, "numeric", cells[int(odd[0])], odd, hint))
+        if len(odd):
+            example = f"{cells[int(odd[0])]!r} in row {odd[0] + 1}"
+            _note(
+                notes, f"column {column.name!r}: {len(odd)} cells are no numbers and count as gaps, such as {example}"
+            )
+        cells = numbers
+    elif isinstance(cells.dtype, pl.Duration):
+        cells = cells.dt.total_microseconds() / DAY
+    elif not (cells.dtype.is_numeric() or cells.dtype in (pl.Boolean, pl.Null)):
+        raise_all([f"{owner}: column {column.name!r} must be numeric, got {cells.dtype}. Encode it as in training."])
+    return cells.cast(pl.Float64).fill_null(_NAN).to_numpy()
+
+
+def _moments(owner: str, column: Column, cells: Any) -> Array:
+    """Return the cells of a date column as microseconds; refuse cells that are no dates."""
+    import polars as pl
+
+    from chainrule.data.table.cells import TEXT, clean_text, dates_of, without_marks
+    from chainrule.data.table.dates import microseconds
+
+    if cells.dtype in TEXT:
+        text = without_marks(clean_text(cells))
+        dates = dates_of(text, column.date_format)
+        odd = np.flatnonzero((dates.is_null() & text.is_not_null()).to_numpy())
+        if len(odd):
+            allowed = f"a date as in training{f' ({column.date_format})' if column.date_format else ''}"
+            raise InvalidValueError(cell_fault(owner, column.name, allowed, cells[int(odd[0])], odd, ""))
+        cells = dates
+    elif cells.dtype == pl.Null:
+        return np.full(len(cells), _NAN)
+    elif not cells.dtype.is_temporal() or isinstance(cells.dtype, pl.Duration):
+        raise_all([f"{owner}: column {column.name!r} must hold dates, got {cells.dtype}. Encode it as in training."])
+    return microseconds(cells)
+
+
+def _note(notes: list[str] | None, sentence: str) -> None:
+    if notes is not None:
+        notes.append(sentence)
+
+
+def _gap_note(column: Column, values: Array, notes: list[str] | None) -> None:
+    if notes is not None and not column.gaps and np.isnan(values).any():
+        gaps = int(np.isnan(values).sum())
+        notes.append(f"column {column.name!r} has {gaps} gaps; the training had none")
+
+
+def _range_notes(column: Column, k: int, values: Array, notes: list[str] | None) -> None:
+    """Note values that lie more than ten ranges outside of the training's."""
+    if notes is None:
+        return
+    number = column.numbers[k]
+    reach = FAR * (number.highest - number.lowest)
+    far = np.flatnonzero((values < number.lowest - reach) | (values > number.highest + reach))
+    if len(far):
+        where = f"{values[far[0]]:.6g} in row {far[0] + 1}"
+        text = f"column {column.name!r}: {len(far)} values lie far outside of the training's range, such as {where}"
+        notes.append(f"{text} (training: {number.lowest:.6g} to {number.highest:.6g})")

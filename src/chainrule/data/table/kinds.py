@@ -1,0 +1,139 @@
+"""The kind of every column of a table, with the reason, and what the user should know about them.
+
+In: a frame and the name of its target. Out: a `TableSchema`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import polars as pl
+
+from chainrule.data.table.columns import column_of
+from chainrule.data.table.leaks import tells_target
+from chainrule.data.table.schema import Column, ReadOptions, TableSchema
+from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
+
+CHOICES = ("number", "category", "boolean", "date", "text", "id")
+"""Kinds that a user can ask for."""
+
+
+def describe(owner: str, frame: pl.DataFrame, target: str | None, options: ReadOptions | None = None) -> TableSchema:
+    """Find out what every column of a table is.
+
+    Parameters
+    ----------
+    owner : str
+        The object that messages name.
+    frame : polars.DataFrame
+        The training rows, from `read_file` or `as_frame`.
+    target : str or None
+        Name of the target among the columns, which is not described.
+    options : ReadOptions, default=None
+        What the user says about columns.
+
+    Returns
+    -------
+    TableSchema
+
+    Raises
+    ------
+    InvalidValueError
+        For options that name no column or kind, for cells that are not of the kind asked for, and for a table of which no
+        column is left.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"size": [1.5, 2.5, None], "color": ["red", "blue", "red"]})
+    >>> [(name, kind) for name, kind, _ in describe("toys", frame, None).summary()]
+    [('size', 'number'), ('color', 'category')]
+    """
+    options = options or ReadOptions()
+    raise_all(_option_faults(owner, frame, options))
+    found = [
+        column_of(owner, frame[name], options.kinds.get(name), options.decimal)
+        for name in frame.columns
+        if name != target
+    ]
+    columns = _without_duplicates(frame, [column for column, _ in found], options)
+    columns = [_dropped(column) if column.name in options.drop else column for column in columns]
+    columns = _something_used(owner, columns, target)
+    warnings = [warning for column, warning in found if warning and column.name not in options.drop]
+    warnings += [sentence for column in columns for sentence in _left_out(column, options)]
+    if target is not None and target in frame.columns:
+        warnings += [
+            _leak(column.name, target, how)
+            for column in columns
+            if column.used and (how := tells_target(frame[column.name], frame[target]))
+        ]
+    return TableSchema(tuple(columns), target, tuple(warnings))
+
+
+def _option_faults(owner: str, frame: pl.DataFrame, options: ReadOptions) -> Iterator[str]:
+    for name in (*options.kinds, *options.drop):
+        if name not in frame.columns:
+            yield must_be(owner, "column", "one of the table's", name, did_you_mean(name, frame.columns))
+    for name, kind in options.kinds.items():
+        if kind not in CHOICES:
+            yield must_be(owner, f"kind of column {name!r}", " or ".join(CHOICES), kind, did_you_mean(kind, CHOICES))
+
+
+def _dropped(column: Column) -> Column:
+    return replace(column, used=False, reason=f"{column.reason}; left out as asked (--drop)")
+
+
+def _without_duplicates(frame: pl.DataFrame, columns: list[Column], options: ReadOptions) -> list[Column]:
+    """Leave out the columns that equal an earlier one."""
+    seen: dict[object, list[Column]] = {}
+    kept = []
+    for column in columns:
+        if column.used and column.name not in options.kinds:
+            key = (column.kind, column.numbers, column.categories, column.gaps)
+            twin = next((each for each in seen.get(key, ()) if _equal(frame[each.name], frame[column.name])), None)
+            if twin is not None:
+                kept.append(Column(column.name, "duplicate", f"equals column {twin.name!r}", used=False))
+                continue
+            seen.setdefault(key, []).append(column)
+        kept.append(column)
+    return kept
+
+
+def _equal(a: pl.Series, b: pl.Series) -> bool:
+    if a.dtype.is_numeric() and b.dtype.is_numeric():
+        a, b = a.cast(pl.Float64), b.cast(pl.Float64)
+    return a.dtype == b.dtype and bool(a.eq_missing(b).all())
+
+
+def _something_used(owner: str, columns: list[Column], target: str | None) -> list[Column]:
+    """Use the counts of rows after all where nothing else is left; refuse a table without any column to learn from."""
+    if any(column.used for column in columns):
+        return columns
+    counters = [
+        column for column in columns if column.kind == "id" and column.numbers and "--drop" not in column.reason
+    ]
+    if counters:
+        first = replace(counters[0], kind="number", used=True, reason=f"{counters[0].reason}; the only column")
+        return [first if column is counters[0] else column for column in columns]
+    if not columns:
+        raise InvalidValueError(f"{owner}: the table must have a feature besides the target {target!r}, got none.")
+    reasons = "; ".join(f"{column.name!r} is left out ({column.kind}: {column.reason})" for column in columns[:5])
+    raise InvalidValueError(f"{owner}: the table must have a column to learn from, got none: {reasons}.")
+
+
+def _left_out(column: Column, options: ReadOptions) -> Iterator[str]:
+    """Yield a sentence on a column that is left out without being asked for."""
+    if column.name in options.drop or column.name in options.kinds:
+        return
+    keep = f"Use --columns {column.name}={'number' if column.numbers else 'category'} to keep it."
+    if column.kind == "id":
+        yield f"column {column.name!r} is left out as an id: {column.reason}. {keep}"
+    elif column.kind == "constant" or column.kind == "duplicate":
+        yield f"column {column.name!r} is left out: {column.reason}."
+    elif column.kind == "number" and column.reason.endswith("the only column"):
+        yield f"column {column.name!r} {column.reason}; with rows drawn at random it may tell the target by their order."
+
+
+def _leak(name: str, target: str, how: str) -> str:
+    fix = f"If it is not known before the target is, leave it out (--drop {name})."
+    return f"column {name!r} alone tells the target {target!r}: {how}. {fix}"

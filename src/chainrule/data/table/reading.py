@@ -1,0 +1,320 @@
+"""Table files of any kind as frames of typed columns, with what was found out about how they are written.
+
+In: a .csv, .tsv, .txt, .dat, .data, .parquet or .xlsx file, each also .gz. Out: a `TableFile`. Messages count data rows
+from 1, without the header.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from chainrule.data.gzipped import decompress
+from chainrule.data.table import sniffing
+from chainrule.data.table.cells import TEXT, Interpreted, clean_text, interpret
+from chainrule.data.table.dates import parse_dates, swapped
+from chainrule.data.table.decoding import as_utf8, with_line_feeds
+from chainrule.data.table.files import ALLOWED, table_ending
+from chainrule.data.table.numbers import written_as
+from chainrule.data.table.schema import NumberFormat, ReadOptions
+from chainrule.errors import FormatError, InvalidValueError, MissingError, must_be, raise_all
+
+_AS_TEXT = ("category", "text", "id")
+"""Kinds of columns whose cells are kept as they are written."""
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True, eq=False)
+class TableFile:
+    """A table as read from a file.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file.
+    frame : polars.DataFrame
+        Typed columns; gaps are null, except for marks in columns of text, where `describe` decides.
+    facts : tuple of str
+        What was found out about how the file is written.
+    """
+
+    name: str
+    frame: pl.DataFrame = field(repr=False)
+    facts: tuple[str, ...] = ()
+
+
+def read_file(path: Path, options: ReadOptions | None = None) -> TableFile:
+    """Read a table and find out how it is written.
+
+    Parameters
+    ----------
+    path : Path
+        A .csv, .tsv, .txt, .dat, .data, .parquet or .xlsx file, each also .gz; capital letters do not matter.
+    options : ReadOptions, default=None
+        What the user says about the file.
+
+    Returns
+    -------
+    TableFile
+
+    Raises
+    ------
+    FormatError
+        For a damaged file, one of another kind, and rows with more or fewer cells than the others.
+    InvalidValueError
+        For a table without rows, and for options that are not allowed.
+    MissingError
+        For an .xlsx file without the package fastexcel.
+    """
+    options = options or ReadOptions()
+    raise_all(_option_faults(path.name, options))
+    ending = table_ending(path)
+    if ending is None:
+        raise FormatError(must_be(path.name, "file", ALLOWED, path.suffix))
+    try:
+        data = decompress(path.read_bytes(), path.name)
+        if ending == ".parquet":
+            frame, facts = _parquet(data)
+        elif ending == ".xlsx":
+            frame, facts = _excel(path.name, data, options)
+        else:
+            frame, facts = _text(path.name, data, options)
+    except pl.exceptions.PolarsError as error:
+        cause = str(error).partition("\n")[0]
+        raise FormatError(f"{path.name}: the file must be a readable table, got: {cause}") from error
+    if frame.is_empty():
+        raise InvalidValueError(f"{path.name}: the table must have at least one row, got none.")
+    return TableFile(path.name, frame, tuple(facts))
+
+
+def _option_faults(owner: str, options: ReadOptions) -> list[str]:
+    faults = []
+    if options.separator is not None and (len(options.separator) != 1 or options.separator in '"\n\r'):
+        hint = "For a tab, use \\t in Python or $'\\t' in the shell."
+        faults.append(must_be(owner, "separator", "one character", options.separator, hint))
+    if options.decimal not in (None, ".", ","):
+        faults.append(must_be(owner, "decimal", "'.' or ','", options.decimal))
+    if options.decimal is not None and options.decimal == options.separator == ".":
+        faults.append(must_be(owner, "separator", "another mark than the decimal one", options.separator))
+    return faults
+
+
+def _parquet(data: bytes) -> tuple[pl.DataFrame, list[str]]:
+    """Read a parquet file without the whole numbers that pandas saved as a named index."""
+    frame = pl.read_parquet(io.BytesIO(data))
+    try:
+        index = json.loads(pl.read_parquet_metadata(io.BytesIO(data)).get("pandas", "{}")).get("index_columns", [])
+    except (ValueError, AttributeError):
+        index = []
+    saved = [name for name in index if isinstance(name, str) and name in frame.columns]
+    saved = [name for name in saved if frame[name].dtype.is_integer() and not name.startswith("__index_level_")]
+    saved = saved if len(saved) < frame.width else []
+    return frame.drop(saved), [f"{name!r} is left out: the index that pandas saved" for name in saved]
+
+
+def _excel(name: str, data: bytes, options: ReadOptions) -> tuple[pl.DataFrame, list[str]]:
+    """Read the first sheet of a workbook."""
+    try:
+        import fastexcel
+    except ImportError:
+        hint = "Install it with pip install 'chainrule[excel]', or save the sheet as .csv."
+        raise MissingError(must_be(name, "fastexcel", "installed to read .xlsx", "none", hint)) from None
+    try:
+        workbook = fastexcel.read_excel(data)
+        sheets = workbook.sheet_names
+        cells = workbook.load_sheet(0, header_row=None, dtypes="string")
+        text = pl.DataFrame(cells)
+    except (fastexcel.FastExcelError, ValueError, TypeError, OSError) as error:
+        cause = str(error).partition("\n")[0]
+        raise FormatError(f"{name}: the file must be a readable .xlsx workbook, got: {cause}") from error
+    facts = [f"sheet {sheets[0]!r}, the first of {len(sheets)}"] if len(sheets) > 1 else []
+    text = text.filter(~pl.all_horizontal(pl.all().is_null()))
+    if text.is_empty():
+        raise FormatError(f"{name}: the file must be a readable table, got: an empty sheet.")
+    head = [[cell or "" for cell in row] for row in text.head(100).iter_rows()]
+    header = sniffing.find_header(head) if options.header is None else options.header
+    names, more = _names(head[0] if header else None, text.width)
+    text = text.slice(1) if header else text
+    frame, found = _typed(text.rename(dict(zip(text.columns, names, strict=True))), options, ".")
+    return frame, facts + more + found
+
+
+def _text(name: str, data: bytes, options: ReadOptions) -> tuple[pl.DataFrame, list[str]]:
+    """Read a table in text."""
+    _refuse_other_formats(name, data)
+    data, facts = as_utf8(name, data, options.encoding)
+    data, more = with_line_feeds(data)
+    facts += more
+    asked, data = _first_line(data)
+    data = data.strip(b"\n") if data.strip() else b""
+    if not data:
+        raise FormatError(f"{name}: the file must be a readable table, got: an empty file.")
+    separator = options.separator or asked or sniffing.find_separator(sniffing.head_of(data))
+    if separator != ",":
+        facts.append(f"separated by {sniffing.NAMES.get(separator, repr(separator))}")
+    if separator == " ":
+        data, separator = _tabs_for_spaces(data), "\t"
+    head = sniffing.rows_of(sniffing.head_of(data), separator, 100)
+    header = sniffing.find_header(head) if options.header is None else options.header
+    body, lines = _without_blank(data, separator, facts)
+    cells, names = _cells(name, body, lines, separator, header)
+    names, more = _names(names, cells.width)
+    cells = cells.rename(dict(zip(cells.columns, names, strict=True)))
+    frame, found = _typed(cells, options, "," if separator == ";" else ".")
+    return _without_empty(frame), facts + more + found
+
+
+def _refuse_other_formats(name: str, data: bytes) -> None:
+    """Refuse what is no text but a format of its own."""
+    known = {
+        b"PK\x03\x04": "an Excel workbook or a .zip",
+        b"PAR1": "a .parquet file",
+        b"\xd0\xcf\x11\xe0": "an old .xls",
+    }
+    for start, what in known.items():
+        if data.startswith(start):
+            raise FormatError(f"{name}: the file must be a readable table, got: {what}, which its name does not say.")
+
+
+def _first_line(data: bytes) -> tuple[str | None, bytes]:
+    """Return the separator that Excel writes as "sep=;" into the first line, and the rest."""
+    match = re.match(rb'"?sep=(.)"?\n', data[:10])
+    return (match[1].decode(), data[match.end() :]) if match and match[1].isascii() else (None, data)
+
+
+def _tabs_for_spaces(data: bytes) -> bytes:
+    """Return lines whose cells are separated by runs of spaces with tabs instead."""
+    if b'"' in data:
+        tabbed = re.sub(rb'("[^"\n]*")|[ \t]+', lambda match: match[1] or b"\t", data)
+    else:
+        tabbed = re.sub(rb"[ \t]+", b"\t", data)
+    return re.sub(rb"(?m)^\t+|\t+$", b"", tabbed)
+
+
+def _without_blank(data: bytes, separator: str, facts: list[str]) -> tuple[bytes, sniffing.Lines]:
+    """Return the text without blank lines, and its lines; note how many lines are left out."""
+    lines = sniffing.find_lines(data, separator)
+    if not lines.closed or not (blank := sniffing.blank(data, lines)).any():
+        return data, lines
+    facts.append(f"{blank.sum():,} blank line{'s' * (blank.sum() > 1)} left out")
+    kept = [data[start:end] for start, end in zip(lines.starts[~blank], lines.ends[~blank], strict=True)]
+    data = b"\n".join(kept)
+    return data, sniffing.find_lines(data, separator)
+
+
+def _cells(
+    name: str, data: bytes, lines: sniffing.Lines, separator: str, header: bool
+) -> tuple[pl.DataFrame, list[str] | None]:
+    """Return the cells of a text as they are written, and the names of the first line."""
+    names = None
+    counts = lines.cells
+    if header and lines.closed:
+        names = sniffing.rows_of(data[: lines.ends[0]].decode("utf-8"), separator)[0]
+        counts = counts[1:]
+        shorter = len(names) + 1
+        if len(counts) and (counts == shorter).all():
+            if all(data[end - 1 : end] == separator.encode() for end in lines.ends[1:]):
+                names.append("")
+            elif separator == "\t":
+                names.insert(0, "")
+    width = len(names) if names else int(counts[0])
+    usable = lines.closed and len(counts) and (counts == width).all()
+    if usable:
+        body = data[lines.starts[1] :] if header else data
+        frame = pl.read_csv(body, has_header=False, separator=separator, infer_schema=False)
+        if frame.shape == (len(counts), width):
+            return frame, names
+    return _by_rows(name, data.decode("utf-8"), separator, header)
+
+
+def _by_rows(name: str, text: str, separator: str, header: bool) -> tuple[pl.DataFrame, list[str] | None]:
+    """Return the cells of a text row by row, as the csv module reads them: for stray quotes and ragged rows."""
+    rows = sniffing.rows_of(text, separator)
+    names = rows[0] if header else None
+    body = rows[1:] if header else rows
+    width = len(rows[0])
+    for number, row in enumerate(body, 1):
+        if len(row) != width:
+            where = "the first line" if header else "the first row"
+            cause = f"{len(row)} cell{'s' * (len(row) != 1)} in row {number}, but {width} in {where}"
+            hint = "Quote cells that contain the separator, or say which separator it is (--separator)."
+            raise FormatError(f"{name}: the file must be a readable table, got: {cause}. {hint}")
+    columns = zip(*body, strict=True) if body else [()] * width
+    return pl.DataFrame([pl.Series(f"column_{j}", list(c), dtype=pl.String) for j, c in enumerate(columns)]), names
+
+
+def _names(first: Sequence[str] | None, width: int) -> tuple[list[str], list[str]]:
+    """Return distinct names of the columns, and what had to be changed."""
+    if first is None:
+        return [f"x{j + 1}" for j in range(width)], ["no header: the columns are named x1, x2, ..."]
+    names: list[str] = []
+    facts = []
+    for j, cell in enumerate(first):
+        name = cell.strip() or f"Unnamed: {j}"
+        if not cell.strip():
+            facts.append(f"column {j + 1} has no name: it is called {name!r}")
+        if name in names:
+            again = next(f"{name}.{k}" for k in range(1, width + 1) if f"{name}.{k}" not in names)
+            facts.append(f"two columns are named {name!r}: the later one is called {again!r}")
+            name = again
+        names.append(name)
+    return names, facts
+
+
+def _without_empty(frame: pl.DataFrame) -> pl.DataFrame:
+    """Leave out columns without name and cells, which separators at the ends of lines make."""
+    empty = [c.name for c in frame if re.fullmatch(r"Unnamed: \d+", c.name) and c.null_count() == len(c)]
+    return frame.drop(empty) if len(empty) < frame.width else frame
+
+
+def _typed(cells: pl.DataFrame, options: ReadOptions, ambiguous: str) -> tuple[pl.DataFrame, list[str]]:
+    """Return columns of texts as what they are, and how they are written."""
+    kept = {name for name, kind in options.kinds.items() if kind in _AS_TEXT}
+    texts = {column.name: clean_text(column) for column in cells if column.dtype in TEXT}
+    free = [name for name in texts if name not in kept]
+    found = {name: interpret(texts[name], options.decimal, ambiguous) for name in free}
+    comma = any(each.written and each.written.decimal == "," for each in found.values())
+    if comma and options.decimal is None:
+        for name in [name for name in free if _doubtful(texts[name], found[name])]:
+            found[name] = interpret(texts[name], ",", ",")
+    columns = [
+        found[column.name].values.alias(column.name) if column.name in found else texts.get(column.name, column)
+        for column in cells
+    ]
+    return pl.DataFrame(columns), _facts(found, texts)
+
+
+def _doubtful(text: pl.Series, found: Interpreted) -> bool:
+    """Check for numbers that would be others in a table with decimal commas."""
+    if found.kind != "number":
+        return False
+    if found.written is not None:
+        return found.written.thousands == ","
+    return found.values.dtype.is_float() and bool(text.str.contains(r"^[+-]?\d{1,3}\.\d{3}$").any())
+
+
+def _facts(found: dict[str, Interpreted], texts: dict[str, pl.Series]) -> list[str]:
+    """Return one sentence for each way in which numbers are written, and for dates of doubtful order."""
+    groups: dict[NumberFormat, list[str]] = {}
+    for name, each in found.items():
+        if each.written is not None:
+            groups.setdefault(each.written, []).append(name)
+    facts = [f"{how} in {_listed(names)}" for written, names in groups.items() if (how := written_as(written))]
+    for name, each in found.items():
+        other = swapped(each.date_format) if each.date_format else None
+        if other and parse_dates(texts[name], other).null_count() == each.values.null_count():
+            facts.append(f"dates in column {name!r} are read as {each.date_format}; {other} would fit as well")
+    return facts
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:_SHOWN])
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"column{'s' * (len(names) > 1)} {shown}{more}"
