@@ -69,7 +69,7 @@ OUTSIDE = {
     "matplotlib": {"report", "bench.figure", "studies.drawing", "studies.presenting"},
     "rich": {"cli", "report", "train.monitors", "bench"},
     "typer": {"cli"},
-    "threadpoolctl": {"cli.info", "bench.peers", "ensemble", "doctor.observe.blas"},
+    "threadpoolctl": {"pipeline.references", "cli.info", "bench.peers", "ensemble", "doctor.observe.blas"},
     "onnx": {"io.onnx"},
     "torch": {"io.torch"},
     "optuna": {"search"},
