@@ -222,7 +222,7 @@ def _linear_columns(rows: _Rows) -> int:
     E = rows.E[rows.train]
     codes = [min(len(np.unique(E[:, j])), _MOST_COLUMNS) for j in rows.categorical]
     gaps = int(np.isnan(E).any(axis=0).sum())
-    return max(E.shape[1] - len(codes) + gaps + sum(codes), 1)
+    return max(int(E.shape[1]) - len(codes) + gaps + sum(codes), 1)
 
 
 def _columns(rows: _Rows) -> Any:
