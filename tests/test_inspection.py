@@ -12,7 +12,7 @@ import pytest
 from chainrule import inspection
 from chainrule.data import Standardizer
 from chainrule.errors import InvalidValueError
-from chainrule.inspection import hidden, importances, input_gradients
+from chainrule.inspection import hidden, importances, input_gradients, permutation_importances
 from chainrule.model import Model
 from chainrule.nn.layers import Activation, BatchNorm, Context, Dense, Dropout, LayerNorm
 from chainrule.nn.losses import (
@@ -279,3 +279,53 @@ def test_a_loss_that_hides_its_link_is_refused(rng):
 
     with pytest.raises(InvalidValueError, match="must be one that names its link"):
         input_gradients(linear([[1.0], [2.0]], Squared()), np.eye(2), 0)
+
+
+def squared(y, predicted):
+    return float(((y - predicted) ** 2).mean())
+
+
+def shuffled_rises(groups=None, **options):
+    X = np.random.default_rng(0).normal(size=(3000, 4))
+    X[:, 3] = X[:, 0]
+    y = 2 * X[:, 0] - X[:, 1]
+    return permutation_importances(lambda X: 2 * X[:, 0] - X[:, 1], X, y, squared, groups, **options)
+
+
+def test_a_shuffled_column_costs_twice_its_share_of_the_variance():
+    mean, error = shuffled_rises(repeats=5)
+    np.testing.assert_allclose(mean, [8, 2, 0, 0], rtol=0.1)
+    assert (error[:2] > 0).all()
+    assert (error[2:] == 0).all()
+
+
+def test_shuffles_follow_the_seed_and_columns_move_in_groups():
+    one, other = shuffled_rises([[0, 3], [1], [2]])[0], shuffled_rises([[0, 3], [1], [2]])[0]
+    np.testing.assert_array_equal(one, other)
+    assert len(one) == 3
+    together = shuffled_rises([[0, 1]], seed=1)[0]
+    assert together == pytest.approx(10, rel=0.1)
+    assert not np.array_equal(together, shuffled_rises([[0, 1]], seed=2)[0])
+
+
+def test_shuffling_looks_at_few_rows_and_changes_none():
+    X = np.arange(20.0).reshape(10, 2)
+    seen = []
+    predict = lambda rows: seen.append(len(rows)) or rows[:, 0]  # noqa: E731
+    _mean, error = permutation_importances(predict, X, X[:, 0], squared, rows=4, repeats=1)
+    assert seen == [4, 4, 4]
+    assert np.isnan(error).all()
+    np.testing.assert_array_equal(X, np.arange(20.0).reshape(10, 2))
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        ({"repeats": 0}, "repeats must be a whole number"),
+        ({"rows": 1}, "rows must be a whole number"),
+        ({"groups": [[4]]}, r"groups must be of columns 0..3, got \[4\]"),
+    ],
+)
+def test_shuffles_that_cannot_be_are_refused(options, part):
+    with pytest.raises(InvalidValueError, match=part):
+        shuffled_rises(**options)

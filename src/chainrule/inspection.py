@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from chainrule.arrays import Array, ArrayLike, MatrixLike
-from chainrule.constraints import Interval
+from chainrule.constraints import COUNT, Interval
 from chainrule.engines import predictor
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.model import Model
@@ -18,6 +18,7 @@ from chainrule.nn.activations import activation
 from chainrule.nn.layers import Context, Dense
 from chainrule.nn.losses import Loss, MultiSoftmaxCrossEntropy, Quantile, TargetKind
 from chainrule.nn.net import Net
+from chainrule.random import Purpose, Stream
 
 _BLOCK = 4096
 """Rows at a time, so that the backward pass needs little memory for any number of rows."""
@@ -175,6 +176,94 @@ def importances(model: Model, X: MatrixLike, sample_weight: ArrayLike = None) ->
     moved = np.atleast_2d(moved) * np.sqrt(c @ (X - center) ** 2)  # (1)
     total = _shares(moved).sum(axis=0)
     return _shares(total)  # (2)
+
+
+def permutation_importances(
+    predict: Callable[[Array], Array],
+    X: Array,
+    y: Array,
+    loss: Callable[[Array, Array], float],
+    groups: Sequence[Sequence[int]] | None = None,
+    *,
+    repeats: int = 3,
+    rows: int = 2000,
+    seed: int = 0,
+) -> tuple[Array, Array]:
+    """Return how much the loss rises when a column's values are shuffled among the rows.
+
+    Columns with the same information share their importance, or have none at all: shuffling one leaves the other. Rows
+    with a shuffled column may be ones that never occur. `importances` has neither fault, but takes only a `Model`.
+
+    Equations  (1) Iⱼ = mean over r of J(X with column j shuffled by πᵣ) - J(X)
+
+    Reference  [breiman2001]
+
+    Parameters
+    ----------
+    predict : callable
+        Takes rows (n, d) and returns what `loss` takes; any model, and one that takes gaps and category codes too.
+    X : array of shape (n, d)
+        Rows that were not trained on.
+    y : array of shape (n,)
+        Their targets.
+    loss : callable
+        `loss(y, predictions)` returns the mean loss.
+    groups : sequence of sequences of int, default=None
+        Columns to shuffle together, such as those that one column of a table became; None shuffles each by itself.
+    repeats : int, default=3
+        Shuffles of each group; more give a steadier mean.
+    rows : int, default=2000
+        Largest number of rows; of more, these are drawn at random.
+    seed : int, default=0
+        Seed of the draws.
+
+    Returns
+    -------
+    mean : array of shape (groups,)
+        Mean rise of the loss; about 0, or a little below, for a column that the model does not use.
+    error : array of shape (groups,)
+        Standard error of that mean over the shuffles; NaN for a single one.
+
+    Raises
+    ------
+    InvalidValueError
+        For fewer than two rows, fewer than one repeat, and columns that do not exist.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).normal(size=(200, 2))
+    >>> squared = lambda y, predicted: float(((y - predicted) ** 2).mean())
+    >>> permutation_importances(lambda X: 3 * X[:, 0], X, 3 * X[:, 0], squared)[0].round(-1)
+    array([20.,  0.])
+    """
+    chosen = [[j] for j in range(X.shape[1])] if groups is None else [list(group) for group in groups]
+    _check_shuffles(X, chosen, repeats, rows)
+    stream = Stream.from_seed(seed).fold(Purpose.SPLIT, *b"importances")
+    take = np.sort(stream.permutation(np, len(X))[:rows])
+    X = X[take]
+    y = y[take]
+    before = loss(y, predict(X))
+    rises = np.zeros((repeats, len(chosen)))
+    for g, columns in enumerate(chosen):
+        for r in range(repeats):
+            shuffled = X.copy()
+            order = stream.fold(g, r).permutation(np, len(X))
+            shuffled[:, columns] = X[order][:, columns]
+            rises[r, g] = loss(y, predict(shuffled)) - before
+    error = rises.std(axis=0, ddof=1) / repeats**0.5 if repeats > 1 else np.full(len(chosen), np.nan)
+    return rises.mean(axis=0), error  # (1)
+
+
+def _check_shuffles(X: Array, groups: Sequence[Sequence[int]], repeats: int, rows: int) -> None:
+    if np.ndim(X) != 2 or len(X) < 2:
+        raise InvalidValueError(must_be("permutation_importances", "X", "of shape (n, d) with n > 1", np.shape(X)))
+    for name, value in (("repeats", repeats), ("rows", rows)):
+        allowed = COUNT if name == "repeats" else Interval(2, np.inf, "[)", whole=True)
+        if not allowed.allows(value):
+            raise InvalidValueError(must_be("permutation_importances", name, str(allowed), value))
+    wrong = sorted({j for group in groups for j in group if not 0 <= j < X.shape[1]})
+    if wrong:
+        raise InvalidValueError(must_be("permutation_importances", "groups", f"of columns 0..{X.shape[1] - 1}", wrong))
 
 
 def _shares(moved: Array) -> Array:

@@ -52,9 +52,10 @@ def test_train_ends_with_figures_a_confusion_table_and_the_folder(chainrule):
     assert code == 0
     assert [line.split()[0] for line in out.splitlines() if line.split()[:1] in (["train"], ["validation"], ["test"])]
     for part in ("train", "validation", "test"):
-        _, loss, accuracy = next(line for line in out.splitlines() if line.strip().startswith(part + " ")).split()
+        _, loss, *scores = next(line for line in out.splitlines() if line.strip().startswith(part + " ")).split()
         assert float(loss) > 0
-        assert 0.8 < float(accuracy) <= 1
+        assert len(scores) == 4
+        assert all(0.8 < float(score) <= 1 for score in scores)
     assert "true class (rows) by predicted class (columns)" in out
     assert re.search(r"^Trained 3 epochs in 0\.\d\d s \(reference engine\)\. Best epoch: 3\.$", out, re.MULTILINE)
     assert str(Path("runs/digits-1")) in out
@@ -68,7 +69,7 @@ def test_json_is_one_object_alone_on_standard_output(chainrule):
     assert out.count("\n") == 1
     result = json.loads(out)
     for part in ("train", "validation", "test"):
-        assert set(result[part]) == {"loss", "accuracy"}
+        assert set(result[part]) == {"loss", "accuracy", "balanced_accuracy", "f1", "roc_auc"}
     assert result["engine"] == "reference"
     assert result["epochs"] == 3
     assert result["parameters"] == 64 * 100 + 100 + 100 * 10 + 10
@@ -128,7 +129,7 @@ def test_regression_reports_error_in_the_targets_unit(chainrule):
     code, out, _ = chainrule("train", "diabetes", "--epochs", 20, "--engine", "reference", "--json")
     assert code == 0
     result = json.loads(out)
-    assert set(result["test"]) == {"loss", "rmse", "r2"}
+    assert set(result["test"]) == {"loss", "rmse", "mae", "r2"}
     assert 40 < result["test"]["rmse"] < 70
     assert 0.3 < result["train"]["r2"] < 0.9
 

@@ -3,7 +3,21 @@
 In: `Settings`, rows X and targets y as the user has them. Out: a `TrainingProblem`, its monitors, figures of its model.
 """
 
-from chainrule.pipeline.evaluation import confusion_matrix, evaluate
+from chainrule.pipeline.evaluation import (
+    ClassScores,
+    OneClass,
+    PrecisionRecallCurve,
+    ReliabilityCurve,
+    RocCurve,
+    ValueScores,
+    class_scores,
+    confusion_matrix,
+    evaluate,
+    precision_recall_curve,
+    reliability_curve,
+    roc_curve,
+    value_scores,
+)
 from chainrule.pipeline.problem import build_problem, scaler
 from chainrule.pipeline.settings import OPTIMIZERS, REGRESSION_LOSSES, SCHEDULES, Settings
 from chainrule.pipeline.stopping import as_kept, stopping_monitors, with_kept_length
@@ -13,17 +27,28 @@ __all__ = [
     "OPTIMIZERS",
     "REGRESSION_LOSSES",
     "SCHEDULES",
+    "ClassScores",
+    "OneClass",
+    "PrecisionRecallCurve",
+    "ReliabilityCurve",
+    "RocCurve",
     "Settings",
+    "ValueScores",
     "as_kept",
     "build_problem",
+    "class_scores",
     "class_weights",
     "classification",
     "confusion_matrix",
     "evaluate",
+    "precision_recall_curve",
     "regression",
+    "reliability_curve",
+    "roc_curve",
     "row_weights",
     "scaler",
     "stopping_monitors",
     "target_tables",
+    "value_scores",
     "with_kept_length",
 ]
