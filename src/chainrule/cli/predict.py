@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import numpy as np
 import typer
@@ -32,7 +32,7 @@ ModelPath = Annotated[str, typer.Argument(metavar="MODEL", help="A model.safeten
 def read_model(place: str) -> Model:
     """Load the model from a file or a run folder."""
     path = Path(place)
-    return load_model(path / "model.safetensors" if path.is_dir() else path)
+    return cast(Model, load_model(path / "model.safetensors" if path.is_dir() else path))
 
 
 def evaluate(

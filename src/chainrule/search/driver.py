@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from chainrule.constraints import COUNT
 from chainrule.data import Dataset
 from chainrule.errors import InvalidValueError, must_be, raise_all
 from chainrule.io import load_model, save_model
+from chainrule.model import Model
 from chainrule.pipeline import Settings, evaluate
 from chainrule.search.executor import Executor, ProcessExecutor
 from chainrule.search.halving import last_hope, promoted
@@ -346,7 +347,7 @@ class Driver:
             None if best is None else spec.settings(best),
             finals,
             shares,
-            load_model(self._model_file) if finals and not interrupted else None,
+            cast(Model, load_model(self._model_file)) if finals and not interrupted else None,
             time.monotonic() - self._began,
             self._folder,
             interrupted,

@@ -1,0 +1,203 @@
+"""Train a pack within a time: members side by side, one core each, then their weights and the calibration.
+
+In: a feature matrix and the target of its rows. Out: a `PackRun`: the `Pack`, its members' records, a held-out score.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.calibration import temperature
+from chainrule.data.folds import folds
+from chainrule.data.transforms import FeatureTransform
+from chainrule.ensemble import cores, train_together
+from chainrule.pack import Member, Pack
+from chainrule.tabular.members import Deadline, Task, TrainedMember, train_member
+from chainrule.tabular.preset import Preset
+from chainrule.tabular.selection import held_out_mean, select
+from chainrule.target import Target
+
+_MARGIN = 0.05
+"""Share of the time that is kept for the selection at the end."""
+
+
+@dataclass(frozen=True, eq=False)
+class PackRun:
+    """A trained pack with what is known about it.
+
+    Parameters
+    ----------
+    pack : Pack
+        What predicts.
+    members : tuple of TrainedMember
+        Every trained member, also those of weight 0.
+    weights : array of shape (K,)
+        The weight of each.
+    held_out : array of shape (n, k)
+        For each training row, the mean prediction of members that did not train on it, calibrated.
+    loss : float
+        Mean loss of that, an honest figure for new rows.
+    seconds : float
+        What all of it took.
+    stopped : str
+        Why it ended.
+    """
+
+    pack: Pack
+    members: tuple[TrainedMember, ...] = field(repr=False)
+    weights: Array = field(repr=False)
+    held_out: Array = field(repr=False)
+    loss: float
+    seconds: float
+    stopped: str
+
+
+def train_pack(
+    E: Array,
+    sizes: Sequence[int],
+    y: Array,
+    target: Target,
+    *,
+    preset: Preset = Preset(),  # noqa: B008  (frozen)
+    seconds: float | None = 20.0,
+    seed: int = 0,
+    sample_weight: Array | None = None,
+    groups: Array | None = None,
+    times: Array | None = None,
+    feature_names: Sequence[str] = (),
+    target_name: str = "target",
+    workers: int | None = None,
+    on_member: Callable[[TrainedMember], None] | None = None,
+) -> PackRun:
+    """Train members until the preset's number or the time is reached; weigh, calibrate and average them.
+
+    Every stop is a good one: members train one after the other on each core, and those that are done count. The result
+    follows from the seed and the number of members that were done.
+
+    Parameters
+    ----------
+    E : array of shape (n, p)
+        Feature matrix; NaN is a gap, categories are codes.
+    sizes : sequence of int
+        Number of codes of each column; 0 for a number.
+    y : array of shape (n,)
+        Targets as the user has them.
+    target : Target
+        Their classes or scaling, and the loss.
+    preset : Preset, default=Preset()
+        What members are drawn from.
+    seconds : float or None, default=20.0
+        The time for everything; None trains all members of the preset.
+    seed : int, default=0
+        Seed of folds, settings, first weights and shuffles.
+    sample_weight : array of shape (n,), default=None
+        Weights >= 0 of the rows.
+    groups, times : array of shape (n,), default=None
+        Rows of one group, or one block of time, are held out together.
+    feature_names : sequence of str, default=()
+        Names of the columns; none numbers them.
+    target_name : str, default="target"
+        Name of the target.
+    workers : int, default=None
+        Members that train at the same time; None is one for each core.
+    on_member : callable, default=None
+        Called with each member when it is done.
+
+    Returns
+    -------
+    PackRun
+    """
+    began = time.monotonic()
+    deadline = Deadline(began + (np.inf if seconds is None else seconds * (1.0 - _MARGIN)))
+    c = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    task = Task(target.loss, target.outputs, target.encode(y), c)
+    classes = target.classes is not None
+    k = min(preset.folds, 10, len(y) // 2)
+    parts = folds(
+        y if classes else len(y),
+        k,
+        seed,
+        stratify=classes and groups is None and times is None,
+        groups=groups,
+        times=times,
+    )
+    methods = list(dict.fromkeys(preset.transforms))
+    transforms = [FeatureTransform.fit(E, sizes, method) for method in methods]
+    rows = [transform.apply(E) for transform in transforms]
+    crew = _Crew(deadline, workers or cores())
+
+    def call(number: int) -> TrainedMember | None:
+        settings = preset.draw(number, seed)
+        which = methods.index(settings.transform)
+        if not crew.may_start():
+            return None
+        member = train_member(
+            number, settings, preset, transforms[which], rows[which], task, parts[settings.fold % k], seed, deadline
+        )
+        crew.done(member)
+        if on_member is not None:
+            on_member(member)
+        return member
+
+    calls = [lambda number=number: call(number) for number in range(preset.members)]
+    trained = [member for member in train_together(calls, workers) if member is not None]
+    members = [member for member in trained if member.complete] if len(trained) > 2 else trained
+    members = members or trained
+    loss = target.loss
+    predictions = [(m.held_out, loss.predict(np, m.Z.astype(np.float64))) for m in members]
+    weights = select(loss, predictions, task.Y, c)
+    mean, covered = held_out_mean(predictions, weights, len(y))
+    known = np.flatnonzero(covered)
+    Z = loss.inverse(np, mean[known])
+    T = temperature(loss, Z, task.Y[known], c[known]) if classes else 1.0
+    held_out = np.full(mean.shape, np.nan)
+    held_out[known] = loss.predict(np, Z / T)
+    pack = Pack(
+        tuple(
+            Member(m.net, m.w, m.buffers, methods.index(m.settings.transform), float(weight))
+            for m, weight in zip(members, weights, strict=True)
+            if weight > 0
+        ),
+        tuple(transforms),
+        loss,
+        target.scaling,
+        target.classes,
+        tuple(feature_names) or tuple(f"x{j}" for j in range(E.shape[1])),
+        target_name,
+        T,
+        None if classes else (float(np.min(y)), float(np.max(y))),
+    )
+    score = float(np.average(loss.rows(np, Z / T, task.Y[known]), weights=c[known]))
+    stopped = f"all {preset.members} networks were trained" if len(trained) == preset.members else "the time was up"
+    return PackRun(pack, tuple(members), weights, held_out, score, time.monotonic() - began, stopped)
+
+
+class _Crew:
+    """Decides whether one more member fits into the time, from what the ones before took."""
+
+    def __init__(self, deadline: Deadline, workers: int) -> None:
+        self.deadline = deadline
+        self.workers = workers
+        self.taken: list[float] = []
+        self.started = 0
+        self.lock = threading.Lock()
+
+    def may_start(self) -> bool:
+        """Return whether a member may start now."""
+        with self.lock:
+            self.started += 1
+            if self.started <= self.workers:
+                return True
+            expected = float(np.median(self.taken)) if self.taken else 0.0
+            return self.deadline.left > expected
+
+    def done(self, member: TrainedMember) -> None:
+        """Note what a member took."""
+        with self.lock:
+            self.taken.append(member.seconds)
