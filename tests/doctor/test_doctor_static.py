@@ -20,7 +20,16 @@ from chainrule.doctor.vocabulary import network
 from chainrule.doctor.vocabulary.catalogue import SYMPTOMS
 from chainrule.doctor.vocabulary.records import NotApplicable
 from chainrule.nn import initializers, optimizers, schedules
-from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm
+from chainrule.nn.layers import (
+    Activation,
+    BatchNorm,
+    CosineEmbedding,
+    Dense,
+    Dropout,
+    LayerNorm,
+    ParametricActivation,
+    Scale,
+)
 from chainrule.nn.losses import BinaryCrossEntropy, Huber, MeanSquaredError, Poisson, SoftmaxCrossEntropy
 from chainrule.nn.multilayer import mlp
 from chainrule.nn.penalties import ClipNorm, ClipValue
@@ -278,8 +287,11 @@ def test_two_sigmoids_between_layers_are_suspected_and_one_is_not():
         ((), "warning"),
         ((Activation(Half()),), "warning"),
         ((BatchNorm(), Dropout(0.2)), "warning"),
+        ((Scale(),), "warning"),
         ((LayerNorm(),), None),
         ((relu,), None),
+        ((ParametricActivation("relu"),), None),
+        ((CosineEmbedding(2),), None),
     ],
     ids=str,
 )
