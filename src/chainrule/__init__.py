@@ -21,7 +21,7 @@ from chainrule.train.loop import fit
 if TYPE_CHECKING:
     from chainrule import data, doctor, train
     from chainrule.doctor import examine
-    from chainrule.estimators import NetClassifier, NetRegressor
+    from chainrule.estimators import NetClassifier, NetRegressor, TableClassifier, TableRegressor
     from chainrule.io import load_model, save_model
     from chainrule.nn import layers, losses, optimizers, schedules
 
@@ -45,6 +45,8 @@ __all__ = [
     "Net",
     "NetClassifier",
     "NetRegressor",
+    "TableClassifier",
+    "TableRegressor",
     "data",
     "doctor",
     "examine",
@@ -62,6 +64,8 @@ __all__ = [
 _FROM = {
     "NetClassifier": "chainrule.estimators",
     "NetRegressor": "chainrule.estimators",
+    "TableClassifier": "chainrule.estimators",
+    "TableRegressor": "chainrule.estimators",
     "examine": "chainrule.doctor",
     "load_model": "chainrule.io",
     "save_model": "chainrule.io",
@@ -73,7 +77,20 @@ _SHORT = {name: f"chainrule.nn.{name}" for name in ("layers", "losses", "optimiz
 
 _MODULES = (
     *("bench", "calibration", "callbacks", "cli", "data", "doctor", "engines", "ensemble", "errors"),
-    *("estimators", "inspection", "io", "model", "nn", "pipeline", "report", "search", "sklearn", "studies", "train"),
+    *(
+        "estimators",
+        "inspection",
+        "io",
+        "model",
+        "nn",
+        "pipeline",
+        "report",
+        "search",
+        "sklearn",
+        "studies",
+        "tabular",
+        "train",
+    ),
 )
 """Modules that an attribute imports on first use."""
 

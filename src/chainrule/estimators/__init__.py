@@ -6,5 +6,6 @@ scikit-learn's do.
 
 from chainrule.estimators.classifier import NetClassifier
 from chainrule.estimators.regressor import NetRegressor
+from chainrule.estimators.table import TableClassifier, TableRegressor
 
-__all__ = ["NetClassifier", "NetRegressor"]
+__all__ = ["NetClassifier", "NetRegressor", "TableClassifier", "TableRegressor"]

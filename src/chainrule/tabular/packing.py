@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -117,65 +118,75 @@ def train_pack(
     deadline = Deadline(began + (np.inf if seconds is None else seconds * (1.0 - _MARGIN)))
     c = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, np.float64)
     task = Task(target.loss, target.outputs, target.encode(y), c)
-    classes = target.classes is not None
-    k = min(preset.folds, 10, len(y) // 2)
-    parts = folds(
-        y if classes else len(y),
-        k,
-        seed,
-        stratify=classes and groups is None and times is None,
-        groups=groups,
-        times=times,
-    )
+    parts = _folds(y, target, preset, seed, groups, times)
     methods = list(dict.fromkeys(preset.transforms))
-    transforms = [FeatureTransform.fit(E, sizes, method) for method in methods]
+    transforms = tuple(FeatureTransform.fit(E, sizes, method) for method in methods)
     rows = [transform.apply(E) for transform in transforms]
     crew = _Crew(deadline, workers or cores())
 
     def call(number: int) -> TrainedMember | None:
-        settings = preset.draw(number, seed)
-        which = methods.index(settings.transform)
         if not crew.may_start():
             return None
-        member = train_member(
-            number, settings, preset, transforms[which], rows[which], task, parts[settings.fold % k], seed, deadline
-        )
+        settings = preset.draw(number, seed)
+        which = methods.index(settings.transform)
+        part = parts[settings.fold % len(parts)]
+        member = train_member(number, settings, preset, transforms[which], rows[which], task, part, seed, deadline)
         crew.done(member)
         if on_member is not None:
             on_member(member)
         return member
 
-    calls = [lambda number=number: call(number) for number in range(preset.members)]
+    calls = [partial(call, number) for number in range(preset.members)]
     trained = [member for member in train_together(calls, workers) if member is not None]
-    members = [member for member in trained if member.complete] if len(trained) > 2 else trained
-    members = members or trained
-    loss = target.loss
-    predictions = [(m.held_out, loss.predict(np, m.Z.astype(np.float64))) for m in members]
-    weights = select(loss, predictions, task.Y, c)
-    mean, covered = held_out_mean(predictions, weights, len(y))
-    known = np.flatnonzero(covered)
-    Z = loss.inverse(np, mean[known])
-    T = temperature(loss, Z, task.Y[known], c[known]) if classes else 1.0
-    held_out = np.full(mean.shape, np.nan)
-    held_out[known] = loss.predict(np, Z / T)
+    members = _whole_ones(trained)
+    weights, T, held_out, score = _weighed(members, task, calibrate=target.classes is not None)
     pack = Pack(
         tuple(
             Member(m.net, m.w, m.buffers, methods.index(m.settings.transform), float(weight))
             for m, weight in zip(members, weights, strict=True)
             if weight > 0
         ),
-        tuple(transforms),
-        loss,
+        transforms,
+        target.loss,
         target.scaling,
         target.classes,
         tuple(feature_names) or tuple(f"x{j}" for j in range(E.shape[1])),
         target_name,
         T,
-        None if classes else (float(np.min(y)), float(np.max(y))),
+        None if target.classes is not None else (float(np.min(y)), float(np.max(y))),
     )
-    score = float(np.average(loss.rows(np, Z / T, task.Y[known]), weights=c[known]))
     stopped = f"all {preset.members} networks were trained" if len(trained) == preset.members else "the time was up"
-    return PackRun(pack, tuple(members), weights, held_out, score, time.monotonic() - began, stopped)
+    return PackRun(pack, members, weights, held_out, score, time.monotonic() - began, stopped)
+
+
+def _folds(
+    y: Array, target: Target, preset: Preset, seed: int, groups: Array | None, times: Array | None
+) -> tuple[tuple[Array, Array], ...]:
+    """Return the folds: by class unless groups or times say otherwise; fewer where rows are few."""
+    stratify = target.classes is not None and groups is None and times is None
+    most = len(y) // 2 if groups is None else len(np.unique(groups))
+    return folds(y if stratify else len(y), max(2, min(preset.folds, 10, most)), seed, stratify, groups, times)
+
+
+def _whole_ones(trained: Sequence[TrainedMember]) -> tuple[TrainedMember, ...]:
+    """Return the members that the time did not cut short, unless these are fewer than two."""
+    whole = tuple(member for member in trained if member.complete)
+    return whole if len(whole) > 1 else tuple(trained)
+
+
+def _weighed(members: Sequence[TrainedMember], task: Task, calibrate: bool) -> tuple[Array, float, Array, float]:
+    """Return the members' weights, the temperature, the calibrated held-out predictions (n, k) and their mean loss."""
+    loss = task.loss
+    predictions = [(m.held_out, loss.predict(np, m.Z.astype(np.float64))) for m in members]
+    weights = select(loss, predictions, task.Y, task.c)
+    mean, covered = held_out_mean(predictions, weights, len(task.Y))
+    known = np.flatnonzero(covered)
+    Z = loss.inverse(np, mean[known])
+    T = temperature(loss, Z, task.Y[known], task.c[known]) if calibrate else 1.0
+    held_out = np.full(mean.shape, np.nan)
+    held_out[known] = loss.predict(np, Z / T)
+    score = np.average(loss.rows(np, Z / T, task.Y[known]), weights=task.c[known])
+    return weights, T, held_out, float(score)
 
 
 class _Crew:

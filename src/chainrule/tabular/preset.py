@@ -6,25 +6,39 @@ In: a preset, the number of a member, a seed, the size of the table. Out: `Membe
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from chainrule.constraints import COUNT, Checked, Interval, constrained
+from chainrule.constraints import COUNT, Checked, Interval, constrained, validate
+from chainrule.data.transforms import METHODS
+from chainrule.errors import did_you_mean, must_be, raise_all
 from chainrule.random import Purpose, Stream
 
 EMBEDDINGS = ("cosine", "pbld", "piecewise_linear", "none")
 """How a number becomes the inputs of a network."""
 
-_SHARE = Interval(0, 1, "[]")
+_LIMITS = {
+    "epochs": (1, 100_000),
+    "batch_size": (1, 1_000_000),
+    "width": (1, 10_000),
+    "layers": (1, 20),
+    "learning_rate": (1e-8, 10.0),
+    "weight_decay": (1e-12, 100.0),
+    "frequencies": (1, 1_000),
+    "frequency_scale": (1e-6, 1e6),
+}
+"""Limits of the ranges."""
 
 
 @dataclass(frozen=True)
 class Preset(Checked):
     """What a pack is drawn from; ranges are pairs (lowest, highest), and rates are drawn on a logarithmic scale.
 
-    The ranges are those in which the ensembles of [tabpack2026] found their members, narrowed to what trains in seconds
-    on two cores.
+    Published packs of untuned networks of random settings beat tuned single ones; the ranges are those in which their
+    ensembles found members, narrowed to what trains in seconds on two cores.
 
     Parameters
     ----------
@@ -85,6 +99,22 @@ class Preset(Checked):
     beta2: float = constrained(Interval(0, 1, "[)"), 0.95)
     activation: str = "relu"
 
+    def __post_init__(self) -> None:
+        validate(self)
+        raise_all(self._faults())
+
+    def _faults(self) -> Iterator[str]:
+        for name, (low, high) in _LIMITS.items():
+            pair = getattr(self, name)
+            right = isinstance(pair, tuple) and len(pair) == 2 and all(_number(each, low, high) for each in pair)
+            if not right or pair[0] > pair[1]:
+                yield must_be("Preset", name, f"two ascending numbers from {low:g} to {high:g}", pair)
+        for name, known in (("embeddings", EMBEDDINGS), ("transforms", METHODS)):
+            given = getattr(self, name)
+            wrong = [each for each in given if each not in known] if isinstance(given, tuple) else [given]
+            if wrong or not given:
+                yield must_be("Preset", name, f"some of {', '.join(known)}", given, did_you_mean(str(wrong[:1]), known))
+
     def draw(self, member: int, seed: int) -> MemberSettings:
         """Draw the settings of one member.
 
@@ -104,7 +134,7 @@ class Preset(Checked):
         return MemberSettings(
             width=_whole(self.width, u[0], step=32),
             layers=_whole(self.layers, u[1]),
-            dropout=0.0 if u[2] < 0.5 else round(self.dropout * (2.0 * u[2] - 1.0), 3),
+            dropout=0.0 if u[2] < 0.5 else round(self.dropout * float(2.0 * u[2] - 1.0), 3),
             learning_rate=_logarithmic(self.learning_rate, u[3]),
             weight_decay=_logarithmic(self.weight_decay, u[4]),
             embedding=self.embeddings[member % len(self.embeddings)],
@@ -179,6 +209,10 @@ class MemberSettings:
     frequency_scale: float
     transform: str
     fold: int
+
+
+def _number(value: Any, low: float, high: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
 
 
 def _whole(limits: tuple[int, int], u: float, step: int = 1) -> int:

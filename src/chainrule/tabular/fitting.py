@@ -1,0 +1,140 @@
+"""From rows as people have them to a trained model of the table: the one path of the estimators and the command line.
+
+In: a frame and its target. Out: a `TableFit`: the `TableModel`, and the pack's run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.data import Task
+from chainrule.data.table import ReadOptions, TableSchema, as_frame, describe
+from chainrule.errors import InvalidValueError, must_be
+from chainrule.pipeline import Settings
+from chainrule.pipeline.targets import classification, regression
+from chainrule.table_model import TableModel
+from chainrule.tabular.members import TrainedMember
+from chainrule.tabular.packing import PackRun, train_pack
+from chainrule.tabular.preset import Preset
+
+_FEWEST_ROWS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class TableFit:
+    """A model of a table, and how it was trained.
+
+    Parameters
+    ----------
+    model : TableModel
+        What predicts.
+    run : PackRun
+        The members and their records.
+    E : array of shape (n, p)
+        The features of the training rows.
+    """
+
+    model: TableModel
+    run: PackRun
+    E: Array
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of codes of each feature, 0 for a number."""
+        return tuple(feature.size for feature in self.model.schema.features)
+
+
+def fit_table(
+    owner: str,
+    rows: Any,
+    y: Array,
+    task: Task,
+    *,
+    preset: Preset,
+    seconds: float | None,
+    seed: int,
+    schema: TableSchema | None = None,
+    read: ReadOptions = ReadOptions(),  # noqa: B008  (frozen)
+    sample_weight: Array | None = None,
+    groups: Array | None = None,
+    times: Array | None = None,
+    target_name: str = "target",
+    workers: int | None = None,
+    on_member: Callable[[TrainedMember], None] | None = None,
+) -> TableFit:
+    """Describe the table, encode its rows, and train a pack on them.
+
+    Parameters
+    ----------
+    owner : str
+        The object that messages name.
+    rows : frame, dict of columns, list of dicts, list of rows or array
+        The training rows, without the target.
+    y : array of shape (n,)
+        Labels, or values of a regression.
+    task : {"classification", "regression"}
+        What is learned.
+    preset : Preset
+        What members are drawn from.
+    seconds : float or None
+        The time for the training; None trains all members of the preset.
+    seed : int
+        Seed of everything that is drawn.
+    schema : TableSchema, default=None
+        The description of the table, where it is known; None describes the rows.
+    read : ReadOptions, default=ReadOptions()
+        Kinds of columns that overrule what is found, and columns to leave out.
+    sample_weight, groups, times : array of shape (n,), default=None
+        Weights of the rows; rows that are held out together.
+    target_name : str, default="target"
+        Name of the target.
+    workers : int, default=None
+        Members that train at the same time; None is one for each core.
+    on_member : callable, default=None
+        Called with each member when it is done.
+
+    Returns
+    -------
+    TableFit
+
+    Raises
+    ------
+    InvalidValueError
+        For too few rows, no usable column, and whatever is wrong with rows or target.
+    """
+    frame = as_frame(owner, rows)
+    if len(frame) != len(y):
+        raise InvalidValueError(must_be(owner, "y", f"of shape ({len(frame)},), one value per row of X", y.shape))
+    if len(frame) < _FEWEST_ROWS:
+        raise InvalidValueError(must_be(owner, "X", f"of at least {_FEWEST_ROWS} rows", len(frame)))
+    schema = describe(owner, frame, None, read) if schema is None else schema
+    if not schema.features:
+        reasons = "; ".join(f"{name}: {kind} ({reason})" for name, kind, reason in schema.summary()[:5])
+        raise InvalidValueError(must_be(owner, "X", "a table with a usable column", f"none: {reasons}"))
+    E = schema.encode(owner, frame)
+    settings = Settings()
+    target = (
+        classification(y, settings) if task == "classification" else regression(np.asarray(y, np.float64), settings)
+    )
+    run = train_pack(
+        E,
+        [feature.size for feature in schema.features],
+        y,
+        target,
+        preset=preset,
+        seconds=seconds,
+        seed=seed,
+        sample_weight=sample_weight,
+        groups=groups,
+        times=times,
+        feature_names=[feature.name for feature in schema.features],
+        target_name=target_name,
+        workers=workers,
+        on_member=on_member,
+    )
+    return TableFit(TableModel(schema, run.pack), run, E)
