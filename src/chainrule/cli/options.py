@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_type_hints
 import typer
 
 from chainrule.constraints import Checked, faults
+from chainrule.data.table import ReadOptions
 from chainrule.doctor.vocabulary.catalogue import SYMPTOMS
 from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
 from chainrule.nn.initializers import INITIALIZERS
@@ -39,13 +40,20 @@ Source = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
-        help="A built-in name (digits, circles, mnist, ...), a .csv, .parquet or .npz file, or a folder with IDX files.",
+        help="A built-in name (digits, circles, mnist, ...), a table (.csv, .tsv, .txt, .parquet, .xlsx, each also .gz), "
+        "an .npz file, or a folder with IDX files.",
     ),
 ]
-Target = Annotated[str | None, _data(help="Column to predict; required for .csv and .parquet.")]
+Target = Annotated[str | None, _data(help="Column to predict; required for tables.")]
 TaskName = Annotated[
     str | None, _data("--task", help="classification or regression; derived from the target by default.")
 ]
+Columns = Annotated[
+    str | None, _data(metavar="NAME=KIND,...", help="Kinds of columns: number, category, boolean, date, text or id.")
+]
+Drop = Annotated[str | None, _data(metavar="NAME,...", help="Columns to leave out.")]
+Separator = Annotated[str | None, _data(help="Character between cells of a text table; found out by default.")]
+Decimal = Annotated[str | None, _data(help="Decimal mark of a text table, . or , ; found out by default.")]
 TestFraction = Annotated[float, _data(help="Fraction of the rows held out for the final scores.")]
 ValidationFraction = Annotated[
     float, _data(help="Fraction of the remaining rows used to choose the best epoch; 0 for none.")
@@ -200,6 +208,10 @@ class TrainOptions:
 
     target: Target = None
     task: TaskName = None
+    columns: Columns = None
+    drop: Drop = None
+    separator: Separator = None
+    decimal: Decimal = None
     hidden: Hidden = "100"
     activation: ActivationName = "relu"
     initializer: Initializer = None
@@ -254,11 +266,28 @@ class TrainOptions:
             seed=self.seed,
         )
 
+    def reading(self, command: str) -> ReadOptions:
+        """Return what was typed about the columns and the form of a table."""
+        pairs = [pair.rpartition("=") for pair in _listed(self.columns)]
+        raise_all(
+            must_be(command, "--columns", "NAME=KIND, several separated by commas", self.columns)
+            for name, _, kind in pairs
+            if not (name and kind)
+        )
+        kinds = {name.strip(): kind.strip() for name, _, kind in pairs}
+        separator = {"\\t": "\t", "tab": "\t", "space": " "}.get(self.separator or "", self.separator)
+        return ReadOptions(separator, self.decimal, kinds, _listed(self.drop))
+
     def _faults(self, command: str) -> Iterator[str]:
         shares = {"--test-fraction": self.test_fraction, "--validation-fraction": self.validation_fraction}
         yield from (must_be(command, name, "in [0, 1)", share) for name, share in shares.items() if not 0 <= share < 1)
         if self.class_weight not in (None, "balanced"):
             yield must_be(command, "--class-weight", "'balanced'", self.class_weight)
+
+
+def _listed(text: str | None) -> tuple[str, ...]:
+    """Return the parts of a list separated by commas."""
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 
 def with_training_options(command: Callable[..., None]) -> Callable[..., None]:

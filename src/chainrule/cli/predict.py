@@ -16,6 +16,7 @@ import typer
 from chainrule.arrays import Array
 from chainrule.cli import options as o
 from chainrule.data import features_of, load
+from chainrule.data.table.files import table_ending
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.io import load_model, write_atomically
 from chainrule.model import Model
@@ -64,7 +65,7 @@ def evaluate(
 
 
 def _default_target(model: Model, source: str) -> str | None:
-    return model.target_name if Path(source).suffix in (".csv", ".parquet") else None
+    return model.target_name if table_ending(Path(source)) else None
 
 
 def _labels(model: Model, y: Array) -> Array:

@@ -28,7 +28,7 @@ class LoadedProblem:
 def load_problem(source: str, options: o.TrainOptions, command: str, quiet: bool) -> LoadedProblem:
     """Load and split the data, make the problem, and find the learning rate where that is wanted."""
     settings = options.settings(command)
-    dataset = load(source, options.target, task=options.task, seed=settings.seed)
+    dataset = load(source, options.target, task=options.task, seed=settings.seed, read=options.reading(command))
     raise_all(_option_faults(command, options, dataset))
     parts = three_way(dataset, options.test_fraction, options.validation_fraction, settings.seed)
     raise_all(_batch_faults(command, settings, len(parts.train.y)))
@@ -36,12 +36,24 @@ def load_problem(source: str, options: o.TrainOptions, command: str, quiet: bool
         settings = replace(settings, scaling="shared")
     problem = build_problem(settings, parts, class_weight=options.class_weight)
     problem = replace(problem, interface=COMMAND_LINE)
+    if not quiet:
+        _show_reading(dataset)
     if options.lr != "find":
         return LoadedProblem(settings, parts, problem)
     rate = find_learning_rate(problem).suggestion
     if not quiet:
         o.console(stderr=True).print(f"learning rate {rate:.2g} (range test)")
     return LoadedProblem(replace(settings, learning_rate_init=rate), parts, problem.with_learning_rate(rate))
+
+
+def _show_reading(dataset: Dataset) -> None:
+    """Print how a table was read, its task, and what the user should know about its columns."""
+    out = o.console(stderr=True)
+    how = "; ".join(dataset.facts)
+    warnings = dataset.schema.warnings if dataset.schema is not None else ()
+    for sentence in (f"read {dataset.name}: {how}" if how else "", dataset.target_sentence, *warnings):
+        if sentence:
+            out.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
 def _option_faults(command: str, options: o.TrainOptions, dataset: Dataset) -> Iterator[str]:

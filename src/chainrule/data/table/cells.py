@@ -20,6 +20,8 @@ TEXT = (pl.String, pl.Categorical, pl.Enum)
 """Types of polars that hold texts."""
 
 _SAMPLE = 300
+_LONG = r"^[+-]?\d{19,}$"
+"""Whole numbers that float64 would round: ids."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +96,8 @@ def _plain(text: pl.Series, numbers: pl.Series, decimal: str | None) -> Interpre
         return None
     if numbers.dtype.is_float():
         numbers = numbers.fill_nan(None)
+        if text.str.contains(_LONG).any():
+            return Interpreted("text", text, reason="whole numbers of more than 18 digits")
         kept = plain_numbers(text.set(numbers.is_null(), None))
         numbers = kept if kept.dtype.is_integer() else numbers
     return _codes(text) or Interpreted("number", numbers)

@@ -27,6 +27,9 @@ from chainrule.errors import InvalidValueError, did_you_mean, raise_all
 FAR = 10
 """Ranges beyond the training's lowest and highest value from which on a value is noted."""
 
+FARTHEST = 1e30
+"""Largest scaled number: far outside of all training, and still a float32."""
+
 MISSING = 1
 """Code of a gap."""
 
@@ -41,7 +44,7 @@ def level_hash(text: str, size: int) -> int:
     """Return a text's place among `size` places: CRC-32 of its UTF-8 bytes, the same on every machine.
 
     >>> level_hash("clerk", 64)
-    57
+    20
     """
     return zlib.crc32(text.encode("utf-8", "surrogatepass")) % size
 
@@ -183,7 +186,8 @@ class NumberCodec:
     def scaled(self, raw: list[Array]) -> list[Array]:
         """Return numbers relative to center and scale."""
         return [
-            (values - number.center) / number.scale for values, number in zip(raw, self.column.numbers, strict=True)
+            np.clip((values - number.center) / number.scale, -FARTHEST, FARTHEST)
+            for values, number in zip(raw, self.column.numbers, strict=True)
         ]
 
     def plain(self, raw: list[Array]) -> list[Array]:
@@ -211,7 +215,11 @@ class NumberCodec:
         reach = FAR * (number.highest - number.lowest)
         if noted and not number.lowest - reach <= value <= number.highest + reach:
             return None
-        return [(float(value) - number.center) / number.scale]
+        return [_clipped((float(value) - number.center) / number.scale)]
+
+
+def _clipped(value: float) -> float:
+    return min(max(value, -FARTHEST), FARTHEST)
 
 
 class DateCodec(NumberCodec):
@@ -231,7 +239,7 @@ class DateCodec(NumberCodec):
             return None
         at = moment(value)
         numbers = self.column.numbers
-        return [(part_of(n.part, at, self.column.origin) - n.center) / n.scale for n in numbers]
+        return [_clipped((part_of(n.part, at, self.column.origin) - n.center) / n.scale) for n in numbers]
 
 
 class CategoryCodec:

@@ -72,7 +72,8 @@ def _marks(bodies: pl.Series, written: NumberFormat, decimal: str | None, ambigu
     if decimal is None and comma and point:
         return None
     if decimal is None:
-        decimal = "," if comma or (ambiguous == "," and not point) else "."
+        doubtful = not point and bodies.str.contains(",", literal=True).any()
+        decimal = "," if comma or (ambiguous == "," and doubtful) else "."
     other = "." if decimal == "," else ","
     candidates = (other, "'", "\u2019", *_SPACES)
     marks = [mark for mark in candidates if bodies.str.contains(rf"\d{re.escape(mark)}\d").any()]

@@ -10,6 +10,7 @@ import io
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -165,10 +166,11 @@ def _text(name: str, data: bytes, options: ReadOptions) -> tuple[pl.DataFrame, l
     header = sniffing.find_header(head) if options.header is None else options.header
     body, lines = _without_blank(data, separator, facts)
     cells, names = _cells(name, body, lines, separator, header)
+    cells, names = _without_empty(cells, names)
     names, more = _names(names, cells.width)
     cells = cells.rename(dict(zip(cells.columns, names, strict=True)))
     frame, found = _typed(cells, options, "," if separator == ";" else ".")
-    return _without_empty(frame), facts + more + found
+    return frame, facts + more + found
 
 
 def _refuse_other_formats(name: str, data: bytes) -> None:
@@ -203,7 +205,8 @@ def _without_blank(data: bytes, separator: str, facts: list[str]) -> tuple[bytes
     lines = sniffing.find_lines(data, separator)
     if not lines.closed or not (blank := sniffing.blank(data, lines)).any():
         return data, lines
-    facts.append(f"{blank.sum():,} blank line{'s' * (blank.sum() > 1)} left out")
+    count = int(blank.sum())
+    facts.append(f"{count:,} blank line{'s' * (count > 1)} left out")
     kept = [data[start:end] for start, end in zip(lines.starts[~blank], lines.ends[~blank], strict=True)]
     data = b"\n".join(kept)
     return data, sniffing.find_lines(data, separator)
@@ -225,12 +228,12 @@ def _cells(
             elif separator == "\t":
                 names.insert(0, "")
     width = len(names) if names else int(counts[0])
-    usable = lines.closed and len(counts) and (counts == width).all()
-    if usable:
+    if lines.closed and len(counts) and (counts == width).all() and not sniffing.stray_quotes(data, separator):
         body = data[lines.starts[1] :] if header else data
-        frame = pl.read_csv(body, has_header=False, separator=separator, infer_schema=False)
-        if frame.shape == (len(counts), width):
-            return frame, names
+        with suppress(pl.exceptions.PolarsError):
+            frame = pl.read_csv(body, has_header=False, separator=separator, infer_schema=False)
+            if frame.shape == (len(counts), width):
+                return frame, names
     return _by_rows(name, data.decode("utf-8"), separator, header)
 
 
@@ -268,10 +271,12 @@ def _names(first: Sequence[str] | None, width: int) -> tuple[list[str], list[str
     return names, facts
 
 
-def _without_empty(frame: pl.DataFrame) -> pl.DataFrame:
+def _without_empty(cells: pl.DataFrame, names: list[str] | None) -> tuple[pl.DataFrame, list[str] | None]:
     """Leave out columns without name and cells, which separators at the ends of lines make."""
-    empty = [c.name for c in frame if re.fullmatch(r"Unnamed: \d+", c.name) and c.null_count() == len(c)]
-    return frame.drop(empty) if len(empty) < frame.width else frame
+    if names is None or all(name.strip() for name in names):
+        return cells, names
+    kept = [j for j, name in enumerate(names) if name.strip() or cells.to_series(j).null_count() < len(cells)]
+    return cells[:, kept], [names[j] for j in kept]
 
 
 def _typed(cells: pl.DataFrame, options: ReadOptions, ambiguous: str) -> tuple[pl.DataFrame, list[str]]:

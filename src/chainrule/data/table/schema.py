@@ -330,7 +330,7 @@ class TableSchema:
 def _features(column: Column) -> list[Feature]:
     """Return the features of a column that is used."""
     if column.kind == "text":
-        return [Feature(name, column.name, "number", 0) for name in design_names(column)]
+        return [Feature(name, column.name, "number", 0) for name in design_names(column)[:HASHED_WORDS]]
     if column.kind in ("category", "boolean"):
         return [Feature(column.name, column.name, "category", FIRST_CODE + len(column.categories) + column.hashed)]
     return [Feature(_part_name(column, part), column.name, "number", 0) for part in column.numbers]
@@ -338,9 +338,9 @@ def _features(column: Column) -> list[Feature]:
 
 def design_names(column: Column) -> list[str]:
     """Return the names that a column's part of the plain matrix has."""
-    if column.kind == "text":
-        return [f"{column.name} #{k}" for k in range(HASHED_WORDS)]
     names = [_part_name(column, part) for part in column.numbers]
+    if column.kind == "text":
+        names = [f"{column.name} #{k}" for k in range(HASHED_WORDS)]
     if column.kind == "category":
         names = [f"{column.name}={level}" for level in column.categories]
         names += [f"{column.name} #{k}" for k in range(column.hashed)]

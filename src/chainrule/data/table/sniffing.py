@@ -7,6 +7,7 @@ where lines begin and how many cells they have.
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ def rows_of(text: str, separator: str, most: int | None = None) -> list[list[str
         return [[cell.strip('"') for cell in row] for row in lines if row]
     csv.field_size_limit(2**31 - 1)
     rows = []
-    for row in csv.reader(text.split("\n"), delimiter=separator):
+    for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=separator != "\t"):
         if row and (len(row) > 1 or row[0].strip()):
             rows.append(row)
         if most is not None and len(rows) >= most:
@@ -68,8 +69,9 @@ def find_separator(head: str) -> str:
         counts = [len(row) for row in rows_of(head, separator, _LINES)]
         if len(counts) < 1 or max(counts) < 2:
             continue
-        usual = max(set(counts[1:] or counts), key=(counts[1:] or counts).count)
-        agree = sum(count == usual for count in counts) / len(counts)
+        below = counts[1:] or counts
+        usual = max(set(below), key=below.count)
+        agree = below.count(usual) / len(below)
         first = counts[0] in (usual, usual - 1) if separator in "\t " else counts[0] == usual
         if usual > 1 and first and agree >= _AGREE:
             return separator
@@ -153,6 +155,14 @@ def find_lines(data: bytes, separator: str) -> Lines:
     starts = np.concatenate([[0], ends[:-1] + 1])
     before = np.searchsorted(np.concatenate(marks) if marks else np.empty(0), ends)
     return Lines(starts, ends, np.diff(before, prepend=0) + 1, odd == 0)
+
+
+def stray_quotes(data: bytes, separator: str) -> bool:
+    """Check for quotes that neither begin nor end a cell, as those for inches."""
+    if b'"' not in data:
+        return False
+    other = rb'[^\n"' + re.escape(separator.encode()) + b"]"
+    return re.search(other + b'"' + other, data) is not None
 
 
 def blank(data: bytes, lines: Lines) -> Array:

@@ -99,6 +99,8 @@ def known_target(owner: str, frame: pl.DataFrame, target: str | None) -> str:
         columns = f"Columns: {', '.join(frame.columns)}."
         nearest = did_you_mean(target, frame.columns) if target else f"Name one, as --target {frame.columns[-1]}."
         hint = columns if nearest.startswith("Known") else f"{nearest} {columns}"
+        if target is not None and tuple(frame.columns) == tuple(f"x{j + 1}" for j in range(frame.width)):
+            hint = f"The first line looks like data, so that the columns are named x1, x2, ... {columns}"
         raise InvalidValueError(must_be(owner, "target", "the name of a column", target, hint))
     return target
 
