@@ -98,8 +98,6 @@ def embedding_faults(layer: Layer, i: int) -> Iterator[str]:
             yield f"Layer {i} has a branch that is no embedding: {inner!r}."
         elif _activates(inner) and not _passes(inner):
             yield f"Layer {i} has a branch with an activation other than the identity: {inner!r}."
-        elif isinstance(inner, PBLDEmbedding | PiecewiseLinearEmbedding):
-            yield f"Layer {i} has a {type(inner).__name__}, for which there is no compiled kernel."
         elif isinstance(inner, PiecewiseLinearEmbedding) and inner.bins > MOST_BINS:
             yield f"Layer {i} has a piecewise linear embedding of more than {MOST_BINS} bins."
 
