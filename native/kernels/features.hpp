@@ -41,7 +41,8 @@ struct FeatureSlots {
     T* scratch = nullptr;              // room for gradients, in the order of the slots
     std::vector<std::int64_t> starts;  // of each feature's tables, in vectors
     std::int64_t tables = 0;           // vectors of all tables
-    std::vector<T> bin_starts, bin_widths;
+    std::vector<T> bin_starts, bin_scales;  // lower edges, and 1 / width
+    T* through = nullptr;                   // room for sums of gradients by bin
 
     explicit FeatureSlots(const FeatureGroup& group) : plan(group) {
         for (std::int64_t f = 0; f < group.count; ++f) {
@@ -51,7 +52,7 @@ struct FeatureSlots {
         }
         for (std::size_t t = 1; t < group.edges.size(); ++t) {
             bin_starts.push_back(static_cast<T>(group.edges[t - 1]));
-            bin_widths.push_back(static_cast<T>(group.edges[t] - group.edges[t - 1]));
+            bin_scales.push_back(static_cast<T>(1 / (group.edges[t] - group.edges[t - 1])));
         }
     }
 

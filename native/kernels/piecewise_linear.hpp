@@ -6,29 +6,26 @@
 
 namespace chainrule::CHAINRULE_ISA {
 
-inline constexpr std::int64_t most_bins = 256;
-
 /// Rows of one feature: their values, bins, and how far each has come through its bin.
 template <class T>
 struct BinnedRows {
-    T values[feature_rows], fractions[feature_rows];
-    std::int32_t bins[feature_rows];
+    alignas(vector_bytes) T values[feature_rows] = {};
+    alignas(vector_bytes) typename Number<T>::Int bins[feature_rows];
+    T fractions[feature_rows];
 
     void read(const FeatureSlots<T>& group, Column<T> x, std::int64_t first, std::int64_t count) {
-        const T *const lower = group.bin_starts.data(), *const widths = group.bin_widths.data();
-        const auto last = static_cast<std::int32_t>(group.bins() - 1);
+        const T *const lower = group.bin_starts.data(), *const scales = group.bin_scales.data();
+        const std::int64_t last = group.bins() - 1;
+        for (std::int64_t i = 0; i < count; ++i) values[i] = x.at[(first + i) * x.stride];
+        for (std::int64_t i = 0; i < count; i += lanes<T>) {
+            const Vec<T> value = load(values + i);
+            Ints<T> bin{};
+            for (std::int64_t t = 1; t <= last; ++t) bin -= value >= lower[t];  // true is -1
+            *reinterpret_cast<Ints<T>*>(bins + i) = bin;
+        }
         for (std::int64_t i = 0; i < count; ++i) {
-            const T value = x.at[(first + i) * x.stride];
-            std::int32_t bin = 0;
-            for (std::int32_t left = last; left > 0;) {  // the last bin that starts at or below the value
-                const std::int32_t half = (left + 1) / 2;
-                bin += value >= lower[bin + half] ? half : 0;
-                left -= half;
-            }
-            const T fraction = (value - lower[bin]) / widths[bin];
-            values[i] = value;
-            bins[i] = bin;
-            fractions[i] = bin < last && fraction > T(1) ? T(1) : fraction;
+            const T fraction = (values[i] - lower[bins[i]]) * scales[bins[i]];
+            fractions[i] = bins[i] < last && fraction > T(1) ? T(1) : fraction;
         }
     }
 };
@@ -63,42 +60,44 @@ inline void piecewise_linear_forward(
 
 template <class T>
 inline void piecewise_linear_gradient(const FeatureSlots<T>& group, std::int64_t f, Panels<T> X, Panels<T> G) {
-    alignas(vector_bytes) T through[most_bins * lanes<T>];  // Σ dY over the rows that end in each bin
-    BinnedRows<T> rows;
     const std::int64_t stride = group.vectors(f) * lanes<T>;
-    for (std::int64_t k = 0; k < group.vectors(f); ++k) {
-        const auto room = [&](int slot) { return group.room(slot, group.part(slot, f).offset) + k * lanes<T>; };
-        T* const dP = room(2);
-        for (std::int64_t t = 0; t < group.bins(); ++t) {
-            store(through + t * lanes<T>, Vec<T>{});
-            store(dP + t * stride, Vec<T>{});
-        }
-        const Column<T> g = column(G, (group.first_vector(f) + k) * lanes<T>);
-        const Ints<T> owned = group.mask(f, k);
-        Vec<T> da{}, dc{};
-        for (std::int64_t start = 0; start < G.rows; start += feature_rows) {
-            const std::int64_t count = std::min(feature_rows, G.rows - start);
-            rows.read(group, column(X, group.plan.input + f), start, count);
+    T* rooms[3];
+    for (int slot = 0; slot < 3; ++slot) {
+        const auto [offset, size] = group.part(slot, f);
+        rooms[slot] = group.room(slot, offset);
+        std::fill(rooms[slot], rooms[slot] + size, T(0));
+    }
+    T* const through = group.through + group.part(2, f).offset;  // Σ dY over the rows that end in each bin
+    std::fill(through, through + group.bins() * stride, T(0));
+    BinnedRows<T> rows;
+    for (std::int64_t start = 0; start < G.rows; start += feature_rows) {
+        const std::int64_t count = std::min(feature_rows, G.rows - start);
+        rows.read(group, column(X, group.plan.input + f), start, count);
+        for (std::int64_t k = 0; k < group.vectors(f); ++k) {
+            const Column<T> g = column(G, (group.first_vector(f) + k) * lanes<T>);
+            const Ints<T> owned = group.mask(f, k);
+            T *const da = rooms[0] + k * lanes<T>, *const dc = rooms[1] + k * lanes<T>, *const dP = rooms[2] + k * lanes<T>;
             Vec<T> part_a{}, part_c{};
             for (std::int64_t i = 0; i < count; ++i) {
                 const Vec<T> dy = owned ? load(g.at + (start + i) * g.stride) : Vec<T>{};
-                T* const whole = through + rows.bins[i] * lanes<T>;
+                T* const whole = through + rows.bins[i] * stride + k * lanes<T>;
                 T* const partly = dP + rows.bins[i] * stride;
                 part_a += rows.values[i] * dy;
                 part_c += dy;
                 store(whole, load(whole) + dy);
                 store(partly, load(partly) + rows.fractions[i] * dy);
             }
-            da += part_a;
-            dc += part_c;
+            store(da, load(da) + part_a);
+            store(dc, load(dc) + part_c);
         }
+    }
+    for (std::int64_t k = 0; k < stride; k += lanes<T>) {
         Vec<T> above{};
         for (std::int64_t t = group.bins() - 1; t >= 0; --t) {
-            store(dP + t * stride, load(dP + t * stride) + above);
-            above += load(through + t * lanes<T>);
+            T* const dP = rooms[2] + t * stride + k;
+            store(dP, load(dP) + above);
+            above += load(through + t * stride + k);
         }
-        store(room(0), da);
-        store(room(1), dc);
     }
 }
 
