@@ -188,7 +188,7 @@ void bind_struct(nb::module_& module, const char* name, Field<Struct, Member>...
 #define VALUE(Enum, name) value(#name, Enum::name)
 
 void bind_enumerations(nb::module_& module) {
-    nb::enum_<Norm>(module, "Norm").VALUE(Norm, none).VALUE(Norm, batch).VALUE(Norm, layer);
+    nb::enum_<Norm>(module, "Norm").VALUE(Norm, none).VALUE(Norm, batch).VALUE(Norm, layer).VALUE(Norm, scale);
     nb::enum_<ActivationKind>(module, "ActivationKind")
         .VALUE(ActivationKind, identity)
         .VALUE(ActivationKind, sigmoid)
@@ -260,11 +260,11 @@ void bind_structs(nb::module_& module) {
     bind_struct<F>(
         module, "FusedStage", FIELD(F, inputs), FIELD(F, outputs), FIELD(F, dense), FIELD(F, norm),
         FIELD(F, activation), FIELD(F, derivative_source), FIELD(F, W), FIELD(F, b),
-        FIELD(F, gamma), FIELD(F, beta), FIELD(F, mean), FIELD(F, variance),
+        FIELD(F, gamma), FIELD(F, beta), FIELD(F, alpha), FIELD(F, mean), FIELD(F, variance),
         FIELD(F, has_dropout), FIELD(F, dropout_threshold), FIELD(F, dropout_layer),
         FIELD(F, activation_parameter), FIELD(F, keep_scale), FIELD(F, momentum), FIELD(F, epsilon),
         FIELD(F, multiplier_W), FIELD(F, multiplier_b), FIELD(F, multiplier_gamma),
-        FIELD(F, multiplier_beta), FIELD(F, groups)
+        FIELD(F, multiplier_beta), FIELD(F, multiplier_alpha), FIELD(F, groups)
     );
     bind_struct<Phase>(module, "Phase", FIELD(Phase, kind), FIELD(Phase, stage));
     using S = TrainingSettings;
@@ -313,6 +313,7 @@ NB_MODULE(_native, module) {
         for (const Isa& isa : available_isas()) names.emplace_back(isa.name);
         return names;
     });
+    module.attr("most_bins") = most_bins;
     module.def("allocations", &allocations);
     module.def("allowed_threads", &allowed_threads);
 }

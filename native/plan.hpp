@@ -9,7 +9,8 @@
 
 namespace chainrule {
 
-enum class Norm : std::int64_t { none, batch, layer };
+/// What stands between a product and its activation: nothing, a normalization, or a factor for each column.
+enum class Norm : std::int64_t { none, batch, layer, scale };
 
 enum class ActivationKind : std::int64_t {
     identity,
@@ -62,6 +63,8 @@ enum class PhaseKind : std::int64_t {
     embedding_gradient
 };
 
+inline constexpr std::int64_t most_bins = 256;  // of a piecewise linear embedding
+
 /// Consecutive features that go the same way. Feature f reads the input column `input` + f and writes `width` columns from
 /// `output` + f `width` on. Parameters are listed in the order of the layer's shapes: s of scale; w, b, γ, β of cosine;
 /// w, b, V, c of pbld; a, c, P of piecewise_linear; E of category.
@@ -78,7 +81,8 @@ struct FeatureGroup {
     std::int64_t end() const { return output + count * width; }
 };
 
-/// Layers run as one: [Dense] [BatchNorm] or [LayerNorm], then [Activation] [Dropout]. Offsets are -1 where absent.
+/// Layers run as one: [Dense] [BatchNorm], [LayerNorm] or [Scale], then [Activation] or [ParametricActivation] and [Dropout].
+/// Offsets are -1 where absent; gamma is Scale's s.
 /// A stage with groups of features has nothing else; only the first stage may have them.
 struct FusedStage {
     std::int64_t inputs, outputs;
@@ -86,14 +90,15 @@ struct FusedStage {
     Norm norm;
     ActivationKind activation;
     DerivativeSource derivative_source;
-    std::int64_t W, b, gamma, beta, mean, variance;  // offsets in Python's vectors of parameters and running statistics
-    std::int64_t has_dropout;                        // 0 or 1
+    std::int64_t W, b, gamma, beta, alpha, mean, variance;  // offsets in Python's vectors of parameters and running statistics
+    std::int64_t has_dropout;                               // 0 or 1
     std::int64_t dropout_threshold, dropout_layer;
     double activation_parameter, keep_scale, momentum, epsilon;
-    double multiplier_W, multiplier_b, multiplier_gamma, multiplier_beta;  // of the learning rate
+    double multiplier_W, multiplier_b, multiplier_gamma, multiplier_beta, multiplier_alpha;  // of the learning rate
     std::vector<FeatureGroup> groups;
 
     bool has_bias() const { return b >= 0; }
+    bool parametric() const { return alpha >= 0; }
     bool embeds() const { return !groups.empty(); }
 };
 

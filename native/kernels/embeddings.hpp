@@ -2,19 +2,10 @@
 // In: a group of features, the rows X. Out: the group's columns of Y; from dY the gradients of its parameters. Every sum
 // over the rows lies within one task and runs in one fixed order.
 #pragma once
-#include "features.hpp"
-#include "math.hpp"
+#include "pbld.hpp"
+#include "piecewise_linear.hpp"
 
 namespace chainrule::CHAINRULE_ISA {
-
-inline constexpr std::int64_t feature_rows = 128;  // rows of a batch that pass through all features together
-inline constexpr std::int64_t sum_rows = 256;      // rows of a partial sum, which bounds the rounding error
-
-/// Write the owned lanes of a vector; the others belong to other features.
-template <class T>
-inline void store_lanes(T* at, Ints<T> owned, Vec<T> x) {
-    store(at, owned ? x : load(at));
-}
 
 /// The inputs of one vector of columns: which feature each lane reads.
 template <class T>
@@ -221,8 +212,10 @@ inline void embed(
         switch (group.plan.kind) {
             case scale: scale_forward<T>(group, task, X, Y, first, last, shift); break;
             case cosine: cosine_forward<T>(group, task, X, Y, first, last, shift); break;
+            case pbld: pbld_forward<T>(group, task, X, Y, first, last, shift); break;
+            case piecewise_linear: piecewise_linear_forward<T>(group, task, X, Y, first, last, shift); break;
             case category: category_forward<T>(group, task, X, Y, first, last, shift); break;
-            default: break;
+            case identity: break;
         }
 }
 
@@ -245,8 +238,10 @@ inline void embedding_gradient(
         using enum FeatureKind;
         case scale: scale_gradient<T>(group, task, X, G); break;
         case cosine: cosine_gradient<T>(group, task, X, G); break;
+        case pbld: pbld_gradient<T>(group, task, X, G); break;
+        case piecewise_linear: piecewise_linear_gradient<T>(group, task, X, G); break;
         case category: category_gradient<T>(group, task, X, G); break;
-        default: break;
+        case identity: break;
     }
     for (int i = 0; i < group.slot_count(); ++i) {
         const auto [offset, size] = group.part(i, task);

@@ -9,7 +9,9 @@
 
 namespace chainrule::CHAINRULE_ISA {
 
-inline constexpr int most_slots = 4;  // parameters of one kind of embedding
+inline constexpr int most_slots = 4;               // parameters of one kind of embedding
+inline constexpr std::int64_t feature_rows = 128;  // rows of a batch that pass through all features together
+inline constexpr std::int64_t sum_rows = 256;      // rows of a partial sum, which bounds the rounding error
 
 /// One column of a matrix in panels, row after row.
 template <class T>
@@ -24,6 +26,12 @@ inline Column<T> column(Panels<T> A, std::int64_t j) {
     return {A.panel(p) + j % Panels<T>::wide, A.width(p)};
 }
 
+/// Write the owned lanes of a vector; the others belong to other features.
+template <class T>
+inline void store_lanes(T* at, Ints<T> owned, Vec<T> x) {
+    store(at, owned ? x : load(at));
+}
+
 /// A group of features and where its numbers are. The columns of the output belong to vectors of `lanes` columns; parameters
 /// of whole columns (s; w, b, γ, β; rows of a, c, P, E) keep each its column's lane, and are zero in all other lanes.
 template <class T>
@@ -33,6 +41,8 @@ struct FeatureSlots {
     T* scratch = nullptr;              // room for gradients, in the order of the slots
     std::vector<std::int64_t> starts;  // of each feature's tables, in vectors
     std::int64_t tables = 0;           // vectors of all tables
+    std::vector<T> bin_starts, bin_scales;  // lower edges, and 1 / width
+    T* through = nullptr;                   // room for sums of gradients by bin
 
     explicit FeatureSlots(const FeatureGroup& group) : plan(group) {
         for (std::int64_t f = 0; f < group.count; ++f) {
@@ -40,7 +50,13 @@ struct FeatureSlots {
             const bool category = group.kind == FeatureKind::category;
             tables += vectors(f) * (category ? group.sizes[static_cast<std::size_t>(f)] : 1);
         }
+        for (std::size_t t = 1; t < group.edges.size(); ++t) {
+            bin_starts.push_back(static_cast<T>(group.edges[t - 1]));
+            bin_scales.push_back(static_cast<T>(1 / (group.edges[t] - group.edges[t - 1])));
+        }
     }
+
+    std::int64_t bins() const { return static_cast<std::int64_t>(bin_starts.size()); }
 
     /// One past the last vector that a column before `column` is in.
     static std::int64_t end_vector(std::int64_t column) { return (column + lanes<T> - 1) / lanes<T>; }
@@ -63,7 +79,6 @@ struct FeatureSlots {
         return slots[slot].w + rows * starts[static_cast<std::size_t>(f)] * lanes<T>;
     }
 
-    std::int64_t bins() const { return static_cast<std::int64_t>(plan.edges.size()) - 1; }
     std::int64_t size(std::int64_t f) const { return plan.sizes[static_cast<std::size_t>(f)]; }
 
     /// Where slot i's gradient from `offset` on is computed.

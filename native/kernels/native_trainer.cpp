@@ -214,12 +214,17 @@ class NativeTrainer final : public Trainer {
                 multiply<T>(A, weights, bias, Y, q, 0, A.rows);
             else
                 std::copy(A.panel(q), A.panel(q) + A.rows * A.width(q), Y.panel(q));
+            if (s.scales()) scale_rows<T>(Y, {}, q, 0, A.rows, norm.gamma);
             if (s.batch_norm()) batch_norm_infer<T>(Y, q, 0, A.rows, norm, epsilon);
         }
         if (s.layer_norm())
             for (std::int64_t i = 0; i < A.rows; ++i) layer_norm_forward<T>(Y, {}, i, norm, epsilon, nullptr);
+        const T a = static_cast<T>(s.plan.activation_parameter);
         for (std::int64_t q = 0; q < Y.count(); ++q)
-            forward_tail<T>(Y, {}, q, 0, A.rows, s.plan.activation, static_cast<T>(s.plan.activation_parameter), {});
+            if (s.plan.parametric())
+                parametric_tail<T>(Y, {}, {}, q, 0, A.rows, s.plan.activation, a, s.alpha.w + shift, {});
+            else
+                forward_tail<T>(Y, {}, q, 0, A.rows, s.plan.activation, a, {});
     }
 
     PhaseRunner<T> runner_;

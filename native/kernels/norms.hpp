@@ -123,6 +123,19 @@ inline void batch_norm_backward(
     }
 }
 
+/// Y = Z ⊙ s in place over rows [first, last) of panel p; Z is copied where there is room for it.
+template <class T>
+inline void scale_rows(Panels<T> Z, Panels<T> kept, std::int64_t p, std::int64_t first, std::int64_t last, const T* s) {
+    const std::int64_t width = Z.width(p);
+    s += p * Panels<T>::wide;
+    for (std::int64_t i = first; i < last; ++i)
+        for (std::int64_t j = 0; j < width; j += lanes<T>) {
+            T* const z = Z.row(p, i) + j;
+            if (kept.data != nullptr) store(kept.row(p, i) + j, load(z));
+            store(z, load(z) * load(s + j));
+        }
+}
+
 /// Which lanes of vector j of panel p are columns of the matrix; the others only pad the panel.
 template <class T>
 inline Ints<T> real(Panels<T> Z, std::int64_t p, std::int64_t j) {

@@ -122,7 +122,7 @@ class PhaseRunner {
     /// Number of parts that a panel's rows are split into: one if a column's sum needs all rows, otherwise enough for all
     /// threads.
     std::int64_t chunks(const StageState<T>& s) const {
-        if (s.batch_norm() || members_ == 1) return 1;
+        if (s.sums_columns() || members_ == 1) return 1;
         return std::min(ceiling(4 * members_, panels(s.plan.outputs)), ceiling(n_, 4 * max_tile_rows));
     }
 
@@ -165,22 +165,18 @@ class PhaseRunner {
 
     void forward(std::int64_t l, std::int64_t task) {
         StageState<T>& s = network.stages[l];
-        const Panels<T> A = input(l), Y = s.output(n_), S = s.factor(n_);
+        const Panels<T> A = input(l), Y = s.output(n_);
         if (s.plan.embeds()) {
             const std::int64_t parts = embedding_chunks();
             return embed<T>(s.groups, A, Y, n_ * task / parts, n_ * (task + 1) / parts, 0);
         }
-        const Mask<T> mask{
-            s.plan.has_dropout != 0, s.mask, static_cast<std::uint32_t>(s.plan.dropout_threshold), static_cast<T>(s.plan.keep_scale)
-        };
-        const T a = static_cast<T>(s.plan.activation_parameter), epsilon = static_cast<T>(s.plan.epsilon);
+        const T epsilon = static_cast<T>(s.plan.epsilon);
         if (s.layer_norm()) {
             for (std::int64_t i = task * norm_chunk; i < std::min(n_, (task + 1) * norm_chunk); ++i) {
                 for (std::int64_t q = 0; q < Y.count(); ++q)
                     std::copy(A.row(q, i), A.row(q, i) + A.width(q), Y.row(q, i));
                 layer_norm_forward<T>(Y, s.normalized(n_), i, s.norm, epsilon, s.row_deviation);
-                for (std::int64_t q = 0; q < Y.count(); ++q)
-                    forward_tail<T>(Y, S, q, i, i + 1, s.plan.activation, a, mask);
+                for (std::int64_t q = 0; q < Y.count(); ++q) activate(s, q, i, i + 1);
             }
             return;
         }
@@ -193,11 +189,25 @@ class PhaseRunner {
                 multiply<T>(A, s.weights, s.bias() ? s.bias() + q * panel_width<T> : nullptr, Y, q, i, stop);
             else
                 std::copy(A.row(q, i), A.row(q, i) + (stop - i) * A.width(q), Y.row(q, i));
-            if (!s.batch_norm()) forward_tail<T>(Y, S, q, i, stop, s.plan.activation, a, mask);
+            if (s.scales()) scale_rows<T>(Y, s.normalized(n_), q, i, stop, s.norm.gamma);
+            if (!s.batch_norm()) activate(s, q, i, stop);
         }
         if (!s.batch_norm()) return;
         batch_norm_forward<T>(Y, s.normalized(n_), q, s.norm, s.plan.momentum, epsilon);
-        forward_tail<T>(Y, S, q, first, last, s.plan.activation, a, mask);
+        activate(s, q, first, last);
+    }
+
+    /// Activation and dropout over rows [first, last) of panel q.
+    void activate(const StageState<T>& s, std::int64_t q, std::int64_t first, std::int64_t last) const {
+        const Panels<T> Y = s.output(n_), S = s.factor(n_);
+        const Mask<T> mask{
+            s.plan.has_dropout != 0, s.mask, static_cast<std::uint32_t>(s.plan.dropout_threshold), static_cast<T>(s.plan.keep_scale)
+        };
+        const T a = static_cast<T>(s.plan.activation_parameter);
+        if (s.plan.parametric())
+            parametric_tail<T>(Y, S, s.difference(n_), q, first, last, s.plan.activation, a, s.alpha.w, mask);
+        else
+            forward_tail<T>(Y, S, q, first, last, s.plan.activation, a, mask);
     }
 
     void loss(std::int64_t task) {
@@ -246,7 +256,9 @@ class PhaseRunner {
     void derive(std::int64_t l, std::int64_t q, std::int64_t first, std::int64_t last) {
         StageState<T>& s = network.stages[l];
         const Panels<T> G = gradient(l);
+        if (s.plan.parametric()) column_gradient(s.alpha, q, G, s.difference(n_));
         backward_tail<T>(G, s.output(n_), s.factor(n_), q, first, last, s.plan);
+        if (s.scales()) return unscale(l, q);
         if (!s.batch_norm()) return;
         alignas(vector_bytes) T scratch[2][panel_width<T>];
         const std::int64_t at = q * panel_width<T>, width = G.width(q);
@@ -256,6 +268,24 @@ class PhaseRunner {
         batch_norm_backward<T>(G, s.normalized(n_), q, s.norm, dbeta, dgamma);
         finish(s.beta, q, at, dbeta, width);
         finish(s.gamma, q, at, dgamma, width);
+    }
+
+    /// Back through Y = Z ⊙ s: ds, then dZ in place of dY.
+    void unscale(std::int64_t l, std::int64_t q) {
+        StageState<T>& s = network.stages[l];
+        alignas(vector_bytes) T factors[panel_width<T>];  // s before its update
+        std::copy_n(s.norm.gamma + q * panel_width<T>, gradient(l).width(q), factors);
+        column_gradient(s.gamma, q, gradient(l), s.plan.dense ? s.normalized(n_) : input(l));
+        scale_rows<T>(gradient(l), {}, q, 0, n_, factors - q * panel_width<T>);
+    }
+
+    /// Finish the gradient Σᵢ Gᵢ ⊙ Hᵢ of panel q of a vector of parameters.
+    void column_gradient(const Slot<T>& slot, std::int64_t q, Panels<T> G, Panels<T> H) {
+        alignas(vector_bytes) T scratch[2][panel_width<T>];
+        const std::int64_t at = q * panel_width<T>, width = G.width(q);
+        T* const g = room(slot, at, scratch[0]);
+        column_sums<T>(G.panel(q), H.panel(q), n_, width, scratch[1], g);
+        finish(slot, q, at, g, width);
     }
 
     void backward(std::int64_t l, std::int64_t task) {

@@ -11,13 +11,14 @@
 
 namespace chainrule::CHAINRULE_ISA {
 
-/// A stage's parameters, statistics and buffers. Y: output; S: factor of the backward pass; Zhat: normalized rows.
+/// A stage's parameters, statistics and buffers. Y: output; S: factor of the backward pass; D: the same for α; Zhat:
+/// normalized rows, or those that a scale has met.
 template <class T>
 struct StageState {
     FusedStage plan;
-    Slot<T> W{}, b{}, gamma{}, beta{};
+    Slot<T> W{}, b{}, gamma{}, beta{}, alpha{};
     Panels<T> weights{}, transposed{};
-    T *Y = nullptr, *S = nullptr, *Zhat = nullptr, *row_deviation = nullptr;
+    T *Y = nullptr, *S = nullptr, *D = nullptr, *Zhat = nullptr, *row_deviation = nullptr;
     NormVectors<T> norm{};
     std::vector<FeatureSlots<T>> groups{};
     Stream mask{};  // of the current step
@@ -26,9 +27,14 @@ struct StageState {
     Panels<T> output(std::int64_t n) const { return {Y, n, plan.outputs}; }
     Panels<T> factor(std::int64_t n) const { return {S, n, plan.outputs}; }
     Panels<T> normalized(std::int64_t n) const { return {Zhat, n, plan.outputs}; }
+    Panels<T> difference(std::int64_t n) const { return {D, n, plan.outputs}; }
     const T* bias() const { return b.size > 0 ? b.w : nullptr; }
     bool batch_norm() const { return plan.norm == Norm::batch; }
     bool layer_norm() const { return plan.norm == Norm::layer; }
+    bool scales() const { return plan.norm == Norm::scale; }
+
+    /// Whether the way back through the stage sums over whole columns.
+    bool sums_columns() const { return batch_norm() || scales() || plan.parametric(); }
 };
 
 template <class T>
@@ -88,6 +94,7 @@ class Network {
             if (s.b.size > 0) f(s.plan.b, s.b.w - parameters_, std::int64_t{1}, s.plan.outputs);
             if (s.gamma.size > 0) f(s.plan.gamma, s.gamma.w - parameters_, std::int64_t{1}, s.plan.outputs);
             if (s.beta.size > 0) f(s.plan.beta, s.beta.w - parameters_, std::int64_t{1}, s.plan.outputs);
+            if (s.alpha.size > 0) f(s.plan.alpha, s.alpha.w - parameters_, std::int64_t{1}, s.plan.outputs);
         }
     }
 
@@ -209,7 +216,8 @@ class Network {
 
     static std::int64_t size_of(const FusedStage& s) {
         const std::int64_t k = Panels<T>::padded(s.outputs);
-        return (s.dense ? s.inputs * k : 0) + (s.has_bias() ? k : 0) + (s.norm != Norm::none ? 2 * k : 0);
+        const std::int64_t vectors = s.has_bias() + (s.gamma >= 0) + (s.beta >= 0) + s.parametric();
+        return (s.dense ? s.inputs * k : 0) + vectors * k;
     }
 
     void place_parameters(StageState<T>& s) {
@@ -217,10 +225,9 @@ class Network {
         const std::int64_t p = Panels<T>{nullptr, 1, s.plan.inputs}.count();
         if (s.plan.dense) s.W = slot(s.plan.inputs * k, s.plan.multiplier_W, true, p * q);
         if (s.plan.has_bias()) s.b = slot(k, s.plan.multiplier_b, false, q);
-        if (s.plan.norm != Norm::none) {
-            s.gamma = slot(k, s.plan.multiplier_gamma, false, q);
-            s.beta = slot(k, s.plan.multiplier_beta, false, q);
-        }
+        if (s.plan.gamma >= 0) s.gamma = slot(k, s.plan.multiplier_gamma, false, q);
+        if (s.plan.beta >= 0) s.beta = slot(k, s.plan.multiplier_beta, false, q);
+        if (s.plan.parametric()) s.alpha = slot(k, s.plan.multiplier_alpha, false, q);
         s.weights = {s.W.w, s.plan.inputs, s.plan.outputs};
     }
 
@@ -228,6 +235,7 @@ class Network {
         for (int i = 0; i < group.slot_count(); ++i)
             group.slots[i] = slot(group.slot_size(i), group.plan.multipliers[i], false, group.tasks());
         group.scratch = keeps_gradient ? nullptr : arena_.place<T>(group.size());
+        group.through = group.bins() > 0 ? arena_.place<T>(group.slot_size(2)) : nullptr;
     }
 
     Slot<T> slot(std::int64_t size, double multiplier, bool decays, std::int64_t blocks) {
@@ -250,7 +258,9 @@ class Network {
         };
         s.Y = arena_.place<T>(rows);
         s.S = s.plan.derivative_source == DerivativeSource::kept ? arena_.place<T>(rows) : nullptr;
-        s.Zhat = s.plan.norm != Norm::none ? arena_.place<T>(rows) : nullptr;
+        s.D = s.plan.parametric() ? arena_.place<T>(rows) : nullptr;
+        const bool keeps = s.scales() ? s.plan.dense != 0 : s.plan.norm != Norm::none;  // without Dense the input is there
+        s.Zhat = keeps ? arena_.place<T>(rows) : nullptr;
         s.row_deviation = s.layer_norm() ? arena_.place<T>(batch) : nullptr;
         s.norm.gamma = s.gamma.w;
         s.norm.beta = s.beta.w;

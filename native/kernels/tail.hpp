@@ -59,6 +59,30 @@ inline void forward_tail(
     });
 }
 
+/// Y = (Z + α ⊙ (g(Z) - Z)) ⊙ mask in place over rows [first, last) of panel p; S = dY/dZ and D = dY/dα where there is room.
+template <class T>
+inline void parametric_tail(
+    Panels<T> Z, Panels<T> S, Panels<T> D, std::int64_t p, std::int64_t first, std::int64_t last, ActivationKind g, T a,
+    const T* alpha, const Mask<T>& mask
+) {
+    const std::int64_t width = Z.width(p);
+    with_function<T>(g, [&]<class F>(F) {
+        for (std::int64_t r = first; r < last; ++r)
+            for (std::int64_t j = 0; j < width; j += lanes<T>) {
+                T* const z = Z.row(p, r) + j;
+                const Vec<T> share = load(alpha + p * Panels<T>::wide + j);
+                const Vec<T> in = load(z), value = F::value(in, a), difference = value - in;
+                const auto index = static_cast<std::uint32_t>(r * Z.columns + p * Panels<T>::wide + j);
+                const Vec<T> factor = mask.active ? mask.factor(index) : all(T(1));
+                store(z, factor > T(0) ? (in + share * difference) * factor : Vec<T>{});
+                if (S.data == nullptr) continue;
+                const Vec<T> slope = T(1) + share * (F::derivative(F::reads_Z ? in : value, a) - T(1));
+                store(S.row(p, r) + j, factor > T(0) ? slope * factor : Vec<T>{});
+                store(D.row(p, r) + j, factor > T(0) ? difference * factor : Vec<T>{});
+            }
+    });
+}
+
 /// G ⊙ dY/dZ in place over rows [first, last) of panel p, from Y or from the factor that the forward pass kept.
 template <class T>
 inline void backward_tail(

@@ -30,6 +30,7 @@ from chainrule.engines.plan import (
     memory,
     obstacles,
 )
+from chainrule.engines.plan.features import MOST_BINS
 from chainrule.nn.activations import ACTIVATIONS
 from chainrule.nn.layers import (
     Activation,
@@ -40,6 +41,8 @@ from chainrule.nn.layers import (
     Dropout,
     LayerNorm,
     Parallel,
+    ParametricActivation,
+    PiecewiseLinearEmbedding,
     Scale,
 )
 from chainrule.nn.losses import (
@@ -88,6 +91,12 @@ def test_usual_layers_fuse_into_one_stage_per_dense():
         ([BatchNorm(), LayerNorm(), BatchNorm()], ["batch norm", "layer norm", "batch norm"]),
         ([Dense(3), Dropout(0.0)], ["dense + bias"]),
         ([Activation("identity"), Dense(1)], ["copy", "dense + bias"]),
+        (
+            [Scale(), Dense(3), Scale(), ParametricActivation("mish")],
+            ["scale", "dense + bias + scale + parametric mish"],
+        ),
+        ([Dense(3), ParametricActivation(), Activation("tanh")], ["dense + bias + parametric relu", "tanh"]),
+        ([CosineEmbedding(1), Scale(), Dropout(0.5)], ["4 cosine", "scale + dropout"]),
     ],
 )
 def test_any_order_of_layers_becomes_stages(layers, texts):
@@ -121,8 +130,11 @@ def test_offsets_are_those_of_the_flat_vectors():
 
 def test_groups_become_one_multiplier_per_parameter():
     plan = plan_of(Dense(5), BatchNorm(), Dense(2), learning_rate_multipliers={"*.b": 0.1, "2.*": 0.0, "*.gamma": 3.0})
-    assert [[*stage.multipliers.values()] for stage in plan.stages] == [[1.0, 0.1, 3.0, 1.0], [0.0, 0.0, 1.0, 1.0]]
-    assert [*plan.stages[0].multipliers] == ["W", "b", "gamma", "beta"]
+    assert [[*stage.multipliers.values()] for stage in plan.stages] == [
+        [1.0, 0.1, 3.0, 1.0, 1.0],
+        [0.0, 0.0, 1.0, 1.0, 1.0],
+    ]
+    assert [*plan.stages[0].multipliers] == ["W", "b", "gamma", "beta", "alpha"]
 
 
 @pytest.mark.parametrize(
@@ -135,10 +147,20 @@ def test_groups_become_one_multiplier_per_parameter():
         ([Activation("tanh"), Dropout(0.5)], DerivativeSource.KEPT),
         ([Activation("gelu")], DerivativeSource.KEPT),
         ([Dropout(0.5)], DerivativeSource.KEPT),
+        ([ParametricActivation()], DerivativeSource.KEPT),
+        ([Scale()], DerivativeSource.NONE),
     ],
 )
 def test_the_backward_pass_reads_the_output_where_it_shows_the_derivative(tail, source):
     assert plan_of(Dense(3), *tail).stages[0].derivative_source == source
+
+
+def test_the_last_stage_goes_back_through_a_scale():
+    assert [phase.kind for phase in plan_of(Dense(3), Scale()).phases[-2:]] == [PhaseKind.DERIVE, PhaseKind.BACKWARD]
+    first, second = plan_of(Dense(3), Scale(), ParametricActivation(), Dense(2)).stages
+    assert (first.W, first.b, first.gamma, first.beta, first.alpha, second.W) == (0, 12, 15, -1, 18, 21)
+    # Y, what s has met, dY/dZ and dY/dα
+    assert (first.size, first.kept) == (12 + 3 * 3, 4)
 
 
 def test_flops_of_products_are_counted_by_hand():
@@ -337,6 +359,7 @@ class OwnClip:
         ([Dense(2), CosineEmbedding()], {}, "Layer 1 is a CosineEmbedding, which must be the first layer."),
         ([Parallel([(3, CosineEmbedding()), (1, Dense(2))])], {}, "Layer 0 has a branch that is no embedding"),
         ([Parallel([(3, Scale()), (1, Activation("relu"))])], {}, "an activation other than the identity"),
+        ([PiecewiseLinearEmbedding(tuple(range(258)))], {}, "piecewise linear embedding of more than 256 bins"),
         ([Parallel([(3, Scale()), (1, Parallel([(1, Scale())]))])], {}, "Layer 0 has a branch that is no embedding"),
     ],
 )
@@ -380,6 +403,11 @@ RULES = [SGD(), EmaMomentum(), SGDMomentum(), Nesterov(), RMSProp(), AdaGrad(), 
 @pytest.mark.parametrize("name", STRUCTS)
 def test_python_and_the_extension_name_the_same_fields(name):
     assert native.field_names(getattr(built, name)) == STRUCTS[name].keys()
+
+
+@needs_extension
+def test_python_and_the_extension_have_room_for_as_many_bins():
+    assert built.most_bins == MOST_BINS
 
 
 @needs_extension

@@ -41,6 +41,9 @@ class FeatureKind(Enum):
     CATEGORY = CategoryEmbedding
 
 
+_EMBEDDINGS = {kind.value for kind in FeatureKind}
+
+
 @dataclass(frozen=True)
 class FeatureGroup:
     """Consecutive features that one layer maps: `count` columns from `input` on, each to `width` columns from `output` on.
@@ -86,7 +89,7 @@ class FeatureGroup:
 
 def embeds(layer: Layer) -> bool:
     """Check whether a layer works on each feature by itself, which as the first layer makes it a stage of groups."""
-    return type(layer) is Parallel or (type(layer) in {kind.value for kind in FeatureKind} and not _activates(layer))
+    return type(layer) is Parallel or (type(layer) in _EMBEDDINGS and type(layer) not in (Activation, Scale))
 
 
 def embedding_faults(layer: Layer, i: int) -> Iterator[str]:
@@ -94,12 +97,10 @@ def embedding_faults(layer: Layer, i: int) -> Iterator[str]:
     if i > 0:
         yield f"Layer {i} is a {type(layer).__name__}, which must be the first layer."
     for _, inner in _branches(layer, 0):
-        if type(inner) not in {kind.value for kind in FeatureKind}:
+        if type(inner) not in _EMBEDDINGS:
             yield f"Layer {i} has a branch that is no embedding: {inner!r}."
-        elif _activates(inner) and not _passes(inner):
+        elif isinstance(inner, Activation) and not _passes(inner):
             yield f"Layer {i} has a branch with an activation other than the identity: {inner!r}."
-        elif isinstance(inner, PBLDEmbedding | PiecewiseLinearEmbedding):
-            yield f"Layer {i} has a {type(inner).__name__}, for which there is no compiled kernel."
         elif isinstance(inner, PiecewiseLinearEmbedding) and inner.bins > MOST_BINS:
             yield f"Layer {i} has a piecewise linear embedding of more than {MOST_BINS} bins."
 
@@ -138,9 +139,5 @@ def _branches(layer: Layer, inputs: int) -> tuple[tuple[int, Layer], ...]:
     return layer.branches if isinstance(layer, Parallel) else ((inputs, layer),)
 
 
-def _activates(layer: Layer) -> bool:
-    return isinstance(layer, Activation)
-
-
-def _passes(layer: Layer) -> bool:
-    return isinstance(layer, Activation) and type(activation(layer.function)) is type(ACTIVATIONS["identity"])
+def _passes(layer: Activation) -> bool:
+    return type(activation(layer.function)) is type(ACTIVATIONS["identity"])

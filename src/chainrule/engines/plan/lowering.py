@@ -234,7 +234,7 @@ def _phases(plan: Plan) -> Iterator[Phase]:
         10 * n * k,
         3 * n * k * size,
     )
-    if plan.stages[-1].derivative_source != DerivativeSource.NONE or plan.stages[-1].norm == Norm.BATCH:
+    if plan.stages[-1].derivative_source != DerivativeSource.NONE or plan.stages[-1].norm in (Norm.BATCH, Norm.SCALE):
         yield Phase(
             PhaseKind.DERIVE, last, "through " + plan.stages[-1].text, f"({n}, {k})", 4 * n * k, 3 * n * k * size
         )
@@ -265,7 +265,6 @@ def _forward_phase(stage: FusedStage, i: int, n: int, size: int) -> Phase:
     d, k = stage.inputs, stage.outputs
     entry = _EMBEDDING_FLOPS if stage.groups else 8 if stage.norm != Norm.NONE else 1
     flops = (2 * n * d * k if stage.dense else 0) + n * k * entry
-    kept = 1 + (stage.norm != Norm.NONE) + (stage.derivative_source == DerivativeSource.KEPT)
     transposed = d * k if stage.dense and i > 0 else 0
     return Phase(
         PhaseKind.FORWARD,
@@ -273,7 +272,7 @@ def _forward_phase(stage: FusedStage, i: int, n: int, size: int) -> Phase:
         stage.text,
         f"({n}, {d}) -> ({n}, {k})",
         flops,
-        size * (n * d + stage.size + transposed + kept * n * k),
+        size * (n * d + stage.size + transposed + stage.kept * n * k),
     )
 
 
@@ -323,7 +322,7 @@ def memory(plan: Plan, n: int | None = None) -> Memory:
     targets = 1 if isinstance(recipe.loss, SoftmaxCrossEntropy) else recipe.net.outputs
     per_row = recipe.net.inputs + 1 + targets + 2 * max(stage.outputs for stage in plan.stages)
     for stage in plan.stages:
-        per_row += stage.outputs * (1 + (stage.norm != Norm.NONE) + (stage.derivative_source == DerivativeSource.KEPT))
+        per_row += stage.outputs * stage.kept
     transposed = sum(stage.inputs * stage.outputs for stage in plan.stages[1:] if stage.dense)
     return Memory(
         parameters=P * size,

@@ -14,20 +14,24 @@ import numpy as np
 
 from chainrule.engines.plan.features import FeatureGroup, embedding_faults, embeds, feature_groups
 from chainrule.nn.activations import ACTIVATIONS, ELU, Function, LeakyReLU, activation
-from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, Layer, LayerNorm
+from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, Layer, LayerNorm, ParametricActivation, Scale
 from chainrule.nn.net import Net
 from chainrule.nn.step import Recipe
 
-_RANK = {Dense: 0, BatchNorm: 1, LayerNorm: 1, Activation: 2, Dropout: 3}
+_RANK = {Dense: 0, BatchNorm: 1, LayerNorm: 1, Scale: 1, Activation: 2, ParametricActivation: 2, Dropout: 3}
 """Within a stage ranks rise; a layer without a rank is a stage by itself."""
+
+_FIELDS = {"s": "gamma"}
+"""Fields of a stage that hold a parameter under another letter than its layer does."""
 
 
 class Norm(Enum):
-    """Normalization within a stage."""
+    """Normalization within a stage, or a factor for each column."""
 
     NONE = None
     BATCH = BatchNorm
     LAYER = LayerNorm
+    SCALE = Scale
 
 
 class ActivationKind(Enum):
@@ -56,13 +60,14 @@ class DerivativeSource(Enum):
 
 
 def _ones() -> Mapping[str, float]:
-    return dict.fromkeys(("W", "b", "gamma", "beta"), 1.0)
+    return dict.fromkeys(("W", "b", "gamma", "beta", "alpha"), 1.0)
 
 
 @dataclass(frozen=True)
 class FusedStage:
-    """Layers run as one: [Dense] [BatchNorm] or [LayerNorm], then [Activation] [Dropout]; offsets are -1 where absent.
+    """Layers run as one: [Dense], then [BatchNorm], [LayerNorm] or [Scale], an activation, and [Dropout].
 
+    Offsets are -1 where absent: alpha where the activation is not parametric. gamma is the s of Scale.
     `multipliers` are the learning-rate multipliers of the parameters, by letter. A stage with groups of features has
     nothing else; only the first stage may have them.
     """
@@ -79,6 +84,7 @@ class FusedStage:
     b: int = -1
     gamma: int = -1
     beta: int = -1
+    alpha: int = -1
     mean: int = -1
     variance: int = -1
     momentum: float = 0.0
@@ -89,10 +95,18 @@ class FusedStage:
     @property
     def derivative_source(self) -> DerivativeSource:
         """Where the backward pass finds g': ReLU's output shows its derivative and dropout's mask at once."""
+        if self.alpha >= 0:
+            return DerivativeSource.KEPT
         relu = ActivationKind(type(self.function)) is ActivationKind.RELU
         if relu or (self.rate == 0.0 and self.function.needs == "A"):
             return DerivativeSource.FROM_OUTPUT
         return DerivativeSource.KEPT if self.rate > 0.0 or self.function.needs == "Z" else DerivativeSource.NONE
+
+    @property
+    def kept(self) -> int:
+        """Number of arrays (n, outputs) that wait for the backward pass; a scale without Dense reads its input again."""
+        norm = self.norm != Norm.NONE and (self.dense or self.norm != Norm.SCALE)
+        return 1 + norm + (self.derivative_source == DerivativeSource.KEPT) + (self.alpha >= 0)
 
     @property
     def size(self) -> int:
@@ -100,7 +114,8 @@ class FusedStage:
         k = self.outputs
         if self.groups:
             return sum(group.size for group in self.groups)
-        return (self.inputs * k if self.dense else 0) + k * sum(at >= 0 for at in (self.b, self.gamma, self.beta))
+        vectors = sum(at >= 0 for at in (self.b, self.gamma, self.beta, self.alpha))
+        return (self.inputs * k if self.dense else 0) + k * vectors
 
     @property
     def text(self) -> str:
@@ -108,14 +123,15 @@ class FusedStage:
         if self.groups:
             return " | ".join(group.text for group in self.groups)
         name = ActivationKind(type(self.function)).name.lower()
-        norm = {Norm.NONE: "", Norm.BATCH: "batch norm", Norm.LAYER: "layer norm"}[self.norm]
+        norm = {Norm.NONE: "", Norm.BATCH: "batch norm", Norm.LAYER: "layer norm", Norm.SCALE: "scale"}[self.norm]
         parts = ["dense" if self.dense else "", "bias" if self.b >= 0 else "", norm]
-        parts += ["" if name == "identity" else name, "dropout" if self.rate else ""]
+        name = f"parametric {name}" if self.alpha >= 0 else "" if name == "identity" else name
+        parts += [name, "dropout" if self.rate else ""]
         return " + ".join(part for part in parts if part) or "copy"
 
     def fields(self) -> dict[str, Any]:
         """Return the values of `FusedStage` in native/plan.hpp, by name."""
-        offsets = {name: getattr(self, name) for name in ("W", "b", "gamma", "beta", "mean", "variance")}
+        offsets = {name: getattr(self, name) for name in (*_ones(), "mean", "variance")}
         return {
             "inputs": self.inputs,
             "outputs": self.outputs,
@@ -144,7 +160,7 @@ def custom_parts(net: Net) -> Iterator[str]:
             yield from embedding_faults(layer, i)
         elif type(layer) not in _RANK:
             yield f"Layer {i} is a custom layer: {layer!r}."
-        elif isinstance(layer, Activation) and type(activation(layer.function)) not in known:
+        elif isinstance(layer, Activation | ParametricActivation) and type(activation(layer.function)) not in known:
             yield f"Layer {i} has a custom activation: {layer.function!r}."
 
 
@@ -179,7 +195,7 @@ def _stage(recipe: Recipe, positions: range) -> FusedStage:
         return FusedStage(tuple(positions), net.inputs, net.widths[1], groups=groups)
     for i in positions:
         letters = [*net.layer_shapes[i].parameters, *net.layer_shapes[i].buffers]
-        values.update({letter: offsets[f"{i}.{letter}"] for letter in letters})
+        values.update({_FIELDS.get(letter, letter): offsets[f"{i}.{letter}"] for letter in letters})
         values.update(_settings(net.layers[i], i))
     own = {letter: float(multipliers[values[letter]]) if letter in values else 1.0 for letter in _ones()}
     inputs, outputs = net.widths[positions[0]], net.widths[positions[-1] + 1]
@@ -194,7 +210,9 @@ def _settings(layer: Layer, i: int) -> dict[str, Any]:
             return {"norm": Norm.BATCH, "momentum": layer.momentum, "epsilon": layer.epsilon}
         case LayerNorm():
             return {"norm": Norm.LAYER, "epsilon": layer.epsilon}
-        case Activation():
+        case Scale():
+            return {"norm": Norm.SCALE}
+        case Activation() | ParametricActivation():
             return {"function": activation(layer.function)}
         case Dropout():
             return {"rate": layer.rate, "dropout_layer": i}
