@@ -119,6 +119,36 @@ class OneOf:
 
 
 @dataclass(frozen=True)
+class Either:
+    """The values that either of two constraints allows.
+
+    Parameters
+    ----------
+    first, second : Constraint
+        The two constraints.
+
+    Examples
+    --------
+    >>> print(Either(OneOf(("auto",)), COUNT))
+    one of 'auto' or a whole number in [1, inf)
+    """
+
+    first: Constraint
+    second: Constraint
+
+    def allows(self, value: Any) -> bool:
+        """Check whether one of the two allows the value."""
+        return self.first.allows(value) or self.second.allows(value)
+
+    def hint(self, value: Any) -> str:
+        """Return the hint of the first constraint for a word, else nothing."""
+        return self.first.hint(value) if isinstance(value, str) else ""
+
+    def __str__(self) -> str:
+        return f"{self.first} or {self.second}"
+
+
+@dataclass(frozen=True)
 class Each:
     """Sequences, not empty, whose values all keep one constraint.
 

@@ -158,7 +158,10 @@ WRONG_USE = {
         ["train", "digits", "--test-fraction", "nan"],
         "--test-fraction must be in [0, 1), got nan.",
     ),
-    "patience below zero": (["train", "digits", "--patience", -1], "train: --patience must be >= 0, got '-1'."),
+    "patience below zero": (
+        ["train", "digits", "--patience", -1],
+        "train: --patience must be 'auto' or a whole number >= 0, got '-1'.",
+    ),
     "clip of zero": (
         ["train", "digits", "--max-grad-norm", 0],
         "--max-grad-norm must be in (0, inf) or None, got 0.0.",

@@ -307,6 +307,34 @@ def test_what_stops_a_run():
     assert stopping_monitors(Settings(n_iter_no_change=None), False) == []
 
 
+def test_by_itself_a_run_is_stopped_by_a_smoothed_loss_after_enough_steps():
+    noisy = {"smoothing": 0.8, "steps": 500}
+    by_training_loss = EarlyStopping(20, 0.5, "train_loss", keep=False, **noisy)
+    settings = Settings(tol=0.5)
+    assert settings.n_iter_no_change == "auto"
+    assert stopping_monitors(replace(settings, early_stopping=True), True) == [EarlyStopping(20, 0.5, **noisy)]
+    assert stopping_monitors(settings, True) == [BestWeights(smoothing=0.8), by_training_loss]
+    assert stopping_monitors(settings, False) == [by_training_loss]
+
+
+@pytest.mark.parametrize("value", [0, 2.5, "20", True])
+def test_a_patience_is_a_number_of_epochs_or_auto(value):
+    with pytest.raises(InvalidValueError, match="n_iter_no_change must be one of 'auto' or a whole number"):
+        Settings(n_iter_no_change=value).check("x")
+
+
+def test_a_few_noisy_validation_rows_do_not_end_a_run():
+    parts = three_way(load("moons"), 0.2, 0.1, seed=0)
+    kept = {}
+    for patience in (20, "auto"):
+        settings = Settings(early_stopping=True, max_iter=300, n_iter_no_change=patience)
+        problem = build_problem(settings, parts)
+        run = train(problem, stopping_monitors(settings, True))
+        kept[patience] = evaluate(problem.model(run.state), parts.test.X, parts.test.y)["accuracy"]
+    assert kept["auto"] > 0.95
+    assert kept["auto"] > kept[20] + 0.1
+
+
 def test_a_problem_may_be_as_long_as_a_run_of_it_kept():
     X, y = rows()
     settings = Settings(

@@ -102,7 +102,7 @@ def test_seconds():
 
 
 def test_lines_say_what_differs():
-    settings = Settings(hidden_layer_sizes=(), batch_size="full", dropout=0.25, n_iter_no_change=20, l1_alpha=0.5)
+    settings = Settings(hidden_layer_sizes=(), batch_size="full", dropout=0.25, l1_alpha=0.5)
     line, rest = train_line("a b.csv", settings, {"target": "y", "test_fraction": 0.2, "validation_fraction": 0.3})
     words = shlex.split(line)
     assert words[:3] == ["chainrule", "train", "a b.csv"]
@@ -111,6 +111,8 @@ def test_lines_say_what_differs():
     assert words[words.index("--validation-fraction") + 1] == "0.3"
     assert "--test-fraction" not in words
     assert "--patience" not in words
+    for patience, text in ((20, "20"), (None, "0")):
+        assert f"--patience {text}" in train_line("a.csv", Settings(n_iter_no_change=patience), {})[0]
     assert ("--l1-alpha" in words) != ("l1_alpha" in rest)
 
 

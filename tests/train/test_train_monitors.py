@@ -103,6 +103,39 @@ def test_best_weights_never_stop():
     assert decisions(monitor, [3, 4, 2, 2, 5, 5, 5, 1]) == ([1, 3, 8], None)
 
 
+def test_a_smoothed_figure_is_the_mean_of_the_last_epochs():
+    figures = [5, 1, 4, 4, 4, 0.5]
+    means = [5, 7 / 3, 23 / 7, 55 / 15, 119 / 31, 135 / 63]  # Σ 2ⁱ xᵢ / Σ 2ⁱ
+    monitor = EarlyStopping(patience=10, tolerance=0.0, smoothing=0.5)
+    memory = monitor.start(None)
+    for number, (figure, mean) in enumerate(zip(figures, means, strict=True), start=1):
+        memory, decision = monitor.observe(memory, epoch(number, validation_loss=figure))
+        assert memory[2].seen(figure) == pytest.approx(mean)
+        assert decision.keep == (mean == min(means[:number]))
+    assert decisions(BestWeights(smoothing=0.5), figures) == ([1, 2, 6], None)
+    assert decisions(BestWeights(smoothing=0.5), [5, math.nan, 4, math.inf, 3]) == ([1, 3, 5], None)
+
+
+def test_noise_about_a_falling_loss_does_not_stop_a_run():
+    for seed in range(5):
+        losses = 1.0 - 0.001 * np.arange(300) + np.random.default_rng(seed).normal(0, 0.05, 300)
+        assert decisions(EarlyStopping(patience=20), losses)[1] is not None
+        assert decisions(EarlyStopping(patience=72, smoothing=0.8), losses)[1] is None
+
+
+def test_steps_are_waited_for_as_well_as_epochs():
+    for steps, stopped in ((0, 4), (3, 4), (5, 6), (100, None)):
+        assert decisions(EarlyStopping(patience=3, steps=steps), [1.0] * 10) == ([1], stopped)
+    memory = EarlyStopping(patience=2, steps=5, smoothing=0.5).start(None)
+    for number in range(1, 8):
+        memory, decision = EarlyStopping(patience=2, steps=5, smoothing=0.5).observe(
+            memory, epoch(number, validation_loss=1.0)
+        )
+        if decision.stop:
+            break
+    assert decision.stop.detail == "smoothed validation loss did not improve for 5 epochs"
+
+
 def test_settings_are_checked():
     with pytest.raises(InvalidValueError, match=r"patience must be a whole number in \[1, inf\), got 0"):
         EarlyStopping(patience=0)

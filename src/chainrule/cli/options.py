@@ -82,7 +82,10 @@ Alpha = Annotated[float, _option(help="Strength of the L2 penalty.")]
 ClipNorm = Annotated[float | None, _option(help="Maximum norm of the gradient.")]
 LabelSmoothing = Annotated[float, _option(help="Fraction of each target spread over all classes.")]
 Patience = Annotated[
-    int, _option(min=0, help="Stop after this many epochs without a better loss; 0 disables early stopping.")
+    str,
+    _option(
+        help="Stop after this many epochs without a better loss; auto: 20 epochs and 500 steps of a smoothed loss; 0: never."
+    ),
 ]
 EngineName = Annotated[str, _option("--engine", help="auto, or an engine's name (see chainrule info).")]
 Dtype = Annotated[str, _option(help="float32 or float64.")]
@@ -121,6 +124,18 @@ def batch_size(command: str, text: str) -> int | str:
     if not text.lstrip("-").isdigit():
         raise InvalidValueError(must_be(command, "--batch-size", "a whole number, 'auto' or 'full'", text))
     return int(text)
+
+
+def patience(command: str, text: str) -> int | str | None:
+    """Return a number of epochs, "auto", or None for 0, which never stops a run early.
+
+    Raises `InvalidValueError` for anything else.
+    """
+    if text == "auto":
+        return text
+    if not text.isdigit():
+        raise InvalidValueError(must_be(command, "--patience", "'auto' or a whole number >= 0", text))
+    return int(text) or None
 
 
 def learning_rate(command: str, text: str) -> float:
@@ -228,7 +243,7 @@ class TrainOptions:
     max_grad_norm: ClipNorm = None
     label_smoothing: LabelSmoothing = 0.0
     class_weight: ClassWeight = None
-    patience: Patience = 20
+    patience: Patience = "auto"
     test_fraction: TestFraction = 0.2
     validation_fraction: ValidationFraction = Settings.validation_fraction
     scaling: Scaling = None
@@ -259,7 +274,7 @@ class TrainOptions:
             label_smoothing=self.label_smoothing,
             early_stopping=held_out,
             validation_fraction=self.validation_fraction if held_out else Settings.validation_fraction,
-            n_iter_no_change=self.patience or None,
+            n_iter_no_change=patience(command, self.patience),
             scaling=self.scaling or "columns",
             engine=self.engine,
             dtype=self.dtype,

@@ -69,8 +69,12 @@ def search(
     ] = False,
     epochs: o.Epochs = 100,
     patience: Annotated[
-        int, typer.Option(min=1, help="Stop a trial after this many epochs without a better validation loss.")
-    ] = 20,
+        str,
+        typer.Option(
+            help="Stop a trial after this many epochs without a better validation loss; "
+            "auto: 20 epochs and 500 steps of a smoothed loss; 0: never."
+        ),
+    ] = "auto",
     seeds: Annotated[int, typer.Option(help="How often to retrain the best configuration.")] = 5,
     test_fraction: o.TestFraction = 0.2,
     validation_fraction: Annotated[
@@ -92,7 +96,8 @@ def search(
     budget = o.checked_record(
         "search", SearchBudget, method=method, trials=trials, seconds=limit, seed=seed, seeds=seeds
     )
-    settings = o.checked("search", max_iter=epochs, n_iter_no_change=patience, engine=engine, dtype=dtype, seed=seed)
+    waited = o.patience("search", patience)
+    settings = o.checked("search", max_iter=epochs, n_iter_no_change=waited, engine=engine, dtype=dtype, seed=seed)
     spec = plan_search(
         source,
         None if space is None else Space.read(space, settings),
@@ -170,7 +175,7 @@ def train_line(source: str, settings: Settings, options: Mapping[str, Any]) -> t
 
     `options` adds or overrides options; None omits one.
 
-    >>> train_line("digits", Settings((64,), n_iter_no_change=20, dropout=0.1), {"scaling": None})[0]
+    >>> train_line("digits", Settings((64,), n_iter_no_change="auto", dropout=0.1), {"scaling": None})[0]
     'chainrule train digits --hidden 64 --dropout 0.1'
     """
     known = inspect.signature(training.train).parameters
@@ -195,6 +200,8 @@ def _option_text(name: str, value: Any) -> str | bool | None:
     """Return a setting as the text of an option; None if the option cannot express it."""
     if name == "hidden_layer_sizes":
         return ",".join(map(str, value)) or "none"
+    if name == "n_iter_no_change":
+        return str(value or 0)
     if isinstance(value, bool):
         return value
     return "" if value is None else repr(value) if isinstance(value, float) else str(value) if _plain(value) else None

@@ -89,9 +89,11 @@ class NetClassifier(ClassifierMixin, NetEstimator):  # type: ignore[misc]
         given to `fit` as `X_val` and `y_val` are used instead.
     validation_fraction : float, default=0.1
         Share of rows held out by `early_stopping`, in (0, 1).
-    n_iter_no_change : int or None, default=20
+    n_iter_no_change : int, "auto" or None, default="auto"
         Epochs without an improvement above `tol` after which training ends: of the validation loss with
-        `early_stopping`, else of the training loss. None never ends it early.
+        `early_stopping`, else of the training loss. "auto" takes a running mean of the loss over the epochs, which dropout
+        and small sets of rows move little, and waits for 20 epochs and 500 steps at least: a few hundred rows are few
+        steps an epoch. None never ends it early.
     tol : float, default=1e-4
         Smallest decrease of the loss that counts as an improvement, >= 0.
     scoring : str, callable or None, default=None
@@ -204,7 +206,7 @@ class NetClassifier(ClassifierMixin, NetEstimator):  # type: ignore[misc]
         ema_decay: float | None = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
-        n_iter_no_change: int | None = 20,
+        n_iter_no_change: int | str | None = "auto",
         tol: float = 1e-4,
         scoring: Any = None,
         class_weight: Mapping[Any, float] | str | Sequence[Any] | None = None,

@@ -20,8 +20,7 @@ from sklearn.metrics import check_scoring
 from chainrule.io import write_atomically
 from chainrule.model import Model
 from chainrule.nn.step import State
-from chainrule.train import Decision, EarlyStopping, Epoch, Monitor, TrainingProblem
-from chainrule.train.monitors import no_improvement
+from chainrule.train import Decision, Epoch, Monitor, TrainingProblem
 
 Score = Callable[[Model], float]
 
@@ -81,8 +80,9 @@ class Scoring:
             scores = {**scores, epoch.number: self.score(self.model(epoch.state())) if usable else math.nan}
             self._save(scores)
         rule, decision = self.rule.observe(memory.rule, replace(epoch, validation_loss=-scores[epoch.number]))
-        if decision.stop is not None and isinstance(self.rule, EarlyStopping):
-            decision = replace(decision, stop=no_improvement("validation score", self.rule.patience))
+        if decision.stop is not None:
+            detail = decision.stop.detail.replace("validation loss", "validation score")
+            decision = replace(decision, stop=replace(decision.stop, detail=detail))
         return Scored(rule, scores), decision
 
     def end(self, memory: Scored) -> None:

@@ -156,7 +156,7 @@ OPTION_NAMES: Mapping[str, OptionName] = {
     "class_weight": OptionName("", "class_weight"),
     "label_smoothing": OptionName("", "label_smoothing"),
     "early_stopping": OptionName(),
-    "n_iter_no_change": OptionName("", "patience"),
+    "n_iter_no_change": OptionName("", "patience", typed=lambda epochs: str(epochs or 0)),
     "validation_fraction": OptionName("fit.validation", "validation_fraction", code=lambda share: "(X_val, y_val)"),
     "scaling": OptionName("", "scaling"),
 }

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from chainrule.constraints import COUNT, NOT_NEGATIVE, POSITIVE, SHARE, Interval, OneOf, constrained, faults
+from chainrule.constraints import COUNT, NOT_NEGATIVE, POSITIVE, SHARE, Either, Interval, OneOf, constrained, faults
 from chainrule.engines import ENGINES
 from chainrule.errors import did_you_mean, must_be, raise_all
 from chainrule.nn import losses, optimizers, schedules
@@ -40,7 +40,7 @@ _FLAG = OneOf((False, True))
 _WIDTH = Interval(1, 10**7, "[]", whole=True)
 _LEVEL = Interval(0, 1, "()")
 _OPTIONAL_SIZE = Interval(0, float("inf"), "()", optional=True)
-_OPTIONAL_COUNT = Interval(1, float("inf"), "[)", whole=True, optional=True)
+_PATIENCE = Either(OneOf(("auto",)), Interval(1, float("inf"), "[)", whole=True, optional=True))
 _NORMS = {(False, False): None, (True, False): "batch", (False, True): "layer"}
 
 
@@ -91,8 +91,9 @@ class Settings:
         Whether the validation loss ends the run; otherwise the training loss does.
     validation_fraction : float, default=0.1
         Share of the rows held out for validation, where none are given.
-    n_iter_no_change : int or None, default=20
-        Epochs without an improvement above `tol` that end the run; None never ends it early.
+    n_iter_no_change : int, "auto" or None, default="auto"
+        Epochs without an improvement above `tol` that end the run. "auto" watches the loss smoothed over epochs, and waits
+        for 20 epochs and 500 steps at least; None never ends it early.
     tol : float, default=1e-4
         Improvement of the loss that counts.
     label_smoothing : float, default=0.0
@@ -134,7 +135,7 @@ class Settings:
     ema_decay: float | None = constrained(Interval(0, 1, "[)", why="It is the share kept.", optional=True), None)
     early_stopping: bool = constrained(_FLAG, False)
     validation_fraction: float = constrained(Interval(0, 1, "()"), 0.1)
-    n_iter_no_change: int | None = constrained(_OPTIONAL_COUNT, 20)
+    n_iter_no_change: int | str | None = constrained(_PATIENCE, "auto")
     tol: float = constrained(NOT_NEGATIVE, 1e-4)
     label_smoothing: float = constrained(SHARE, 0.0)
     scaling: str = constrained(OneOf(("columns", "shared", "none")), "columns")

@@ -1,4 +1,4 @@
-"""The one rule of early stopping, and the length of a training that it gives.
+"""The rules of early stopping, and the length of a training that they give.
 
 In: `Settings`, a problem, a run. Out: monitors; the problem with as many epochs as a run kept.
 """
@@ -11,6 +11,13 @@ from dataclasses import replace
 from chainrule.nn.schedules import ConstantSchedule
 from chainrule.pipeline.settings import Settings
 from chainrule.train import BestWeights, EarlyStopping, Monitor, Run, TrainingProblem, train
+
+PATIENCE = 20
+"""Epochs without an improvement after which "auto" ends a run, where they have `STEPS` steps."""
+STEPS = 500
+"""Steps without an improvement that "auto" waits for as well: of a few hundred rows, 20 epochs are few steps."""
+SMOOTHING = 0.8
+"""Share of the running mean that "auto" watches: about the last five epochs."""
 
 
 def stopping_monitors(settings: Settings, validated: bool) -> list[Monitor]:
@@ -26,22 +33,29 @@ def stopping_monitors(settings: Settings, validated: bool) -> list[Monitor]:
     Returns
     -------
     list of Monitor
-        With validation rows and `early_stopping` the validation loss ends the run, otherwise the training loss does.
+        With validation rows and `early_stopping` the validation loss ends the run, otherwise the training loss does. For
+        `n_iter_no_change="auto"` it is smoothed over epochs, and the patience is 20 epochs and 500 steps; a number of
+        epochs is taken as it is.
 
     Examples
     --------
-    >>> stopping_monitors(Settings(early_stopping=True), validated=True)[0].watched
-    'validation_loss'
+    >>> stopping_monitors(Settings(early_stopping=True, n_iter_no_change=5), validated=True)[0].patience
+    5
+    >>> stopping_monitors(Settings(early_stopping=True), validated=True)[0].steps
+    500
     >>> stopping_monitors(Settings(n_iter_no_change=None), validated=True)
-    [BestWeights(watched='validation_loss')]
+    [BestWeights(watched='validation_loss', smoothing=0.0)]
     """
     patience = settings.n_iter_no_change
-    if patience is not None and validated and settings.early_stopping:
-        return [EarlyStopping(patience, settings.tol)]
-    monitors: list[Monitor] = [BestWeights()] if validated else []
+    smoothing = SMOOTHING if isinstance(patience, str) else 0.0
+    best: list[Monitor] = [BestWeights(smoothing=smoothing)] if validated else []
     if patience is None:
-        return monitors
-    return [*monitors, EarlyStopping(patience, settings.tol, "train_loss", keep=False)]
+        return best
+    epochs, steps = (PATIENCE, STEPS) if isinstance(patience, str) else (patience, 0)
+    if validated and settings.early_stopping:
+        return [EarlyStopping(epochs, settings.tol, smoothing=smoothing, steps=steps)]
+    by_training_loss = EarlyStopping(epochs, settings.tol, "train_loss", False, smoothing, steps)
+    return [*best, by_training_loss]
 
 
 def as_kept(problem: TrainingProblem, run: Run) -> TrainingProblem:

@@ -12,32 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.constraints import COUNT, NOT_NEGATIVE, POSITIVE, SHARE, Constraint, Interval, OneOf, constrained, faults
+from chainrule.constraints import (
+    COUNT,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SHARE,
+    Either,
+    Interval,
+    OneOf,
+    constrained,
+    faults,
+)
 from chainrule.errors import must_be, raise_all
-
-
-@dataclass(frozen=True)
-class Either:
-    """The values that either of two constraints allows.
-
-    >>> print(Either(OneOf(("auto",)), COUNT))
-    one of 'auto' or a whole number in [1, inf)
-    """
-
-    first: Constraint
-    second: Constraint
-
-    def allows(self, value: Any) -> bool:
-        """Check whether one of the two allows the value."""
-        return self.first.allows(value) or self.second.allows(value)
-
-    def hint(self, value: Any) -> str:
-        """Return the hint of the first constraint for a word, else nothing."""
-        return self.first.hint(value) if isinstance(value, str) else ""
-
-    def __str__(self) -> str:
-        return f"{self.first} or {self.second}"
-
 
 _FLAG = OneOf((False, True))
 

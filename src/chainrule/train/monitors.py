@@ -10,10 +10,11 @@ import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from chainrule.constraints import COUNT, NOT_NEGATIVE, Checked, OneOf, constrained
+from chainrule.constraints import COUNT, NOT_NEGATIVE, SHARE, Checked, Interval, OneOf, constrained
 from chainrule.train.problem import TrainingProblem
 from chainrule.train.records import Epoch, Stop, StopReason
 
+_STEPS = Interval(0, math.inf, "[)", whole=True)
 _WATCHED = OneOf(("validation_loss", "validation_score", "train_loss", "train_score"))
 
 
@@ -101,10 +102,36 @@ def no_improvement(figure: str, epochs: int) -> Stop:
 
 @dataclass(frozen=True)
 class Best:
-    """The best figure so far and the epochs since."""
+    """The best figure so far, and the epochs and steps since."""
 
     figure: float = math.inf
     waited: int = 0
+    steps: int = 0
+
+    def longer(self, steps: int) -> Best:
+        """Return the same after one more epoch."""
+        return Best(self.figure, self.waited + 1, self.steps + steps)
+
+
+@dataclass(frozen=True)
+class RunningMean:
+    """The mean of a figure over the last epochs, in which an epoch counts `share` times as much as the next.
+
+    Reference  [kingma2015] 3: the division by Σ (1 - β) βⁱ, so that the first epochs count in full
+    """
+
+    total: float = 0.0
+    weight: float = 0.0
+
+    def add(self, figure: float, share: float) -> RunningMean:
+        """Return the mean with one more epoch; a figure that is not finite is left out."""
+        if not math.isfinite(figure):
+            return self
+        return RunningMean(share * self.total + (1.0 - share) * figure, share * self.weight + 1.0 - share)
+
+    def seen(self, figure: float) -> float:
+        """Return the mean after an epoch with this figure: infinity where it is not finite."""
+        return self.total / self.weight if math.isfinite(figure) else math.inf
 
 
 @dataclass(frozen=True)
@@ -112,6 +139,10 @@ class EarlyStopping(Checked):
     """A monitor that keeps the weights of the best epoch and stops when there is no improvement for a while.
 
     Every new best is kept, however small the gain, but only a gain above the tolerance restarts the patience.
+
+    A loss moves from epoch to epoch by chance: by dropout, by the order of the batches, and the more the fewer rows it is
+    measured on. With `smoothing` a running mean of it is watched, which such noise moves little. A few rows are also few
+    steps in an epoch; `steps` sees to it that a network has had the chance to improve before it is stopped.
 
     Parameters
     ----------
@@ -124,6 +155,10 @@ class EarlyStopping(Checked):
     keep : bool, default=True
         Whether to keep the best epoch's weights. With False it only stops: a training loss is measured while the weights
         move, and its lowest value is not a reason to go back.
+    smoothing : float, default=0.0
+        Share in [0, 1) that a running mean of the figure keeps at each epoch; 0 takes each epoch's own.
+    steps : int, default=0
+        Optimizer steps without an improvement that must have been done as well before it stops.
 
     References
     ----------
@@ -139,22 +174,30 @@ class EarlyStopping(Checked):
     tolerance: float = constrained(NOT_NEGATIVE, 1e-4)
     watched: str = constrained(_WATCHED, "validation_loss")
     keep: bool = constrained(OneOf((True, False)), True)
+    smoothing: float = constrained(SHARE, 0.0)
+    steps: int = constrained(_STEPS, 0)
 
-    def start(self, problem: TrainingProblem) -> tuple[Best, Best]:
-        """Return the best at all and the best that counted: nothing seen yet."""
-        return Best(), Best()
+    def start(self, problem: TrainingProblem) -> tuple[Best, Best, RunningMean]:
+        """Return the best at all, the best that counted, and the mean: nothing seen yet."""
+        return Best(), Best(), RunningMean()
 
-    def observe(self, memory: tuple[Best, Best], epoch: Epoch) -> tuple[tuple[Best, Best], Decision]:
+    def observe(
+        self, memory: tuple[Best, Best, RunningMean], epoch: Epoch
+    ) -> tuple[tuple[Best, Best, RunningMean], Decision]:
         """Keep on improvement, stop when patience ends."""
-        best, counted = memory
-        figure = signed(epoch, self.watched)
+        best, counted, mean = memory
+        own = signed(epoch, self.watched)
+        mean = mean.add(own, self.smoothing)
+        figure = mean.seen(own)
         keep = figure < best.figure
         best = Best(figure) if keep else best
-        counted = Best(figure) if figure < counted.figure - self.tolerance else Best(counted.figure, counted.waited + 1)
-        stop = no_improvement(_NAMES[self.watched], self.patience) if counted.waited >= self.patience else None
-        return (best, counted), Decision(keep and self.keep, stop)
+        counted = Best(figure) if figure < counted.figure - self.tolerance else counted.longer(epoch.steps)
+        ended = counted.waited >= self.patience and counted.steps >= self.steps
+        name = ("smoothed " if self.smoothing else "") + _NAMES[self.watched]
+        stop = no_improvement(name, counted.waited) if ended else None
+        return (best, counted, mean), Decision(keep and self.keep, stop)
 
-    def end(self, memory: tuple[Best, Best]) -> None:
+    def end(self, memory: tuple[Best, Best, RunningMean]) -> None:
         """End without closing anything."""
 
 
@@ -166,6 +209,8 @@ class BestWeights(Checked):
     ----------
     watched : {"validation_loss", "validation_score", "train_loss", "train_score"}, default="validation_loss"
         The figure that decides.
+    smoothing : float, default=0.0
+        Share in [0, 1) that a running mean of the figure keeps at each epoch; 0 takes each epoch's own.
 
     Examples
     --------
@@ -174,17 +219,22 @@ class BestWeights(Checked):
     """
 
     watched: str = constrained(_WATCHED, "validation_loss")
+    smoothing: float = constrained(SHARE, 0.0)
 
-    def start(self, problem: TrainingProblem) -> Best:
-        """Return the best so far: nothing seen yet."""
-        return Best()
+    def start(self, problem: TrainingProblem) -> tuple[Best, RunningMean]:
+        """Return the best so far, and the mean: nothing seen yet."""
+        return Best(), RunningMean()
 
-    def observe(self, memory: Best, epoch: Epoch) -> tuple[Best, Decision]:
+    def observe(self, memory: tuple[Best, RunningMean], epoch: Epoch) -> tuple[tuple[Best, RunningMean], Decision]:
         """Keep on improvement."""
-        figure = signed(epoch, self.watched)
-        return (Best(figure), Decision(keep=True)) if figure < memory.figure else (memory, Decision())
+        best, mean = memory
+        own = signed(epoch, self.watched)
+        mean = mean.add(own, self.smoothing)
+        figure = mean.seen(own)
+        keep = figure < best.figure
+        return (Best(figure) if keep else best, mean), Decision(keep)
 
-    def end(self, memory: Best) -> None:
+    def end(self, memory: tuple[Best, RunningMean]) -> None:
         """End without closing anything."""
 
 
