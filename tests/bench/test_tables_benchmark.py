@@ -200,6 +200,14 @@ def test_report_averages_over_shared_seeds_and_ranks_complete_tables():
     assert (rows["lightgbm"].failures, rows["lightgbm"].seconds_per_1000) == (1, 2.0)
 
 
+def test_table_on_which_the_reference_failed_has_ranks_but_no_ratio():
+    cells = ranking.average([line("ames", 0, "hist_boosting"), line("ames", 0, "lightgbm", 1.5)], report.PEERS)
+    rows = ranking.summarize(cells, ["hist_boosting", "lightgbm"], "hist_boosting")
+    assert [(row.peer, row.rank) for row in rows] == [("lightgbm", 1), ("hist_boosting", 2)]
+    assert math.isnan(rows[0].ratio)
+    assert report.ratios(rows, cells, "hist_boosting")[1] == [["ames", "regression", "0", "failed", ""]]
+
+
 def test_report_writes_both_files_and_shows_failures(tmp_path):
     for each in (line("ames", 0, "hist_boosting", 2.0), line("ames", 0, "lightgbm", 1.5), line("ames", 1, "lightgbm")):
         run.append(tmp_path, each)
