@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -402,6 +403,13 @@ def test_own_command_line_states_the_target_and_the_seed_only(monkeypatch):
     prediction = own.command_line(two_columns()[0])
     assert calls[0] == ("train", "train.csv", "--target", "y", "--seed", "7", "--out", "run")
     assert prediction.values.tolist() == [[0.25, 0.75]] * 20
+
+
+def test_whole_targets_are_written_without_a_fraction():
+    problem, _ = two_columns()
+    counts = replace(problem, task="regression", y=np.array([1.0, 2.0]))
+    assert own.target_column(counts).to_list() == [1, 2]
+    assert own.target_column(replace(counts, y=np.array([1.5, 2.0]))).to_list() == [1.5, 2.0]
 
 
 @pytest.mark.slow
