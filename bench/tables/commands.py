@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.tables import report
 from bench.tables.fit import fit, print_result
 from bench.tables.peers import PEERS, variant_of
 from bench.tables.run import Key, Plan, run
@@ -90,6 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command in ("run", "ablation"):
         do_run(options)
     elif options.command == "report":
+        from bench.tables import report  # a fit may run where matplotlib is missing
+
         print(report.write(options.folders, options.reference, options.peers))
     elif options.command == "csv":
         print(write_all(TABLES.values(), options.folder))

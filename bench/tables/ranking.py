@@ -82,8 +82,9 @@ MOST = 2.0
 
 
 def ratio(cells: Cells, table: str, peer: str, reference: str) -> float:
-    """Return a peer's score divided by the reference's; below 1 is better."""
-    return cells[table][peer].score / cells[table][reference].score
+    """Return a peer's score divided by the reference's, NaN if the reference failed; below 1 is better."""
+    base = cells[table][reference].score
+    return cells[table][peer].score / base if math.isfinite(base) else math.nan
 
 
 @dataclass(frozen=True)

