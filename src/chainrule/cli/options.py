@@ -35,6 +35,8 @@ _TRAINING = "Training"
 _option = functools.partial(typer.Option, rich_help_panel=_TRAINING)
 _network = functools.partial(typer.Option, rich_help_panel=_NETWORK)
 _data = functools.partial(typer.Option, rich_help_panel=_DATA)
+table_option = functools.partial(typer.Option, rich_help_panel="Tables")
+"""An option of the preset for tables."""
 
 Source = Annotated[
     str,

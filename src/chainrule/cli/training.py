@@ -24,6 +24,8 @@ from chainrule.cli.run_folder import (
     removed_on_failure,
     write,
 )
+from chainrule.cli.table import TableOptions, choose_preset
+from chainrule.cli.table_run import run_table
 from chainrule.constraints import OneOf
 from chainrule.doctor import DoctorMonitor, examine_problem
 from chainrule.errors import InvalidValueError, must_be
@@ -37,6 +39,8 @@ from chainrule.train import train as train_problem
 
 LEVELS = ("off", "watch", "advise", "fix")
 """How much the doctor does: nothing; monitor only; test remedies; apply those that helped and train again."""
+
+DEFAULT_LEVEL = "watch"
 
 
 @o.with_training_options
@@ -53,11 +57,29 @@ def train(
             help="off; watch (monitor only); advise (test remedies after training); fix (retrain with the remedies that "
             "helped)."
         ),
-    ] = "watch",
+    ] = DEFAULT_LEVEL,
     suppress: o.Suppress = None,
+    preset: Annotated[
+        str | None,
+        o.table_option(help="table (a pack of networks, for tables), plain (one network), or a preset's .json file."),
+    ] = None,
+    seconds: Annotated[
+        float | None, o.table_option(help="Time for the training: 20, or 40 above 100,000 rows.")
+    ] = None,
+    group: Annotated[str | None, o.table_option(help="Column whose groups of rows are held out together.")] = None,
+    time: Annotated[str | None, o.table_option(help="Column by which the latest rows are held out.")] = None,
+    test: Annotated[Path | None, o.table_option(help="File of test rows, in place of a random part.")] = None,
     as_json: o.Json = False,
 ) -> None:
-    """Train a network on SOURCE, print its scores, and write a run folder."""
+    """Train on SOURCE, print the scores, and write a run folder."""
+    table = TableOptions(preset, seconds, group, time, test)
+    one = {"--checkpoint": checkpoint is not None, "--doctor": doctor != DEFAULT_LEVEL, "--suppress": bool(suppress)}
+    uses_table, why_not = choose_preset(source, options, table, [name for name, typed in one.items() if typed])
+    if uses_table:
+        run_table(source, options, table, out, as_json)
+        return
+    if why_not and not as_json:
+        o.console(stderr=True).print(why_not, markup=False)
     if doctor not in LEVELS:
         levels = OneOf(LEVELS)
         raise InvalidValueError(must_be("train", "--doctor", str(levels), doctor, levels.hint(doctor)))

@@ -210,6 +210,18 @@ class MemberSettings:
     transform: str
     fold: int
 
+    def __str__(self) -> str:
+        """Return the settings on one line.
+
+        Returns
+        -------
+        str
+        """
+        parts = [f"{self.width} x {self.layers}", f"{self.embedding} {self.frequencies} ({self.frequency_scale:g})"]
+        parts += [f"dropout {self.dropout:g}"] if self.dropout else []
+        parts += [f"lr {self.learning_rate:g}", f"weight decay {self.weight_decay:g}", self.transform]
+        return ", ".join(parts)
+
 
 def _number(value: Any, low: float, high: float) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high

@@ -1,0 +1,315 @@
+"""`chainrule train` on a table with the preset for tables: from the file to a trained pack.
+
+In: a table file and what the user typed. Out: a `TrainedTable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.cli import options as o
+from chainrule.data import split
+from chainrule.data.splits import split_by_group, split_by_time
+from chainrule.data.table import ReadOptions, TargetColumn, read_file, read_target
+from chainrule.data.table.files import table_ending
+from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
+from chainrule.pipeline.option_names import option_name
+from chainrule.tabular import Preset, TableFit, TrainedMember, fit_table, presets
+
+if TYPE_CHECKING:
+    import polars as pl
+
+DATA_OPTIONS = frozenset({"target", "task", "columns", "drop", "separator", "decimal", "test_fraction", "seed"})
+"""Options of `TrainOptions` that the preset for tables takes too."""
+
+SECONDS = 20.0
+"""Time of a pack, where none is given."""
+
+_LARGE = 100_000
+"""Rows above which a pack has twice the time."""
+
+_REFERENCE_LIMIT = 10.0
+"""Seconds that the simple models may take."""
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """What only the preset for tables takes, as it was typed.
+
+    Parameters
+    ----------
+    preset : str or None
+        Name or file of the preset; None decides by the other options.
+    seconds : float or None
+        Time for the training; None is 20 seconds, and 40 for more than 100,000 rows.
+    group, time : str or None
+        Columns by which rows are split.
+    test : Path or None
+        A file of test rows.
+    """
+
+    preset: str | None = None
+    seconds: float | None = None
+    group: str | None = None
+    time: str | None = None
+    test: Path | None = None
+
+    @property
+    def given(self) -> list[str]:
+        """The options that were typed, besides the preset."""
+        return [f"--{f.name}" for f in fields(self) if f.name != "preset" and getattr(self, f.name) is not None]
+
+
+def choose_preset(source: str, options: o.TrainOptions, table: TableOptions, plain: list[str]) -> tuple[bool, str]:
+    """Return whether the preset for tables is used, and a sentence on why not, where that may surprise.
+
+    Parameters
+    ----------
+    source : str
+        What is learned from.
+    options : TrainOptions
+        What was typed.
+    table : TableOptions
+        What was typed of the options for tables.
+    plain : list of str
+        Further options that were typed and that only one network has, such as "--checkpoint".
+
+    Returns
+    -------
+    uses : bool
+    sentence : str
+
+    Raises
+    ------
+    InvalidValueError
+        For options that the chosen preset does not have.
+    """
+    typed = [*typed_of_one_network(options), *plain]
+    is_table = table_ending(Path(source)) is not None
+    if table.preset is not None and table.preset != "plain":
+        presets.get(table.preset)
+        where = "Write --preset plain to train one network."
+        raise_all(
+            [] if is_table else [must_be("train", "--preset", "left out, or plain, for this source", table.preset)]
+        )
+        raise_all(f"train: {name} must be left out with --preset {table.preset}. {where}" for name in typed)
+        return True, ""
+    if table.preset == "plain" or not is_table or typed:
+        hint = "It belongs to the preset for tables." if is_table else "It needs a table file."
+        raise_all(f"train: {name} must be left out here. {hint}" for name in table.given)
+        because = f"{typed[0]} is an option of one network" if is_table and table.preset is None else ""
+        return False, f"Preset plain: {because}. Leave it out for the preset for tables." if because else ""
+    return True, ""
+
+
+def typed_of_one_network(options: o.TrainOptions) -> list[str]:
+    """Return the options, as typed, that differ from their defaults and that only one network has."""
+    changed = [f for f in fields(options) if f.name not in DATA_OPTIONS and getattr(options, f.name) != f.default]
+    return [option_name(f.name) if f.name != "lr" else "--lr" for f in changed]
+
+
+@dataclass(frozen=True, eq=False)
+class TableRows:
+    """Rows of a table with their target, and what they are split by.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file.
+    frame : polars.DataFrame
+        The columns, without the target and the groups.
+    y : array of shape (n,)
+        The target.
+    target : TargetColumn
+        How it was read.
+    facts : tuple of str
+        How the file was read.
+    groups, times : array of shape (n,), default=None
+        What the rows are split by.
+    test : TableRows, default=None
+        Test rows from a file of their own.
+    """
+
+    name: str
+    frame: pl.DataFrame
+    y: Array
+    target: TargetColumn
+    facts: tuple[str, ...]
+    groups: Array | None = None
+    times: Array | None = None
+    test: TableRows | None = None
+
+    def take(self, rows: Array) -> TableRows:
+        """Return some of the rows.
+
+        Parameters
+        ----------
+        rows : array of int
+            Their numbers.
+
+        Returns
+        -------
+        TableRows
+        """
+        groups = None if self.groups is None else self.groups[rows]
+        times = None if self.times is None else self.times[rows]
+        return TableRows(self.name, self.frame[rows], self.y[rows], self.target, self.facts, groups, times)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedTable:
+    """A trained pack with the rows it was trained on, and those it was not.
+
+    Parameters
+    ----------
+    fit : TableFit
+        The model and its training.
+    train : TableRows
+        The training rows.
+    test : TableRows or None
+        The test rows.
+    preset : Preset
+        What the networks were drawn from.
+    """
+
+    fit: TableFit = field(repr=False)
+    train: TableRows = field(repr=False)
+    test: TableRows | None = field(repr=False)
+    preset: Preset
+
+
+def train_table(source: str, options: o.TrainOptions, table: TableOptions, quiet: bool) -> TrainedTable:
+    """Read a table, hold out test rows, and train a pack on the others.
+
+    Parameters
+    ----------
+    source : str
+        The file.
+    options : TrainOptions
+        What was typed.
+    table : TableOptions
+        What was typed of the options for tables.
+    quiet : bool
+        Whether nothing is printed on the way.
+
+    Returns
+    -------
+    TrainedTable
+    """
+    preset = presets.get(table.preset or "table")
+    raise_all(_faults(options, table))
+    rows = _read(Path(source), options, table)
+    parts = _parts(rows, options, table)
+    train = rows.take(parts[0])
+    seconds = table.seconds or (2 * SECONDS if len(train.y) > _LARGE else SECONDS)
+    tell = o.console(stderr=True)
+    if not quiet:
+        _show_reading(tell, rows)
+    with _progress(None if quiet else tell, preset, seconds) as on_member:
+        fit = fit_table(
+            rows.name,
+            train.frame,
+            train.y,
+            rows.target.task,
+            preset=preset,
+            seconds=seconds,
+            seed=options.seed,
+            read=options.reading("train"),
+            groups=train.groups,
+            times=train.times,
+            target_name=rows.target.name,
+            on_member=on_member,
+        )
+    test = rows.test or (rows.take(parts[1]) if len(parts[1]) else None)
+    return TrainedTable(fit, train, test, preset)
+
+
+def _faults(options: o.TrainOptions, table: TableOptions) -> Iterator[str]:
+    if not 0 <= options.test_fraction < 1:
+        yield must_be("train", "--test-fraction", "in [0, 1)", options.test_fraction)
+    if table.seconds is not None and not table.seconds > 0:
+        yield must_be("train", "--seconds", "above 0", table.seconds)
+    if table.group is not None and table.time is not None:
+        yield must_be("train", "--time", "left out beside --group", table.time, "Rows are split by one of them.")
+    if table.test is not None and options.test_fraction != o.TrainOptions.test_fraction:
+        yield must_be("train", "--test-fraction", "left out beside --test", options.test_fraction)
+
+
+def _read(path: Path, options: o.TrainOptions, table: TableOptions) -> TableRows:
+    reading = options.reading("train")
+    rows = _read_one(path, options.target, options.task, reading, table)
+    if table.test is None:
+        return rows
+    test = _read_one(table.test, rows.target.name, rows.target.task, reading, table, learned=False)
+    return TableRows(rows.name, rows.frame, rows.y, rows.target, rows.facts, rows.groups, rows.times, test)
+
+
+def _read_one(
+    path: Path, target: str | None, task: str | None, reading: ReadOptions, table: TableOptions, learned: bool = True
+) -> TableRows:
+    file = read_file(path, reading)
+    column = read_target(file.name, file.frame, target, task, learned)
+    frame = file.frame.filter(column.kept)
+    groups, times = (
+        _column(file.name, frame, name, option) for name, option in ((table.group, "--group"), (table.time, "--time"))
+    )
+    left = [name for name in (column.name, table.group) if name is not None]
+    return TableRows(file.name, frame.drop(left), column.y, column, file.facts, groups, times)
+
+
+def _column(owner: str, frame: pl.DataFrame, name: str | None, option: str) -> Array | None:
+    """Return the column by which rows are split."""
+    if name is None:
+        return None
+    if name not in frame.columns:
+        raise InvalidValueError(must_be(owner, option, "the name of a column", name, did_you_mean(name, frame.columns)))
+    return frame[name].to_numpy()
+
+
+def _parts(rows: TableRows, options: o.TrainOptions, table: TableOptions) -> tuple[Array, Array]:
+    """Return the numbers of the training rows and of the test rows; a file of test rows leaves all for training."""
+    everything = np.arange(len(rows.y))
+    if rows.test is not None or options.test_fraction == 0:
+        return everything, everything[:0]
+    if rows.groups is not None:
+        stratified = rows.y if rows.target.task == "classification" else None
+        return split_by_group(rows.groups, options.test_fraction, options.seed, stratified)
+    if rows.times is not None:
+        return split_by_time(rows.times, options.test_fraction)
+    stratify = rows.target.task == "classification"
+    return split(rows.y if stratify else len(rows.y), options.test_fraction, options.seed, stratify)
+
+
+def _show_reading(tell: Any, rows: TableRows) -> None:
+    """Print how the table was read and what is learned."""
+    how = "; ".join(rows.facts)
+    for sentence in (
+        f"Read {rows.name}: {len(rows.y):,} rows" + (f"; {how}" if how else "") + ".",
+        rows.target.sentence,
+    ):
+        tell.print(sentence, markup=False)
+
+
+@contextmanager
+def _progress(tell: Any, preset: Preset, seconds: float) -> Iterator[Callable[[TrainedMember], None] | None]:
+    """Show the networks that are done, while they train."""
+    if tell is None:
+        yield None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    shown = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn(f"of {seconds:g} s"))
+    with Progress(*shown, console=tell, transient=True) as progress:
+        bar = progress.add_task("training networks", total=preset.members)
+
+        def done(member: TrainedMember) -> None:
+            progress.update(bar, advance=1, description=f"network {member.number + 1}: held-out loss {member.loss:.4g}")
+
+        yield done

@@ -1,0 +1,91 @@
+"""`chainrule train` with the preset for tables: what is printed and written around the training.
+
+In: a source and options. Out: tables (or JSON), and a folder with model, report, preset and records.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from chainrule.cli import options as o
+from chainrule.cli.run_folder import check_writable, make_folder, removed_on_failure
+from chainrule.cli.table import TableOptions, TrainedTable, train_table
+from chainrule.cli.table_content import content_of
+from chainrule.io import save_model, write_atomically
+from chainrule.report import table_terminal
+from chainrule.report.page import table_page
+from chainrule.report.table_run import TableRunContent
+
+FILES = ("model.safetensors", "report.html", "networks.jsonl", "preset.json", "config.json")
+"""What a run folder holds."""
+
+
+def run_table(source: str, options: o.TrainOptions, table: TableOptions, out: Path | None, as_json: bool) -> None:
+    """Train a pack on a table, print its scores, and write a run folder.
+
+    Parameters
+    ----------
+    source : str
+        The file.
+    options : TrainOptions
+        What was typed.
+    table : TableOptions
+        What was typed of the options for tables.
+    out : Path or None
+        The run folder; None makes a new one in runs.
+    as_json : bool
+        Whether to print one JSON object instead of tables.
+    """
+    check_writable(out or Path("runs") / "run", empty=out is not None)
+    trained = train_table(source, options, table, quiet=as_json)
+    content = content_of(source, trained, options.seed)
+    folder = make_folder(source, out)
+    with removed_on_failure(folder):
+        _write(folder, trained, content, options, table)
+    if as_json:
+        o.print_json(_plain(content, folder))
+        return
+    table_terminal.show(o.console(), content)
+    o.console().print(f"{folder}: {', '.join(FILES)}", markup=False)
+
+
+def _write(
+    folder: Path, trained: TrainedTable, content: TableRunContent, options: o.TrainOptions, table: TableOptions
+) -> None:
+    """Write all files of the run folder, the model first."""
+    save_model(trained.fit.model, folder / "model.safetensors")
+    lines = "".join(json.dumps(o.finite(asdict(line))) + "\n" for line in content.networks)
+    write_atomically(folder / "networks.jsonl", lines.encode())
+    write_atomically(folder / "preset.json", json.dumps(content.preset, indent=2).encode())
+    typed = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(table).items()}
+    config = {
+        "options": {"source": content.source, **asdict(options), **typed},
+        "columns": [list(column) for column in content.columns],
+        "result": _result(content),
+    }
+    write_atomically(folder / "config.json", json.dumps(config, indent=2).encode())
+    write_atomically(folder / "report.html", table_page(content).encode())
+
+
+def _result(content: TableRunContent) -> dict[str, Any]:
+    scores = {name: o.finite(dict(figures)) for name, figures, _ in content.scores}
+    return {
+        "task": content.task,
+        "rows": dict(content.rows),
+        "scored_on": content.scored_on,
+        "scores": scores,
+        "importances": o.finite({name: rise for name, rise, _ in content.importances}),
+        "networks": len(content.networks),
+        "seconds": content.seconds,
+        "stopped": content.stopped,
+    }
+
+
+def _plain(content: TableRunContent, folder: Path) -> dict[str, Any]:
+    """Return what `--json` prints."""
+    told = {"facts": list(content.facts), "target": content.target_sentence, "warnings": list(content.warnings)}
+    where = {"run": str(folder), "model": str(folder / "model.safetensors")}
+    return _result(content) | told | {"notes": list(content.notes)} | where
