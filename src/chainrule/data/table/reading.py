@@ -162,7 +162,7 @@ def _text(name: str, data: bytes, options: ReadOptions) -> tuple[pl.DataFrame, l
         facts.append(f"separated by {sniffing.NAMES.get(separator, repr(separator))}")
     if separator == " ":
         data, separator = _tabs_for_spaces(data), "\t"
-    head = sniffing.rows_of(sniffing.head_of(data), separator, 100)
+    head = sniffing.rows_of(sniffing.head_of(data), separator, 100) or [[""]]
     header = sniffing.find_header(head) if options.header is None else options.header
     body, lines = _without_blank(data, separator, facts)
     cells, names = _cells(name, body, lines, separator, header)
@@ -240,6 +240,8 @@ def _cells(
 def _by_rows(name: str, text: str, separator: str, header: bool) -> tuple[pl.DataFrame, list[str] | None]:
     """Return the cells of a text row by row, as the csv module reads them: for stray quotes and ragged rows."""
     rows = sniffing.rows_of(text, separator)
+    if not rows:
+        raise FormatError(f"{name}: the file must be a readable table, got: no cells.")
     names = rows[0] if header else None
     body = rows[1:] if header else rows
     width = len(rows[0])
