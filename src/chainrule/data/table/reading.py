@@ -154,8 +154,8 @@ def _text(name: str, data: bytes, options: ReadOptions) -> tuple[pl.DataFrame, l
     data, more = with_line_feeds(data)
     facts += more
     asked, data = _first_line(data)
-    data = data.strip(b"\n") if data.strip() else b""
-    if not data:
+    data = data.strip(b"\n")
+    if not data or data.isspace():
         raise FormatError(f"{name}: the file must be a readable table, got: an empty file.")
     separator = options.separator or asked or sniffing.find_separator(sniffing.head_of(data))
     if separator != ",":
