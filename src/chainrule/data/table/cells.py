@@ -23,6 +23,8 @@ _SAMPLE = 300
 _LONG = r"^[+-]?\d{19,}$"
 """Whole numbers that float64 would round: ids."""
 
+_ROUNDED = 9e17
+
 
 @dataclass(frozen=True, eq=False)
 class Interpreted:
@@ -94,13 +96,21 @@ def _plain(text: pl.Series, numbers: pl.Series, decimal: str | None) -> Interpre
     """Return a column whose texts are plain numbers or gaps; None where its points stand between thousands."""
     if decimal == "," and numbers.dtype.is_float() and text.str.contains(r"^[+-]?\d{1,3}\.\d{3}$").any():
         return None
-    if numbers.dtype.is_float():
-        numbers = numbers.fill_nan(None)
-        if text.str.contains(_LONG).any():
-            return Interpreted("text", text, reason="whole numbers of more than 18 digits")
+    if not numbers.dtype.is_float():
+        return _codes(text) or Interpreted("number", numbers)
+    numbers = numbers.fill_nan(None)
+    if _largest(numbers) > _ROUNDED and text.str.contains(_LONG).any():
+        return Interpreted("text", text, reason="whole numbers of more than 18 digits")
+    if numbers.null_count() > text.null_count():
         kept = plain_numbers(text.set(numbers.is_null(), None))
-        numbers = kept if kept.dtype.is_integer() else numbers
-    return _codes(text) or Interpreted("number", numbers)
+        if kept.dtype.is_integer():
+            return _codes(text) or Interpreted("number", kept)
+    return Interpreted("number", numbers)
+
+
+def _largest(numbers: pl.Series) -> float:
+    largest = numbers.abs().max()
+    return largest if isinstance(largest, float) else 0.0
 
 
 def _codes(text: pl.Series) -> Interpreted | None:

@@ -36,9 +36,8 @@ _MANY = 20
 _MOSTLY = 0.9
 """Share of a column's filled cells that must be numbers for the others to count as gaps."""
 
-_ID_NAME = re.compile(
-    r"(^|[_ .-])(id|idx|index|rowid|row_?id|row_?names?|row_?num(ber)?|uuid|guid)$|[a-z](Id|ID)$", re.I
-)
+_ID_WORD = r"id|idx|index|row[_ ]?id|row[_ ]?names?|row[_ ]?num(ber)?|uuid|guid"
+_ID_NAME = re.compile(rf"(?i:(^|[_ .-])({_ID_WORD}))$|[a-z](Id|ID)$")
 _SAVED_INDEX = re.compile(r"^(__index_level_\d+__|Unnamed: 0|)$")
 
 
@@ -244,7 +243,7 @@ def _text(typed: Cells, reason: str, asked: str | None) -> Column:
     if asked == "text" or (asked is None and _is_text(levels["level"], filled)):
         found = reason or f"texts of several words, {distinct:,} of them distinct"
         return Column(typed.name, "text", found, True, gaps=gaps)
-    alone = levels["count"].to_numpy().max() < min(_REPEATED, least_count(n)) and 2 * distinct > filled
+    alone = levels["count"].to_numpy().max() < _REPEATED and distinct > 0.8 * filled
     if asked is None and filled >= _MANY and (distinct == filled or alone):
         found = "all texts are distinct" if distinct == filled else f"{distinct:,} of {filled:,} texts are distinct"
         return Column(typed.name, "id", found, used=False, gaps=gaps)

@@ -33,7 +33,11 @@ def as_utf8(name: str, data: bytes, encoding: str | None) -> tuple[bytes, list[s
     for mark, found in _BOMS:
         if data.startswith(mark):
             rest = data[len(mark) :]
-            return (rest, []) if found == "utf-8" else (_recode(name, rest, found), [f"encoding {_NAMES[found]}"])
+            return (
+                as_utf8(name, rest, None)
+                if found == "utf-8"
+                else (_recode(name, rest, found), [f"encoding {_NAMES[found]}"])
+            )
     if b"\0" in data[:HEAD]:
         found = _without_mark(name, data[:HEAD])
         return _recode(name, data, found), ["encoding UTF-16 without a mark"]

@@ -23,13 +23,17 @@ _CELL = re.compile(
 )
 _LEADING_ZERO = r"^[+-]?0\d"
 _PLAIN = NumberFormat()
+_HEAD = 1000
+"""Cells that decide whether whole numbers are worth a try."""
 
 
 def plain_numbers(text: pl.Series) -> pl.Series:
     """Return texts as whole numbers if all of them are, else as float64; null where a text is no number."""
-    whole = text.cast(pl.Int64, strict=False)
-    if whole.null_count() == text.null_count():
-        return whole
+    head = text.head(_HEAD)
+    if head.cast(pl.Int64, strict=False).null_count() == head.null_count():
+        whole = text.cast(pl.Int64, strict=False)
+        if whole.null_count() == text.null_count():
+            return whole
     return text.cast(pl.Float64, strict=False)
 
 

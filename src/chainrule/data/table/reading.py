@@ -154,15 +154,15 @@ def _text(name: str, data: bytes, options: ReadOptions) -> tuple[pl.DataFrame, l
     data, more = with_line_feeds(data)
     facts += more
     asked, data = _first_line(data)
-    data = data.strip(b"\n") if data.strip() else b""
-    if not data:
+    data = data.strip(b"\n")
+    if not data or data.isspace():
         raise FormatError(f"{name}: the file must be a readable table, got: an empty file.")
     separator = options.separator or asked or sniffing.find_separator(sniffing.head_of(data))
     if separator != ",":
         facts.append(f"separated by {sniffing.NAMES.get(separator, repr(separator))}")
     if separator == " ":
         data, separator = _tabs_for_spaces(data), "\t"
-    head = sniffing.rows_of(sniffing.head_of(data), separator, 100)
+    head = sniffing.rows_of(sniffing.head_of(data), separator, 100) or [[""]]
     header = sniffing.find_header(head) if options.header is None else options.header
     body, lines = _without_blank(data, separator, facts)
     cells, names = _cells(name, body, lines, separator, header)
@@ -240,6 +240,8 @@ def _cells(
 def _by_rows(name: str, text: str, separator: str, header: bool) -> tuple[pl.DataFrame, list[str] | None]:
     """Return the cells of a text row by row, as the csv module reads them: for stray quotes and ragged rows."""
     rows = sniffing.rows_of(text, separator)
+    if not rows:
+        raise FormatError(f"{name}: the file must be a readable table, got: no cells.")
     names = rows[0] if header else None
     body = rows[1:] if header else rows
     width = len(rows[0])

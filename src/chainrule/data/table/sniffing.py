@@ -51,7 +51,7 @@ def rows_of(text: str, separator: str, most: int | None = None) -> list[list[str
     csv.field_size_limit(2**31 - 1)
     rows = []
     for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=separator != "\t"):
-        if row and (len(row) > 1 or row[0].strip()):
+        if row and (len(row) > 1 or row[0].strip(" ")):
             rows.append(row)
         if most is not None and len(rows) >= most:
             break
