@@ -16,10 +16,9 @@ from chainrule.cli.table import TableOptions, TrainedTable, train_table
 from chainrule.cli.table_content import content_of
 from chainrule.io import save_model, write_atomically
 from chainrule.report import table_terminal
-from chainrule.report.page import table_page
 from chainrule.report.table_run import TableRunContent
 
-FILES = ("model.safetensors", "report.html", "networks.jsonl", "preset.json", "config.json")
+FILES = ("model.safetensors", "networks.jsonl", "preset.json", "config.json")
 """What a run folder holds."""
 
 
@@ -48,8 +47,27 @@ def run_table(source: str, options: o.TrainOptions, table: TableOptions, out: Pa
     if as_json:
         o.print_json(_plain(content, folder))
         return
-    table_terminal.show(o.console(), content)
-    o.console().print(f"{folder}: {', '.join(FILES)}", markup=False)
+    _show(content, folder)
+
+
+def _show(content: TableRunContent, folder: Path) -> None:
+    """Print how the columns were taken, the scores beside simple models, and what the pack rests on."""
+    out = o.console()
+    out.print(table_terminal.columns_table(content.columns))
+    for warning in content.warnings:
+        out.print(warning, markup=False)
+    out.print(table_terminal.comparison_table(content))
+    classes = table_terminal.class_table(content)
+    if classes is not None:
+        out.print(classes)
+    out.print(table_terminal.importance_lines(content))
+    for note in content.notes:
+        out.print(note, markup=False)
+    used = sum(network.weight > 0 for network in content.networks)
+    out.print(
+        f"Trained {len(content.networks)} networks in {content.seconds:.1f} s; {content.stopped}. {used} of them predict."
+    )
+    out.print(f"{folder}: {', '.join(FILES)}", markup=False)
 
 
 def _write(
@@ -67,7 +85,6 @@ def _write(
         "result": _result(content),
     }
     write_atomically(folder / "config.json", json.dumps(config, indent=2).encode())
-    write_atomically(folder / "report.html", table_page(content).encode())
 
 
 def _result(content: TableRunContent) -> dict[str, Any]:
