@@ -24,6 +24,7 @@ from chainrule.io import save_model, write_atomically
 from chainrule.model import Model
 from chainrule.report import matplotlib
 from chainrule.report.page import PageContent, doctor_page, judge_model, run_page
+from chainrule.table_model import TableModel
 from chainrule.train import Run
 
 
@@ -81,7 +82,8 @@ def removed_on_failure(folder: Path) -> Iterator[None]:
 
 def write(folder: Path, outcome: TrainOutcome) -> None:
     """Write all files of a run folder."""
-    save_model(outcome.model, folder / "model.safetensors")
+    schema = outcome.loaded.parts.train.schema
+    save_model(outcome.model if schema is None else TableModel(schema, outcome.model), folder / "model.safetensors")
     log = "".join(json.dumps(epoch.record()) + "\n" for epoch in outcome.run.epochs)
     write_atomically(folder / "run.jsonl", log.encode())
     curve = matplotlib.learning_curve(outcome.run.epochs, outcome.run.best_epoch, title(outcome.source, outcome.model))

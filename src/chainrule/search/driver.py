@@ -11,13 +11,12 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from chainrule.constraints import COUNT
 from chainrule.data import Dataset
 from chainrule.errors import InvalidValueError, must_be, raise_all
 from chainrule.io import load_model, save_model
-from chainrule.model import Model
 from chainrule.pipeline import Settings, evaluate
 from chainrule.search.executor import Executor, ProcessExecutor
 from chainrule.search.halving import last_hope, promoted
@@ -27,6 +26,7 @@ from chainrule.search.sampling import RandomSampler, Sampler, TreeSampler, impor
 from chainrule.search.space import Space
 from chainrule.search.spec import SearchBudget, SearchSpec, plan_search
 from chainrule.search.store import Store, opened
+from chainrule.table_model import TableModel
 from chainrule.train.interrupts import interruptible
 
 
@@ -310,7 +310,8 @@ class Driver:
         test = None if parts.test is None else evaluate(model, parts.test.X, parts.test.y)
         final = Final(self._spec.budget.seed + index, validation, test, result.epochs, result.seconds)
         if index == 0:
-            save_model(model, self._model_file)
+            schema = parts.train.schema
+            save_model(model if schema is None else TableModel(schema, model), self._model_file)
         self._store.keep_final(index, {**vars(final), "trial": int(result.name.split("-")[1])})
         self._finals[index] = final
         forget(self._run_folder(result.name))
@@ -347,7 +348,7 @@ class Driver:
             None if best is None else spec.settings(best),
             finals,
             shares,
-            cast(Model, load_model(self._model_file)) if finals and not interrupted else None,
+            load_model(self._model_file) if finals and not interrupted else None,
             time.monotonic() - self._began,
             self._folder,
             interrupted,

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from chainrule.intervals import ConfidenceInterval
-from chainrule.model import Model
 from chainrule.pipeline import Settings
+from chainrule.prediction import Predictor
 from chainrule.search.space import Space
 
 
@@ -169,7 +169,7 @@ class SearchResult:
         Final trainings of the best configuration, one per seed.
     importance : mapping of str to float
         Share of the scores' variance that each hyper-parameter explains; the shares sum to 1.
-    model : Model or None
+    model : Model, TableModel or None
         Model of the first final training.
     seconds : float
         Duration of the call.
@@ -188,7 +188,7 @@ class SearchResult:
     settings: Settings | None
     finals: tuple[Final, ...]
     importance: Mapping[str, float]
-    model: Model | None = field(repr=False)
+    model: Predictor | None = field(repr=False)
     seconds: float
     folder: Path
     interrupted: bool = False
