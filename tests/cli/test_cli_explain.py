@@ -127,3 +127,22 @@ def test_info_names_versions_and_engines(chainrule):
     assert {"chainrule", "python", "engines", "packages", "blas"} <= set(facts)
     assert facts["packages"]["numpy"] == np.__version__
     assert all(name in str(facts["engines"]) for name in ENGINES)
+
+
+def test_explain_a_preset_and_train_with_it_after_editing(chainrule, tmp_path):
+    folder = tmp_path
+    code, out, _ = chainrule("explain", "table")
+    assert code == 0
+    assert "learning_rate" in out
+    assert "--preset mine.json" in out
+    plain = json.loads(chainrule("explain", "table", "--json")[1])
+    plain |= {"members": 2, "epochs": [3, 3]}
+    (folder / "mine.json").write_text(json.dumps(plain))
+    assert json.loads(chainrule("explain", folder / "mine.json", "--json")[1])["members"] == 2
+    rows = "".join(f"{i % 7},{'ab'[i % 2]},{i % 2}\n" for i in range(60))
+    (folder / "t.csv").write_text("size,kind,y\n" + rows)
+    trained = chainrule(
+        "train", folder / "t.csv", "--target", "y", "--preset", folder / "mine.json", "--out", folder / "m", "--json"
+    )
+    assert json.loads(trained[1])["networks"] == 2
+    assert "Parallel" in chainrule("explain", folder / "m")[1]

@@ -15,24 +15,29 @@ import typer
 
 from chainrule.arrays import Array
 from chainrule.cli import options as o
+from chainrule.cli.explain_preset import is_preset, show_preset
 from chainrule.cli.predict import read_model
 from chainrule.data import load
 from chainrule.engines import plan as plans
 from chainrule.errors import InvalidValueError, did_you_mean, must_be
+from chainrule.model import Model
 from chainrule.nn import gradcheck as checker
 from chainrule.nn.layers import BatchNorm, all_layers
 from chainrule.nn.losses import LOSSES, BinaryCrossEntropy, Loss, SoftmaxCrossEntropy, TargetKind
 from chainrule.nn.net import Net
 from chainrule.nn.step import Recipe
+from chainrule.pack import Pack
 from chainrule.pipeline import Settings, classification, regression, scaler
+from chainrule.prediction import Predictor
 from chainrule.random import Purpose, Stream
 from chainrule.report import explain as derivations
+from chainrule.table_model import TableModel
 
 SubjectArgument = Annotated[
     str,
     typer.Argument(
         metavar="SUBJECT",
-        help="An architecture such as 64-32-10, a model file, a run folder, or a source as for `train`.",
+        help="An architecture such as 64-32-10, a model file, a run folder, a source as for `train`, or a preset (table).",
     ),
 ]
 Rows = Annotated[int, typer.Option(min=1, max=10**6, help="Rows of the batch.")]
@@ -73,6 +78,9 @@ def explain(
     as_json: o.Json = False,
 ) -> None:
     """Print a network's derivation: forward and backward equations, shapes, parameters, operations, cached bytes."""
+    if is_preset(subject):
+        show_preset(subject, as_json)
+        return
     settings = _network_settings("explain", hidden, activation, batch_norm, layer_norm, dropout)
     chosen = _subject("explain", subject, target, settings, head, rows)
     if plan:
@@ -159,12 +167,22 @@ def _subject(
     if head is not None:
         raise InvalidValueError(must_be(command, "--head", "omitted unless SUBJECT is an architecture", head))
     if subject.endswith(".safetensors") or (Path(subject) / "model.safetensors").exists():
-        model = read_model(subject)
-        X, Y = _random_rows(model.net, model.loss, rows, seed)
-        return Subject(model.net, model.loss, X, Y, model.w, model.buffers)
+        net, loss, w, buffers = _network_of(read_model(subject))
+        X, Y = _random_rows(net, loss, rows, seed)
+        return Subject(net, loss, X, Y, w, buffers)
     if subject[:1].isdigit() and not Path(subject).suffix and not Path(subject).exists():
         raise InvalidValueError(must_be(command, "SUBJECT", "widths such as 64-32-10, a source or a model", subject))
     return _from_source(subject, target, settings, rows, seed)
+
+
+def _network_of(model: Predictor) -> tuple[Net, Loss, Array, Array]:
+    """Return the network of a model with its numbers; of a pack, the one that counts most."""
+    core = model.core if isinstance(model, TableModel) else model
+    if isinstance(core, Pack):
+        member = max(core.members, key=lambda each: each.weight)
+        return member.net, core.loss, member.w, member.buffers
+    assert isinstance(core, Model)
+    return core.net, core.loss, core.w, core.buffers
 
 
 def _from_architecture(

@@ -225,11 +225,15 @@ def _loss_stage(loss: Loss, number: int, rows: int, k: int) -> Stage:
 
 
 def _name(piece: Any) -> str:
-    """Return a piece with its settings: `Dense(units=32)`; settings that are None or True are left out."""
+    """Return a piece with its settings: `Dense(units=32)`; those that are None or True, and zero biases, are left out."""
     if isinstance(piece, Parallel):
         return f"Parallel({', '.join(f'{width}: {_name(layer)}' for width, layer in piece.branches)})"
     settings = {f.name: _short(getattr(piece, f.name)) for f in fields(piece)}
-    shown = ", ".join(f"{name}={value}" for name, value in settings.items() if value is not None and value is not True)
+    shown = ", ".join(
+        f"{name}={value}"
+        for name, value in settings.items()
+        if value is not None and value is not True and value != "zeros"
+    )
     return f"{type(piece).__name__}({shown})"
 
 
