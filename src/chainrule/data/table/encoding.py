@@ -178,7 +178,7 @@ class NumberCodec:
         infinite = np.isinf(values)
         if infinite.any():
             values = np.where(infinite, _NAN, values)
-            _note(notes, f"column {self.column.name!r}: {int(infinite.sum())} infinite values count as gaps")
+            _note(notes, f"column {self.column.name!r}: {counted(infinite, 'infinite value')} taken for gaps")
         _range_notes(self.column, 0, values, notes)
         _gap_note(self.column, values, notes)
         return [values]
@@ -279,15 +279,15 @@ class CategoryCodec:
         unknown = [str(value) for value, code in zip(values, codes, strict=True) if code == 0]
         found = codes_of(cells, distinct, codes)
         if unknown and notes is not None:
-            notes.append(self._unknown(sorted(unknown), int((found == 0).sum())))
+            notes.append(self._unknown(sorted(unknown), found == 0))
         if MISSING in codes and not self.column.gaps:
-            _note(notes, f"column {self.column.name!r} has {int((found == MISSING).sum())} gaps; the training had none")
+            _note(notes, f"column {self.column.name!r} has {counted(found == MISSING, 'gap')}; the training had none")
         return [found]
 
-    def _unknown(self, unknown: Sequence[str], rows: int) -> str:
-        what = "unknown or were rare in training" if self.column.rare else "unknown"
+    def _unknown(self, unknown: Sequence[str], rows: Array) -> str:
+        what = "unknown or rare" if self.column.rare else "unknown"
         examples = ", ".join(repr(level) for level in unknown[:3])
-        return f"column {self.column.name!r}: categories of {rows} rows are {what}, such as {examples}"
+        return f"column {self.column.name!r}: a category that is {what} in {counted(rows, 'row')}, such as {examples}"
 
     def scaled(self, raw: list[Array]) -> list[Array]:
         """Return the codes."""
@@ -404,9 +404,8 @@ def _numbers(owner: str, column: Column, cells: Any, notes: list[str] | None) ->
             raise InvalidValueError(cell_fault(owner, column.name, "numeric", cells[int(odd[0])], odd, hint))
         if len(odd):
             example = f"{cells[int(odd[0])]!r} in row {odd[0] + 1}"
-            _note(
-                notes, f"column {column.name!r}: {len(odd)} cells are no numbers and count as gaps, such as {example}"
-            )
+            what = counted(odd >= 0, "cell")
+            _note(notes, f"column {column.name!r}: {what} without a number taken for gaps, such as {example}")
         cells = numbers
     elif isinstance(cells.dtype, pl.Duration):
         cells = cells.dt.total_microseconds() / DAY
@@ -437,6 +436,16 @@ def _moments(owner: str, column: Column, cells: Any) -> Array:
     return microseconds(cells)
 
 
+def counted(mask: Array, what: str) -> str:
+    """Return how many entries are true, with their name.
+
+    >>> counted(np.array([True, False]), "row"), counted(np.ones(1200, bool), "row")
+    ('1 row', '1,200 rows')
+    """
+    count = int(np.sum(mask))
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
 def _note(notes: list[str] | None, sentence: str) -> None:
     if notes is not None:
         notes.append(sentence)
@@ -444,8 +453,7 @@ def _note(notes: list[str] | None, sentence: str) -> None:
 
 def _gap_note(column: Column, values: Array, notes: list[str] | None) -> None:
     if notes is not None and not column.gaps and np.isnan(values).any():
-        gaps = int(np.isnan(values).sum())
-        notes.append(f"column {column.name!r} has {gaps} gaps; the training had none")
+        notes.append(f"column {column.name!r} has {counted(np.isnan(values), 'gap')}; the training had none")
 
 
 def _range_notes(column: Column, k: int, values: Array, notes: list[str] | None) -> None:
@@ -457,5 +465,7 @@ def _range_notes(column: Column, k: int, values: Array, notes: list[str] | None)
     far = np.flatnonzero((values < number.lowest - reach) | (values > number.highest + reach))
     if len(far):
         where = f"{values[far[0]]:.6g} in row {far[0] + 1}"
-        text = f"column {column.name!r}: {len(far)} values lie far outside of the training's range, such as {where}"
+        text = (
+            f"column {column.name!r}: {counted(far >= 0, 'value')} far outside of the training's range, such as {where}"
+        )
         notes.append(f"{text} (training: {number.lowest:.6g} to {number.highest:.6g})")
