@@ -187,14 +187,14 @@ def notes_of(row):
 @pytest.mark.parametrize(
     ("row", "note"),
     [
-        ({"age": 5000}, "column 'age': 1 values lie far outside of the training's range, such as 5000 in row 1"),
-        ({"age": None}, "column 'age' has 1 gaps; the training had none"),
-        ({"age": math.inf}, "column 'age': 1 infinite values count as gaps"),
-        ({"job": "king"}, "column 'job': categories of 1 rows are unknown, such as 'king'"),
+        ({"age": 5000}, "column 'age': 1 value far outside of the training's range, such as 5000 in row 1"),
+        ({"age": None}, "column 'age' has 1 gap; the training had none"),
+        ({"age": math.inf}, "column 'age': 1 infinite value taken for gaps"),
+        ({"job": "king"}, "column 'job': a category that is unknown in 1 row, such as 'king'"),
         ({"always": "z"}, "column 'always' was always x in training and is now z"),
         ({"new": 1, "newer": 2}, "ignored columns that the training did not have: 'new', 'newer'"),
-        ({"income": "abc"}, "column 'income': 1 cells are no numbers and count as gaps, such as 'abc' in row 1"),
-        ({"day": "2060-01-01"}, "column 'day': 1 values lie far outside"),
+        ({"income": "abc"}, "column 'income': 1 cell without a number taken for gaps, such as 'abc' in row 1"),
+        ({"day": "2060-01-01"}, "column 'day': 1 value far outside"),
     ],
 )
 def test_rows_unlike_the_training_are_noted(row, note):

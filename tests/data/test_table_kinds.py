@@ -225,6 +225,20 @@ def test_infinite_cells_are_gaps_with_a_warning():
     assert schema.warnings == ("column 'x': 10 infinite values count as gaps.",)
 
 
+def test_a_few_cells_that_are_no_dates_are_gaps_with_a_warning():
+    days = [str(dt.date(2020, 1, 1) + dt.timedelta(3 * k)) for k in range(N)]
+    frame = pl.DataFrame({"day": [*days[:30], "2020-13-45", *days[31:]]})
+    schema = describe("t", frame, None)
+    assert (schema.columns[0].kind, schema.columns[0].gaps) == ("date", 1)
+    assert schema.warnings[0].startswith(
+        "column 'day': 1 cell is no date and counts as a gap, such as '2020-13-45' in row 31"
+    )
+    assert np.flatnonzero(np.isnan(schema.encode("t", frame)[:, 0])).tolist() == [30]
+    notes = []
+    assert np.isnan(schema.encode("t", {"day": "soon"}, notes)[0, 0])
+    assert notes[0].startswith("column 'day': 1 cell without a date taken for gaps, such as 'soon' in row 1")
+
+
 def test_scales_fall_back():
     def scale(cells):
         return describe("t", pl.DataFrame({"x": cells}), None).columns[0].numbers[0].scale

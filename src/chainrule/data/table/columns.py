@@ -14,11 +14,11 @@ import polars as pl
 
 from chainrule.arrays import Array
 from chainrule.data.table.calendar import DAY, part
-from chainrule.data.table.cells import TEXT, clean_text, interpret, loose_numbers
-from chainrule.data.table.dates import microseconds
-from chainrule.data.table.encoding import text_of
+from chainrule.data.table.cells import TEXT, clean_text, interpret, loose_numbers, without_marks
+from chainrule.data.table.dates import microseconds, mostly_dates
 from chainrule.data.table.gaps import MARKS, is_gap, label, label_marks
 from chainrule.data.table.schema import Column, NumberFormat, NumberRange
+from chainrule.data.table.values import text_of
 from chainrule.errors import InvalidValueError, must_be
 
 MOST_LEVELS = 256
@@ -81,7 +81,7 @@ def column_of(owner: str, cells: pl.Series, asked: str | None, decimal: str | No
         numbers = (NumberRange("", center, 1.0, 0.0, 1.0),)
         return Column(cells.name, kind, reason, True, numbers, ("false", "true"), gaps=typed.gaps), ""
     if kind == "date":
-        return _date(typed, reason), ""
+        return _date(typed, reason), typed.warning
     return _text(typed, reason, asked), ""
 
 
@@ -137,7 +137,13 @@ def _typed_text(owner: str, cells: pl.Series, asked: str | None, decimal: str | 
     if asked == "number" or (
         not found.reason and filled >= _MOSTLY * (filled + odd.sum()) and numbers.n_unique() > _MANY
     ):
-        return _without_infinity("number", replace(_loose(text, numbers, odd), written=None))
+        return _without_infinity("number", _loose(text, numbers, odd, "number"))
+    dates = mostly_dates(without_marks(text), _MOSTLY) if asked in (None, "date") and not found.reason else None
+    if dates is not None:
+        odd = (dates[0].is_null() & without_marks(text).is_not_null()).to_numpy()
+        reason = f"dates written {dates[1]}"
+        loose = _loose(text, dates[0], odd, "date")
+        return "date", replace(loose, date_format=dates[1], reason=reason)
     if asked is not None:
         raise InvalidValueError(must_be(owner, f"column {cells.name!r}", f"a {asked}, as asked", found.kind))
     reason = found.reason
@@ -146,19 +152,21 @@ def _typed_text(owner: str, cells: pl.Series, asked: str | None, decimal: str | 
     return "category", replace(typed, reason=reason)
 
 
-def _loose(text: pl.Series, numbers: pl.Series, odd: Array) -> Cells:
-    """Return a column of numbers in which a few cells are something else."""
-    name, warning = text.name, ""
+def _loose(text: pl.Series, values: pl.Series, odd: Array, what: str) -> Cells:
+    """Return a column of numbers or dates in which a few cells are something else."""
     rows = np.flatnonzero(odd)
+    warning = ""
     if len(rows):
-        example = f"{text[int(rows[0])]!r} in row {rows[0] + 1}"
-        counted = (
-            "1 cell is no number and counts as a gap"
+        counts = (
+            f"1 cell is no {what} and counts as a gap"
             if len(rows) == 1
-            else f"{len(rows)} cells are no numbers and count as gaps"
+            else (f"{len(rows):,} cells are no {what}s and count as gaps")
         )
-        warning = f"column {name!r}: {counted}, such as {example}. Use --columns {name}=category to keep texts."
-    return Cells(name, numbers, numbers.null_count(), reason="numbers", warning=warning)
+        example = f"{text[int(rows[0])]!r} in row {rows[0] + 1}"
+        warning = (
+            f"column {text.name!r}: {counts}, such as {example}. Use --columns {text.name}=category to keep texts."
+        )
+    return Cells(text.name, values, values.null_count(), reason=f"{what}s", warning=warning)
 
 
 def _constant(typed: Cells, kind: str) -> Column | None:

@@ -73,6 +73,25 @@ def find_dates(text: pl.Series, sample: Sequence[str]) -> tuple[pl.Series, str] 
     return None
 
 
+def mostly_dates(text: pl.Series, share: float) -> tuple[pl.Series, str] | None:
+    """Return a column of which at least this share of the texts are dates, with their format, None for others."""
+    sample = text.drop_nulls().head(_SAMPLE)
+    if not len(sample) or sum(bool(_LIKELY.search(cell)) for cell in sample) < share * len(sample):
+        return None
+    for form in FORMATS:
+        if _known(parse_dates(sample, form)) >= share * len(sample):
+            parsed = parse_dates(text, form)
+            if _known(parsed) >= share * (len(text) - text.null_count()):
+                return parsed, form
+    return None
+
+
+def _known(parsed: pl.Series) -> int:
+    """Return the number of dates, 0 if a year is none of our times: a format with another number of its digits."""
+    lowest = parsed.min()
+    return len(parsed) - parsed.null_count() if isinstance(lowest, dt.datetime) and lowest.year >= _FIRST_YEAR else 0
+
+
 def _fits(text: pl.Series, parsed: pl.Series) -> bool:
     if parsed.null_count() != text.null_count():
         return False

@@ -17,15 +17,22 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.data.checks import cell_fault
 from chainrule.data.matrix import default_names
-from chainrule.data.table.calendar import DAY, moment, part, part_of
+from chainrule.data.table.calendar import moment, part, part_of
 from chainrule.data.table.gaps import is_gap, label
 from chainrule.data.table.schema import FIRST_CODE, HASHED_WORDS, Column, TableSchema
-from chainrule.errors import InvalidValueError, did_you_mean, raise_all
-
-FAR = 10
-"""Ranges beyond the training's lowest and highest value from which on a value is noted."""
+from chainrule.data.table.values import (
+    FAR,
+    codes_of,
+    counted,
+    gap_note,
+    moments_in,
+    note,
+    numbers_in,
+    range_notes,
+    text_of,
+)
+from chainrule.errors import InvalidValueError, did_you_mean
 
 FARTHEST = 1e30
 """Largest scaled number: far outside of all training, and still a float32."""
@@ -174,13 +181,13 @@ class NumberCodec:
 
     def raw(self, owner: str, cells: Any, notes: list[str] | None) -> list[Array]:
         """Return the column's numbers, NaN for a gap."""
-        values = _numbers(owner, self.column, cells, notes)
+        values = numbers_in(owner, self.column, cells, notes)
         infinite = np.isinf(values)
         if infinite.any():
             values = np.where(infinite, _NAN, values)
-            _note(notes, f"column {self.column.name!r}: {int(infinite.sum())} infinite values count as gaps")
-        _range_notes(self.column, 0, values, notes)
-        _gap_note(self.column, values, notes)
+            note(notes, f"column {self.column.name!r}: {counted(infinite, 'infinite value')} taken for gaps")
+        range_notes(self.column, 0, values, notes)
+        gap_note(self.column, values, notes)
         return [values]
 
     def scaled(self, raw: list[Array]) -> list[Array]:
@@ -227,10 +234,10 @@ class DateCodec(NumberCodec):
 
     def raw(self, owner: str, cells: Any, notes: list[str] | None) -> list[Array]:
         """Return the parts of the column's dates, NaN for a gap."""
-        moments = _moments(owner, self.column, cells)
+        moments = moments_in(owner, self.column, cells, notes)
         raw = [part(number.part, moments, self.column.origin) for number in self.column.numbers]
-        _range_notes(self.column, 0, raw[0], notes)
-        _gap_note(self.column, raw[0], notes)
+        range_notes(self.column, 0, raw[0], notes)
+        gap_note(self.column, raw[0], notes)
         return raw
 
     def cell(self, value: Any, noted: bool) -> list[float] | None:
@@ -279,15 +286,15 @@ class CategoryCodec:
         unknown = [str(value) for value, code in zip(values, codes, strict=True) if code == 0]
         found = codes_of(cells, distinct, codes)
         if unknown and notes is not None:
-            notes.append(self._unknown(sorted(unknown), int((found == 0).sum())))
+            notes.append(self._unknown(sorted(unknown), found == 0))
         if MISSING in codes and not self.column.gaps:
-            _note(notes, f"column {self.column.name!r} has {int((found == MISSING).sum())} gaps; the training had none")
+            note(notes, f"column {self.column.name!r} has {counted(found == MISSING, 'gap')}; the training had none")
         return [found]
 
-    def _unknown(self, unknown: Sequence[str], rows: int) -> str:
-        what = "unknown or were rare in training" if self.column.rare else "unknown"
+    def _unknown(self, unknown: Sequence[str], rows: Array) -> str:
+        what = "unknown or rare" if self.column.rare else "unknown"
         examples = ", ".join(repr(level) for level in unknown[:3])
-        return f"column {self.column.name!r}: categories of {rows} rows are {what}, such as {examples}"
+        return f"column {self.column.name!r}: a category that is {what} in {counted(rows, 'row')}, such as {examples}"
 
     def scaled(self, raw: list[Array]) -> list[Array]:
         """Return the codes."""
@@ -372,90 +379,3 @@ def _canonical(level: str) -> str:
         return level if level[:1] == "0" and level[1:2].isdigit() else label(float(level))
     except ValueError:
         return level
-
-
-def text_of(cells: Any) -> Any:
-    """Return a column of texts of any type as plain texts, and every other column as it is."""
-    import polars as pl
-
-    return cells.cast(pl.String) if cells.dtype in (pl.Categorical, pl.Enum, pl.Null) else cells
-
-
-def codes_of(cells: Any, distinct: Any, codes: Sequence[int]) -> Array:
-    """Return the code of each cell of a column, given those of its distinct values."""
-    import polars as pl
-
-    new = pl.Series(codes, dtype=pl.Float64)
-    return cells.replace_strict(distinct, new, return_dtype=pl.Float64).to_numpy()
-
-
-def _numbers(owner: str, column: Column, cells: Any, notes: list[str] | None) -> Array:
-    """Return the cells of a number column as float64; refuse cells that are no numbers."""
-    import polars as pl
-
-    from chainrule.data.table.cells import TEXT, clean_text, numbers_of, without_marks
-
-    if cells.dtype in TEXT:
-        text = without_marks(clean_text(cells))
-        numbers = numbers_of(text, column.written)
-        odd = np.flatnonzero((numbers.is_null() & text.is_not_null()).to_numpy())
-        if len(odd) and not column.gaps:
-            hint = "Encode it as in training."
-            raise InvalidValueError(cell_fault(owner, column.name, "numeric", cells[int(odd[0])], odd, hint))
-        if len(odd):
-            example = f"{cells[int(odd[0])]!r} in row {odd[0] + 1}"
-            _note(
-                notes, f"column {column.name!r}: {len(odd)} cells are no numbers and count as gaps, such as {example}"
-            )
-        cells = numbers
-    elif isinstance(cells.dtype, pl.Duration):
-        cells = cells.dt.total_microseconds() / DAY
-    elif not (cells.dtype.is_numeric() or cells.dtype in (pl.Boolean, pl.Null)):
-        raise_all([f"{owner}: column {column.name!r} must be numeric, got {cells.dtype}. Encode it as in training."])
-    return cells.cast(pl.Float64).fill_null(_NAN).to_numpy()
-
-
-def _moments(owner: str, column: Column, cells: Any) -> Array:
-    """Return the cells of a date column as microseconds; refuse cells that are no dates."""
-    import polars as pl
-
-    from chainrule.data.table.cells import TEXT, clean_text, dates_of, without_marks
-    from chainrule.data.table.dates import microseconds
-
-    if cells.dtype in TEXT:
-        text = without_marks(clean_text(cells))
-        dates = dates_of(text, column.date_format)
-        odd = np.flatnonzero((dates.is_null() & text.is_not_null()).to_numpy())
-        if len(odd):
-            allowed = f"a date as in training{f' ({column.date_format})' if column.date_format else ''}"
-            raise InvalidValueError(cell_fault(owner, column.name, allowed, cells[int(odd[0])], odd, ""))
-        cells = dates
-    elif cells.dtype == pl.Null:
-        return np.full(len(cells), _NAN)
-    elif not cells.dtype.is_temporal() or isinstance(cells.dtype, pl.Duration):
-        raise_all([f"{owner}: column {column.name!r} must hold dates, got {cells.dtype}. Encode it as in training."])
-    return microseconds(cells)
-
-
-def _note(notes: list[str] | None, sentence: str) -> None:
-    if notes is not None:
-        notes.append(sentence)
-
-
-def _gap_note(column: Column, values: Array, notes: list[str] | None) -> None:
-    if notes is not None and not column.gaps and np.isnan(values).any():
-        gaps = int(np.isnan(values).sum())
-        notes.append(f"column {column.name!r} has {gaps} gaps; the training had none")
-
-
-def _range_notes(column: Column, k: int, values: Array, notes: list[str] | None) -> None:
-    """Note values that lie more than ten ranges outside of the training's."""
-    if notes is None:
-        return
-    number = column.numbers[k]
-    reach = FAR * (number.highest - number.lowest)
-    far = np.flatnonzero((values < number.lowest - reach) | (values > number.highest + reach))
-    if len(far):
-        where = f"{values[far[0]]:.6g} in row {far[0] + 1}"
-        text = f"column {column.name!r}: {len(far)} values lie far outside of the training's range, such as {where}"
-        notes.append(f"{text} (training: {number.lowest:.6g} to {number.highest:.6g})")
