@@ -46,6 +46,12 @@ inline void from_panels(Panels<T> from, T* to) {
                 to[i * from.columns + p * Panels<T>::wide + j] = from.row(p, i)[j];
 }
 
+/// Prefetch a row that lies anywhere in memory.
+template <class T>
+inline void prefetch_row(const T* row, std::int64_t columns) {
+    for (std::int64_t j = 0; j < columns; j += 64 / static_cast<std::int64_t>(sizeof(T))) __builtin_prefetch(row + j);
+}
+
 /// Copy a row-major row to row i of `to`, padded with zeros.
 template <class T>
 inline void gather_row(const T* from, Panels<T> to, std::int64_t i) {

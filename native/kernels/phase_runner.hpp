@@ -11,6 +11,7 @@ namespace chainrule::CHAINRULE_ISA {
 
 inline constexpr std::int64_t loss_chunk = 64;                  // rows per partial sum of the loss
 inline constexpr std::int64_t gather_chunk = 32;                // rows
+inline constexpr std::int64_t rows_ahead = 6;                   // of the gather, for memory to deliver
 inline constexpr std::int64_t norm_chunk = 16;                  // rows of layer norm
 inline constexpr std::int64_t update_chunk = 8192;              // parameters
 inline constexpr std::int64_t cached_rows = 8 * max_tile_rows;  // rows of a product before its tail runs over them
@@ -154,6 +155,7 @@ class PhaseRunner {
         const Panels<T> to = input(0), Y{network.targets.Y.data, n_, k};
         for (std::int64_t i = task * gather_chunk; i < std::min(n_, (task + 1) * gather_chunk); ++i) {
             const std::int64_t row = order_[i];
+            if (i + rows_ahead < n_) prefetch_row<T>(X + order_[i + rows_ahead] * d, d);
             gather_row<T>(X + row * d, to, i);
             network.targets.c[i] = c[row];
             if (Y.data == nullptr)

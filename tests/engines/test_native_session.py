@@ -18,7 +18,20 @@ from chainrule.engines.base import Rows
 from chainrule.engines.native import NativeEngine, extension
 from chainrule.engines.plan import memory
 from chainrule.engines.reference import ReferenceEngine
-from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm
+from chainrule.nn.layers import (
+    Activation,
+    BatchNorm,
+    CategoryEmbedding,
+    CosineEmbedding,
+    Dense,
+    Dropout,
+    LayerNorm,
+    Parallel,
+    ParametricActivation,
+    PBLDEmbedding,
+    PiecewiseLinearEmbedding,
+    Scale,
+)
 from chainrule.nn.losses import MeanSquaredError, SoftmaxCrossEntropy
 from chainrule.nn.multilayer import mlp
 from chainrule.nn.net import Net
@@ -91,6 +104,21 @@ def test_one_row_takes_no_memory_after_the_first():
     x = np.ones((1, 37), np.float32)
     session.logits(x)
     before = built.allocations()
+    session.logits(x)
+    assert built.allocations() == before
+
+
+def test_embeddings_take_no_memory_in_a_step_or_for_a_row():
+    branches = [(9, CosineEmbedding(4)), (9, PBLDEmbedding()), (9, PiecewiseLinearEmbedding()), (1, Scale())]
+    categories = (9, CategoryEmbedding((3,) * 9, units=5))
+    session, rates = training(
+        Net(37, [Parallel([*branches, categories]), Dense(16), ParametricActivation(), Dense(10)])
+    )
+    x = np.ones((1, 37), np.float32)
+    session.run(0, 0, rates)
+    session.logits(x)
+    before = built.allocations()
+    session.run(1, 0, rates)
     session.logits(x)
     assert built.allocations() == before
 
