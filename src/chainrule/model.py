@@ -16,6 +16,7 @@ import numpy as np
 from chainrule.arrays import Array, MatrixLike
 from chainrule.data import Standardizer
 from chainrule.data.matrix import as_matrix, default_names
+from chainrule.data.row_sketch import RowSketch
 from chainrule.engines import predictor
 from chainrule.nn.losses import Loss
 from chainrule.nn.net import Net
@@ -54,6 +55,8 @@ class Model(Predictor):
         What the logits of classes are divided by before they become probabilities; 1 leaves them as they are.
     others : tuple of (w, buffers), default=()
         Weights and statistics of further networks of the same shape, whose predictions are averaged with this one's.
+    trained_on : RowSketch or None, default=None
+        Hashes of the rows it was trained on, so that an evaluation can say whether its rows were among them.
 
     Examples
     --------
@@ -76,6 +79,7 @@ class Model(Predictor):
     target_name: str
     temperature: float = 1.0
     others: tuple[tuple[Array, Array], ...] = field(default=(), repr=False)
+    trained_on: RowSketch | None = field(default=None, repr=False)
 
     @property
     def outputs(self) -> int:

@@ -14,12 +14,16 @@ import numpy as np
 
 from chainrule.arrays import Array, MatrixLike
 from chainrule.data import Standardizer
+from chainrule.data.row_sketch import RowSketch
 from chainrule.data.transforms import FeatureTransform
 from chainrule.engines import predictor
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.nn.losses import Loss
 from chainrule.nn.net import Net
 from chainrule.prediction import Classes, Predictor
+
+_FEW_ROWS = 8
+"""Up to this many rows the members' predictions are averaged in one array."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +82,8 @@ class Pack(Predictor):
         What the logits are divided by.
     limits : tuple of (float, float) or None, default=None
         Lowest and highest value that a regression predicts: those of its training targets.
+    trained_on : RowSketch or None, default=None
+        Hashes of the rows it was trained on, so that an evaluation can say whether its rows were among them.
     """
 
     members: tuple[Member, ...]
@@ -89,6 +95,7 @@ class Pack(Predictor):
     target_name: str
     temperature: float = 1.0
     limits: tuple[float, float] | None = None
+    trained_on: RowSketch | None = field(default=None, repr=False)
 
     @property
     def outputs(self) -> int:
@@ -134,15 +141,30 @@ class Pack(Predictor):
         -------
         array of shape (n, k)
         """
-        rows = [transform.apply(X, self.members[0].w.dtype) for transform in self.transforms]
+        dtype = self.members[0].w.dtype
+        rows = [transform.apply(X, dtype) for transform in self.transforms]
+        logits = [network(rows[which]) for which, network in self._networks]
+        if len(X) <= _FEW_ROWS:
+            return self.loss.inverse(np, self._mean_of_few(np.array(logits)))
         total = 0.0
-        for member, network in zip(self.members, self._networks, strict=True):
-            total = total + member.weight * self.loss.predict(np, network(rows[member.transform]))  # (1)
+        for member, Z in zip(self.members, logits, strict=True):
+            total = total + member.weight * self.loss.predict(np, Z)  # (1)
         return self.loss.inverse(np, total)
 
+    def _mean_of_few(self, Z: Array) -> Array:
+        """Return the weighted mean of the predictions for logits (members, n, k), summed in the order of the members."""
+        A = self.loss.predict(np, Z.reshape(-1, Z.shape[2])).reshape(Z.shape)
+        total: Array = (A * self._weights.astype(A.dtype, copy=False)).cumsum(axis=0)[-1]  # (1)
+        return total
+
     @cached_property
-    def _networks(self) -> list[Callable[[Array], Array]]:
-        return [predictor(member.net, member.w, member.buffers) for member in self.members]
+    def _weights(self) -> Array:
+        weights = np.array([member.weight for member in self.members], self.members[0].w.dtype)
+        return weights[:, None, None]
+
+    @cached_property
+    def _networks(self) -> list[tuple[int, Callable[[Array], Array]]]:
+        return [(m.transform, predictor(m.net, m.w, m.buffers)) for m in self.members]
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields alone; the prediction functions are rebuilt when they are needed."""

@@ -151,7 +151,12 @@ class Predictor(ABC):
             hint = "Probabilities need a classifier."
             raise InvalidValueError(must_be("Model", "task", "classification", self.task, hint))
         P = self.loss.predict(np, self._scores(X))
-        return np.hstack([1.0 - P, P]) if P.shape[1] == 1 else P
+        if P.shape[1] > 1:
+            return P
+        both = np.empty((len(P), 2), P.dtype)
+        both[:, :1] = 1.0 - P
+        both[:, 1:] = P
+        return both
 
     def predict_proba(self, X: MatrixLike) -> Array | list[Array]:
         """Return the probability of every class, as scikit-learn's classifiers do.
@@ -200,7 +205,7 @@ class Predictor(ABC):
             return np.column_stack([known[P[:, block].argmax(axis=1)] for known, block in chosen])
         if self.multilabel:
             return (self.matrix_logits(X) > 0).astype(np.int64)
-        return self.classes[np.argmax(self._probabilities(X), axis=1)]
+        return self.classes[self._probabilities(X).argmax(axis=1)]
 
     def _values(self, X: Array) -> Array:
         if isinstance(self.loss, Quantile):

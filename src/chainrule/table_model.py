@@ -10,6 +10,7 @@ from typing import Any
 
 from chainrule.arrays import Array, MatrixLike
 from chainrule.data import Standardizer
+from chainrule.data.row_sketch import RowSketch
 from chainrule.data.table import TableSchema
 from chainrule.model import Model
 from chainrule.nn.losses import Loss
@@ -65,6 +66,11 @@ class TableModel(Predictor):
     def limits(self) -> tuple[float, float] | None:  # type: ignore[override]
         """Lowest and highest value that a regression predicts."""
         return self.core.limits
+
+    @property
+    def trained_on(self) -> RowSketch | None:
+        """Hashes of the rows it was trained on."""
+        return self.core.trained_on
 
     @property
     def feature_names(self) -> tuple[str, ...]:

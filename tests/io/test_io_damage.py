@@ -165,7 +165,7 @@ def forge(path, change=lambda header: None, model=None, tensors=None, digest=Tru
     entry = json.loads(raw[8 : 8 + struct.unpack("<Q", raw[:8])[0]])["__metadata__"]["chainrule"]
     header = json.loads(entry)
     change(header)
-    numbers = model_file._tensors(model) | (tensors or {})
+    numbers = model_file._parts(model)[1] | (tensors or {})
     numbers = {name: array for name, array in numbers.items() if array is not None}
     if digest:
         rest = {key: value for key, value in header.items() if key != "sha256"}

@@ -82,8 +82,14 @@ class NativeSession:
         """Compute Z in inference."""
         X = np.ascontiguousarray(X, self._recipe.dtype)
         Z = np.empty((len(X), self._recipe.net.outputs), self._recipe.dtype)
-        self._session.logits(X, Z)
+        self.logits_into(X, Z)
         return Z
+
+    @property
+    def logits_into(self) -> Callable[[Array, Array], None]:
+        """Function that writes the logits of X into Z, both contiguous and of the recipe's dtype."""
+        run: Callable[[Array, Array], None] = self._session.logits
+        return run
 
     @property
     def nbytes(self) -> int:
@@ -152,7 +158,15 @@ def predictor(net: Net, w: Array, buffers: Array) -> Callable[[Array], Array] | 
     rows = Rows(np.zeros((1, net.inputs), w.dtype), np.zeros((1, net.outputs), w.dtype), np.ones(1, w.dtype))
     session = NativeSession(recipe, rows)
     session.load(replace(recipe.start(), w=w, buffers=buffers))
-    return session.logits
+    dtype, outputs, run = recipe.dtype, net.outputs, session.logits_into
+
+    def logits(X: Array) -> Array:
+        X = np.ascontiguousarray(X, dtype)
+        Z = np.empty((len(X), outputs), dtype)
+        run(X, Z)
+        return Z
+
+    return logits
 
 
 class NativeEngine:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ def save_model(model: Any, path: str | Path) -> None:
     list of them for several targets), names, and the sha256 of all that and of every tensor's name, type, shape and bytes.
     A temperature other than 1 and a number of networks above 1 are in it too; the weights of the second network are the
     tensors "w.1" and "buffers.1", and so on. A pack has a list of members and of transforms instead of one net; a model of
-    a table has the table's schema besides.
+    a table has the table's schema besides. What `chainrule train` writes also has hashes of at most 4096 training rows, the
+    tensor "rows".
 
     Parameters
     ----------
@@ -165,7 +167,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     try:
         tensors = load(data)
         metadata = json.loads(data[8 : 8 + length])["__metadata__"]
-        header = json.loads(metadata[_KEY], parse_constant=_refuse_constant)
+        header = json.loads(metadata[_KEY], parse_constant=_refuse_constant, parse_float=_finite)
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError):
         raise FormatError("the file must be a chainrule model, got something else or a damaged one.") from None
     if not isinstance(header, dict):
@@ -175,6 +177,12 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
 
 def _refuse_constant(word: str) -> Any:
     raise ValueError(word)
+
+
+def _finite(text: str) -> float:
+    """Return a number; one too large for a float is refused."""
+    number = float(text)
+    return number if isfinite(number) else _refuse_constant(text)
 
 
 def _check(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.data import Standardizer
+from chainrule.data.row_sketch import MOST_HASHES, RowSketch
 from chainrule.errors import FormatError
 from chainrule.io.labels import classes_to_plain, target_classes
 from chainrule.model import Model
@@ -27,6 +28,7 @@ EXTRA = frozenset({"temperature", "networks"})
 
 _TENSORS = {"w", "buffers", "inputs.mean", "inputs.scale"}
 TARGET_TENSORS = frozenset({"targets.mean", "targets.scale"})
+ROWS = "rows"
 _MOST_NETWORKS = 10_000
 
 
@@ -47,6 +49,7 @@ def to_parts(model: Model) -> tuple[dict[str, Any], dict[str, Array]]:
         "inputs.mean": model.inputs.mean,
         "inputs.scale": model.inputs.scale,
         **target_tensors(model.targets),
+        **row_tensors(model.trained_on),
     }
     for i, (w, buffers) in enumerate(model.others, start=1):
         tensors |= {f"w.{i}": w, f"buffers.{i}": buffers}
@@ -58,17 +61,27 @@ def target_tensors(targets: Standardizer | None) -> dict[str, Array]:
     return {} if targets is None else {"targets.mean": targets.mean, "targets.scale": targets.scale}
 
 
+def row_tensors(rows: RowSketch | None) -> dict[str, Array]:
+    """Return the tensor of the hashes of training rows, where there are some."""
+    return {} if rows is None else {ROWS: rows.hashes}
+
+
+def optional_tensors(tensors: Mapping[str, Array]) -> set[str]:
+    """Return the names of the tensors that only some models have and this one must, given those that are there."""
+    scaled = TARGET_TENSORS if set(tensors) & TARGET_TENSORS else frozenset()
+    return {*scaled, *({ROWS} & set(tensors))}
+
+
 def tensor_names(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> set[str]:
     """Return the names of the tensors that the file of this header must hold."""
-    scaled = TARGET_TENSORS if set(tensors) & TARGET_TENSORS else frozenset()
     further = {f"{part}.{i}" for i in range(1, _networks(header)) for part in ("w", "buffers")}
-    return _TENSORS | scaled | further
+    return _TENSORS | optional_tensors(tensors) | further
 
 
 def from_parts(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> Model:
     """Return the model of a header and tensors, everything checked."""
     net = piece(header, "net", Net)
-    loss = checked_loss(header)
+    loss = checked_loss(header, net.outputs)
     _check_tensors(net, tensors, _networks(header))
     classes = target_classes(header["classes"], loss, net.outputs)
     check_classes_fit(classes, loss)
@@ -84,20 +97,25 @@ def from_parts(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> Model
         target_name(header),
         temperature(header),
         tuple((tensors[f"w.{i}"], tensors[f"buffers.{i}"]) for i in range(1, _networks(header))),
+        row_sketch(tensors),
     )
 
 
-def piece(header: Mapping[str, Any], key: str, *kinds: type[Any]) -> Any:
+def piece(header: Mapping[str, Any], key: str, *kinds: type[Any], where: str = "") -> Any:
     """Decode the network or the loss of a header."""
-    decoded = spec.decode(header[key], key)
+    decoded = spec.decode(header[key], where + key)
     if not isinstance(decoded, kinds):
-        raise FormatError(f"{key} must be one of {', '.join(kind.__name__ for kind in kinds)}.")
+        raise FormatError(f"{where}{key} must be one of {', '.join(kind.__name__ for kind in kinds)}.")
     return decoded
 
 
-def checked_loss(header: Mapping[str, Any]) -> Loss:
-    """Decode the loss of a header."""
+def checked_loss(header: Mapping[str, Any], outputs: int) -> Loss:
+    """Decode the loss of a header, which must fit the number of outputs."""
     loss: Loss = piece(header, "loss", *LOSSES.values())
+    for requirement in loss.output_faults(outputs):
+        raise FormatError(f"net must be {requirement}, got {outputs} outputs.")
+    if outputs % loss.outputs_per_target:
+        raise FormatError(f"net must have {loss.outputs_per_target} outputs for each target, got {outputs}.")
     return loss
 
 
@@ -140,6 +158,18 @@ def target_scaling(tensors: Mapping[str, Array], outputs: int) -> Standardizer |
     for part in ("mean", "scale"):
         check_tensor(tensors, f"targets.{part}", (outputs,), ("float64",))
     return Standardizer(tensors["targets.mean"], tensors["targets.scale"])
+
+
+def row_sketch(tensors: Mapping[str, Array]) -> RowSketch | None:
+    """Return the hashes of training rows, where there are some."""
+    if ROWS not in tensors:
+        return None
+    hashes = tensors[ROWS]
+    if hashes.dtype != np.uint64 or hashes.ndim != 1 or not 0 < len(hashes) <= MOST_HASHES:
+        raise FormatError(f"tensor {ROWS!r} must be 1 to {MOST_HASHES} uint64 numbers, got {hashes.dtype} {hashes.shape}.")
+    if not (hashes[1:] > hashes[:-1]).all():
+        raise FormatError(f"tensor {ROWS!r} must ascend.")
+    return RowSketch(hashes)
 
 
 def check_tensor(

@@ -44,7 +44,7 @@ def to_parts(pack: Pack) -> tuple[dict[str, Any], dict[str, Array]]:
         **({} if pack.temperature == 1.0 else {"temperature": float(pack.temperature)}),
         **({} if pack.limits is None else {"limits": [float(limit) for limit in pack.limits]}),
     }
-    tensors = networks.target_tensors(pack.targets)
+    tensors = networks.target_tensors(pack.targets) | networks.row_tensors(pack.trained_on)
     for i, member in enumerate(pack.members):
         tensors |= {f"w.{i}": member.w, f"buffers.{i}": member.buffers}
     for i, transform in enumerate(pack.transforms):
@@ -54,18 +54,17 @@ def to_parts(pack: Pack) -> tuple[dict[str, Any], dict[str, Array]]:
 
 def tensor_names(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> set[str]:
     """Return the names of the tensors that the file of this header must hold."""
-    scaled = networks.TARGET_TENSORS if set(tensors) & networks.TARGET_TENSORS else frozenset()
     own = {f"{part}.{i}" for i in range(_count(header, "members")) for part in ("w", "buffers")}
-    return own | scaled | {f"nodes.{i}" for i in range(_count(header, "transforms"))}
+    return own | networks.optional_tensors(tensors) | {f"nodes.{i}" for i in range(_count(header, "transforms"))}
 
 
 def from_parts(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> Pack:
     """Return the pack of a header and tensors, everything checked."""
-    loss = networks.checked_loss(header)
     features = len(header["feature_names"]) if isinstance(header["feature_names"], list) else 0
     transforms = tuple(_transform(plain, tensors, i, features) for i, plain in enumerate(header["transforms"]))
     members = tuple(_member(plain, tensors, i, transforms) for i, plain in enumerate(header["members"]))
     outputs = members[0].net.outputs
+    loss = networks.checked_loss(header, outputs)
     if any(member.net.outputs != outputs for member in members):
         raise FormatError("members must have the same number of outputs.")
     if not math.isclose(sum(member.weight for member in members), 1.0, rel_tol=1e-6):
@@ -84,7 +83,8 @@ def from_parts(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> Pack:
         networks.names(header, features),
         networks.target_name(header),
         networks.temperature(header),
-        _limits(header),
+        _limits(header, classes),
+        networks.row_sketch(tensors),
     )
 
 
@@ -106,7 +106,7 @@ def _transform(plain: Any, tensors: Mapping[str, Array], i: int, features: int) 
 def _member(plain: Any, tensors: Mapping[str, Array], i: int, transforms: tuple[FeatureTransform, ...]) -> Member:
     if not isinstance(plain, dict) or set(plain) != {"net", "transform", "weight"}:
         raise FormatError("members must have a net, a transform and a weight.")
-    net = networks.piece(plain, "net", Net)
+    net = networks.piece(plain, "net", Net, where=f"members[{i}].")
     which, weight = plain["transform"], plain["weight"]
     if type(which) is not int or not 0 <= which < len(transforms):
         raise FormatError(f"the transform of a member must be from 0 to {len(transforms) - 1}, got {which!r}.")
@@ -119,10 +119,14 @@ def _member(plain: Any, tensors: Mapping[str, Array], i: int, transforms: tuple[
     return Member(net, tensors[f"w.{i}"], tensors[f"buffers.{i}"], which, weight)
 
 
-def _limits(header: Mapping[str, Any]) -> tuple[float, float] | None:
-    given = header.get("limits")
-    if given is None:
+def _limits(header: Mapping[str, Any], classes: Any) -> tuple[float, float] | None:
+    if "limits" not in header:
         return None
+    given = header["limits"]
+    if classes is not None:
+        raise FormatError("limits must be left out with classes.")
     if not isinstance(given, list) or len(given) != 2 or not all(type(limit) is float for limit in given):
         raise FormatError(f"limits must be two numbers, got {given!r}.")
+    if given[0] > given[1]:
+        raise FormatError(f"limits must be in order, got {given!r}.")
     return given[0], given[1]
