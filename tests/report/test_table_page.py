@@ -111,7 +111,8 @@ def test_three_hundred_columns_are_grouped_and_listed_on_demand():
 
 def test_networks_stand_with_weight_and_loss():
     found = rows(table_page(classification()), "Networks of the pack")
-    assert found[2] == ["1", "128 x 3, cosine 16 (2.1), dropout 0.14, lr 0.0018", "0.1667", "0.3101", "41", "31", "2.5"]
+    settings = '<span class="line">128 x 3, cosine 16 (2.1), dropout 0.14, lr 0.0018</span>'
+    assert found[2] == ["1", settings, "0.1667", "0.3101", "41", "31", "2.5"]
     shown = part(table_page(classification()), "Networks of the pack")
     assert any("3 of 4 networks" in words and "19.4 s: the time was up." in words for words in shown)
 

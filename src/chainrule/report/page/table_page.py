@@ -243,7 +243,15 @@ def networks(content: TableRunContent) -> Section | None:
         return None
     header = ["network", "settings", "weight", "held-out loss", "epochs", "best epoch", "seconds"]
     rows = [
-        [line.number, line.settings, line.weight, line.loss, line.epochs, line.best_epoch, line.seconds]
+        [
+            line.number,
+            tag("span", line.settings, class_="line"),
+            line.weight,
+            line.loss,
+            line.epochs,
+            line.best_epoch,
+            line.seconds,
+        ]
         for line in content.networks
     ]
     used = sum(line.weight > 0 for line in content.networks)
