@@ -6,12 +6,14 @@ In: pages of hostile records, a headless Chromium where there is one. Out: its c
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 from page_records import HOSTILE, case, finding, report
+from table_content import classification, many_columns, regression
 
 from chainrule.report.compare import RecordedRun, compare_page
-from chainrule.report.page import doctor_page
+from chainrule.report.page import doctor_page, table_page
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = [
@@ -47,6 +49,8 @@ def pages():
         "doctor": doctor_page(report(of, [finding(title=HOSTILE)]), HOSTILE),
         "amounts": doctor_page(report(case(None, 5), [])),
         "compare": compare_page(runs),
+        "table of classes": table_page(replace(classification(classes=(HOSTILE, "b")), columns=many_columns())),
+        "table of values": table_page(replace(regression(), title=HOSTILE)),
     }
 
 
@@ -80,7 +84,7 @@ def asked(requests):
     return [url for who, url in REQUEST.findall(requests) if who != "not an origin"]
 
 
-@pytest.mark.parametrize("name", ["doctor", "amounts", "compare"])
+@pytest.mark.parametrize("name", ["doctor", "amounts", "compare", "table of classes", "table of values"])
 def test_a_browser_finds_no_fault_and_asks_nobody(tmp_path, name):
     dom, said, requests = opened(tmp_path, name, pages()[name])
     assert "CONSOLE" not in said, said
@@ -104,10 +108,11 @@ def test_a_request_would_be_seen(tmp_path):
 WIDER = "<script>document.title = document.documentElement.scrollWidth + ' of ' + innerWidth</script>"
 
 
+@pytest.mark.parametrize("name", ["doctor", "table of classes", "table of values"])
 @pytest.mark.parametrize("width", [500, 1400])
-def test_nothing_stands_out_at_the_side(tmp_path, width):
+def test_nothing_stands_out_at_the_side(tmp_path, name, width):
     text = (
-        pages()["doctor"]
+        pages()[name]
         .replace("default-src &#x27;none&#x27;", "script-src &#x27;unsafe-inline&#x27;")
         .replace("</body>", f"{WIDER}</body>")
     )

@@ -16,6 +16,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.calibration import expected_calibration_error, reliability
 from chainrule.doctor.vocabulary.records import Finding, LayerReading, Reading, RemedyTrial
+from chainrule.pipeline.evaluation import precision_recall_curve, roc_curve
 from chainrule.report.plots import HELD_OUT, NEUTRAL, TRAINING, Curve, Level, LinePlot, Mark, log10, positive
 from chainrule.train import Epoch
 from chainrule.train.range_test import RangeResult
@@ -291,6 +292,50 @@ class Calibration:
 def calibration(P: Array, y: Array, bins: int = 10) -> Calibration:
     """Return the calibration of probabilities P (n, K) for true class numbers y (n)."""
     return Calibration(*reliability(P, y, bins), expected_calibration_error(P, y, bins))
+
+
+def roc_curves(P: Array, y: Array, names: Sequence[object], most: int = 6) -> LinePlot | None:
+    """Return the ROC curve of the second of two classes, or of each of the `most` classes with the most rows.
+
+    P (n, K) are probabilities and y (n) class numbers; None where no class has rows on both sides.
+    """
+    curves = []
+    for color, k in enumerate(_compared(y, len(names), most)):
+        curve = roc_curve(y, P, range(len(names)), k)
+        name = f"{_short(names[k])} (area {curve.auc:.3f})"
+        curves.append(Curve(name, curve.false_positive_rate, curve.true_positive_rate, color))
+    if not curves:
+        return None
+    chance = Curve("chance", (0.0, 1.0), (0.0, 1.0), NEUTRAL, dashed=True)
+    axes = ("false-positive rate", "true-positive rate")
+    return LinePlot("ROC curves", [*curves, chance], *axes, within=(0.0, 1.0))
+
+
+def precision_recall_curves(P: Array, y: Array, names: Sequence[object], most: int = 6) -> LinePlot | None:
+    """Return the precision-recall curves of the same classes as `roc_curves`."""
+    curves = []
+    shares = []
+    for color, k in enumerate(_compared(y, len(names), most)):
+        curve = precision_recall_curve(y, P, range(len(names)), k)
+        name = f"{_short(names[k])} (area {curve.average_precision:.3f})"
+        curves.append(Curve(name, curve.recall, curve.precision, color))
+        shares.append(curve.share)
+    if not curves:
+        return None
+    level = [Level(shares[0], "chance")] if len(curves) == 1 else []
+    return LinePlot("Precision-recall curves", curves, "recall", "precision", levels=level, within=(0.0, 1.0))
+
+
+def _compared(y: Array, K: int, most: int) -> list[int]:
+    """Return the second of two classes, or those with the most rows, of the classes with rows on both sides."""
+    counts = np.bincount(np.asarray(y, np.int64), minlength=K)
+    order = [1] if K == 2 else [int(k) for k in np.argsort(-counts, kind="stable")[:most]]
+    return [k for k in sorted(order) if 0 < counts[k] < len(y)]
+
+
+def _short(name: object) -> str:
+    text = str(name)
+    return text if len(text) <= 24 else f"{text[:23]}…"
 
 
 def class_scores(counts: Array) -> Array:

@@ -69,12 +69,18 @@ def sections(judged: JudgedRows) -> list[Section | None]:
 
 
 def mistakes(judged: JudgedRows) -> Section | None:
-    """Show the confusion matrix, and precision, recall and F1 of each class."""
+    """Show the confusion matrix of the rows."""
     names = judged.classes or ()
+    if len(names) < 2:
+        return None
+    return confusion(confusion_matrix(judged.y, judged.predicted, range(len(names))), names, judged.part)
+
+
+def confusion(counts: Array, names: Sequence[object], part: str) -> Section | None:
+    """Show a confusion matrix (K, K), and precision, recall and F1 of each class."""
     K = len(names)
     if not 2 <= K <= _MOST_CLASSES:
         return None
-    counts = confusion_matrix(judged.y, judged.predicted, range(K))
     scores = series.class_scores(counts)
     order = np.argsort(scores[:, 2], kind="stable")[:20]
     recall = BarPlot(
@@ -87,7 +93,7 @@ def mistakes(judged: JudgedRows) -> Section | None:
     rows = [[str(names[i]), int(counts[i].sum()), *(float(v) for v in scores[i])] for i in order]
     by_class = table(["class", "rows", "precision", "recall", "F1"], rows)
     heat = matrix("True classes (down) and predicted ones (across)", counts, names)
-    return Section("Confusion matrix", grid(heat, figure(recall), by_class), f"On {len(judged.y)} {judged.part} rows.")
+    return Section("Confusion matrix", grid(heat, figure(recall), by_class), f"On {int(counts.sum())} {part} rows.")
 
 
 def calibration(judged: JudgedRows) -> Section | None:

@@ -31,7 +31,7 @@ from chainrule.train import Epoch
 from chainrule.train.problem import TrainingProblem
 
 _PACKAGES = ("numpy", "jax")
-_FOOT = f"Made by chainrule {chainrule.__version__}. This file is complete: it loads nothing and runs nothing."
+FOOT = f"Made by chainrule {chainrule.__version__}. This file is complete: it loads nothing and runs nothing."
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +99,7 @@ def doctor_page(report: Report, title: str = "Training report", content: PageCon
         _weights(content),
         sections.settings(content.settings or _settings_of(report.problem), versions()),
     ]
-    return page(title, shown, head, _FOOT)
+    return page(title, shown, head, FOOT)
 
 
 def run_page(epochs: Sequence[Epoch], title: str, content: PageContent) -> str:
@@ -125,7 +125,7 @@ def run_page(epochs: Sequence[Epoch], title: str, content: PageContent) -> str:
         _weights(content),
         sections.settings(content.settings, versions()),
     ]
-    return page(title, shown, facts(content.facts), _FOOT)
+    return page(title, shown, facts(content.facts), FOOT)
 
 
 def _judgment(content: PageContent) -> list[Section | None]:

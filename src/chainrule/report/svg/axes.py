@@ -14,8 +14,8 @@ from chainrule.report.svg.scales import Scale
 WIDTH, HEIGHT = 420.0, 240.0
 """Size of a chart in its own units: about the width of a phone, so that its text stays legible there."""
 
-LEFT, RIGHT, TOP, BOTTOM = 58.0, 12.0, 12.0, 38.0
-"""Room around what is drawn, for the text of the axes."""
+LEFT, RIGHT, TOP, BOTTOM = 66.0, 12.0, 12.0, 38.0
+"""Room around what is drawn, for the text of the axes: six digits and a sign beside the name of the axis."""
 
 _COUNTED = ("epoch", "layer", "step", "trial")
 """Axes whose values are whole numbers."""
