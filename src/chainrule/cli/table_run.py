@@ -16,9 +16,10 @@ from chainrule.cli.table import TableOptions, TrainedTable, train_table
 from chainrule.cli.table_content import content_of
 from chainrule.io import save_model, write_atomically
 from chainrule.report import table_terminal
+from chainrule.report.page import table_page
 from chainrule.report.table_run import TableRunContent
 
-FILES = ("model.safetensors", "networks.jsonl", "preset.json", "config.json")
+FILES = ("model.safetensors", "report.html", "networks.jsonl", "preset.json", "config.json")
 """What a run folder holds."""
 
 
@@ -85,6 +86,7 @@ def _write(
         "result": _result(content),
     }
     write_atomically(folder / "config.json", json.dumps(config, indent=2).encode())
+    write_atomically(folder / "report.html", table_page(content).encode())
 
 
 def _result(content: TableRunContent) -> dict[str, Any]:

@@ -166,7 +166,9 @@ def row_sketch(tensors: Mapping[str, Array]) -> RowSketch | None:
         return None
     hashes = tensors[ROWS]
     if hashes.dtype != np.uint64 or hashes.ndim != 1 or not 0 < len(hashes) <= MOST_HASHES:
-        raise FormatError(f"tensor {ROWS!r} must be 1 to {MOST_HASHES} uint64 numbers, got {hashes.dtype} {hashes.shape}.")
+        raise FormatError(
+            f"tensor {ROWS!r} must be 1 to {MOST_HASHES} uint64 numbers, got {hashes.dtype} {hashes.shape}."
+        )
     if not (hashes[1:] > hashes[:-1]).all():
         raise FormatError(f"tensor {ROWS!r} must ascend.")
     return RowSketch(hashes)
