@@ -6,6 +6,7 @@ In: drawn labels, probabilities and values; small models. Out: passes, where sco
 import math
 
 import numpy as np
+import polars as pl
 import pytest
 from sklearn import metrics
 
@@ -175,6 +176,13 @@ def test_a_model_is_scored_on_rows_without_some_of_its_classes():
     scores = evaluate(model, X[:5], np.array([0, 0, 1, 1, 1]))
     assert all(map(math.isfinite, scores.values()))
     assert math.isnan(evaluate(model, X[:5], np.zeros(5, int))["roc_auc"])
+
+
+def test_rows_may_be_columns_by_name():
+    y = np.arange(60) % 3
+    model, X = fitted(y)
+    frame = pl.DataFrame({name: X[:, j] for j, name in enumerate(model.feature_names)})
+    assert evaluate(model, frame, y) == evaluate(model, X, y)
 
 
 def test_a_regression_has_an_absolute_error():

@@ -1,6 +1,6 @@
 """Scores of a model on rows with known targets, and its confusion matrix.
 
-In: a `Model`, rows and targets in the user's units; labels and predicted labels. Out: scores by name; a confusion matrix.
+In: a model, rows and targets in the user's units; labels and predicted labels. Out: scores by name; a confusion matrix.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Array
-from chainrule.model import Model
+from chainrule.arrays import Array, MatrixLike
 from chainrule.pipeline.evaluation.scores import balanced_accuracy, mean_of_classes, roc_auc, value_scores
+from chainrule.prediction import Predictor
 from chainrule.target import Target, class_indices
 
 
-def evaluate(model: Model, X: Array, y: Array) -> dict[str, float]:
+def evaluate(model: Predictor, X: MatrixLike, y: Array) -> dict[str, float]:
     """Return the mean loss of a model on some rows, and the usual scores of its predictions.
 
     With several targets of classes, a row is right when all of its targets are; the other scores are means over the
@@ -24,9 +24,9 @@ def evaluate(model: Model, X: Array, y: Array) -> dict[str, float]:
 
     Parameters
     ----------
-    model : Model
+    model : Model, Pack or TableModel
         The model to evaluate.
-    X : array of shape (n, d)
+    X : array, frame or sequence of n rows
         Rows in the user's units.
     y : array of shape (n,) or (n, k)
         Their targets, in the user's units or as labels.
@@ -51,7 +51,7 @@ def evaluate(model: Model, X: Array, y: Array) -> dict[str, float]:
     return {"loss": loss, "accuracy": accuracy} | dict(zip(names, parts.mean(axis=0).tolist(), strict=True))
 
 
-def _targets(model: Model, X: Array, y: Array, predicted: Array) -> Iterator[tuple[Array, Array, Array, bool]]:
+def _targets(model: Predictor, X: MatrixLike, y: Array, predicted: Array) -> Iterator[tuple[Array, Array, Array, bool]]:
     """Yield class numbers (n), predicted ones (n) and probabilities (n, K) of each target, and whether it is yes or no."""
     P = np.asarray(model.probabilities(X), np.float64)
     if isinstance(model.classes, tuple):
