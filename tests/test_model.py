@@ -180,7 +180,10 @@ REFUSED = {
         lambda: make_pipeline(StandardScaler(), NetClassifier()),
         r"pipeline must be the network alone, got \['StandardScaler'\]",
     ),
-    "something else": (StandardScaler, r"a fitted NetClassifier, NetRegressor, TableClassifier or TableRegressor, or a model, got"),
+    "something else": (
+        StandardScaler,
+        r"a fitted NetClassifier, NetRegressor, TableClassifier or TableRegressor, or a model, got",
+    ),
     "the path first": (lambda: "model.safetensors", r"or a model, got 'model.safetensors'\.$"),
 }
 

@@ -77,7 +77,11 @@ def test_one_row_as_a_dict_is_answered_as_among_all(model, rows):
 
 def test_missing_columns_are_named_in_one_line(model, rows):
     message = r"^Model: rows must have the columns of the training data, got none named 'age', 'town'\.$"
-    for given in (rows.drop("age", "town"), rows.drop("age", "town").to_dicts(), rows.drop("age", "town").to_dicts()[0]):
+    for given in (
+        rows.drop("age", "town"),
+        rows.drop("age", "town").to_dicts(),
+        rows.drop("age", "town").to_dicts()[0],
+    ):
         with pytest.raises(InvalidValueError, match=message):
             model.predict(given)
     with pytest.raises(InvalidValueError, match=re.escape("named 'town'. Did you mean 'twon'?")):
@@ -109,7 +113,7 @@ def test_a_constant_that_moves_changes_nothing(model, rows):
 
 
 def test_gaps_and_unknown_categories_have_an_answer(model, rows):
-    empty = {name: None for name in rows.columns}
+    empty = dict.fromkeys(rows.columns)
     assert np.isfinite(model.predict_proba([empty, empty])).all()
     assert np.isfinite(model.predict_proba({**rows.to_dicts()[0], "town": "nowhere", "job": "pilot"})).all()
 
@@ -124,7 +128,9 @@ def test_copies_and_pickles_answer_alike(model, rows):
 def test_it_says_what_its_core_says(model, rows):
     core = model.core
     same = ("loss", "targets", "classes", "target_name", "temperature", "limits", "outputs", "trained_on")
-    assert all(getattr(model, name) is getattr(core, name) or getattr(model, name) == getattr(core, name) for name in same)
+    assert all(
+        getattr(model, name) is getattr(core, name) or getattr(model, name) == getattr(core, name) for name in same
+    )
     assert model.feature_names == ("age", "income", "member", "job", "town", "since")
     np.testing.assert_array_equal(model.logits(rows), core.logits(model.as_matrix(rows)))
 

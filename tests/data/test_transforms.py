@@ -144,7 +144,12 @@ def test_one_code_says_nothing_and_three_get_a_column_each():
     assert one.widths == (0, 0, 0)
     assert one.apply(np.full((3, 1), 2, np.float32)).shape == (3, 0)
     three = FeatureTransform.fit(np.array([[1], [2], [4]], np.float32), (5,))
-    assert three.apply(np.array([[1], [2], [4], [3]], np.float32)).tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]]
+    assert three.apply(np.array([[1], [2], [4], [3]], np.float32)).tolist() == [
+        [1, 0, 0],
+        [0, 1, 0],
+        [0, 0, 1],
+        [0, 0, 0],
+    ]
 
 
 def test_many_levels_stay_codes_and_codes_beyond_their_number_are_zero():

@@ -262,7 +262,10 @@ def test_forged_limits_are_refused(tmp_path, case):
 
 SCHEMAS = {
     "nothing": (put("schema", value=None), "schema: must have exactly the fields"),
-    "a column less": (lambda header, tensors: header["schema"]["columns"].pop(0), "columns of the schema must be those"),
+    "a column less": (
+        lambda header, tensors: header["schema"]["columns"].pop(0),
+        "columns of the schema must be those",
+    ),
     "a column that is not used": (put("schema", "columns", 0, "used", value=False), "columns of the schema must be"),
     "another name": (put("schema", "columns", 0, "name", value="edge"), "columns of the schema must be those"),
     "one name twice": (put("schema", "columns", 0, "name", value="income"), "columns must have distinct names."),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -22,9 +22,6 @@ from chainrule.data.table.files import table_ending
 from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
 from chainrule.pipeline.option_names import option_name
 from chainrule.tabular import Preset, TableFit, TrainedMember, fit_table, presets
-
-if TYPE_CHECKING:
-    import polars as pl
 
 DATA_OPTIONS = frozenset({"target", "task", "columns", "drop", "separator", "decimal", "test_fraction", "seed"})
 """Options of `TrainOptions` that the preset for tables takes too."""
@@ -138,7 +135,7 @@ class TableRows:
     """
 
     name: str
-    frame: pl.DataFrame
+    frame: Any
     y: Array
     target: TargetColumn
     facts: tuple[str, ...]
@@ -264,7 +261,7 @@ def _read_one(
     return TableRows(file.name, frame.drop(left), column.y, column, file.facts, groups, times)
 
 
-def _column(owner: str, frame: pl.DataFrame, name: str | None, option: str) -> Array | None:
+def _column(owner: str, frame: Any, name: str | None, option: str) -> Array | None:
     """Return the column by which rows are split."""
     if name is None:
         return None

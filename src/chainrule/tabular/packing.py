@@ -141,11 +141,7 @@ def train_pack(
     members = _whole_ones(trained)
     weights, T, held_out, score = _weighed(members, task, calibrate=target.classes is not None)
     pack = Pack(
-        tuple(
-            Member(m.net, m.w, m.buffers, methods.index(m.settings.transform), float(weight))
-            for m, weight in zip(members, weights, strict=True)
-            if weight > 0
-        ),
+        _chosen(members, weights, methods),
         transforms,
         target.loss,
         target.scaling,
@@ -172,6 +168,15 @@ def _whole_ones(trained: Sequence[TrainedMember]) -> tuple[TrainedMember, ...]:
     """Return the members that the time did not cut short, unless these are fewer than two."""
     whole = tuple(member for member in trained if member.complete)
     return whole if len(whole) > 1 else tuple(trained)
+
+
+def _chosen(members: Sequence[TrainedMember], weights: Array, methods: Sequence[str]) -> tuple[Member, ...]:
+    """Return the members that count, as a pack keeps them."""
+    return tuple(
+        Member(m.net, m.w, m.buffers, methods.index(m.settings.transform), float(weight))
+        for m, weight in zip(members, weights, strict=True)
+        if weight > 0
+    )
 
 
 def _weighed(members: Sequence[TrainedMember], task: Task, calibrate: bool) -> tuple[Array, float, Array, float]:
