@@ -118,6 +118,11 @@ def test_only_the_first_importances_are_shown():
     assert text[0].startswith(f"{HOSTILE}0 ")
 
 
+def test_an_importance_of_a_single_shuffle_has_no_error():
+    content = replace(classification(), importances=(("a", 0.5, math.nan),))
+    assert lines(table_terminal.importance_lines(content))[0].endswith("+0.5")
+
+
 @pytest.mark.parametrize("rises", [(), (("a", math.nan, math.nan),), (("a", 0.0, 0.0), ("b", -1.0, 0.5))])
 def test_importances_without_a_bar_are_shown(rises):
     assert len(lines(table_terminal.importance_lines(replace(classification(), importances=rises)))) == len(rises)

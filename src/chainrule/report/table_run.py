@@ -87,7 +87,7 @@ class TableRunContent:
     scored_on : str
         What these rows are called: "test" or "held-out".
     importances : tuple of (str, float, float)
-        Column, mean rise of the loss when it is shuffled, standard deviation of the rise; descending.
+        Column, mean rise of the loss when it is shuffled, standard error of that mean (NaN where unknown); descending.
     networks : tuple of NetworkLine
         The networks of the pack.
     classes : tuple of str or None

@@ -116,7 +116,7 @@ def importance_lines(content: TableRunContent, most: int = 8) -> Text:
     Returns
     -------
     rich.text.Text
-        A line for each column: name, bar, rise of the loss and its standard deviation. Empty without importances.
+        A line for each column: name, bar, rise of the loss and its standard error. Empty without importances.
     """
     from rich.text import Text
 
@@ -126,7 +126,8 @@ def importance_lines(content: TableRunContent, most: int = 8) -> Text:
     lines = []
     for name, rise, spread in shown:
         label = name if len(name) <= wide else name[: wide - 1] + "…"
-        amount = f"{rise:+.3g} ± {spread:.1g}" if math.isfinite(rise) else "–"
+        amount = f"{rise:+.3g}" if math.isfinite(rise) else "–"
+        amount += f" ± {spread:.1g}" if math.isfinite(spread) else ""
         lines.append(
             Text.assemble(f"{label:{wide}}  ", (f"{_bar(rise, longest):{_BAR}}", "blue"), (f"  {amount}", "dim"))
         )
