@@ -185,10 +185,10 @@ def _is_single(kind: str, reason: str) -> bool:
     return is_left_out(kind, reason) or reason.startswith("asked for") or reason.endswith("the only column")
 
 
-def listing(names: Sequence[str], most: int = 54) -> str:
+def listing(names: Sequence[str], most: int) -> str:
     """Return the first names that fit into a number of letters, and how many others there are.
 
-    >>> listing(["age", "fare"]), listing(["age", "fare", "deck", "port"], most=20)
+    >>> listing(["age", "fare"], 20), listing(["age", "fare", "deck", "port"], most=20)
     ('age, fare', 'age, fare and 2 more')
     """
     shown: list[str] = []
