@@ -112,7 +112,7 @@ def test_three_hundred_columns_are_grouped_and_listed_on_demand():
 def test_networks_stand_with_weight_and_loss():
     found = rows(table_page(classification()), "Networks of the pack")
     settings = '<span class="line">128 x 3, cosine 16 (2.1), dropout 0.14, lr 0.0018</span>'
-    assert found[2] == ["1", settings, "0.1667", "0.3101", "41", "31", "2.5"]
+    assert found[2] == ["1", "0.1667", "0.3101", "41", "31", "2.5", settings]
     shown = part(table_page(classification()), "Networks of the pack")
     assert any("3 of 4 networks" in words and "19.4 s: the time was up." in words for words in shown)
 
@@ -167,7 +167,7 @@ def test_a_page_loads_nothing_and_names_its_pictures():
         replace(classification(), networks=(), columns=(), facts=(), warnings=(), scores=(), notes=()),
         replace(classification(), scores=(("chainrule", {"loss": math.nan, "accuracy": math.inf}, None),)),
         replace(classification(), probabilities=np.full((400, 2), np.nan)),
-        replace(classification(), importances=(("a", math.nan, math.nan), ("b", -1.0, 0.0))),
+        replace(classification(), importances=(("a", math.nan, math.nan), ("b", -1.0, 0.0), ("c", 1.0, math.nan))),
         replace(regression(), predicted=np.full(400, np.nan)),
         replace(regression(), y=np.zeros(0), predicted=np.zeros(0)),
         replace(regression(), y=np.ones(400), predicted=np.ones(400)),

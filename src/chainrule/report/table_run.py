@@ -87,7 +87,7 @@ class TableRunContent:
     scored_on : str
         What these rows are called: "test" or "held-out".
     importances : tuple of (str, float, float)
-        Column, mean rise of the loss when it is shuffled, standard deviation of the rise; descending.
+        Column, mean rise of the loss when it is shuffled, standard error of that mean (NaN where unknown); descending.
     networks : tuple of NetworkLine
         The networks of the pack.
     classes : tuple of str or None
@@ -185,10 +185,10 @@ def _is_single(kind: str, reason: str) -> bool:
     return is_left_out(kind, reason) or reason.startswith("asked for") or reason.endswith("the only column")
 
 
-def listing(names: Sequence[str], most: int = 54) -> str:
+def listing(names: Sequence[str], most: int) -> str:
     """Return the first names that fit into a number of letters, and how many others there are.
 
-    >>> listing(["age", "fare"]), listing(["age", "fare", "deck", "port"], most=20)
+    >>> listing(["age", "fare"], 20), listing(["age", "fare", "deck", "port"], most=20)
     ('age, fare', 'age, fare and 2 more')
     """
     shown: list[str] = []

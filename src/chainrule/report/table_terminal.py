@@ -31,6 +31,10 @@ _MOST_COLUMNS = 10
 """Columns up to which each has a line with its reason."""
 
 _MOST_SINGLE = 6
+_FEW_GROUPS = 5
+_ONE_LINE, _TWO_LINES = 54, 110
+"""Letters that fit beside the name of a group."""
+
 _BAR = 24
 _PARTS = " ▏▎▍▌▋▊▉"
 
@@ -59,16 +63,17 @@ def columns_table(columns: Iterable[tuple[str, str, str]]) -> Table:
         return table
     table = _bare(2)
     groups = column_groups(listed)
+    most = _TWO_LINES if len(groups.used) + len(groups.single) <= _FEW_GROUPS else _ONE_LINE
     for kind, names in groups.used.items():
-        table.add_row(Text(f"{kind} ({len(names):,})"), Text(listing(names)))
+        table.add_row(Text(f"{kind} ({len(names):,})"), Text(listing(names, most)))
     for kind, reason, names in groups.single[:_MOST_SINGLE]:
         head = Text(f"{kind} ({len(names):,})", style=_style(kind, reason))
-        table.add_row(head, Text.assemble(f"{listing(names)}: ", (reason, "dim")))
+        table.add_row(head, Text.assemble(f"{listing(names, _ONE_LINE)}: ", (reason, "dim")))
     others = groups.single[_MOST_SINGLE:]
     if others:
         left_out = all(is_left_out(kind, reason) for kind, reason, _ in others)
         rest = [name for _, _, names in others for name in names]
-        table.add_row(Text(f"{'left out' if left_out else 'others'} ({len(rest):,})"), Text(listing(rest)))
+        table.add_row(Text(f"{'left out' if left_out else 'others'} ({len(rest):,})"), Text(listing(rest, _ONE_LINE)))
     return table
 
 
@@ -116,7 +121,7 @@ def importance_lines(content: TableRunContent, most: int = 8) -> Text:
     Returns
     -------
     rich.text.Text
-        A line for each column: name, bar, rise of the loss and its standard deviation. Empty without importances.
+        A line for each column: name, bar, rise of the loss and its standard error. Empty without importances.
     """
     from rich.text import Text
 
@@ -126,7 +131,8 @@ def importance_lines(content: TableRunContent, most: int = 8) -> Text:
     lines = []
     for name, rise, spread in shown:
         label = name if len(name) <= wide else name[: wide - 1] + "…"
-        amount = f"{rise:+.3g} ± {spread:.1g}" if math.isfinite(rise) else "–"
+        amount = f"{rise:+.3g}" if math.isfinite(rise) else "–"
+        amount += f" ± {spread:.1g}" if math.isfinite(spread) else ""
         lines.append(
             Text.assemble(f"{label:{wide}}  ", (f"{_bar(rise, longest):{_BAR}}", "blue"), (f"  {amount}", "dim"))
         )

@@ -162,10 +162,10 @@ def importances(content: TableRunContent) -> Section | None:
         intervals=[(rise - spread, rise + spread) for _, rise, spread in shown],
     )
     rows = [[name, rise, spread] for name, rise, spread in content.importances]
-    numbers = table(["column", "rise of the loss", "standard deviation"], rows)
+    numbers = table(["column", "rise of the loss", "standard error"], rows)
     lead = (
         f"How much the loss of the {content.scored_on} rows rises when the values of a column are shuffled, "
-        "and one standard deviation to either side. Columns that say the same share their importance."
+        "and one standard error to either side. Columns that say the same share their importance."
     )
     return Section(
         "Importance of the columns", joined(grid(figure(plot)), details("The same as a table", numbers)), lead
@@ -241,17 +241,9 @@ def networks(content: TableRunContent) -> Section | None:
     """Show the networks of the pack: what was drawn for them, their weights and their losses."""
     if not content.networks:
         return None
-    header = ["network", "settings", "weight", "held-out loss", "epochs", "best epoch", "seconds"]
+    header = ["network", "weight", "held-out loss", "epochs", "best epoch", "seconds", "settings"]
     rows = [
-        [
-            line.number,
-            tag("span", line.settings, class_="line"),
-            line.weight,
-            line.loss,
-            line.epochs,
-            line.best_epoch,
-            line.seconds,
-        ]
+        [line.number, line.weight, line.loss, line.epochs, line.best_epoch, line.seconds, _unbroken(line.settings)]
         for line in content.networks
     ]
     used = sum(line.weight > 0 for line in content.networks)
@@ -260,3 +252,7 @@ def networks(content: TableRunContent) -> Section | None:
         f"train on. Training ended after {content.seconds:.1f} s: {content.stopped}."
     )
     return Section("Networks of the pack", table(header, rows), lead)
+
+
+def _unbroken(text: str) -> Html:
+    return tag("span", text, class_="line")
