@@ -33,6 +33,9 @@ _FEWEST_NODES = 10
 _ROWS_PER_NODE = 30
 """The number of quantiles: a node for thirty rows, between ten and a thousand [gorishniy2022]."""
 
+_MOST_SHARE = 0.1
+"""Share of the rows that one value counts for at most, so that a column that is nearly always 0 keeps room for the rest."""
+
 _FEW_ROWS = 8
 """Up to this many rows are mapped cell by cell, which costs less than array operations on each column."""
 
@@ -68,7 +71,8 @@ class FeatureTransform:
     values outside the training range are clamped to its ends. "robust" centers by the median, divides by the interquartile
     range and clips smoothly. A gap becomes 0, the middle of both, and has an indicator column where training had gaps.
 
-    Quantile: z = Φ⁻¹(F(x)), where F(x) is the share of training values below x plus half of those equal to it.
+    Quantile: z = Φ⁻¹(F(x)), where F(x) is the share of training values below x plus half of those equal to it; a value
+    that is more than a tenth of them counts as a tenth.
     Robust: u = (x - median) / (q₇₅ - q₂₅), z = u / √(1 + (u/3)²).
 
     Reference  [gorishniy2022], [holzmuller2024]
@@ -378,13 +382,16 @@ def _quantile_nodes(x: Array) -> Array:
     """Return values and images (2, q) of a column's quantile map; runs of equal values become one node."""
     from scipy.special import ndtri
 
-    x = np.sort(x[~np.isnan(x)])
+    x = x[~np.isnan(x)]
     if not len(x):
         return np.zeros((2, 1))
+    values, counts = np.unique(x, return_counts=True)
+    mass = np.minimum(counts, max(1.0, _MOST_SHARE * len(x)))
+    above = np.cumsum(mass)
+    middle = (above - mass / 2.0) / above[-1]
     q = int(np.clip(len(x) // _ROWS_PER_NODE, _FEWEST_NODES, _MOST_NODES))
-    values = np.unique(np.quantile(x, np.linspace(0.0, 1.0, q), method="nearest"))
-    below, up_to = np.searchsorted(x, values, "left"), np.searchsorted(x, values, "right")
-    return np.stack([values, ndtri((below + up_to) / (2.0 * len(x)))])
+    kept = np.unique(np.searchsorted(middle, np.linspace(middle[0], middle[-1], q)))
+    return np.stack([values[kept], ndtri(middle[kept])])
 
 
 def _robust_nodes(x: Array) -> Array:
