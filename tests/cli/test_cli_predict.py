@@ -70,7 +70,8 @@ def test_evaluate_shows_a_table_and_the_confusion(chainrule, trees):
     code, out, _ = chainrule("evaluate", trees / "run", trees / "test.csv")
     assert code == 0
     assert "24 rows" in out
-    counts = [line.split()[1:] for line in out.splitlines() if line.split()[:1] in (["=elm"], ["ash"], ["beech"])]
+    confusion = out[out.index("true class") :]
+    counts = [line.split()[1:] for line in confusion.splitlines() if line.split()[:1] in (["=elm"], ["ash"], ["beech"])]
     assert sum(int(cell) for row in counts for cell in row if cell.isdigit()) == 24
 
 

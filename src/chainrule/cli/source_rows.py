@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -22,9 +22,6 @@ from chainrule.io import load_model
 from chainrule.model import Model
 from chainrule.pack import Pack
 from chainrule.table_model import TableModel
-
-if TYPE_CHECKING:
-    import polars as pl
 
 _SHOWN = 5
 """Columns that a message names one by one."""
@@ -76,8 +73,10 @@ def rows_to_predict(
 ) -> SourceRows:
     """Read the rows of a source; the target is not needed."""
     if _is_table(source):
+        from chainrule.data.table.loading import cells_of
+
         frame = _read(model, Path(source), read, keep)
-        kept = {name: frame[name].to_list() for name in _known(command, frame, keep)}
+        kept = {name: cells_of(frame[name]) for name in _known(command, frame, keep)}
         X, notes = _matrix(model, Path(source).name, frame)
         return SourceRows(Path(source).name, X, kept=kept, notes=notes)
     if keep:
@@ -110,7 +109,7 @@ def _is_table(source: str) -> bool:
     return source not in BUILTIN and Path(source).is_file() and table_ending(Path(source)) is not None
 
 
-def _read(model: Model | Pack | TableModel, path: Path, read: ReadOptions, keep: Sequence[str]) -> pl.DataFrame:
+def _read(model: Model | Pack | TableModel, path: Path, read: ReadOptions, keep: Sequence[str]) -> Any:
     """Read a table; columns that are only kept stay as they are written."""
     from chainrule.data.table.loading import file_for
 
@@ -119,7 +118,7 @@ def _read(model: Model | Pack | TableModel, path: Path, read: ReadOptions, keep:
     return file_for(path, features, replace(read, kinds={**kinds, **read.kinds})).frame
 
 
-def _matrix(model: Model | Pack | TableModel, name: str, frame: pl.DataFrame) -> tuple[Array, tuple[str, ...]]:
+def _matrix(model: Model | Pack | TableModel, name: str, frame: Any) -> tuple[Array, tuple[str, ...]]:
     """Return the matrix that the model takes, and notes on the rows."""
     frame = frame.drop(model.target_name, strict=False)
     if isinstance(model, TableModel):
@@ -134,7 +133,7 @@ def _matrix(model: Model | Pack | TableModel, name: str, frame: pl.DataFrame) ->
     return model.as_matrix(number_matrix(name, frame, model.feature_names)), ignored
 
 
-def _known(command: str, frame: pl.DataFrame, keep: Sequence[str]) -> Sequence[str]:
+def _known(command: str, frame: Any, keep: Sequence[str]) -> Sequence[str]:
     """Return the names of columns to keep; raise `InvalidValueError` for others."""
     for name in keep:
         if name not in frame.columns:

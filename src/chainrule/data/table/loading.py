@@ -5,9 +5,11 @@ In: a path, the name of the target, and what the user says about the file. Out: 
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -73,6 +75,13 @@ def file_for(path: Path, features: Sequence[str] | TableSchema | None, options: 
         kinds = {column.name: column.kind for column in features.used if column.kind in ("category", "text")}
         options = replace(options, kinds={**kinds, **options.kinds})
     return read_file(path, options)
+
+
+def cells_of(column: pl.Series) -> list[Any]:
+    """Return the cells of a column; days that were read as moments are days again."""
+    if isinstance(column.dtype, pl.Datetime) and (column.dt.time().drop_nulls() == dt.time()).all():
+        column = column.dt.date()
+    return column.to_list()
 
 
 def number_matrix(owner: str, frame: pl.DataFrame, names: Sequence[str]) -> Array:
