@@ -102,8 +102,31 @@ class TableModel(Predictor):
         InvalidValueError
             In one line, for missing columns and cells that cannot be read.
         """
+        return self.read("Model", X, notes)
+
+    def read(self, owner: str, rows: MatrixLike, notes: list[str] | None = None) -> Array:
+        """Return rows as `as_matrix` does; messages begin with the name of the rows' owner.
+
+        Parameters
+        ----------
+        owner : str
+            What messages name, such as a file.
+        rows : frame, dictionary, list of dictionaries, array or sequence of rows
+            n rows in the user's units.
+        notes : list of str, default=None
+            Receives a sentence for everything unusual about the rows.
+
+        Returns
+        -------
+        array of shape (n, d)
+
+        Raises
+        ------
+        InvalidValueError
+            In one line, for missing columns and cells that cannot be read.
+        """
         read = self.schema.encode if isinstance(self.core, Pack) else self.schema.design
-        return read("Model", X, notes)
+        return read(owner, rows, notes)
 
     def matrix_logits(self, X: Array) -> Array:
         """Return the outputs of the last layer, before the link.

@@ -63,14 +63,15 @@ def test_evaluate_repeats_the_figures_of_the_training(chainrule, trees, model):
     trained = json.loads((trees / "run" / "config.json").read_text())["result"]["test"]
     assert code == 0
     assert err == ""
-    assert json.loads(out) == {"rows": 24, **trained}
+    assert json.loads(out) == {"rows": 24, "left_out": 0, "trained_on": 0.0, **trained}
 
 
 def test_evaluate_shows_a_table_and_the_confusion(chainrule, trees):
     code, out, _ = chainrule("evaluate", trees / "run", trees / "test.csv")
     assert code == 0
     assert "24 rows" in out
-    counts = [line.split()[1:] for line in out.splitlines() if line.split()[:1] in (["=elm"], ["ash"], ["beech"])]
+    confusion = out[out.index("true class") :]
+    counts = [line.split()[1:] for line in confusion.splitlines() if line.split()[:1] in (["=elm"], ["ash"], ["beech"])]
     assert sum(int(cell) for row in counts for cell in row if cell.isdigit()) == 24
 
 
@@ -79,7 +80,7 @@ def test_evaluate_built_in_data_and_regression(chainrule, tmp_path, monkeypatch)
     common = ("--epochs", 5, "--test-fraction", 0, "--validation-fraction", 0, "--engine", "reference", "--json")
     trained = json.loads(chainrule("train", "diabetes", *common)[1])
     again = json.loads(chainrule("evaluate", trained["run"], "diabetes", "--json")[1])
-    assert again == {"rows": 442, **trained["train"]}
+    assert again == {"rows": 442, "left_out": 0, "trained_on": 1.0, **trained["train"]}
 
 
 def test_labels_that_all_look_like_numbers_in_one_file_are_the_models_text(chainrule, tmp_path, monkeypatch):

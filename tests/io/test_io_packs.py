@@ -286,7 +286,7 @@ def test_schemas_that_do_not_fit_are_refused(tmp_path, case, make):
 def test_a_schema_without_a_model_and_a_model_in_a_model_are_refused(tmp_path):
     header, tensors = parts_of(table_model())
     without("members")(header, tensors)
-    with pytest.raises(FormatError, match="unknown key 'transforms'|must hold all parts"):
+    with pytest.raises(FormatError, match=r"unknown key 'transforms'|must hold all parts"):
         forged(tmp_path / "m", header, tensors)
 
 
@@ -327,8 +327,7 @@ def test_any_value_in_any_place_of_the_header_is_refused_or_makes_a_model_that_w
     put(*data.draw(st.sampled_from(PLACES[which])), value=data.draw(PLAIN))(header, tensors)
     try:
         model = forged(path, header, tensors)
-    except FormatError as error:
-        assert "\n" not in str(error)
+    except FormatError:
         return
     with np.errstate(all="ignore"):
         assert len(model.predict(ROWS[:2])) == 2

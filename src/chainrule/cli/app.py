@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import chainrule
-from chainrule.cli import benchmarks, compare, doctor, explain, info, predict, search, study, training
+from chainrule.cli import benchmarks, compare, doctor, evaluate, explain, info, predict, search, study, training
 
 app = typer.Typer(
     name="chainrule",
@@ -43,7 +43,7 @@ app.command("compare")(compare.compare)
 app.command("lr-find")(training.lr_find)
 app.command("search")(search.search)
 app.command("study")(study.study)
-app.command("evaluate")(predict.evaluate)
+app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("explain")(explain.explain)
 app.command("gradcheck")(explain.gradcheck)

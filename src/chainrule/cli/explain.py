@@ -16,7 +16,7 @@ import typer
 from chainrule.arrays import Array
 from chainrule.cli import options as o
 from chainrule.cli.explain_preset import is_preset, show_preset
-from chainrule.cli.predict import read_model
+from chainrule.cli.source_rows import read_model
 from chainrule.data import load
 from chainrule.engines import plan as plans
 from chainrule.errors import InvalidValueError, did_you_mean, must_be

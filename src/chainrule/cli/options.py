@@ -285,7 +285,7 @@ class TrainOptions:
 
     def reading(self, command: str) -> ReadOptions:
         """Return what was typed about the columns and the form of a table."""
-        pairs = [pair.rpartition("=") for pair in _listed(self.columns)]
+        pairs = [pair.rpartition("=") for pair in listed(self.columns)]
         raise_all(
             must_be(command, "--columns", "NAME=KIND, several separated by commas", self.columns)
             for name, _, kind in pairs
@@ -293,7 +293,7 @@ class TrainOptions:
         )
         kinds = {name.strip(): kind.strip() for name, _, kind in pairs}
         separator = {"\\t": "\t", "tab": "\t", "space": " "}.get(self.separator or "", self.separator)
-        return ReadOptions(separator, self.decimal, kinds, _listed(self.drop))
+        return ReadOptions(separator, self.decimal, kinds, listed(self.drop))
 
     def _faults(self, command: str) -> Iterator[str]:
         shares = {"--test-fraction": self.test_fraction, "--validation-fraction": self.validation_fraction}
@@ -302,7 +302,7 @@ class TrainOptions:
             yield must_be(command, "--class-weight", "'balanced'", self.class_weight)
 
 
-def _listed(text: str | None) -> tuple[str, ...]:
+def listed(text: str | None) -> tuple[str, ...]:
     """Return the parts of a list separated by commas."""
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 

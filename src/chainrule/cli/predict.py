@@ -1,77 +1,32 @@
-"""`chainrule evaluate` and `chainrule predict`: a trained model applied to new rows.
+"""`chainrule predict`: a trained model's answers for new rows.
 
-In: a model file and a source. Out: scores on labeled rows, or predictions for any rows.
+In: a model file and a source. Out: predictions as CSV or JSON, beside the columns of the source that are kept.
 """
 
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import io
+import re
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 
 from chainrule.arrays import Array
 from chainrule.cli import options as o
-from chainrule.data import features_of, load
-from chainrule.data.table.files import table_ending
+from chainrule.cli.source_rows import ModelPath, core_of, read_model, rows_to_predict
 from chainrule.errors import InvalidValueError, must_be
-from chainrule.io import load_model, write_atomically
+from chainrule.io import write_atomically
 from chainrule.model import Model
-from chainrule.pipeline import confusion_matrix
-from chainrule.pipeline import evaluate as evaluate_model
-from chainrule.report import terminal
+from chainrule.pack import Pack
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
 """First characters of text that a spreadsheet would run as a formula."""
 
-ModelPath = Annotated[str, typer.Argument(metavar="MODEL", help="A model.safetensors file or a run folder.")]
-
-
-def read_model(place: str) -> Model:
-    """Load the model from a file or a run folder."""
-    path = Path(place)
-    return cast(Model, load_model(path / "model.safetensors" if path.is_dir() else path))
-
-
-def evaluate(
-    model: ModelPath, source: o.Source, target: o.Target = None, seed: o.DataSeed = 0, as_json: o.Json = False
-) -> None:
-    """Evaluate MODEL on labeled data (the test split of SOURCE if it has one, otherwise all rows)."""
-    trained = read_model(model)
-    dataset = load(
-        source,
-        target or _default_target(trained, source),
-        task=trained.task,
-        seed=seed,
-        features=trained.feature_names,
-    )
-    dataset = dataset.test or dataset
-    if dataset.X.shape[1] != trained.net.inputs:
-        raise InvalidValueError(must_be(source, "columns", f"{trained.net.inputs}, as in training", dataset.X.shape[1]))
-    X = dataset.X
-    y = _labels(trained, dataset.y)
-    scores = evaluate_model(trained, X, y)
-    if as_json:
-        o.print_json({"rows": len(X), **scores})
-        return
-    out = o.console()
-    out.print(terminal.scores_table({f"{len(X)} rows": scores}))
-    if isinstance(trained.classes, np.ndarray) and len(trained.classes) <= terminal.MOST_CLASSES:
-        counts = confusion_matrix(y, trained.predict(X), trained.classes)
-        out.print(terminal.confusion_table(counts, trained.classes.tolist()))
-
-
-def _default_target(model: Model, source: str) -> str | None:
-    return model.target_name if table_ending(Path(source)) else None
-
-
-def _labels(model: Model, y: Array) -> Array:
-    """Return labels as text if the model's are: a file whose labels all look like numbers is read as numbers."""
-    text = isinstance(model.classes, np.ndarray) and model.classes.dtype.kind in "OTU"
-    return y.astype(np.str_) if text and y.dtype.kind in "iu" else y
+_NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def predict(
@@ -79,37 +34,99 @@ def predict(
     source: o.Source,
     out: Annotated[Path | None, typer.Option(help="Write to this .csv file instead of standard output.")] = None,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Add the probability of each class.")] = False,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="For two classes: predict the second from this probability on; 0.5 by default."),
+    ] = None,
+    keep: Annotated[
+        str | None, typer.Option(metavar="NAME,...", help="Columns of SOURCE to write before the predictions.")
+    ] = None,
+    separator: o.Separator = None,
+    decimal: o.Decimal = None,
     as_json: o.Json = False,
 ) -> None:
     """Predict the rows of SOURCE with MODEL and print CSV, one line per row."""
     trained = read_model(model)
-    X = features_of(source, trained.feature_names)
-    predicted = trained.predict(X)
-    P = trained.probabilities(X) if probabilities else None
+    core = core_of(trained)
+    _check_threshold(core, threshold)
+    reading = o.TrainOptions(separator=separator, decimal=decimal).reading("predict")
+    rows = rows_to_predict("predict", trained, source, reading, o.listed(keep))
+    predicted, P = _answers(core, rows.X, threshold, probabilities)
+    for note in rows.notes:
+        o.console(stderr=True).print(note, markup=False)
     if as_json:
+        kept = {"kept": {name: [_plain(cell) for cell in cells] for name, cells in rows.kept.items()}}
         extra = {} if P is None else {"probabilities": P.tolist()}
-        o.print_json({"predictions": predicted.tolist(), **extra})
+        o.print_json({**(kept if rows.kept else {}), "predictions": predicted.tolist(), **extra})
         return
-    text = _as_csv(trained, predicted, P)
+    text = _as_csv(core, rows.kept, predicted, P)
     if out is None:
         typer.echo(text, nl=False)
     else:
         write_atomically(out, text.encode())
 
 
-def _as_csv(model: Model, predicted: Array, P: Array | None) -> str:
+def _check_threshold(model: Model | Pack, threshold: float | None) -> None:
+    """Refuse a threshold that is no probability, and one for anything but two classes."""
+    if threshold is None:
+        return
+    classes = model.classes
+    if not isinstance(classes, np.ndarray) or len(classes) != 2 or model.multilabel:
+        what = "values" if classes is None else "several targets or labels"
+        what = f"{len(classes)} classes" if isinstance(classes, np.ndarray) and not model.multilabel else what
+        hint = f"The model predicts {what}."
+        raise InvalidValueError(
+            must_be("predict", "--threshold", "left out unless there are two classes", threshold, hint)
+        )
+    if not 0.0 < threshold < 1.0:
+        raise InvalidValueError(must_be("predict", "--threshold", "between 0 and 1", threshold))
+
+
+def _answers(model: Model | Pack, X: Array, threshold: float | None, probabilities: bool) -> tuple[Array, Array | None]:
+    """Return predictions, and probabilities if they are wanted."""
+    P = model.probabilities(X) if probabilities or threshold is not None else None
+    if threshold is not None and P is not None and isinstance(model.classes, np.ndarray):
+        predicted = model.classes[(P[:, 1] >= threshold).astype(np.intp)]
+    else:
+        predicted = model.predict(X)
+    return predicted, P if probabilities else None
+
+
+def _as_csv(model: Model | Pack, kept: dict[str, list[Any]], predicted: Array, P: Array | None) -> str:
+    """Return one line for each row: kept columns, predictions, probabilities."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    columns = [predicted] if predicted.ndim == 1 else list(predicted.T)
+    columns: list[Any] = [predicted] if predicted.ndim == 1 else list(predicted.T)
     names = [model.target_name] if len(columns) == 1 else [f"{model.target_name}_{j}" for j in range(len(columns))]
     if P is not None and model.classes is not None:
         columns += list(P.T)
-        names += [f"probability_{label}" for label in model.classes]
-    writer.writerow([_cell(name) for name in names])
-    writer.writerows([_cell(value) for value in row] for row in zip(*columns, strict=True))
+        known = model.classes if isinstance(model.classes, tuple) else (model.classes,)
+        names += [f"probability_{label}" for labels in known for label in labels]
+    writer.writerow([_cell(name) for name in (*kept, *names)])
+    before = [[_kept_cell(cell) for cell in cells] for cells in kept.values()]
+    after = [[_cell(value) for value in column] for column in columns]
+    writer.writerows(zip(*before, *after, strict=True))
     return buffer.getvalue()
 
 
 def _cell(value: Any) -> Any:
     """Put an apostrophe before text that a spreadsheet would run as a formula; numbers stay numbers."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _kept_cell(value: Any) -> Any:
+    """Return a cell of a kept column as it is written: empty for a gap, guarded unless it is a number."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return value
+    return "" if value is None else _cell(_plain(value))
+
+
+def _plain(value: Any) -> Any:
+    """Return a date as text, and every other cell as it is."""
+    return (
+        value.isoformat()
+        if isinstance(value, dt.date | dt.time)
+        else str(value)
+        if isinstance(value, dt.timedelta)
+        else value
+    )

@@ -11,13 +11,16 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from chainrule.cli import options as o
 from chainrule.cli.problem import LoadedProblem
 from chainrule.data import Dataset, Parts
+from chainrule.data.row_sketch import RowSketch
 from chainrule.doctor.vocabulary.records import Report
 from chainrule.errors import FormatError, InvalidValueError, must_be
 from chainrule.io import save_model, write_atomically
@@ -82,8 +85,7 @@ def removed_on_failure(folder: Path) -> Iterator[None]:
 
 def write(folder: Path, outcome: TrainOutcome) -> None:
     """Write all files of a run folder."""
-    schema = outcome.loaded.parts.train.schema
-    save_model(outcome.model if schema is None else TableModel(schema, outcome.model), folder / "model.safetensors")
+    save_model(_saved(outcome), folder / "model.safetensors")
     log = "".join(json.dumps(epoch.record()) + "\n" for epoch in outcome.run.epochs)
     write_atomically(folder / "run.jsonl", log.encode())
     curve = matplotlib.learning_curve(outcome.run.epochs, outcome.run.best_epoch, title(outcome.source, outcome.model))
@@ -99,6 +101,15 @@ def write(folder: Path, outcome: TrainOutcome) -> None:
     if outcome.report is not None:
         write_atomically(folder / "doctor.json", json.dumps(outcome.report.plain(), indent=2, allow_nan=False).encode())
     write_atomically(folder / "report.html", run_report(outcome).encode())
+
+
+def _saved(outcome: TrainOutcome) -> Model | TableModel:
+    """Return the model with hashes of the rows that it was trained and chosen on, and with the schema of its table."""
+    parts = outcome.loaded.parts
+    held = [part.X for part in (parts.train, parts.validation) if part is not None]
+    model = replace(outcome.model, trained_on=RowSketch.of(np.vstack(held)))
+    schema = parts.train.schema
+    return model if schema is None else TableModel(schema, model)
 
 
 def title(source: str, model: Model) -> str:

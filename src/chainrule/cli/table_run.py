@@ -6,7 +6,7 @@ In: a source and options. Out: tables (or JSON), and a folder with model, report
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,13 @@ from chainrule.cli import options as o
 from chainrule.cli.run_folder import check_writable, make_folder, removed_on_failure
 from chainrule.cli.table import TableOptions, TrainedTable, train_table
 from chainrule.cli.table_content import content_of
+from chainrule.data.row_sketch import RowSketch
 from chainrule.io import save_model, write_atomically
 from chainrule.report import table_terminal
 from chainrule.report.page import table_page
 from chainrule.report.table_run import TableRunContent
+from chainrule.table_model import TableModel
+from chainrule.tabular import TableFit
 
 FILES = ("model.safetensors", "report.html", "networks.jsonl", "preset.json", "config.json")
 """What a run folder holds."""
@@ -75,7 +78,7 @@ def _write(
     folder: Path, trained: TrainedTable, content: TableRunContent, options: o.TrainOptions, table: TableOptions
 ) -> None:
     """Write all files of the run folder, the model first."""
-    save_model(trained.fit.model, folder / "model.safetensors")
+    save_model(_with_hashes(trained.fit), folder / "model.safetensors")
     lines = "".join(json.dumps(o.finite(asdict(line))) + "\n" for line in content.networks)
     write_atomically(folder / "networks.jsonl", lines.encode())
     write_atomically(folder / "preset.json", json.dumps(content.preset, indent=2).encode())
@@ -108,3 +111,8 @@ def _plain(content: TableRunContent, folder: Path) -> dict[str, Any]:
     told = {"facts": list(content.facts), "target": content.target_sentence, "warnings": list(content.warnings)}
     where = {"run": str(folder), "model": str(folder / "model.safetensors")}
     return _result(content) | told | {"notes": list(content.notes)} | where
+
+
+def _with_hashes(fit: TableFit) -> TableModel:
+    """Return the model with hashes of the rows that it was trained on."""
+    return replace(fit.model, core=replace(fit.model.core, trained_on=RowSketch.of(fit.E)))

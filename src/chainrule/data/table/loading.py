@@ -5,9 +5,11 @@ In: a path, the name of the target, and what the user says about the file. Out: 
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -39,7 +41,7 @@ def load_table(
     numbers without gaps, or those of a model's schema.
     """
     options = read or ReadOptions()
-    file = _file(path, features, options)
+    file = file_for(path, features, options)
     found = read_target(path.name, file.frame, target, task, learned=features is None)
     rows = file.frame if found.kept.all() else file.frame.filter(pl.Series(found.kept))
     if features is None or isinstance(features, TableSchema):
@@ -49,7 +51,7 @@ def load_table(
         X = schema.design(path.name, frame)
     else:
         schema, frame, names = None, rows, tuple(features)
-        X = _numbers(path.name, rows, names)
+        X = number_matrix(path.name, rows, names)
     return Dataset(
         *(path.name, X, found.y, found.task, names, found.name),
         schema=schema,
@@ -61,13 +63,13 @@ def load_table(
 
 def features_of(path: Path, features: Sequence[str] | TableSchema, read: ReadOptions | None = None) -> Array:
     """Read the columns of a model in its order, (n, d) float64; other columns are ignored."""
-    frame = _file(path, features, read or ReadOptions()).frame
+    frame = file_for(path, features, read or ReadOptions()).frame
     if isinstance(features, TableSchema):
         return features.design(path.name, frame)
-    return _numbers(path.name, frame, features)
+    return number_matrix(path.name, frame, features)
 
 
-def _file(path: Path, features: Sequence[str] | TableSchema | None, options: ReadOptions) -> TableFile:
+def file_for(path: Path, features: Sequence[str] | TableSchema | None, options: ReadOptions) -> TableFile:
     """Read a file; the columns that a schema takes as texts are kept as they are written."""
     if isinstance(features, TableSchema):
         kinds = {column.name: column.kind for column in features.used if column.kind in ("category", "text")}
@@ -75,7 +77,14 @@ def _file(path: Path, features: Sequence[str] | TableSchema | None, options: Rea
     return read_file(path, options)
 
 
-def _numbers(owner: str, frame: pl.DataFrame, names: Sequence[str]) -> Array:
+def cells_of(column: pl.Series) -> list[Any]:
+    """Return the cells of a column; days that were read as moments are days again."""
+    if isinstance(column.dtype, pl.Datetime) and (column.dt.time().drop_nulls() == dt.time()).all():
+        column = column.dt.date()
+    return column.to_list()
+
+
+def number_matrix(owner: str, frame: pl.DataFrame, names: Sequence[str]) -> Array:
     """Return the named columns as numbers; raise `InvalidValueError` that lists every missing or faulty one."""
     raise_all(_missing(owner, frame, names))
     columns = {name: _as_float(frame[name]) for name in names}

@@ -369,6 +369,8 @@ _TYPES: Mapping[str, Any] = {
 }
 _RANGE_TYPES: Mapping[str, Any] = {f.name: str if f.name == "part" else (int, float) for f in fields(NumberRange)}
 _FORMAT_TYPES: Mapping[str, Any] = {f.name: str for f in fields(NumberFormat)}
+_MOST_HASHED = 100_000
+_LARGEST = 1.8e308
 _PARTS = ("days", "month", "weekday", "day", "hour")
 
 
@@ -401,9 +403,15 @@ def _column(plain: Any) -> Column:
         raise FormatError(f"schema column {name!r}: categories and parts must be distinct and known.")
     if any(number.scale <= 0 for number in numbers) or content["hashed"] < 0 or content["gaps"] < 0:
         raise FormatError(f"schema column {name!r}: scales must be positive and counts not negative.")
+    if content["hashed"] > _MOST_HASHED or any(abs(value) > _LARGEST for n in numbers for value in _bounds(n)):
+        raise FormatError(f"schema column {name!r}: ranges and counts must be numbers that training could find.")
     if content["used"] and not _usable(content["kind"], numbers, categories, content["hashed"]):
         raise FormatError(f"schema column {name!r}: a used column must have ranges or categories.")
     return Column(**{**content, "numbers": numbers, "categories": categories})
+
+
+def _bounds(number: NumberRange) -> tuple[float, float, float, float]:
+    return number.center, number.scale, number.lowest, number.highest
 
 
 def _usable(kind: str, numbers: tuple[NumberRange, ...], categories: tuple[str, ...], hashed: int) -> bool:
