@@ -33,7 +33,7 @@ _FEWEST_NODES = 10
 _ROWS_PER_NODE = 30
 """The number of quantiles: a node for thirty rows, between ten and a thousand [gorishniy2022]."""
 
-_MOST_SHARE = 0.1
+_MOST_SHARE = 0.02
 """Share of the rows that one value counts for at most, so that a column that is nearly always 0 keeps room for the rest."""
 
 _FEW_ROWS = 8
@@ -72,7 +72,7 @@ class FeatureTransform:
     range and clips smoothly. A gap becomes 0, the middle of both, and has an indicator column where training had gaps.
 
     Quantile: z = Φ⁻¹(F(x)), where F(x) is the share of training values below x plus half of those equal to it; a value
-    that is more than a tenth of them counts as a tenth.
+    that is more than a fiftieth of them counts as a fiftieth.
     Robust: u = (x - median) / (q₇₅ - q₂₅), z = u / √(1 + (u/3)²).
 
     Reference  [gorishniy2022], [holzmuller2024]

@@ -42,13 +42,13 @@ class Preset(Checked):
 
     Parameters
     ----------
-    members : int, default=16
+    members : int, default=24
         Largest number of networks; the time may end before.
     folds : int, default=5
         Parts of the rows; each member holds out one, by which its epoch is chosen and its weight in the mean.
     steps : int, default=2000
         Optimizer steps of a member, as far as the numbers of epochs allow.
-    epochs : tuple of (int, int), default=(6, 120)
+    epochs : tuple of (int, int), default=(6, 100)
         Fewest and most passes over the rows.
     batch_size : tuple of (int, int), default=(32, 256)
         Smallest and largest batch; between them a fiftieth of the rows, as a power of two.
@@ -58,11 +58,11 @@ class Preset(Checked):
         Number of hidden layers.
     dropout : float, default=0.2
         Largest dropout rate; half of the members have none.
-    learning_rate : tuple of (float, float), default=(1e-3, 4e-3)
+    learning_rate : tuple of (float, float), default=(1e-3, 6e-3)
         Base learning rate.
-    weight_decay : tuple of (float, float), default=(3e-3, 1e-1)
-        Weight decay of AdamW.
-    embeddings : tuple of str, default=("cosine",)
+    weight_decay : tuple of (float, float), default=(0.1, 2.0)
+        Weight decay of AdamW; embeddings are not decayed.
+    embeddings : tuple of str, default=("piecewise_linear", "cosine")
         Embeddings of numbers, dealt in turn.
     frequencies : tuple of (int, int), default=(8, 24)
         Cosines of a number.
@@ -80,17 +80,17 @@ class Preset(Checked):
         Activation of the hidden layers.
     """
 
-    members: int = constrained(COUNT, 16)
+    members: int = constrained(COUNT, 24)
     folds: int = constrained(Interval(2, 20, "[]", whole=True), 5)
     steps: int = constrained(COUNT, 2000)
-    epochs: tuple[int, int] = (6, 120)
+    epochs: tuple[int, int] = (6, 100)
     batch_size: tuple[int, int] = (32, 256)
     width: tuple[int, int] = (128, 128)
     layers: tuple[int, int] = (2, 3)
     dropout: float = constrained(Interval(0, 1, "[)"), 0.2)
-    learning_rate: tuple[float, float] = (1e-3, 4e-3)
-    weight_decay: tuple[float, float] = (3e-3, 1e-1)
-    embeddings: tuple[str, ...] = ("cosine",)
+    learning_rate: tuple[float, float] = (1e-3, 6e-3)
+    weight_decay: tuple[float, float] = (0.1, 2.0)
+    embeddings: tuple[str, ...] = ("piecewise_linear", "cosine")
     frequencies: tuple[int, int] = (8, 24)
     frequency_scale: tuple[float, float] = (0.3, 5.0)
     transforms: tuple[str, ...] = ("quantile",)

@@ -42,7 +42,7 @@ def get(preset: str | Path | Preset) -> Preset:
     Examples
     --------
     >>> get("table").members
-    16
+    24
     """
     if isinstance(preset, Preset):
         return preset
