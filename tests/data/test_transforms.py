@@ -85,10 +85,10 @@ def test_quantiles_make_any_column_normal():
     assert (z[np.isnan(E[:, 1])] == 0).all()
 
 
-def test_ties_become_one_value_the_middle_of_their_share_which_is_a_tenth_at_most():
+def test_ties_become_one_value_the_middle_of_their_share_which_is_a_fiftieth_at_most():
     E = np.array([[float(value)] for value in (*[0] * 91, *range(1, 10))], np.float32)
     z = FeatureTransform.fit(E, (0,)).apply(np.array([[0.0], [1.0], [2.0], [0.5]], np.float32), np.float64)[:, 0]
-    np.testing.assert_allclose(z[:3], ndtri(np.array([5.0, 10.5, 11.5]) / 19.0))
+    np.testing.assert_allclose(z[:3], ndtri(np.array([1.0, 2.5, 3.5]) / 11.0))
     assert z[3] == pytest.approx((z[0] + z[1]) / 2)
 
 
