@@ -21,16 +21,10 @@ from chainrule.data.table import ReadOptions, TargetColumn, read_file, read_targ
 from chainrule.data.table.files import table_ending
 from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
 from chainrule.pipeline.option_names import option_name
-from chainrule.tabular import Preset, TableFit, TrainedMember, fit_table, presets
+from chainrule.tabular import Preset, TableFit, TrainedMember, fit_table, presets, time_for
 
 DATA_OPTIONS = frozenset({"target", "task", "columns", "drop", "separator", "decimal", "test_fraction", "seed"})
 """Options of `TrainOptions` that the preset for tables takes too."""
-
-SECONDS = 20.0
-"""Time of a pack, where none is given."""
-
-_LARGE = 100_000
-"""Rows above which a pack has twice the time."""
 
 _REFERENCE_LIMIT = 10.0
 """Seconds that the simple models may take."""
@@ -205,7 +199,7 @@ def train_table(source: str, options: o.TrainOptions, table: TableOptions, quiet
     rows = _read(Path(source), options, table)
     parts = _parts(rows, options, table)
     train = rows.take(parts[0])
-    seconds = table.seconds or (2 * SECONDS if len(train.y) > _LARGE else SECONDS)
+    seconds = table.seconds or time_for(len(train.y))
     tell = o.console(stderr=True)
     if not quiet:
         _show_reading(tell, rows)
