@@ -290,14 +290,12 @@ WRONG_DATA = {
 }
 
 WRONG_ROWS = {
-    "missing column": (["predict", "MODEL", "narrow.csv"], "narrow.csv: column 'b' is missing."),
+    "missing column": (
+        ["predict", "MODEL", "narrow.csv"],
+        "narrow.csv: rows must have the columns of the training data, got none named 'b'.",
+    ),
     "text in a column": (["predict", "MODEL", "text.csv"], "column 'b' must be numeric, got 'foo' in row 2."),
     "another width": (["predict", "MODEL", "digits"], "X must be of shape (n, 2), one column per feature of the model"),
-    "not a number in a column": (
-        ["predict", "MODEL", "nan.csv"],
-        "column 'b' must be filled in every row, got None in",
-    ),
-    "gap in a column": (["evaluate", "MODEL", "gap.csv"], "column 'b' must be filled in every row, got None in row 2."),
     "missing rows": (["predict", "MODEL", "nothere.csv"], "'nothere.csv'"),
     "answers nowhere": (["predict", "MODEL", "good.csv", "--out", "nowhere/answers.csv"], "'nowhere' must exist"),
     "folder as answers": (
@@ -305,7 +303,10 @@ WRONG_ROWS = {
         "write: path must be a file's, got '.'. It is a folder.",
     ),
     "unseen label": (["evaluate", "MODEL", "new.csv"], "labels must be among ['x', 'y'], got ['z']."),
-    "unknown target": (["evaluate", "MODEL", "good.csv", "--target", "kin"], "got 'kin'. Did you mean 'kind'?"),
+    "another target": (
+        ["evaluate", "MODEL", "good.csv", "--target", "kin"],
+        "evaluate: --target must be 'kind', which the model predicts, or left out, got 'kin'.",
+    ),
     "columns of built-in data": (["evaluate", "MODEL", "digits"], "digits: columns must be 2, as in training, got 64."),
 }
 
@@ -338,8 +339,15 @@ def test_several_faults_have_a_line_each(capsys, place):
     }
 
 
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+@pytest.mark.parametrize("name", ["nan.csv", "gap.csv"])
+def test_a_gap_in_a_new_row_is_answered_with_a_word(capsys, place, model, command, name):
+    assert cli.run([command, str(model), name]) == 0
+    assert "column 'b' has 1 gap; the training had none" in capsys.readouterr().err
+
+
 def test_several_faulty_columns_have_a_line_each(capsys, place, model):
-    Path("bad.csv").write_text("a,b,kind\nno,2,x\n2,nan,y\n3,4,x\n")
+    Path("bad.csv").write_text("a,b,kind\nno,2,x\n2,foo,y\n3,4,x\n")
     lines = refused(capsys, place, ["predict", model, "bad.csv"])
     assert [re.search(r"column '(\w)'", line)[1] for line in lines] == ["a", "b"]
 

@@ -282,6 +282,7 @@ def test_options_that_are_not_allowed(read, options, message):
 TEXT = csv_text(mixed_frame(12), gap="?").encode()
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(st.data())
 def test_no_bytes_make_reading_fail_otherwise(tmp_path_factory, data):

@@ -288,3 +288,14 @@ def test_frames_through_pipelines_with_the_network_in_the_middle():
 def test_arguments_that_mean_nothing_are_refused(iris, options, sentence):
     with pytest.raises(InvalidValueError, match=re.escape(sentence)):
         small(NetClassifier, **options).fit(*iris)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_column_that_was_constant_in_training_moves_no_prediction(kind):
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=(200, 2)), np.full(200, 2023.0)])
+    y = X[:, 0] > 0 if kind is NetClassifier else X[:, 0]
+    network = kind(max_iter=5, random_state=0).fit(X, y)
+    later = X.copy()
+    later[:, 2] = 2100.0
+    np.testing.assert_array_equal(network.predict(later), network.predict(X))

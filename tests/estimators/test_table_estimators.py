@@ -152,3 +152,9 @@ def test_targets_that_cannot_be_learned_are_refused(table):
         with pytest.raises(InvalidValueError) as caught:
             kind().fit(frame, np.array(y, dtype=object) if isinstance(y, list) else y)
         assert sentence in str(caught.value)
+
+
+def test_presets_may_be_given_as_the_parts_that_differ(table):
+    frame, value = table
+    model = TableRegressor(preset={"members": 2, "epochs": [3, 3]}, seconds=None, random_state=0).fit(frame, value)
+    assert [member.epochs for member in model.run_.members] == [3, 3]

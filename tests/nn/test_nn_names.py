@@ -58,7 +58,7 @@ def test_a_wrong_name_or_a_class_is_answered_in_one_line(options, message):
         (lambda: Adam(0.01), r"^Adam: options must be given by name \(beta1, beta2, epsilon\), got 0\.01\. The learning"),
         (lambda: Adam(lr=0.01), r"^Adam: options must be known by name, got 'lr'\. Known: beta1, beta2, epsilon\."),
         (lambda: SGD(lr=0.1), r"^SGD: options must be known by name, got 'lr'\. SGD has no options\."),
-        (lambda: Dense(64, 32), r"^Dense: options must be given by name \(bias, initializer\), got 32\. Dense takes"),
+        (lambda: Dense(64, 32), r"^Dense: options .* \(bias, initializer, bias_initializer\), got 32\. Dense takes"),
         (lambda: Dense(3, "relu"), r"^Dense: options must be given by name .*, got 'relu'\. .* activations are layers\."),
         (lambda: Dense(3, bias="no"), r"^Dense: bias must be one of True, False, got 'no'\.$"),
         (lambda: Dropout(0.1, 0.2), r"takes from 1 to 2 positional arguments"),

@@ -67,7 +67,7 @@ def test_missing_settings_take_their_defaults():
 
 def test_mappings_and_lists_are_encoded_inside():
     assert encode({"a": [Dense(1, initializer="he")], "b": 2}) == {
-        "a": [{"type": "Dense", "units": 1, "bias": True, "initializer": "he"}],
+        "a": [{"type": "Dense", "units": 1, "bias": True, "initializer": "he", "bias_initializer": "zeros"}],
         "b": 2,
     }
 

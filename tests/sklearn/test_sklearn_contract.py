@@ -199,7 +199,7 @@ def test_verbose_fits_speak(rows, capsys):
 def test_r2_is_scikit_learns(rng):
     from sklearn.metrics import r2_score
 
-    r2 = import_module("chainrule.model").r2_score
+    r2 = import_module("chainrule.prediction").r2_score
     Y, P, c = rng.normal(size=(20, 3)), rng.normal(size=(20, 3)), rng.uniform(size=20)
     Y[:, 2] = 1.0
     assert r2(Y, P, c) == pytest.approx(r2_score(Y, P, sample_weight=c), rel=1e-12)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +17,14 @@ from chainrule.arrays import Array
 from chainrule.cli import options as o
 from chainrule.data import split
 from chainrule.data.splits import split_by_group, split_by_time
-from chainrule.data.table import ReadOptions, TargetColumn, read_file, read_target
+from chainrule.data.table import ReadOptions, TableSchema, TargetColumn, describe, read_file, read_target
 from chainrule.data.table.files import table_ending
 from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
 from chainrule.pipeline.option_names import option_name
-from chainrule.tabular import Preset, TableFit, TrainedMember, fit_table, presets
+from chainrule.tabular import Preset, TableFit, TrainedMember, fit_table, presets, time_for
 
 DATA_OPTIONS = frozenset({"target", "task", "columns", "drop", "separator", "decimal", "test_fraction", "seed"})
 """Options of `TrainOptions` that the preset for tables takes too."""
-
-SECONDS = 20.0
-"""Time of a pack, where none is given."""
-
-_LARGE = 100_000
-"""Rows above which a pack has twice the time."""
 
 _REFERENCE_LIMIT = 10.0
 """Seconds that the simple models may take."""
@@ -120,14 +114,16 @@ class TableRows:
     ----------
     name : str
         Name of the file.
-    frame : polars.DataFrame
-        The columns, without the target and the groups.
+    table : polars.DataFrame
+        All columns, the target among them.
     y : array of shape (n,)
         The target.
     target : TargetColumn
         How it was read.
     facts : tuple of str
         How the file was read.
+    group : str or None, default=None
+        Name of the column of groups, which is no input.
     groups, times : array of shape (n,), default=None
         What the rows are split by.
     test : TableRows, default=None
@@ -135,13 +131,19 @@ class TableRows:
     """
 
     name: str
-    frame: Any
+    table: Any
     y: Array
     target: TargetColumn
     facts: tuple[str, ...]
+    group: str | None = None
     groups: Array | None = None
     times: Array | None = None
     test: TableRows | None = None
+
+    @property
+    def frame(self) -> Any:
+        """The inputs: all columns but the target and the groups."""
+        return self.table.drop([name for name in (self.target.name, self.group) if name is not None])
 
     def take(self, rows: Array) -> TableRows:
         """Return some of the rows.
@@ -157,7 +159,8 @@ class TableRows:
         """
         groups = None if self.groups is None else self.groups[rows]
         times = None if self.times is None else self.times[rows]
-        return TableRows(self.name, self.frame[rows], self.y[rows], self.target, self.facts, groups, times)
+        table = self.table[rows]
+        return TableRows(self.name, table, self.y[rows], self.target, self.facts, self.group, groups, times)
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +208,8 @@ def train_table(source: str, options: o.TrainOptions, table: TableOptions, quiet
     rows = _read(Path(source), options, table)
     parts = _parts(rows, options, table)
     train = rows.take(parts[0])
-    seconds = table.seconds or (2 * SECONDS if len(train.y) > _LARGE else SECONDS)
+    seconds = table.seconds or time_for(len(train.y))
+    schema = _schema(train, options.reading("train"))
     tell = o.console(stderr=True)
     if not quiet:
         _show_reading(tell, rows)
@@ -218,7 +222,7 @@ def train_table(source: str, options: o.TrainOptions, table: TableOptions, quiet
             preset=preset,
             seconds=seconds,
             seed=options.seed,
-            read=options.reading("train"),
+            schema=schema,
             groups=train.groups,
             times=train.times,
             target_name=rows.target.name,
@@ -245,7 +249,7 @@ def _read(path: Path, options: o.TrainOptions, table: TableOptions) -> TableRows
     if table.test is None:
         return rows
     test = _read_one(table.test, rows.target.name, rows.target.task, reading, table, learned=False)
-    return TableRows(rows.name, rows.frame, rows.y, rows.target, rows.facts, rows.groups, rows.times, test)
+    return replace(rows, test=test)
 
 
 def _read_one(
@@ -257,8 +261,7 @@ def _read_one(
     groups, times = (
         _column(file.name, frame, name, option) for name, option in ((table.group, "--group"), (table.time, "--time"))
     )
-    left = [name for name in (column.name, table.group) if name is not None]
-    return TableRows(file.name, frame.drop(left), column.y, column, file.facts, groups, times)
+    return TableRows(file.name, frame, column.y, column, file.facts, table.group, groups, times)
 
 
 def _column(owner: str, frame: Any, name: str | None, option: str) -> Array | None:
@@ -282,6 +285,12 @@ def _parts(rows: TableRows, options: o.TrainOptions, table: TableOptions) -> tup
         return split_by_time(rows.times, options.test_fraction)
     stratify = rows.target.task == "classification"
     return split(rows.y if stratify else len(rows.y), options.test_fraction, options.seed, stratify)
+
+
+def _schema(rows: TableRows, reading: ReadOptions) -> TableSchema:
+    """Describe the inputs; the target is among the columns only to find inputs that tell it alone."""
+    table = rows.table if rows.group is None else rows.table.drop(rows.group)
+    return describe(rows.name, table, rows.target.name, reading)
 
 
 def _show_reading(tell: Any, rows: TableRows) -> None:

@@ -78,8 +78,6 @@ def train(
     if uses_table:
         run_table(source, options, table, out, as_json)
         return
-    if why_not and not as_json:
-        o.console(stderr=True).print(why_not, markup=False)
     if doctor not in LEVELS:
         levels = OneOf(LEVELS)
         raise InvalidValueError(must_be("train", "--doctor", str(levels), doctor, levels.hint(doctor)))
@@ -89,6 +87,8 @@ def train(
     options.settings("train")
     check_writable(out or Path("runs") / "run", empty=out is not None)
     loaded = load_problem(source, options, "train", quiet=as_json)
+    if why_not and not as_json:
+        o.console(stderr=True).print(why_not, markup=False)
     outcome = _trained(source, options, loaded, watched, checkpoint)
     if doctor in ("advise", "fix"):
         outcome = _examined(outcome, watched)

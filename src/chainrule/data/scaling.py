@@ -18,6 +18,9 @@ from chainrule.errors import InvalidValueError, must_be
 _ROUNDING = 16 * np.finfo(np.float64).eps
 """A standard deviation below this share of |mean| is rounding noise of a constant column."""
 
+_HELD = 1e300
+"""What a constant column is divided by, where it is held at 0."""
+
 _BLOCK = 4096
 """Rows in float64 at one time, so that scaling a large float32 array needs no second copy of it."""
 
@@ -62,7 +65,9 @@ class Standardizer:
         return cls(np.zeros(d), np.ones(d))
 
     @classmethod
-    def fit(cls, X: Array, shared: bool = False, weights: Array | None = None) -> Standardizer:
+    def fit(
+        cls, X: Array, shared: bool = False, weights: Array | None = None, hold_constant: bool = False
+    ) -> Standardizer:
         """Compute mean and scale of the rows of X, in two passes, so that a large mean costs no digits of the scale.
 
         Equations  (1) μ = Σ wᵢ xᵢ / Σ wᵢ            wᵢ = 1 unless given: μ = Σ xᵢ / n
@@ -82,6 +87,9 @@ class Standardizer:
             always 0 would otherwise become huge.
         weights : array of shape (n,), default=None
             Weights >= 0 of the rows, not all 0; None weighs all alike.
+        hold_constant : bool, default=False
+            Whether a constant column stays at 0 in later rows, whatever it holds there: nothing was learned of it, so it
+            must not move a prediction.
 
         Returns
         -------
@@ -100,7 +108,7 @@ class Standardizer:
         variance = pool(_weighted_mean(X, w, lambda x: (x - mean) ** 2))  # (2)
         deviation = np.sqrt(variance)
         constant = deviation <= _ROUNDING * np.abs(mean)
-        return cls(mean, np.where(constant, 1.0, deviation))
+        return cls(mean, np.where(constant, _HELD if hold_constant else 1.0, deviation))
 
     def apply(self, X: Array, dtype: Any = np.float64) -> Array:
         """Standardize rows, computed in float64 and then stored in `dtype`.

@@ -97,8 +97,8 @@ class FeatureTransform:
     --------
     >>> E = np.array([[1.0, 2], [2.0, 3], [np.nan, 2], [4.0, 3]], np.float32)
     >>> transform = FeatureTransform.fit(E, (0, 4), "robust")
-    >>> transform.apply(E).round(2).tolist()
-    [[-0.65, 1.0, 0.0], [0.0, -1.0, 0.0], [0.0, 1.0, 1.0], [1.2, -1.0, 0.0]]
+    >>> transform.apply(E, np.float64).round(2).tolist()
+    [[-0.65, 1.0, 0.0], [0.0, -1.0, 0.0], [0.0, 1.0, 1.0], [1.22, -1.0, 0.0]]
     >>> transform.widths
     (1, 2, 0)
     """

@@ -15,7 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d
 
 from chainrule.arrays import Array
-from chainrule.constraints import COUNT, NOT_NEGATIVE, Interval, faults
+from chainrule.constraints import COUNT, NOT_NEGATIVE, Interval
 from chainrule.data import Task
 from chainrule.data.checks import check_finite
 from chainrule.data.table import ReadOptions, as_frame
@@ -37,8 +37,8 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         *,
-        preset: str | Path | Preset = "table",
-        seconds: float | None = 20.0,
+        preset: str | Path | Preset | Mapping[str, Any] = "table",
+        seconds: float | str | None = "auto",
         columns: Mapping[str, str] | None = None,
         drop: Sequence[str] = (),
         n_jobs: int | None = None,
@@ -86,8 +86,9 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]
         return fitted
 
     def _argument_faults(self, owner: str) -> list[str]:
-        given = {"seconds": self.seconds, "verbose": self.verbose}
-        found = list(faults(owner, given, {"seconds": _SECONDS}))
+        found = []
+        if self.seconds != "auto" and not _SECONDS.allows(self.seconds):
+            found.append(must_be(owner, "seconds", f"{_SECONDS} or 'auto'", self.seconds))
         if self.n_jobs is not None and not (COUNT.allows(self.n_jobs) or self.n_jobs == -1):
             found.append(must_be(owner, "n_jobs", "a whole number >= 1, -1 or None", self.n_jobs))
         if isinstance(self.drop, str):
@@ -148,11 +149,11 @@ class TableClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    preset : str, Path or Preset, default="table"
-        What the networks are drawn from: a name, a .json file, or a `Preset`.
-    seconds : float or None, default=20.0
-        Time for the training on this machine. None trains all networks of the preset, and then the result depends on
-        the seed alone.
+    preset : str, Path, Preset or mapping, default="table"
+        What the networks are drawn from: a name, a .json file, a `Preset`, or the parts that differ from "table".
+    seconds : float, "auto" or None, default="auto"
+        Time for the training on this machine. "auto" is 20 seconds, and 40 for more than 100,000 rows. None trains all
+        networks of the preset, and then the result depends on the seed alone.
     columns : mapping of str to str, default=None
         Kinds of columns that overrule what is found, as {"zip": "category"}: "number", "category", "boolean", "date",
         "text", "id".
@@ -254,11 +255,11 @@ class TableRegressor(RegressorMixin, TableEstimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    preset : str, Path or Preset, default="table"
-        What the networks are drawn from: a name, a .json file, or a `Preset`.
-    seconds : float or None, default=20.0
-        Time for the training on this machine. None trains all networks of the preset, and then the result depends on
-        the seed alone.
+    preset : str, Path, Preset or mapping, default="table"
+        What the networks are drawn from: a name, a .json file, a `Preset`, or the parts that differ from "table".
+    seconds : float, "auto" or None, default="auto"
+        Time for the training on this machine. "auto" is 20 seconds, and 40 for more than 100,000 rows. None trains all
+        networks of the preset, and then the result depends on the seed alone.
     columns : mapping of str to str, default=None
         Kinds of columns that overrule what is found, as {"zip": "category"}: "number", "category", "boolean", "date",
         "text", "id".

@@ -114,7 +114,7 @@ def scaler(X: Array, scaling: str, weights: Array | None = None) -> Standardizer
     """Return the scaling of inputs, from training rows only; a row of weight 2 counts as two rows."""
     if scaling == "none":
         return Standardizer.identity(X.shape[1])
-    return Standardizer.fit(X, shared=scaling == "shared", weights=weights)
+    return Standardizer.fit(X, shared=scaling == "shared", weights=weights, hold_constant=scaling == "columns")
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ In: rows as people have them and a target. Out: a `TableFit`.
 """
 
 from chainrule.tabular import presets
-from chainrule.tabular.fitting import TableFit, fit_table
+from chainrule.tabular.fitting import TableFit, fit_table, time_for
 from chainrule.tabular.members import TrainedMember
 from chainrule.tabular.packing import PackRun, train_pack
 from chainrule.tabular.preset import MemberSettings, Preset
@@ -17,5 +17,6 @@ __all__ = [
     "TrainedMember",
     "fit_table",
     "presets",
+    "time_for",
     "train_pack",
 ]

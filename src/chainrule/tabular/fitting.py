@@ -24,6 +24,27 @@ from chainrule.tabular.preset import Preset
 
 _FEWEST_ROWS = 4
 
+SECONDS = 20.0
+"""Time of a pack, where none is given."""
+
+_LARGE = 100_000
+"""Rows above which a pack has twice the time."""
+
+
+def time_for(n: int) -> float:
+    """Return the seconds that a pack takes for n training rows, where no time is given.
+
+    Parameters
+    ----------
+    n : int
+        Number of training rows.
+
+    Returns
+    -------
+    float
+    """
+    return 2 * SECONDS if n > _LARGE else SECONDS
+
 
 @dataclass(frozen=True, eq=False)
 class TableFit:
@@ -56,7 +77,7 @@ def fit_table(
     task: Task,
     *,
     preset: Preset,
-    seconds: float | None,
+    seconds: float | str | None,
     seed: int,
     schema: TableSchema | None = None,
     read: ReadOptions = ReadOptions(),  # noqa: B008  (frozen)
@@ -81,8 +102,8 @@ def fit_table(
         What is learned.
     preset : Preset
         What members are drawn from.
-    seconds : float or None
-        The time for the training; None trains all members of the preset.
+    seconds : float, "auto" or None
+        The time for the training; "auto" is that of `time_for`; None trains all members of the preset.
     seed : int
         Seed of everything that is drawn.
     schema : TableSchema, default=None
@@ -127,7 +148,7 @@ def fit_table(
         y,
         target,
         preset=preset,
-        seconds=seconds,
+        seconds=time_for(len(frame)) if isinstance(seconds, str) else seconds,
         seed=seed,
         sample_weight=sample_weight,
         groups=groups,

@@ -18,13 +18,13 @@ PRESETS: Mapping[str, Preset] = {"table": Preset()}
 """Presets by the name that users write."""
 
 
-def get(preset: str | Path | Preset) -> Preset:
+def get(preset: str | Path | Preset | Mapping[str, Any]) -> Preset:
     """Return a preset by name, from a .json file, or as given.
 
     Parameters
     ----------
-    preset : str, Path or Preset
-        "table", a path that ends in .json, or a preset.
+    preset : str, Path, Preset or mapping
+        "table", a path that ends in .json, a preset, or the parts that differ from the defaults.
 
     Returns
     -------
@@ -46,6 +46,8 @@ def get(preset: str | Path | Preset) -> Preset:
     """
     if isinstance(preset, Preset):
         return preset
+    if isinstance(preset, Mapping):
+        return from_plain("preset", dict(preset))
     text = str(preset)
     if text in PRESETS:
         return PRESETS[text]

@@ -10,7 +10,7 @@ import datetime as dt
 import math
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -32,7 +32,7 @@ from chainrule.data.table.values import (
     range_notes,
     text_of,
 )
-from chainrule.errors import InvalidValueError, did_you_mean
+from chainrule.errors import InvalidValueError, did_you_mean, raise_all
 
 FARTHEST = 1e30
 """Largest scaled number: far outside of all training, and still a float32."""
@@ -83,23 +83,30 @@ class Encoder:
                 return fast
         height, columns = self._columns(owner, rows, notes)
         E = np.empty((height, len(self.schema.features)), np.float32)
-        j = 0
-        for each, cells in zip(self.codecs, columns, strict=True):
-            for values in each.scaled(each.raw(owner, cells, notes)):
-                E[:, j] = values
-                j += 1
+        self._fill(E, columns, lambda codec, cells: codec.scaled(codec.raw(owner, cells, notes)))
         return E
 
     def design(self, owner: str, rows: Any, notes: list[str] | None) -> Array:
         """Return rows as one plain matrix, float64."""
         height, columns = self._columns(owner, rows, notes)
         X = np.empty((height, len(self.schema.design_names)), np.float64)
+        self._fill(X, columns, lambda codec, cells: codec.plain(codec.raw(owner, cells, notes)))
+        return X
+
+    def _fill(self, matrix: Array, columns: Sequence[Any], values_of: Callable[[Any, Any], list[Array]]) -> None:
+        """Write the columns one by one, so that no second copy is held; raise one error with every faulty one."""
+        faults = []
         j = 0
         for each, cells in zip(self.codecs, columns, strict=True):
-            for values in each.plain(each.raw(owner, cells, notes)):
-                X[:, j] = values
+            try:
+                parts = values_of(each, cells)
+            except InvalidValueError as error:
+                faults.append(str(error))
+                continue
+            for values in parts:
+                matrix[:, j] = values
                 j += 1
-        return X
+        raise_all(faults)
 
     def _one(self, row: Mapping[str, Any], notes: list[str] | None) -> Array | None:
         """Return one row the short way; None where a cell or a note needs the long way."""

@@ -79,6 +79,8 @@ def read_file(path: Path, options: ReadOptions | None = None) -> TableFile:
     ending = table_ending(path)
     if ending is None:
         raise FormatError(must_be(path.name, "file", ALLOWED, path.suffix))
+    if not path.exists():
+        raise MissingError(must_be(path.name, "file", "an existing file", str(path), "This path does not exist."))
     try:
         data = decompress(path.read_bytes(), path.name)
         if ending == ".parquet":
