@@ -5,6 +5,7 @@ In: a table file and what the user typed. Out: a `TrainedTable`.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
@@ -213,6 +214,8 @@ def train_table(source: str, options: o.TrainOptions, table: TableOptions, quiet
     tell = o.console(stderr=True)
     if not quiet:
         _show_reading(tell, rows)
+        for sentence in _proposals(schema, table):
+            tell.print(sentence, markup=False)
     with _progress(None if quiet else tell, preset, seconds) as on_member:
         fit = fit_table(
             rows.name,
@@ -291,6 +294,18 @@ def _schema(rows: TableRows, reading: ReadOptions) -> TableSchema:
     """Describe the inputs; the target is among the columns only to find inputs that tell it alone."""
     table = rows.table if rows.group is None else rows.table.drop(rows.group)
     return describe(rows.name, table, rows.target.name, reading)
+
+
+def _proposals(schema: TableSchema, table: TableOptions) -> Iterator[str]:
+    """Yield what the user may want: rows with dates are often there to predict the future."""
+    dates = [column.name for column in schema.used if column.kind == "date"]
+    if dates and table.group is None and table.time is None and table.test is None:
+        yield f"Column {dates[0]!r} holds dates. To be scored on the latest rows, add {_option('--time', dates[0])}."
+
+
+def _option(name: str, value: str) -> str:
+    """Return an option as a shell takes it."""
+    return f"{name} {shlex.quote(value)}"
 
 
 def _show_reading(tell: Any, rows: TableRows) -> None:

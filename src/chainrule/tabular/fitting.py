@@ -5,6 +5,7 @@ In: a frame and its target. Out: a `TableFit`: the `TableModel`, and the pack's 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,10 @@ SECONDS = 20.0
 
 _LARGE = 100_000
 """Rows above which a pack has twice the time."""
+
+
+_LEAST_SHARE = 0.2
+"""Share of the time that the training has, however long reading the rows took."""
 
 
 def time_for(n: int) -> float:
@@ -128,6 +133,7 @@ def fit_table(
     InvalidValueError
         For too few rows, no usable column, and whatever is wrong with rows or target.
     """
+    began = time.monotonic()
     frame = as_frame(owner, rows)
     if len(frame) != len(y):
         raise InvalidValueError(must_be(owner, "y", f"of shape ({len(frame)},), one value per row of X", y.shape))
@@ -148,7 +154,7 @@ def fit_table(
         y,
         target,
         preset=preset,
-        seconds=time_for(len(frame)) if isinstance(seconds, str) else seconds,
+        seconds=_time_left(seconds, len(frame), time.monotonic() - began),
         seed=seed,
         sample_weight=sample_weight,
         groups=groups,
@@ -159,3 +165,11 @@ def fit_table(
         on_member=on_member,
     )
     return TableFit(TableModel(schema, run.pack), run, E)
+
+
+def _time_left(seconds: float | str | None, n: int, spent: float) -> float | None:
+    """Return the time for the training after the rows were described and encoded, at least a part of what was given."""
+    if seconds is None:
+        return None
+    given = time_for(n) if isinstance(seconds, str) else seconds
+    return max(_LEAST_SHARE * given, given - spent)

@@ -210,7 +210,7 @@ class _Crew:
             self.started += 1
             if self.started <= self.workers:
                 return True
-            expected = float(np.median(self.taken)) if self.taken else 0.0
+            expected = max(self.taken[-2 * self.workers :], default=0.0)
             return self.deadline.left > expected
 
     def done(self, member: TrainedMember) -> None:

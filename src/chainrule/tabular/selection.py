@@ -15,6 +15,12 @@ from chainrule.nn.losses import Loss
 _ROUNDS = 64
 """Most changes of the counts."""
 
+_WORTH = 1e-5
+"""Share of the loss that a change must take away."""
+
+_MOST_CELLS = 100_000
+"""Rows times outputs of a fold by which members are weighed."""
+
 
 def held_out_mean(predictions: Sequence[tuple[Array, Array]], counts: Array, n: int) -> tuple[Array, Array]:
     """Return the mean prediction for each row over the members that held it out, weighted by their counts.
@@ -69,32 +75,71 @@ def select(loss: Loss, predictions: Sequence[tuple[Array, Array]], Y: Array, c: 
     array of shape (K,)
         Weights that sum to 1; those of members that are left out are 0.
     """
-    K = len(predictions)
-    n = len(Y)
-    counts = np.ones(K)
-    everywhere = held_out_mean(predictions, counts, n)[1]
-
-    def score(trial: Array) -> float:
-        mean, covered = held_out_mean(predictions, trial, n)
-        if (covered != everywhere).any():
-            return np.inf
-        rows = np.flatnonzero(covered)
-        return float(np.average(loss.rows(np, loss.inverse(np, mean[rows]), Y[rows]), weights=c[rows]))
-
-    best = score(counts)
+    search = _Search(loss, [_thinned(*each) for each in predictions], Y, c)
+    stale = set(range(len(predictions)))
+    gains = np.zeros((len(predictions), 2))
     for _ in range(rounds):
-        trials = [_changed(counts, k, counts[k] + 1) for k in range(K)]
-        trials += [_changed(counts, k, 0) for k in range(K) if counts[k]]
-        scores = [score(trial) for trial in trials]
-        least = int(np.argmin(scores))
-        if not scores[least] < best * (1.0 - np.sign(best) * 1e-5):
+        for k in stale:
+            gains[k] = search.gain(k, search.counts[k] + 1), search.gain(k, 0.0)
+        k, drop = divmod(int(np.argmax(gains)), 2)
+        if gains[k, drop] <= _WORTH * abs(search.total):
             break
-        best = scores[least]
-        counts = trials[least]
-    return counts / counts.sum()
+        search.change(k, 0.0 if drop else search.counts[k] + 1)
+        stale = search.sharing[k]
+    return search.counts / search.counts.sum()
 
 
-def _changed(counts: Array, k: int, value: float) -> Array:
-    changed = counts.copy()
-    changed[k] = value
-    return changed
+class _Search:
+    """The counts of the members, and the held-out loss of each row with them."""
+
+    def __init__(self, loss: Loss, predictions: Sequence[tuple[Array, Array]], Y: Array, c: Array) -> None:
+        self.loss = loss
+        self.predictions = predictions
+        self.Y = Y
+        self.c = c
+        self.counts = np.ones(len(predictions))
+        self.sums = np.zeros((len(Y), predictions[0][1].shape[1]))
+        self.weight = np.zeros(len(Y))
+        for rows, A in predictions:
+            self.sums[rows] += A
+            self.weight[rows] += 1.0
+        self.losses = np.zeros(len(Y))
+        known = np.flatnonzero(self.weight)
+        self.losses[known] = self._losses(known, self.sums[known], self.weight[known])
+        self.sharing = [
+            {j for j, (other, _) in enumerate(predictions) if other is rows or np.intersect1d(other, rows).size}
+            for rows, _ in predictions
+        ]
+
+    @property
+    def total(self) -> float:
+        """The weighted sum of the rows' losses."""
+        return float(self.c @ self.losses)
+
+    def gain(self, k: int, count: float) -> float:
+        """Return how much the total falls when member k counts `count`; minus infinity if rows lose their only member."""
+        rows, A = self.predictions[k]
+        step = count - self.counts[k]
+        weight = self.weight[rows] + step
+        if step == 0.0 or (weight <= 0).any():
+            return -np.inf
+        return float(self.c[rows] @ (self.losses[rows] - self._losses(rows, self.sums[rows] + step * A, weight)))
+
+    def change(self, k: int, count: float) -> None:
+        """Let member k count `count`."""
+        rows, A = self.predictions[k]
+        step = count - self.counts[k]
+        self.counts[k] = count
+        self.sums[rows] += step * A
+        self.weight[rows] += step
+        self.losses[rows] = self._losses(rows, self.sums[rows], self.weight[rows])
+
+    def _losses(self, rows: Array, sums: Array, weight: Array) -> Array:
+        Z = self.loss.inverse(np, sums / weight[:, None])
+        return np.asarray(self.loss.rows(np, Z, self.Y[rows]), np.float64)
+
+
+def _thinned(rows: Array, A: Array) -> tuple[Array, Array]:
+    """Return every i-th of the rows, so that the search takes a moment even with many rows and classes."""
+    step = -(-A.size // _MOST_CELLS)
+    return (rows, A) if step == 1 else (rows[::step], A[::step])
