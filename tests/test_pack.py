@@ -12,8 +12,13 @@ import numpy as np
 import pytest
 from pack_cases import pack_of, regression_pack, schema_of, table, three_classes
 
+from chainrule import Dense, Net
+from chainrule.data import Standardizer
+from chainrule.data.transforms import FeatureTransform
 from chainrule.engines.reference import logits
 from chainrule.errors import InvalidValueError
+from chainrule.nn.losses import MeanSquaredError
+from chainrule.pack import Member, Pack
 
 PACKS = {"two classes": pack_of, "three classes": three_classes, "values": regression_pack}
 
@@ -118,3 +123,13 @@ def test_rows_of_another_width_are_refused():
 def test_its_size_counts_all_members():
     assert pack_of().size == sum(len(member.w) for member in pack_of().members)
     assert (pack_of().outputs, three_classes().outputs) == (1, 3)
+
+
+def test_values_keep_their_digits():
+    E = np.zeros((1, 1), np.float32)
+    net = Net(1, [Dense(1)])
+    transform = FeatureTransform("robust", (0,), (), (), (), np.ones((2, 1, 1)))
+    member = Member(net, np.zeros(2, np.float32), np.zeros(0, np.float32))
+    scaling = Standardizer(np.array([1234567890.25]), np.array([1.0]))
+    pack = Pack((member,), (transform,), MeanSquaredError(), scaling, None, ("x",), "y")
+    assert pack.predict(E).tolist() == [1234567890.25]

@@ -166,6 +166,10 @@ class Pack(Predictor):
     def _networks(self) -> list[tuple[int, Callable[[Array], Array]]]:
         return [(m.transform, predictor(m.net, m.w, m.buffers)) for m in self.members]
 
+    def _value_type(self, Z: Array, X: Array) -> Any:
+        """Return float64: features are float32 inside, but the user's values need not be."""
+        return np.float64
+
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields alone; the prediction functions are rebuilt when they are needed."""
         return {f.name: getattr(self, f.name) for f in fields(self)}

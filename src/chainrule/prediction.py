@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -213,11 +213,15 @@ class Predictor(ABC):
         A = self._in_units(X)
         return A[:, 0] if A.shape[1] == 1 else A
 
+    def _value_type(self, Z: Array, X: Array) -> Any:
+        """Return the type of predicted values: float32 where network and rows are."""
+        return np.result_type(Z, X)
+
     def _in_units(self, X: Array) -> Array:
         """Return the predictions of continuous targets in their units, float32 where network and rows are."""
         Z = self.matrix_logits(X)
         A = self.loss.predict(np, Z)
-        A = A if self.targets is None else self.targets.undo(A).astype(np.result_type(Z, X), copy=False)
+        A = A if self.targets is None else self.targets.undo(A).astype(self._value_type(Z, X), copy=False)
         return A if self.limits is None else np.clip(A, *self.limits)
 
     def predict_quantiles(self, X: MatrixLike) -> Array:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+import numpy as np
+
 from chainrule.arrays import Array, MatrixLike
 from chainrule.data import Standardizer
 from chainrule.data.row_sketch import RowSketch
@@ -141,6 +143,10 @@ class TableModel(Predictor):
         array of shape (n, k)
         """
         return self.core.matrix_logits(X)
+
+    def _value_type(self, Z: Array, X: Array) -> Any:
+        """Return float64: features are float32 inside, but the user's values need not be."""
+        return np.float64
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields alone."""
