@@ -8,7 +8,7 @@ import time
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from table_cases import csv_text, mixed_frame, xlsx_bytes
 
@@ -307,6 +307,8 @@ def test_no_bytes_make_reading_fail_otherwise(tmp_path_factory, data):
 
 
 @settings(max_examples=200, deadline=None)
+@example(b'""')
+@example(b'""\na\n1\n')
 @given(st.binary(max_size=60) | st.text(alphabet='a1,;\n" .\t-', max_size=60).map(str.encode))
 def test_any_bytes_are_read_or_refused(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "any.csv"

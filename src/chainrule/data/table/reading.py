@@ -221,7 +221,10 @@ def _cells(
     names = None
     counts = lines.cells
     if header and lines.closed:
-        names = sniffing.rows_of(data[: lines.ends[0]].decode("utf-8"), separator)[0]
+        first = sniffing.rows_of(data[: lines.ends[0]].decode("utf-8"), separator)
+        if not first:
+            return _by_rows(name, data.decode("utf-8"), separator, header)
+        names = first[0]
         counts = counts[1:]
         shorter = len(names) + 1
         if len(counts) and (counts == shorter).all():
