@@ -22,9 +22,6 @@ from chainrule.errors import FormatError, InvalidValueError, must_be
 METHODS = ("quantile", "robust")
 """How numbers are put on a common scale."""
 
-FIRST_KNOWN = 2
-"""The code of a category's first known level; 0 is an unknown or rare level, 1 a gap."""
-
 MOST_ONE_HOT = 9
 """Categories with more levels than this stay codes, for an embedding [holzmuller2024]."""
 
