@@ -12,6 +12,7 @@ from pathlib import Path
 
 import typer
 
+from chainrule.pipeline.option_names import command_text
 from chainrule.tabular import Preset, presets
 
 _PART = re.compile(r"^(\w+) : [^\n]+\n((?:    [^\n]+\n)+)", re.MULTILINE)
@@ -51,9 +52,8 @@ def show_preset(subject: str, as_json: bool) -> None:
     for name, value in plain.items():
         typer.echo(f"{name:16} {json.dumps(value):{width}}  {meanings[name]}")
     typer.echo("")
-    typer.echo(
-        f"To change it: chainrule explain {subject} --json > mine.json, edit, and train with --preset mine.json."
-    )
+    line = command_text("explain", [subject], ["--json"])
+    typer.echo(f"To change it: {line} > mine.json, edit, and train with --preset mine.json.")
 
 
 def _meanings() -> dict[str, str]:

@@ -18,6 +18,7 @@ import typer
 from chainrule.arrays import Array
 from chainrule.cli import options as o
 from chainrule.cli.source_rows import ModelPath, core_of, read_model, rows_to_predict
+from chainrule.cli.unused import refuse, source_facts
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.io import write_atomically
 from chainrule.model import Model
@@ -46,6 +47,7 @@ def predict(
     as_json: o.Json = False,
 ) -> None:
     """Predict the rows of SOURCE with MODEL and print CSV, one line per row."""
+    refuse("predict", source_facts(source) | {"csv": not as_json})
     trained = read_model(model)
     core = core_of(trained)
     _check_threshold(core, threshold)

@@ -16,12 +16,13 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.cli import options as o
+from chainrule.cli.unused import typed
 from chainrule.data import split
 from chainrule.data.splits import split_by_group, split_by_time
 from chainrule.data.table import ReadOptions, TableSchema, TargetColumn, describe, read_file, read_target
 from chainrule.data.table.files import table_ending
 from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
-from chainrule.pipeline.option_names import option_name
+from chainrule.pipeline.option_names import option_name, with_value
 from chainrule.tabular import Preset, TableFit, TrainedMember, fit_table, presets, time_for
 
 DATA_OPTIONS = frozenset({"target", "task", "columns", "drop", "separator", "decimal", "test_fraction", "seed"})
@@ -83,7 +84,7 @@ def choose_preset(source: str, options: o.TrainOptions, table: TableOptions, pla
     InvalidValueError
         For options that the chosen preset does not have.
     """
-    typed = [*typed_of_one_network(options), *plain]
+    plain = [*typed_of_one_network(options), *plain]
     is_table = table_ending(Path(source)) is not None
     if table.preset is not None and table.preset != "plain":
         presets.get(table.preset)
@@ -91,19 +92,20 @@ def choose_preset(source: str, options: o.TrainOptions, table: TableOptions, pla
         raise_all(
             [] if is_table else [must_be("train", "--preset", "left out, or plain, for this source", table.preset)]
         )
-        raise_all(f"train: {name} must be left out with --preset {table.preset}. {where}" for name in typed)
+        raise_all(f"train: {name} must be left out with --preset {table.preset}. {where}" for name in plain)
         return True, ""
-    if table.preset == "plain" or not is_table or typed:
+    if table.preset == "plain" or not is_table or plain:
         hint = "It belongs to the preset for tables." if is_table else "It needs a table file."
         raise_all(f"train: {name} must be left out here. {hint}" for name in table.given)
-        because = f"{typed[0]} is an option of one network" if is_table and table.preset is None else ""
+        because = f"{plain[0]} is an option of one network" if is_table and table.preset is None else ""
         return False, f"Preset plain: {because}. Leave it out for the preset for tables." if because else ""
     return True, ""
 
 
 def typed_of_one_network(options: o.TrainOptions) -> list[str]:
-    """Return the options, as typed, that differ from their defaults and that only one network has."""
-    changed = [f for f in fields(options) if f.name not in DATA_OPTIONS and getattr(options, f.name) != f.default]
+    """Return the options that were typed or differ from their defaults, and that only one network has."""
+    mine = [f for f in fields(options) if f.name not in DATA_OPTIONS]
+    changed = [f for f in mine if f.name in typed() or getattr(options, f.name) != f.default]
     return [option_name(f.name) if f.name != "lr" else "--lr" for f in changed]
 
 
@@ -305,7 +307,7 @@ def _proposals(schema: TableSchema, table: TableOptions) -> Iterator[str]:
 
 def _option(name: str, value: str) -> str:
     """Return an option as a shell takes it."""
-    return f"{name} {shlex.quote(value)}"
+    return shlex.join(with_value(name, value))
 
 
 def _show_reading(tell: Any, rows: TableRows) -> None:

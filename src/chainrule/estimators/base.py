@@ -21,7 +21,7 @@ from chainrule.calibration import temperature
 from chainrule.callbacks.scikit_learn import Fitted, fit_task, with_callbacks
 from chainrule.ensemble import train_together
 from chainrule.estimators.call import Call, UserValidation
-from chainrule.estimators.preparing import PreparingNetwork
+from chainrule.estimators.preparing import BUILDING, PreparingNetwork
 from chainrule.estimators.scoring import Score, Scored, Scoring, scorer
 from chainrule.model import Model
 from chainrule.nn.losses import SoftmaxCrossEntropy
@@ -225,6 +225,8 @@ class NetEstimator(PreparingNetwork):
             model = replace(model, temperature=_temperature(model, *call.validation))
         self._note_classes(problems[0].target)
         self.model_ = model
+        if not known:
+            self.built_with_ = {name: getattr(self, name) for name in BUILDING if hasattr(self, name)}
         self.runs_ = tuple(replace(run, memories=()) for run in runs)
         self.run_ = self.runs_[0]
         self.epochs_ = [*(self.epochs_ if known else ()), *self.run_.epochs]
