@@ -99,7 +99,7 @@ def test_a_network_that_continues_cannot_be_built_anew(iris, changed):
 def test_a_loss_that_continues_stays(iris):
     first = network(NetRegressor, warm_start=True, max_iter=2).fit(*iris)
     with pytest.raises(
-        InvalidValueError, match="loss must be None, as in the first fit|'squared_error', as in the first"
+        InvalidValueError, match=r"loss must be None, as in the first fit|'squared_error', as in the first"
     ):
         first.set_params(loss=Huber()).fit(*iris)
 
@@ -171,10 +171,8 @@ def test_every_argument_changes_the_network_or_is_refused(iris, kind, name):
         if name in base:
             continue
         plain = make(**options).fit(X, y)
-        try:
-            other = make(**{**options, name: value}).fit(X, y)
-        except InvalidValueError as error:
-            assert name in str(error), "the sentence names the argument"
+        other = fitted_or_refused(make(**{**options, name: value}), X, y, name)
+        if other is None:
             continue
         same = plain.predict(X[:9]).shape == other.predict(X[:9]).shape and np.array_equal(
             answers(plain, X), answers(other, X)
@@ -182,6 +180,16 @@ def test_every_argument_changes_the_network_or_is_refused(iris, kind, name):
         effects.append(not same)
     assert all(effects)
     assert effects, "there is a situation in which it has an effect"
+
+
+def fitted_or_refused(estimator, X, y, name):
+    """Return the fitted estimator; None where it names the argument as one without effect."""
+    try:
+        return estimator.fit(X, y)
+    except InvalidValueError as error:
+        if f" {name} must be left out" not in str(error) and "validation rows" not in str(error):
+            raise
+        return None
 
 
 def answers(estimator, X):
