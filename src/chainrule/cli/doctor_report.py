@@ -12,10 +12,11 @@ from typing import Any
 
 from chainrule.cli import options as o
 from chainrule.cli.unused import source_facts, typed
+from chainrule.data.table.shell import command_text, with_value
 from chainrule.doctor.remedies.as_settings import settings_of
 from chainrule.doctor.trials.repair import repair
 from chainrule.doctor.vocabulary.records import Finding, Report
-from chainrule.pipeline.option_names import COMMAND_LINE, as_options, command_text, with_value
+from chainrule.pipeline.option_names import COMMAND_LINE, as_options
 from chainrule.pipeline.option_names import options as as_fields
 from chainrule.report import terminal
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import typer
 
-from chainrule.pipeline.option_names import command_text
+from chainrule.data.table.shell import command_text
 from chainrule.tabular import Preset, presets
 
 _PART = re.compile(r"^(\w+) : [^\n]+\n((?:    [^\n]+\n)+)", re.MULTILINE)

@@ -19,6 +19,7 @@ from chainrule.arrays import Array
 from chainrule.cli import options as o
 from chainrule.cli.source_rows import ModelPath, core_of, read_model, rows_to_predict
 from chainrule.cli.unused import refuse, source_facts
+from chainrule.data.table.shell import listed
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.io import write_atomically
 from chainrule.model import Model
@@ -52,7 +53,7 @@ def predict(
     core = core_of(trained)
     _check_threshold(core, threshold)
     reading = o.TrainOptions(separator=separator, decimal=decimal).reading("predict")
-    rows = rows_to_predict("predict", trained, source, reading, o.listed(keep))
+    rows = rows_to_predict("predict", trained, source, reading, listed(keep))
     predicted, P = _answers(core, rows.X, threshold, probabilities)
     for note in rows.notes:
         o.console(stderr=True).print(note, markup=False)

@@ -21,10 +21,10 @@ from chainrule.cli import training
 from chainrule.cli.doctor_report import plain_preset
 from chainrule.cli.unused import refuse, source_facts, typed
 from chainrule.data import load
+from chainrule.data.table.shell import command_text, with_value
 from chainrule.errors import InvalidValueError, must_be, raise_all
 from chainrule.io import write_atomically
 from chainrule.pipeline import Settings
-from chainrule.pipeline.option_names import command_text, with_value
 from chainrule.search import SearchBudget, SearchResult, SearchStatus, Space, Trial
 from chainrule.search.driver import run_search
 from chainrule.search.executor import Executor, ProcessExecutor

@@ -5,7 +5,6 @@ In: a table file and what the user typed. Out: a `TrainedTable`.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
@@ -21,8 +20,9 @@ from chainrule.data import split
 from chainrule.data.splits import split_by_group, split_by_time
 from chainrule.data.table import ReadOptions, TableSchema, TargetColumn, describe, read_file, read_target
 from chainrule.data.table.files import table_ending
+from chainrule.data.table.shell import option_text
 from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
-from chainrule.pipeline.option_names import option_name, with_value
+from chainrule.pipeline.option_names import option_name
 from chainrule.tabular import Preset, TableFit, TrainedMember, fit_table, presets, time_for
 
 DATA_OPTIONS = frozenset({"target", "task", "columns", "drop", "separator", "decimal", "test_fraction", "seed"})
@@ -302,12 +302,7 @@ def _proposals(schema: TableSchema, table: TableOptions) -> Iterator[str]:
     """Yield what the user may want: rows with dates are often there to predict the future."""
     dates = [column.name for column in schema.used if column.kind == "date"]
     if dates and table.group is None and table.time is None and table.test is None:
-        yield f"Column {dates[0]!r} holds dates. To be scored on the latest rows, add {_option('--time', dates[0])}."
-
-
-def _option(name: str, value: str) -> str:
-    """Return an option as a shell takes it."""
-    return shlex.join(with_value(name, value))
+        yield f"Column {dates[0]!r} holds dates. To be scored on the latest rows, add {option_text('--time', dates[0])}."
 
 
 def _show_reading(tell: Any, rows: TableRows) -> None:

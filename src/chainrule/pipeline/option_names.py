@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from chainrule.data.table.shell import with_value
 from chainrule.nn.losses import LOSSES
 from chainrule.pipeline.settings import OPTIMIZERS, REGRESSION_LOSSES, SCHEDULES
 
@@ -224,33 +225,6 @@ def as_options(fields: Mapping[str, Any]) -> list[str]:
             text = figure(value) if isinstance(value, float) else str(value)
             words += [flag(field)] if value is True else with_value(flag(field), text)
     return words
-
-
-def with_value(option: str, text: str) -> list[str]:
-    """Return an option and its value as words; a value that looks like an option is tied to it.
-
-    >>> with_value("--target", "price"), with_value("--target", "-x")
-    (['--target', 'price'], ['--target=-x'])
-    """
-    return [f"{option}={text}"] if text.startswith("-") else [option, text]
-
-
-def path_word(path: str) -> str:
-    """Return a path as a word of a command that is not taken for an option.
-
-    >>> path_word("a b.csv"), path_word("-x.csv")
-    ('a b.csv', './-x.csv')
-    """
-    return f"./{path}" if path.startswith("-") else path
-
-
-def command_text(name: str, paths: Iterable[str], words: Iterable[str] = ()) -> str:
-    """Return a command as a shell takes it.
-
-    >>> command_text("train", ["a b.csv"], with_value("--target", "$x"))
-    "chainrule train 'a b.csv' --target '$x'"
-    """
-    return shlex.join(["chainrule", name, *map(path_word, paths), *words])
 
 
 def _command_line(settings: list[Setting]) -> str:

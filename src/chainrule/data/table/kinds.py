@@ -13,6 +13,7 @@ import polars as pl
 from chainrule.data.table.columns import column_of
 from chainrule.data.table.leaks import tells_target
 from chainrule.data.table.schema import Column, ReadOptions, TableSchema
+from chainrule.data.table.shell import list_text, option_text
 from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
 
 CHOICES = ("number", "category", "boolean", "date", "text", "id")
@@ -125,7 +126,8 @@ def _left_out(column: Column, options: ReadOptions) -> Iterator[str]:
     """Yield a sentence on a column that is left out without being asked for."""
     if column.name in options.drop or column.name in options.kinds:
         return
-    keep = f"Use --columns {column.name}={'number' if column.numbers else 'category'} to keep it."
+    kind = "number" if column.numbers else "category"
+    keep = f"Use {option_text('--columns', list_text([f'{column.name}={kind}']))} to keep it."
     if column.kind == "id":
         yield f"column {column.name!r} is left out as an id: {column.reason}. {keep}"
     elif column.kind == "constant" or column.kind == "duplicate":

@@ -16,6 +16,7 @@ from chainrule.arrays import Array
 from chainrule.data.checks import cell_fault
 from chainrule.data.table.cells import TEXT, clean_text, interpret, loose_numbers
 from chainrule.data.table.gaps import is_gap, label_marks
+from chainrule.data.table.shell import option_text
 from chainrule.data.targets import MOST_INTEGER_CLASSES, Task, check_task, settle_target
 from chainrule.errors import InvalidValueError, did_you_mean, must_be
 
@@ -97,7 +98,11 @@ def known_target(owner: str, frame: pl.DataFrame, target: str | None) -> str:
     """Return the name of the target; raise `InvalidValueError` with the table's columns for any other."""
     if target is None or target not in frame.columns:
         columns = f"Columns: {', '.join(frame.columns)}."
-        nearest = did_you_mean(target, frame.columns) if target else f"Name one, as --target {frame.columns[-1]}."
+        nearest = (
+            did_you_mean(target, frame.columns)
+            if target
+            else f"Name one, as {option_text('--target', frame.columns[-1])}."
+        )
         hint = columns if nearest.startswith("Known") else f"{nearest} {columns}"
         if target is not None and tuple(frame.columns) == tuple(f"x{j + 1}" for j in range(frame.width)):
             hint = f"The first line looks like data, so that the columns are named x1, x2, ... {columns}"
