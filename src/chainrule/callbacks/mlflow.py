@@ -30,7 +30,8 @@ class MLflowLogger:
     """A monitor that writes every epoch's figures as metrics of an MLflow run.
 
     Within `with mlflow.start_run():` it writes to that run, otherwise to a new one. Of several networks trained at once,
-    each has a run of its own. A run that diverged ends as failed. Needs `pip install chainrule[mlflow]`.
+    each has a run of its own. A run that diverged ends as failed. Needs
+    `pip install 'chainrule[mlflow]'`.
 
     Parameters
     ----------

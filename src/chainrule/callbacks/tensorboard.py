@@ -20,7 +20,7 @@ class TensorBoardLogger:
 
     Each run gets a folder of its own, `run-1`, `run-2`, ..., so that one logger serves repeated fits and several networks
     trained at once. Figures that were not measured are left out. View them with `tensorboard --logdir FOLDER`. Needs
-    `pip install chainrule[tensorboard]`.
+    `pip install 'chainrule[tensorboard]'`.
 
     Parameters
     ----------

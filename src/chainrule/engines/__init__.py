@@ -43,6 +43,12 @@ _REMEDY = {
     "jax": "Install it with: pip install 'chainrule[jax]'.",
 }
 
+_WHY = {
+    "native": "not built (no C++ compiler at installation)",
+    "jax": "not installed (pip install 'chainrule[jax]')",
+}
+"""Why an engine that can be absent is."""
+
 _AUTO = ("native", "reference")
 """What "auto" tries, the fastest first; JAX runs only on request."""
 
@@ -63,7 +69,7 @@ def why_unavailable(name: str) -> str:
     needs = {"native": "chainrule.engines._native", "jax": "jax"}.get(name)
     if needs is None or find_spec(needs) is not None:
         return ""
-    return {"native": "not built (no C++ compiler at installation)", "jax": "not installed (chainrule[jax])"}[name]
+    return _WHY[name]
 
 
 def predictor(net: Net, w: Array, buffers: Array) -> Callable[[Array], Array]:

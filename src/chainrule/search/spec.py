@@ -22,6 +22,7 @@ from chainrule.pipeline import Settings
 from chainrule.search.halving import rung_ends
 from chainrule.search.results import Trial
 from chainrule.search.rungs import SearchData, digest_of
+from chainrule.search.sampling import need_optuna
 from chainrule.search.space import Space, default_space
 
 METHODS = ("tpe", "random", "asha")
@@ -130,8 +131,10 @@ def plan_search(
     The split is that of `chainrule train` with the same seed and fractions. Pixels share one scale unless the space or the
     settings say otherwise.
 
-    Raises `InvalidValueError` with all faults.
+    Raises `InvalidValueError` with all faults, `MissingError` for "tpe" without Optuna.
     """
+    if budget.method == "tpe":
+        need_optuna()
     share = Interval(0, 1, "()", why="Trials are compared on those rows.")
     if not share.allows(validation_fraction):
         raise InvalidValueError(
