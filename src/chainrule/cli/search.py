@@ -19,7 +19,7 @@ import typer
 from chainrule.cli import options as o
 from chainrule.cli import training
 from chainrule.cli.doctor_report import plain_preset
-from chainrule.cli.unused import refuse, source_facts, typed
+from chainrule.cli.unused import refuse, typed
 from chainrule.data import load
 from chainrule.data.table.shell import command_text, with_value
 from chainrule.errors import InvalidValueError, must_be, raise_all
@@ -100,20 +100,23 @@ def search(
     """Search hyper-parameters for SOURCE. Rerun the same command to resume."""
     if trials is None and time_limit is None:
         trials = SearchBudget.trials
-    refuse("search", {**source_facts(source), "cluster": cluster is not None})
+    refuse("search", {"cluster": cluster is not None})
     raise_all(_faults(space, test_fraction, validation_fraction))
     method = method or _usual_method(quiet=as_json)
-    limit = None if time_limit is None else seconds(time_limit)
     budget = o.checked_record(
-        "search", SearchBudget, method=method, trials=trials, seconds=limit, seed=seed, seeds=seeds
+        "search",
+        SearchBudget,
+        method=method,
+        trials=trials,
+        seconds=time_limit and seconds(time_limit),
+        seed=seed,
+        seeds=seeds,
     )
     waited = o.patience("search", patience)
     settings = o.checked("search", max_iter=epochs, n_iter_no_change=waited, engine=engine, dtype=dtype, seed=seed)
-    searched = None if space is None else Space.read(space, settings)
-    refuse("search", _free(searched))
     spec = plan_search(
         source,
-        searched,
+        _space(space, settings),
         settings,
         budget,
         target=target,
@@ -121,8 +124,7 @@ def search(
         test_fraction=test_fraction,
         validation_fraction=validation_fraction,
     )
-    if "test_fraction" in typed():
-        refuse("search", {"test rows": load(source, target, task=task, seed=seed).test is None})
+    _refuse_fraction(source, target, task, seed)
     folder = out or Path("runs") / f"search-{Path(source).stem}-{spec.fingerprint()[:8]}"
     with _progress(quiet=as_json) as watch:
         result = run_search(spec, folder, _executor(cluster, workers, insecure_cluster), watch)
@@ -154,10 +156,20 @@ def _usual_method(quiet: bool) -> str:
     return usual_method()
 
 
-def _free(space: Space | None) -> dict[str, bool]:
-    """Return which settings that have options are not in the space."""
-    named = () if space is None else (*space.fixed, *(dimension.name for dimension in space.dimensions))
-    return {f"free {name}": name not in named for name in ("max_iter", "n_iter_no_change", "dtype")}
+def _space(file: Path | None, settings: Settings) -> Space | None:
+    """Read the space; refuse options for settings that it has."""
+    if file is None:
+        return None
+    space = Space.read(file, settings)
+    named = (*space.fixed, *(dimension.name for dimension in space.dimensions))
+    refuse("search", {f"free {name}": name not in named for name in ("max_iter", "n_iter_no_change", "dtype")})
+    return space
+
+
+def _refuse_fraction(source: str, target: str | None, task: str | None, seed: int) -> None:
+    """Refuse a fraction of test rows for a source that has test rows of its own."""
+    if "test_fraction" in typed():
+        refuse("search", {"test rows": load(source, target, task=task, seed=seed).test is None})
 
 
 def _faults(space: Path | None, test_fraction: float, validation_fraction: float) -> Iterator[str]:

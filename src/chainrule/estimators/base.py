@@ -93,7 +93,8 @@ class NetEstimator(PreparingNetwork):
         Raises
         ------
         InvalidValueError
-            Naming every argument outside its limits, and for data that cannot be learned from.
+            Naming every argument outside its limits, every argument that was changed and would have no effect here (such
+            as `validation_fraction` without `early_stopping`), and for data that cannot be learned from.
 
         Warns
         -----

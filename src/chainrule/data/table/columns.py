@@ -102,7 +102,7 @@ def _typed(owner: str, cells: pl.Series, asked: str | None, decimal: str | None)
     elif kind.is_temporal():
         values, found = cells, "date"
     else:
-        hint = f"Leave it out (--drop {name})."
+        hint = f"Leave it out ({option_text('--drop', list_text([name]))})."
         raise InvalidValueError(
             must_be(owner, f"column {name!r}", "numbers, texts, booleans or dates", str(kind), hint)
         )

@@ -137,5 +137,5 @@ def _left_out(column: Column, options: ReadOptions) -> Iterator[str]:
 
 
 def _leak(name: str, target: str, how: str) -> str:
-    fix = f"If it is not known before the target is, leave it out (--drop {name})."
+    fix = f"If it is not known before the target is, leave it out ({option_text('--drop', list_text([name]))})."
     return f"column {name!r} alone tells the target {target!r}: {how}. {fix}"
