@@ -6,11 +6,13 @@ In: every argument of both estimators, in situations in which they have no effec
 from __future__ import annotations
 
 import inspect
+from functools import cache
 
 import numpy as np
 import pytest
 from estimator_cases import network
 from sklearn.base import clone
+from sklearn.datasets import load_iris
 
 from chainrule import NetClassifier, NetRegressor
 from chainrule.errors import InvalidValueError
@@ -164,13 +166,13 @@ def test_every_argument_changes_the_network_or_is_refused(iris, kind, name):
     make = KINDS[kind]
     value = Huber() if (kind, name) == ("regressor", "loss") else CHANGED[name]
     value = SoftmaxCrossEntropy(label_smoothing=0.1) if (kind, name) == ("classifier", "loss") else value
-    usual = {"hidden_layer_sizes": (8,), "max_iter": 25, "random_state": 0, "learning_rate_init": 0.01}
+    usual = {"hidden_layer_sizes": (8,), "max_iter": 8, "random_state": 0, "learning_rate_init": 0.01}
     effects = []
     for base in ({}, {"early_stopping": True}, {"hidden_layer_sizes": ()}):
         options = {**usual, **base, **BESIDE.get(name, {})}
         if name in base:
             continue
-        plain = make(**options).fit(X, y)
+        plain = fitted(make, tuple(options.items()))
         other = fitted_or_refused(make(**{**options, name: value}), X, y, name)
         if other is None:
             continue
@@ -180,6 +182,12 @@ def test_every_argument_changes_the_network_or_is_refused(iris, kind, name):
         effects.append(not same)
     assert all(effects)
     assert effects, "there is a situation in which it has an effect"
+
+
+@cache
+def fitted(make, options):
+    """Return an estimator fitted to the iris rows; many arguments are compared with the same one."""
+    return make(**dict(options)).fit(*load_iris(return_X_y=True))
 
 
 def fitted_or_refused(estimator, X, y, name):
