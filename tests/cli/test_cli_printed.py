@@ -154,7 +154,7 @@ def test_options_that_messages_name_are_taken(place, capsys, file, target):
     columns = {f"{target} id": range(1, 61), "x": [0.1, 0.7] * 30, "z": [0.5, 1.25, 2.0] * 20}
     pl.DataFrame(columns).write_csv("t.csv")
     run("train", "t.csv", "--target", "x", *FEW, "--out", "run")
-    named = re.search(r"Use ('?--columns.*) to keep it", capsys.readouterr().err)[1]
+    named = re.search(r"(?:Use |\()('?--columns.*?)(?: to keep it|, columns=)", capsys.readouterr().err)[1]
     words = shlex.split(named)
     assert run("train", "t.csv", "--target", "x", *FEW, *words, "--out", "other", "--json") == 0
     (pair,) = listed(words[-1].removeprefix("--columns="))
