@@ -98,20 +98,9 @@ def search(
     as_json: o.Json = False,
 ) -> None:
     """Search hyper-parameters for SOURCE. Rerun the same command to resume."""
-    if trials is None and time_limit is None:
-        trials = SearchBudget.trials
     refuse("search", {"cluster": cluster is not None})
     raise_all(_faults(space, test_fraction, validation_fraction))
-    method = method or _usual_method(quiet=as_json)
-    budget = o.checked_record(
-        "search",
-        SearchBudget,
-        method=method,
-        trials=trials,
-        seconds=time_limit and seconds(time_limit),
-        seed=seed,
-        seeds=seeds,
-    )
+    budget = _budget(method or _usual_method(quiet=as_json), trials, time_limit, seed, seeds)
     waited = o.patience("search", patience)
     settings = o.checked("search", max_iter=epochs, n_iter_no_change=waited, engine=engine, dtype=dtype, seed=seed)
     spec = plan_search(
@@ -144,6 +133,15 @@ def search(
         o.print_json(summary(result) | {"train": line, "without_option": rest})
     else:
         _show(result, line, rest)
+
+
+def _budget(method: str, trials: int | None, time_limit: str | None, seed: int, repeats: int) -> SearchBudget:
+    """Return how to search and for how long; without any limit as many trials as usual."""
+    limit = None if time_limit is None else seconds(time_limit)
+    count = SearchBudget.trials if trials is None and limit is None else trials
+    return o.checked_record(
+        "search", SearchBudget, method=method, trials=count, seconds=limit, seed=seed, seeds=repeats
+    )
 
 
 def _usual_method(quiet: bool) -> str:
