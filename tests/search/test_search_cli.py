@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shlex
+import tomllib
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ from chainrule.cli.search import search, seconds, status_table, train_line
 from chainrule.errors import InvalidValueError
 from chainrule.io import load_model
 from chainrule.pipeline import Settings
-from chainrule.search import RungScore, SearchStatus, Trial
+from chainrule.search import RungScore, SearchBudget, SearchStatus, Trial
+from chainrule.search.spec import plan_search
 
 SMALL = ["--method", "random", "--trials", "3", "--epochs", "6", "--seeds", "2", "--workers", "1"]
 
@@ -92,6 +94,26 @@ def test_mistakes_are_one_line(tmp_path, capsys, monkeypatch, options, told):
     error = capsys.readouterr().err
     assert error.startswith(f"error: {told}")
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "sentence"),
+    [
+        ("iris", 'loss = {choices = ["squared_error", "huber"]}', "loss must be left out for a classification"),
+        ("iris", 'loss = "poisson"', "loss must be left out for a classification"),
+        ("diabetes", "label_smoothing = {low = 0.0, high = 0.2}", "label_smoothing must be left out for a regression"),
+        ("diabetes", "label_smoothing = 0.1", "label_smoothing must be left out for a regression"),
+        ("iris", "label_smoothing = {choices = [0.0, 0.1]}", ""),
+        ("diabetes", 'loss = {choices = ["squared_error", "huber"]}', ""),
+    ],
+)
+def test_a_space_of_settings_without_effect_is_refused(source, line, sentence):
+    space = tomllib.loads(f"{line}\nwidth = {{low = 2, high = 4}}")
+    if not sentence:
+        assert plan_search(source, space, Settings(early_stopping=True), SearchBudget("random")).space.dimensions
+        return
+    with pytest.raises(InvalidValueError, match=sentence):
+        plan_search(source, space, Settings(early_stopping=True), SearchBudget("random"))
 
 
 def test_seconds():

@@ -9,16 +9,16 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from chainrule.constraints import Checked, Interval, OneOf, constrained
-from chainrule.data import Dataset, Parts, load, three_way
+from chainrule.data import Dataset, Parts, Task, load, three_way
 from chainrule.errors import InvalidValueError, must_be, raise_all
 from chainrule.nn import spec
-from chainrule.pipeline import Settings
+from chainrule.pipeline import Settings, Situation, unused
 from chainrule.search.halving import rung_ends
 from chainrule.search.results import Trial
 from chainrule.search.rungs import SearchData, digest_of
@@ -150,8 +150,16 @@ def plan_search(
         space = default_space(n)
     elif not isinstance(space, Space):
         space = Space.of(space, base=base)
-    raise_all(_faults(space, base, n, budget))
+    raise_all([*_faults(space, base, n, budget), *_unused(space, base, parts.train.task)])
     return SearchSpec(parts, space, base, budget)
+
+
+def _unused(space: Space, base: Settings, task: Task) -> Iterator[str]:
+    """Yield a sentence for every name of the space that has no effect for this task, each once."""
+    values = [*space.fixed.items(), *((each.name, end) for each in space.dimensions for end in each.ends)]
+    named = {field.name for field in fields(Settings)}
+    settings = [replace(base, **{name: value}) for name, value in values if name in named]
+    yield from dict.fromkeys(fault for each in settings for fault in unused("search", each, Situation(task)))
 
 
 def _faults(space: Space, base: Settings, n: int, budget: SearchBudget) -> Iterator[str]:
