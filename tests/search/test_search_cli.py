@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 import tomllib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,10 +18,12 @@ from rich.console import Console
 from chainrule import cli
 from chainrule.cli import app as commands
 from chainrule.cli.search import search, seconds, status_table, train_line
+from chainrule.data import load
 from chainrule.errors import InvalidValueError
 from chainrule.io import load_model
 from chainrule.pipeline import Settings
 from chainrule.search import RungScore, SearchBudget, SearchStatus, Trial
+from chainrule.search import search as run_python_search
 from chainrule.search.spec import plan_search
 
 SMALL = ["--method", "random", "--trials", "3", "--epochs", "6", "--seeds", "2", "--workers", "1"]
@@ -160,3 +163,20 @@ def test_no_setting_is_cut_off(width, apart):
     assert {"3", "0.9875", "0.0625", "87", "complete"} <= set(words)
     assert {"0.009053", "95", "2", "0.2764", "true", "16", "leaky_relu", "0.0008362"} <= set(words)
     assert ("learning_rate_init" in words) == (not apart)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"target": "y"}, "target must be left out for a data set"),
+        ({"task": "regression"}, "task must be left out for a data set"),
+        ({"test_fraction": 0.3}, "test_fraction must be left out for this source"),
+        ({"workers": 3, "executor": lambda data: None}, "workers must be left out beside an executor"),
+    ],
+)
+def test_arguments_of_python_without_effect_are_refused(tmp_path, options, sentence):
+    data = load("iris")
+    data = replace(data, test=data.rows(slice(20)))
+    with pytest.raises(InvalidValueError, match=sentence):
+        run_python_search(data, out=tmp_path / "out", budget=SearchBudget("random", trials=1), **options)
+    assert not (tmp_path / "out").exists()

@@ -27,6 +27,9 @@ from chainrule.search.space import Space, default_space
 
 METHODS = ("tpe", "random", "asha")
 
+TEST_FRACTION = 0.2
+"""Share of the rows for the final test, unless the source has test rows."""
+
 
 @dataclass(frozen=True)
 class SearchBudget(Checked):
@@ -123,7 +126,7 @@ def plan_search(
     *,
     target: str | None = None,
     task: str | None = None,
-    test_fraction: float = 0.2,
+    test_fraction: float = TEST_FRACTION,
     validation_fraction: float = Settings.validation_fraction,
 ) -> SearchSpec:
     """Load and split the data, and check that every value of the space is valid for it.
@@ -141,6 +144,7 @@ def plan_search(
             must_be("search", "validation_fraction", str(share), validation_fraction, share.hint(None))
         )
     data = source if isinstance(source, Dataset) else load(source, target, task=task, seed=budget.seed)
+    raise_all(_ignored(source, data, target=target, task=task, test_fraction=test_fraction))
     parts = three_way(data, test_fraction, validation_fraction, budget.seed)
     if parts.train.shared_unit and settings.scaling == "columns":
         settings = replace(settings, scaling="shared")
@@ -152,6 +156,20 @@ def plan_search(
         space = Space.of(space, base=base)
     raise_all([*_faults(space, base, n, budget), *_unused(space, base, parts.train.task)])
     return SearchSpec(parts, space, base, budget)
+
+
+def _ignored(
+    source: str | Path | Dataset, data: Dataset, target: str | None, task: str | None, test_fraction: float
+) -> Iterator[str]:
+    """Yield a sentence for every argument about the data that these data do not use."""
+    if isinstance(source, Dataset):
+        hint = "A data set has its target and its task."
+        for name, value in (("target", target), ("task", task)):
+            if value is not None:
+                yield must_be("search", name, "left out for a data set", value, hint)
+    if data.test is not None and test_fraction != TEST_FRACTION:
+        hint = "It has test rows of its own."
+        yield must_be("search", "test_fraction", "left out for this source", test_fraction, hint)
 
 
 def _unused(space: Space, base: Settings, task: Task) -> Iterator[str]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.engines import Rows, Session, choose, never
+from chainrule.errors import InvalidValueError, must_be
 from chainrule.nn import losses, optimizers, schedules
 from chainrule.nn.losses import Loss
 from chainrule.nn.net import Net
@@ -134,6 +135,9 @@ def fit(
     >>> epoch.train_loss < 1e-3, net(epoch.state(), X).shape
     (True, (20, 1))
     """
+    if past and start is None:
+        hint = "They are the epochs before start."
+        raise InvalidValueError(must_be("fit", "past", "left out without start", f"{len(past)} epochs", hint))
     recipe = Recipe(
         net,
         losses.get(loss),
