@@ -300,3 +300,11 @@ def test_rows_of_another_type_are_converted():
         for engine in (NativeEngine(), ReferenceEngine())
     ]
     assert losses[0] == pytest.approx(losses[1], rel=1e-9)
+
+
+@pytest.mark.parametrize("number", [40, 41, 1000, 2**31, 2**32 - 1])
+def test_a_row_to_visit_must_be_one_of_the_rows(number):
+    recipe = Recipe(mlp(3, [5], 1), MeanSquaredError(), batch_size=8)
+    rows = Rows.of(recipe, np.zeros((40, 3)), np.zeros(40)).visiting(np.array([0, number], np.uint32))
+    with pytest.raises(ValueError, match="numbers of rows"):
+        NativeEngine().compile(recipe, rows)

@@ -36,6 +36,9 @@ _MOST_SHARE = 0.02
 _FEW_ROWS = 8
 """Up to this many rows are mapped cell by cell, which costs less than array operations on each column."""
 
+_BLOCK = 1 << 15
+"""Rows that are mapped at a time, which bounds what is held besides the rows themselves."""
+
 _CLIP = 3.0
 """Where the smooth clip levels off: it maps the whole line into (-3, 3)."""
 
@@ -148,7 +151,7 @@ class FeatureTransform:
         """Number of columns of the three parts of a row: numbers, one-hot columns with indicators, codes."""
         return len(self.numbers), len(self._index.hot) + len(self.gaps), len(self.codes)
 
-    def apply(self, E: Array, dtype: Any = np.float32) -> Array:
+    def apply(self, E: Array, dtype: Any = np.float32, rows: Array | None = None) -> Array:
         """Map feature rows to network rows.
 
         Parameters
@@ -157,18 +160,28 @@ class FeatureTransform:
             Feature matrix.
         dtype : dtype, default=float32
             Type of the result.
+        rows : array of int, default=None
+            Numbers of the rows to map, in the order of the result; None is all rows as they come.
 
         Returns
         -------
         array of shape (n, sum of widths)
             Finite numbers.
         """
-        if len(E) <= _FEW_ROWS:
-            rows = [self._cells.row(row) for row in E.tolist()]
-            return np.array(rows, dtype).reshape(len(E), sum(self.widths))
+        if len(E) <= _FEW_ROWS and rows is None:
+            mapped = [self._cells.row(row) for row in E.tolist()]
+            return np.array(mapped, dtype).reshape(len(E), sum(self.widths))
+        n = len(E) if rows is None else len(rows)
+        X = np.zeros((n, sum(self.widths)), dtype)
+        for start in range(0, n, _BLOCK):
+            block = slice(start, start + _BLOCK)
+            self._write(E[block] if rows is None else E.T.take(rows[block], axis=1).T, X[block])
+        return X
+
+    def _write(self, E: Array, X: Array) -> None:
+        """Write the network rows of E into X, which holds zeros."""
         index = self._index
         p, o = len(self.numbers), len(index.hot)
-        X = np.zeros((len(E), p + o + len(self.gaps) + len(self.codes)), dtype)
         self._scale(E, X)
         if o:
             X[:, p : p + o] = E[:, index.hot] == index.code
@@ -178,7 +191,6 @@ class FeatureTransform:
         if self.codes:
             V = E[:, index.codes]
             X[:, p + o + len(self.gaps) :] = np.where(index.sizes > V, V, 0.0)
-        return X
 
     @cached_property
     def _cells(self) -> _Cells:

@@ -11,14 +11,16 @@ import math
 import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.data.matrix import default_names
-from chainrule.data.table.calendar import moment, part, part_of
+from chainrule.data.table.calendar import moment, part_of
+from chainrule.data.table.calendar import part as part_of_dates
 from chainrule.data.table.gaps import is_gap, label
 from chainrule.data.table.schema import FIRST_CODE, HASHED_WORDS, Column, TableSchema
 from chainrule.data.table.values import (
@@ -33,6 +35,9 @@ from chainrule.data.table.values import (
     text_of,
 )
 from chainrule.errors import InvalidValueError, did_you_mean, raise_all
+
+if TYPE_CHECKING:
+    from chainrule.data.table.frames import FrameRows
 
 FARTHEST = 1e30
 """Largest scaled number: far outside of all training, and still a float32."""
@@ -81,31 +86,61 @@ class Encoder:
             fast = self._one(rows, notes)
             if fast is not None:
                 return fast
-        height, columns = self._columns(owner, rows, notes)
-        E = np.empty((height, len(self.schema.features)), np.float32)
-        self._fill(E, columns, lambda codec, cells: codec.scaled(codec.raw(owner, cells, notes)))
+        part = self._part(owner, rows, notes)
+        E = np.empty((part.height, len(self.schema.features)), np.float32)
+        self._fill([(part, E)], lambda codec, cells, told: codec.scaled(codec.raw(owner, cells, told)))
+        return E
+
+    def encode_parts(self, owner: str, parts: Sequence[tuple[FrameRows, list[str] | None]]) -> Array:
+        """Return the rows of all parts one below the other, float32, each column contiguous; empty the parts' frames."""
+        read = [self._part(owner, part, told) for part, told in parts]
+        used = {name for part in read for name in part.names.values()}
+        for rows, _ in parts:
+            rows.release(set(rows.frame.columns) - used)
+        ends = np.cumsum([part.height for part in read])
+        E = np.empty((int(ends[-1]), len(self.schema.features)), np.float32, "F")
+        views = [E[end - part.height : end] for part, end in zip(read, ends, strict=True)]
+
+        def done(name: str) -> None:
+            for (rows, _), part in zip(parts, read, strict=True):
+                rows.release([part.names[name]])
+
+        self._fill(
+            list(zip(read, views, strict=True)),
+            lambda codec, cells, told: codec.scaled(codec.raw(owner, cells, told)),
+            done,
+        )
         return E
 
     def design(self, owner: str, rows: Any, notes: list[str] | None) -> Array:
         """Return rows as one plain matrix, float64."""
-        height, columns = self._columns(owner, rows, notes)
-        X = np.empty((height, len(self.schema.design_names)), np.float64)
-        self._fill(X, columns, lambda codec, cells: codec.plain(codec.raw(owner, cells, notes)))
+        part = self._part(owner, rows, notes)
+        X = np.empty((part.height, len(self.schema.design_names)), np.float64)
+        self._fill([(part, X)], lambda codec, cells, told: codec.plain(codec.raw(owner, cells, told)))
         return X
 
-    def _fill(self, matrix: Array, columns: Sequence[Any], values_of: Callable[[Any, Any], list[Array]]) -> None:
+    def _fill(
+        self,
+        parts: Sequence[tuple[_Part, Array]],
+        values_of: Callable[[Any, Any, list[str] | None], list[Array]],
+        done: Callable[[str], None] = lambda name: None,
+    ) -> None:
         """Write the columns one by one, so that no second copy is held; raise one error with every faulty one."""
         faults = []
         j = 0
-        for each, cells in zip(self.codecs, columns, strict=True):
-            try:
-                parts = values_of(each, cells)
-            except InvalidValueError as error:
-                faults.append(str(error))
-                continue
-            for values in parts:
-                matrix[:, j] = values
-                j += 1
+        for each in self.codecs:
+            width = 0
+            for part, matrix in parts:
+                try:
+                    found = values_of(each, part[each.column.name], part.notes)
+                except InvalidValueError as error:
+                    faults.append(str(error))
+                    continue
+                width = len(found)
+                for i, values in enumerate(found):
+                    matrix[:, j + i] = values
+            j += width
+            done(each.column.name)
         raise_all(faults)
 
     def _one(self, row: Mapping[str, Any], notes: list[str] | None) -> Array | None:
@@ -123,22 +158,22 @@ class Encoder:
             return None
         return np.array([values], np.float32)
 
-    def _columns(self, owner: str, rows: Any, notes: list[str] | None) -> tuple[int, list[Any]]:
-        """Return the number of rows and the used columns in the schema's order."""
-        from chainrule.data.table.frames import as_frame
+    def _part(self, owner: str, rows: Any, notes: list[str] | None) -> _Part:
+        """Return the used columns of rows by their names in the schema."""
+        from chainrule.data.table.frames import FrameRows, as_frame
 
-        frame = as_frame(owner, rows)
+        frame = rows if isinstance(rows, FrameRows) else as_frame(owner, rows)
         used = [column.name for column in self.schema.used]
         names = list(frame.columns)
         by_position = (
             _unnamed(names) and not set(names) & set(used) and len(names) == len(used) == len(self.schema.columns)
         )
         if by_position:
-            frame = frame.rename(dict(zip(names, used, strict=True)))
-        self._check_missing(owner, used, list(frame.columns))
+            return _Part(frame, dict(zip(used, names, strict=True)), notes)
+        self._check_missing(owner, used, names)
         if notes is not None:
             notes += self._frame_notes(frame)
-        return frame.height, [frame[name] for name in used]
+        return _Part(frame, {name: name for name in used}, notes)
 
     def _check_missing(self, owner: str, used: Sequence[str], names: Sequence[str]) -> None:
         missing = [name for name in used if name not in names]
@@ -163,6 +198,23 @@ class Encoder:
             if moved:
                 found.append(f"column {column.name!r} was always {column.value} in training and is now {min(moved)}")
         return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Rows whose columns are read by the schema's names, and where sentences about them go."""
+
+    frame: Any
+    names: Mapping[str, str]
+    notes: list[str] | None
+
+    @property
+    def height(self) -> int:
+        """Number of rows."""
+        return int(self.frame.height)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.frame[self.names[name]]
 
 
 def _unnamed(names: Sequence[str]) -> bool:
@@ -242,7 +294,7 @@ class DateCodec(NumberCodec):
     def raw(self, owner: str, cells: Any, notes: list[str] | None) -> list[Array]:
         """Return the parts of the column's dates, NaN for a gap."""
         moments = moments_in(owner, self.column, cells, notes)
-        raw = [part(number.part, moments, self.column.origin) for number in self.column.numbers]
+        raw = [part_of_dates(number.part, moments, self.column.origin) for number in self.column.numbers]
         range_notes(self.column, 0, raw[0], notes)
         gap_note(self.column, raw[0], notes)
         return raw

@@ -6,7 +6,7 @@ saved with a model. It needs no polars.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +16,7 @@ from chainrule.errors import FormatError
 
 if TYPE_CHECKING:
     from chainrule.data.table.encoding import Encoder
+    from chainrule.data.table.frames import FrameRows
 
 KINDS = ("number", "category", "boolean", "date", "text", "id", "constant", "duplicate")
 """The kinds of columns; a date may have a time, or be one."""
@@ -252,6 +253,30 @@ class TableSchema:
             For missing columns, and for cells that are not of their column's kind.
         """
         return self._encoder.encode(owner, rows, notes)
+
+    def encode_parts(self, owner: str, parts: Sequence[tuple[FrameRows, list[str] | None]]) -> Array:
+        """Return the rows of several parts of a table as `encode` does, in one matrix, and give the table's memory back.
+
+        Parameters
+        ----------
+        owner : str
+            The object that messages name.
+        parts : sequence of (FrameRows, list of str or None)
+            The parts, each with what receives sentences on rows unlike those of the training. Each column is removed
+            from their frames as soon as it is encoded, so that a large table and its matrix are never in memory side by
+            side.
+
+        Returns
+        -------
+        array of shape (n, p)
+            float32, the parts one below the other; columns are contiguous.
+
+        Raises
+        ------
+        InvalidValueError
+            For missing columns, and for cells that are not of their column's kind.
+        """
+        return self._encoder.encode_parts(owner, parts)
 
     def design(self, owner: str, rows: Any, notes: list[str] | None = None) -> Array:
         """Return rows as one plain matrix: numbers with gaps filled, indicators of gaps, and one-hot categories.
