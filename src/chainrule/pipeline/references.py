@@ -38,9 +38,9 @@ _MOST_CATEGORIES = 255
 """Categories of a column that boosting takes as such; with more, it takes the codes as numbers."""
 _MOST_COLUMNS = 50
 """Columns that the linear model has at most for a category; the rarest share one."""
-_MOST_CELLS = 5e6
-"""Cells of a model's training matrix, which is 40 MB in float64."""
-_BLOCK = 1 << 16
+_MOST_CELLS = 4e6
+"""Cells of a model's training matrix, which is 32 MB in float64."""
+_BLOCK = 1 << 15
 """Rows that are predicted at a time."""
 
 

@@ -79,11 +79,12 @@ class Encoder:
         self.schema = schema
         self.codecs = [codec(column) for column in schema.used]
         self.names = {schema.target, *(column.name for column in schema.columns)}
+        self.quick = [(each.column.name, each.quick(), each.cell) for each in self.codecs]
 
     def encode(self, owner: str, rows: Any, notes: list[str] | None) -> Array:
         """Return rows as scaled numbers and codes, float32."""
-        if isinstance(rows, dict) and _is_one_row(rows):
-            fast = self._one(rows, notes)
+        if isinstance(rows, dict):
+            fast = self._quick(rows) if notes is None else self._one(rows, notes) if _is_one_row(rows) else None
             if fast is not None:
                 return fast
         part = self._part(owner, rows, notes)
@@ -143,18 +144,35 @@ class Encoder:
             done(each.column.name)
         raise_all(faults)
 
-    def _one(self, row: Mapping[str, Any], notes: list[str] | None) -> Array | None:
+    def _quick(self, row: Mapping[str, Any]) -> Array | None:
+        """Return one row without looking for anything unusual; None where a cell needs the long way, or is a column."""
+        values: list[float] = []
+        try:
+            for name, quick, cell in self.quick:
+                value = quick(row[name])
+                if value is not None:
+                    values.append(value)
+                    continue
+                cells = cell(row[name], False)
+                if cells is None:
+                    return None
+                values += cells
+        except (KeyError, TypeError):  # a column is missing, or a cell is a list
+            return None
+        return np.array([values], np.float32)
+
+    def _one(self, row: Mapping[str, Any], notes: list[str]) -> Array | None:
         """Return one row the short way; None where a cell or a note needs the long way."""
         values: list[float] = []
         for each in self.codecs:
             name = each.column.name
             if name not in row:
                 return None
-            cells = each.cell(row[name], noted=notes is not None)
+            cells = each.cell(row[name], noted=True)
             if cells is None:
                 return None
             values += cells
-        if notes is not None and (len(row) != len(self.codecs)):
+        if len(row) != len(self.codecs):
             return None
         return np.array([values], np.float32)
 
@@ -262,6 +280,19 @@ class NumberCodec:
         filled = [np.where(gap, n.center, values) for values, n in zip(raw, self.column.numbers, strict=True)]
         return [*filled, gap] if self.column.gaps else filled
 
+    def quick(self) -> Callable[[Any], float | None]:
+        """Return what makes a plain number of one cell, None of any other cell."""
+        center = self.column.numbers[0].center
+        scale = self.column.numbers[0].scale
+
+        def number(value: Any) -> float | None:
+            if type(value) is not float:
+                return None
+            scaled = (value - center) / scale
+            return scaled if -FARTHEST <= scaled <= FARTHEST else None
+
+        return number
+
     def cell(self, value: Any, noted: bool) -> list[float] | None:
         """Return the numbers of one cell, None where it needs the long way."""
         kind = type(value)
@@ -284,6 +315,10 @@ class NumberCodec:
         return [_clipped((float(value) - number.center) / number.scale)]
 
 
+def _nothing(value: Any) -> None:
+    """Leave a cell to the codec."""
+
+
 def _clipped(value: float) -> float:
     return min(max(value, -FARTHEST), FARTHEST)
 
@@ -298,6 +333,10 @@ class DateCodec(NumberCodec):
         range_notes(self.column, 0, raw[0], notes)
         gap_note(self.column, raw[0], notes)
         return raw
+
+    def quick(self) -> Callable[[Any], float | None]:
+        """Return nothing for any cell: a date has several numbers."""
+        return _nothing
 
     def cell(self, value: Any, noted: bool) -> list[float] | None:
         """Return the parts of one date, None where it needs the long way."""
@@ -369,6 +408,10 @@ class CategoryCodec:
         rare = [codes == 0] if self.column.rare and not self.column.hashed else []
         return [*levels, *rare, *([codes == MISSING] if self.column.gaps else [])]
 
+    def quick(self) -> Callable[[Any], float | None]:
+        """Return what gives the code of a known level, None for any other cell."""
+        return {level: float(code) for level, code in self.known.items() if label(level) == level}.get
+
     def cell(self, value: Any, noted: bool) -> list[float] | None:
         """Return the code of one cell, None where it needs the long way."""
         kind = type(value)
@@ -412,6 +455,10 @@ class TextCodec:
     def plain(self, raw: list[Array]) -> list[Array]:
         """Return the counts and the indicator of gaps if the training had some."""
         return [*raw, np.sum(raw, axis=0) == 0] if self.column.gaps else raw
+
+    def quick(self) -> Callable[[Any], float | None]:
+        """Return nothing for any cell: a text has several counts."""
+        return _nothing
 
     def cell(self, value: Any, noted: bool) -> list[float] | None:
         """Return the counts of one cell."""

@@ -302,6 +302,10 @@ class TableSchema:
         """
         return self._encoder.design(owner, rows, notes)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields alone; the rest is rebuilt when it is needed."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
     def summary(self) -> list[tuple[str, str, str]]:
         """Return name, kind and reason of every column.
 
