@@ -217,7 +217,7 @@ def _linear(rows: _Rows, seconds: float) -> tuple[Array, str]:
     classes = rows.task == "classification"
     per_row = d * rows.outputs * _ITERATIONS if classes else d * d
     train, note = rows.fewer(int(min(seconds * _LINEAR_RATE / per_row, _MOST_CELLS / d)))
-    model = LogisticRegression(max_iter=_ITERATIONS) if classes else Ridge()
+    model = LogisticRegression(max_iter=_ITERATIONS) if classes else Ridge(copy_X=False)
     fitted = make_pipeline(_columns(rows), model).fit(rows.take(train), rows.y[train])
     return _predicted(rows, fitted.predict_proba if classes else fitted.predict), note
 
@@ -243,10 +243,12 @@ def _columns(rows: _Rows) -> Any:
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
     numbers = [j for j in range(rows.E.shape[1]) if j not in rows.categorical]
-    filled = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+    filled = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True, copy=False)
     one_hot = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=_MOST_COLUMNS, sparse_output=False)
     return make_column_transformer(
-        (make_pipeline(filled, StandardScaler()), numbers), (one_hot, list(rows.categorical)), sparse_threshold=0
+        (make_pipeline(filled, StandardScaler(copy=False)), numbers),
+        (one_hot, list(rows.categorical)),
+        sparse_threshold=0,
     )
 
 

@@ -121,10 +121,9 @@ def train_pack(
     """
     began = time.monotonic()
     deadline = Deadline(began + (np.inf if seconds is None else seconds * (1.0 - _MARGIN)))
-    c = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, np.float64)
-    task = Task(target.loss, target.outputs, target.encode(y), c)
+    task = _task(target, y, sample_weight)
     parts = _folds(y, target, preset, seed, groups, times)
-    raise_all(_weight_faults(parts, c))
+    raise_all(_weight_faults(parts, task.c))
     methods = list(dict.fromkeys(preset.transforms))
     transforms = tuple(FeatureTransform.fit(E, sizes, method) for method in methods)
     order, held = Fold.of(parts)
@@ -160,6 +159,11 @@ def train_pack(
     )
     stopped = f"all {preset.members} networks were trained" if len(trained) == preset.members else "the time was up"
     return PackRun(pack, members, weights, held_out, score, time.monotonic() - began, stopped)
+
+
+def _task(target: Target, y: Array, sample_weight: Array | None) -> Task:
+    c = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    return Task(target.loss, target.outputs, target.encode(y), c)
 
 
 def _rows(X: Array, task: Task, order: Array) -> Rows:
