@@ -87,15 +87,19 @@ class Fold:
         Parameters
         ----------
         parts : sequence of pairs of arrays of int
-            For each fold, the rows to train on and those held out; every row is held out once.
+            For each fold, the rows to train on and those held out, which are all rows together; no row is held out in
+            two folds.
 
         Returns
         -------
         order : array of int
-            Numbers of the rows.
+            Numbers of the rows; those that no fold holds out come last.
         folds : tuple of Fold
         """
-        order = np.concatenate([held_out for _, held_out in parts])
+        always_inside = np.ones(len(parts[0][0]) + len(parts[0][1]), bool)
+        for _, held_out in parts:
+            always_inside[held_out] = False
+        order = np.concatenate([*(held_out for _, held_out in parts), np.flatnonzero(always_inside)])
         place = np.empty(len(order), np.uint32)
         place[order] = np.arange(len(order), dtype=np.uint32)
         ends = np.cumsum([len(held_out) for _, held_out in parts]).tolist()
