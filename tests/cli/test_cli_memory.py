@@ -11,8 +11,8 @@ import pytest
 
 ROWS, COLUMNS = 200_000, 30
 ARRAY = ROWS * COLUMNS * 4 / 2**20
-ALLOWANCE = 120
-"""Megabytes that do not grow with the table: blocks of the reader, simple models, pools of threads. 84 were measured."""
+ALLOWANCE = 90
+"""Megabytes that do not grow with the table: blocks of the reader, simple models, pools of threads. 55 were measured."""
 
 
 def write(path, rows):
