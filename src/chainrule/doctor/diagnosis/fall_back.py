@@ -26,8 +26,11 @@ def fall_back(findings: Findings, evidence: Evidence) -> Findings:
 
     If the training failed, that is what is known of its data, else underfitting. If it did well on its own rows only, that
     is too little data, else overfitting. If nothing is wrong with the training, rows are too few if the network is worth
-    much more on its own rows than on others, or if half of the rows do much worse.
+    much more on its own rows than on others, or if half of the rows do much worse. Nothing is missing if the network is
+    about as good as quick models on the same rows.
     """
+    if evidence.matches:
+        return findings
     if not any(finding.severity != "info" and finding.entry.explains_failure for finding in findings):
         findings = _with_fallback(findings, evidence.failed)
     quiet = all(finding.severity == "info" or finding.entry.is_evidence for finding in findings)
@@ -49,7 +52,10 @@ def _failure_answers(findings: Findings) -> list[str]:
     of_data = [
         finding.symptom
         for finding in findings
-        if finding.entry.area is Area.DATA and not finding.entry.fit_possible and not finding.trials
+        if finding.entry.area is Area.DATA
+        and finding.entry.explains_failure
+        and not finding.entry.fit_possible
+        and not finding.trials
     ]
     return [*of_data, *(f.symptom for f in findings if f.entry.fallback is Fallback.TRAINING_FAILED)]
 

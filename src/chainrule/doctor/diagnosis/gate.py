@@ -17,13 +17,18 @@ def gate(findings: Findings, evidence: Evidence) -> Findings:
 
     Confirmed causes are critical if the training failed, else warnings. What trials contradict becomes information, and so
     does what no trial could test, unless it is self-evident or always reported. Without trials, suspicions keep their
-    severity if the training failed. Outcomes and evidence pass as they are.
+    severity if the training failed. Evidence passes as it is, and so do outcomes, except where the network is about as good
+    as quick models: how a training ended is then a warning only if a remedy helps, and rare classes that it misses, which
+    the others miss too, are information.
     """
     return tuple(_gated(finding, evidence) for finding in findings)
 
 
 def _gated(finding: Finding, evidence: Evidence) -> Finding:
     entry = finding.entry
+    if evidence.matches and (entry.is_outcome or entry.judged_by_recall) and not entry.self_evident:
+        unproven = entry.judged_by_recall or not finding.confirmed
+        return replace(finding, severity="info") if unproven else finding
     if not entry.explains_failure:
         return finding
     if finding.confirmed:

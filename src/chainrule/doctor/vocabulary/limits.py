@@ -216,6 +216,8 @@ class Limits:
     """Part of it that the most confident predictions must reach."""
     doubt_class: float = 0.06
     """Share of the most confident predictions of one class that disagree."""
+    doubt_most: float = 0.5
+    """The same above which the model does not know the class."""
     doubt_rows: int = 4
     """Rows that must disagree."""
     doubt_rate: float = 0.01

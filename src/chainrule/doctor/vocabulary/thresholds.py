@@ -165,6 +165,21 @@ class Thresholds:
     recall_gap: float = 0.1
     """By how much less often rare classes are found than frequent ones."""
 
+    reached: float = 0.5
+    """Share of what a quick model explains that a network must explain to be about as good."""
+
+    unreached: float = 0.05
+    """Share of a constant's error by which it may miss that."""
+
+    few_rows_to_compare: int = 30
+    """Rows of each part below which a network is not compared with quick models."""
+
+    most_boosted_classes: int = 20
+    """Classes (or columns of targets) up to which boosted trees are quick."""
+
+    worst_row: float = 25.0
+    """Largest share of one row in that comparison."""
+
     gap: float = 0.2
     """Mistakes on held-out rows, as a share of a constant's, from which a gap alone is worth a warning."""
 

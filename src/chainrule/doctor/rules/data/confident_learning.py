@@ -54,9 +54,10 @@ def doubts(P: Array, labels: Array) -> Doubts:
 
     If classes merely overlap, disagreement is rare in the most confident quarter of each predicted class; wrong labels are
     as common there as elsewhere. Noise means that this quarter disagrees in at least 3 % of its rows and in a large part of
-    the overall share: half of a share up to 15 %, 0.7 of a share up to 60 % of the error of always predicting the most
-    common class. Or, if at most 15 % of all rows disagree, that one predicted class does so in 6 % and in half of its
-    share. Always in at least four rows, and with a probability below 1e-4 if one label in a hundred were wrong.
+    the overall share: half of it up to 15 %, 0.7 of it above. The overall share itself is at most 60 % of the error of
+    always predicting the most common class. Or, if at most 15 % of all rows disagree, that one predicted class does so in
+    6 % and in half of its share, but in at most half of its rows: a class that is rarely predicted rightly is one that the
+    model does not know. Always in at least four rows, and with a probability below 1e-4 if one label in a hundred were wrong.
     """
     wrong = P.argmax(axis=1) != labels
     quarter = _surest(P)
@@ -75,15 +76,23 @@ def doubts(P: Array, labels: Array) -> Doubts:
     mine = predicted == label
     bad, count = int(wrong[quarter & mine].sum()), int((quarter & mine).sum())
     needed = max(LIMITS.doubt_class, LIMITS.doubt_part_small * float(wrong[mine].mean()))
-    here = error <= LIMITS.doubt_small and share >= needed and _unlikely(bad, count, K)
+    here = (
+        part < math.inf
+        and error <= LIMITS.doubt_small
+        and needed <= share <= LIMITS.doubt_most
+        and _unlikely(bad, count, K)
+    )
     return Doubts(in_doubt(P, labels), error, sure, label, share, everywhere or here)
 
 
 def _required_part(error: float, constant_error: float) -> float:
-    """Return the part of the overall disagreement that the most confident predictions must reach; ∞ if it is too large."""
-    if error <= LIMITS.doubt_small:
-        return LIMITS.doubt_part_small
-    return LIMITS.doubt_part_large if error <= LIMITS.doubt_large * constant_error else math.inf
+    """Return the part of the overall disagreement that the most confident predictions must reach; ∞ if it is too large.
+
+    A model that is hardly better than a constant is unsure everywhere, so that its disagreement says nothing.
+    """
+    if error > LIMITS.doubt_large * constant_error:
+        return math.inf
+    return LIMITS.doubt_part_small if error <= LIMITS.doubt_small else LIMITS.doubt_part_large
 
 
 def _surest(P: Array) -> Array:

@@ -10,8 +10,8 @@ import math
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.doctor.observe.quick_models import Folds, neighbor, one_hot, shares
 from chainrule.doctor.rules.data.confident_learning import doubts, in_doubt
-from chainrule.doctor.rules.data.ridge_baseline import Folds, neighbor, one_hot, shares
 from chainrule.doctor.rules.data.splits import row_hashes
 from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.limits import LIMITS

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.doctor.observe.quick_models import standardized
 from chainrule.doctor.rules.configuration.start import without_dropout
 from chainrule.doctor.rules.data.labels import class_codes
-from chainrule.doctor.rules.data.ridge_baseline import standardized
 from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
