@@ -104,6 +104,46 @@ class Limits:
     schedule_moments: int = 400
     """Moments of the run at which the factor of a schedule is read."""
 
+    # Single values.
+
+    wild_distinct: int = 10
+    """Distinct values that the rest of a column must have."""
+    wild_share: float = 0.005
+    """Share of the rows that may be wild."""
+    wild_gap: float = 5.0
+    """Empty stretch before them, in ranges of the rest."""
+    code_share: float = 0.2
+    """Share of the rows that a code for a gap fills at most."""
+    code_gap: float = 2.0
+    """Empty stretch before it, in ranges of the rest."""
+    counter_rows: int = 30
+    """Rows from which a column may count them."""
+    counter_room: float = 2.5
+    """Steps of an even grid, for each row, up to which a column of distinct values counts rows."""
+    counter_tolerance: float = 0.05
+    """Distance from the grid that rounding may cause, in steps."""
+    counter_explains: float = 0.5
+    """Share of the targets' variance that the column alone must explain to be worth a warning."""
+    counter_lead: float = 0.1
+    """By how much more than all other columns together."""
+
+    # Parts.
+
+    shifted_rows: int = 30
+    """Rows of each part from which they are compared."""
+    shifted_mean: float = 1.5
+    """Difference of a column's means, in standard deviations of the training rows."""
+    shifted_scale: float = 4.0
+    """Ratio of a column's standard deviations, either way."""
+    shifted_columns: float = 0.5
+    """Share of the columns that must differ for the parts to be on different scales."""
+    broken_explained: float = 0.3
+    """Share that a fast model must explain on training rows it has not seen."""
+    broken_ratio: float = 3.0
+    """How many times less it explains on validation rows if these follow another relation."""
+    broken_errors: float = 3.0
+    """Standard errors that the difference must exceed."""
+
     # Columns.
 
     fast_rows: int = 2000

@@ -327,6 +327,9 @@ class Thresholds:
     neighbor_deviations: float = 2.0
     """Deviations from the mean of its neighbors above which a continuous target contradicts them."""
 
+    related_classes: int = 10
+    """Classes whose relation to the columns is compared between parts."""
+
     fewest_after_dropping: int = 10
     """Rows that must remain."""
 

@@ -12,6 +12,7 @@ from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.records import Finding, Fix, Trace
 from chainrule.doctor.vocabulary.targets import subsample_indices
+from chainrule.doctor.vocabulary.wording import column_name
 from chainrule.pipeline.option_names import Setting
 from chainrule.train.problem import TrainingProblem
 
@@ -95,13 +96,13 @@ def duplicate_feature(problem: TrainingProblem, trace: Trace | None) -> Finding 
     if not len(pairs):
         return None
     copies = np.unique(kept[pairs[:, 1]])
+    first, second = (column_name(problem.feature_names, int(column)) for column in kept[pairs[0]])
     return make_finding(
         "duplicate-feature",
         "info",
         f"{len(copies)} column{'s are copies of others' if len(copies) > 1 else ' is a copy of another'}",
         meaning="A column that repeats another adds weights but no information.",
-        measured=f"{len(pairs)} pair{'s' if len(pairs) > 1 else ''}; the first is {_name(problem, kept[pairs[0, 0]])} and "
-        f"{_name(problem, kept[pairs[0, 1]])}",
+        measured=f"{len(pairs)} pair{'s' if len(pairs) > 1 else ''}; the first is {first} and {second}",
         usual="no repeated columns",
         fix=Fix("Drop the copies.", code=f"X = np.delete(X, {copies[:5].tolist()}, axis=1)", safe=True),
         count=len(copies),
@@ -137,7 +138,7 @@ def unnormalized_inputs(problem: TrainingProblem, trace: Trace | None) -> Findin
         "warning",
         "The inputs are not normalized",
         meaning="Columns of very different or large scales make the loss far steeper in some directions than in others.",
-        measured=f"{_name(problem, int(worst[0]))} has mean {m[k]:.3g} and standard deviation {s[k]:.3g}; "
+        measured=f"{column_name(problem.feature_names, int(worst[0]))} has mean {m[k]:.3g}, standard deviation {s[k]:.3g}; "
         f"standard deviations range from {s.min():.2g} to {s.max():.2g}" + _named(problem, worst),
         usual="mean near 0 and standard deviation near 1 in each column",
         fix=Fix("Standardize the inputs.", _STANDARDIZE, _CODE, "standardize-inputs"),
@@ -206,9 +207,5 @@ def _spread_out(X: Array) -> Array:
     return np.asarray((low < middle) & (middle < high))
 
 
-def _name(problem: TrainingProblem, column: int) -> str:
-    return problem.feature_names[column] if column < len(problem.feature_names) else f"column {column}"
-
-
 def _named(problem: TrainingProblem, columns: Array) -> str:
-    return f" ({', '.join(_name(problem, int(c)) for c in columns[:5])})" if len(columns) else ""
+    return f" ({', '.join(column_name(problem.feature_names, int(c)) for c in columns[:5])})" if len(columns) else ""

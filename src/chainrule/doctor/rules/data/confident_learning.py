@@ -57,7 +57,7 @@ def doubts(P: Array, labels: Array) -> Doubts:
     the overall share: half of it up to 15 %, 0.7 of it above. The overall share itself is at most 60 % of the error of
     always predicting the most common class. Or, if at most 15 % of all rows disagree, that one predicted class does so in
     6 % and in half of its share, but in at most half of its rows: a class that is rarely predicted rightly is one that the
-    model does not know. Always in at least four rows, and with a probability below 1e-4 if one label in a hundred were wrong.
+    model does not know. Always in four rows or more, and with a probability below 1e-4 if one label in a hundred were wrong.
     """
     wrong = P.argmax(axis=1) != labels
     quarter = _surest(P)
