@@ -114,7 +114,13 @@ def test_dropping_wild_targets_scales_the_others_anew():
 @pytest.mark.parametrize("name", HEALTHY)
 def test_healthy_tables_hold_nothing_strange(name):
     problem = healthy(name)
-    for rule in (untidy.wild_targets, untidy.row_counter, untidy.target_copy, parts.validation_differs, parts.single_class):
+    for rule in (
+        untidy.wild_targets,
+        untidy.row_counter,
+        untidy.target_copy,
+        parts.validation_differs,
+        parts.single_class,
+    ):
         try:
             assert rule(problem, None) is None, rule
         except untidy.NotApplicable:
@@ -166,7 +172,9 @@ def test_a_counter_of_sorted_rows_is_a_warning_and_of_shuffled_ones_information(
     assert ("row-counter", "info") in [(finding.symptom, finding.severity) for finding in beside.findings]
 
 
-@pytest.mark.parametrize("copy", [lambda y: y, lambda y: 3 - 2 * y, lambda y: np.where(y == 1, 7.5, -3), lambda y: y * 1e6])
+@pytest.mark.parametrize(
+    "copy", [lambda y: y, lambda y: 3 - 2 * y, lambda y: np.where(y == 1, 7.5, -3), lambda y: y * 1e6]
+)
 def test_a_copy_of_the_classes_is_named(copy):
     y = np.arange(400) % 2
     report = NetClassifier(**NETS).examine(np.c_[normal(400, 3), copy(y)], y)
@@ -223,3 +231,26 @@ def test_validation_rows_of_one_class_are_named():
     assert "single-class-validation" in ill(report)
     found = next(finding for finding in report.findings if finding.symptom == "single-class-validation")
     assert "of class 2" in found.measured
+
+
+# Few rows
+
+
+XOR = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), np.array([0, 1, 1, 0])
+
+
+@pytest.mark.parametrize(
+    ("settings", "symptoms"),
+    [
+        ({}, []),
+        ({"activation": "tanh"}, []),
+        ({"learning_rate_init": 1e-6}, ["learning-rate-too-low"]),
+        ({"activation": "identity"}, ["linear-collapse"]),
+        ({"optimizer": "sgd", "learning_rate_init": 100.0}, ["learning-rate-too-high"]),
+    ],
+)
+def test_xor_is_judged_by_its_own_loss(settings, symptoms):
+    usual = {"hidden_layer_sizes": (8,), "max_iter": 500, "learning_rate_init": 0.05, "random_state": 0}
+    report = NetClassifier(**{**usual, **settings}).examine(*XOR)
+    assert ill(report) == symptoms
+    assert report.notes[0] == "4 rows are too few to hold some out: the loss on the training rows decides."

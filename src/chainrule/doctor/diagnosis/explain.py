@@ -33,6 +33,7 @@ def explain(findings: Findings, evidence: Evidence) -> Findings:
     infos = [finding for finding in findings if finding.severity == "info"]
     if not ill:
         return tuple(sorted(infos, key=rank))
+    ill = [_without_refuted_fix(finding) for finding in ill]
     primary = _primary(ill)
     if primary.entry.is_evidence:
         return (*sorted(ill, key=rank), *sorted(infos, key=rank))
@@ -44,6 +45,19 @@ def explain(findings: Findings, evidence: Evidence) -> Findings:
     ruled_out = tuple(finding.symptom for finding in infos if finding.confirmed is False)
     primary = replace(primary, explains=follows, ruled_out=ruled_out, fix=tested_fix(primary, evidence.runner))
     return (primary, *sorted(apart, key=rank), *sorted(infos, key=rank))
+
+
+def _without_refuted_fix(finding: Finding) -> Finding:
+    """Return the finding without advice that a trial has refuted, unless its fault is certain or always reported."""
+    refuted = [trial.remedy for trial in finding.trials if not trial.helped]
+    if finding.entry.static or finding.entry.always_reported or finding.fix.remedy not in refuted:
+        return finding
+    if any(trial.helped for trial in finding.trials):
+        return finding
+    tried = ", ".join(refuted)
+    return replace(
+        finding, fix=Fix(f"No remedy that was tried helps ({tried}). Look at the inputs and the other findings.")
+    )
 
 
 def _primary(ill: Sequence[Finding]) -> Finding:

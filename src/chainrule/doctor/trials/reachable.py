@@ -59,10 +59,14 @@ class Comparison:
         return all(_matches(network, quick) for network, quick in pairs)
 
     @property
-    def learnable(self) -> bool:
-        """Whether the quick model predicts anything, beyond chance."""
-        explained = 1.0 - self.quick.squares
-        return float(explained.mean()) > USUAL.clear_errors * standard_error(explained)
+    def remaining(self) -> float:
+        """Share of a constant's mistakes that the quick model leaves; squared errors of continuous targets."""
+        return float(self.quick.mistakes.mean())
+
+    @property
+    def left(self) -> float:
+        """The same of the network."""
+        return float(self.network.mistakes.mean())
 
 
 def _matches(network: Array, quick: Array) -> bool:

@@ -171,6 +171,9 @@ class Thresholds:
     unreached: float = 0.05
     """Share of a constant's error by which it may miss that."""
 
+    noise: float = 0.25
+    """Share of a constant's mistakes from which what a quick model leaves counts as noise."""
+
     few_rows_to_compare: int = 30
     """Rows of each part below which a network is not compared with quick models."""
 
@@ -224,11 +227,8 @@ class Thresholds:
     folds: int = 4
     """Parts that are left out in turn."""
 
-    fewest_to_hold_out: int = 10
-    """Rows from which `examine` holds some out."""
-
     fewest_to_judge: int = 20
-    """Rows from which trials are possible."""
+    """Rows from which some are held out and trials are possible."""
 
     fewest_held_out: int = 2
     """Validation rows below which they cannot judge."""

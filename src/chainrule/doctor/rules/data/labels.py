@@ -17,6 +17,7 @@ from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.targets import subsample_indices
+from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.doctor.vocabulary.wording import percent
 from chainrule.engines import Rows
 from chainrule.engines.reference import logits
@@ -224,17 +225,16 @@ def _outliers(X: Array) -> Array:
 def too_little_data(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Check whether more rows would help a lot.
 
-    A warning below 30 rows, or below 5 rows of the median class. Otherwise information: the squared error of a fast model on
-    held-out rows is above a quarter of the variance, and falls by more than a fifth (and three standard errors) from half of
-    the rows to all.
+    A warning below 30 rows, or below 5 rows of the median class; information below 20 rows, where nothing can show it.
+    Otherwise information: the squared error of a fast model on held-out rows is above a quarter of the variance, and falls
+    by more than a fifth (and three standard errors) from half of the rows to all.
     """
     n = len(problem.rows)
     codes = class_codes(problem, problem.rows)
     typical = float(np.median(np.bincount(codes)[np.bincount(codes) > 0])) if codes is not None else math.inf
     if n < LIMITS.few_rows or typical < LIMITS.few_rows_per_class:
-        return too_few(
-            n, typical, "warning", f"{n} rows" + (f", {typical:.0f} in the median class" if codes is not None else "")
-        )
+        measured = f"{n} rows" + (f", {typical:.0f} in the median class" if codes is not None else "")
+        return too_few(n, typical, "warning" if n >= USUAL.fewest_to_judge else "info", measured)
     take = subsample_indices(problem.rows.X, LIMITS.fast_rows)
     X, Y = problem.rows.X[take], _columns(problem, take)
     _usable(X, Y)

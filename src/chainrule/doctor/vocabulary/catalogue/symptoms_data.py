@@ -169,6 +169,7 @@ NETWORK = (
         Area.NETWORK,
         "The last layer applies an output function that the loss applies again, or the loss does not suit the output.",
         remedies=("matching-loss", "no-output-activation"),
+        static=True,
     ),
     Symptom(
         "output-range",
@@ -176,6 +177,7 @@ NETWORK = (
         Area.NETWORK,
         "Some targets lie outside the range that the network can produce.",
         remedies=("no-output-activation", "matching-loss", "standardize-targets"),
+        static=True,
     ),
     Symptom(
         "wrong-loss",
@@ -183,6 +185,7 @@ NETWORK = (
         Area.NETWORK,
         "The loss is for classes although the targets are continuous values, or the other way round.",
         remedies=("matching-loss",),
+        static=True,
         cost=Cost.SLOW_IF_FAILED,
         slow_order=7,
     ),
