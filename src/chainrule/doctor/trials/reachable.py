@@ -72,10 +72,11 @@ class Comparison:
 def _matches(network: Array, quick: Array) -> bool:
     """Check whether the network explains nearly as much as a quick model, row by row.
 
-    Forward    (1) 1 - e_network >= r max(0, 1 - e_quick) - max(t, s)
-               r and t are `Thresholds.reached` and `unreached`, s is one standard error of e_network - e_quick
+    Forward    (1) 1 - e_network >= r max(0, 1 - e_quick) - t, with r = `Thresholds.reached`
+               t is two standard errors of e_network - e_quick, between `Thresholds.unreached` and `unreached_most`
     """
-    slack = max(USUAL.unreached, standard_error(network - quick))
+    noise = USUAL.clear_errors * standard_error(network - quick)
+    slack = min(max(USUAL.unreached, noise), USUAL.unreached_most)
     return 1.0 - float(network.mean()) >= USUAL.reached * max(0.0, 1.0 - float(quick.mean())) - slack  # (1)
 
 

@@ -169,7 +169,10 @@ class Thresholds:
     """Share of what a quick model explains that a network must explain to be about as good."""
 
     unreached: float = 0.05
-    """Share of a constant's error by which it may miss that."""
+    """Share of a constant's error by which it may miss that in any case."""
+
+    unreached_most: float = 0.15
+    """The same at most, where few rows judge."""
 
     noise: float = 0.25
     """Share of a constant's mistakes from which what a quick model leaves counts as noise."""
