@@ -11,7 +11,7 @@ from doctor_cases import HEALTHY, healthy, with_rows
 
 from chainrule import NetClassifier, NetRegressor
 from chainrule.data import Standardizer
-from chainrule.doctor.observe.cells import wild_cells
+from chainrule.data.outliers import wild_cells
 from chainrule.doctor.remedies.apply import APPLY
 from chainrule.doctor.rules.data import parts, untidy
 

@@ -64,7 +64,12 @@ def _primary(ill: Sequence[Finding]) -> Finding:
     causes = [finding for finding in ill if finding.entry.explains_failure]
     most = max((confirmed_gain(finding) for finding in causes), default=0.0)
     strong = [f for f in causes if f.confirmed is None or confirmed_gain(f) >= USUAL.comparable * most]
-    return min(strong or ill, key=lambda finding: (not is_problem_specific(finding), rank(finding)))
+    proven = any(finding.confirmed for finding in strong)
+
+    def order(finding: Finding) -> tuple[bool, bool, tuple[int, int]]:
+        return proven and finding.entry.yields_to_proof, not is_problem_specific(finding), rank(finding)
+
+    return min(strong or ill, key=order)
 
 
 def _second_causes(primary: Finding, findings: Findings, evidence: Evidence) -> list[Finding]:

@@ -27,6 +27,8 @@ def gate(findings: Findings, evidence: Evidence) -> Findings:
 
 def _gated(finding: Finding, evidence: Evidence) -> Finding:
     entry = finding.entry
+    if evidence.matches and entry.yields_to_proof:
+        return replace(finding, severity="info")
     if evidence.matches and (entry.is_outcome or entry.judged_by_recall):
         unproven = entry.judged_by_recall or not finding.confirmed
         return replace(finding, severity="info") if unproven else finding

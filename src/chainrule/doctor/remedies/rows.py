@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.observe.cells import wild_cells
+from chainrule.data.outliers import wild_cells
 from chainrule.doctor.remedies.settings import with_rows
 from chainrule.doctor.vocabulary.targets import class_indices
 from chainrule.doctor.vocabulary.thresholds import USUAL

@@ -19,7 +19,7 @@ from chainrule.doctor.observe.quick_models import (
     ridge_predictions,
 )
 from chainrule.doctor.trials.scoring import predicted_classes, standard_error
-from chainrule.doctor.vocabulary.limits import LIMITS
+from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
 from chainrule.doctor.vocabulary.targets import class_indices, subsample_indices
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.engines import Rows
@@ -117,7 +117,7 @@ def _parts(problem: TrainingProblem) -> tuple[Rows, Rows]:
     held = problem.validation
     if held is None or len(held) < USUAL.few_rows_to_compare:
         rows, held = rows[::2], rows[1::2]
-    return tuple(part[subsample_indices(part.X, LIMITS.fast_rows)] for part in (rows, held))  # type: ignore[return-value]
+    return tuple(part[subsample_indices(part.X, DATA_LIMITS.fast_rows)] for part in (rows, held))  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, eq=False)

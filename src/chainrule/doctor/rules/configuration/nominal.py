@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.doctor.observe.quick_models import Folds, one_hot
-from chainrule.doctor.vocabulary.limits import LIMITS
+from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
 from chainrule.doctor.vocabulary.targets import subsample_indices
 
 
@@ -20,15 +20,18 @@ def nominal_evidence(X: Array, y: Array, values: Array) -> tuple[float, float] |
     60 % and beat the regression by 20 points.
     """
     K = len(values)
-    if not LIMITS.nominal_values_low <= K <= LIMITS.nominal_values_high or len(y) < LIMITS.nominal_rows * K:
+    if (
+        not DATA_LIMITS.nominal_values_low <= K <= DATA_LIMITS.nominal_values_high
+        or len(y) < DATA_LIMITS.nominal_rows * K
+    ):
         return None
     if np.ptp(np.diff(values)) > 1e-3 * np.diff(values).mean():
         return None
-    take = subsample_indices(y, LIMITS.fast_rows)
+    take = subsample_indices(y, DATA_LIMITS.fast_rows)
     codes = np.abs(y[take, None].astype(np.float64) - values).argmin(axis=1)
     folds = Folds.of(X[take])
     P = folds.predict(np.hstack([one_hot(codes, K), codes[:, None].astype(np.float64)]))
     by_class = float((P[:, :K].argmax(axis=1) == codes).mean())
     by_value = float((np.clip(np.rint(P[:, K]), 0, K - 1) == codes).mean())
-    clear = by_class > LIMITS.nominal_accuracy and by_class > by_value + LIMITS.nominal_lead
+    clear = by_class > DATA_LIMITS.nominal_accuracy and by_class > by_value + DATA_LIMITS.nominal_lead
     return (by_class, by_value) if clear else None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.vocabulary.limits import LIMITS
+from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +66,7 @@ def doubts(P: Array, labels: Array) -> Doubts:
     error, sure = float(wrong.mean()), float(wrong[quarter].mean())
     constant_error = 1.0 - float(np.bincount(labels).max()) / len(labels)
     part = _required_part(error, constant_error)
-    everywhere = sure >= max(LIMITS.doubt_quarter, part * error) and _unlikely(
+    everywhere = sure >= max(DATA_LIMITS.doubt_quarter, part * error) and _unlikely(
         int(wrong[quarter].sum()), int(quarter.sum()), 1
     )
     classes = [
@@ -75,11 +75,11 @@ def doubts(P: Array, labels: Array) -> Doubts:
     share, label = max(classes)
     mine = predicted == label
     bad, count = int(wrong[quarter & mine].sum()), int((quarter & mine).sum())
-    needed = max(LIMITS.doubt_class, LIMITS.doubt_part_small * float(wrong[mine].mean()))
+    needed = max(DATA_LIMITS.doubt_class, DATA_LIMITS.doubt_part_small * float(wrong[mine].mean()))
     here = (
         part < math.inf
-        and error <= LIMITS.doubt_small
-        and needed <= share <= LIMITS.doubt_most
+        and error <= DATA_LIMITS.doubt_small
+        and needed <= share <= DATA_LIMITS.doubt_most
         and _unlikely(bad, count, K)
     )
     return Doubts(in_doubt(P, labels), error, sure, label, share, everywhere or here)
@@ -90,9 +90,9 @@ def _required_part(error: float, constant_error: float) -> float:
 
     A model that is hardly better than a constant is unsure everywhere, so that its disagreement says nothing.
     """
-    if error > LIMITS.doubt_large * constant_error:
+    if error > DATA_LIMITS.doubt_large * constant_error:
         return math.inf
-    return LIMITS.doubt_part_small if error <= LIMITS.doubt_small else LIMITS.doubt_part_large
+    return DATA_LIMITS.doubt_part_small if error <= DATA_LIMITS.doubt_small else DATA_LIMITS.doubt_part_large
 
 
 def _surest(P: Array) -> Array:
@@ -108,11 +108,11 @@ def _surest(P: Array) -> Array:
 
 def _unlikely(bad: int, count: int, comparisons: int) -> bool:
     """Check whether `bad` wrong labels are unlikely at a rate of 1 %: binomial tail, times comparisons, below 1e-4."""
-    if bad < LIMITS.doubt_rows:
+    if bad < DATA_LIMITS.doubt_rows:
         return False
     logs = [
-        math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1) + k * math.log(LIMITS.doubt_rate)
-        + (count - k) * math.log(1.0 - LIMITS.doubt_rate)
+        math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1) + k * math.log(DATA_LIMITS.doubt_rate)
+        + (count - k) * math.log(1.0 - DATA_LIMITS.doubt_rate)
         for k in range(bad, count + 1)
     ]  # fmt: skip
-    return comparisons * sum(map(math.exp, logs)) < LIMITS.doubt_chance
+    return comparisons * sum(map(math.exp, logs)) < DATA_LIMITS.doubt_chance

@@ -10,6 +10,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.doctor.observe.quick_models import Folds, one_hot, ridge_predictions
 from chainrule.doctor.rules.finding import make_finding
+from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
 from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.targets import class_indices, subsample_indices
@@ -26,12 +27,12 @@ def validation_differs(problem: TrainingProblem, trace: Trace | None) -> Finding
     third of that on validation rows, by three standard errors, as if their columns stood in another order.
     """
     held = problem.validation
-    if held is None or min(len(held), len(problem.rows)) < LIMITS.shifted_rows:
+    if held is None or min(len(held), len(problem.rows)) < DATA_LIMITS.shifted_rows:
         raise NotApplicable("needs 30 rows in each part")
     if not (np.isfinite(held.X).all() and np.isfinite(problem.rows.X).all()):
         raise NotApplicable("some numbers are not finite")
     shifted = shifted_columns(problem.rows.X, held.X)
-    if shifted is not None and shifted.mean() >= LIMITS.shifted_columns:
+    if shifted is not None and shifted.mean() >= DATA_LIMITS.shifted_columns:
         return _on_another_scale(problem, held, shifted)
     return _another_relation(problem, held)
 
@@ -44,10 +45,10 @@ def shifted_columns(X: Array, X_held: Array) -> Array | None:
     if not len(wide):
         return None
     m, s = X[:, wide].mean(axis=0), X[:, wide].std(axis=0)
-    moved = np.abs(X_held[:, wide].mean(axis=0) - m) > LIMITS.shifted_mean * s
+    moved = np.abs(X_held[:, wide].mean(axis=0) - m) > DATA_LIMITS.shifted_mean * s
     ratio = X_held[:, wide].std(axis=0) / s
     shifted = np.zeros(X.shape[1], bool)
-    shifted[wide] = moved | (ratio > LIMITS.shifted_scale) | (ratio < 1.0 / LIMITS.shifted_scale)
+    shifted[wide] = moved | (ratio > DATA_LIMITS.shifted_scale) | (ratio < 1.0 / DATA_LIMITS.shifted_scale)
     return np.asarray(shifted[wide]) if len(wide) < X.shape[1] else shifted
 
 
@@ -77,7 +78,7 @@ def _on_another_scale(problem: TrainingProblem, held: Rows, shifted: Array) -> F
 
 def _another_relation(problem: TrainingProblem, held: Rows) -> Finding | None:
     rows = problem.rows
-    take, take_held = (subsample_indices(part.X, LIMITS.fast_rows) for part in (rows, held))
+    take, take_held = (subsample_indices(part.X, DATA_LIMITS.fast_rows) for part in (rows, held))
     Y, Y_held = _columns(rows, held)
     if Y is None or Y_held is None or not Y[take].std(axis=0).all():
         return None
@@ -87,8 +88,8 @@ def _another_relation(problem: TrainingProblem, held: Rows) -> Finding | None:
     other = _errors(ridge_predictions(X, Y - center, X_held) + center, Y_held, center)
     explained, elsewhere = 1.0 - float(own.mean()), 1.0 - float(other.mean())
     noise = float(np.hypot(own.std() / np.sqrt(len(own)), other.std() / np.sqrt(len(other))))
-    enough = explained >= LIMITS.broken_explained and elsewhere < explained / LIMITS.broken_ratio
-    if not (enough and explained - elsewhere > LIMITS.broken_errors * noise):
+    enough = explained >= DATA_LIMITS.broken_explained and elsewhere < explained / DATA_LIMITS.broken_ratio
+    if not (enough and explained - elsewhere > DATA_LIMITS.broken_errors * noise):
         return None
     return make_finding(
         "validation-differs",

@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.observe.cells import wild_cells
+from chainrule.data.outliers import wild_cells
 from chainrule.doctor.observe.quick_models import Folds
 from chainrule.doctor.rules.finding import make_finding
-from chainrule.doctor.vocabulary.limits import LIMITS
+from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.targets import class_indices, subsample_indices
 from chainrule.doctor.vocabulary.wording import column_name, percent
@@ -89,7 +89,7 @@ def row_counter(problem: TrainingProblem, trace: Trace | None) -> Finding | None
     if not counters:
         return None
     alone, others = _explained(problem, counters)
-    tells = alone > max(LIMITS.counter_explains, others + LIMITS.counter_lead)
+    tells = alone > max(DATA_LIMITS.counter_explains, others + DATA_LIMITS.counter_lead)
     name = column_name(problem.feature_names, counters[0])
     return make_finding(
         "row-counter",
@@ -113,7 +113,7 @@ def target_copy(problem: TrainingProblem, trace: Trace | None) -> Finding | None
     Needs 30 rows and another column: of a single column it may be the task itself.
     """
     X, n = problem.rows.X, len(problem.rows)
-    if n < LIMITS.counter_rows or X.shape[1] < 2 or not np.isfinite(X).all():
+    if n < DATA_LIMITS.counter_rows or X.shape[1] < 2 or not np.isfinite(X).all():
         raise NotApplicable("needs 30 rows and two columns")
     classes = class_indices(problem.rows)
     copies = [
@@ -145,15 +145,15 @@ def counts_rows(x: Array) -> bool:
     (True, False)
     """
     values = np.unique(np.asarray(x, np.float64))
-    if len(values) < max(len(x), LIMITS.counter_rows) or not np.isfinite(values).all():
+    if len(values) < max(len(x), DATA_LIMITS.counter_rows) or not np.isfinite(values).all():
         return False
     gaps = np.diff(values)
     step = float(np.median(gaps))
     step = float(gaps[gaps < 1.5 * step].mean()) if step > 0 else 0.0
-    if step <= 0 or values[-1] - values[0] > LIMITS.counter_room * len(x) * step:
+    if step <= 0 or values[-1] - values[0] > DATA_LIMITS.counter_room * len(x) * step:
         return False
     return bool(
-        (np.abs(gaps / step - np.rint(gaps / step)) < LIMITS.counter_tolerance).all() and (gaps > 0.5 * step).all()
+        (np.abs(gaps / step - np.rint(gaps / step)) < DATA_LIMITS.counter_tolerance).all() and (gaps > 0.5 * step).all()
     )
 
 
@@ -175,7 +175,7 @@ def _rows(count: int, share: float) -> str:
 
 def _explained(problem: TrainingProblem, counters: list[int]) -> tuple[float, float]:
     """Return the shares of the targets' variance that the counters and the other columns explain on unseen rows."""
-    take = subsample_indices(problem.rows.X, LIMITS.fast_rows)
+    take = subsample_indices(problem.rows.X, DATA_LIMITS.fast_rows)
     X = problem.rows.X[take]
     classes = class_indices(problem.rows)
     Y = problem.rows.Y[take].astype(np.float64) if classes is None else np.eye(int(classes.max()) + 1)[classes[take]]
@@ -193,7 +193,7 @@ def _is_line(x: Array, Y: Array) -> bool:
     x = x.astype(np.float64) - x.mean(dtype=np.float64)
     Y = Y.astype(np.float64) - Y.mean(axis=0, dtype=np.float64)
     length = np.sqrt((x @ x) * (Y * Y).sum(axis=0))
-    return bool((np.abs(x @ Y) > (1.0 - LIMITS.copy_correlation) * length).any() and (length > 0).all())
+    return bool((np.abs(x @ Y) > (1.0 - DATA_LIMITS.copy_correlation) * length).any() and (length > 0).all())
 
 
 def _is_code(x: Array, classes: Array) -> bool:

@@ -112,6 +112,8 @@ class Symptom:
         Whether its rule must draw the initial weights itself.
     checks_custom_code : bool
         Whether its preflight check always runs for layers, losses and optimizers written by the user.
+    yields_to_proof : bool
+        A check that many causes fail: a cause that a trial confirms comes first, and a network that does well passes it.
     by_rule : bool
         Whether a rule reports it; the diagnosis itself does otherwise.
     """
@@ -139,6 +141,7 @@ class Symptom:
     during_training: bool = False
     draws_weights: bool = False
     checks_custom_code: bool = False
+    yields_to_proof: bool = False
     by_rule: bool = True
 
     @property

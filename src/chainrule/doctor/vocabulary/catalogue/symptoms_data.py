@@ -295,6 +295,7 @@ CODE = (
         Area.CODE,
         "The network does as well with constant inputs as with the real ones, so the inputs are not used.",
         self_evident=True,
+        yields_to_proof=True,
     ),
     Symptom(
         "sample-mixing",
@@ -312,6 +313,7 @@ CODE = (
         Area.CODE,
         "The network cannot fit even sixteen rows, so something in it keeps it from learning.",
         self_evident=True,
+        yields_to_proof=True,
     ),
 )
 

@@ -10,7 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.vocabulary.limits import LIMITS
+
+_DISTINCT = 10
+"""Distinct values that the rest of a column must have."""
+_FEW = 0.005
+"""Share of the rows that may be wild."""
+_GAP = 5.0
+"""Empty stretch before them, in ranges of the rest."""
+_CODE_SHARE = 0.2
+"""Share of the rows that a code for a gap fills at most."""
+_CODE_GAP = 2.0
+"""Empty stretch before it, in ranges of the rest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,16 +53,16 @@ def wild_cells(x: Array) -> WildCells | None:
     """
     x = np.asarray(x, np.float64)
     values, counts = np.unique(x[np.isfinite(x)], return_counts=True)
-    if len(values) <= LIMITS.wild_distinct:
+    if len(values) <= _DISTINCT:
         return None
     outside = _beyond_the_gap(values, counts)
     rest = values[~outside]
     width = float(rest[-1] - rest[0])
     gap = float(np.abs(values[outside][:, None] - rest[[0, -1]][None, :]).min())
-    few = int(counts[outside].sum()) <= max(1, int(LIMITS.wild_share * len(x)))
-    code = outside.sum() == 1 and counts[outside][0] <= LIMITS.code_share * len(x)
-    wild = (few and gap >= LIMITS.wild_gap * width) or (code and gap >= LIMITS.code_gap * width)  # (1)
-    if len(rest) < LIMITS.wild_distinct or not (width > 0 and wild):
+    few = int(counts[outside].sum()) <= max(1, int(_FEW * len(x)))
+    code = outside.sum() == 1 and counts[outside][0] <= _CODE_SHARE * len(x)
+    wild = (few and gap >= _GAP * width) or (code and gap >= _CODE_GAP * width)  # (1)
+    if len(rest) < _DISTINCT or not (width > 0 and wild):
         return None
     return _described(x, np.flatnonzero(np.isin(x, values[outside])))
 
