@@ -34,7 +34,7 @@ from chainrule.nn.step import Recipe
 from chainrule.tabular.preset import MemberSettings, Preset
 from chainrule.train import EarlyStopping, TrainConfig, TrainingProblem, train
 from chainrule.train.monitors import Decision
-from chainrule.train.records import Epoch, Stop, StopReason
+from chainrule.train.records import Epoch, Run, Stop, StopReason
 
 _PATIENCE = 0.34
 """Share of the epochs without an improvement after which a member stops."""
@@ -175,7 +175,7 @@ class Deadline:
         """Stop when the time is up."""
         return None, Decision(stop=Stop(StopReason.MONITOR, "the time is up") if self.left <= 0 else None)
 
-    def end(self, memory: Any) -> None:
+    def end(self, memory: Any, run: Run | None) -> None:
         """End without closing anything."""
 
 
