@@ -5,6 +5,7 @@ In: a table file and what the user typed. Out: a `TrainedTable`.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
@@ -20,10 +21,11 @@ from chainrule.data import split
 from chainrule.data.splits import split_by_group, split_by_time
 from chainrule.data.table import ReadOptions, TableSchema, TargetColumn, describe, read_file, read_target
 from chainrule.data.table.files import table_ending
+from chainrule.data.table.frames import FrameRows
 from chainrule.data.table.shell import option_text
 from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
 from chainrule.pipeline.option_names import option_name
-from chainrule.tabular import Preset, TableFit, TrainedMember, fit_table, presets, time_for
+from chainrule.tabular import Preset, TableFit, TrainedMember, fit_encoded, presets, time_for, time_left
 
 DATA_OPTIONS = frozenset({"target", "task", "columns", "drop", "separator", "decimal", "test_fraction", "seed"})
 """Options of `TrainOptions` that the preset for tables takes too."""
@@ -117,7 +119,7 @@ class TableRows:
     ----------
     name : str
         Name of the file.
-    table : polars.DataFrame
+    table : FrameRows
         All columns, the target among them.
     y : array of shape (n,)
         The target.
@@ -146,7 +148,7 @@ class TableRows:
     @property
     def frame(self) -> Any:
         """The inputs: all columns but the target and the groups."""
-        return self.table.drop([name for name in (self.target.name, self.group) if name is not None])
+        return self.table.without([name for name in (self.target.name, self.group) if name is not None])
 
     def take(self, rows: Array) -> TableRows:
         """Return some of the rows.
@@ -162,8 +164,9 @@ class TableRows:
         """
         groups = None if self.groups is None else self.groups[rows]
         times = None if self.times is None else self.times[rows]
-        table = self.table[rows]
-        return TableRows(self.name, table, self.y[rows], self.target, self.facts, self.group, groups, times)
+        return TableRows(
+            self.name, self.table.take(rows), self.y[rows], self.target, self.facts, self.group, groups, times
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,17 +178,23 @@ class TrainedTable:
     fit : TableFit
         The model and its training.
     train : TableRows
-        The training rows.
+        The training rows, without their table.
     test : TableRows or None
-        The test rows.
+        The test rows, without their table.
     preset : Preset
         What the networks were drawn from.
+    E : array of shape (n + m, p)
+        The features of the training rows and, below them, of the test rows.
+    notes : tuple of str
+        What is unlike the training in the test rows.
     """
 
     fit: TableFit = field(repr=False)
     train: TableRows = field(repr=False)
     test: TableRows | None = field(repr=False)
     preset: Preset
+    E: Array = field(repr=False)
+    notes: tuple[str, ...] = ()
 
 
 def train_table(source: str, options: o.TrainOptions, table: TableOptions, quiet: bool) -> TrainedTable:
@@ -209,9 +218,11 @@ def train_table(source: str, options: o.TrainOptions, table: TableOptions, quiet
     preset = presets.get(table.preset or "table")
     raise_all(_faults(options, table))
     rows = _read(Path(source), options, table)
-    parts = _parts(rows, options, table)
-    train = rows.take(parts[0])
+    inside, held_out = _parts(rows, options, table)
+    train = rows.take(inside)
+    test = rows.test or (rows.take(held_out) if len(held_out) else None)
     seconds = table.seconds or time_for(len(train.y))
+    began = time.monotonic()
     schema = _schema(train, options.reading("train"))
     tell = o.console(stderr=True)
     if not quiet:
@@ -219,22 +230,23 @@ def train_table(source: str, options: o.TrainOptions, table: TableOptions, quiet
         for sentence in _proposals(schema, table):
             tell.print(sentence, markup=False)
     with _progress(None if quiet else tell, preset, seconds) as on_member:
-        fit = fit_table(
-            rows.name,
-            train.frame,
+        notes: list[str] = []
+        parts = [(train.frame, None), *([] if test is None else [(test.frame, notes)])]
+        E = schema.encode_parts(rows.name, parts)
+        fit = fit_encoded(
+            schema,
+            E[: len(train.y)],
             train.y,
             rows.target.task,
             preset=preset,
-            seconds=seconds,
+            seconds=time_left(seconds, len(train.y), time.monotonic() - began),
             seed=options.seed,
-            schema=schema,
             groups=train.groups,
             times=train.times,
             target_name=rows.target.name,
             on_member=on_member,
         )
-    test = rows.test or (rows.take(parts[1]) if len(parts[1]) else None)
-    return TrainedTable(fit, train, test, preset)
+    return TrainedTable(fit, train, test, preset, E, tuple(notes))
 
 
 def _faults(options: o.TrainOptions, table: TableOptions) -> Iterator[str]:
@@ -262,7 +274,7 @@ def _read_one(
 ) -> TableRows:
     file = read_file(path, reading)
     column = read_target(file.name, file.frame, target, task, learned)
-    frame = file.frame.filter(column.kept)
+    frame = FrameRows(file.frame, None if column.kept.all() else np.flatnonzero(column.kept))
     groups, times = (
         _column(file.name, frame, name, option) for name, option in ((table.group, "--group"), (table.time, "--time"))
     )
@@ -294,7 +306,7 @@ def _parts(rows: TableRows, options: o.TrainOptions, table: TableOptions) -> tup
 
 def _schema(rows: TableRows, reading: ReadOptions) -> TableSchema:
     """Describe the inputs; the target is among the columns only to find inputs that tell it alone."""
-    table = rows.table if rows.group is None else rows.table.drop(rows.group)
+    table = rows.table if rows.group is None else rows.table.without([rows.group])
     return describe(rows.name, table, rows.target.name, reading)
 
 

@@ -181,10 +181,12 @@ class NetEstimator(PreparingNetwork):
     def _examined(self, X: Any, y: Any, sample_weight: Any, user: UserValidation, fix: bool) -> Report:
         """Return the doctor's report on the first network, trained as long as `fit` would train it."""
         from chainrule.doctor import examine_and_repair
+        from chainrule.doctor.examine import examine_few
         from chainrule.doctor.vocabulary.thresholds import USUAL
 
         chooses = bool(self.early_stopping) or user[0] is not None
-        call = self._fit_call(X, y, sample_weight, user, None if chooses else 1 / USUAL.held_out_part)
+        few = not chooses and len(np.asarray(y)) < USUAL.fewest_to_judge
+        call = self._fit_call(X, y, sample_weight, user, None if chooses or few else 1 / USUAL.held_out_part)
         problem = call.problems[0]
         self._note_classes(problem.target)
         monitors = (
@@ -193,6 +195,8 @@ class NetEstimator(PreparingNetwork):
         problem = with_kept_length(problem, monitors, validated=chooses)
         count = len(problem.validation or ())
         notes = () if chooses else (f"{count} of {count + len(problem.rows)} rows were held out to judge by.",)
+        if few:
+            return examine_few(problem, fix=fix)
         return examine_and_repair(problem, fix=fix, notes=notes)
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> None:
