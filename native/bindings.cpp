@@ -1,20 +1,21 @@
-// The only file that knows Python: it exposes the plan's structs and enumerations by name, turns arrays into pointers,
-// releases the interpreter's lock and asks Python whether to stop.
+// The module that Python sees: it exposes the plan's structs and enumerations by name, turns arguments that arguments.hpp
+// has checked into pointers, releases the interpreter's lock and asks Python whether to stop.
 // In: structs and NumPy arrays from engines/native.py. Out: the module chainrule.engines._native.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
-#include <nanobind/stl/map.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <exception>
-#include <map>
 #include <memory>
 #include <mutex>
-#include <stdexcept>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "allocations.hpp"
+#include "arguments.hpp"
+#include "border.hpp"
 #include "dispatch.hpp"
 #include "team.hpp"
 
@@ -23,10 +24,6 @@ namespace nb = nanobind;
 namespace chainrule {
 
 namespace {
-
-using ReadOnly = nb::ndarray<nb::c_contig, nb::device::cpu, nb::ro>;
-using Writable = nb::ndarray<nb::c_contig, nb::device::cpu>;
-using LearningRates = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 /// Names of the vectors of P numbers that a state with these settings carries, the parameters apart.
 std::vector<std::string> vector_names(const TrainingSettings& settings) {
@@ -43,61 +40,68 @@ std::vector<std::string> vector_names(const TrainingSettings& settings) {
 class Session {
   public:
     Session(
-        const std::vector<FusedStage>& stages, const std::vector<Phase>& phases, const TrainingSettings& settings,
-        ReadOnly X, ReadOnly Y, ReadOnly c, int threads
+        nb::handle stages, nb::handle phases, nb::handle settings, nb::handle X, nb::handle Y, nb::handle c,
+        nb::handle threads
     )
-        : settings_(settings), X_(X), Y_(Y), c_(c) {
-        if (stages.empty() || phases.empty()) throw std::invalid_argument("Session: a plan needs stages and phases.");
+        : settings_(value_of<TrainingSettings>(settings, "settings", "TrainingSettings")) {
+        const auto stage_list = value_of<std::vector<FusedStage>>(stages, "stages", "a list of FusedStage");
+        const auto phase_list = value_of<std::vector<Phase>>(phases, "phases", "a list of Phase");
+        sizes_ = checked_sizes(stage_list, phase_list, settings_);
         const TrainerSpec spec{
-            stages, phases, settings, {X.data(), Y.data(), c.data(), static_cast<std::int64_t>(X.shape(0))}, threads
+            stage_list, phase_list, settings_, take_rows(X, Y, c),
+            static_cast<int>(whole_number(threads, "threads", 0, most_threads))
         };
+        batches_ = (spec.rows.count + settings_.batch_size - 1) / settings_.batch_size;
         const Isa isa = chosen_isa();
         isa_ = isa.name;
-        number_bytes_ = X.itemsize();
-        inputs_ = static_cast<std::size_t>(stages.front().inputs);
-        outputs_ = static_cast<std::size_t>(stages.back().outputs);
-        trainer_.reset(number_bytes_ == 4 ? isa.make_float32(spec) : isa.make_float64(spec));
+        trainer_.reset(type_ == nb::dtype<float>() ? isa.make_float32(spec) : isa.make_float64(spec));
     }
 
     /// Copy the state out; returns the number of steps done so far.
-    std::int64_t read(Writable w, Writable statistics, const std::map<std::string, Writable>& vectors) {
-        const StateVectors to = state_vectors(w.data(), statistics.data(), vectors);
+    std::int64_t read(nb::handle w, nb::handle statistics, nb::handle vectors) {
+        StateArrays<Writable> to(*this, w, statistics, vectors);
+        to.check_apart();
         nb::gil_scoped_release released;
         const std::scoped_lock lock(mutex_);
-        trainer_->read(to);
+        trainer_->read(to.vectors);
         return trainer_->step();
     }
 
     /// Copy a state in.
-    void write(
-        ReadOnly w, ReadOnly statistics, const std::map<std::string, ReadOnly>& vectors, std::int64_t step
-    ) {
-        const StateVectors from = state_vectors(w.data(), statistics.data(), vectors);
+    void write(nb::handle w, nb::handle statistics, nb::handle vectors, nb::handle step) {
+        const StateArrays<Array> from(*this, w, statistics, vectors);
+        const std::int64_t steps = whole_number(step, "step", 0, most_steps);
         nb::gil_scoped_release released;
         const std::scoped_lock lock(mutex_);
-        trainer_->write(from, step);
+        trainer_->write(from.vectors, steps);
     }
 
-    Sums run(std::int64_t epoch, std::int64_t first, LearningRates rates, nb::object stop) {
+    Sums run(nb::handle epoch, nb::handle first, nb::handle rates, nb::object stop) {
+        const std::int64_t number = whole_number(epoch, "epoch", 0, most_steps);
+        const Array each = array_of<Array>(rates, "rates", nb::dtype<double>(), {any_length});
+        const auto count = static_cast<std::int64_t>(each.size());
+        require(count <= batches_, "rates", "one for each batch of an epoch at most", count);
+        const std::int64_t start = whole_number(first, "first", 0, batches_ - count);
+        const auto* const values = static_cast<const double*>(each.data());
+        for (std::int64_t i = 0; i < count; ++i) require_finite(values[i], "rates");
+        if (!PyCallable_Check(stop.ptr())) require(false, "stop", "a function", type_of(stop));
         StopCallback callback{std::move(stop), nullptr};
         Sums sums;
         {
             nb::gil_scoped_release released;
             const std::scoped_lock lock(mutex_);
-            sums = trainer_->run(epoch, first, {rates.data(), rates.size()}, {ask_to_stop, &callback});
+            sums = trainer_->run(number, start, {values, each.size()}, {ask_to_stop, &callback});
         }
         if (callback.error) std::rethrow_exception(callback.error);
         return sums;
     }
 
-    void logits(ReadOnly X, Writable Z) {
-        if (X.ndim() != 2 || Z.ndim() != 2 || X.shape(1) != inputs_ || Z.shape(1) != outputs_
-            || X.shape(0) != Z.shape(0) || X.itemsize() != number_bytes_ || Z.itemsize() != number_bytes_)
-            throw std::invalid_argument(
-                "Session: X and Z must be (n, inputs) and (n, outputs) in the session's dtype."
-            );
+    void logits(nb::handle rows, nb::handle into) {
+        const Array X = array_of<Array>(rows, "X", type_, {any_length, sizes_.inputs});
         const auto n = static_cast<std::int64_t>(X.shape(0));
+        const Writable Z = array_of<Writable>(into, "Z", type_, {n, sizes_.outputs});
         if (n == 0) return;
+        require_apart(X, Z, "Z");
         if (n > 4) {
             nb::gil_scoped_release released;
             const std::scoped_lock lock(mutex_);
@@ -114,8 +118,18 @@ class Session {
         trainer_->logits(X.data(), n, Z.data());
     }
 
-    void profile() { trainer_->profile(); }
-    std::vector<double> nanoseconds() const { return {trainer_->nanoseconds().begin(), trainer_->nanoseconds().end()}; }
+    void profile() {
+        nb::gil_scoped_release released;
+        const std::scoped_lock lock(mutex_);
+        trainer_->profile();
+    }
+
+    std::vector<double> nanoseconds() {
+        nb::gil_scoped_release released;
+        const std::scoped_lock lock(mutex_);
+        return {trainer_->nanoseconds().begin(), trainer_->nanoseconds().end()};
+    }
+
     std::size_t bytes() const { return trainer_->bytes(); }
     int threads() const { return trainer_->threads(); }
     const char* isa() const { return isa_; }
@@ -139,35 +153,77 @@ class Session {
         }
     }
 
-    /// Find each vector by its name. Throws std::invalid_argument unless exactly the expected ones are there.
-    template <class Array>
-    StateVectors state_vectors(
-        const void* w, const void* statistics, const std::map<std::string, Array>& vectors
-    ) const {
-        const std::vector<std::string> names = vector_names(settings_);
-        for (const std::string& name : names)
-            if (!vectors.contains(name)) throw std::invalid_argument("Session: the state lacks the vector " + name + ".");
-        if (vectors.size() != names.size()) throw std::invalid_argument("Session: the state has unknown vectors.");
-        const auto data = [&](const char* name) -> void* {
-            const auto found = name == nullptr ? vectors.end() : vectors.find(name);
-            return found == vectors.end() ? nullptr : const_cast<void*>(static_cast<const void*>(found->second.data()));
-        };
-        const MomentNames moments = moment_names(settings_.optimizer);
-        return {
-            .w = const_cast<void*>(w),
-            .statistics = const_cast<void*>(statistics),
-            .first_moment = data(moments.first),
-            .second_moment = data(moments.second),
-            .gradient_sum = data(gradient_sum_name),
-            .weight_average = data(weight_average_name),
-        };
+    /// Keep the training rows, and read their classes into 32 bits, so that nothing can change them any more.
+    Rows take_rows(nb::handle X, nb::handle Y, nb::handle c) {
+        X_ = array_of<Array>(X, "X", nb::dlpack::dtype{}, {any_length, sizes_.inputs});
+        type_ = X_.dtype();
+        const auto n = static_cast<std::int64_t>(X_.shape(0));
+        require(n >= 1 && n <= most_rows, "X", "of 1..2^32-1 rows", n);
+        c_ = array_of<Array>(c, "c", type_, {n});
+        each_number(c_, [](double weight) { require_finite(weight, "c"); });
+        if (settings_.loss != LossKind::softmax_cross_entropy) {
+            Y_ = array_of<Array>(Y, "Y", type_, {n, sizes_.outputs});
+            return {X_.data(), Y_.data(), c_.data(), n};
+        }
+        const Array y = array_of<Array>(Y, "Y", nb::dtype<std::int64_t>(), {n});
+        classes_.resize(static_cast<std::size_t>(n));
+        for (std::size_t i = 0; i < classes_.size(); ++i) {
+            const std::int64_t label = static_cast<const std::int64_t*>(y.data())[i];
+            if (label < 0 || label >= sizes_.outputs)
+                require(false, "Y", "of classes below " + std::to_string(sizes_.outputs), label);
+            classes_[i] = static_cast<std::int32_t>(label);
+        }
+        return {X_.data(), classes_.data(), c_.data(), n};
     }
 
+    /// The arrays of a state, found by their names; every one is checked before any number is copied.
+    template <class Kind>
+    struct StateArrays {
+        Kind w, statistics;
+        std::vector<Kind> named;
+        StateVectors vectors;
+
+        StateArrays(const Session& session, nb::handle w_, nb::handle statistics_, nb::handle vectors_)
+            : w(array_of<Kind>(w_, "w", session.type_, {session.sizes_.parameters})),
+              statistics(array_of<Kind>(statistics_, "statistics", session.type_, {session.sizes_.statistics})) {
+            const std::vector<std::string> names = vector_names(session.settings_);
+            if (!nb::isinstance<nb::dict>(vectors_)) require(false, "vectors", "a dictionary", type_of(vectors_));
+            const auto given = nb::borrow<nb::dict>(vectors_);
+            require(given.size() == names.size(), "vectors", "of the names " + joined(names), given.size());
+            const MomentNames moments = moment_names(session.settings_.optimizer);
+            vectors.w = address(w);
+            vectors.statistics = address(statistics);
+            for (const std::string& name : names) {
+                if (!given.contains(name.c_str())) require(false, "vectors", "of the names " + joined(names), "none of the name " + name);
+                const nb::object array = given[name.c_str()];
+                named.push_back(array_of<Kind>(array, name.c_str(), session.type_, {session.sizes_.parameters}));
+                void* const data = address(named.back());
+                if (moments.first != nullptr && name == moments.first) vectors.first_moment = data;
+                if (moments.second != nullptr && name == moments.second) vectors.second_moment = data;
+                if (name == gradient_sum_name) vectors.gradient_sum = data;
+                if (name == weight_average_name) vectors.weight_average = data;
+            }
+        }
+
+        static void* address(const Kind& array) { return const_cast<void*>(static_cast<const void*>(array.data())); }
+
+        /// Arrays that are written must not share memory.
+        void check_apart() const {
+            std::vector<const Kind*> arrays{&w, &statistics};
+            for (const Kind& array : named) arrays.push_back(&array);
+            for (std::size_t i = 0; i < arrays.size(); ++i)
+                for (std::size_t j = 0; j < i; ++j) require_apart(*arrays[i], *arrays[j], "vectors");
+        }
+    };
+
     TrainingSettings settings_;
-    ReadOnly X_, Y_, c_;  // kept alive while the trainer reads them
+    PlanSizes sizes_{};
+    std::int64_t batches_ = 0;
+    nb::dlpack::dtype type_{};
+    Array X_, Y_, c_;  // kept alive while the trainer reads them
+    std::vector<std::int32_t> classes_;
     std::unique_ptr<Trainer> trainer_;
     std::mutex mutex_;
-    std::size_t number_bytes_ = 4, inputs_ = 0, outputs_ = 0;
     const char* isa_ = "";
 };
 
@@ -285,29 +341,38 @@ void bind_structs(nb::module_& module) {
 
 NB_MODULE(_native, module) {
     module.doc() = "Compiled kernels and the loop that runs a plan.";
+    raise_border_faults();
     bind_enumerations(module);
     bind_structs(module);
     nb::class_<Session>(module, "Session")
         .def(
-            nb::init<
-                const std::vector<FusedStage>&, const std::vector<Phase>&, const TrainingSettings&, ReadOnly, ReadOnly,
-                ReadOnly, int>(),
-            nb::kw_only(), nb::arg("stages"), nb::arg("phases"), nb::arg("settings"), nb::arg("X"), nb::arg("Y"),
-            nb::arg("c"), nb::arg("threads")
+            nb::init<nb::handle, nb::handle, nb::handle, nb::handle, nb::handle, nb::handle, nb::handle>(),
+            nb::kw_only(), nb::arg("stages").none(), nb::arg("phases").none(), nb::arg("settings").none(),
+            nb::arg("X").none(), nb::arg("Y").none(), nb::arg("c").none(), nb::arg("threads").none()
         )
-        .def("read", &Session::read, nb::kw_only(), nb::arg("w"), nb::arg("statistics"), nb::arg("vectors"))
         .def(
-            "write", &Session::write, nb::kw_only(), nb::arg("w"), nb::arg("statistics"), nb::arg("vectors"),
-            nb::arg("step")
+            "read", &Session::read, nb::kw_only(), nb::arg("w").none(), nb::arg("statistics").none(),
+            nb::arg("vectors").none()
         )
-        .def("run", &Session::run, nb::arg("epoch"), nb::arg("first"), nb::arg("rates"), nb::arg("stop"))
-        .def("logits", &Session::logits, nb::arg("X"), nb::arg("Z"))
+        .def(
+            "write", &Session::write, nb::kw_only(), nb::arg("w").none(), nb::arg("statistics").none(),
+            nb::arg("vectors").none(), nb::arg("step").none()
+        )
+        .def(
+            "run", &Session::run, nb::arg("epoch").none(), nb::arg("first").none(), nb::arg("rates").none(),
+            nb::arg("stop").none()
+        )
+        .def("logits", &Session::logits, nb::arg("X").none(), nb::arg("Z").none())
         .def("profile", &Session::profile)
         .def_prop_ro("nanoseconds", &Session::nanoseconds)
         .def_prop_ro("nbytes", &Session::bytes)
         .def_prop_ro("threads", &Session::threads)
         .def_prop_ro("isa", &Session::isa);
-    module.def("vector_names", &vector_names, nb::arg("settings"));
+    module.def(
+        "vector_names",
+        [](nb::handle settings) { return vector_names(value_of<TrainingSettings>(settings, "settings", "TrainingSettings")); },
+        nb::arg("settings").none()
+    );
     module.def("isas", [] {
         std::vector<std::string> names;
         for (const Isa& isa : available_isas()) names.emplace_back(isa.name);

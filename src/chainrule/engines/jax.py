@@ -17,6 +17,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.constraints import Checked, OneOf, constrained
 from chainrule.engines.base import Rows, Session, never
+from chainrule.engines.border import checked_batches, checked_inputs, checked_rows, checked_state
 from chainrule.errors import MissingError
 from chainrule.nn.layers import Context
 from chainrule.nn.step import Recipe, State, Sums, train_step
@@ -79,6 +80,7 @@ class JaxSession:
 
     def __init__(self, recipe: Recipe, rows: Rows, products: str) -> None:
         jax = self._jax = _jax()
+        rows = checked_rows(recipe, rows)
         self._recipe = recipe
         self._products = products
         self._sizes = [end - start for start, end in recipe.batches(len(rows))]
@@ -108,6 +110,7 @@ class JaxSession:
     def load(self, state: State) -> None:
         """Continue from a copy of a state."""
         dtype = self._recipe.dtype
+        state = checked_state(self._recipe, state)
         memory = {letter: np.array(vector, dtype) for letter, vector in state.optimizer_state.items()}
         copy = State(np.array(state.w, dtype), np.array(state.buffers, dtype), memory, np.uint32(state.step))
         with self._numerics():
@@ -115,6 +118,7 @@ class JaxSession:
 
     def run(self, epoch: int, first: int, rates: Array, stop: Callable[[], bool] = never) -> Sums:
         """Run batches of an epoch, about `_PACE` seconds at a time; `stop` is called in between."""
+        rates = checked_batches(len(self._sizes), epoch, first, rates)
         at = first
         last = first + len(rates)
         sums = Sums()
@@ -147,7 +151,7 @@ class JaxSession:
 
     def logits(self, X: Array) -> Array:
         """Compute Z in inference; rows are padded to a power of two, so that few shapes are ever compiled."""
-        X = np.asarray(X, self._recipe.dtype)
+        X = checked_inputs(self._recipe.net, X, self._recipe.dtype)
         chunks = [self._padded(X[start : start + _CHUNK]) for start in range(0, max(len(X), 1), _CHUNK)]
         with self._numerics():
             w = self._recipe.weights(self._state)

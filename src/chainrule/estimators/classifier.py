@@ -19,6 +19,7 @@ from chainrule.nn.losses import Loss
 from chainrule.nn.optimizers import Optimizer
 from chainrule.nn.schedules import Schedule
 from chainrule.pipeline import Settings, classification, target_tables
+from chainrule.prediction import warn_of_unknown
 from chainrule.target import Target
 from chainrule.train import Monitor
 
@@ -331,6 +332,35 @@ class NetClassifier(ClassifierMixin, NetEstimator):  # type: ignore[misc]
         ['yes']
         """
         return self._each(X, self._fitted_model().predict)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the share of rows predicted right, as scikit-learn's classifiers do.
+
+        A row of a class that the training rows did not have counts as wrong; a warning names the class and the row.
+
+        Parameters
+        ----------
+        X : array-like, frame or sparse matrix of shape (n, d)
+            Rows.
+        y : array-like of shape (n,) or (n, k)
+            True labels. A row of several labels or targets is right if all of them are.
+        sample_weight : array-like of shape (n,) or None, default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> X, y = np.array([[0.0], [1.0]] * 20), np.array(["no", "yes"] * 20)
+        >>> NetClassifier((4,), learning_rate_init=0.05, random_state=0).fit(X, y).score(X, y)
+        1.0
+        """
+        model = self._fitted_model()
+        warn_of_unknown(model.classes, y, model.multilabel)
+        return float(super().score(X, y, sample_weight))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
