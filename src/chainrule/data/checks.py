@@ -46,11 +46,11 @@ def check_finite(owner: str, argument: str, values: Array) -> None:
     chainrule.errors.InvalidValueError: Standardizer: X must be finite, got nan at row 1, column 1
     (counted from 0). Fill or drop missing values first.
     """
-    if not values.size or (values.max() <= LARGEST and values.min() >= -LARGEST):
+    if not values.size or (float(values.max()) <= LARGEST and float(values.min()) >= -LARGEST):
         return
     wrong = ~np.isfinite(values)
     finite = not wrong.any()
-    wrong = np.abs(values) > LARGEST if finite else wrong
+    wrong = np.abs(values.astype(np.float64)) > LARGEST if finite else wrong
     places = np.argwhere(wrong)
     where = ", ".join(f"{axis} {i}" for axis, i in zip(("row", "column"), places[0], strict=False))
     more = f" and at {len(places) - 1} more" if len(places) > 1 else ""

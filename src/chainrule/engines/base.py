@@ -103,8 +103,8 @@ def _too_large(dtype: str, **arrays: Array) -> Iterator[str]:
     """Name finite numbers that the dtype cannot hold, and weights whose sum it cannot hold."""
     largest = float(np.finfo(dtype).max)
     for name, array in arrays.items():
-        if array.size and array.dtype.kind == "f" and not (array.max() <= largest and array.min() >= -largest):
-            places = np.argwhere(np.isfinite(array) & (np.abs(array) > largest))
+        if array.size and array.dtype.kind == "f" and max(float(array.max()), -float(array.min())) > largest:
+            places = np.argwhere(np.isfinite(array) & (np.abs(array.astype(np.float64)) > largest))
             for place in places[:1]:
                 where = ", ".join(f"{axis} {i}" for axis, i in zip(("row", "column"), place, strict=False))
                 hint = "It may stand for a missing value; otherwise use another unit."
