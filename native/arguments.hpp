@@ -42,9 +42,10 @@ inline Value value_of(nb::handle given, const char* name, const char* allowed) {
 /// A whole number in low..high.
 inline std::int64_t whole_number(nb::handle given, const char* name, std::int64_t low, std::int64_t high) {
     std::int64_t value = 0;
+    const bool whole = nb::try_cast<std::int64_t>(given, value);
+    if (whole && value >= low && value <= high) return value;
     const std::string allowed = "a whole number in " + std::to_string(low) + ".." + std::to_string(high);
-    if (!nb::try_cast<std::int64_t>(given, value)) require(false, name, allowed, type_of(given));
-    require(value >= low && value <= high, name, allowed, value);
+    require(false, name, allowed, whole ? std::to_string(value) : type_of(given));
     return value;
 }
 

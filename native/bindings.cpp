@@ -189,7 +189,7 @@ class Session {
             const std::vector<std::string> names = vector_names(session.settings_);
             if (!nb::isinstance<nb::dict>(vectors_)) require(false, "vectors", "a dictionary", type_of(vectors_));
             const auto given = nb::borrow<nb::dict>(vectors_);
-            require(given.size() == names.size(), "vectors", "of the names " + joined(names), given.size());
+            if (given.size() != names.size()) require(false, "vectors", "of the names " + joined(names), given.size());
             const MomentNames moments = moment_names(session.settings_.optimizer);
             vectors.w = address(w);
             vectors.statistics = address(statistics);

@@ -16,9 +16,9 @@ struct BorderFault : std::invalid_argument {
     using std::invalid_argument::invalid_argument;
 };
 
-/// Throw unless `right`: "Session: <argument> must be <allowed>, got <got>."
-template <class Got>
-inline void require(bool right, const std::string& argument, const std::string& allowed, const Got& got) {
+/// Throw unless `right`: "Session: <argument> must be <allowed>, got <got>." Nothing is built where all is right.
+template <class Argument, class Allowed, class Got>
+inline void require(bool right, const Argument& argument, const Allowed& allowed, const Got& got) {
     if (right) return;
     std::ostringstream text;
     text << "Session: " << argument << " must be " << allowed << ", got " << got << ".";

@@ -45,7 +45,7 @@ class NetClassifier(ClassifierMixin, NetEstimator):  # type: ignore[misc]
         cross-entropy for more classes. Else a loss of `chainrule.losses` that fits them.
     batch_norm : bool, default=False
         Whether to put batch norm before the activation of every hidden layer. It helps deep networks; use batches
-        of 32 rows or more.
+        of 32 rows or more. A batch of one row is refused: it has no variance.
     layer_norm : bool, default=False
         Whether to put layer norm there instead. It does not depend on the batch.
     dropout : float or sequence of float, default=0.0
@@ -101,8 +101,8 @@ class NetClassifier(ClassifierMixin, NetEstimator):  # type: ignore[misc]
         Scorer of scikit-learn that chooses the epoch by the validation rows and decides when to stop; None uses the
         loss.
     class_weight : dict, list of dicts, "balanced" or None, default=None
-        Weight of each class. "balanced" weighs classes inversely to their number of rows; for several targets a
-        list of dicts.
+        Weight of each class, a finite number >= 0; classes that the dict leaves out have weight 1. "balanced" weighs
+        classes inversely to their number of rows; for several targets a list of dicts.
     label_smoothing : float, default=0.0
         Share of each target spread evenly over all classes, in [0, 1).
     calibrate : "temperature" or False, default=False
@@ -110,7 +110,8 @@ class NetClassifier(ClassifierMixin, NetEstimator):  # type: ignore[misc]
         how often they are right.
     scaling : {"columns", "shared", "none"}, default="columns"
         How inputs are standardized with the training rows' statistics: each column by its own mean and standard
-        deviation; all by one mean and one scale (pixels); or not at all.
+        deviation; all by one mean and one scale (pixels); or not at all. By columns, one that is 0 in 99 % of the rows
+        or more, such as a rare word's, is scaled so that no training value lies further than 10 from 0.
     n_networks : int, default=1
         Networks trained side by side from different seeds; their predictions are averaged.
     init_from : fitted estimator or Model, default=None
