@@ -85,6 +85,14 @@ def test_a_state_of_another_optimizer_is_refused_until_it_is_adopted(name, optim
     assert session.run(0, 0, np.full(3, 1e-3)).steps == 3
 
 
+@every_engine
+def test_vectors_that_the_optimizer_has_no_use_for_are_left_out(name):
+    session = session_of(name, recipe_of(optimizer=SGD()))
+    state = recipe_of(optimizer=Adam(), ema_decay=0.9).start()
+    session.load(state)
+    assert dict(session.state.optimizer_state) == {}
+
+
 def _vectors(state):
     yield "w", lambda x: replace(state, w=x), state.w
     yield "buffers", lambda x: replace(state, buffers=x), state.buffers

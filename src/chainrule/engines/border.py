@@ -7,6 +7,7 @@ In: rows, states, weights and batches as callers have them. Out: the same in the
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -72,14 +73,14 @@ def _text(array: Array) -> str:
 
 
 def checked_state(recipe: Recipe, state: State, owner: str = "Session", argument: str = "state") -> State:
-    """Return a state that a recipe can continue from.
+    """Return a state that a recipe can continue from, without vectors that its optimizer has no use for.
 
-    Raises `InvalidValueError` where its vectors are not those of the recipe's network and optimizer.
+    Raises `InvalidValueError` where its vectors are not those of the recipe's network, or one of the optimizer's is missing.
     """
     if not isinstance(state, State):
         raise InvalidValueError(must_be(owner, argument, "a State", type(state).__name__))
     raise_all(_state_faults(recipe, state, owner, argument))
-    return state
+    return replace(state, optimizer_state={name: state.optimizer_state[name] for name in recipe.state_names})
 
 
 def _state_faults(recipe: Recipe, state: State, owner: str, argument: str) -> Iterator[str]:
@@ -87,10 +88,11 @@ def _state_faults(recipe: Recipe, state: State, owner: str, argument: str) -> It
     yield from vector_faults(owner, f"{argument}.w", state.w, P)
     yield from vector_faults(owner, f"{argument}.buffers", state.buffers, recipe.net.buffers.size)
     names, given = sorted(recipe.state_names), sorted(state.optimizer_state)
-    if names != given:
+    missing = not set(names) <= set(given)
+    if missing:
         hint = "It is of another optimizer: convert it with Recipe.adopt."
         yield must_be(owner, f"{argument}.optimizer_state", f"of the vectors {names}", given, hint)
-    for name in given if names == given else ():
+    for name in () if missing else names:
         place = f"{argument}.optimizer_state[{name!r}]"
         yield from vector_faults(owner, place, state.optimizer_state[name], P)
     step = np.asarray(state.step)
