@@ -77,7 +77,7 @@ class Session {
     }
 
     Sums run(nb::handle epoch, nb::handle first, nb::handle rates, nb::object stop) {
-        const std::int64_t number = whole_number(epoch, "epoch", 0, most_steps);
+        const std::int64_t number = whole_number(epoch, "epoch", 0, most_epochs);
         const Array each = array_of<Array>(rates, "rates", nb::dtype<double>(), {any_length});
         const auto count = static_cast<std::int64_t>(each.size());
         require(count <= batches_, "rates", "one for each batch of an epoch at most", count);

@@ -239,7 +239,7 @@ void check_loss(const TrainingSettings& s, std::int64_t outputs) {
 void check_settings(const TrainingSettings& s) {
     require(s.batch_size >= 1 && s.batch_size <= most_rows, "batch_size", "in 1..2^32-1", s.batch_size);
     require(
-        s.accumulate_grad_batches >= 0 && s.accumulate_grad_batches <= most_steps, "accumulate_grad_batches",
+        s.accumulate_grad_batches >= 0 && s.accumulate_grad_batches <= most_rows, "accumulate_grad_batches",
         "in 0..2^32-1", s.accumulate_grad_batches
     );
     require(between(s.beta1, 0, 1), "beta1", "in [0, 1)", s.beta1);

@@ -27,8 +27,9 @@ inline void require(bool right, const Argument& argument, const Allowed& allowed
 
 inline constexpr std::int64_t most_columns = std::int64_t{1} << 24;
 inline constexpr std::int64_t most_parameters = std::int64_t{1} << 40;
-inline constexpr std::int64_t most_rows = (std::int64_t{1} << 32) - 1;   // row numbers are 32 bits wide
-inline constexpr std::int64_t most_steps = (std::int64_t{1} << 32) - 1;  // as are the words that fold steps and epochs in
+inline constexpr std::int64_t most_rows = (std::int64_t{1} << 32) - 1;    // row numbers are 32 bits wide
+inline constexpr std::int64_t most_epochs = (std::int64_t{1} << 32) - 1;  // as is the word that an epoch's order comes from
+inline constexpr std::int64_t most_steps = std::int64_t{1} << 62;
 inline constexpr int most_threads = 1024;
 
 /// Sizes of a plan: columns of rows and logits; lengths of the vectors of parameters and of running statistics.

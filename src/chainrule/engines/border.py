@@ -19,8 +19,11 @@ from chainrule.nn.losses import SoftmaxCrossEntropy
 from chainrule.nn.net import Net
 from chainrule.nn.step import Recipe, State
 
-MOST_STEPS = 2**32 - 1
-"""Steps and epochs that a run can count: both go into streams of random words as 32 bits."""
+MOST_STEPS = 2**62
+"""Steps that a state can count."""
+
+MOST_ROWS = 2**32 - 1
+"""Rows of a training, and epochs: row numbers are 32 bits wide, as is the word that an epoch's order comes from."""
 
 _OTHER_NETWORK = "It belongs to another network."
 
@@ -48,7 +51,7 @@ def checked_rows(recipe: Recipe, rows: Rows) -> Rows:
 def _row_faults(recipe: Recipe, X: Array, Y: Array, c: Array, exclusive: bool) -> Iterator[str]:
     d, k = recipe.net.inputs, recipe.net.outputs
     n = len(X) if X.ndim else 0
-    if not _numbers(X) or X.shape != (n, d) or not 0 < n <= MOST_STEPS:
+    if not _numbers(X) or X.shape != (n, d) or not 0 < n <= MOST_ROWS:
         yield must_be("Rows", "X", f"numbers of shape (n, {d}) with n > 0", _text(X))
     elif n == 1 and recipe.batch_normed:
         yield must_be("Rows", "X", "of at least two rows with batch norm", n, "One row has no variance.")
@@ -128,8 +131,8 @@ def checked_batches(batches: int, epoch: int, first: int, rates: Array) -> Array
     if not 0 <= first <= batches - len(rates):
         allowed = f"in 0..{batches - len(rates)} for {len(rates)} of the {batches} batches of an epoch"
         raise InvalidValueError(must_be("Session", "first", allowed, first))
-    if not 0 <= epoch <= MOST_STEPS:
-        raise InvalidValueError(must_be("Session", "epoch", f"in 0..{MOST_STEPS}", epoch))
+    if not 0 <= epoch <= MOST_ROWS:
+        raise InvalidValueError(must_be("Session", "epoch", f"in 0..{MOST_ROWS}", epoch))
     return ready(rates, np.float64)
 
 

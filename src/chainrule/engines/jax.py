@@ -18,12 +18,15 @@ from chainrule.arrays import Array
 from chainrule.constraints import Checked, OneOf, constrained
 from chainrule.engines.base import Rows, Session, never
 from chainrule.engines.border import checked_batches, checked_inputs, checked_rows, checked_state
-from chainrule.errors import MissingError
+from chainrule.errors import InvalidValueError, MissingError, must_be
 from chainrule.nn.layers import Context
 from chainrule.nn.step import Recipe, State, Sums, train_step
 
 _CHUNK = 4096
 """Most rows per pass in inference; bounds the memory of activations."""
+
+_MOST_STEPS = 2**32 - 1
+"""Steps that 32 bits can count."""
 
 _PACE = 0.25
 """Seconds of work sent to the device at a time; after each, `stop` is called."""
@@ -111,6 +114,8 @@ class JaxSession:
         """Continue from a copy of a state."""
         dtype = self._recipe.dtype
         state = checked_state(self._recipe, state)
+        if int(state.step) > _MOST_STEPS:
+            raise InvalidValueError(must_be("Session", "state.step", f"at most {_MOST_STEPS} with JAX", state.step))
         memory = {letter: np.array(vector, dtype) for letter, vector in state.optimizer_state.items()}
         copy = State(np.array(state.w, dtype), np.array(state.buffers, dtype), memory, np.uint32(state.step))
         with self._numerics():
