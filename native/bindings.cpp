@@ -90,6 +90,7 @@ class Session {
         {
             nb::gil_scoped_release released;
             const std::scoped_lock lock(mutex_);
+            read_classes();
             sums = trainer_->run(number, start, {values, each.size()}, {ask_to_stop, &callback});
         }
         if (callback.error) std::rethrow_exception(callback.error);
@@ -153,7 +154,17 @@ class Session {
         }
     }
 
-    /// Keep the training rows, and read their classes into 32 bits, so that nothing can change them any more.
+    /// Read the classes into 32 bits and check them; again before each run, since callers may arrange their rows anew.
+    void read_classes() {
+        const auto* const labels = static_cast<const std::int64_t*>(Y_.data());
+        for (std::size_t i = 0; i < classes_.size(); ++i) {
+            if (labels[i] < 0 || labels[i] >= sizes_.outputs)
+                require(false, "Y", "of classes below " + std::to_string(sizes_.outputs), labels[i]);
+            classes_[i] = static_cast<std::int32_t>(labels[i]);
+        }
+    }
+
+    /// Keep the training rows.
     Rows take_rows(nb::handle X, nb::handle Y, nb::handle c) {
         X_ = array_of<Array>(X, "X", nb::dlpack::dtype{}, {any_length, sizes_.inputs});
         type_ = X_.dtype();
@@ -165,14 +176,9 @@ class Session {
             Y_ = array_of<Array>(Y, "Y", type_, {n, sizes_.outputs});
             return {X_.data(), Y_.data(), c_.data(), n};
         }
-        const Array y = array_of<Array>(Y, "Y", nb::dtype<std::int64_t>(), {n});
+        Y_ = array_of<Array>(Y, "Y", nb::dtype<std::int64_t>(), {n});
         classes_.resize(static_cast<std::size_t>(n));
-        for (std::size_t i = 0; i < classes_.size(); ++i) {
-            const std::int64_t label = static_cast<const std::int64_t*>(y.data())[i];
-            if (label < 0 || label >= sizes_.outputs)
-                require(false, "Y", "of classes below " + std::to_string(sizes_.outputs), label);
-            classes_[i] = static_cast<std::int32_t>(label);
-        }
+        read_classes();
         return {X_.data(), classes_.data(), c_.data(), n};
     }
 
