@@ -1,20 +1,22 @@
-// The only file that knows Python: it exposes the plan's structs and enumerations by name, turns arrays into pointers,
-// releases the interpreter's lock and asks Python whether to stop.
+// The module that Python sees: it exposes the plan's structs and enumerations by name, turns arguments that arguments.hpp
+// has checked into pointers, releases the interpreter's lock and asks Python whether to stop.
 // In: structs and NumPy arrays from engines/native.py. Out: the module chainrule.engines._native.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
-#include <nanobind/stl/map.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <exception>
-#include <map>
 #include <memory>
 #include <mutex>
-#include <stdexcept>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "allocations.hpp"
+#include "arguments.hpp"
+#include "border.hpp"
 #include "dispatch.hpp"
 #include "team.hpp"
 
@@ -23,11 +25,6 @@ namespace nb = nanobind;
 namespace chainrule {
 
 namespace {
-
-using ReadOnly = nb::ndarray<nb::c_contig, nb::device::cpu, nb::ro>;
-using Writable = nb::ndarray<nb::c_contig, nb::device::cpu>;
-using RowNumbers = nb::ndarray<const std::uint32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using LearningRates = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 /// Names of the vectors of P numbers that a state with these settings carries, the parameters apart.
 std::vector<std::string> vector_names(const TrainingSettings& settings) {
@@ -44,65 +41,69 @@ std::vector<std::string> vector_names(const TrainingSettings& settings) {
 class Session {
   public:
     Session(
-        const std::vector<FusedStage>& stages, const std::vector<Phase>& phases, const TrainingSettings& settings,
-        ReadOnly X, ReadOnly Y, ReadOnly c, RowNumbers visited, int threads
+        nb::handle stages, nb::handle phases, nb::handle settings, nb::handle X, nb::handle Y, nb::handle c,
+        nb::handle visited, nb::handle threads
     )
-        : settings_(settings), X_(X), Y_(Y), c_(c), visited_(visited) {
-        if (stages.empty() || phases.empty()) throw std::invalid_argument("Session: a plan needs stages and phases.");
-        const bool all = visited.size() == 0;
-        for (std::size_t i = 0; i < visited.size(); ++i)
-            if (visited.data()[i] >= X.shape(0)) throw std::invalid_argument("Session: visited must be numbers of rows.");
-        const Rows rows{
-            X.data(), Y.data(), c.data(), static_cast<std::int64_t>(all ? X.shape(0) : visited.size()),
-            all ? nullptr : visited.data()
+        : settings_(value_of<TrainingSettings>(settings, "settings", "TrainingSettings")) {
+        const auto stage_list = value_of<std::vector<FusedStage>>(stages, "stages", "a list of FusedStage");
+        const auto phase_list = value_of<std::vector<Phase>>(phases, "phases", "a list of Phase");
+        sizes_ = checked_sizes(stage_list, phase_list, settings_);
+        const TrainerSpec spec{
+            stage_list, phase_list, settings_, take_rows(X, Y, c, visited),
+            static_cast<int>(whole_number(threads, "threads", 0, most_threads))
         };
-        const TrainerSpec spec{stages, phases, settings, rows, threads};
+        batches_ = (spec.rows.count + settings_.batch_size - 1) / settings_.batch_size;
         const Isa isa = chosen_isa();
         isa_ = isa.name;
-        number_bytes_ = X.itemsize();
-        inputs_ = static_cast<std::size_t>(stages.front().inputs);
-        outputs_ = static_cast<std::size_t>(stages.back().outputs);
-        trainer_.reset(number_bytes_ == 4 ? isa.make_float32(spec) : isa.make_float64(spec));
+        trainer_.reset(type_ == nb::dtype<float>() ? isa.make_float32(spec) : isa.make_float64(spec));
     }
 
     /// Copy the state out; returns the number of steps done so far.
-    std::int64_t read(Writable w, Writable statistics, const std::map<std::string, Writable>& vectors) {
-        const StateVectors to = state_vectors(w.data(), statistics.data(), vectors);
+    std::int64_t read(nb::handle w, nb::handle statistics, nb::handle vectors) {
+        StateArrays<Writable> to(*this, w, statistics, vectors);
+        to.check_apart();
         nb::gil_scoped_release released;
         const std::scoped_lock lock(mutex_);
-        trainer_->read(to);
+        trainer_->read(to.vectors);
         return trainer_->step();
     }
 
     /// Copy a state in.
-    void write(
-        ReadOnly w, ReadOnly statistics, const std::map<std::string, ReadOnly>& vectors, std::int64_t step
-    ) {
-        const StateVectors from = state_vectors(w.data(), statistics.data(), vectors);
+    void write(nb::handle w, nb::handle statistics, nb::handle vectors, nb::handle step) {
+        const StateArrays<Array> from(*this, w, statistics, vectors);
+        const std::int64_t steps = whole_number(step, "step", 0, most_steps);
         nb::gil_scoped_release released;
         const std::scoped_lock lock(mutex_);
-        trainer_->write(from, step);
+        trainer_->write(from.vectors, steps);
     }
 
-    Sums run(std::int64_t epoch, std::int64_t first, LearningRates rates, nb::object stop) {
+    Sums run(nb::handle epoch, nb::handle first, nb::handle rates, nb::object stop) {
+        const std::int64_t number = whole_number(epoch, "epoch", 0, most_epochs);
+        const Array each = array_of<Array>(rates, "rates", nb::dtype<double>(), {any_length});
+        const auto count = static_cast<std::int64_t>(each.size());
+        require(count <= batches_, "rates", "one for each batch of an epoch at most", count);
+        const std::int64_t start = whole_number(first, "first", 0, batches_ - count);
+        const auto* const values = static_cast<const double*>(each.data());
+        for (std::int64_t i = 0; i < count; ++i) require_finite(values[i], "rates");
+        if (!PyCallable_Check(stop.ptr())) require(false, "stop", "a function", type_of(stop));
         StopCallback callback{std::move(stop), nullptr};
         Sums sums;
         {
             nb::gil_scoped_release released;
             const std::scoped_lock lock(mutex_);
-            sums = trainer_->run(epoch, first, {rates.data(), rates.size()}, {ask_to_stop, &callback});
+            read_classes();
+            sums = trainer_->run(number, start, {values, each.size()}, {ask_to_stop, &callback});
         }
         if (callback.error) std::rethrow_exception(callback.error);
         return sums;
     }
 
-    void logits(ReadOnly X, Writable Z) {
-        if (X.ndim() != 2 || Z.ndim() != 2 || X.shape(1) != inputs_ || Z.shape(1) != outputs_
-            || X.shape(0) != Z.shape(0) || X.itemsize() != number_bytes_ || Z.itemsize() != number_bytes_)
-            throw std::invalid_argument(
-                "Session: X and Z must be (n, inputs) and (n, outputs) in the session's dtype."
-            );
-        infer(X.data(), static_cast<std::int64_t>(X.shape(0)), Z.data());
+    void logits(nb::handle rows, nb::handle into) {
+        const Array X = array_of<Array>(rows, "X", type_, {any_length, sizes_.inputs});
+        const auto n = static_cast<std::int64_t>(X.shape(0));
+        const Writable Z = array_of<Writable>(into, "Z", type_, {n, sizes_.outputs});
+        require_apart(X, Z, "Z");
+        infer(X.data(), n, Z.data());
     }
 
     /// Compute the logits (n, outputs) of n rows; the caller has checked the sizes.
@@ -124,12 +125,22 @@ class Session {
         trainer_->logits(X, n, Z);
     }
 
-    std::size_t inputs() const { return inputs_; }
-    std::size_t outputs() const { return outputs_; }
-    std::size_t number_bytes() const { return number_bytes_; }
+    std::int64_t inputs() const { return sizes_.inputs; }
+    std::int64_t outputs() const { return sizes_.outputs; }
+    nb::dlpack::dtype type() const { return type_; }
 
-    void profile() { trainer_->profile(); }
-    std::vector<double> nanoseconds() const { return {trainer_->nanoseconds().begin(), trainer_->nanoseconds().end()}; }
+    void profile() {
+        nb::gil_scoped_release released;
+        const std::scoped_lock lock(mutex_);
+        trainer_->profile();
+    }
+
+    std::vector<double> nanoseconds() {
+        nb::gil_scoped_release released;
+        const std::scoped_lock lock(mutex_);
+        return {trainer_->nanoseconds().begin(), trainer_->nanoseconds().end()};
+    }
+
     std::size_t bytes() const { return trainer_->bytes(); }
     int threads() const { return trainer_->threads(); }
     const char* isa() const { return isa_; }
@@ -153,36 +164,88 @@ class Session {
         }
     }
 
-    /// Find each vector by its name. Throws std::invalid_argument unless exactly the expected ones are there.
-    template <class Array>
-    StateVectors state_vectors(
-        const void* w, const void* statistics, const std::map<std::string, Array>& vectors
-    ) const {
-        const std::vector<std::string> names = vector_names(settings_);
-        for (const std::string& name : names)
-            if (!vectors.contains(name)) throw std::invalid_argument("Session: the state lacks the vector " + name + ".");
-        if (vectors.size() != names.size()) throw std::invalid_argument("Session: the state has unknown vectors.");
-        const auto data = [&](const char* name) -> void* {
-            const auto found = name == nullptr ? vectors.end() : vectors.find(name);
-            return found == vectors.end() ? nullptr : const_cast<void*>(static_cast<const void*>(found->second.data()));
-        };
-        const MomentNames moments = moment_names(settings_.optimizer);
-        return {
-            .w = const_cast<void*>(w),
-            .statistics = const_cast<void*>(statistics),
-            .first_moment = data(moments.first),
-            .second_moment = data(moments.second),
-            .gradient_sum = data(gradient_sum_name),
-            .weight_average = data(weight_average_name),
-        };
+    /// Read the classes into 32 bits and check them; again before each run, since callers may arrange their rows anew.
+    void read_classes() {
+        const auto* const labels = static_cast<const std::int64_t*>(Y_.data());
+        for (std::size_t i = 0; i < classes_.size(); ++i) {
+            if (labels[i] < 0 || labels[i] >= sizes_.outputs)
+                require(false, "Y", "of classes below " + std::to_string(sizes_.outputs), labels[i]);
+            classes_[i] = static_cast<std::int32_t>(labels[i]);
+        }
     }
 
+    /// Keep the training rows, and the numbers of those that take part: all where none are named.
+    Rows take_rows(nb::handle X, nb::handle Y, nb::handle c, nb::handle visited) {
+        X_ = array_of<Array>(X, "X", nb::dlpack::dtype{}, {any_length, sizes_.inputs});
+        type_ = X_.dtype();
+        const auto n = static_cast<std::int64_t>(X_.shape(0));
+        require(n >= 1 && n <= most_rows, "X", "of 1..2^32-1 rows", n);
+        c_ = array_of<Array>(c, "c", type_, {n});
+        each_number(c_, [](double weight) { require_finite(weight, "c"); });
+        visited_ = array_of<Array>(visited, "visited", nb::dtype<std::uint32_t>(), {any_length});
+        const auto* const numbers = static_cast<const std::uint32_t*>(visited_.data());
+        for (std::size_t i = 0; i < visited_.size(); ++i)
+            if (numbers[i] >= n) require(false, "visited", "of numbers of rows below " + std::to_string(n), numbers[i]);
+        const bool all = visited_.size() == 0;
+        const std::int64_t count = all ? n : static_cast<std::int64_t>(visited_.size());
+        if (settings_.loss != LossKind::softmax_cross_entropy) {
+            Y_ = array_of<Array>(Y, "Y", type_, {n, sizes_.outputs});
+            return {X_.data(), Y_.data(), c_.data(), count, all ? nullptr : numbers};
+        }
+        Y_ = array_of<Array>(Y, "Y", nb::dtype<std::int64_t>(), {n});
+        classes_.resize(static_cast<std::size_t>(n));
+        read_classes();
+        return {X_.data(), classes_.data(), c_.data(), count, all ? nullptr : numbers};
+    }
+
+    /// The arrays of a state, found by their names; every one is checked before any number is copied.
+    template <class Kind>
+    struct StateArrays {
+        Kind w, statistics;
+        std::vector<Kind> named;
+        StateVectors vectors;
+
+        StateArrays(const Session& session, nb::handle w_, nb::handle statistics_, nb::handle vectors_)
+            : w(array_of<Kind>(w_, "w", session.type_, {session.sizes_.parameters})),
+              statistics(array_of<Kind>(statistics_, "statistics", session.type_, {session.sizes_.statistics})) {
+            const std::vector<std::string> names = vector_names(session.settings_);
+            if (!nb::isinstance<nb::dict>(vectors_)) require(false, "vectors", "a dictionary", type_of(vectors_));
+            const auto given = nb::borrow<nb::dict>(vectors_);
+            if (given.size() != names.size()) require(false, "vectors", "of the names " + joined(names), given.size());
+            const MomentNames moments = moment_names(session.settings_.optimizer);
+            vectors.w = address(w);
+            vectors.statistics = address(statistics);
+            for (const std::string& name : names) {
+                if (!given.contains(name.c_str())) require(false, "vectors", "of the names " + joined(names), "none of the name " + name);
+                const nb::object array = given[name.c_str()];
+                named.push_back(array_of<Kind>(array, name.c_str(), session.type_, {session.sizes_.parameters}));
+                void* const data = address(named.back());
+                if (moments.first != nullptr && name == moments.first) vectors.first_moment = data;
+                if (moments.second != nullptr && name == moments.second) vectors.second_moment = data;
+                if (name == gradient_sum_name) vectors.gradient_sum = data;
+                if (name == weight_average_name) vectors.weight_average = data;
+            }
+        }
+
+        static void* address(const Kind& array) { return const_cast<void*>(static_cast<const void*>(array.data())); }
+
+        /// Arrays that are written must not share memory.
+        void check_apart() const {
+            std::vector<const Kind*> arrays{&w, &statistics};
+            for (const Kind& array : named) arrays.push_back(&array);
+            for (std::size_t i = 0; i < arrays.size(); ++i)
+                for (std::size_t j = 0; j < i; ++j) require_apart(*arrays[i], *arrays[j], "vectors");
+        }
+    };
+
     TrainingSettings settings_;
-    ReadOnly X_, Y_, c_;  // kept alive while the trainer reads them
-    RowNumbers visited_;
+    PlanSizes sizes_{};
+    std::int64_t batches_ = 0;
+    nb::dlpack::dtype type_{};
+    Array X_, Y_, c_, visited_;  // kept alive while the trainer reads them
+    std::vector<std::int32_t> classes_;
     std::unique_ptr<Trainer> trainer_;
     std::mutex mutex_;
-    std::size_t number_bytes_ = 4, inputs_ = 0, outputs_ = 0;
     const char* isa_ = "";
 };
 
@@ -300,68 +363,90 @@ void bind_structs(nb::module_& module) {
 class Networks {
   public:
     /// Network i takes the rows X[rows[i]] of each call.
-    Networks(const nb::list& sessions, const std::vector<std::size_t>& rows) : kept_(sessions), rows_(rows) {
-        for (const nb::handle each : sessions) sessions_.push_back(nb::cast<Session*>(each));
-        if (sessions_.empty() || sessions_.size() != rows_.size())
-            throw std::invalid_argument("Networks: there must be sessions, and rows for each.");
-        for (const Session* each : sessions_)
-            if (each->outputs() != sessions_[0]->outputs() || each->number_bytes() != sessions_[0]->number_bytes())
-                throw std::invalid_argument("Networks: sessions must have equally many outputs and one dtype.");
+    Networks(nb::handle sessions, nb::handle rows)
+        : kept_(value_of<nb::list>(sessions, "sessions", "a list of Session")),
+          rows_(value_of<std::vector<std::size_t>>(rows, "rows", "a list of whole numbers")) {
+        for (const nb::handle each : kept_) {
+            Session* session = nullptr;
+            if (!nb::try_cast<Session*>(each, session) || session == nullptr)
+                require(false, "sessions", "a list of Session", type_of(each));
+            sessions_.push_back(session);
+        }
+        require(!sessions_.empty(), "sessions", "at least one", sessions_.size());
+        require(sessions_.size() == rows_.size(), "rows", "one number for each session", rows_.size());
+        for (const Session* each : sessions_) {
+            require(each->outputs() == sessions_[0]->outputs(), "sessions", "of equally many outputs", each->outputs());
+            require(each->type() == sessions_[0]->type(), "sessions", "of one dtype", text_of(each->type()));
+        }
+        for (const std::size_t each : rows_) kinds_ = std::max(kinds_, each + 1);
     }
 
     /// Compute Z (networks, n, outputs).
-    void logits(const std::vector<ReadOnly>& X, Writable Z) {
-        const std::size_t bytes = sessions_[0]->number_bytes(), k = sessions_[0]->outputs();
-        const std::size_t n = X.empty() || X[0].ndim() != 2 ? 0 : X[0].shape(0);
-        if (Z.ndim() != 3 || Z.shape(0) != sessions_.size() || Z.shape(1) != n || Z.shape(2) != k || Z.itemsize() != bytes)
-            throw std::invalid_argument("Networks: Z must be (networks, n, outputs) in the sessions' dtype.");
+    void logits(nb::handle X, nb::handle Z) {
+        const nb::list kinds = value_of<nb::list>(X, "X", "a list of arrays");
+        require(kinds.size() >= kinds_, "X", "an array for each kind of rows", kinds.size());
+        const nb::dlpack::dtype type = sessions_[0]->type();
+        std::int64_t n = any_length;
+        std::vector<Array> arrays;
         for (std::size_t i = 0; i < sessions_.size(); ++i) {
-            const bool known = rows_[i] < X.size() && X[rows_[i]].ndim() == 2;
-            if (!known || X[rows_[i]].shape(0) != n || X[rows_[i]].shape(1) != sessions_[i]->inputs()
-                || X[rows_[i]].itemsize() != bytes)
-                throw std::invalid_argument("Networks: X must hold rows (n, inputs) for each session in its dtype.");
+            arrays.push_back(array_of<Array>(kinds[rows_[i]], "X", type, {n, sessions_[i]->inputs()}));
+            n = static_cast<std::int64_t>(arrays.back().shape(0));
         }
-        char* const to = static_cast<char*>(Z.data());
-        for (std::size_t i = 0; i < sessions_.size(); ++i)
-            sessions_[i]->infer(X[rows_[i]].data(), static_cast<std::int64_t>(n), to + i * n * k * bytes);
+        const std::int64_t k = sessions_[0]->outputs();
+        const Writable into = array_of<Writable>(Z, "Z", type, {static_cast<std::int64_t>(sessions_.size()), n, k});
+        for (const Array& each : arrays) require_apart(each, into, "Z");
+        char* to = static_cast<char*>(into.data());
+        for (std::size_t i = 0; i < sessions_.size(); ++i, to += static_cast<std::size_t>(n * k) * into.itemsize())
+            sessions_[i]->infer(arrays[i].data(), n, to);
     }
 
   private:
     nb::list kept_;  // keeps the sessions alive
     std::vector<Session*> sessions_;
     std::vector<std::size_t> rows_;
+    std::size_t kinds_ = 0;
 };
 
 }  // namespace
 
 NB_MODULE(_native, module) {
     module.doc() = "Compiled kernels and the loop that runs a plan.";
+    raise_border_faults();
     bind_enumerations(module);
     bind_structs(module);
     nb::class_<Session>(module, "Session")
         .def(
-            nb::init<
-                const std::vector<FusedStage>&, const std::vector<Phase>&, const TrainingSettings&, ReadOnly, ReadOnly,
-                ReadOnly, RowNumbers, int>(),
-            nb::kw_only(), nb::arg("stages"), nb::arg("phases"), nb::arg("settings"), nb::arg("X"), nb::arg("Y"),
-            nb::arg("c"), nb::arg("visited"), nb::arg("threads")
+            nb::init<nb::handle, nb::handle, nb::handle, nb::handle, nb::handle, nb::handle, nb::handle, nb::handle>(),
+            nb::kw_only(), nb::arg("stages").none(), nb::arg("phases").none(), nb::arg("settings").none(),
+            nb::arg("X").none(), nb::arg("Y").none(), nb::arg("c").none(), nb::arg("visited").none(),
+            nb::arg("threads").none()
         )
-        .def("read", &Session::read, nb::kw_only(), nb::arg("w"), nb::arg("statistics"), nb::arg("vectors"))
         .def(
-            "write", &Session::write, nb::kw_only(), nb::arg("w"), nb::arg("statistics"), nb::arg("vectors"),
-            nb::arg("step")
+            "read", &Session::read, nb::kw_only(), nb::arg("w").none(), nb::arg("statistics").none(),
+            nb::arg("vectors").none()
         )
-        .def("run", &Session::run, nb::arg("epoch"), nb::arg("first"), nb::arg("rates"), nb::arg("stop"))
-        .def("logits", &Session::logits, nb::arg("X"), nb::arg("Z"))
+        .def(
+            "write", &Session::write, nb::kw_only(), nb::arg("w").none(), nb::arg("statistics").none(),
+            nb::arg("vectors").none(), nb::arg("step").none()
+        )
+        .def(
+            "run", &Session::run, nb::arg("epoch").none(), nb::arg("first").none(), nb::arg("rates").none(),
+            nb::arg("stop").none()
+        )
+        .def("logits", &Session::logits, nb::arg("X").none(), nb::arg("Z").none())
         .def("profile", &Session::profile)
         .def_prop_ro("nanoseconds", &Session::nanoseconds)
         .def_prop_ro("nbytes", &Session::bytes)
         .def_prop_ro("threads", &Session::threads)
         .def_prop_ro("isa", &Session::isa);
     nb::class_<Networks>(module, "Networks")
-        .def(nb::init<const nb::list&, const std::vector<std::size_t>&>(), nb::arg("sessions"), nb::arg("rows"))
-        .def("logits", &Networks::logits, nb::arg("X"), nb::arg("Z"));
-    module.def("vector_names", &vector_names, nb::arg("settings"));
+        .def(nb::init<nb::handle, nb::handle>(), nb::arg("sessions").none(), nb::arg("rows").none())
+        .def("logits", &Networks::logits, nb::arg("X").none(), nb::arg("Z").none());
+    module.def(
+        "vector_names",
+        [](nb::handle settings) { return vector_names(value_of<TrainingSettings>(settings, "settings", "TrainingSettings")); },
+        nb::arg("settings").none()
+    );
     module.def("isas", [] {
         std::vector<std::string> names;
         for (const Isa& isa : available_isas()) names.emplace_back(isa.name);

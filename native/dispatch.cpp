@@ -3,7 +3,8 @@
 #include "dispatch.hpp"
 
 #include <cstdlib>
-#include <stdexcept>
+
+#include "border.hpp"
 
 namespace chainrule {
 
@@ -56,7 +57,7 @@ std::vector<Isa> available_isas() {
 Isa chosen_isa() {
     const std::vector<Isa> found = available_isas();
     if (found.empty())
-        throw std::invalid_argument("CHAINRULE_ISA: this processor has none of the instruction sets that the extension was built for.");
+        throw BorderFault("CHAINRULE_ISA: this processor has none of the instruction sets that the extension was built for.");
     const char* wanted = std::getenv("CHAINRULE_ISA");
     if (wanted == nullptr || *wanted == '\0') return found.front();
     std::string names;
@@ -64,7 +65,7 @@ Isa chosen_isa() {
         if (std::string(wanted) == isa.name) return isa;
         names += std::string(names.empty() ? "" : ", ") + isa.name;
     }
-    throw std::invalid_argument(std::string("CHAINRULE_ISA must be one of ") + names + ", got " + wanted + ".");
+    throw BorderFault(std::string("CHAINRULE_ISA must be one of ") + names + ", got " + wanted + ".");
 }
 
 }  // namespace chainrule

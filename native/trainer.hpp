@@ -9,7 +9,7 @@
 
 namespace chainrule {
 
-/// Training rows as NumPy holds them; Y holds classes (int64) or numbers of X's type.
+/// Training rows as NumPy holds them; Y holds classes (int32) or numbers of X's type.
 struct Rows {
     const void* X;
     const void* Y;

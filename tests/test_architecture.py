@@ -87,7 +87,7 @@ OUTSIDE = {
     "optuna": {"search"},
     "ray": {"search"},
 }
-SHARED_BY_ENGINES = {"base", "plan"}
+SHARED_BY_ENGINES = {"base", "border", "plan"}
 EVERYWHERE = {"numpy", "chainrule", *sys.stdlib_module_names}
 
 

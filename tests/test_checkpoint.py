@@ -223,3 +223,73 @@ def test_a_write_that_fails_leaves_the_one_before(tmp_path, monkeypatch, call):
             assert not list(tmp_path.glob(".*.tmp"))
             if done and len(calls) < fail_at:
                 break
+
+
+def _rewritten(folder, change):
+    """Change the newest snapshot, and make every checksum right again."""
+    import hashlib
+    import json
+
+    from safetensors.numpy import load, save
+
+    from chainrule.train import checkpoint
+
+    manifest = max(folder.glob("snapshot-*.json"))
+    tensors_file = manifest.with_suffix(".safetensors")
+    body, tensors = json.loads(manifest.read_bytes()), load(tensors_file.read_bytes())
+    del body["sha256"]
+    result = change(body, tensors)
+    data = result if isinstance(result, bytes) else save(tensors)
+    tensors_file.write_bytes(data)
+    body["tensors"] = hashlib.sha256(data).hexdigest()
+    manifest.write_bytes(checkpoint._canonical(body | {"sha256": checkpoint._digest(body)}))
+
+
+CRAFTED = {
+    "short w": lambda body, t: t.update({"state.w": t["state.w"][:-1].copy()}),
+    "long w": lambda body, t: t.update({"state.w": np.append(t["state.w"], t["state.w"][:1])}),
+    "empty w": lambda body, t: t.update({"state.w": t["state.w"][:0].copy()}),
+    "w of whole numbers": lambda body, t: t.update({"state.w": t["state.w"].astype(np.int32)}),
+    "w of float16": lambda body, t: t.update({"state.w": t["state.w"].astype(np.float16)}),
+    "w of two axes": lambda body, t: t.update({"state.w": t["state.w"][None].copy()}),
+    "no w": lambda body, t: t.pop("state.w"),
+    "short statistics": lambda body, t: t.update({"state.buffers": t["state.buffers"][:2].copy()}),
+    "no statistics": lambda body, t: t.pop("state.buffers"),
+    "a short moment": lambda body, t: t.update({"state.optimizer_state.v": t["state.w"][:-3].copy()}),
+    "a missing moment": lambda body, t: t.pop("state.optimizer_state.m"),
+    "one moment too many": lambda body, t: t.update({"state.optimizer_state.x": t["state.w"].copy()}),
+    "a short best": lambda body, t: t.update({"best.w": t["state.w"][:-1].copy()}),
+    "no best": lambda body, t: t.pop("best.w"),
+    "steps below 0": lambda body, t: body.update({"step": -1}),
+    "steps as text": lambda body, t: body.update({"step": "7"}),
+    "half a step": lambda body, t: body.update({"step": 1.5}),
+    "sums of words": lambda body, t: body.update({"sums": ["much"] * 5}),
+    "too few sums": lambda body, t: body.update({"sums": 3}),
+    "no epochs": lambda body, t: body.pop("epochs"),
+    "short epochs": lambda body, t: body.update({"epochs": [[1, 2]]}),
+    "an unknown reason": lambda body, t: body.update({"stop": ["tired", ""]}),
+    "no tensors at all": lambda body, t: b"not a file of tensors",
+}
+
+
+@pytest.mark.parametrize("name", list(CRAFTED))
+def test_a_snapshot_with_right_checksums_and_wrong_content_is_damaged(tmp_path, name):
+    given = problem(epochs=2)
+    monitors = [EarlyStopping(patience=100)]
+    expected = train(given, monitors, checkpoint=tmp_path)
+    with checkpoint_folder(tmp_path, fingerprint(given), 0.0, given.recipe) as checkpointer:
+        checkpointer.save(checkpointer.load())
+    _rewritten(tmp_path, CRAFTED[name])
+    again = train(given, monitors, checkpoint=tmp_path)
+    assert any("is damaged" in note for note in again.notes)
+    np.testing.assert_array_equal(again.state.w, expected.state.w)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_snapshot_of_another_network_does_not_reach_the_engine(tmp_path, engine):
+    given = problem(epochs=1, engine=engine)
+    with checkpoint_folder(tmp_path, fingerprint(given), 0.0) as checkpointer:
+        train(given, checkpoint=checkpointer)
+        _rewritten(tmp_path, CRAFTED["short w"])
+        with pytest.raises(InvalidValueError, match=r"Session: state\.w must be of shape"):
+            train(given, checkpoint=checkpointer)

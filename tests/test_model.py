@@ -153,7 +153,8 @@ def test_score_is_scikit_learns(unnamed, named, table):
     assert unnamed.score(table, y, c) == pytest.approx(expected, abs=1e-12)
     labels = named.predict(table)
     assert named.score(pd.DataFrame(table, columns=NAMES), labels) == 1.0
-    assert named.score(table[:2], [labels[0], "maybe"]) == 0.5
+    with pytest.warns(UserWarning, match=r"labels that the training rows did not have, \['maybe'\], first in row 1"):
+        assert named.score(table[:2], [labels[0], "maybe"]) == 0.5
     with pytest.raises(InvalidValueError, match=r"^Model: y must be of shape \(60,\), got \(3,\)"):
         named.score(table, labels[:3])
 

@@ -1,6 +1,8 @@
 // Loss, score and gradient of each row, computed together because they need the same few numbers.
 // In: logits in panels, targets, weights. Out: G = c/C dL/dZ, zero in the columns that pad a panel; Σ c L, Σ c score.
 #pragma once
+#include <type_traits>
+
 #include "activations.hpp"
 #include "norms.hpp"
 
@@ -23,6 +25,34 @@ struct Measured {
     double loss = 0, score = 0;
 };
 
+/// A - Y for A = f(Z), exact also where f nears an end of its range: the distance to that end keeps its digits.
+template <class T, class Link>
+inline Vec<T> residual(Vec<T> Z, Vec<T> A, Vec<T> Y) {
+    if constexpr (std::is_same_v<Link, Function<T, ActivationKind::sigmoid>>) {
+        return Z > T(0) ? (T(1) - Y) - sigmoid<T>(-Z) : A - Y;
+    } else if constexpr (std::is_same_v<Link, Function<T, ActivationKind::tanh>>) {
+        const Vec<T> gap = T(2) * sigmoid<T>(T(-2) * absolute<T>(Z));
+        const Vec<T> far = Z > T(0) ? (T(1) - Y) - gap : (T(-1) - Y) + gap;
+        return absolute<T>(Z) > T(0.5) ? far : A - Y;
+    } else {
+        return A - Y;
+    }
+}
+
+/// f'(Z), exact there too.
+template <class T, class Link>
+inline Vec<T> slope(Vec<T> Z, Vec<T> A) {
+    if constexpr (std::is_same_v<Link, Function<T, ActivationKind::sigmoid>>) {
+        const Vec<T> gap = sigmoid<T>(-absolute<T>(Z));
+        return gap * (T(1) - gap);
+    } else if constexpr (std::is_same_v<Link, Function<T, ActivationKind::tanh>>) {
+        const Vec<T> gap = T(2) * sigmoid<T>(T(-2) * absolute<T>(Z));
+        return absolute<T>(Z) > T(0.5) ? gap * (T(2) - gap) : T(1) - A * A;
+    } else {
+        return Link::derivative(A, T(0));
+    }
+}
+
 /// Loss and dL/dZ of one entry, without the mean over k.
 template <class T>
 struct Entry {
@@ -32,11 +62,13 @@ struct Entry {
 template <class T, LossKind kind, class Link>
 inline Entry<T> entry(Vec<T> Z, Vec<T> A, Vec<T> Y, T delta, Vec<T> level) {
     if constexpr (kind == LossKind::binary_cross_entropy) {
-        return {softplus<T>(Z) - Y * Z, A - Y};
+        const Vec<T> e = exp_negative<T>(-absolute<T>(Z)), gap = e / (T(1) + e);
+        const Vec<T> distance = Z > T(0) ? T(1) - Y : Y;
+        return {log1p_unit<T>(e) + distance * absolute<T>(Z), Z > T(0) ? distance - gap : gap - distance};
     } else if constexpr (kind == LossKind::poisson) {
         return {A - Y * Z, A - Y};
     } else {
-        const Vec<T> r = A - Y, derivative = Link::derivative(A, T(0));
+        const Vec<T> r = residual<T, Link>(Z, A, Y), derivative = slope<T, Link>(Z, A);
         if constexpr (kind == LossKind::quantile) {
             const Vec<T> side = r < T(0) ? -level : r > T(0) ? T(1) - level : r;
             return {r < T(0) ? -level * r : (T(1) - level) * r, side * derivative};
@@ -119,18 +151,21 @@ inline Measured softmax_rows(
             }
         T top = highest[0];
         for (int lane = 1; lane < n; ++lane) top = highest[lane] > top ? highest[lane] : top;
-        const T total = row_sum(Z, [&](auto p, auto j) {
-            const Vec<T> e = exp_negative<T>(load(Z.row(p, i) + j) - top);
+        const T below = row_sum(Z, [&](auto p, auto j) {
+            const Vec<T> z = load(Z.row(p, i) + j), e = exp_negative<T>(z - top);
             store(G.row(p, i) + j, e);
-            return e;
+            return z == top ? Vec<T>{} : e;
         });
-        T loss = std::log(total) - (T(1) - smoothing) * (at(y) - top);
+        const T ties = row_sum(Z, [&](auto p, auto j) { return load(Z.row(p, i) + j) == top ? all(T(1)) : Vec<T>{}; });
+        const T rest = below + (ties - T(1)), total = T(1) + rest;  // of all exponentials but one that is the largest
+        T loss = std::log1p(rest) - (T(1) - smoothing) * (at(y) - top);
         if (smoothing > T(0)) loss -= even * row_sum(Z, [&](auto p, auto j) { return load(Z.row(p, i) + j) - top; });
         const T c = targets.c[i], share = c / targets.total;
         for (std::int64_t p = 0; p < Z.count(); ++p)
             for (std::int64_t j = 0; j < Z.width(p); j += n)
                 store(G.row(p, i) + j, real(Z, p, j) ? share * (load(G.row(p, i) + j) / total - even) : Vec<T>{});
-        G.row(y / Panels<T>::wide, i)[y % Panels<T>::wide] -= share * (T(1) - smoothing);
+        T& own = G.row(y / Panels<T>::wide, i)[y % Panels<T>::wide];
+        own = at(y) == top ? share * ((smoothing - even) - rest / total) : own - share * (T(1) - smoothing);
         bool right = at(y) == top;
         for (std::int64_t j = 0; right && j < y; ++j) right = at(j) < top;
         measured.loss += static_cast<double>(c) * static_cast<double>(loss);
@@ -164,7 +199,7 @@ inline Measured softmax_narrow(
         transpose<T>(source, n, columns, n);
         const Vec<T> c = load(weights), share = c / targets.total;
         const Ints<T> y = *reinterpret_cast<const Ints<T>*>(classes);
-        Vec<T> top = load(columns), own{}, shifted_sum{}, total{};
+        Vec<T> top = load(columns), own{}, shifted_sum{}, rest{};  // rest: all exponentials but the largest
         Ints<T> best{};
         for (int j = 1; j < k; ++j) {
             const Vec<T> z = load(columns + j * n);
@@ -175,16 +210,18 @@ inline Measured softmax_narrow(
             const Vec<T> z = load(columns + j * n) - top, e = exp_negative<T>(z);
             own = y == Class<T>(j) ? z : own;
             shifted_sum += z;
-            total += e;
+            rest += best == Class<T>(j) ? Vec<T>{} : e;
             store(columns + j * n, e);
         }
-        const Vec<T> inverse = share / total;
+        const Vec<T> inverse = share / (T(1) + rest), right = share * (smoothing - even) - rest * inverse;
         for (int j = 0; j < k; ++j) {
-            const Vec<T> target = y == Class<T>(j) ? all(T(1) - smoothing + even) : all(even);
-            store(columns + j * n, load(columns + j * n) * inverse - share * target);
+            const Ints<T> is_own = y == Class<T>(j);
+            const Vec<T> target = is_own ? all(T(1) - smoothing + even) : all(even);
+            const Vec<T> plain = load(columns + j * n) * inverse - share * target;
+            store(columns + j * n, is_own & (best == y) ? right : plain);
         }
         for (int j = k; j < n; ++j) store(columns + j * n, Vec<T>{});
-        loss += c * (log<T>(total) - (T(1) - smoothing) * own - even * shifted_sum);
+        loss += c * (log1p<T>(rest) - (T(1) - smoothing) * own - even * shifted_sum);
         score += best == y ? c : Vec<T>{};
         transpose<T>(columns, n, count < n ? rows : G.row(0, i), n);
         for (int r = 0; count < n && r < count; ++r) store(G.row(0, i + r), load(rows + r * n));
@@ -227,13 +264,17 @@ inline Measured softmax_heads(
                 store(G.row(p, i) + j, real(Z, p, j) ? exp_negative<T>(load(G.row(p, i) + j)) : Vec<T>{});
         start = 0;
         for (const std::int64_t size : s.head_sizes) {
-            T total = 0;
-            for (std::int64_t j = start; j < start + size; ++j) total += at(G, j);
+            std::int64_t top = start;
+            for (std::int64_t j = start + 1; j < start + size; ++j)
+                if (at(Z, j) > at(Z, top)) top = j;
+            T rest = 0;
+            for (std::int64_t j = start; j < start + size; ++j) rest += j == top ? T(0) : at(G, j);
             for (std::int64_t j = start; j < start + size; ++j) {
                 const T target = (T(1) - smoothing) * at(targets.Y, j) + smoothing / static_cast<T>(size);
-                at(G, j) = share * (at(G, j) / total - target);
+                const bool near = j == top && target > T(0.5);
+                at(G, j) = share * (near ? (T(1) - target) - rest / (T(1) + rest) : at(G, j) / (T(1) + rest) - target);
             }
-            loss += std::log(total);
+            loss += std::log1p(rest);
             start += size;
         }
         measured.loss += static_cast<double>(c) * static_cast<double>(loss / heads);

@@ -105,14 +105,16 @@ inline Vec<T> log1p_unit(Vec<T> x) {
     return twice_artanh<T>(x / (x + T(2)));
 }
 
-/// log(x) for normal x > 0, 2 ulp (absolute 1e-7 or 1e-16 near 1).
+/// log(1 + x) for x >= 0, 3 ulp: where 1 + x needs no halving, x itself is the distance from 1, with all its digits.
 template <class T>
-inline Vec<T> log(Vec<T> x) {
+inline Vec<T> log1p(Vec<T> x) {
     constexpr T half_root = T(0.70710678118654752);
-    const Ints<T> shift = (bits<T>(x) - bits<T>(all(half_root))) >> Number<T>::mantissa_bits;
-    const Vec<T> m = from_bits<T>(bits<T>(x) - (shift << Number<T>::mantissa_bits));  // in [√½, √2)
+    const Vec<T> u = T(1) + x;
+    const Ints<T> shift = (bits<T>(u) - bits<T>(all(half_root))) >> Number<T>::mantissa_bits;
+    const Vec<T> m = from_bits<T>(bits<T>(u) - (shift << Number<T>::mantissa_bits));  // in [√½, √2)
     const Vec<T> n = __builtin_convertvector(shift, Vec<T>);
-    return n * ExpRange<T>::ln2_high + (twice_artanh<T>((m - T(1)) / (m + T(1))) + n * ExpRange<T>::ln2_low);
+    const Vec<T> f = shift == 0 ? x : m - T(1);
+    return n * ExpRange<T>::ln2_high + (twice_artanh<T>(f / (f + T(2))) + n * ExpRange<T>::ln2_low);
 }
 
 /// tanh(x), 3 ulp.

@@ -159,7 +159,7 @@ class PhaseRunner {
             gather_row<T>(X + row * d, to, i);
             network.targets.c[i] = c[row];
             if (Y.data == nullptr)
-                network.targets.classes[i] = static_cast<Class<T>>(static_cast<const std::int64_t*>(source_.Y)[row]);
+                network.targets.classes[i] = static_cast<Class<T>>(static_cast<const std::int32_t*>(source_.Y)[row]);
             else
                 gather_row<T>(static_cast<const T*>(source_.Y) + row * k, Y, i);
         }

@@ -6,7 +6,7 @@ lists, an array; unscaled). Out: predictions in the user's own units and labels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 from typing import Any
@@ -14,11 +14,14 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array, MatrixLike
+from chainrule.constraints import POSITIVE
 from chainrule.data import Standardizer
 from chainrule.data.matrix import as_matrix, default_names
 from chainrule.data.row_sketch import RowSketch
 from chainrule.engines import predictor
-from chainrule.nn.losses import Loss
+from chainrule.engines.border import weight_faults
+from chainrule.errors import must_be, raise_all
+from chainrule.nn.losses import Loss, TargetKind
 from chainrule.nn.net import Net
 from chainrule.prediction import Classes, Predictor
 
@@ -58,6 +61,12 @@ class Model(Predictor):
     trained_on : RowSketch or None, default=None
         Hashes of the rows it was trained on, so that an evaluation can say whether its rows were among them.
 
+    Raises
+    ------
+    InvalidValueError
+        With all parts that do not fit the network: weights and statistics of another size or type, scalings of other
+        columns, other classes than the network has outputs for, a temperature that is no number above 0.
+
     Examples
     --------
     >>> from chainrule import Dense, losses
@@ -80,6 +89,9 @@ class Model(Predictor):
     temperature: float = 1.0
     others: tuple[tuple[Array, Array], ...] = field(default=(), repr=False)
     trained_on: RowSketch | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        raise_all(_faults(self))
 
     @property
     def outputs(self) -> int:
@@ -141,6 +153,40 @@ class Model(Predictor):
             For NaN and infinity.
         """
         return self._forward(self.inputs.apply(X, self.w.dtype))
+
+
+def _faults(model: Model) -> Iterator[str]:
+    net = model.net
+    yield from weight_faults("Model", net, model.w, model.buffers)
+    for i, (w, buffers) in enumerate(model.others):
+        yield from weight_faults(f"Model, others[{i}]", net, w, buffers)
+    yield from _scaling_faults("inputs", model.inputs, net.inputs)
+    if model.targets is not None:
+        yield from _scaling_faults("targets", model.targets, net.outputs)
+    if not POSITIVE.allows(model.temperature):
+        yield must_be("Model", "temperature", f"{POSITIVE}", model.temperature)
+    yield from _class_faults(model)
+
+
+def _scaling_faults(argument: str, scaling: Standardizer, columns: int) -> Iterator[str]:
+    if len(scaling.mean) != columns or len(scaling.scale) != columns:
+        yield must_be("Model", argument, f"the scaling of {columns} columns", len(scaling.mean))
+
+
+def _class_faults(model: Model) -> Iterator[str]:
+    """Say where classes and loss contradict each other or the outputs."""
+    classes, outputs = model.classes, model.net.outputs
+    if (classes is not None) != model.loss.targets.are_classes:
+        allowed = f"{'given' if model.loss.targets.are_classes else 'None'} with {type(model.loss).__name__}"
+        yield must_be("Model", "classes", allowed, classes)
+        return
+    if classes is None:
+        return
+    binary = model.loss.targets is TargetKind.LABELS and outputs == 1
+    wanted = 2 if binary else outputs
+    count = sum(len(known) for known in classes) if isinstance(classes, tuple) else len(classes)
+    if count != wanted:
+        yield must_be("Model", "classes", f"{wanted} in all for {outputs} outputs", count)
 
 
 def averaged_logits(loss: Loss, networks: Sequence[Callable[[Array], Array]], X: Array) -> Array:

@@ -5,6 +5,7 @@ In: logits for rows, a loss, the scaling of targets and the classes. Out: predic
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -13,6 +14,8 @@ import numpy as np
 
 from chainrule.arrays import Array, ArrayLike, MatrixLike
 from chainrule.data import Standardizer, Task
+from chainrule.data.checks import check_finite
+from chainrule.data.targets import unknown_labels
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.nn.losses import Loss, Quantile, TargetKind
 
@@ -268,21 +271,36 @@ class Predictor(ABC):
         Returns
         -------
         float
-            The share of rows predicted right, or R² = 1 - Σ (y - ŷ)² / Σ (y - ȳ)², the mean over the outputs.
+            The share of rows predicted right (a row of a class that the training rows did not have is wrong, and a warning
+            names it), or R² = 1 - Σ (y - ŷ)² / Σ (y - ȳ)², the mean over the outputs.
 
         Raises
         ------
         InvalidValueError
-            For a y of another shape than the predictions.
+            For a y of another shape than the predictions, and for values that are not finite or above 1e150.
         """
         predicted, y = self.predict(X), np.asarray(y)
         if y.shape != predicted.shape:
             raise InvalidValueError(must_be("Model", "y", f"of shape {predicted.shape}", y.shape))
         c = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, np.float64)
         if self.classes is None:
+            check_finite("Model", "y", y)
             return r2_score(y.reshape(len(y), -1), predicted.reshape(len(y), -1), c)
+        warn_of_unknown(self.classes, y, self.multilabel)
         right = (predicted == y).reshape(len(y), -1).all(axis=1)
         return float(np.average(right, weights=c))
+
+
+def warn_of_unknown(classes: Classes, y: ArrayLike, multilabel: bool = False) -> None:
+    """Warn of labels that the training rows did not have: no model can predict them, so their rows count as wrong."""
+    values = np.asarray(y)
+    columns = [values] if values.ndim < 2 or not isinstance(classes, tuple) else list(values.T)
+    each = classes if isinstance(classes, tuple) else (np.array([0, 1]) if multilabel else classes,)
+    for known, column in zip(each, columns, strict=False):
+        unknown, row = unknown_labels(known, column) if known is not None and column.ndim else ([], -1)
+        if unknown:
+            text = f"score: y has labels that the training rows did not have, {unknown}, first in row {row} (counted from 0)"
+            warnings.warn(f"{text}. Their rows count as wrong.", UserWarning, stacklevel=3)
 
 
 def r2_score(Y: Array, P: Array, c: Array) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.data import Standardizer
+from chainrule.data.targets import unknown_labels
 from chainrule.errors import InvalidValueError, must_be, raise_all
 from chainrule.nn.losses import Loss, TargetKind
 from chainrule.prediction import Classes, Predictor
@@ -51,13 +52,15 @@ class Target:
         """Whether each row has several independent yes/no labels."""
         return self.loss.targets is TargetKind.LABELS and self.outputs > 1
 
-    def encode(self, y: Array) -> Array:
+    def encode(self, y: Array, owner: str = "y") -> Array:
         """Return targets as the loss takes them: class indices (n), or 0/1 or scaled values (n, k).
 
         Parameters
         ----------
         y : ndarray of shape (n,) or (n, m)
             Targets as the user has them.
+        owner : str, default="y"
+            What messages call them, such as "validation rows".
 
         Returns
         -------
@@ -66,20 +69,21 @@ class Target:
         Raises
         ------
         InvalidValueError
-            For labels that the training rows did not have, another number of targets, and counts below 0.
+            For labels that the training rows did not have, with the first row, another number of targets, and counts
+            below 0.
         """
         if self.classes is None:
             return self._values(np.asarray(y, np.float64).reshape(len(y), -1))
         if isinstance(self.classes, tuple):
             _check_width(y, len(self.classes))
-            indices = [class_indices(known, y[:, j]) for j, known in enumerate(self.classes)]
+            indices = [class_indices(known, y[:, j], owner) for j, known in enumerate(self.classes)]
             return np.hstack(
                 [column[:, None] == np.arange(len(known)) for column, known in zip(indices, self.classes, strict=True)]
             )
         if self.labels:
             _check_width(y, self.outputs)
-            return self._smoothed(class_indices(np.array([0, 1]), y))
-        numbers = class_indices(self.classes, y)
+            return self._smoothed(class_indices(np.array([0, 1]), y, owner))
+        numbers = class_indices(self.classes, y, owner)
         return numbers if self.loss.targets is TargetKind.CLASSES else self._smoothed(numbers)[:, None]
 
     def matches(self, model: Predictor) -> bool:
@@ -100,10 +104,12 @@ class Target:
         return smooth
 
 
-def class_indices(classes: Array, y: Array) -> Array:
+def class_indices(classes: Array, y: Array, owner: str = "y") -> Array:
     """Return the index of each label's class, of the shape of y; raise `InvalidValueError` for an unknown label."""
-    unknown = sorted(set(np.unique(y).tolist()) - set(classes.tolist()))
-    raise_all([must_be("y", "labels", f"among {classes.tolist()}", unknown)] if unknown else [])
+    unknown, row = unknown_labels(classes, y)
+    if unknown:
+        hint = f"The first is in row {row} (counted from 0). The training rows did not have it."
+        raise InvalidValueError(must_be(owner, "labels", f"among {classes.tolist()}", unknown, hint))
     found: Array = np.searchsorted(classes, y)
     return found
 

@@ -19,6 +19,7 @@ from chainrule.doctor.rules.configuration import RULES, heads, layers, settings,
 from chainrule.doctor.vocabulary import network
 from chainrule.doctor.vocabulary.catalogue import SYMPTOMS
 from chainrule.doctor.vocabulary.records import NotApplicable
+from chainrule.errors import InvalidValueError
 from chainrule.nn import initializers, optimizers, schedules
 from chainrule.nn.layers import (
     Activation,
@@ -350,8 +351,11 @@ def test_dropout_rates(layers_, severity):
 
 def test_batch_norm_over_few_rows_is_named():
     problem = healthy("digits", batch_norm=True)
-    severities = {rows: layers.tiny_batch(with_recipe(problem, batch_size=rows), None) for rows in (1, 4, 8)}
-    assert [severities[1].severity, severities[4].severity, severities[8]] == ["critical", "warning", None]
+    severities = {rows: layers.tiny_batch(with_recipe(problem, batch_size=rows), None) for rows in (2, 4, 8)}
+    assert [severities[2].severity, severities[4].severity, severities[8]] == ["warning", "warning", None]
+    assert layers.tiny_batch(replace(problem, rows=problem.rows[:1]), None).severity == "critical"
+    with pytest.raises(InvalidValueError, match="batch_size must be at least 2 with batch norm"):
+        with_recipe(problem, batch_size=1)
     assert layers.tiny_batch(with_recipe(healthy("digits"), batch_size=1), None) is None
 
 

@@ -32,8 +32,12 @@ def check_numeric(owner: str, argument: str, values: Array) -> None:
         )
 
 
+LARGEST = 1e150
+"""Largest size of a number in the data: its square, and sums of squares, stay within the range of float64."""
+
+
 def check_finite(owner: str, argument: str, values: Array) -> None:
-    """Refuse NaN and infinity in an array (n,) or (n, d).
+    """Refuse NaN, infinity and numbers whose squares overflow in an array (n,) or (n, d).
 
     Raises `InvalidValueError` with row and column of the first one, both counted from 0 like array indices.
 
@@ -42,11 +46,16 @@ def check_finite(owner: str, argument: str, values: Array) -> None:
     chainrule.errors.InvalidValueError: Standardizer: X must be finite, got nan at row 1, column 1
     (counted from 0). Fill or drop missing values first.
     """
-    finite = np.isfinite(values)
-    if finite.all():
+    if not values.size or (float(values.max()) <= LARGEST and float(values.min()) >= -LARGEST):
         return
-    places = np.argwhere(~finite)
+    wrong = ~np.isfinite(values)
+    finite = not wrong.any()
+    wrong = np.abs(values.astype(np.float64)) > LARGEST if finite else wrong
+    places = np.argwhere(wrong)
     where = ", ".join(f"{axis} {i}" for axis, i in zip(("row", "column"), places[0], strict=False))
     more = f" and at {len(places) - 1} more" if len(places) > 1 else ""
     got = f"{values[tuple(places[0])]} at {where} (counted from 0){more}"
+    if finite:
+        hint = "It may stand for a missing value: fill or drop it first, or use another unit."
+        raise InvalidValueError(f"{owner}: {argument} must be at most {LARGEST:g} in size, got {got}. {hint}")
     raise InvalidValueError(f"{owner}: {argument} must be finite, got {got}. Fill or drop missing values first.")

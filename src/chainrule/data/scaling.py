@@ -21,6 +21,15 @@ _ROUNDING = 16 * np.finfo(np.float64).eps
 _HELD = 1e300
 """What a constant column is divided by, where it is held at 0."""
 
+_MOSTLY = 0.99
+"""Share of zeros from which a column counts as rare, such as that of a rare word or a rare category."""
+
+_FARTHEST = 10.0
+"""Largest distance from 0 that a rare column reaches after scaling: what a column that is 1 in 1 % of the rows reaches."""
+
+_TINY = 1e-280
+"""A variance below this has lost digits to underflow, or all of them."""
+
 _BLOCK = 4096
 """Rows in float64 at one time, so that scaling a large float32 array needs no second copy of it."""
 
@@ -28,6 +37,9 @@ _BLOCK = 4096
 @dataclass(frozen=True, eq=False)
 class Standardizer:
     """The affine map of each column to mean 0 and standard deviation 1.
+
+    A column that is 0 in 99 % of the rows or more, such as that of a rare word, would become huge where it is not 0: 100 if
+    it is 1 in one of 10,000 rows. Its scale is enlarged so that no training value lies further than 10 from 0.
 
     Reference  [ng2018] section 7.3
 
@@ -71,7 +83,8 @@ class Standardizer:
         """Compute mean and scale of the rows of X, in two passes, so that a large mean costs no digits of the scale.
 
         Equations  (1) μ = Σ wᵢ xᵢ / Σ wᵢ            wᵢ = 1 unless given: μ = Σ xᵢ / n
-                   (2) σ² = Σ wᵢ (xᵢ - μ)² / Σ wᵢ    the scale is σ, and 1 for a constant column
+                   (2) σ² = Σ wᵢ (xᵢ - μ)² / Σ wᵢ    the scale is σ, and 1 for a constant column; for a column that
+                   is rarely not 0, max(σ, maxᵢ |xᵢ - μ| / 10)
 
         Means are summed as distances from the first row that counts, so that a constant column has exactly its own
         mean.
@@ -98,7 +111,7 @@ class Standardizer:
         Raises
         ------
         InvalidValueError
-            For NaN or infinity (with row and column), no rows, and wrong weights.
+            For NaN, infinity and numbers above 1e150 (with row and column), no rows, and wrong weights.
         """
         _check_rows(X)
         w = np.ones(len(X)) if weights is None else _checked_weights(weights, len(X))
@@ -107,6 +120,8 @@ class Standardizer:
         mean = pool(first + _weighted_mean(X, w, lambda x: x - first))  # (1)
         variance = pool(_weighted_mean(X, w, lambda x: (x - mean) ** 2))  # (2)
         deviation = np.sqrt(variance)
+        if not shared:
+            deviation = _enlarged(X, w, mean, _with_underflow(X, w, mean, variance, deviation))
         constant = deviation <= _ROUNDING * np.abs(mean)
         return cls(mean, np.where(constant, _HELD if hold_constant else 1.0, deviation))
 
@@ -129,14 +144,29 @@ class Standardizer:
         Raises
         ------
         InvalidValueError
-            For another number of columns, NaN or infinity.
+            For another number of columns, NaN or infinity, and numbers so far from the training rows that `dtype` cannot
+            hold them.
         """
         self._check_columns("X", X)
         Z = np.empty(X.shape, dtype)
-        for start in range(0, len(X), _BLOCK):
-            block = slice(start, start + _BLOCK)
-            Z[block] = (X[block] - self.mean) / self.scale  # (3)
+        try:
+            with np.errstate(over="raise"):
+                for start in range(0, len(X), _BLOCK):
+                    block = slice(start, start + _BLOCK)
+                    Z[block] = (X[block] - self.mean) / self.scale  # (3)
+        except FloatingPointError:
+            raise InvalidValueError(self._overflow(X, dtype)) from None
         return Z
+
+    def _overflow(self, X: Array, dtype: Any) -> str:
+        """Return which number is beyond the range of the type when it is scaled."""
+        with np.errstate(over="ignore"):
+            wide = np.abs((X.astype(np.float64) - self.mean) / self.scale)
+        row, column = np.unravel_index(np.argmax(wide), wide.shape)
+        largest = f"{np.finfo(dtype).max:.2g}"
+        allowed = f"within {largest} standard deviations of the training rows"
+        got = f"{X[row, column]} at row {row}, column {column} (counted from 0)"
+        return f"Standardizer: X must be {allowed}, got {got}. It may stand for a missing value."
 
     def undo(self, Z: Array) -> Array:
         """Map standardized rows back to the scale they came from.
@@ -192,6 +222,40 @@ def _weighted_mean(X: Array, w: Array, of: Callable[[Array], Array]) -> Array:
         block = slice(start, start + _BLOCK)
         total += (w[block, None] * of(X[block].astype(np.float64))).sum(axis=0)
     return total / w.sum()
+
+
+def _with_underflow(X: Array, w: Array, mean: Array, variance: Array, deviation: Array) -> Array:
+    """Return the standard deviations, computed once more, in a unit of their own, where the squares were too small."""
+    columns = np.flatnonzero(variance < _TINY)
+    unit = _farthest(X, w, mean, columns)
+    columns, unit = columns[unit > 0], unit[unit > 0]
+    if not columns.size:
+        return deviation
+    own = _weighted_mean(X[:, columns], w, lambda x: ((x - mean[columns]) / unit) ** 2)
+    deviation = deviation.copy()
+    deviation[columns] = unit * np.sqrt(own)
+    return deviation
+
+
+def _enlarged(X: Array, w: Array, mean: Array, deviation: Array) -> Array:
+    """Return the scales, enlarged where a column is rarely not 0."""
+    zeros = 1.0 - _weighted_mean(X, w, lambda x: x != 0)
+    columns = np.flatnonzero((zeros >= _MOSTLY) & (deviation > 0))
+    if not columns.size:
+        return deviation
+    deviation = deviation.copy()
+    deviation[columns] = np.maximum(deviation[columns], _farthest(X, w, mean, columns) / _FARTHEST)
+    return deviation
+
+
+def _farthest(X: Array, w: Array, mean: Array, columns: Array) -> Array:
+    """Return the largest distance from the mean in each of some columns, over the rows that count."""
+    most = np.zeros(len(columns))
+    for start in range(0, len(X) if columns.size else 0, _BLOCK):
+        block = slice(start, start + _BLOCK)
+        distance = np.abs(X[block][:, columns].astype(np.float64) - mean[columns])
+        most = np.maximum(most, (distance * (w[block, None] > 0)).max(axis=0))
+    return most
 
 
 def _per_column(values: Array) -> Array:

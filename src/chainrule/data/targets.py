@@ -5,7 +5,7 @@ In: raw target values and, if the user gave one, the task. Out: labels or float6
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -101,6 +101,28 @@ def check_classes(y: Array, owner: str = "y") -> Array:
         hint = "A classifier needs rows of two classes or more."
         raise InvalidValueError(must_be(owner, "target", "of at least two classes", classes.tolist(), hint))
     return classes
+
+
+def unknown_labels(classes: Array, y: Array) -> tuple[list[Any], int]:
+    """Return the labels of y (n) or (n, k) that are not among the classes, in order, and the first row that has one.
+
+    Examples
+    --------
+    >>> unknown_labels(np.array(["no", "yes"]), np.array(["yes", "maybe", "no"]))
+    (['maybe'], 1)
+    >>> unknown_labels(np.array([0, 1]), np.array([1, 0]))
+    ([], -1)
+    """
+    values = np.asarray(y)
+    unknown = set(values.ravel().tolist()) - set(np.asarray(classes).tolist())
+    if not unknown:
+        return [], -1
+    rows = values.reshape(len(values), -1).tolist()
+    first = next(i for i, row in enumerate(rows) if not unknown.isdisjoint(row))
+    try:
+        return sorted(unknown), first
+    except TypeError:  # of several types
+        return sorted(unknown, key=str), first
 
 
 def settle_target(owner: str, values: Array, task: str | None = None, learned: bool = True) -> tuple[Array, Task]:

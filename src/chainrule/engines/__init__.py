@@ -13,8 +13,9 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.engines.base import Engine, Rows, Session, never, refuse
+from chainrule.engines.border import weight_faults
 from chainrule.engines.reference import ReferenceEngine, logits
-from chainrule.errors import InvalidValueError, did_you_mean, must_be
+from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
 from chainrule.nn.net import Net
 from chainrule.nn.step import Recipe
 
@@ -90,7 +91,13 @@ def predictor(net: Net, w: Array, buffers: Array) -> Callable[[Array], Array]:
     -------
     callable
         From rows X (n, d), in w's dtype, to logits Z (n, k).
+
+    Raises
+    ------
+    InvalidValueError
+        For weights or statistics of another network.
     """
+    raise_all(weight_faults("predictor", net, w, buffers))
     if not why_unavailable("native"):
         from chainrule.engines import native
 

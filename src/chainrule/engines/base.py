@@ -5,6 +5,7 @@ In: a recipe and rows. Out: a session that runs batches of an epoch, returns and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -74,12 +75,14 @@ class Rows:
         Raises
         ------
         InvalidValueError
-            Names every fault: wrong shapes, classes out of range, invalid weights, numbers that are not finite.
+            Names every fault: wrong shapes, classes out of range, invalid weights, numbers that are not finite or beyond
+            the range of the recipe's dtype.
         """
         X, Y = np.atleast_1d(X), np.atleast_1d(Y)
         c = np.ones(len(X)) if c is None else np.asarray(c)
         raise_all(_not_numbers(X=X, y=Y, sample_weight=c))
         exclusive = isinstance(recipe.loss, SoftmaxCrossEntropy)
+        raise_all(_too_large(recipe.dtype, X=X, y=Y, sample_weight=c))
         with np.errstate(over="ignore"):
             X, c = np.ascontiguousarray(X, recipe.dtype), c.astype(recipe.dtype)
             Y = Y if exclusive else np.ascontiguousarray(Y[:, None] if Y.ndim == 1 else Y, recipe.dtype)
@@ -123,6 +126,22 @@ def _not_numbers(**arrays: Array) -> Iterator[str]:
     for name, array in arrays.items():
         if array.dtype.kind not in "biuf":
             yield must_be("fit", name, "numbers", f"{array.dtype} array", "Encode text and dates first.")
+
+
+def _too_large(dtype: str, **arrays: Array) -> Iterator[str]:
+    """Name finite numbers that the dtype cannot hold, and weights whose sum it cannot hold."""
+    largest = float(np.finfo(dtype).max)
+    for name, array in arrays.items():
+        if array.size and array.dtype.kind == "f" and max(float(array.max()), -float(array.min())) > largest:
+            places = np.argwhere(np.isfinite(array) & (np.abs(array.astype(np.float64)) > largest))
+            for place in places[:1]:
+                where = ", ".join(f"{axis} {i}" for axis, i in zip(("row", "column"), place, strict=False))
+                hint = "It may stand for a missing value; otherwise use another unit."
+                yield f"fit: {name} must be within the range of {dtype}, got {array[tuple(place)]} in {where}. {hint}"
+    with np.errstate(over="ignore"):
+        total = float(np.sum(arrays["sample_weight"], dtype=np.float64))
+    if math.isfinite(total) and total > largest:
+        yield must_be("fit", "sample_weight", f"of a sum within the range of {dtype}", total, "Divide all weights.")
 
 
 def _faults(recipe: Recipe, X: Array, Y: Array, c: Array, exclusive: bool) -> Iterator[str]:

@@ -17,12 +17,16 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.constraints import Checked, OneOf, constrained
 from chainrule.engines.base import Rows, Session, never
-from chainrule.errors import MissingError
+from chainrule.engines.border import checked_batches, checked_inputs, checked_rows, checked_state
+from chainrule.errors import InvalidValueError, MissingError, must_be
 from chainrule.nn.layers import Context
 from chainrule.nn.step import Recipe, State, Sums, train_step
 
 _CHUNK = 4096
 """Most rows per pass in inference; bounds the memory of activations."""
+
+_MOST_STEPS = 2**32 - 1
+"""Steps that 32 bits can count."""
 
 _PACE = 0.25
 """Seconds of work sent to the device at a time; after each, `stop` is called."""
@@ -79,7 +83,7 @@ class JaxSession:
 
     def __init__(self, recipe: Recipe, rows: Rows, products: str) -> None:
         jax = self._jax = _jax()
-        rows = rows.gathered()
+        rows = checked_rows(recipe, rows.gathered())
         self._recipe = recipe
         self._products = products
         self._sizes = [end - start for start, end in recipe.batches(len(rows))]
@@ -109,6 +113,9 @@ class JaxSession:
     def load(self, state: State) -> None:
         """Continue from a copy of a state."""
         dtype = self._recipe.dtype
+        state = checked_state(self._recipe, state)
+        if int(state.step) > _MOST_STEPS:
+            raise InvalidValueError(must_be("Session", "state.step", f"at most {_MOST_STEPS} with JAX", state.step))
         memory = {letter: np.array(vector, dtype) for letter, vector in state.optimizer_state.items()}
         copy = State(np.array(state.w, dtype), np.array(state.buffers, dtype), memory, np.uint32(state.step))
         with self._numerics():
@@ -116,6 +123,7 @@ class JaxSession:
 
     def run(self, epoch: int, first: int, rates: Array, stop: Callable[[], bool] = never) -> Sums:
         """Run batches of an epoch, about `_PACE` seconds at a time; `stop` is called in between."""
+        rates = checked_batches(len(self._sizes), epoch, first, rates)
         at = first
         last = first + len(rates)
         sums = Sums()
@@ -148,7 +156,7 @@ class JaxSession:
 
     def logits(self, X: Array) -> Array:
         """Compute Z in inference; rows are padded to a power of two, so that few shapes are ever compiled."""
-        X = np.asarray(X, self._recipe.dtype)
+        X = checked_inputs(self._recipe.net, X, self._recipe.dtype)
         chunks = [self._padded(X[start : start + _CHUNK]) for start in range(0, max(len(X), 1), _CHUNK)]
         with self._numerics():
             w = self._recipe.weights(self._state)

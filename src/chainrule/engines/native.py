@@ -14,11 +14,16 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.constraints import Interval
 from chainrule.engines.base import Rows, Session, never
+from chainrule.engines.border import checked_batches, checked_inputs, checked_rows, checked_state, ready
 from chainrule.engines.plan import lower, obstacles
+from chainrule.errors import InvalidValueError, must_be
 from chainrule.nn.losses import MeanSquaredError
 from chainrule.nn.net import Net
 from chainrule.nn.step import Recipe, State, Sums
+
+_THREADS = Interval(0, 1024, "[]", whole=True)
 
 
 def extension() -> Any:
@@ -37,23 +42,21 @@ class NativeSession:
 
     def __init__(self, recipe: Recipe, rows: Rows, threads: int = 0) -> None:
         module = extension()
+        rows = checked_rows(recipe, rows)
         self._recipe = recipe
+        self._batches = len(recipe.batches(len(rows)))
         self.plan = lower(recipe)
         self._session = module.Session(
             stages=[record(module, "FusedStage", stage.fields()) for stage in self.plan.stages],
             phases=[record(module, "Phase", phase.fields()) for phase in self.plan.phases],
             settings=record(module, "TrainingSettings", self.plan.settings()),
-            X=self._typed(rows.X),
-            Y=self._typed(rows.Y),
-            c=self._typed(rows.c),
-            visited=_NONE if rows.visited is None else np.ascontiguousarray(rows.visited, np.uint32),
+            X=rows.X,
+            Y=rows.Y,
+            c=rows.c,
+            visited=_NONE if rows.visited is None else rows.visited,
             threads=threads,
         )
         self.load(recipe.start())
-
-    def _typed(self, array: Array) -> Array:
-        """Return classes as they are and values in the recipe's dtype: the extension does not check types."""
-        return array if array.dtype.kind == "i" else np.ascontiguousarray(array, self._recipe.dtype)
 
     @property
     def state(self) -> State:
@@ -68,23 +71,23 @@ class NativeSession:
     def load(self, state: State) -> None:
         """Continue from a state."""
         dtype = self._recipe.dtype
+        state = checked_state(self._recipe, state)
         self._session.write(
-            w=np.ascontiguousarray(state.w, dtype),
-            statistics=np.ascontiguousarray(state.buffers, dtype),
-            vectors={
-                name: np.ascontiguousarray(state.optimizer_state[name], dtype) for name in self._recipe.state_names
-            },
+            w=ready(state.w, dtype),
+            statistics=ready(state.buffers, dtype),
+            vectors={name: ready(vector, dtype) for name, vector in state.optimizer_state.items()},
             step=int(state.step),
         )
 
     def run(self, epoch: int, first: int, rates: Array, stop: Callable[[], bool] = never) -> Sums:
         """Run batches of an epoch without Python in between; `stop` is called after the first, then every 20 ms."""
-        sums = self._session.run(int(epoch), first, np.ascontiguousarray(rates, np.float64), stop)
+        rates = checked_batches(self._batches, epoch, first, rates)
+        sums = self._session.run(int(epoch), int(first), rates, stop)
         return Sums(**{f.name: getattr(sums, f.name) for f in fields(Sums)})
 
     def logits(self, X: Array) -> Array:
         """Compute Z in inference."""
-        X = np.ascontiguousarray(X, self._recipe.dtype)
+        X = checked_inputs(self._recipe.net, X, self._recipe.dtype)
         Z = np.empty((len(X), self._recipe.net.outputs), self._recipe.dtype)
         self.logits_into(X, Z)
         return Z
@@ -162,7 +165,7 @@ def predictor(net: Net, w: Array, buffers: Array) -> Callable[[Array], Array] | 
     dtype, outputs, run = w.dtype, net.outputs, session.logits_into
 
     def logits(X: Array) -> Array:
-        X = np.ascontiguousarray(X, dtype)
+        X = ready(X, dtype)
         Z = np.empty((len(X), outputs), dtype)
         run(X, Z)
         return Z
@@ -184,7 +187,7 @@ def predictors(networks: Sequence[tuple[Net, Array, Array, int]]) -> Callable[[S
     count, outputs = len(networks), networks[0][0].outputs
 
     def logits(X: Sequence[Array]) -> Array:
-        X = [np.ascontiguousarray(rows, dtype) for rows in X]
+        X = [ready(rows, dtype) for rows in X]
         Z = np.empty((count, len(X[0]), outputs), dtype)
         run(X, Z)
         return Z
@@ -194,10 +197,10 @@ def predictors(networks: Sequence[tuple[Net, Array, Array, int]]) -> Callable[[S
 
 def _predicting(net: Net, w: Array, buffers: Array) -> NativeSession | None:
     """Return a session that holds a network's numbers, None where the extension cannot run it."""
-    recipe = Recipe(net, MeanSquaredError(), batch_size=1, dtype=str(w.dtype))
+    recipe = Recipe(net, MeanSquaredError(), batch_size=2, dtype=str(w.dtype))
     if NativeEngine().supports(recipe):
         return None
-    rows = Rows(np.zeros((1, net.inputs), w.dtype), np.zeros((1, net.outputs), w.dtype), np.ones(1, w.dtype))
+    rows = Rows(np.zeros((2, net.inputs), w.dtype), np.zeros((2, net.outputs), w.dtype), np.ones(2, w.dtype))
     session = NativeSession(recipe, rows)
     session.load(replace(recipe.start(), w=w, buffers=buffers))
     return session
@@ -209,8 +212,13 @@ class NativeEngine:
     Parameters
     ----------
     threads : int, default=0
-        Threads of a step. 0 chooses their number from the work of a step, within OpenMP's limit. The number of threads
-        does not change a single bit of the results.
+        Threads of a step, at most 1024. 0 chooses their number from the work of a step, within OpenMP's limit. The number
+        of threads does not change a single bit of the results.
+
+    Raises
+    ------
+    InvalidValueError
+        For a number of threads that is none.
 
     Examples
     --------
@@ -230,7 +238,9 @@ class NativeEngine:
     name = "native"
 
     def __init__(self, threads: int = 0) -> None:
-        self._threads = threads
+        if not _THREADS.allows(threads):
+            raise InvalidValueError(must_be("NativeEngine", "threads", f"{_THREADS}", threads, "0 chooses."))
+        self._threads = int(threads)
 
     def supports(self, recipe: Recipe) -> tuple[str, ...]:
         """Return the reasons why this engine cannot run a recipe: no extension, or custom parts.

@@ -12,6 +12,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.engines.base import Rows, Session, never
+from chainrule.engines.border import checked_batches, checked_inputs, checked_rows, checked_state
 from chainrule.nn.layers import Context
 from chainrule.nn.net import Net
 from chainrule.nn.step import Recipe, State, Sums, train_step
@@ -25,17 +26,18 @@ class ReferenceSession:
 
     def __init__(self, recipe: Recipe, rows: Rows) -> None:
         self._recipe = recipe
-        self._rows = rows.gathered()
-        self._bounds = recipe.batches(len(rows))
+        self._rows = checked_rows(recipe, rows.gathered())
+        self._bounds = recipe.batches(len(self._rows))
         self._order: tuple[int, Array] = (-1, np.zeros(0))
         self.state = recipe.start()
 
     def load(self, state: State) -> None:
         """Continue from a state."""
-        self.state = state
+        self.state = checked_state(self._recipe, state)
 
     def run(self, epoch: int, first: int, rates: Array, stop: Callable[[], bool] = never) -> Sums:
         """Run batches of an epoch, one after another."""
+        checked_batches(len(self._bounds), epoch, first, rates)
         if self._order[0] != epoch:
             self._order = (epoch, self._recipe.order(np, len(self._rows), epoch))
         sums = Sums()
@@ -55,6 +57,7 @@ class ReferenceSession:
 
     def logits(self, X: Array) -> Array:
         """Compute Z in inference."""
+        X = checked_inputs(self._recipe.net, X, self._recipe.dtype)
         return logits(self._recipe.net, self._recipe.weights(self.state), self.state.buffers, X)
 
 

@@ -20,6 +20,7 @@ from chainrule.nn.losses import Loss
 from chainrule.nn.optimizers import Optimizer
 from chainrule.nn.schedules import Schedule
 from chainrule.pipeline import Settings, classification, target_tables
+from chainrule.prediction import warn_of_unknown
 from chainrule.target import Target
 from chainrule.train import Monitor
 
@@ -45,7 +46,7 @@ class NetClassifier(ClassifierMixin, NetEstimator):  # type: ignore[misc]
         cross-entropy for more classes. Else a loss of `chainrule.losses` that fits them.
     batch_norm : bool, default=False
         Whether to put batch norm before the activation of every hidden layer. It helps deep networks; use batches
-        of 32 rows or more.
+        of 32 rows or more. A batch of one row is refused: it has no variance.
     layer_norm : bool, default=False
         Whether to put layer norm there instead. It does not depend on the batch.
     dropout : float or sequence of float, default=0.0
@@ -101,8 +102,8 @@ class NetClassifier(ClassifierMixin, NetEstimator):  # type: ignore[misc]
         Scorer of scikit-learn that chooses the epoch by the validation rows and decides when to stop; None uses the
         loss.
     class_weight : dict, list of dicts, "balanced" or None, default=None
-        Weight of each class. "balanced" weighs classes inversely to their number of rows; for several targets a
-        list of dicts.
+        Weight of each class, a finite number >= 0; classes that the dict leaves out have weight 1. "balanced" weighs
+        classes inversely to their number of rows; for several targets a list of dicts.
     label_smoothing : float, default=0.0
         Share of each target spread evenly over all classes, in [0, 1).
     calibrate : "temperature" or False, default=False
@@ -110,7 +111,8 @@ class NetClassifier(ClassifierMixin, NetEstimator):  # type: ignore[misc]
         how often they are right.
     scaling : {"columns", "shared", "none"}, default="columns"
         How inputs are standardized with the training rows' statistics: each column by its own mean and standard
-        deviation; all by one mean and one scale (pixels); or not at all.
+        deviation; all by one mean and one scale (pixels); or not at all. By columns, one that is 0 in 99 % of the rows
+        or more, such as a rare word's, is scaled so that no training value lies further than 10 from 0.
     n_networks : int, default=1
         Networks trained side by side from different seeds; their predictions are averaged.
     init_from : fitted estimator or Model, default=None
@@ -333,6 +335,35 @@ class NetClassifier(ClassifierMixin, NetEstimator):  # type: ignore[misc]
         ['yes']
         """
         return self._each(X, self._fitted_model().predict)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the share of rows predicted right, as scikit-learn's classifiers do.
+
+        A row of a class that the training rows did not have counts as wrong; a warning names the class and the row.
+
+        Parameters
+        ----------
+        X : array-like, frame or sparse matrix of shape (n, d)
+            Rows.
+        y : array-like of shape (n,) or (n, k)
+            True labels. A row of several labels or targets is right if all of them are.
+        sample_weight : array-like of shape (n,) or None, default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> X, y = np.array([[0.0], [1.0]] * 20), np.array(["no", "yes"] * 20)
+        >>> NetClassifier((4,), learning_rate_init=0.05, random_state=0).fit(X, y).score(X, y)
+        1.0
+        """
+        model = self._fitted_model()
+        warn_of_unknown(model.classes, y, model.multilabel)
+        return float(super().score(X, y, sample_weight))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

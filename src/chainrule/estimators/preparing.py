@@ -99,7 +99,8 @@ class PreparingNetwork(FittedNetwork):
         settings = replace(data.settings, max_iter=1, schedule="constant", batch_size=size)
         data = replace(data, settings=settings)
         self._refuse_unused(data, False)
-        if getattr(self, "class_weight", None) == "balanced":
+        class_weight = getattr(self, "class_weight", None)
+        if isinstance(class_weight, str) and class_weight == "balanced":
             hint = "The rows of one call do not show how rare a class is; pass a mapping."
             raise InvalidValueError(must_be("partial_fit", "class_weight", "a mapping or None", "balanced", hint))
         problem = self._problem(data, np.arange(len(data.X)), None, classes)
@@ -166,7 +167,7 @@ class PreparingNetwork(FittedNetwork):
         """Refuse arguments that need validation rows unless there are some."""
         for name, nothing in (("scoring", None), ("calibrate", False)):
             value = getattr(self, name, nothing)
-            if not there and value is not nothing and value != nothing:
+            if not there and value is not nothing and value is not None and value is not False:
                 hint = "Set early_stopping=True, or pass X_val and y_val to fit."
                 allowed = f"{nothing} without validation rows"
                 raise InvalidValueError(must_be(type(self).__name__, name, allowed, value, hint))

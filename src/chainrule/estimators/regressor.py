@@ -48,7 +48,7 @@ class NetRegressor(RegressorMixin, NetEstimator):  # type: ignore[misc]
         of the targets.
     batch_norm : bool, default=False
         Whether to put batch norm before the activation of every hidden layer. It helps deep networks; use batches
-        of 32 rows or more.
+        of 32 rows or more. A batch of one row is refused: it has no variance.
     layer_norm : bool, default=False
         Whether to put layer norm there instead. It does not depend on the batch.
     dropout : float or sequence of float, default=0.0
@@ -105,7 +105,8 @@ class NetRegressor(RegressorMixin, NetEstimator):  # type: ignore[misc]
         loss.
     scaling : {"columns", "shared", "none"}, default="columns"
         How inputs are standardized with the training rows' statistics: each column by its own mean and standard
-        deviation; all by one mean and one scale (pixels); or not at all.
+        deviation; all by one mean and one scale (pixels); or not at all. By columns, one that is 0 in 99 % of the rows
+        or more, such as a rare word's, is scaled so that no training value lies further than 10 from 0.
     n_networks : int, default=1
         Networks trained side by side from different seeds; their predictions are averaged.
     init_from : fitted estimator or Model, default=None

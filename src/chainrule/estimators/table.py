@@ -22,6 +22,7 @@ from chainrule.data.table import ReadOptions, as_frame
 from chainrule.ensemble import cores
 from chainrule.errors import InvalidValueError, must_be, raise_all
 from chainrule.estimators.arguments import seed
+from chainrule.prediction import warn_of_unknown
 from chainrule.table_model import TableModel
 from chainrule.tabular import Preset, TableFit, fit_table, presets
 
@@ -248,6 +249,28 @@ class TableClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]
         """
         rows = self._rows(X)
         return self.model_.probabilities(rows)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the share of rows predicted right, as scikit-learn's classifiers do.
+
+        A row of a class that the training rows did not have counts as wrong; a warning names the class and the row.
+
+        Parameters
+        ----------
+        X : frame, list of dictionaries, dictionary or array of n rows
+            Columns are found by name.
+        y : array-like of shape (n,)
+            True labels.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+        """
+        check_is_fitted(self)
+        warn_of_unknown(self.classes_, y)
+        return float(super().score(X, y, sample_weight))
 
 
 class TableRegressor(RegressorMixin, TableEstimator):  # type: ignore[misc]

@@ -301,7 +301,8 @@ class Net(HtmlDisplay):
         Raises
         ------
         InvalidValueError
-            If a call with two arguments does not begin with a state.
+            If a call with two arguments does not begin with a state, for vectors of another network, and for rows of another
+            number of columns.
         """
         if X is not None:
             return self.forward(w, buffers, X, ctx or Context(np))[0]
@@ -339,6 +340,8 @@ class Net(HtmlDisplay):
             New running statistics.
         """
         p, b = self._by_layer(self.parameters, w), self._by_layer(self.buffers, buffers)
+        if np.shape(X)[1:] != (self.inputs,):
+            raise_all([must_be("Net", "X", f"of shape (n, {self.inputs})", np.shape(X))])
         A = X
         segments = []
         new = []
@@ -453,6 +456,10 @@ class Net(HtmlDisplay):
 
     def _by_layer(self, layout: Layout, flat: Array) -> list[dict[str, Array]]:
         """Return views of a flat vector: one dictionary of letters per layer."""
+        if np.shape(flat) != (layout.size,):
+            name = "w" if layout is self.parameters else "buffers"
+            hint = "It belongs to another network."
+            raise_all([must_be("Net", name, f"of shape {(layout.size,)}", np.shape(flat), hint)])
         by_layer: list[dict[str, Array]] = [{} for _ in self.layers]
         for name, view in layout.views(flat).items():
             i, letter = name.split(".")

@@ -48,7 +48,7 @@ class Recipe:
     learning_rate_multipliers : mapping of str to float, default={}
         Multipliers of the learning rate by patterns of parameter names ("0.*": all of layer 0); 0 freezes.
     batch_size : int >= 1, default=32
-        Rows in a batch.
+        Rows in a batch; at least 2 with batch norm.
     seed : int, default=0
         Fixes first weights, shuffles and dropout masks.
     dtype : {"float32", "float64"}, default="float32"
@@ -93,6 +93,14 @@ class Recipe:
         outputs = self.net.outputs
         raise_all(must_be("Recipe", "net", allowed, outputs) for allowed in self.loss.output_faults(outputs))
         self.net.multipliers(self.learning_rate_multipliers)
+        if self.batch_size == 1 and self.batch_normed:
+            hint = "One row has no variance: its normalized values are 0, and nothing but β would learn."
+            raise_all([must_be("Recipe", "batch_size", "at least 2 with batch norm", self.batch_size, hint)])
+
+    @cached_property
+    def batch_normed(self) -> bool:
+        """Whether a layer normalizes over the batch."""
+        return any(isinstance(layer, BatchNorm) for layer in all_layers(self.net.layers))
 
     @cached_property
     def decay(self) -> Array:
@@ -174,8 +182,7 @@ class Recipe:
         """
         bounds = [(start, min(start + self.batch_size, n)) for start in range(0, n, self.batch_size)]
         alone = len(bounds) > 1 and self.batch_size > 1 and bounds[-1][1] - bounds[-1][0] == 1
-        normed = any(isinstance(layer, BatchNorm) for layer in all_layers(self.net.layers))
-        return bounds[:-1] if alone and normed else bounds
+        return bounds[:-1] if alone and self.batch_normed else bounds
 
     def order(self, xp: Namespace, n: int, epoch: Array) -> Array:
         """Return the order of the rows in an epoch.

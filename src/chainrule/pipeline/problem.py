@@ -91,18 +91,18 @@ def build_problem(
     inputs = scaler(X, settings.scaling, weights) if init_from is None else init_from.inputs
     recipe = settings.recipe(net, target.loss, len(X))
 
-    def rows(part: tuple[Array, ...]) -> Rows:
-        return Rows.of(recipe, inputs.apply(part[0], settings.dtype), target.encode(part[1]), *part[2:])
+    def rows(part: tuple[Array, ...], name: str = "y") -> Rows:
+        return Rows.of(recipe, inputs.apply(part[0], settings.dtype), target.encode(part[1], name), *part[2:])
 
     held_out = parts.validation if validation is None else validation
     problem = TrainingProblem(
         recipe,
         rows((X, y) if weights is None else (X, y, weights)),
         settings.config(),
-        None if held_out is None else rows(held_out),
+        None if held_out is None else rows(held_out, "validation rows"),
         settings.engine,
         feature_names=parts.feature_names or tuple(f"x{i}" for i in range(X.shape[1])),
-        test=None if parts.test is None else rows(parts.test),
+        test=None if parts.test is None else rows(parts.test, "test rows"),
         inputs=inputs,
         target=target,
         target_name=parts.target_name,

@@ -5,12 +5,13 @@ In: y as the user has it, `Settings`. Out: a `Target`, weights of classes and ro
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.constraints import NOT_NEGATIVE
 from chainrule.data import Standardizer, check_classes
 from chainrule.errors import InvalidValueError, must_be, raise_all
 from chainrule.nn.losses import BinaryCrossEntropy, MultiSoftmaxCrossEntropy, SoftmaxCrossEntropy, TargetKind
@@ -123,20 +124,32 @@ def regression(y: Array, settings: Settings, weights: Array | None = None) -> Ta
 def class_table(classes: Array, y: Array, weight: ClassWeight) -> Array:
     """Return the weight of each class (K): "balanced" is n / (K · rows of the class), None is 1.
 
-    Raises `InvalidValueError` for a word other than "balanced", labels that do not occur, weights below 0.
+    Raises `InvalidValueError` for anything that is no mapping, "balanced" or None, labels that do not occur, and weights
+    that are no finite numbers >= 0.
     """
     if weight is None:
         return np.ones(len(classes))
-    if isinstance(weight, str):
-        allowed = "'balanced', a mapping of labels to weights, or None"
-        raise_all([] if weight == "balanced" else [must_be("fit", "class_weight", allowed, weight)])
+    if isinstance(weight, str) and weight == "balanced":
         counts = np.bincount(np.searchsorted(classes, y), minlength=len(classes))
         return len(y) / (len(classes) * np.maximum(counts, 1))
-    unknown = [label for label in weight if label not in classes.tolist()]
-    wrong = [must_be("fit", "class_weight", f"for labels among {classes.tolist()}", unknown)] if unknown else []
-    wrong += [must_be("fit", "class_weight", ">= 0", value) for value in weight.values() if not value >= 0]
-    raise_all(wrong)
+    if not isinstance(weight, Mapping):
+        hint = "Pass a list or an array of weights as dict(zip(classes, weights))."
+        raise InvalidValueError(must_be("fit", "class_weight", _ALLOWED, weight, hint))
+    raise_all(_weight_faults(weight, classes.tolist()))
     return np.array([float(weight.get(label, 1.0)) for label in classes.tolist()])
+
+
+_ALLOWED = "'balanced', a mapping of labels to weights, or None"
+
+
+def _weight_faults(weight: Mapping[Any, float], labels: list[Any]) -> Iterator[str]:
+    """Say which labels do not occur, and which weights are no finite numbers >= 0."""
+    unknown = [label for label in weight if label not in labels]
+    if unknown:
+        yield must_be("fit", "class_weight", f"for labels among {labels}", unknown)
+    for label, value in weight.items():
+        if not (NOT_NEGATIVE.allows(value) and np.isfinite(float(value))):
+            yield must_be("fit", f"class_weight[{label!r}]", "a finite number >= 0", value)
 
 
 def class_weights(classes: Array, y: Array, weight: ClassWeight) -> Array:
@@ -154,7 +167,7 @@ def target_tables(target: Target, y: Array, weight: ClassWeight | Sequence[Class
     if np.ndim(y) == 1:
         return [(np.asarray(target.classes), class_table(np.asarray(target.classes), y, weight))]  # type: ignore[arg-type]
     each: Any = [weight] * y.shape[1] if weight is None or isinstance(weight, str) else weight
-    if not isinstance(each, Sequence) or len(each) != y.shape[1]:
+    if not isinstance(each, Sequence) or isinstance(each, str) or len(each) != y.shape[1]:
         allowed = f"'balanced', None or a list of {y.shape[1]} mappings, one for each target"
         raise InvalidValueError(must_be("fit", "class_weight", allowed, weight))
     known = target.classes if isinstance(target.classes, tuple) else (np.array([0, 1]),) * y.shape[1]

@@ -89,7 +89,7 @@ class SgdRun:
         self._targets = objective.targets(data.Y)
         self._rows = Rows(data.X, self._targets, data.c)
         if size < n:
-            self._rows = Rows(np.empty_like(data.X), np.empty_like(self._targets), np.empty_like(data.c))
+            self._rows = Rows(np.zeros_like(data.X), np.zeros_like(self._targets), np.zeros_like(data.c))
             self._inverse = np.argsort(recipe.order(np, n, 0))
         self._constant = objective.constant(data.Y, data.c)
         self._parts = self._divide(recipe, n, engine)

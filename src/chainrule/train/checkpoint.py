@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.engines.border import checked_state
 from chainrule.errors import FormatError, InvalidValueError
 from chainrule.io.files import locked, write_atomically
 from chainrule.nn import spec
-from chainrule.nn.step import State, Sums
+from chainrule.nn.step import Recipe, State, Sums
 from chainrule.train.checkpointing import Checkpointer, NoCheckpoint
 from chainrule.train.problem import TrainingProblem
 from chainrule.train.records import Epoch, Snapshot, Stop, StopReason, spent
@@ -42,7 +43,7 @@ def opened(
     if checkpoint is None:
         return nullcontext(NoCheckpoint())
     if isinstance(checkpoint, str | Path):
-        return checkpoint_folder(checkpoint, fingerprint(problem))
+        return checkpoint_folder(checkpoint, fingerprint(problem), recipe=problem.recipe)
     return nullcontext(checkpoint)
 
 
@@ -62,7 +63,9 @@ def fingerprint(problem: TrainingProblem) -> str:
 
 
 @contextmanager
-def checkpoint_folder(folder: str | Path, run: str, every: float = 30.0) -> Iterator[FolderCheckpointer]:
+def checkpoint_folder(
+    folder: str | Path, run: str, every: float = 30.0, recipe: Recipe | None = None
+) -> Iterator[FolderCheckpointer]:
     """Open a folder for the checkpoints of a run; no other process can use it meanwhile.
 
     Parameters
@@ -73,6 +76,9 @@ def checkpoint_folder(folder: str | Path, run: str, every: float = 30.0) -> Iter
         The run's name, as `fingerprint` gives it.
     every : float, default=30.0
         Seconds between snapshots; more where writing one takes over 2 % of that.
+    recipe : Recipe or None, default=None
+        The run's recipe: a snapshot whose vectors are not those of its network counts as damaged. With None the session that
+        loads it refuses it.
 
     Yields
     ------
@@ -95,7 +101,7 @@ def checkpoint_folder(folder: str | Path, run: str, every: float = 30.0) -> Iter
     hint = "Wait for it, or give this run a folder of its own."
     taken = f"Checkpoint: folder {str(folder)!r} must be free, got one in use by another process. {hint}"
     with locked(folder, taken):
-        yield FolderCheckpointer(folder, run, every)
+        yield FolderCheckpointer(folder, run, every, recipe)
 
 
 class FolderCheckpointer:
@@ -103,9 +109,10 @@ class FolderCheckpointer:
 
     signals: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self, folder: Path, run: str, every: float) -> None:
+    def __init__(self, folder: Path, run: str, every: float, recipe: Recipe | None = None) -> None:
         self._folder = folder
         self._run = run
+        self._recipe = recipe
         self._every = every
         self._next = time.monotonic() + every
         self.notes: tuple[str, ...] = ()
@@ -145,8 +152,6 @@ class FolderCheckpointer:
         return None
 
     def _read(self, number: int) -> Snapshot:
-        from safetensors.numpy import load
-
         data = self._manifest(number).read_bytes()
         body = _checked(data)
         if body["run"] != self._run:
@@ -160,7 +165,21 @@ class FolderCheckpointer:
             raise FormatError("its tensors are missing") from None
         if hashlib.sha256(tensors).hexdigest() != body["tensors"]:
             raise FormatError("its tensors do not match their checksum")
-        return _snapshot(body, load(tensors))
+        snapshot = _parsed(body, tensors)
+        for state in [snapshot.state, *([] if snapshot.best is None else [snapshot.best[1]])]:
+            self._check(state)
+        return snapshot
+
+    def _check(self, state: State) -> None:
+        """Refuse vectors that are not those of the run, whatever the checksums say."""
+        if self._recipe is None:
+            return
+        if set(state.optimizer_state) != set(self._recipe.state_names):
+            raise FormatError(f"its vectors are not those of this run: {sorted(state.optimizer_state)}")
+        try:
+            checked_state(self._recipe, state)
+        except InvalidValueError as error:
+            raise FormatError(f"its vectors are not those of this run: {error}") from None
 
     def _numbers(self) -> list[int]:
         names = (path.stem.removeprefix("snapshot-") for path in self._folder.glob("snapshot-*.json"))
@@ -235,6 +254,17 @@ def _figure(value: Any) -> Any:
     if not isinstance(value, float):
         return value
     return None if math.isnan(value) else value if math.isfinite(value) else str(value)
+
+
+def _parsed(body: Mapping[str, Any], tensors: bytes) -> Snapshot:
+    """Return the snapshot of a manifest and a tensor file, whose checksums are right but whose content may be anything."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        return _snapshot(body, load(tensors))
+    except (SafetensorError, LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise FormatError(f"it does not hold a snapshot ({type(error).__name__}: {error})") from None
 
 
 def _snapshot(body: Mapping[str, Any], tensors: Mapping[str, Array]) -> Snapshot:

@@ -18,6 +18,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.engines import Rows, Session, choose, never
+from chainrule.engines.border import checked_state
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.nn import losses, optimizers, schedules
 from chainrule.nn.losses import Loss
@@ -99,7 +100,8 @@ def fit(
     validation : tuple of arrays or None, default=None
         Held-out rows (X, y) or (X, y, weights), measured after every epoch.
     start : State or None, default=None
-        Continue from this state, at the epoch to which its step number belongs.
+        Continue from this state, at the epoch to which its step number belongs. It must be of this network and optimizer;
+        `Recipe.adopt` converts one of another optimizer.
     past : sequence of Epoch, default=()
         The epochs before `start`; only a schedule that follows the losses needs them.
     cache_every : int >= 1, default=1
@@ -158,7 +160,7 @@ def fit(
     chosen, _ = choose(engine, recipe)
     session = chosen.compile(recipe, rows)
     if start is not None:
-        session.load(start)
+        session.load(checked_state(recipe, start, "fit", "start"))
     yield from iterate(session, recipe, rows, config, held_out, past=past)
 
 

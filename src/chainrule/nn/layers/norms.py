@@ -18,7 +18,8 @@ class BatchNorm(Checked):
 
     Training uses the batch's own mean and (biased) variance and blends them into running values; inference uses the
     running values. The gradient passes through the batch's statistics. A batch of one row has variance 0: the output is β
-    and no gradient passes back.
+    and no gradient passes back. So a `Recipe` refuses batches of one row, training on a single row is refused, and a single
+    row that is left over at the end of an epoch is skipped.
 
     Forward    (1) μ = Σᵢ Zᵢ / n    (2) σ² = Σᵢ (Zᵢ - μ)² / n    (3) s = √(σ² + ε)    (4) Ẑ = (Z - μ) / s
                (5) Y = γ ⊙ Ẑ + β    (6) μ' = m μ' + (1 - m) μ    (7) v' = m v' + (1 - m) σ²

@@ -15,8 +15,35 @@ import numpy as np
 from chainrule.arrays import Array, Namespace
 from chainrule.constraints import COUNT, SHARE, Checked, constrained, validate
 from chainrule.errors import InvalidValueError, must_be
-from chainrule.nn.activations import Sigmoid, Softplus
+from chainrule.nn.activations import Sigmoid
 from chainrule.nn.losses.base import LossDefaults, TargetKind
+from chainrule.nn.losses.links import residual
+
+
+def _log_sum(xp: Namespace, Z: Array) -> tuple[Array, Array, Array, Array]:
+    """Return what a softmax consists of: Z less its maximum, exp of that, where the maximum is, and the sum of the rest.
+
+    The maximum itself contributes exactly 1 to the sum of exponentials. Without it the sum is as small as the doubt about
+    the first choice, and log1p keeps its digits.
+    """
+    shifted = Z - Z.max(axis=1, keepdims=True)
+    E = xp.exp(shifted)
+    top = xp.arange(Z.shape[1])[None, :] == xp.argmax(Z, axis=1)[:, None]
+    return shifted, E, top, xp.where(top, xp.zeros_like(E), E).sum(axis=1)
+
+
+def _softmax_loss(xp: Namespace, Z: Array, T: Array) -> Array:
+    """Return log Σⱼ exp(Zⱼ - max Z) - Σⱼ Tⱼ (Zⱼ - max Z) of each row, a sum of terms >= 0."""
+    shifted, _, _, rest = _log_sum(xp, Z)
+    return xp.log1p(rest) - (T * shifted).sum(axis=1)
+
+
+def _softmax_gradient(xp: Namespace, Z: Array, T: Array) -> Array:
+    """Return P - T; where both are near 1, as the difference of their distances from 1."""
+    _, E, top, rest = _log_sum(xp, Z)
+    rest = rest[:, None]
+    near = top & (T > 0.5)
+    return xp.where(near, (1.0 - T) - rest / (1.0 + rest), E / (1.0 + rest) - T)
 
 
 @dataclass(frozen=True)
@@ -25,7 +52,7 @@ class BinaryCrossEntropy(Checked, LossDefaults):
 
     The link is the logistic function, which turns each logit into a probability.
 
-    Forward    (1) L = Σⱼ (softplus(Zⱼ) - Yⱼ Zⱼ) / k
+    Forward    (1) L = Σⱼ (log(1 + exp(-|Zⱼ|)) + |Zⱼ| |[Zⱼ > 0] - Yⱼ|) / k
     Backward   (2) dL/dZ = (σ(Z) - Y) / k
     Shapes     Z (n, k)   Y (n, k) in [0, 1]   L (n)
     Reference  [ng2018] 7.1
@@ -42,12 +69,14 @@ class BinaryCrossEntropy(Checked, LossDefaults):
     metric: ClassVar[str] = "accuracy"
 
     def rows(self, xp: Namespace, Z: Array, Y: Array) -> Array:
-        """Return the loss of each row, from logits, so that no logarithm is ever of 0."""
-        return (Softplus().value(xp, Z) - Y * Z).mean(axis=1)  # (1)
+        """Return the loss of each row, a sum of terms >= 0, so that a confident right answer keeps all its digits."""
+        size = xp.abs(Z)
+        distance = xp.where(Z > 0, 1.0 - Y, Y)
+        return (xp.log1p(xp.exp(-size)) + size * distance).mean(axis=1)  # (1)
 
     def gradient(self, xp: Namespace, Z: Array, Y: Array) -> Array:
         """Return prediction minus target."""
-        return (Sigmoid().value(xp, Z) - Y) / Z.shape[1]  # (2)
+        return residual(xp, "sigmoid", Z, Y) / Z.shape[1]  # (2)
 
     def predict(self, xp: Namespace, Z: Array) -> Array:
         """Return the probability of each label."""
@@ -100,12 +129,11 @@ class SoftmaxCrossEntropy(Checked, LossDefaults):
 
     def rows(self, xp: Namespace, Z: Array, Y: Array) -> Array:
         """Return the log of the sum of exponentials minus the target's logit."""
-        Z = Z - Z.max(axis=1, keepdims=True)
-        return xp.log(xp.exp(Z).sum(axis=1)) - (self._target(xp, Z, Y) * Z).sum(axis=1)  # (3)
+        return _softmax_loss(xp, Z, self._target(xp, Z, Y))  # (3)
 
     def gradient(self, xp: Namespace, Z: Array, Y: Array) -> Array:
         """Return prediction minus target."""
-        return self.predict(xp, Z) - self._target(xp, Z, Y)  # (4)
+        return _softmax_gradient(xp, Z, self._target(xp, Z, Y))  # (4)
 
     def predict(self, xp: Namespace, Z: Array) -> Array:
         """Return the probability of each class; rows sum to 1."""
@@ -183,14 +211,14 @@ class MultiSoftmaxCrossEntropy(Checked, LossDefaults):
         """Return the mean over the heads."""
         total = 0.0
         for block, hot in zip(self._blocks(Z), self._blocks(Y), strict=True):
-            shifted = block - block.max(axis=1, keepdims=True)
-            total += xp.log(xp.exp(shifted).sum(axis=1)) - (self._target(hot) * shifted).sum(axis=1)  # (3)
+            total += _softmax_loss(xp, block, self._target(hot))  # (3)
         return total / len(self.sizes)  # (4)
 
     def gradient(self, xp: Namespace, Z: Array, Y: Array) -> Array:
         """Return prediction minus target."""
-        T = xp.concatenate([self._target(hot) for hot in self._blocks(Y)], axis=1)
-        return (self.predict(xp, Z) - T) / len(self.sizes)  # (5)
+        pairs = zip(self._blocks(Z), self._blocks(Y), strict=True)
+        each = [_softmax_gradient(xp, block, self._target(hot)) for block, hot in pairs]
+        return xp.concatenate(each, axis=1) / len(self.sizes)  # (5)
 
     def predict(self, xp: Namespace, Z: Array) -> Array:
         """Return the probability of each class; every block sums to 1."""

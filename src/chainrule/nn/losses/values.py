@@ -17,6 +17,7 @@ from chainrule.constraints import POSITIVE, Checked, Interval, OneOf, constraine
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.nn.activations import activation
 from chainrule.nn.losses.base import Loss, LossDefaults, TargetKind
+from chainrule.nn.losses.links import residual, slope
 
 LINKS = ("identity", "sigmoid", "tanh", "relu", "exp")
 """Output functions that losses for continuous values offer."""
@@ -60,12 +61,12 @@ class MeanSquaredError(Checked, LossDefaults):
 
     def rows(self, xp: Namespace, Z: Array, Y: Array) -> Array:
         """Return the mean of squares."""
-        return ((self.predict(xp, Z) - Y) ** 2).mean(axis=1)  # (2)
+        return (residual(xp, self.link, Z, Y) ** 2).mean(axis=1)  # (2)
 
     def gradient(self, xp: Namespace, Z: Array, Y: Array) -> Array:
         """Return twice the error, taken through the link."""
         A = self.predict(xp, Z)
-        return 2.0 * (A - Y) * activation(self.link).derivative(xp, Z, A) / Z.shape[1]  # (3)
+        return 2.0 * residual(xp, self.link, Z, Y) * slope(xp, self.link, Z, A) / Z.shape[1]  # (3)
 
     def predict(self, xp: Namespace, Z: Array) -> Array:
         """Apply the link."""
@@ -105,12 +106,12 @@ class MeanAbsoluteError(Checked, LossDefaults):
 
     def rows(self, xp: Namespace, Z: Array, Y: Array) -> Array:
         """Return the mean of absolute values."""
-        return xp.abs(self.predict(xp, Z) - Y).mean(axis=1)  # (2)
+        return xp.abs(residual(xp, self.link, Z, Y)).mean(axis=1)  # (2)
 
     def gradient(self, xp: Namespace, Z: Array, Y: Array) -> Array:
         """Return the error's sign, taken through the link."""
         A = self.predict(xp, Z)
-        return xp.sign(A - Y) * activation(self.link).derivative(xp, Z, A) / Z.shape[1]  # (3)
+        return xp.sign(residual(xp, self.link, Z, Y)) * slope(xp, self.link, Z, A) / Z.shape[1]  # (3)
 
     def predict(self, xp: Namespace, Z: Array) -> Array:
         """Apply the link."""
@@ -151,14 +152,15 @@ class Huber(Checked, LossDefaults):
 
     def rows(self, xp: Namespace, Z: Array, Y: Array) -> Array:
         """Return the loss of each row: quadratic near zero, linear outside."""
-        r = xp.abs(self.predict(xp, Z) - Y)  # (2)
+        r = xp.abs(residual(xp, self.link, Z, Y))  # (2)
         q = xp.minimum(r, self.delta)  # (3)
         return (q * (r - 0.5 * q)).mean(axis=1)  # (4)
 
     def gradient(self, xp: Namespace, Z: Array, Y: Array) -> Array:
         """Return the error, cut at ±δ, taken through the link."""
         A = self.predict(xp, Z)
-        return xp.clip(A - Y, -self.delta, self.delta) * activation(self.link).derivative(xp, Z, A) / Z.shape[1]  # (5)
+        r = residual(xp, self.link, Z, Y)
+        return xp.clip(r, -self.delta, self.delta) * slope(xp, self.link, Z, A) / Z.shape[1]  # (5)
 
     def predict(self, xp: Namespace, Z: Array) -> Array:
         """Apply the link."""
@@ -271,15 +273,15 @@ class Quantile(Checked, LossDefaults):
 
     def rows(self, xp: Namespace, Z: Array, Y: Array) -> Array:
         """Return the errors, weighted by the side on which they fall."""
-        q, r = self._q(xp, Z), Y - self.predict(xp, Z)  # (2)
+        q, r = self._q(xp, Z), -residual(xp, self.link, Z, Y)  # (2)
         return xp.maximum(q * r, (q - 1.0) * r).mean(axis=1)  # (3)
 
     def gradient(self, xp: Namespace, Z: Array, Y: Array) -> Array:
         """Return the side of the error, taken through the link."""
         q, A = self._q(xp, Z), self.predict(xp, Z)
-        r = Y - A
+        r = -residual(xp, self.link, Z, Y)
         dA = xp.where(r > 0, -q, xp.where(r < 0, 1.0 - q, r))  # (4)
-        return dA * activation(self.link).derivative(xp, Z, A) / Z.shape[1]  # (5)
+        return dA * slope(xp, self.link, Z, A) / Z.shape[1]  # (5)
 
     def predict(self, xp: Namespace, Z: Array) -> Array:
         """Apply the link."""
