@@ -79,7 +79,7 @@ def explain(
 ) -> None:
     """Print a network's derivation: forward and backward equations, shapes, parameters, operations, cached bytes."""
     if is_preset(subject):
-        show_preset(subject, as_json)
+        show_preset(subject, as_json, markdown, rows)
         return
     settings = _network_settings("explain", hidden, activation, batch_norm, layer_norm, dropout)
     chosen = _subject("explain", subject, target, settings, head, rows)

@@ -67,7 +67,7 @@ def search(
     insecure_cluster: Annotated[
         bool, typer.Option("--insecure-cluster", help="Accept a cluster that requires no token.")
     ] = False,
-    epochs: o.Epochs = 100,
+    epochs: o.Epochs = "auto",
     patience: Annotated[
         str,
         typer.Option(
@@ -97,7 +97,8 @@ def search(
         "search", SearchBudget, method=method, trials=trials, seconds=limit, seed=seed, seeds=seeds
     )
     waited = o.patience("search", patience)
-    settings = o.checked("search", max_iter=epochs, n_iter_no_change=waited, engine=engine, dtype=dtype, seed=seed)
+    most = o.epochs("search", epochs)
+    settings = o.checked("search", max_iter=most, n_iter_no_change=waited, engine=engine, dtype=dtype, seed=seed)
     spec = plan_search(
         source,
         None if space is None else Space.read(space, settings),

@@ -72,7 +72,7 @@ def content_of(source: str, trained: TrainedTable, seed: int) -> TableRunContent
         facts=rows.facts,
         columns=tuple(fit.model.schema.summary()),
         warnings=fit.model.schema.warnings,
-        rows={"training": len(rows.y)} | ({} if trained.test is None else {"test": len(judged.y)}),
+        rows=_counts(trained),
         scores=(("chainrule", _scores(core, judged), fit.run.seconds), *simple),
         scored_on="held-out" if trained.test is None else "test",
         importances=_importances(fit, core, judged, seed),
@@ -90,11 +90,17 @@ def content_of(source: str, trained: TrainedTable, seed: int) -> TableRunContent
     )
 
 
+def _counts(trained: TrainedTable) -> dict[str, int]:
+    """Return the number of rows of each part."""
+    parts = {"training": trained.train, "validation": trained.validation, "test": trained.test}
+    return {name: len(part.y) for name, part in parts.items() if part is not None}
+
+
 def _judged(trained: TrainedTable, core: Pack) -> _Judged:
     if trained.test is None:
         held_out = trained.fit.run.held_out
         known = np.flatnonzero(~np.isnan(held_out).any(axis=1))
-        return _Judged(trained.fit.E[known], trained.train.y[known], _in_units(core, held_out[known]))
+        return _Judged(trained.fit.E[known], trained.y[known], _in_units(core, held_out[known]))
     notes: list[str] = []
     E = trained.fit.model.as_matrix(trained.test.frame, notes)
     P = core.predict(E) if core.classes is None else np.asarray(core.probabilities(E), np.float64)
@@ -120,7 +126,7 @@ def _references(trained: TrainedTable, judged: _Judged, seed: int) -> tuple[Refe
     fit = trained.fit
     n = len(fit.E)
     rows = np.vstack([fit.E, judged.E])
-    y = np.concatenate([trained.train.y, judged.y])
+    y = np.concatenate([trained.y, judged.y])
     categories = [j for j, size in enumerate(fit.sizes) if size]
     place = np.arange(len(rows))
     return references(trained.train.target.task, rows, y, place[:n], place[n:], categories, seed, _REFERENCE_LIMIT)

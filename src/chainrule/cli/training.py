@@ -66,13 +66,10 @@ def train(
     seconds: Annotated[
         float | None, o.table_option(help="Time for the training: 20, or 40 above 100,000 rows.")
     ] = None,
-    group: Annotated[str | None, o.table_option(help="Column whose groups of rows are held out together.")] = None,
-    time: Annotated[str | None, o.table_option(help="Column by which the latest rows are held out.")] = None,
-    test: Annotated[Path | None, o.table_option(help="File of test rows, in place of a random part.")] = None,
     as_json: o.Json = False,
 ) -> None:
     """Train on SOURCE, print the scores, and write a run folder."""
-    table = TableOptions(preset, seconds, group, time, test)
+    table = TableOptions(preset, seconds)
     one = {"--checkpoint": checkpoint is not None, "--doctor": doctor != DEFAULT_LEVEL, "--suppress": bool(suppress)}
     uses_table, why_not = choose_preset(source, options, table, [name for name, typed in one.items() if typed])
     if uses_table:
@@ -217,6 +214,12 @@ def lr_find(
     source: o.Source,
     target: o.Target = None,
     task: o.TaskName = None,
+    columns: o.Columns = None,
+    drop: o.Drop = None,
+    separator: o.Separator = None,
+    decimal: o.Decimal = None,
+    header: o.Header = None,
+    encoding: o.Encoding = None,
     hidden: o.Hidden = "100",
     activation: o.ActivationName = "relu",
     batch_norm: o.BatchNorm = False,
@@ -240,6 +243,12 @@ def lr_find(
     options = o.TrainOptions(
         target=target,
         task=task,
+        columns=columns,
+        drop=drop,
+        separator=separator,
+        decimal=decimal,
+        header=header,
+        encoding=encoding,
         hidden=hidden,
         activation=activation,
         batch_norm=batch_norm,

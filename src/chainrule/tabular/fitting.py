@@ -62,7 +62,7 @@ class TableFit:
     run : PackRun
         The members and their records.
     E : array of shape (n, p)
-        The features of the training rows.
+        The features of the training rows, then those of the validation rows.
     """
 
     model: TableModel
@@ -89,6 +89,7 @@ def fit_table(
     sample_weight: Array | None = None,
     groups: Array | None = None,
     times: Array | None = None,
+    validation: tuple[Any, Array] | None = None,
     target_name: str = "target",
     workers: int | None = None,
     on_member: Callable[[TrainedMember], None] | None = None,
@@ -117,6 +118,8 @@ def fit_table(
         Kinds of columns that overrule what is found, and columns to leave out.
     sample_weight, groups, times : array of shape (n,), default=None
         Weights of the rows; rows that are held out together.
+    validation : tuple of (frame, array of shape (m,)), default=None
+        Rows with their targets that every member holds out, in place of a fold of the training rows.
     target_name : str, default="target"
         Name of the target.
     workers : int, default=None
@@ -139,7 +142,8 @@ def fit_table(
         raise InvalidValueError(must_be(owner, "y", f"of shape ({len(frame)},), one value per row of X", y.shape))
     if len(frame) < _FEWEST_ROWS:
         raise InvalidValueError(must_be(owner, "X", f"of at least {_FEWEST_ROWS} rows", len(frame)))
-    schema = describe(owner, frame, None, read) if schema is None else schema
+    if schema is None:
+        schema = describe(owner, frame, None, read, as_frame(owner, {target_name: y})[target_name])
     if not schema.features:
         reasons = "; ".join(f"{name}: {kind} ({reason})" for name, kind, reason in schema.summary()[:5])
         raise InvalidValueError(must_be(owner, "X", "a table with a usable column", f"none: {reasons}"))
@@ -148,6 +152,13 @@ def fit_table(
     target = (
         classification(y, settings) if task == "classification" else regression(np.asarray(y, np.float64), settings)
     )
+    held_out = None
+    if validation is not None:
+        held_out = len(E) + np.arange(len(validation[1]))
+        E = np.vstack([E, schema.encode(owner, as_frame(owner, validation[0]))])
+        y = np.concatenate([y, validation[1]])
+        if sample_weight is not None:
+            sample_weight = np.concatenate([sample_weight, np.ones(len(held_out))])
     run = train_pack(
         E,
         [feature.size for feature in schema.features],
@@ -159,6 +170,7 @@ def fit_table(
         sample_weight=sample_weight,
         groups=groups,
         times=times,
+        held_out=held_out,
         feature_names=[feature.name for feature in schema.features],
         target_name=target_name,
         workers=workers,

@@ -71,6 +71,7 @@ def train_pack(
     sample_weight: Array | None = None,
     groups: Array | None = None,
     times: Array | None = None,
+    held_out: Array | None = None,
     feature_names: Sequence[str] = (),
     target_name: str = "target",
     workers: int | None = None,
@@ -101,6 +102,8 @@ def train_pack(
         Weights >= 0 of the rows.
     groups, times : array of shape (n,), default=None
         Rows of one group, or one block of time, are held out together.
+    held_out : array of int, default=None
+        Numbers of the rows that every member holds out; None makes folds.
     feature_names : sequence of str, default=()
         Names of the columns; none numbers them.
     target_name : str, default="target"
@@ -118,7 +121,8 @@ def train_pack(
     deadline = Deadline(began + (np.inf if seconds is None else seconds * (1.0 - _MARGIN)))
     c = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, np.float64)
     task = Task(target.loss, target.outputs, target.encode(y), c)
-    parts = _folds(y, target, preset, seed, groups, times)
+    rest = None if held_out is None else np.setdiff1d(np.arange(len(y)), held_out)
+    parts = _folds(y, target, preset, seed, groups, times) if rest is None else ((rest, held_out),)
     methods = list(dict.fromkeys(preset.transforms))
     transforms = tuple(FeatureTransform.fit(E, sizes, method) for method in methods)
     rows = [transform.apply(E) for transform in transforms]
