@@ -211,7 +211,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]
     >>> import polars as pl
     >>> from chainrule import TableClassifier
     >>> rows = pl.DataFrame({"size": [1.0, 2.0, None, 4.0] * 20, "color": ["red", "blue", "red", "blue"] * 20})
-    >>> model = TableClassifier(seconds=1, random_state=0).fit(rows, ["no", "yes", "no", "yes"] * 20)
+    >>> model = TableClassifier(seconds=1, random_state=0).fit(rows, ["no", "yes", "yes", "yes"] * 20)
     >>> model.predict({"size": 3.0, "color": "blue"}).tolist()
     ['yes']
     """

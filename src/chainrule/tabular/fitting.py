@@ -22,6 +22,7 @@ from chainrule.table_model import TableModel
 from chainrule.tabular.members import TrainedMember
 from chainrule.tabular.packing import PackRun, train_pack
 from chainrule.tabular.preset import Preset
+from chainrule.target import Target
 
 _FEWEST_ROWS = 4
 
@@ -148,17 +149,14 @@ def fit_table(
         reasons = "; ".join(f"{name}: {kind} ({reason})" for name, kind, reason in schema.summary()[:5])
         raise InvalidValueError(must_be(owner, "X", "a table with a usable column", f"none: {reasons}"))
     E = schema.encode(owner, frame)
-    settings = Settings()
-    target = (
-        classification(y, settings) if task == "classification" else regression(np.asarray(y, np.float64), settings)
-    )
+    target = _target(y, task)
     held_out = None
     if validation is not None:
-        held_out = len(E) + np.arange(len(validation[1]))
+        n = len(E)
         E = np.vstack([E, schema.encode(owner, as_frame(owner, validation[0]))])
         y = np.concatenate([y, validation[1]])
-        if sample_weight is not None:
-            sample_weight = np.concatenate([sample_weight, np.ones(len(held_out))])
+        held_out = np.arange(n, len(E))
+        sample_weight = None if sample_weight is None else np.append(sample_weight, np.ones(len(E) - n))
     run = train_pack(
         E,
         [feature.size for feature in schema.features],
@@ -177,6 +175,13 @@ def fit_table(
         on_member=on_member,
     )
     return TableFit(TableModel(schema, run.pack), run, E)
+
+
+def _target(y: Array, task: Task) -> Target:
+    """Return what the targets are."""
+    return (
+        classification(y, Settings()) if task == "classification" else regression(np.asarray(y, np.float64), Settings())
+    )
 
 
 def _time_left(seconds: float | str | None, n: int, spent: float) -> float | None:
