@@ -20,6 +20,7 @@ from chainrule.errors import InvalidValueError
 from chainrule.io import load_model
 from chainrule.pipeline import Settings
 from chainrule.search import RungScore, SearchStatus, Trial
+from chainrule.search.spec import SearchBudget, plan_search
 
 SMALL = ["--method", "random", "--trials", "3", "--epochs", "6", "--seeds", "2", "--workers", "1"]
 
@@ -138,3 +139,21 @@ def test_no_setting_is_cut_off(width, apart):
     assert {"3", "0.9875", "0.0625", "87", "complete"} <= set(words)
     assert {"0.009053", "95", "2", "0.2764", "true", "16", "leaky_relu", "0.0008362"} <= set(words)
     assert ("learning_rate_init" in words) == (not apart)
+
+
+def test_a_search_trains_as_long_as_train_does_by_default():
+    budget = SearchBudget("random", trials=1)
+    for name, expected in (("moons", 286), ("iris", 500), ("wine", 500), ("breast_cancer", 154), ("digits", 100)):
+        spec = plan_search(name, None, Settings(), budget)
+        assert (spec.base.max_iter, spec.rungs) == (expected, (expected,)), name
+    assert plan_search("moons", {"width": {"low": 4, "high": 8}, "max_iter": 7}, Settings(), budget).rungs == (7,)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("epochs", "shown"), [((), False), (("--epochs", "6"), True)])
+def test_the_line_names_epochs_only_where_train_would_take_others(capsys, tmp_path, monkeypatch, epochs, shown):
+    monkeypatch.chdir(tmp_path)
+    common = ["--method", "random", "--trials", "1", "--seeds", "1", "--workers", "1", "--json"]
+    assert cli.run(["search", "circles", *common, *epochs]) == 0
+    words = shlex.split(json.loads(capsys.readouterr().out)["train"])
+    assert ("--epochs" in words) is shown

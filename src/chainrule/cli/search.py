@@ -122,6 +122,8 @@ def search(
         "test_fraction": test_fraction,
         "validation_fraction": validation_fraction,
     }
+    if result.settings.max_iter == Settings().epochs(len(spec.parts.train.y), validated=True):
+        options["max_iter"] = None
     line, rest = train_line(source, result.settings, options)
     _write(result, line, source)
     if as_json:
