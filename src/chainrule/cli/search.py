@@ -115,15 +115,8 @@ def search(
     if result.interrupted:
         _exit_interrupted(result)
     assert result.settings is not None
-    options = {
-        "target": target,
-        "task": task,
-        "scaling": _scaling(spec, result.settings),
-        "test_fraction": test_fraction,
-        "validation_fraction": validation_fraction,
-    }
-    if result.settings.max_iter == Settings().epochs(len(spec.parts.train.y), validated=True):
-        options["max_iter"] = None
+    shares = {"test_fraction": test_fraction, "validation_fraction": validation_fraction}
+    options = {"target": target, "task": task, **shares, **_usual(spec, result.settings)}
     line, rest = train_line(source, result.settings, options)
     _write(result, line, source)
     if as_json:
@@ -143,10 +136,12 @@ def _faults(space: Path | None, test_fraction: float, validation_fraction: float
         yield must_be("search", "--validation-fraction", "in (0, 1)", validation_fraction, hint)
 
 
-def _scaling(spec: SearchSpec, settings: Settings) -> str | None:
-    """Return the scaling of inputs if it is not the one that the data alone would get."""
+def _usual(spec: SearchSpec, settings: Settings) -> dict[str, str | None]:
+    """Return the scaling of inputs, None where the data alone would get it; with it None for the usual epochs."""
     usual = "shared" if spec.parts.train.shared_unit else "columns"
-    return None if settings.scaling == usual else settings.scaling
+    scaling = {"scaling": None if settings.scaling == usual else settings.scaling}
+    epochs = Settings().epochs(len(spec.parts.train.y), validated=True)
+    return {**scaling, "max_iter": None} if settings.max_iter == epochs else scaling
 
 
 def _executor(cluster: str | None, workers: int, insecure: bool) -> Callable[[SearchData], Executor]:
