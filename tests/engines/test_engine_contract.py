@@ -553,6 +553,32 @@ def assert_same_bits(one: State, other: State) -> None:
         np.testing.assert_array_equal(array, b[name], name)
 
 
+VISITED = {
+    "some": np.arange(0, 40, 3),
+    "a block": np.arange(10, 30),
+    "in another order": np.arange(39, -1, -1),
+    "one": np.array([7]),
+    "all": np.arange(40),
+}
+
+
+@pytest.mark.parametrize("visited", VISITED)
+@pytest.mark.parametrize("batch_size", [6, 64])
+def test_rows_that_are_visited_train_as_a_copy_of_them_does(engine, visited, batch_size):
+    rng = np.random.default_rng(1)
+    recipe = Recipe(mlp(3, [5], 2), SoftmaxCrossEntropy(), Adam(), batch_size=batch_size)
+    rows = Rows.of(recipe, rng.normal(size=(40, 3)), rng.integers(0, 2, 40), rng.uniform(0.5, 1, 40))
+    part = rows.visiting(VISITED[visited].astype(np.uint32))
+    batches = len(recipe.batches(len(part)))
+    states = []
+    for each in (part, rows[VISITED[visited]]):
+        session = engine.compile(recipe, each)
+        for epoch in range(2):
+            assert session.run(epoch, 0, np.full(batches, 0.1)).steps == batches
+        states.append(session.state.w)
+    np.testing.assert_array_equal(*states)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_session_starts_at_the_recipe_s_first_state(engine, dtype):
     recipe, _, session = training(engine, dtype)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chainrule.callbacks.optional import optional
-from chainrule.train import Decision, Epoch, TrainingProblem
+from chainrule.train import Decision, Epoch, Run, TrainingProblem
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class MLflowLogger:
         memory.client.log_batch(memory.run, metrics=metrics)
         return replace(memory, clean=epoch.finite), Decision()
 
-    def end(self, memory: Place) -> None:
+    def end(self, memory: Place, run: Run | None) -> None:
         """Close the run if it was opened here."""
         if memory.opened:
             memory.client.set_terminated(memory.run, "FINISHED" if memory.clean else "FAILED")

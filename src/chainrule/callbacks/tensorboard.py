@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from chainrule.callbacks.optional import optional
-from chainrule.train import Decision, Epoch, TrainingProblem
+from chainrule.train import Decision, Epoch, Run, TrainingProblem
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class TensorBoardLogger:
         memory.flush()
         return memory, Decision()
 
-    def end(self, memory: Any) -> None:
+    def end(self, memory: Any, run: Run | None) -> None:
         """Close the file."""
         memory.close()
 

@@ -59,13 +59,13 @@ def _table(source: str, options: o.TrainOptions, command: str) -> tuple[Dataset,
 
     reading = options.reading(command)
     rows = read_rows(Path(source), options, reading)
-    dataset = dataset_of(rows.described, rows.name, rows.target, rows.facts, None, reading)
+    dataset = dataset_of(rows.whole, rows.name, rows.target, rows.facts, None, reading)
     assert dataset.schema is not None
     split: dict[str, Any] = {"group": rows.groups, "time": rows.times}
     for name, file in (("validation", options.validation), ("test", options.test)):
         if file is not None:
             part = read_part(Path(file), rows, dataset.schema, reading)
-            found = dataset_of(part.table, part.name, part.target, part.facts, dataset.schema, reading)
+            found = dataset_of(part.whole, part.name, part.target, part.facts, dataset.schema, reading)
             split[name] = replace(found, y=part.y)
     return dataset, split
 

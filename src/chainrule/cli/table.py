@@ -5,6 +5,7 @@ In: a table file and what the user typed. Out: a `TrainedTable`.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -22,7 +23,7 @@ from chainrule.data.table import describe
 from chainrule.data.table.files import table_ending
 from chainrule.errors import must_be, raise_all
 from chainrule.pipeline.option_names import option_name
-from chainrule.tabular import Preset, TableFit, TrainedMember, fit_table, presets, time_for
+from chainrule.tabular import Preset, TableFit, TrainedMember, fit_encoded, presets, time_for, time_left
 
 DATA_OPTIONS = frozenset(
     {
@@ -116,6 +117,10 @@ class TrainedTable:
         The test rows.
     preset : Preset
         What the networks were drawn from.
+    E : array of shape (n + m, p)
+        The features of the training and validation rows and, below them, of the test rows.
+    notes : tuple of str
+        What is unlike the training in the test rows.
     """
 
     fit: TableFit = field(repr=False)
@@ -123,6 +128,8 @@ class TrainedTable:
     validation: TableRows | None = field(repr=False)
     test: TableRows | None = field(repr=False)
     preset: Preset
+    E: Array = field(repr=False)
+    notes: tuple[str, ...] = ()
 
     @property
     def y(self) -> Array:
@@ -154,38 +161,46 @@ def train_table(source: str, options: o.TrainOptions, table: TableOptions, quiet
     raise_all(_faults(options, table))
     reading = options.reading("train")
     rows = read_rows(Path(source), options, reading)
-    parts = _parts(rows, options)
-    train = rows.take(parts[0])
+    inside, outside = _parts(rows, options)
+    train = rows.take(inside)
+    began = time.monotonic()
     seconds = table.seconds or time_for(len(train.y))
     schema = describe(train.name, train.described, train.target.name, reading)
     validation, test = (
         None if file is None else read_part(Path(file), train, schema, reading)
         for file in (options.validation, options.test)
     )
-    if test is None and len(parts[1]):
-        test = rows.take(parts[1])
+    if test is None and len(outside):
+        test = rows.take(outside)
     tell = o.console(stderr=True)
     if not quiet:
         _show_reading(tell, rows)
         for sentence in date_proposals(schema, options):
             tell.print(sentence, markup=False)
+    notes: list[str] = []
+    parts: list[tuple[Any, list[str] | None]] = [
+        (train.frame, None),
+        *([] if validation is None else [(validation.frame, None)]),
+    ]
+    parts += [] if test is None else [(test.frame, notes)]
+    y = train.y if validation is None else np.concatenate([train.y, validation.y])
     with _progress(None if quiet else tell, preset, seconds) as on_member:
-        fit = fit_table(
-            rows.name,
-            train.frame,
-            train.y,
+        E = schema.encode_parts(rows.name, parts)
+        fit = fit_encoded(
+            schema,
+            E[: len(y)],
+            y,
             rows.target.task,
             preset=preset,
-            seconds=seconds,
+            seconds=time_left(seconds, len(y), time.monotonic() - began),
             seed=options.seed,
-            schema=schema,
             groups=train.groups,
             times=train.times,
-            validation=None if validation is None else (validation.frame, validation.y),
+            held_out=None if validation is None else np.arange(len(train.y), len(y)),
             target_name=rows.target.name,
             on_member=on_member,
         )
-    return TrainedTable(fit, train, validation, test, preset)
+    return TrainedTable(fit, train, validation, test, preset, E, tuple(notes))
 
 
 def _faults(options: o.TrainOptions, table: TableOptions) -> Iterator[str]:

@@ -19,6 +19,7 @@ from chainrule.cli.source_rows import labels_of
 from chainrule.data import BUILTIN
 from chainrule.data.table import ReadOptions, TableSchema, TargetColumn, read_file, read_target
 from chainrule.data.table.files import table_ending
+from chainrule.data.table.frames import FrameRows
 from chainrule.errors import InvalidValueError, did_you_mean, must_be
 from chainrule.pipeline.option_names import as_options
 
@@ -31,7 +32,7 @@ class TableRows:
     ----------
     name : str
         Name of the file.
-    table : polars.DataFrame
+    table : FrameRows
         All columns, the target among them.
     y : array of shape (n,)
         The target.
@@ -57,12 +58,19 @@ class TableRows:
     @property
     def described(self) -> Any:
         """All columns that are described: those of `frame` and the target."""
-        return self.table if self.group is None else self.table.drop(self.group)
+        return self.table if self.group is None else self.table.without([self.group])
 
     @property
     def frame(self) -> Any:
         """The inputs: all columns but the target and the groups."""
-        return self.described.drop(self.target.name)
+        return self.described.without([self.target.name])
+
+    @property
+    def whole(self) -> Any:
+        """The described columns of these rows as a frame of their own."""
+        rows = self.described
+        frame = rows.frame.drop(list(rows.hidden))
+        return frame if rows.rows is None else frame[rows.rows]
 
     def take(self, rows: Array) -> TableRows:
         """Return some of the rows.
@@ -78,7 +86,7 @@ class TableRows:
         """
         groups = None if self.groups is None else self.groups[rows]
         times = None if self.times is None else self.times[rows]
-        return replace(self, table=self.table[rows], y=self.y[rows], groups=groups, times=times)
+        return replace(self, table=self.table.take(rows), y=self.y[rows], groups=groups, times=times)
 
 
 def is_table(source: str) -> bool:
@@ -104,7 +112,7 @@ def read_rows(path: Path, options: o.TrainOptions, reading: ReadOptions) -> Tabl
     """
     file = read_file(path, reading)
     found = read_target(file.name, file.frame, options.target, options.task)
-    frame = file.frame if found.kept.all() else file.frame.filter(found.kept)
+    frame = FrameRows(file.frame, None if found.kept.all() else np.flatnonzero(found.kept))
     groups = _key(file.name, frame, options.group, "--group", found.name)
     times = _key(file.name, frame, options.time, "--time", found.name)
     return TableRows(file.name, frame, found.y, found, file.facts, options.group, groups, times)
@@ -132,9 +140,11 @@ def read_part(path: Path, rows: TableRows, schema: TableSchema, reading: ReadOpt
 
     file = file_for(path, schema, reading)
     found = read_target(file.name, file.frame, rows.target.name, rows.target.task, learned=False)
-    frame = file.frame if found.kept.all() else file.frame.filter(found.kept)
+    frame = FrameRows(file.frame, None if found.kept.all() else np.flatnonzero(found.kept))
     y = found.y if rows.target.task == "regression" else labels_of(file.name, np.unique(rows.y), found.y)
-    return TableRows(file.name, frame.drop([rows.group] if rows.group else [], strict=False), y, found, file.facts)
+    return TableRows(
+        file.name, frame.without([rows.group] if rows.group in frame.columns else []), y, found, file.facts
+    )
 
 
 def date_proposals(schema: TableSchema, options: o.TrainOptions) -> Iterator[str]:

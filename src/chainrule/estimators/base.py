@@ -193,10 +193,12 @@ class NetEstimator(PreparingNetwork):
     ) -> Report:
         """Return the doctor's report on the first network, trained as long as `fit` would train it."""
         from chainrule.doctor import examine_and_repair
+        from chainrule.doctor.examine import examine_few
         from chainrule.doctor.vocabulary.thresholds import USUAL
 
         chooses = bool(self.early_stopping) or user[0] is not None
-        fraction = None if chooses else 1 / USUAL.held_out_part
+        few = not chooses and len(np.asarray(y)) < USUAL.fewest_to_judge
+        fraction = None if chooses or few else 1 / USUAL.held_out_part
         call = self._fit_call(X, y, sample_weight, user, split_by, fraction)
         problem = call.problems[0]
         self._note_classes(problem.target)
@@ -206,6 +208,8 @@ class NetEstimator(PreparingNetwork):
         problem = with_kept_length(problem, monitors, validated=chooses)
         count = len(problem.validation or ())
         notes = () if chooses else (f"{count} of {count + len(problem.rows)} rows were held out to judge by.",)
+        if few:
+            return examine_few(problem, fix=fix)
         return examine_and_repair(problem, fix=fix, notes=notes)
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> None:

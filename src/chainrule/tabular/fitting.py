@@ -22,7 +22,6 @@ from chainrule.table_model import TableModel
 from chainrule.tabular.members import TrainedMember
 from chainrule.tabular.packing import PackRun, train_pack
 from chainrule.tabular.preset import Preset
-from chainrule.target import Target
 
 _FEWEST_ROWS = 4
 
@@ -63,7 +62,7 @@ class TableFit:
     run : PackRun
         The members and their records.
     E : array of shape (n, p)
-        The features of the training rows, then those of the validation rows.
+        The features of the training rows.
     """
 
     model: TableModel
@@ -149,21 +148,90 @@ def fit_table(
         reasons = "; ".join(f"{name}: {kind} ({reason})" for name, kind, reason in schema.summary()[:5])
         raise InvalidValueError(must_be(owner, "X", "a table with a usable column", f"none: {reasons}"))
     E = schema.encode(owner, frame)
-    target = _target(y, task)
-    held_out = None
+    n = len(E)
     if validation is not None:
-        n = len(E)
         E = np.vstack([E, schema.encode(owner, as_frame(owner, validation[0]))])
         y = np.concatenate([y, validation[1]])
-        held_out = np.arange(n, len(E))
         sample_weight = None if sample_weight is None else np.append(sample_weight, np.ones(len(E) - n))
+    return fit_encoded(
+        schema,
+        E,
+        y,
+        task,
+        preset=preset,
+        seconds=time_left(seconds, len(frame), time.monotonic() - began),
+        seed=seed,
+        sample_weight=sample_weight,
+        groups=groups,
+        times=times,
+        held_out=None if validation is None else np.arange(n, len(E)),
+        target_name=target_name,
+        workers=workers,
+        on_member=on_member,
+    )
+
+
+def fit_encoded(
+    schema: TableSchema,
+    E: Array,
+    y: Array,
+    task: Task,
+    *,
+    preset: Preset,
+    seconds: float | None,
+    seed: int,
+    sample_weight: Array | None = None,
+    groups: Array | None = None,
+    times: Array | None = None,
+    held_out: Array | None = None,
+    target_name: str = "target",
+    workers: int | None = None,
+    on_member: Callable[[TrainedMember], None] | None = None,
+) -> TableFit:
+    """Train a pack on rows that are encoded already.
+
+    Parameters
+    ----------
+    schema : TableSchema
+        The description of the table.
+    E : array of shape (n, p)
+        What its `encode` returned for the training rows.
+    y : array of shape (n,)
+        Labels, or values of a regression.
+    task : {"classification", "regression"}
+        What is learned.
+    preset : Preset
+        What members are drawn from.
+    seconds : float or None
+        The time for the training; None trains all members of the preset.
+    seed : int
+        Seed of everything that is drawn.
+    sample_weight, groups, times : array of shape (n,), default=None
+        Weights of the rows; rows that are held out together.
+    held_out : array of int, default=None
+        Numbers of the rows that every member holds out; None makes folds.
+    target_name : str, default="target"
+        Name of the target.
+    workers : int, default=None
+        Members that train at the same time; None is one for each core.
+    on_member : callable, default=None
+        Called with each member when it is done.
+
+    Returns
+    -------
+    TableFit
+    """
+    settings = Settings()
+    target = (
+        classification(y, settings) if task == "classification" else regression(np.asarray(y, np.float64), settings)
+    )
     run = train_pack(
         E,
         [feature.size for feature in schema.features],
         y,
         target,
         preset=preset,
-        seconds=_time_left(seconds, len(frame), time.monotonic() - began),
+        seconds=seconds,
         seed=seed,
         sample_weight=sample_weight,
         groups=groups,
@@ -177,15 +245,22 @@ def fit_table(
     return TableFit(TableModel(schema, run.pack), run, E)
 
 
-def _target(y: Array, task: Task) -> Target:
-    """Return what the targets are."""
-    return (
-        classification(y, Settings()) if task == "classification" else regression(np.asarray(y, np.float64), Settings())
-    )
+def time_left(seconds: float | str | None, n: int, spent: float) -> float | None:
+    """Return the time for the training after the rows were described and encoded, at least a part of what was given.
 
+    Parameters
+    ----------
+    seconds : float, "auto" or None
+        The time that was given.
+    n : int
+        Number of training rows.
+    spent : float
+        Seconds that describing and encoding took.
 
-def _time_left(seconds: float | str | None, n: int, spent: float) -> float | None:
-    """Return the time for the training after the rows were described and encoded, at least a part of what was given."""
+    Returns
+    -------
+    float or None
+    """
     if seconds is None:
         return None
     given = time_for(n) if isinstance(seconds, str) else seconds

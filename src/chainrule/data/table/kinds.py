@@ -12,6 +12,7 @@ from dataclasses import replace
 import polars as pl
 
 from chainrule.data.table.columns import column_of
+from chainrule.data.table.frames import FrameRows
 from chainrule.data.table.leaks import leaks
 from chainrule.data.table.schema import Column, ReadOptions, TableSchema
 from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
@@ -22,7 +23,7 @@ CHOICES = ("number", "category", "boolean", "date", "text", "id")
 
 def describe(
     owner: str,
-    frame: pl.DataFrame,
+    frame: pl.DataFrame | FrameRows,
     target: str | None,
     options: ReadOptions | None = None,
     y: pl.Series | None = None,
@@ -33,7 +34,7 @@ def describe(
     ----------
     owner : str
         The object that messages name.
-    frame : polars.DataFrame
+    frame : polars.DataFrame or FrameRows
         The training rows, from `read_file` or `as_frame`.
     target : str or None
         Name of the target among the columns, which is not described.
@@ -76,7 +77,7 @@ def describe(
     return TableSchema(tuple(columns), target, tuple(warnings))
 
 
-def _option_faults(owner: str, frame: pl.DataFrame, options: ReadOptions) -> Iterator[str]:
+def _option_faults(owner: str, frame: pl.DataFrame | FrameRows, options: ReadOptions) -> Iterator[str]:
     for name in (*options.kinds, *options.drop):
         if name not in frame.columns:
             yield must_be(owner, "column", "one of the table's", name, did_you_mean(name, frame.columns))
@@ -89,7 +90,7 @@ def _dropped(column: Column) -> Column:
     return replace(column, used=False, reason=f"{column.reason}; left out as asked (--drop)")
 
 
-def _without_duplicates(frame: pl.DataFrame, columns: list[Column], options: ReadOptions) -> list[Column]:
+def _without_duplicates(frame: pl.DataFrame | FrameRows, columns: list[Column], options: ReadOptions) -> list[Column]:
     """Leave out the columns that equal an earlier one."""
     seen: dict[object, list[Column]] = {}
     kept = []

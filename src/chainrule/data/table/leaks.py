@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from chainrule.data.table.cells import TEXT, clean_text, numbers_of
+from chainrule.data.table.frames import FrameRows
 from chainrule.data.targets import MOST_INTEGER_CLASSES
 
 _LEAST = 20
@@ -22,7 +23,7 @@ _STRAIGHT = 0.9999
 """Correlation from which on a column is a copy of the target, up to its unit."""
 
 
-def leaks(frame: pl.DataFrame, names: Iterable[str], target: pl.Series) -> Iterator[str]:
+def leaks(frame: pl.DataFrame | FrameRows, names: Iterable[str], target: pl.Series) -> Iterator[str]:
     """Yield a sentence for each of the named columns that alone tells the target."""
     for name in names:
         how = tells_target(frame[name], target)
