@@ -174,18 +174,11 @@ def train_table(source: str, options: o.TrainOptions, table: TableOptions, quiet
         test = rows.take(outside)
     tell = o.console(stderr=True)
     if not quiet:
-        _show_reading(tell, rows)
-        for sentence in date_proposals(schema, options):
-            tell.print(sentence, markup=False)
+        _show_reading(tell, rows, date_proposals(schema, options))
     notes: list[str] = []
-    parts: list[tuple[Any, list[str] | None]] = [
-        (train.frame, None),
-        *([] if validation is None else [(validation.frame, None)]),
-    ]
-    parts += [] if test is None else [(test.frame, notes)]
-    y = train.y if validation is None else np.concatenate([train.y, validation.y])
+    y = np.concatenate([train.y, *([] if validation is None else [validation.y])])
     with _progress(None if quiet else tell, preset, seconds) as on_member:
-        E = schema.encode_parts(rows.name, parts)
+        E = schema.encode_parts(rows.name, _to_encode(train, validation, test, notes))
         fit = fit_encoded(
             schema,
             E[: len(y)],
@@ -201,6 +194,14 @@ def train_table(source: str, options: o.TrainOptions, table: TableOptions, quiet
             on_member=on_member,
         )
     return TrainedTable(fit, train, validation, test, preset, E, tuple(notes))
+
+
+def _to_encode(
+    train: TableRows, validation: TableRows | None, test: TableRows | None, notes: list[str]
+) -> list[tuple[Any, list[str] | None]]:
+    """Return the inputs of each part, with the list that takes what is unlike the training in the test rows."""
+    parts = ((train, None), (validation, None), (test, notes))
+    return [(part.frame, told) for part, told in parts if part is not None]
 
 
 def _faults(options: o.TrainOptions, table: TableOptions) -> Iterator[str]:
@@ -225,12 +226,13 @@ def _parts(rows: TableRows, options: o.TrainOptions) -> tuple[Array, Array]:
     return split(rows.y if stratify else len(rows.y), options.test_fraction, options.seed, stratify)
 
 
-def _show_reading(tell: Any, rows: TableRows) -> None:
+def _show_reading(tell: Any, rows: TableRows, proposals: Iterator[str]) -> None:
     """Print how the table was read and what is learned."""
     how = "; ".join(rows.facts)
     for sentence in (
         f"Read {rows.name}: {len(rows.y):,} rows" + (f"; {how}" if how else "") + ".",
         rows.target.sentence,
+        *proposals,
     ):
         tell.print(sentence, markup=False)
 
