@@ -17,7 +17,7 @@ from chainrule.train.problem import TrainingProblem
 def healthy(name, seed=0, **settings):
     """A built-in data set, split, scaled on training rows, with the default network and settings."""
     parts = three_way(load(name, seed=seed), 0.2, 0.25, seed)
-    chosen = Settings(seed=seed, **settings)
+    chosen = Settings(seed=seed, **{"max_iter": 100, **settings})
     train = parts.train
     target = (classification if train.task == "classification" else regression)(train.y, chosen)
     inputs = Standardizer.fit(train.X, shared=train.shared_unit)
@@ -29,7 +29,7 @@ def healthy(name, seed=0, **settings):
     return TrainingProblem(
         recipe,
         rows(train),
-        chosen.config(),
+        chosen.config(len(train.X), validated=True),
         rows(parts.validation),
         feature_names=train.feature_names,
         target=target,

@@ -30,6 +30,10 @@ class MissingError(ChainruleError, FileNotFoundError):
         return str(self.args[0]) if self.args else ""
 
 
+class DataWarning(UserWarning):
+    """Something about the data that the user should know: a column that tells the target, one that is left out."""
+
+
 def must_be(owner: str, argument: str, allowed: str, got: Any, hint: str = "") -> str:
     """Return the standard sentence for a wrong value.
 

@@ -13,15 +13,16 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from chainrule.bench import figure, machine, measure, peers, tables, workers, workloads
+from chainrule.bench import embeddings, figure, machine, measure, peers, tables, workers, workloads
 from chainrule.bench import profile as profiles
 from chainrule.bench.measure import MeasureSettings, Result, Spread, Timing
 from chainrule.bench.peers import PEERS, Skipped
 from chainrule.bench.workloads import WORKLOADS, Workload
-from chainrule.cli import benchmarks
+from chainrule.cli import benchmarks, run
 from chainrule.engines import Rows, choose
 from chainrule.engines.reference import logits
 from chainrule.errors import InvalidValueError
+from chainrule.nn.losses import SoftmaxCrossEntropy
 from chainrule.report.explain import explain
 from chainrule.report.matplotlib import png
 
@@ -419,3 +420,33 @@ def test_the_gpu_script_says_where_there_is_no_gpu():
     done = subprocess.run([sys.executable, SCRIPTS / "gpu.py"], capture_output=True, text=True, check=False)
     assert done.returncode == 3, done.stderr
     assert done.stdout.startswith("No GPU")
+
+
+def test_the_costs_of_embeddings_are_counted_and_timed():
+    found = embeddings.costs("auto", MeasureSettings(repeats=2, seconds=1e-3))
+    by_name = {cost.name: cost for cost in found}
+    assert list(by_name) == list(embeddings.LAYERS)
+    dense = lambda d: d * 128 + 128 + 128 * 128 + 128 + 128 + 1  # noqa: E731
+    for name, layer in embeddings.LAYERS.items():
+        cost = by_name[name]
+        derived = explain(embeddings.network(layer), SoftmaxCrossEntropy(), 4).stages[0]
+        assert (cost.outputs, cost.parameters) == (derived.outputs, derived.parameters)
+        assert cost.network == cost.parameters + dense(cost.outputs)
+        assert len(cost.seconds) == 2
+        assert min(cost.seconds) > 0
+    assert by_name["none"].parameters == 0
+    # 16 numbers of 12 units: a and c, and P for 48 bins
+    assert by_name["PiecewiseLinearEmbedding"].parameters == 16 * 12 * (2 + 48)
+    assert by_name["CategoryEmbedding"].parameters == 16 * 32 * 8
+    assert by_name["Parallel"].parameters == 8 * 12 * (2 + 48) + 4 * 32 * 8
+    lines = embeddings.markdown(found).splitlines()
+    assert len(lines) == 2 + len(found)
+    assert lines[2].endswith("| 1.00 |")
+
+
+def test_the_command_prints_the_costs_of_embeddings(capsys):
+    assert run(["bench", "--layers", "--quick", "--repeats", "1", "--json"]) == 0
+    assert [each["name"] for each in json.loads(capsys.readouterr().out)["layers"]] == list(embeddings.LAYERS)
+    for option in (["--workload", "import"], ["--peers", "torch"], ["--markdown", "a.md"], ["--figure", "a.png"]):
+        assert run(["bench", "--layers", *option]) == 2
+        assert f"bench: {option[0]} must be left out beside --layers." in capsys.readouterr().err

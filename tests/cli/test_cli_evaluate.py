@@ -156,11 +156,12 @@ THRESHOLDS = {
 }
 
 
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
 @pytest.mark.parametrize("case", THRESHOLDS)
-def test_other_thresholds_are_refused(chainrule, case):
+def test_other_thresholds_are_refused(chainrule, case, command):
     make, threshold, sentence = THRESHOLDS[case]
     saved(make())
-    code, _, err = chainrule("predict", "m.safetensors", rows_of(table(), ".csv"), "--threshold", threshold)
+    code, _, err = chainrule(command, "m.safetensors", rows_of(table(), ".csv"), "--threshold", threshold)
     assert code == 2
     assert len(err.splitlines()) == 1
     assert sentence in err
@@ -283,3 +284,27 @@ def test_kept_columns_need_a_table(chainrule):
     code, _, err = chainrule("predict", "m.safetensors", "digits", "--keep", "id")
     assert code == 2
     assert "--keep must be left out for this source" in err
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.3, 0.5, 0.7, 0.9])
+def test_a_threshold_is_scored_as_it_predicts(chainrule, threshold):
+    rng = np.random.default_rng(0)
+    frame = pl.DataFrame({"x": rng.normal(size=200)}).with_columns(
+        y=pl.when(pl.col("x") + pl.Series(rng.normal(size=200)) > 0).then(pl.lit("yes")).otherwise(pl.lit("no"))
+    )
+    frame.write_csv("rows.csv")
+    assert chainrule("train", "rows.csv", "--target", "y", "--hidden", "4", "--epochs", 5, "--out", "m")[0] == 0
+    out = chainrule("predict", "m", "rows.csv", "--threshold", threshold, "--json")[1]
+    predicted = np.array(json.loads(out)["predictions"])
+    y = frame["y"].to_numpy()
+    out = chainrule("evaluate", "m", "rows.csv", "--threshold", threshold, "--json")[1]
+    scores = json.loads(out)
+    assert scores["threshold"] == threshold
+    assert scores["accuracy"] == pytest.approx((predicted == y).mean())
+    recalls = [(predicted[y == label] == label).mean() for label in ("no", "yes")]
+    assert scores["balanced_accuracy"] == pytest.approx(np.mean(recalls))
+    usual = json.loads(chainrule("evaluate", "m", "rows.csv", "--json")[1])
+    assert (scores["loss"], scores["roc_auc"]) == (usual["loss"], usual["roc_auc"])
+    out = chainrule("evaluate", "m", "rows.csv", "--threshold", threshold)[1]
+    yes = next(line for line in out.splitlines() if line.split()[:1] == ["yes"])
+    assert float(yes.split()[2]) == pytest.approx(recalls[1], abs=6e-4)

@@ -7,9 +7,11 @@ import json
 
 import numpy as np
 import pytest
+from pack_cases import table_model
 
 from chainrule import cli
 from chainrule.engines import ENGINES
+from chainrule.io import save_model
 from chainrule.nn.layers import Dense
 
 
@@ -146,3 +148,40 @@ def test_explain_a_preset_and_train_with_it_after_editing(chainrule, tmp_path):
     )
     assert json.loads(trained[1])["networks"] == 2
     assert "Parallel" in chainrule("explain", folder / "m")[1]
+
+
+@pytest.mark.parametrize("form", [(), ("--markdown",)])
+def test_a_preset_shows_the_equations_of_its_networks(chainrule, form):
+    code, out, _ = chainrule("explain", "table", *form)
+    assert code == 0
+    for part in ("members ", "Network 1 with seed 0", "Network 2 with seed 0"):
+        assert part in out
+    for branch in (
+        "1.1. PiecewiseLinearEmbedding(",
+        "1.1. CosineEmbedding(",
+        "1.2. Activation(",
+        "1.3. CategoryEmbedding(",
+    ):
+        assert branch in out
+    for layer in ("Dense(units=128", "SoftmaxCrossEntropy("):
+        assert out.count(layer) >= 4
+
+
+@pytest.mark.parametrize("embedding", ["cosine", "pbld", "piecewise_linear", "none"])
+def test_a_preset_of_a_file_shows_its_own_embeddings(chainrule, tmp_path, embedding):
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps({"embeddings": [embedding], "dropout": 0.0, "width": [32, 32], "layers": [1, 1]}))
+    code, out, _ = chainrule("explain", file)
+    assert code == 0
+    names = {"cosine": "Cosine", "pbld": "PBLD", "piecewise_linear": "PiecewiseLinear", "none": "Activation"}
+    assert f"1.1. {names[embedding]}" in out
+    assert "Network 2" not in out
+    plain = json.loads(chainrule("explain", file, "--json")[1])
+    assert plain["embeddings"] == [embedding]
+
+
+def test_the_json_of_a_network_has_its_branches(chainrule, tmp_path):
+    save_model(table_model(), tmp_path / "m.safetensors")
+    stages = json.loads(chainrule("explain", tmp_path / "m.safetensors", "--json")[1])["stages"]
+    assert [branch["number"] for branch in stages[0]["branches"]] == list(range(1, len(stages[0]["branches"]) + 1))
+    assert all(stage["branches"] == [] for stage in stages[1:])

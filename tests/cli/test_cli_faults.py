@@ -83,7 +83,7 @@ WRONG_USE = {
     "no source": (["train"], "error: train: Missing argument"),
     "word for a whole number": (
         ["train", "digits", "--epochs", "many"],
-        "train: --epochs must be a whole number, got 'many'.",
+        "train: --epochs must be 'auto' or a whole number >= 1, got 'many'.",
     ),
     "fraction for a whole number": (["train", "digits", "--epochs", 2.5], "--epochs"),
     "word for a number": (["train", "digits", "--dropout=20%"], "train: --dropout must be a number, got '20%'."),
@@ -112,7 +112,10 @@ WRONG_USE = {
         ["train", "digits", "--batch-norm", "--layer-norm"],
         "--layer-norm must be False beside --batch-norm",
     ),
-    "no epochs": (["train", "digits", "--epochs", 0], "--epochs must be a whole number in [1, inf), got 0."),
+    "no epochs": (
+        ["train", "digits", "--epochs", 0],
+        "--epochs must be one of 'auto' or a whole number in [1, inf), got 0.",
+    ),
     "rate of zero": (["train", "digits", "--lr", 0], "--lr must be in (0, inf), got 0.0."),
     "loss of classes": (
         ["train", "digits", "--loss", "huber"],

@@ -16,6 +16,7 @@ import chainrule.data
 from chainrule.data import BUILTIN, Dataset, features_of, load, load_idx, mnist, read_idx
 from chainrule.data.download import MIRRORS, MNIST, fetch
 from chainrule.data.idx import FILES, cache_folder
+from chainrule.data.table import read_file
 from chainrule.errors import FormatError, InvalidValueError, MissingError
 
 DATA = os.environ.get("CHAINRULE_DATA")
@@ -340,3 +341,19 @@ def test_dataset_refuses_shapes_that_do_not_fit():
     test = Dataset("toy", np.eye(1), np.arange(1.0), "regression", ("b",), "y")
     with pytest.raises(InvalidValueError, match="test must have the feature names"):
         Dataset("toy", np.eye(1), np.arange(1.0), "regression", ("a",), "y", test=test)
+
+
+@pytest.mark.parametrize("ending", [".xls", ".XLS", ".xlsb", ".xlsm", ".ods", ".numbers"])
+def test_a_workbook_of_another_kind_is_refused_with_what_to_do(tmp_path, ending):
+    path = tmp_path / f"old{ending}"
+    path.write_bytes(b"\xd0\xcf\x11\xe0")
+    for read in (load, lambda place: load(place, "y"), read_file):
+        with pytest.raises(FormatError, match=f"A {ending.lower()} workbook is not read: save it as .xlsx or .csv"):
+            read(path)
+
+
+def test_an_old_workbook_under_another_name_is_refused_with_what_to_do(tmp_path):
+    for name in ("old.csv", "old.tsv", "old.txt", "old.dat", "old.data"):
+        (tmp_path / name).write_bytes(b"\xd0\xcf\x11\xe0" + bytes(100))
+        with pytest.raises(FormatError, match=r"old .xls, which its name does not say. A .xls workbook is not read"):
+            load(tmp_path / name, "y")

@@ -215,7 +215,7 @@ def test_row_numbers_of_a_sorted_file_are_left_out(tmp_path):
     assert data.feature_names == ("a",)
     assert data.schema.warnings == (
         "column 'Id' is left out as an id: counts the rows (1, 2, ... in the file's order). "
-        "Use --columns Id=number to keep it.",
+        "To keep it, say that it is a number (--columns Id=number, columns={'Id': 'number'}).",
     )
 
 

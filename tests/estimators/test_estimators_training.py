@@ -20,6 +20,7 @@ from sklearn.model_selection import cross_val_score
 
 from chainrule import NetClassifier, NetRegressor
 from chainrule.data import split
+from chainrule.data.splits import split_by_group, split_by_time
 from chainrule.errors import InvalidValueError
 
 
@@ -32,6 +33,47 @@ def test_own_validation_rows_are_those_that_would_be_held_out(iris, make):
     own.fit(X[rest], y[rest], X_val=X[held_out], y_val=y[held_out])
     assert own.validation_loss_curve_ == split_off.validation_loss_curve_
     np.testing.assert_array_equal(own.predict(X), split_off.predict(X))
+
+
+@pytest.mark.parametrize("make", KINDS)
+@pytest.mark.parametrize("by", ["groups", "times"])
+@pytest.mark.parametrize("form", [np.asarray, list])
+def test_held_out_rows_are_whole_groups_or_the_latest(iris, make, by, form):
+    X, y = iris
+    key = np.arange(150) % 15 if by == "groups" else (np.arange(150) * 37) % 150
+    labels = y if make is NetClassifier else None
+    rest, held_out = split_by_group(key, 0.3, 0, labels) if by == "groups" else split_by_time(key, 0.3)
+    split_off = network(make, early_stopping=True, validation_fraction=0.3).fit(X, y, **{by: form(key)})
+    own = network(make, early_stopping=True).fit(X[rest], y[rest], X_val=X[held_out], y_val=y[held_out])
+    assert own.validation_loss_curve_ == split_off.validation_loss_curve_
+    by_chance = network(make, early_stopping=True, validation_fraction=0.3).fit(X, y)
+    assert by_chance.validation_loss_curve_ != split_off.validation_loss_curve_
+
+
+@pytest.mark.parametrize(
+    ("settings", "arguments", "sentence"),
+    [
+        ({}, {"groups": 150}, "groups must be None where no rows are held out"),
+        ({}, {"times": 150}, "times must be None where no rows are held out"),
+        ({"early_stopping": True}, {"groups": 149}, "groups must be of shape (150,)"),
+        ({"early_stopping": True}, {"times": 151}, "times must be of shape (150,)"),
+        ({"early_stopping": True}, {"groups": 150, "times": 150}, "groups must be None beside times"),
+        ({"early_stopping": True}, {"groups": 150, "X_val": 10, "y_val": 10}, "groups must be None where no rows"),
+    ],
+)
+def test_groups_that_split_nothing_or_do_not_fit_are_refused(iris, settings, arguments, sentence):
+    X, y = iris
+    given = {name: {"X_val": X, "y_val": y}.get(name, np.arange(n))[:n] for name, n in arguments.items()}
+    with pytest.raises(InvalidValueError) as caught:
+        network(**settings).fit(X, y, **given)
+    assert sentence in str(caught.value)
+
+
+def test_the_doctor_judges_by_whole_groups(iris):
+    X, y = iris
+    groups = np.arange(150) % 10
+    report = network(NetClassifier, max_iter=5).examine(X, y, groups=groups)
+    assert "30 of 150 rows were held out to judge by." in report.notes
 
 
 def test_validation_rows_keep_the_best_epoch_even_without_early_stopping(halves):

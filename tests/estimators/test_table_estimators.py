@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -11,7 +13,8 @@ from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from chainrule import TableClassifier, TableRegressor, load_model, save_model
-from chainrule.errors import InvalidValueError
+from chainrule.data import load
+from chainrule.errors import DataWarning, InvalidValueError
 from chainrule.tabular import Preset
 
 SMALL = Preset(members=2, folds=2, epochs=(5, 20))
@@ -25,6 +28,7 @@ EXPECTED = {
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::chainrule.errors.DataWarning")
 @parametrize_with_checks(
     [kind(preset=SMALL, seconds=None, random_state=0) for kind in KINDS], expected_failed_checks=lambda _: EXPECTED
 )
@@ -158,3 +162,85 @@ def test_presets_may_be_given_as_the_parts_that_differ(table):
     frame, value = table
     model = TableRegressor(preset={"members": 2, "epochs": [3, 3]}, seconds=None, random_state=0).fit(frame, value)
     assert [member.epochs for member in model.run_.members] == [3, 3]
+
+
+LEAKS = {
+    "a copy": (lambda y: y, "it equals the target"),
+    "another unit": (lambda y: 2.54 * y + 1.0, "it is a straight line of the target"),
+    "negated": (lambda y: -y, "it is a straight line of the target"),
+    "text of the number": (lambda y: [f"{value:.6f}" for value in y], "alone tells the target"),
+    "a row counter": (lambda y: np.arange(len(y)), "is left out as an id: counts the rows"),
+    "a saved index from 1": (lambda y: np.arange(1, len(y) + 1), "is left out as an id: counts the rows"),
+    "codes that are all distinct": (lambda y: [f"k{i * 7919 % 997}" for i in range(len(y))], "is left out as an id"),
+}
+
+
+@pytest.mark.parametrize("name", LEAKS)
+def test_columns_that_tell_the_target_or_count_rows_are_warned_of(table, name):
+    frame, value = table
+    make, sentence = LEAKS[name]
+    leaky = frame.with_columns(extra=pl.Series(make(value)))
+    with pytest.warns(DataWarning, match="column 'extra'") as caught:
+        model = fitted(TableRegressor, leaky, value)
+    assert sentence in str(caught[0].message)
+    assert caught[0].filename == __file__
+    assert str(caught[0].message) in model.schema_.warnings
+
+
+@pytest.mark.parametrize("labels", [["no", "yes"], [0, 1], [False, True], [3.0, 4.0], ["01", "02"]], ids=str)
+def test_a_copy_of_the_classes_is_warned_of(table, labels):
+    frame, value = table
+    y = np.array(labels)[(value > 0.5).astype(int)]
+    leaky = frame.with_columns(code=pl.Series(np.where(value > 0.5, "A", "B")))
+    with pytest.warns(DataWarning, match="column 'code' alone tells the target") as caught:
+        fitted(TableClassifier, leaky, y)
+    assert "drop=['code']" in str(caught[0].message)
+
+
+def test_the_command_line_and_the_estimator_say_the_same(table, tmp_path):
+    frame, value = table
+    frame.with_columns(copy=pl.Series(value), target=pl.Series(value)).write_csv(tmp_path / "t.csv")
+    data = load(tmp_path / "t.csv", "target")
+    read = pl.read_csv(tmp_path / "t.csv")
+    with pytest.warns(DataWarning):
+        model = fitted(TableRegressor, read.drop("target"), read["target"].to_numpy())
+    assert model.schema_.warnings == data.schema.warnings != ()
+
+
+def test_many_warnings_are_counted(table):
+    frame, value = table
+    leaky = frame.with_columns(pl.Series(f"c{k}", value * k + 1.0) for k in range(1, 9))
+    with pytest.warns(DataWarning) as caught:
+        fitted(TableRegressor, leaky, value)
+    assert [str(each.message) for each in caught][-1] == "3 more in schema_.warnings"
+
+
+def test_a_clean_table_warns_of_nothing(table):
+    frame, value = table
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fitted(TableRegressor, frame, value)
+    assert [str(each.message) for each in caught if each.category is DataWarning] == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_validation_rows_are_held_out_by_every_network(table, kind):
+    frame, value = table
+    y = value if kind is TableRegressor else np.where(value > 0.5, "up", "down")
+    model = kind(preset=SMALL, seconds=None, random_state=0)
+    model.fit(frame[:180], y[:180], X_val=frame[180:], y_val=y[180:])
+    for member in model.run_.members:
+        np.testing.assert_array_equal(member.held_out, np.arange(180, 240))
+    known = ~np.isnan(model.run_.held_out).any(axis=1)
+    assert known.tolist() == [False] * 180 + [True] * 60
+    with pytest.raises(InvalidValueError, match="y_val must be given"):
+        model.fit(frame[:180], y[:180], X_val=frame[180:])
+    with pytest.raises(InvalidValueError, match="y_val must be of shape"):
+        model.fit(frame[:180], y[:180], X_val=frame[180:], y_val=y[:10])
+
+
+def test_a_label_that_only_the_validation_rows_have_is_named(table):
+    frame, value = table
+    y = np.where(value > 0.5, "up", "down")
+    with pytest.raises(InvalidValueError, match=r"y_val must be among .*sideways"):
+        fitted(TableClassifier, frame, y).fit(frame, y, X_val=frame[:2], y_val=["up", "sideways"])

@@ -142,7 +142,7 @@ def test_recipe_and_course_of_the_settings():
         ClipNorm(2.0),
     )
     assert (recipe.seed, recipe.dtype, recipe.batch_size) == (4, "float64", 32)
-    config = settings.config()
+    config = settings.config(200, validated=False)
     assert (config.epochs, config.learning_rate, config.schedule) == (7, 0.3, schedules.Cosine())
 
 
@@ -150,14 +150,14 @@ def test_pieces_may_stand_for_names():
     settings = Settings(optimizer=optimizers.Adam(beta1=0.5), schedule=schedules.Step(every=3.0))
     settings.check("here")
     assert settings.recipe(settings.network(2, 1), MeanSquaredError(), 50).optimizer == optimizers.Adam(beta1=0.5)
-    assert settings.config().schedule == schedules.Step(every=3.0)
+    assert settings.config(50, validated=True).schedule == schedules.Step(every=3.0)
 
 
 def test_faults_carry_the_names_that_the_user_knows():
     with pytest.raises(InvalidValueError) as raised:
         Settings(max_iter=0, engine="native2", batch_norm=True, layer_norm=True).check("here", str.upper)
     assert str(raised.value).splitlines() == [
-        "here: MAX_ITER must be a whole number in [1, inf), got 0.",
+        "here: MAX_ITER must be one of 'auto' or a whole number in [1, inf), got 0.",
         "here: LAYER_NORM must be False beside BATCH_NORM, got True. Choose one of the two.",
         "here: ENGINE must be 'auto' or an engine's name, got 'native2'. Did you mean 'native'?",
     ]
@@ -410,3 +410,43 @@ def test_model_says_what_it_cannot_do():
     X[3, 1] = np.nan
     with pytest.raises(InvalidValueError, match="finite, got nan at row 3, column 1"):
         classes.predict(X)
+
+
+TOYS = ("moons", "circles", "spirals", "blobs", "iris", "wine")
+
+
+def toy(name, **settings):
+    """A small set, cut as `chainrule train` does, and its settings."""
+    chosen = Settings(early_stopping=True, **settings)
+    return chosen, build_problem(chosen, three_way(load(name, seed=0), 0.2, 0.1, 0))
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_few_rows_are_trained_for_as_many_steps_as_help(name):
+    chosen, problem = toy(name)
+    short = replace(problem, config=replace(problem.config, epochs=100))
+    assert problem.config.epochs == -(-2000 // problem.steps_per_epoch) > 100
+    longer, usual = (train(each, stopping_monitors(chosen, validated=True)).epochs for each in (problem, short))
+    best = [min(epoch.validation_loss for epoch in epochs) for epochs in (longer, usual)]
+    assert best[0] <= best[1]
+
+
+def test_the_budget_follows_from_the_rows_alone():
+    assert Settings().epochs(10**5, validated=True) == Settings().epochs(2000, validated=True) == 100
+    for size in (1, 64, "full", "auto"):
+        assert Settings(batch_size=size).epochs(216, validated=True) == 286
+    assert Settings().epochs(240, validated=False) == 125
+    assert Settings(max_iter=3).epochs(5, validated=True) == 3
+    assert list(Settings(max_iter="autp").faults("fit")) == [
+        "fit: max_iter must be one of 'auto' or a whole number in [1, inf), got 'autp'. Did you mean 'auto'?"
+    ]
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_dropout_is_not_stopped_by_its_noise(name):
+    chosen, problem = toy(name, dropout=0.5, max_iter=300)
+    stopped = train(problem, stopping_monitors(chosen, validated=True))
+    whole = train(problem, stopping_monitors(replace(chosen, n_iter_no_change=None), validated=True))
+    figures = [[epoch.validation_loss for epoch in run.epochs] for run in (stopped, whole)]
+    best = [min(np.convolve(each, np.ones(5) / 5, "valid")) for each in figures]
+    assert best[0] <= best[1] + 0.005

@@ -8,7 +8,15 @@ import pytest
 from registry import ACTIVATION_SAMPLES, LAYER_SAMPLES, LOSS_SAMPLES, fitted, flat
 
 from chainrule import Activation, BatchNorm, Dense, Dropout, LayerNorm, Net, mlp
-from chainrule.nn.layers import LAYERS, Context
+from chainrule.nn.layers import (
+    LAYERS,
+    CategoryEmbedding,
+    Context,
+    CosineEmbedding,
+    Parallel,
+    PBLDEmbedding,
+    PiecewiseLinearEmbedding,
+)
 from chainrule.nn.losses import (
     LOSSES,
     BinaryCrossEntropy,
@@ -186,3 +194,54 @@ def test_every_loss_ends_a_derivation_in_every_form(loss):
     assert derivation.plain()["stages"][-1]["forward_operations"] > 0
     assert loss in to_text(derivation)
     assert loss in to_markdown(derivation)
+
+
+BRANCHES = {
+    "cosine": (3, CosineEmbedding(4)),
+    "pbld": (2, PBLDEmbedding(4, 3)),
+    "piecewise linear": (2, PiecewiseLinearEmbedding(units=5)),
+    "categories": (2, CategoryEmbedding((4, 6), 3)),
+    "identity": (1, Activation("identity")),
+    "dense": (2, Dense(4, bias=False, initializer="he")),
+    "layer norm": (3, LayerNorm()),
+    "parallel": (3, Parallel([(1, CosineEmbedding(2)), (2, Dense(3, initializer="he"))])),
+}
+
+
+@pytest.mark.parametrize("name", BRANCHES)
+def test_a_branch_is_derived_as_the_same_layer_alone(name):
+    width, layer = BRANCHES[name]
+    net = Net(2 + width, [Parallel([(2, Dense(3)), (width, layer)]), Dense(1)])
+    whole = explain(net, MeanSquaredError(), rows=6).stages[0]
+    alone = explain(Net(width, [layer, Dense(1)]), MeanSquaredError(), rows=6).stages[0]
+    first, branch = whole.branches
+    assert first.name.startswith("Dense(units=3")
+    assert branch.number == 2
+    for part in ("name", "equations", "shapes", "inputs", "outputs", "parameters", "branches"):
+        assert getattr(branch, part) == getattr(alone, part), part
+    for part in ("forward_operations", "backward_operations", "parameters"):
+        assert getattr(whole, part) == getattr(first, part) + getattr(branch, part), part
+    assert whole.cached_bytes == first.cached_bytes + branch.cached_bytes
+
+
+def test_every_branch_is_printed_in_every_form():
+    net = Net(16, [Parallel([BRANCHES[name] for name in list(BRANCHES)[:7]] + [(1, Dense(2))]), Dense(1)])
+    derivation = explain(net, MeanSquaredError(), rows=4)
+    text = to_text(derivation)
+    markdown = to_markdown(derivation)
+    for j, (_, layer) in enumerate(net.layers[0].branches):
+        kind = type(layer).__name__
+        assert text.count(f"       1.{j + 1}. {kind}(") == 2
+        assert markdown.count(f"#### 1.{j + 1}. {kind}(") == 2
+        for equation in read_docstring(layer)[0]:
+            if kind != "Dense":
+                assert f"            ({equation.number}) {equation.text}" in text
+                assert rf"\tag{{1.{j + 1}.{equation.number}}}" in markdown
+    assert derivation.cached_bytes == sum(stage.cached_bytes for stage in derivation.stages)
+
+
+def test_branches_inside_branches_have_longer_numbers():
+    net = Net(5, [Parallel([(2, Dense(2)), BRANCHES["parallel"]]), Dense(1)])
+    text = to_text(explain(net, MeanSquaredError(), rows=4))
+    assert "1.2.1. CosineEmbedding(" in text
+    assert "1.2.2. Dense(" in text

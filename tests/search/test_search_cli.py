@@ -180,3 +180,21 @@ def test_arguments_of_python_without_effect_are_refused(tmp_path, options, sente
     with pytest.raises(InvalidValueError, match=sentence):
         run_python_search(data, out=tmp_path / "out", budget=SearchBudget("random", trials=1), **options)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_search_trains_as_long_as_train_does_by_default():
+    budget = SearchBudget("random", trials=1)
+    for name, expected in (("moons", 286), ("iris", 500), ("wine", 500), ("breast_cancer", 154), ("digits", 100)):
+        spec = plan_search(name, None, Settings(), budget)
+        assert (spec.base.max_iter, spec.rungs) == (expected, (expected,)), name
+    assert plan_search("moons", {"width": {"low": 4, "high": 8}, "max_iter": 7}, Settings(), budget).rungs == (7,)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("epochs", "shown"), [((), False), (("--epochs", "6"), True)])
+def test_the_line_names_epochs_only_where_train_would_take_others(capsys, tmp_path, monkeypatch, epochs, shown):
+    monkeypatch.chdir(tmp_path)
+    common = ["--method", "random", "--trials", "1", "--seeds", "1", "--workers", "1", "--json"]
+    assert cli.run(["search", "circles", *common, *epochs]) == 0
+    words = shlex.split(json.loads(capsys.readouterr().out)["train"])
+    assert ("--epochs" in words) is shown

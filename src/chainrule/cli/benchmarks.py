@@ -13,8 +13,8 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from chainrule.bench import embeddings, machine, measure, peers, tables, workers, workloads
 from chainrule.bench import figure as drawing
-from chainrule.bench import machine, measure, peers, tables, workers, workloads
 from chainrule.bench import profile as profiles
 from chainrule.cli import info
 from chainrule.cli import options as o
@@ -51,6 +51,10 @@ def bench(
     quick: Annotated[
         bool, typer.Option("--quick", help="Small workloads and short repeats, for a first impression only.")
     ] = False,
+    layers: Annotated[
+        bool,
+        typer.Option("--layers", help="Instead, count the parameters of each embedding and time a step behind it."),
+    ] = False,
     as_json: o.Json = False,
     markdown: Annotated[
         Path | None, typer.Option(help="Write the tables to this Markdown page, between its markers if it has them.")
@@ -61,6 +65,12 @@ def bench(
     if repeats is not None and repeats < 1:
         raise InvalidValueError(must_be("bench", "--repeats", "at least 1", repeats))
     ours = our_key(engine)
+    if layers:
+        given = {"--workload": workload, "--peers": peer_keys, "--markdown": markdown, "--figure": figure}
+        raise_all(f"bench: {name} must be left out beside --layers." for name, value in given.items() if value)
+        chosen = _QUICK if quick else measure.MeasureSettings()
+        _show_layers(engine, replace(chosen, repeats=repeats or chosen.repeats), processors("bench", threads), as_json)
+        return
     selected = workloads.chosen(workload or (), quick)
     participants = peers.chosen([key for key in peer_keys.split(",") if key], ours)
     count = processors("bench", threads)
@@ -85,6 +95,16 @@ def bench(
         o.print_json(tables.plain(report))
     else:
         _show_goals(report)
+
+
+def _show_layers(engine: str, settings: measure.MeasureSettings, count: int, as_json: bool) -> None:
+    """Print what each embedding costs, as a table in Markdown."""
+    with workers.restricted(count):
+        found = embeddings.costs(engine, settings)
+    if as_json:
+        o.print_json({"layers": embeddings.plain(found)})
+    else:
+        typer.echo(embeddings.markdown(found), nl=False)
 
 
 def our_key(engine: str) -> str:

@@ -9,13 +9,13 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.cli import options as o
-from chainrule.cli.source_rows import ModelPath, SourceRows, core_of, read_model, rows_to_evaluate
+from chainrule.cli.source_rows import ModelPath, SourceRows, check_threshold, core_of, read_model, rows_to_evaluate
 from chainrule.cli.unused import refuse, source_facts
 from chainrule.data.row_sketch import MOST_HASHES
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.model import Model
 from chainrule.pack import Pack
-from chainrule.pipeline import class_scores, confusion_matrix
+from chainrule.pipeline import class_scores, confusion_matrix, labels_at
 from chainrule.pipeline import evaluate as evaluate_model
 from chainrule.report import terminal
 
@@ -29,6 +29,9 @@ def evaluate(
     target: o.Target = None,
     separator: o.Separator = None,
     decimal: o.Decimal = None,
+    header: o.Header = None,
+    encoding: o.Encoding = None,
+    threshold: o.Threshold = None,
     seed: o.DataSeed = 0,
     as_json: o.Json = False,
 ) -> None:
@@ -38,20 +41,22 @@ def evaluate(
     if target not in (None, trained.target_name):
         allowed = f"{trained.target_name!r}, which the model predicts, or left out"
         raise InvalidValueError(must_be("evaluate", "--target", allowed, target))
-    reading = o.TrainOptions(separator=separator, decimal=decimal).reading("evaluate")
-    rows = rows_to_evaluate(trained, source, reading, seed)
-    assert rows.y is not None
     core = core_of(trained)
-    scores = evaluate_model(core, rows.X, rows.y)
+    check_threshold("evaluate", core, threshold)
+    form = o.TrainOptions(separator=separator, decimal=decimal, header=header, encoding=encoding)
+    rows = rows_to_evaluate(trained, source, form.reading("evaluate"), seed)
+    assert rows.y is not None
+    scores = evaluate_model(core, rows.X, rows.y, threshold)
     known = None if core.trained_on is None else core.trained_on.share(rows.X)
     _tell(rows, core, known)
     if as_json:
-        o.print_json({"rows": len(rows.X), "left_out": rows.left_out, "trained_on": known, **scores})
+        chosen = {} if threshold is None else {"threshold": threshold}
+        o.print_json({"rows": len(rows.X), "left_out": rows.left_out, "trained_on": known, **chosen, **scores})
         return
     out = o.console()
     out.print(terminal.scores_table({f"{len(rows.X):,} rows": scores}))
     if isinstance(core.classes, np.ndarray) and not core.multilabel:
-        _show_classes(core, rows.X, rows.y)
+        _show_classes(core, rows.X, rows.y, threshold)
 
 
 def _tell(rows: SourceRows, core: Model | Pack, known: float | None) -> None:
@@ -70,14 +75,16 @@ def _tell(rows: SourceRows, core: Model | Pack, known: float | None) -> None:
         o.console(stderr=True).print(sentence, markup=False)
 
 
-def _show_classes(core: Model | Pack, X: Array, y: Array) -> None:
+def _show_classes(core: Model | Pack, X: Array, y: Array, threshold: float | None) -> None:
     """Print precision, recall and F1 of each class, and the confusion of few classes."""
     assert isinstance(core.classes, np.ndarray)
     labels = core.classes.tolist()
     out = o.console()
+    P = core.probabilities(X)
     if len(labels) <= MOST_CLASSES:
-        each = class_scores(y, core.probabilities(X), core.classes).classes
+        each = class_scores(y, P, core.classes, threshold).classes
         header = ("class", "precision", "recall", "F1", "rows")
         out.print(terminal.plain_table(header, [(str(c.label), c.precision, c.recall, c.f1, c.support) for c in each]))
     if len(labels) <= terminal.MOST_CLASSES:
-        out.print(terminal.confusion_table(confusion_matrix(y, core.predict(X), core.classes), labels))
+        predicted = core.predict(X) if threshold is None else labels_at(core.classes, P, threshold)
+        out.print(terminal.confusion_table(confusion_matrix(y, predicted, core.classes), labels))

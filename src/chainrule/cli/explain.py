@@ -82,7 +82,7 @@ def explain(
     """Print a network's derivation: forward and backward equations, shapes, parameters, operations, cached bytes."""
     refuse("explain", _facts(subject) | {"text": not (as_json or plan)})
     if is_preset(subject):
-        show_preset(subject, as_json)
+        show_preset(subject, as_json, markdown, rows)
         return
     settings = _network_settings("explain", hidden, activation, batch_norm, layer_norm, dropout)
     chosen = _subject("explain", subject, target, settings, head, rows)

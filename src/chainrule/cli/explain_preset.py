@@ -1,6 +1,6 @@
 """`chainrule explain table`: a preset for tables as text, or as JSON to edit and to train with.
 
-In: the name or the file of a preset. Out: each part with its value and what it means.
+In: the name or the file of a preset. Out: each part with its value and what it means; the equations of its networks.
 """
 
 from __future__ import annotations
@@ -8,12 +8,24 @@ from __future__ import annotations
 import inspect
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import typer
 
+from chainrule.data.table.schema import FIRST_CODE
 from chainrule.data.table.shell import command_text
+from chainrule.data.transforms import FeatureTransform
+from chainrule.nn.losses import SoftmaxCrossEntropy
+from chainrule.nn.net import Net
+from chainrule.report import explain as derivations
 from chainrule.tabular import Preset, presets
+from chainrule.tabular.members import network
+
+_LEVELS = 20
+_CLASSES = 3
+_EXAMPLE = f"a table of two numbers (one with gaps), categories of 3 and of {_LEVELS} levels, and {_CLASSES} classes"
 
 _PART = re.compile(r"^(\w+) : [^\n]+\n((?:    [^\n]+\n)+)", re.MULTILINE)
 
@@ -33,8 +45,8 @@ def is_preset(subject: str) -> bool:
     return subject in presets.PRESETS or Path(subject).suffix == ".json"
 
 
-def show_preset(subject: str, as_json: bool) -> None:
-    """Print a preset.
+def show_preset(subject: str, as_json: bool, markdown: bool, rows: int) -> None:
+    """Print a preset, and the derivation of its first network of each embedding.
 
     Parameters
     ----------
@@ -42,8 +54,13 @@ def show_preset(subject: str, as_json: bool) -> None:
         Its name or file.
     as_json : bool
         Whether to print JSON, which --preset takes after editing.
+    markdown : bool
+        Whether to print the derivations as Markdown with LaTeX.
+    rows : int
+        Rows of a batch.
     """
-    plain = presets.to_plain(presets.get(subject))
+    preset = presets.get(subject)
+    plain = presets.to_plain(preset)
     if as_json:
         typer.echo(json.dumps(plain, indent=2))
         return
@@ -54,6 +71,31 @@ def show_preset(subject: str, as_json: bool) -> None:
     typer.echo("")
     line = command_text("explain", [subject], ["--json"])
     typer.echo(f"To change it: {line} > mine.json, edit, and train with --preset mine.json.")
+    for number, net in example_networks(preset):
+        derivation = derivations.explain(net, SoftmaxCrossEntropy(), rows)
+        typer.echo(f"\nNetwork {number + 1} with seed 0: {preset.draw(number, 0)}; for {_EXAMPLE}.")
+        typer.echo(derivations.to_markdown(derivation) if markdown else derivations.to_text(derivation))
+
+
+def example_networks(preset: Preset) -> Iterator[tuple[int, Net]]:
+    """Yield the number and the network of the first member of each embedding, for a small table.
+
+    Parameters
+    ----------
+    preset : Preset
+        What members are drawn from.
+
+    Yields
+    ------
+    tuple of int and Net
+    """
+    rows = np.arange(_LEVELS * 4)
+    E = np.column_stack([rows, np.where(rows % 5, rows, np.nan), FIRST_CODE + rows % 3, FIRST_CODE + rows % _LEVELS])
+    sizes = (0, 0, FIRST_CODE + 3, FIRST_CODE + _LEVELS)
+    for number in range(len(dict.fromkeys(preset.embeddings))):
+        settings = preset.draw(number, 0)
+        transform = FeatureTransform.fit(E.astype(float), sizes, settings.transform)
+        yield number, network(settings, preset, transform, _CLASSES)
 
 
 def _meanings() -> dict[str, str]:

@@ -57,6 +57,20 @@ Columns = Annotated[
 Drop = Annotated[str | None, _data(metavar="NAME,...", help="Columns to leave out.")]
 Separator = Annotated[str | None, _data(help="Character between cells of a text table; found out by default.")]
 Decimal = Annotated[str | None, _data(help="Decimal mark of a text table, . or , ; found out by default.")]
+Header = Annotated[
+    bool | None,
+    _data("--header/--no-header", help="Whether the first line of a table has the names; found out by default."),
+]
+Encoding = Annotated[str | None, _data(help="Encoding of a text table, such as cp1250; found out by default.")]
+Group = Annotated[str | None, _data(metavar="COLUMN", help="Column whose groups of rows are held out together.")]
+Time = Annotated[str | None, _data("--time", metavar="COLUMN", help="Column by which the latest rows are held out.")]
+ValidationRows = Annotated[
+    str | None,
+    _data("--validation", metavar="FILE", help="Rows that choose the best epoch, in place of a random part."),
+]
+TestRows = Annotated[
+    str | None, _data("--test", metavar="FILE", help="Rows for the final scores, in place of a random part.")
+]
 TestFraction = Annotated[float, _data(help="Fraction of the rows held out for the final scores.")]
 ValidationFraction = Annotated[
     float, _data(help="Fraction of the remaining rows used to choose the best epoch; 0 for none.")
@@ -79,7 +93,10 @@ Rate = Annotated[str, _option("--lr", help="Learning rate, or 'find' to use the 
 ScheduleName = Annotated[
     str, _option("--schedule", help="constant, step, exponential, cosine, one_cycle, plateau, ...")
 ]
-Epochs = Annotated[int, _option(help="Maximum number of epochs.")]
+Epochs = Annotated[
+    str,
+    _option(help="Maximum number of epochs; auto: 100, and more for few rows (2000 steps; 1000 without validation)."),
+]
 BatchSize = Annotated[str, _option(help="Rows per step: a number, 'auto', or 'full'.")]
 Alpha = Annotated[float, _option(help="Strength of the L2 penalty.")]
 ClipNorm = Annotated[float | None, _option(help="Maximum norm of the gradient.")]
@@ -89,6 +106,10 @@ Patience = Annotated[
     _option(
         help="Stop after this many epochs without a better loss; auto: 20 epochs and 500 steps of a smoothed loss; 0: never."
     ),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(help="For two classes: predict the second from this probability on; 0.5 by default."),
 ]
 EngineName = Annotated[str, _option("--engine", help="auto, or an engine's name (see chainrule info).")]
 Dtype = Annotated[str, _option(help="float32 or float64.")]
@@ -126,6 +147,18 @@ def batch_size(command: str, text: str) -> int | str:
         return text
     if not text.lstrip("-").isdigit():
         raise InvalidValueError(must_be(command, "--batch-size", "a whole number, 'auto' or 'full'", text))
+    return int(text)
+
+
+def epochs(command: str, text: str) -> int | str:
+    """Return a number of epochs or "auto".
+
+    Raises `InvalidValueError` for anything else.
+    """
+    if text == "auto":
+        return text
+    if not text.lstrip("-").isdigit():
+        raise InvalidValueError(must_be(command, "--epochs", "'auto' or a whole number >= 1", text))
     return int(text)
 
 
@@ -230,6 +263,12 @@ class TrainOptions:
     drop: Drop = None
     separator: Separator = None
     decimal: Decimal = None
+    header: Header = None
+    encoding: Encoding = None
+    group: Group = None
+    time: Time = None
+    validation: ValidationRows = None
+    test: TestRows = None
     hidden: Hidden = "100"
     activation: ActivationName = "relu"
     initializer: Initializer = None
@@ -240,7 +279,7 @@ class TrainOptions:
     optimizer: Optimizer = "adam"
     lr: Rate = "0.001"
     schedule: ScheduleName = "constant"
-    epochs: Epochs = 100
+    epochs: Epochs = "auto"
     batch_size: BatchSize = "auto"
     alpha: Alpha = 0.0
     max_grad_norm: ClipNorm = None
@@ -256,8 +295,8 @@ class TrainOptions:
 
     def settings(self, command: str) -> Settings:
         """Return checked settings; a rate and a scaling that depend on the data come later."""
-        raise_all(self._faults(command))
-        held_out = self.validation_fraction > 0
+        raise_all([*self._faults(command), *self.split_faults(command)])
+        held_out = self.validation is not None or self.validation_fraction > 0
         return checked(
             command,
             hidden_layer_sizes=hidden_sizes(command, self.hidden),
@@ -271,12 +310,12 @@ class TrainOptions:
             learning_rate_init=learning_rate(command, self.lr),
             schedule=self.schedule,
             batch_size=batch_size(command, self.batch_size),
-            max_iter=self.epochs,
+            max_iter=epochs(command, self.epochs),
             alpha=self.alpha,
             max_grad_norm=self.max_grad_norm,
             label_smoothing=self.label_smoothing,
             early_stopping=held_out,
-            validation_fraction=self.validation_fraction if held_out else Settings.validation_fraction,
+            validation_fraction=self.validation_fraction or Settings.validation_fraction,
             n_iter_no_change=patience(command, self.patience),
             scaling=self.scaling or "columns",
             engine=self.engine,
@@ -294,7 +333,22 @@ class TrainOptions:
         )
         kinds = {name.strip(): kind.strip() for name, _, kind in pairs}
         separator = {"\\t": "\t", "tab": "\t", "space": " "}.get(self.separator or "", self.separator)
-        return ReadOptions(separator, self.decimal, kinds, listed(self.drop))
+        return ReadOptions(separator, self.decimal, kinds, listed(self.drop), self.header, self.encoding)
+
+    def split_faults(self, command: str) -> Iterator[str]:
+        """Yield a sentence for each option that contradicts another about how rows are held out."""
+        given = {"--test": self.test, "--validation": self.validation}
+        shares = {"--test": self.test_fraction, "--validation": self.validation_fraction}
+        usual = {"--test": TrainOptions.test_fraction, "--validation": TrainOptions.validation_fraction}
+        for name, file in given.items():
+            if file is not None and shares[name] != usual[name]:
+                yield must_be(command, f"{name}-fraction", f"left out beside {name}", shares[name])
+        if self.group is not None and self.time is not None:
+            yield must_be(command, "--time", "left out beside --group", self.time, "Rows are split by one of them.")
+        drawn = [name for name, file in given.items() if file is None and shares[name]]
+        for name, column in (("--group", self.group), ("--time", self.time)):
+            if column is not None and not drawn:
+                yield must_be(command, name, "left out where no rows are drawn", column, "All parts are given.")
 
     def _faults(self, command: str) -> Iterator[str]:
         shares = {"--test-fraction": self.test_fraction, "--validation-fraction": self.validation_fraction}

@@ -17,13 +17,13 @@ import typer
 
 from chainrule.arrays import Array
 from chainrule.cli import options as o
-from chainrule.cli.source_rows import ModelPath, core_of, read_model, rows_to_predict
+from chainrule.cli.source_rows import ModelPath, check_threshold, core_of, read_model, rows_to_predict
 from chainrule.cli.unused import refuse, source_facts
 from chainrule.data.table.shell import listed
-from chainrule.errors import InvalidValueError, must_be
 from chainrule.io import write_atomically
 from chainrule.model import Model
 from chainrule.pack import Pack
+from chainrule.pipeline import labels_at
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
 """First characters of text that a spreadsheet would run as a formula."""
@@ -36,23 +36,23 @@ def predict(
     source: o.Source,
     out: Annotated[Path | None, typer.Option(help="Write to this .csv file instead of standard output.")] = None,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Add the probability of each class.")] = False,
-    threshold: Annotated[
-        float | None,
-        typer.Option(help="For two classes: predict the second from this probability on; 0.5 by default."),
-    ] = None,
+    threshold: o.Threshold = None,
     keep: Annotated[
         str | None, typer.Option(metavar="NAME,...", help="Columns of SOURCE to write before the predictions.")
     ] = None,
     separator: o.Separator = None,
     decimal: o.Decimal = None,
+    header: o.Header = None,
+    encoding: o.Encoding = None,
     as_json: o.Json = False,
 ) -> None:
     """Predict the rows of SOURCE with MODEL and print CSV, one line per row."""
     refuse("predict", source_facts(source) | {"csv": not as_json})
     trained = read_model(model)
     core = core_of(trained)
-    _check_threshold(core, threshold)
-    reading = o.TrainOptions(separator=separator, decimal=decimal).reading("predict")
+    check_threshold("predict", core, threshold)
+    form = o.TrainOptions(separator=separator, decimal=decimal, header=header, encoding=encoding)
+    reading = form.reading("predict")
     rows = rows_to_predict("predict", trained, source, reading, listed(keep))
     predicted, P = _answers(core, rows.X, threshold, probabilities)
     for note in rows.notes:
@@ -69,27 +69,11 @@ def predict(
         write_atomically(out, text.encode())
 
 
-def _check_threshold(model: Model | Pack, threshold: float | None) -> None:
-    """Refuse a threshold that is no probability, and one for anything but two classes."""
-    if threshold is None:
-        return
-    classes = model.classes
-    if not isinstance(classes, np.ndarray) or len(classes) != 2 or model.multilabel:
-        what = "values" if classes is None else "several targets or labels"
-        what = f"{len(classes)} classes" if isinstance(classes, np.ndarray) and not model.multilabel else what
-        hint = f"The model predicts {what}."
-        raise InvalidValueError(
-            must_be("predict", "--threshold", "left out unless there are two classes", threshold, hint)
-        )
-    if not 0.0 < threshold < 1.0:
-        raise InvalidValueError(must_be("predict", "--threshold", "between 0 and 1", threshold))
-
-
 def _answers(model: Model | Pack, X: Array, threshold: float | None, probabilities: bool) -> tuple[Array, Array | None]:
     """Return predictions, and probabilities if they are wanted."""
     P = model.probabilities(X) if probabilities or threshold is not None else None
     if threshold is not None and P is not None and isinstance(model.classes, np.ndarray):
-        predicted = model.classes[(P[:, 1] >= threshold).astype(np.intp)]
+        predicted = labels_at(model.classes, P, threshold)
     else:
         predicted = model.predict(X)
     return predicted, P if probabilities else None

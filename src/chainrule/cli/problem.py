@@ -7,11 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from chainrule.cli import options as o
+from chainrule.cli.source_rows import labels_of
+from chainrule.cli.table_rows import date_proposals, is_table, read_part, read_rows
 from chainrule.cli.unused import refuse, source_facts
 from chainrule.data import Dataset, Parts, load, three_way
-from chainrule.errors import must_be, raise_all
+from chainrule.errors import InvalidValueError, must_be, raise_all
 from chainrule.pipeline import Settings, Situation, build_problem, unused
 from chainrule.pipeline.option_names import COMMAND_LINE, option_name
 from chainrule.train import TrainingProblem, find_learning_rate
@@ -29,19 +35,19 @@ class LoadedProblem:
 def load_problem(source: str, options: o.TrainOptions, command: str, quiet: bool) -> LoadedProblem:
     """Load and split the data, make the problem, and find the learning rate where that is wanted."""
     settings = options.settings(command)
-    dataset = load(source, options.target, task=options.task, seed=settings.seed, read=options.reading(command))
+    dataset, split = _table(source, options, command) if is_table(source) else _other(source, options, command)
     refuse(command, source_facts(source, own_test=dataset.test is not None))
-    raise_all(
-        [*_option_faults(command, options, dataset), *unused(command, settings, Situation(dataset.task), option_name)]
-    )
-    parts = three_way(dataset, options.test_fraction, options.validation_fraction, settings.seed)
+    at = Situation(dataset.task, own_validation=options.validation is not None)
+    raise_all([*_option_faults(command, options, dataset), *unused(command, settings, at, option_name)])
+    parts = three_way(dataset, options.test_fraction, options.validation_fraction, settings.seed, **split)
     raise_all(_batch_faults(command, settings, len(parts.train.y)))
     if options.scaling is None and dataset.shared_unit:
         settings = replace(settings, scaling="shared")
     problem = build_problem(settings, parts, class_weight=options.class_weight)
     problem = replace(problem, interface=COMMAND_LINE)
+    settings = replace(settings, max_iter=problem.config.epochs)
     if not quiet:
-        _show_reading(dataset)
+        _show_reading(dataset, options)
     if options.lr != "find":
         return LoadedProblem(settings, parts, problem)
     rate = find_learning_rate(problem).suggestion
@@ -50,12 +56,60 @@ def load_problem(source: str, options: o.TrainOptions, command: str, quiet: bool
     return LoadedProblem(replace(settings, learning_rate_init=rate), parts, problem.with_learning_rate(rate))
 
 
-def _show_reading(dataset: Dataset) -> None:
+def _table(source: str, options: o.TrainOptions, command: str) -> tuple[Dataset, dict[str, Any]]:
+    """Return the rows of a table, and what they are split by, as `three_way` takes it."""
+    from chainrule.data.table.loading import dataset_of
+
+    reading = options.reading(command)
+    rows = read_rows(Path(source), options, reading)
+    dataset = dataset_of(rows.whole, rows.name, rows.target, rows.facts, None, reading)
+    assert dataset.schema is not None
+    split: dict[str, Any] = {"group": rows.groups, "time": rows.times}
+    for name, file in (("validation", options.validation), ("test", options.test)):
+        if file is not None:
+            part = read_part(Path(file), rows, dataset.schema, reading)
+            found = dataset_of(part.whole, part.name, part.target, part.facts, dataset.schema, reading)
+            split[name] = replace(found, y=part.y)
+    return dataset, split
+
+
+def _other(source: str, options: o.TrainOptions, command: str) -> tuple[Dataset, dict[str, Any]]:
+    """Return the rows of a source that is no table, and its parts that come from files of their own."""
+    dataset = load(source, options.target, task=options.task, seed=options.seed)
+    hint = "Only tables (.csv, .parquet, ...) have columns to split by."
+    raise_all(
+        must_be(command, name, "left out for this source", column, hint)
+        for name, column in (("--group", options.group), ("--time", options.time))
+        if column is not None
+    )
+    files = {"validation": options.validation, "test": options.test}
+    return dataset, {name: _part(file, dataset, options, command) for name, file in files.items() if file is not None}
+
+
+def _part(file: str, dataset: Dataset, options: o.TrainOptions, command: str) -> Dataset:
+    """Return validation or test rows for a source that is no table: a table by its names, others by their order."""
+    if is_table(file):
+        reading = options.reading(command)
+        part = load(file, dataset.target_name, task=dataset.task, features=dataset.feature_names, read=reading)
+    else:
+        part = load(file, task=dataset.task, seed=options.seed)
+        part = part.test or part
+    if part.X.shape[1] != dataset.X.shape[1]:
+        raise InvalidValueError(
+            must_be(part.name, "columns", f"{dataset.X.shape[1]}, as in {dataset.name}", part.X.shape[1])
+        )
+    y = part.y if dataset.task == "regression" else labels_of(part.name, np.unique(dataset.y), part.y)
+    return replace(part, y=y, test=None, feature_names=dataset.feature_names)
+
+
+def _show_reading(dataset: Dataset, options: o.TrainOptions) -> None:
     """Print how a table was read, its task, and what the user should know about its columns."""
     out = o.console(stderr=True)
     how = "; ".join(dataset.facts)
-    warnings = dataset.schema.warnings if dataset.schema is not None else ()
-    for sentence in (f"read {dataset.name}: {how}" if how else "", dataset.target_sentence, *warnings):
+    told: tuple[str, ...] = ()
+    if dataset.schema is not None:
+        told = (*dataset.schema.warnings, *date_proposals(dataset.schema, options))
+    for sentence in (f"read {dataset.name}: {how}" if how else "", dataset.target_sentence, *told):
         if sentence:
             out.print(sentence, markup=False, highlight=False, soft_wrap=True)
 

@@ -76,7 +76,7 @@ def search(
     insecure_cluster: Annotated[
         bool, typer.Option("--insecure-cluster", help="Accept a cluster that requires no token.")
     ] = False,
-    epochs: o.Epochs = 100,
+    epochs: o.Epochs = "auto",
     patience: Annotated[
         str,
         typer.Option(
@@ -102,7 +102,8 @@ def search(
     raise_all(_faults(space, test_fraction, validation_fraction))
     budget = _budget(method or _usual_method(quiet=as_json), trials, time_limit, seed, seeds)
     waited = o.patience("search", patience)
-    settings = o.checked("search", max_iter=epochs, n_iter_no_change=waited, engine=engine, dtype=dtype, seed=seed)
+    most = o.epochs("search", epochs)
+    settings = o.checked("search", max_iter=most, n_iter_no_change=waited, engine=engine, dtype=dtype, seed=seed)
     spec = plan_search(
         source,
         _space(space, settings),
@@ -120,13 +121,8 @@ def search(
     if result.interrupted:
         _exit_interrupted(result)
     assert result.settings is not None
-    options = {
-        "target": target,
-        "task": task,
-        "scaling": _scaling(spec, result.settings),
-        "test_fraction": test_fraction,
-        "validation_fraction": validation_fraction,
-    }
+    shares = {"test_fraction": test_fraction, "validation_fraction": validation_fraction}
+    options = {"target": target, "task": task, **shares, **_usual(spec, result.settings)}
     line, rest = train_line(source, result.settings, options)
     _write(result, line, source)
     if as_json:
@@ -181,10 +177,12 @@ def _faults(space: Path | None, test_fraction: float, validation_fraction: float
         yield must_be("search", "--validation-fraction", "in (0, 1)", validation_fraction, hint)
 
 
-def _scaling(spec: SearchSpec, settings: Settings) -> str | None:
-    """Return the scaling of inputs if it is not the one that the data alone would get."""
+def _usual(spec: SearchSpec, settings: Settings) -> dict[str, str | None]:
+    """Return the scaling of inputs, None where the data alone would get it; with it None for the usual epochs."""
     usual = "shared" if spec.parts.train.shared_unit else "columns"
-    return None if settings.scaling == usual else settings.scaling
+    scaling = {"scaling": None if settings.scaling == usual else settings.scaling}
+    epochs = Settings().epochs(len(spec.parts.train.y), validated=True)
+    return {**scaling, "max_iter": None} if settings.max_iter == epochs else scaling
 
 
 def _executor(cluster: str | None, workers: int, insecure: bool) -> Callable[[SearchData], Executor]:

@@ -68,6 +68,22 @@ def core_of(model: Model | Pack | TableModel) -> Model | Pack:
     return model.core if isinstance(model, TableModel) else model
 
 
+def check_threshold(command: str, model: Model | Pack, threshold: float | None) -> None:
+    """Refuse a threshold that is no probability, and one for anything but two classes."""
+    if threshold is None:
+        return
+    classes = model.classes
+    if not isinstance(classes, np.ndarray) or len(classes) != 2 or model.multilabel:
+        what = "values" if classes is None else "several targets or labels"
+        what = f"{len(classes)} classes" if isinstance(classes, np.ndarray) and not model.multilabel else what
+        hint = f"The model predicts {what}."
+        raise InvalidValueError(
+            must_be(command, "--threshold", "left out unless there are two classes", threshold, hint)
+        )
+    if not 0.0 < threshold < 1.0:
+        raise InvalidValueError(must_be(command, "--threshold", "between 0 and 1", threshold))
+
+
 def rows_to_predict(
     command: str, model: Model | Pack | TableModel, source: str, read: ReadOptions, keep: Sequence[str]
 ) -> SourceRows:
@@ -96,13 +112,13 @@ def rows_to_evaluate(model: Model | Pack | TableModel, source: str, read: ReadOp
         frame = _read(model, Path(source), read, ())
         found = read_target(name, frame, model.target_name, model.task, learned=False)
         X, notes = _matrix(model, name, frame.filter(found.kept))
-        return SourceRows(name, X, _as_labels(model, found.y), {}, int((~found.kept).sum()), notes)
+        return SourceRows(name, X, _labels(model, name, found.y), {}, int((~found.kept).sum()), notes)
     dataset = load(source, task=model.task, seed=seed)
     dataset = dataset.test or dataset
     if dataset.X.shape[1] != len(model.feature_names):
         allowed = f"{len(model.feature_names)}, as in training"
         raise InvalidValueError(must_be(source, "columns", allowed, dataset.X.shape[1]))
-    return SourceRows(source, model.as_matrix(dataset.X), _as_labels(model, dataset.y))
+    return SourceRows(source, model.as_matrix(dataset.X), _labels(model, source, dataset.y))
 
 
 def _is_table(source: str) -> bool:
@@ -142,10 +158,34 @@ def _known(command: str, frame: Any, keep: Sequence[str]) -> Sequence[str]:
     return keep
 
 
-def _as_labels(model: Model | Pack | TableModel, y: Array) -> Array:
-    """Return labels as the model has them: "1", 1, 1.0 and, for booleans, "true" are written differently in files."""
+def _labels(model: Model | Pack | TableModel, owner: str, y: Array) -> Array:
+    """Return labels as the model has them, and any other target as it is."""
     classes = model.classes
-    if not isinstance(classes, np.ndarray) or y.ndim != 1 or y.dtype == classes.dtype:
+    return labels_of(owner, classes, y) if isinstance(classes, np.ndarray) and y.ndim == 1 else y
+
+
+def labels_of(owner: str, classes: Array, y: Array) -> Array:
+    """Return labels as the classes are written: "1", 1, 1.0 and, for booleans, "true" are written differently in files.
+
+    Parameters
+    ----------
+    owner : str
+        The file or source that messages name.
+    classes : array of shape (K,)
+        The labels that are known.
+    y : array of shape (n,)
+        Labels.
+
+    Returns
+    -------
+    array of shape (n,)
+
+    Raises
+    ------
+    InvalidValueError
+        For labels that are not among the classes.
+    """
+    if y.dtype == classes.dtype and np.isin(y, classes).all():
         return y
     known: dict[Any, Any] = {}
     for label in classes.tolist():
@@ -156,7 +196,7 @@ def _as_labels(model: Model | Pack | TableModel, y: Array) -> Array:
     labels = [known.get(str(cell), known.get(_key(cell))) for cell in cells]
     unknown = [cell for cell, label in zip(cells, labels, strict=True) if label is None]
     if unknown:
-        raise InvalidValueError(must_be("evaluate", "labels", f"among {classes.tolist()}", unknown[:_SHOWN]))
+        raise InvalidValueError(must_be(owner, "labels", f"among {classes.tolist()}", unknown[:_SHOWN]))
     return np.array(labels, dtype=None if classes.dtype.kind in "OTU" else classes.dtype)[place]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,22 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.cli import options as o
+from chainrule.cli.table_rows import TableRows, date_proposals, read_part, read_rows
 from chainrule.cli.unused import typed
 from chainrule.data import split
 from chainrule.data.splits import split_by_group, split_by_time
-from chainrule.data.table import ReadOptions, TableSchema, TargetColumn, describe, read_file, read_target
+from chainrule.data.table import describe
 from chainrule.data.table.files import table_ending
-from chainrule.data.table.frames import FrameRows
-from chainrule.data.table.shell import option_text
-from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
+from chainrule.errors import must_be, raise_all
 from chainrule.pipeline.option_names import option_name
 from chainrule.tabular import Preset, TableFit, TrainedMember, fit_encoded, presets, time_for, time_left
 
-DATA_OPTIONS = frozenset({"target", "task", "columns", "drop", "separator", "decimal", "test_fraction", "seed"})
+DATA_OPTIONS = frozenset(
+    {
+        *("target", "task", "columns", "drop", "separator", "decimal", "header", "encoding"),
+        *("group", "time", "validation", "test", "test_fraction", "seed"),
+    }
+)
 """Options of `TrainOptions` that the preset for tables takes too."""
 
 _REFERENCE_LIMIT = 10.0
@@ -44,22 +48,10 @@ class TableOptions:
         Name or file of the preset; None decides by the other options.
     seconds : float or None
         Time for the training; None is 20 seconds, and 40 for more than 100,000 rows.
-    group, time : str or None
-        Columns by which rows are split.
-    test : Path or None
-        A file of test rows.
     """
 
     preset: str | None = None
     seconds: float | None = None
-    group: str | None = None
-    time: str | None = None
-    test: Path | None = None
-
-    @property
-    def given(self) -> list[str]:
-        """The options that were typed, besides the preset."""
-        return [f"--{f.name}" for f in fields(self) if f.name != "preset" and getattr(self, f.name) is not None]
 
 
 def choose_preset(source: str, options: o.TrainOptions, table: TableOptions, plain: list[str]) -> tuple[bool, str]:
@@ -98,7 +90,7 @@ def choose_preset(source: str, options: o.TrainOptions, table: TableOptions, pla
         return True, ""
     if table.preset == "plain" or not is_table or plain:
         hint = "It belongs to the preset for tables." if is_table else "It needs a table file."
-        raise_all(f"train: {name} must be left out here. {hint}" for name in table.given)
+        raise_all([f"train: --seconds must be left out here. {hint}"] if table.seconds is not None else [])
         because = f"{plain[0]} is an option of one network" if is_table and table.preset is None else ""
         return False, f"Preset plain: {because}. Leave it out for the preset for tables." if because else ""
     return True, ""
@@ -112,64 +104,6 @@ def typed_of_one_network(options: o.TrainOptions) -> list[str]:
 
 
 @dataclass(frozen=True, eq=False)
-class TableRows:
-    """Rows of a table with their target, and what they are split by.
-
-    Parameters
-    ----------
-    name : str
-        Name of the file.
-    table : FrameRows
-        All columns, the target among them.
-    y : array of shape (n,)
-        The target.
-    target : TargetColumn
-        How it was read.
-    facts : tuple of str
-        How the file was read.
-    group : str or None, default=None
-        Name of the column of groups, which is no input.
-    groups, times : array of shape (n,), default=None
-        What the rows are split by.
-    test : TableRows, default=None
-        Test rows from a file of their own.
-    """
-
-    name: str
-    table: Any
-    y: Array
-    target: TargetColumn
-    facts: tuple[str, ...]
-    group: str | None = None
-    groups: Array | None = None
-    times: Array | None = None
-    test: TableRows | None = None
-
-    @property
-    def frame(self) -> Any:
-        """The inputs: all columns but the target and the groups."""
-        return self.table.without([name for name in (self.target.name, self.group) if name is not None])
-
-    def take(self, rows: Array) -> TableRows:
-        """Return some of the rows.
-
-        Parameters
-        ----------
-        rows : array of int
-            Their numbers.
-
-        Returns
-        -------
-        TableRows
-        """
-        groups = None if self.groups is None else self.groups[rows]
-        times = None if self.times is None else self.times[rows]
-        return TableRows(
-            self.name, self.table.take(rows), self.y[rows], self.target, self.facts, self.group, groups, times
-        )
-
-
-@dataclass(frozen=True, eq=False)
 class TrainedTable:
     """A trained pack with the rows it was trained on, and those it was not.
 
@@ -178,27 +112,37 @@ class TrainedTable:
     fit : TableFit
         The model and its training.
     train : TableRows
-        The training rows, without their table.
+        The training rows.
+    validation : TableRows or None
+        The validation rows, where they come from a file of their own.
     test : TableRows or None
-        The test rows, without their table.
+        The test rows.
     preset : Preset
         What the networks were drawn from.
     E : array of shape (n + m, p)
-        The features of the training rows and, below them, of the test rows.
+        The features of the training and validation rows and, below them, of the test rows.
     notes : tuple of str
         What is unlike the training in the test rows.
     """
 
     fit: TableFit = field(repr=False)
     train: TableRows = field(repr=False)
+    validation: TableRows | None = field(repr=False)
     test: TableRows | None = field(repr=False)
     preset: Preset
     E: Array = field(repr=False)
     notes: tuple[str, ...] = ()
 
+    @property
+    def y(self) -> Array:
+        """Targets of the rows of `fit.E`: of the training rows, then of the validation rows."""
+        return self.train.y if self.validation is None else np.concatenate([self.train.y, self.validation.y])
+
 
 def train_table(source: str, options: o.TrainOptions, table: TableOptions, quiet: bool) -> TrainedTable:
     """Read a table, hold out test rows, and train a pack on the others.
+
+    Every network holds out the validation rows where there are some, otherwise a fold of the training rows.
 
     Parameters
     ----------
@@ -217,36 +161,49 @@ def train_table(source: str, options: o.TrainOptions, table: TableOptions, quiet
     """
     preset = presets.get(table.preset or "table")
     raise_all(_faults(options, table))
-    rows = _read(Path(source), options, table)
-    inside, held_out = _parts(rows, options, table)
+    reading = options.reading("train")
+    rows = read_rows(Path(source), options, reading)
+    inside, outside = _parts(rows, options)
     train = rows.take(inside)
-    test = rows.test or (rows.take(held_out) if len(held_out) else None)
-    seconds = table.seconds or time_for(len(train.y))
     began = time.monotonic()
-    schema = _schema(train, options.reading("train"))
+    seconds = table.seconds or time_for(len(train.y))
+    schema = describe(train.name, train.described, train.target.name, reading)
+    validation, test = (
+        None if file is None else read_part(Path(file), train, schema, reading)
+        for file in (options.validation, options.test)
+    )
+    if test is None and len(outside):
+        test = rows.take(outside)
     tell = o.console(stderr=True)
     if not quiet:
-        _show_reading(tell, rows)
-        for sentence in _proposals(schema, table):
-            tell.print(sentence, markup=False)
+        _show_reading(tell, rows, date_proposals(schema, options))
+    notes: list[str] = []
+    y = np.concatenate([train.y, *([] if validation is None else [validation.y])])
     with _progress(None if quiet else tell, preset, seconds) as on_member:
-        notes: list[str] = []
-        parts = [(train.frame, None), *([] if test is None else [(test.frame, notes)])]
-        E = schema.encode_parts(rows.name, parts)
+        E = schema.encode_parts(rows.name, _to_encode(train, validation, test, notes))
         fit = fit_encoded(
             schema,
-            E[: len(train.y)],
-            train.y,
+            E[: len(y)],
+            y,
             rows.target.task,
             preset=preset,
-            seconds=time_left(seconds, len(train.y), time.monotonic() - began),
+            seconds=time_left(seconds, len(y), time.monotonic() - began),
             seed=options.seed,
             groups=train.groups,
             times=train.times,
+            held_out=None if validation is None else np.arange(len(train.y), len(y)),
             target_name=rows.target.name,
             on_member=on_member,
         )
-    return TrainedTable(fit, train, test, preset, E, tuple(notes))
+    return TrainedTable(fit, train, validation, test, preset, E, tuple(notes))
+
+
+def _to_encode(
+    train: TableRows, validation: TableRows | None, test: TableRows | None, notes: list[str]
+) -> list[tuple[Any, list[str] | None]]:
+    """Return the inputs of each part, with the list that takes what is unlike the training in the test rows."""
+    parts = ((train, None), (validation, None), (test, notes))
+    return [(part.frame, told) for part, told in parts if part is not None]
 
 
 def _faults(options: o.TrainOptions, table: TableOptions) -> Iterator[str]:
@@ -254,46 +211,13 @@ def _faults(options: o.TrainOptions, table: TableOptions) -> Iterator[str]:
         yield must_be("train", "--test-fraction", "in [0, 1)", options.test_fraction)
     if table.seconds is not None and not table.seconds > 0:
         yield must_be("train", "--seconds", "above 0", table.seconds)
-    if table.group is not None and table.time is not None:
-        yield must_be("train", "--time", "left out beside --group", table.time, "Rows are split by one of them.")
-    if table.test is not None and options.test_fraction != o.TrainOptions.test_fraction:
-        yield must_be("train", "--test-fraction", "left out beside --test", options.test_fraction)
+    yield from options.split_faults("train")
 
 
-def _read(path: Path, options: o.TrainOptions, table: TableOptions) -> TableRows:
-    reading = options.reading("train")
-    rows = _read_one(path, options.target, options.task, reading, table)
-    if table.test is None:
-        return rows
-    test = _read_one(table.test, rows.target.name, rows.target.task, reading, table, learned=False)
-    return replace(rows, test=test)
-
-
-def _read_one(
-    path: Path, target: str | None, task: str | None, reading: ReadOptions, table: TableOptions, learned: bool = True
-) -> TableRows:
-    file = read_file(path, reading)
-    column = read_target(file.name, file.frame, target, task, learned)
-    frame = FrameRows(file.frame, None if column.kept.all() else np.flatnonzero(column.kept))
-    groups, times = (
-        _column(file.name, frame, name, option) for name, option in ((table.group, "--group"), (table.time, "--time"))
-    )
-    return TableRows(file.name, frame, column.y, column, file.facts, table.group, groups, times)
-
-
-def _column(owner: str, frame: Any, name: str | None, option: str) -> Array | None:
-    """Return the column by which rows are split."""
-    if name is None:
-        return None
-    if name not in frame.columns:
-        raise InvalidValueError(must_be(owner, option, "the name of a column", name, did_you_mean(name, frame.columns)))
-    return frame[name].to_numpy()
-
-
-def _parts(rows: TableRows, options: o.TrainOptions, table: TableOptions) -> tuple[Array, Array]:
+def _parts(rows: TableRows, options: o.TrainOptions) -> tuple[Array, Array]:
     """Return the numbers of the training rows and of the test rows; a file of test rows leaves all for training."""
     everything = np.arange(len(rows.y))
-    if rows.test is not None or options.test_fraction == 0:
+    if options.test is not None or options.test_fraction == 0:
         return everything, everything[:0]
     if rows.groups is not None:
         stratified = rows.y if rows.target.task == "classification" else None
@@ -304,25 +228,13 @@ def _parts(rows: TableRows, options: o.TrainOptions, table: TableOptions) -> tup
     return split(rows.y if stratify else len(rows.y), options.test_fraction, options.seed, stratify)
 
 
-def _schema(rows: TableRows, reading: ReadOptions) -> TableSchema:
-    """Describe the inputs; the target is among the columns only to find inputs that tell it alone."""
-    table = rows.table if rows.group is None else rows.table.without([rows.group])
-    return describe(rows.name, table, rows.target.name, reading)
-
-
-def _proposals(schema: TableSchema, table: TableOptions) -> Iterator[str]:
-    """Yield what the user may want: rows with dates are often there to predict the future."""
-    dates = [column.name for column in schema.used if column.kind == "date"]
-    if dates and table.group is None and table.time is None and table.test is None:
-        yield f"Column {dates[0]!r} holds dates. To be scored on the latest rows, add {option_text('--time', dates[0])}."
-
-
-def _show_reading(tell: Any, rows: TableRows) -> None:
+def _show_reading(tell: Any, rows: TableRows, proposals: Iterator[str]) -> None:
     """Print how the table was read and what is learned."""
     how = "; ".join(rows.facts)
     for sentence in (
         f"Read {rows.name}: {len(rows.y):,} rows" + (f"; {how}" if how else "") + ".",
         rows.target.sentence,
+        *proposals,
     ):
         tell.print(sentence, markup=False)
 

@@ -72,7 +72,7 @@ def content_of(source: str, trained: TrainedTable, seed: int) -> TableRunContent
         facts=rows.facts,
         columns=tuple(fit.model.schema.summary()),
         warnings=fit.model.schema.warnings,
-        rows={"training": len(rows.y)} | ({} if trained.test is None else {"test": len(judged.y)}),
+        rows=_counts(trained),
         scores=(("chainrule", _scores(core, judged), fit.run.seconds), *simple),
         scored_on="held-out" if trained.test is None else "test",
         importances=_importances(fit, core, judged, seed),
@@ -90,13 +90,19 @@ def content_of(source: str, trained: TrainedTable, seed: int) -> TableRunContent
     )
 
 
+def _counts(trained: TrainedTable) -> dict[str, int]:
+    """Return the number of rows of each part."""
+    parts = {"training": trained.train, "validation": trained.validation, "test": trained.test}
+    return {name: len(part.y) for name, part in parts.items() if part is not None}
+
+
 def _judged(trained: TrainedTable, core: Pack) -> _Judged:
     if trained.test is None:
         held_out = trained.fit.run.held_out
         known = np.flatnonzero(~np.isnan(held_out).any(axis=1))
         E = trained.E if len(known) == len(held_out) else trained.E[known]
-        return _Judged(E, trained.train.y[known], _in_units(core, held_out[known]))
-    E = trained.E[len(trained.train.y) :]
+        return _Judged(E, trained.y[known], _in_units(core, held_out[known]))
+    E = trained.E[len(trained.y) :]
     P = core.predict(E) if core.classes is None else np.asarray(core.probabilities(E), np.float64)
     return _Judged(E, trained.test.y, P, trained.notes)
 
@@ -119,7 +125,7 @@ def _references(trained: TrainedTable, judged: _Judged, seed: int) -> tuple[Refe
     """Train the simple models on the same rows, and score them on the same rows."""
     fit = trained.fit
     n = len(fit.E)
-    y = np.concatenate([trained.train.y, judged.y])
+    y = np.concatenate([trained.y, judged.y])
     categories = [j for j, size in enumerate(fit.sizes) if size]
     place = np.arange(len(trained.E))
     task = trained.train.target.task

@@ -82,9 +82,8 @@ def _write(
     lines = "".join(json.dumps(o.finite(asdict(line))) + "\n" for line in content.networks)
     write_atomically(folder / "networks.jsonl", lines.encode())
     write_atomically(folder / "preset.json", json.dumps(content.preset, indent=2).encode())
-    typed = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(table).items()}
     config = {
-        "options": {"source": content.source, **asdict(options), **typed},
+        "options": {"source": content.source, **asdict(options), **asdict(table)},
         "columns": [list(column) for column in content.columns],
         "result": _result(content),
     }

@@ -67,13 +67,10 @@ def train(
     seconds: Annotated[
         float | None, o.table_option(help="Time for the training: 20, or 40 above 100,000 rows.")
     ] = None,
-    group: Annotated[str | None, o.table_option(help="Column whose groups of rows are held out together.")] = None,
-    time: Annotated[str | None, o.table_option(help="Column by which the latest rows are held out.")] = None,
-    test: Annotated[Path | None, o.table_option(help="File of test rows, in place of a random part.")] = None,
     as_json: o.Json = False,
 ) -> None:
     """Train on SOURCE, print the scores, and write a run folder."""
-    table = TableOptions(preset, seconds, group, time, test)
+    table = TableOptions(preset, seconds)
     one = [option_flag(name) for name in ("checkpoint", "doctor", "suppress") if name in typed()]
     uses_table, why_not = choose_preset(source, options, table, one)
     refuse("train", source_facts(source) | {"doctor": doctor != "off"})
@@ -223,6 +220,8 @@ def lr_find(
     drop: o.Drop = None,
     separator: o.Separator = None,
     decimal: o.Decimal = None,
+    header: o.Header = None,
+    encoding: o.Encoding = None,
     hidden: o.Hidden = "100",
     activation: o.ActivationName = "relu",
     batch_norm: o.BatchNorm = False,
@@ -250,6 +249,8 @@ def lr_find(
         drop=drop,
         separator=separator,
         decimal=decimal,
+        header=header,
+        encoding=encoding,
         hidden=hidden,
         activation=activation,
         batch_norm=batch_norm,

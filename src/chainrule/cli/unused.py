@@ -55,10 +55,11 @@ class Rule:
 
 _NETWORK = ("activation", "batch_norm", "layer_norm", "dropout")
 _TABLE = Rule("table", ("columns", "drop", "decimal"), "for this source", "Only tables have columns.")
-_TEXT = Rule("text table", ("separator",), "for this source", "Only tables in text have separators.")
+_TEXT = Rule("text table", ("separator", "encoding"), "for this source", "Only tables in text have one.")
 _OWN_TEST = Rule("test rows", ("test_fraction",), "for this source", "It has test rows of its own.")
-_TRAINING = (_TABLE, _TEXT, _OWN_TEST)
-_READING = (Rule("table", ("decimal",), "for this source", "Only tables have decimal marks."), _TEXT)
+_HEADER = Rule("headed", ("header",), "for this source", "Only tables in text and workbooks have a first line.")
+_TRAINING = (_TABLE, _TEXT, _HEADER, _OWN_TEST)
+_READING = (Rule("table", ("decimal",), "for this source", "Only tables have decimal marks."), _TEXT, _HEADER)
 _SUBJECT = (
     Rule("table", ("target",), "for this subject", "Only tables have target columns to choose from."),
     Rule("source", ("hidden",), "for this subject", "Its layers are given: --hidden is for a source."),
@@ -71,7 +72,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         Rule("doctor", ("suppress",), "with --doctor off", "Nothing is found that could be suppressed."),
     ),
     "doctor": _TRAINING,
-    "lr-find": (_TABLE, _TEXT),
+    "lr-find": (_TABLE, _TEXT, _HEADER),
     "search": (
         _OWN_TEST,
         Rule(
@@ -101,10 +102,11 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "explain": (
         Rule(
             "network",
-            ("target", "hidden", *_NETWORK, "head", "rows", "markdown", "plan"),
+            ("target", "hidden", *_NETWORK, "head", "plan"),
             "for a preset",
             "A preset is a range of networks; --json prints it to edit.",
         ),
+        Rule("derivation", ("rows",), "for a preset as JSON", "It holds no equations."),
         *_SUBJECT,
         Rule("text", ("markdown",), "with --json or --plan", "Choose one of them."),
     ),
@@ -191,7 +193,7 @@ def source_facts(source: str | Path, own_test: bool | None = None) -> dict[str, 
     """Return what the name of a source says, and whether it has test rows of its own if that is known.
 
     >>> source_facts("a.parquet")
-    {'table': True, 'text table': False, 'generated': False}
+    {'table': True, 'text table': False, 'headed': False, 'generated': False}
     """
     from chainrule.data import BUILTIN
 
@@ -199,6 +201,7 @@ def source_facts(source: str | Path, own_test: bool | None = None) -> dict[str, 
     facts = {
         "table": ending is not None,
         "text table": ending in TEXT_ENDINGS,
+        "headed": ending not in (None, ".parquet"),
         "generated": str(source) in GENERATED,
     }
     return facts if own_test is None else facts | {"test rows": not own_test}

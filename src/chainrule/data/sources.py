@@ -13,7 +13,7 @@ from pathlib import Path
 from chainrule.arrays import Array
 from chainrule.data import idx, npz, toys
 from chainrule.data.dataset import Dataset
-from chainrule.data.table.files import ALLOWED, table_ending
+from chainrule.data.table.files import ALLOWED, save_as, table_ending
 from chainrule.data.table.schema import ReadOptions, TableSchema
 from chainrule.data.targets import check_task, settle_target
 from chainrule.errors import FormatError, InvalidValueError, MissingError, did_you_mean, must_be
@@ -95,7 +95,7 @@ def load(
 
         return load_table(path, target, task, features, read)
     if path.is_file() and path.suffix.lower() != ".npz":
-        raise FormatError(must_be("load", "source", _FILES, str(path)))
+        raise FormatError(must_be("load", "source", _FILES, str(path), save_as(path)))
     _refuse_target(path.name, target)
     return npz.load_npz(path, task) if path.suffix.lower() == ".npz" else _with_task(_folder(path), task)
 

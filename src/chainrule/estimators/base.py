@@ -20,7 +20,7 @@ from chainrule.arrays import Array
 from chainrule.calibration import temperature
 from chainrule.callbacks.scikit_learn import Fitted, fit_task, with_callbacks
 from chainrule.ensemble import train_together
-from chainrule.estimators.call import Call, UserValidation
+from chainrule.estimators.call import Call, SplitBy, UserValidation
 from chainrule.estimators.preparing import BUILDING, PreparingNetwork
 from chainrule.estimators.scoring import Score, Scored, Scoring, scorer
 from chainrule.model import Model
@@ -66,6 +66,8 @@ class NetEstimator(PreparingNetwork):
         X_val: Any = None,
         y_val: Any = None,
         sample_weight_val: Any = None,
+        groups: Any = None,
+        times: Any = None,
         checkpoint: str | Path | None = None,
     ) -> Self:
         """Train from new weights, or with `warm_start` from where the last call ended.
@@ -83,6 +85,10 @@ class NetEstimator(PreparingNetwork):
             Weights >= 0, where 2 counts a row twice and 0 leaves it out; None is 1.
         X_val, y_val, sample_weight_val : like X, y, sample_weight, default=None
             Rows to choose the epoch by, in place of those that `early_stopping` holds out.
+        groups : array-like of shape (n,) or None, default=None
+            The group of each row; `early_stopping` then holds out whole groups.
+        times : array-like of shape (n,) or None, default=None
+            When each row was measured; `early_stopping` then holds out the latest rows.
         checkpoint : str, Path or None, default=None
             A folder to save checkpoints in; the same call continues an interrupted run from there.
 
@@ -109,13 +115,13 @@ class NetEstimator(PreparingNetwork):
         >>> NetRegressor(max_iter=100, random_state=0).fit(X, X[:, 0] ** 2).score(X, X[:, 0] ** 2) > 0.9
         True
         """
-        call = self._fit_call(X, y, sample_weight, (X_val, y_val, sample_weight_val))
+        call = self._fit_call(X, y, sample_weight, (X_val, y_val, sample_weight_val), SplitBy(groups, times))
         self._note_classes(call.problems[0].target)
         score = self._score(call)
         folders = _folders(checkpoint, len(call.problems))
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         models = [_predicting(problem) for problem in call.problems]
-        with fit_task(self, call.settings.max_iter, models, X=X, y=y, metadata=metadata) as announced:
+        with fit_task(self, int(call.settings.max_iter), models, X=X, y=y, metadata=metadata) as announced:
             monitors = [
                 [*_stopping(call, problem, score, folder), *self._own_monitors(i), *announced[i]]
                 for i, (problem, folder) in enumerate(zip(call.problems, folders, strict=True))
@@ -136,6 +142,8 @@ class NetEstimator(PreparingNetwork):
         X_val: Any = None,
         y_val: Any = None,
         sample_weight_val: Any = None,
+        groups: Any = None,
+        times: Any = None,
         fix: bool = False,
     ) -> Report:
         """Diagnose the training that `fit` would do with these rows; the estimator stays as it is.
@@ -154,6 +162,8 @@ class NetEstimator(PreparingNetwork):
             Weights of the rows.
         X_val, y_val, sample_weight_val : like X, y, sample_weight, default=None
             Validation rows.
+        groups, times : array-like of shape (n,) or None, default=None
+            What the held-out rows are chosen by, as for `fit`.
         fix : bool, default=False
             Whether to keep the remedies that help on three seeds, and report on the repaired training; `notes` lists what
             was tried.
@@ -176,9 +186,12 @@ class NetEstimator(PreparingNetwork):
         >>> report.verdict, report.primary.symptom
         ('ill', 'learning-rate-too-low')
         """
-        return copy.copy(self)._examined(X, y, sample_weight, (X_val, y_val, sample_weight_val), fix)
+        user = (X_val, y_val, sample_weight_val)
+        return copy.copy(self)._examined(X, y, sample_weight, user, SplitBy(groups, times), fix)
 
-    def _examined(self, X: Any, y: Any, sample_weight: Any, user: UserValidation, fix: bool) -> Report:
+    def _examined(
+        self, X: Any, y: Any, sample_weight: Any, user: UserValidation, split_by: SplitBy, fix: bool
+    ) -> Report:
         """Return the doctor's report on the first network, trained as long as `fit` would train it."""
         from chainrule.doctor import examine_and_repair
         from chainrule.doctor.examine import examine_few
@@ -186,7 +199,8 @@ class NetEstimator(PreparingNetwork):
 
         chooses = bool(self.early_stopping) or user[0] is not None
         few = not chooses and len(np.asarray(y)) < USUAL.fewest_to_judge
-        call = self._fit_call(X, y, sample_weight, user, None if chooses or few else 1 / USUAL.held_out_part)
+        fraction = None if chooses or few else 1 / USUAL.held_out_part
+        call = self._fit_call(X, y, sample_weight, user, split_by, fraction)
         problem = call.problems[0]
         self._note_classes(problem.target)
         monitors = (

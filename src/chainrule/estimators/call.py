@@ -18,6 +18,14 @@ UserValidation: TypeAlias = tuple[Any, Any, Any]
 
 
 @dataclass(frozen=True, eq=False)
+class SplitBy:
+    """What validation rows are held out by: whole groups, or the latest times; at random where both are None."""
+
+    groups: Any = None
+    times: Any = None
+
+
+@dataclass(frozen=True, eq=False)
 class FitData:
     """Rows, targets and weights, checked; the settings for them; the model that training begins from.
 

@@ -73,8 +73,9 @@ class NetClassifier(ClassifierMixin, NetEstimator):  # type: ignore[misc]
         "full" takes all rows at once.
     accumulate_grad_batches : int, default=1
         Batches whose gradients are averaged for one step.
-    max_iter : int, default=100
-        Epochs at most.
+    max_iter : int or "auto", default="auto"
+        Epochs at most. "auto" is 100, and more for few rows, whose epochs are few steps of the usual batch size: as many
+        as make 2000 steps where validation rows choose the epoch, and 1000 steps otherwise.
     alpha : float, default=0.0
         Factor of the L2 penalty α/2 ‖W‖², >= 0. Unlike in scikit-learn it is not divided by the number of rows.
     l1_alpha : float, default=0.0
@@ -202,7 +203,7 @@ class NetClassifier(ClassifierMixin, NetEstimator):  # type: ignore[misc]
         learning_rate_multipliers: Mapping[str, float] | None = None,
         batch_size: int | str = "auto",
         accumulate_grad_batches: int = 1,
-        max_iter: int = 100,
+        max_iter: int | str = "auto",
         alpha: float = 0.0,
         l1_alpha: float = 0.0,
         max_grad_norm: float | None = None,

@@ -12,9 +12,10 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.data import Task, split
+from chainrule.data.splits import split_by_group, split_by_time
 from chainrule.errors import InvalidValueError, must_be, raise_all
 from chainrule.estimators.arguments import checked_settings, seeds, settled_dtype
-from chainrule.estimators.call import Call, FitData, UserValidation
+from chainrule.estimators.call import Call, FitData, SplitBy, UserValidation
 from chainrule.estimators.fitted import FittedNetwork
 from chainrule.estimators.rows import training_rows, weights_of
 from chainrule.model import Model
@@ -71,7 +72,13 @@ class PreparingNetwork(FittedNetwork):
         raise NotImplementedError
 
     def _fit_call(
-        self, X: Any, y: Any, sample_weight: Any, user: UserValidation, fraction: float | None = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        user: UserValidation,
+        split_by: SplitBy,
+        fraction: float | None = None,
     ) -> Call:
         """Return a call of `fit`.
 
@@ -83,10 +90,13 @@ class PreparingNetwork(FittedNetwork):
         rest = np.arange(len(data.X))
         if fraction is None and data.settings.early_stopping:
             fraction = data.settings.validation_fraction
+        keys = self._split_keys(split_by, len(data.X), validation is None and fraction is not None)
         if validation is None and fraction is not None:
-            rest, held_out = self._split(data, fraction)
+            rest, held_out = self._split(data, fraction, **keys)
             validation = (data.X[held_out], data.y[held_out], data.weights[held_out])
         self._require_validation(data.settings.early_stopping or user[0] is not None)
+        epochs = data.settings.epochs(len(rest), validation is not None)
+        data = replace(data, settings=replace(data.settings, max_iter=epochs))
         problem = self._with_rate(self._problem(data, rest, validation), known=False)
         weighted = user[2] is not None or sample_weight is not None
         return Call(data.settings, self._problems(problem, data), validation, data.continues, weighted)
@@ -157,9 +167,30 @@ class PreparingNetwork(FittedNetwork):
         X, y = training_rows(self, X, y, False, **self._checks)
         return X, self._checked_targets(y), weights_of(sample_weight, X)
 
-    def _split(self, data: FitData, fraction: float) -> tuple[Array, Array]:
+    def _split_keys(self, split_by: SplitBy, n: int, splits: bool) -> dict[str, Array]:
+        """Return the groups or times of the rows, checked."""
+        keys = {name: np.asarray(key) for name, key in vars(split_by).items() if key is not None}
+        for name, key in keys.items():
+            if not splits:
+                hint = "Set early_stopping=True and leave X_val out."
+                raise InvalidValueError(must_be("fit", name, "None where no rows are held out", "an array", hint))
+            if key.shape != (n,):
+                raise InvalidValueError(must_be("fit", name, f"of shape ({n},), one for each row", key.shape))
+        if len(keys) > 1:
+            raise InvalidValueError(
+                must_be("fit", "groups", "None beside times", "both", "Rows are split by one of them.")
+            )
+        return keys
+
+    def _split(
+        self, data: FitData, fraction: float, groups: Array | None = None, times: Array | None = None
+    ) -> tuple[Array, Array]:
         """Return the indices of the rows to train on, and of those held out."""
         labels = self._stratify_by(data.y)
+        if groups is not None:
+            return split_by_group(groups, fraction, data.settings.seed, labels)
+        if times is not None:
+            return split_by_time(times, fraction)
         rows = len(data.y) if labels is None else labels
         return split(rows, fraction, data.settings.seed, stratify=labels is not None)
 

@@ -5,6 +5,7 @@ In: a frame (or array, or list of dictionaries) and a target. Out: fitted estima
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -20,11 +21,14 @@ from chainrule.data import Task
 from chainrule.data.checks import check_finite
 from chainrule.data.table import ReadOptions, as_frame
 from chainrule.ensemble import cores
-from chainrule.errors import InvalidValueError, must_be, raise_all
+from chainrule.errors import DataWarning, InvalidValueError, must_be, raise_all
 from chainrule.estimators.arguments import seed
 from chainrule.prediction import warn_of_unknown
 from chainrule.table_model import TableModel
 from chainrule.tabular import Preset, TableFit, fit_table, presets
+
+_MOST_WARNINGS = 5
+"""Warnings of one table that are given one by one."""
 
 _SECONDS = Interval(0, float("inf"), "()", optional=True)
 
@@ -54,7 +58,9 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]
         self.verbose = verbose
         self.random_state = random_state
 
-    def _fit(self, X: Any, y: Array, task: Task, sample_weight: Any, groups: Any, times: Any) -> TableFit:
+    def _fit(
+        self, X: Any, y: Array, task: Task, sample_weight: Any, groups: Any, times: Any, validation: tuple[Any, Any]
+    ) -> TableFit:
         """Train and keep what is known of the table and the training."""
         owner = type(self).__name__
         raise_all(self._argument_faults(owner))
@@ -73,6 +79,7 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]
             sample_weight=weights,
             groups=None if groups is None else np.asarray(groups),
             times=None if times is None else np.asarray(times),
+            validation=self._held_out(owner, *validation),
             workers=_workers(self.n_jobs),
             on_member=_narrate if self.verbose else None,
         )
@@ -84,7 +91,25 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]
         self.model_ = fitted.model
         self.run_ = fitted.run
         self.schema_ = fitted.model.schema
+        _warn(fitted.model.schema.warnings)
         return fitted
+
+    def _held_out(self, owner: str, X: Any, y: Any) -> tuple[Any, Array] | None:
+        """Return the rows that every network holds out, with their targets, checked."""
+        if (X is None) != (y is None):
+            missing = "X_val" if X is None else "y_val"
+            raise InvalidValueError(must_be(owner, missing, "given", None, "X_val and y_val come together."))
+        if X is None:
+            return None
+        frame = as_frame(owner, _array(owner, X, fewest=1) if _unnamed(X) else X)
+        targets = self._targets(y)
+        if len(targets) != len(frame):
+            raise InvalidValueError(must_be(owner, "y_val", f"of shape ({len(frame)},)", targets.shape))
+        return frame, targets
+
+    def _targets(self, y: Any) -> Array:
+        """Return targets (n,) as this kind of estimator takes them."""
+        raise NotImplementedError
 
     def _argument_faults(self, owner: str) -> list[str]:
         found = []
@@ -187,14 +212,24 @@ class TableClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]
     >>> import polars as pl
     >>> from chainrule import TableClassifier
     >>> rows = pl.DataFrame({"size": [1.0, 2.0, None, 4.0] * 20, "color": ["red", "blue", "red", "blue"] * 20})
-    >>> model = TableClassifier(seconds=1, random_state=0).fit(rows, ["no", "yes", "no", "yes"] * 20)
+    >>> model = TableClassifier(seconds=1, random_state=0).fit(rows, ["no", "yes", "yes", "yes"] * 20)
     >>> model.predict({"size": 3.0, "color": "blue"}).tolist()
     ['yes']
     """
 
     classes_: Array
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None, times: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        groups: Any = None,
+        times: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Self:
         """Train a pack on a table.
 
         Parameters
@@ -209,6 +244,8 @@ class TableClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]
             Rows of one group are held out together.
         times : array-like of shape (n,), default=None
             Blocks of time are held out together.
+        X_val, y_val : like X and y, default=None
+            Rows that every network holds out, in place of a fold of the training rows.
 
         Returns
         -------
@@ -218,6 +255,12 @@ class TableClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]
         ------
         InvalidValueError
             For data that cannot be learned from, and arguments outside their limits.
+
+        Warns
+        -----
+        DataWarning
+            For columns that alone tell the target, that are left out, or in which texts count as gaps; `schema_.warnings`
+            has all of them.
         """
         if _unnamed(X):
             X = _array(type(self).__name__, X, fewest=2)
@@ -226,8 +269,15 @@ class TableClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]
         if len(self.classes_) < 2:
             hint = "A classifier needs rows of two classes or more."
             raise InvalidValueError(must_be("fit", "y", "of at least two classes", self.classes_.tolist(), hint))
-        self._fit(X, labels, "classification", sample_weight, groups, times)
+        self._fit(X, labels, "classification", sample_weight, groups, times, (X_val, y_val))
         return self
+
+    def _targets(self, y: Any) -> Array:
+        labels = _labels(type(self).__name__, y)
+        unknown = sorted({str(label) for label in set(labels.tolist()) - set(self.classes_.tolist())})
+        if unknown:
+            raise InvalidValueError(must_be("fit", "y_val", f"among {self.classes_.tolist()}", unknown))
+        return labels
 
     def predict_proba(self, X: Any) -> Array:
         """Predict the probability of each class.
@@ -317,7 +367,17 @@ class TableRegressor(RegressorMixin, TableEstimator):  # type: ignore[misc]
     True
     """
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None, times: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        groups: Any = None,
+        times: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Self:
         """Train a pack on a table.
 
         Parameters
@@ -332,6 +392,8 @@ class TableRegressor(RegressorMixin, TableEstimator):  # type: ignore[misc]
             Rows of one group are held out together.
         times : array-like of shape (n,), default=None
             Blocks of time are held out together.
+        X_val, y_val : like X and y, default=None
+            Rows that every network holds out, in place of a fold of the training rows.
 
         Returns
         -------
@@ -341,9 +403,19 @@ class TableRegressor(RegressorMixin, TableEstimator):  # type: ignore[misc]
         ------
         InvalidValueError
             For data that cannot be learned from, and arguments outside their limits.
+
+        Warns
+        -----
+        DataWarning
+            For columns that alone tell the target, that are left out, or in which texts count as gaps; `schema_.warnings`
+            has all of them.
         """
         if _unnamed(X):
             X = _array(type(self).__name__, X, fewest=2)
+        self._fit(X, self._targets(y), "regression", sample_weight, groups, times, (X_val, y_val))
+        return self
+
+    def _targets(self, y: Any) -> Array:
         values = column_or_1d(y, warn=True)
         if values.dtype.kind not in "biuf":
             try:
@@ -353,8 +425,7 @@ class TableRegressor(RegressorMixin, TableEstimator):  # type: ignore[misc]
                 hint = "For labels, use TableClassifier."
                 raise InvalidValueError(must_be("fit", "y", "numeric", bad, hint)) from None
         check_finite("fit", "y", values)
-        self._fit(X, values.astype(np.float64), "regression", sample_weight, groups, times)
-        return self
+        return values.astype(np.float64)
 
 
 def _unnamed(X: Any) -> bool:
@@ -414,6 +485,14 @@ def _weights(owner: str, sample_weight: Any, frame: Any) -> Array:
 
 def _workers(n_jobs: int | None) -> int:
     return cores() if n_jobs is None or n_jobs == -1 else int(n_jobs)
+
+
+def _warn(sentences: Sequence[str]) -> None:
+    """Warn of what the user should know about the table, at the line that called `fit`."""
+    rest = len(sentences) - _MOST_WARNINGS
+    more = [f"{rest} more in schema_.warnings"] if rest > 0 else []
+    for sentence in (*sentences[:_MOST_WARNINGS], *more):
+        warnings.warn(sentence, DataWarning, stacklevel=4)
 
 
 def _narrate(member: Any) -> None:

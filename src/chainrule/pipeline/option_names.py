@@ -143,7 +143,7 @@ OPTION_NAMES: Mapping[str, OptionName] = {
     "schedule": OptionName("fit.schedule", "schedule", code=_made_from(SCHEDULES)),
     "learning_rate_multipliers": OptionName("fit.learning_rate_multipliers"),
     "batch_size": OptionName("fit.batch_size", "batch_size", typed=str),
-    "max_iter": OptionName("fit.epochs", "epochs"),
+    "max_iter": OptionName("fit.epochs", "epochs", typed=str),
     "alpha": OptionName("fit.penalty", "alpha", code=lambda factor: f"l2={figure(factor)}" if factor else ""),
     "l1_alpha": OptionName("fit.penalty", code=lambda factor: f"l1={figure(factor)}" if factor else ""),
     "max_grad_norm": OptionName(
@@ -162,6 +162,9 @@ OPTION_NAMES: Mapping[str, OptionName] = {
     "scaling": OptionName("", "scaling"),
 }
 """Every setting, by the argument of the estimators; `task` chooses between them, `max_grad_value` is `fit`'s alone."""
+
+_DOUBLE_SWITCHES = ("header",)
+"""Switches that can be typed both ways, because leaving them out lets the rules decide."""
 
 _TASKS = {"classification": "NetClassifier", "regression": "NetRegressor"}
 _OPTIONS = {
@@ -216,12 +219,14 @@ def options(settings: Iterable[Setting]) -> dict[str, Any]:
 def as_options(fields: Mapping[str, Any]) -> list[str]:
     """Return the words of a command line; switches that are off and values that are None are left out.
 
-    >>> as_options({"batch_norm": True, "layer_norm": False, "initializer": None, "lr": "0.01"})
-    ['--batch-norm', '--lr', '0.01']
+    >>> as_options({"batch_norm": True, "layer_norm": False, "header": False, "initializer": None, "lr": "0.01"})
+    ['--batch-norm', '--no-header', '--lr', '0.01']
     """
     words: list[str] = []
     for field, value in fields.items():
-        if value is not None and value is not False:
+        if value is False and field in _DOUBLE_SWITCHES:
+            words.append(flag(f"no_{field}"))
+        elif value is not None and value is not False:
             text = figure(value) if isinstance(value, float) else str(value)
             words += [flag(field)] if value is True else with_value(flag(field), text)
     return words

@@ -98,7 +98,7 @@ def build_problem(
     problem = TrainingProblem(
         recipe,
         rows((X, y) if weights is None else (X, y, weights)),
-        settings.config(),
+        settings.config(len(X), held_out is not None),
         None if held_out is None else rows(held_out, "validation rows"),
         settings.engine,
         feature_names=parts.feature_names or tuple(f"x{i}" for i in range(X.shape[1])),

@@ -5,6 +5,7 @@ In: names and numbers. Out: `Settings`, which builds the network, the recipe and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
@@ -35,6 +36,15 @@ QUANTILES = (0.05, 0.5, 0.95)
 
 REGRESSION_LOSSES = losses.REGRESSION_BY_NAME
 """Losses for continuous targets by the name that users write; for classes the loss follows from their number."""
+
+EPOCHS = 100
+"""Epochs of "auto", unless they are fewer than the steps below."""
+
+VALIDATED_STEPS = 2000
+"""Steps of "auto" where validation rows choose the epoch: longer runs cost time alone."""
+
+STEPS = 1000
+"""Steps of "auto" where none do, and a longer run of a small set learns it by rote."""
 
 _FLAG = OneOf((False, True))
 _WIDTH = Interval(1, 10**7, "[]", whole=True)
@@ -77,8 +87,9 @@ class Settings:
         epoch has about fifty steps; "full" takes all rows.
     accumulate_grad_batches : int, default=1
         Number of batches whose gradients make one step.
-    max_iter : int, default=100
-        Largest number of epochs.
+    max_iter : int or "auto", default="auto"
+        Largest number of epochs. "auto" is 100, and more for few rows, whose epochs are few steps of the usual batch size:
+        as many as make 2000 steps where validation rows choose the epoch, and 1000 steps otherwise.
     alpha, l1_alpha : float, default=0.0
         Factors of the penalties α/2 ‖W‖² and α ‖W‖₁.
     max_grad_norm : float or None, default=None
@@ -127,7 +138,7 @@ class Settings:
     learning_rate_multipliers: Mapping[str, float] = field(default_factory=dict)
     batch_size: int | str = "auto"
     accumulate_grad_batches: int = constrained(COUNT, 1)
-    max_iter: int = constrained(COUNT, 100)
+    max_iter: int | str = constrained(Either(OneOf(("auto",)), COUNT), "auto")
     alpha: float = constrained(NOT_NEGATIVE, 0.0)
     l1_alpha: float = constrained(NOT_NEGATIVE, 0.0)
     max_grad_norm: float | None = constrained(_OPTIONAL_SIZE, None)
@@ -225,7 +236,20 @@ class Settings:
             few = must_be("fit", "batch_size", f"at most the number of training rows ({n})", self.batch_size, hint)
             raise_all([few] if self.batch_size > n else [])
             return self.batch_size
-        return int(np.clip(2 ** round(np.log2(max(n / 50, 1))), 32, 256))
+        return _usual_batch(n)
+
+    def epochs(self, n: int, validated: bool) -> int:
+        """Return the largest number of epochs for n training rows.
+
+        >>> [Settings().epochs(n, validated=True) for n in (100, 216, 2000, 10**6)]
+        [500, 286, 100, 100]
+        >>> Settings().epochs(216, validated=False), Settings(max_iter=7).epochs(216, validated=True)
+        (143, 7)
+        """
+        if not isinstance(self.max_iter, str):
+            return self.max_iter
+        per_epoch = math.ceil(n / _usual_batch(n))
+        return max(EPOCHS, math.ceil((VALIDATED_STEPS if validated else STEPS) / per_epoch))
 
     def recipe(self, net: Net, loss: Loss, n: int) -> Recipe:
         """Return how the network is trained on n rows."""
@@ -246,7 +270,12 @@ class Settings:
             ema_decay=self.ema_decay,
         )
 
-    def config(self) -> TrainConfig:
-        """Return epochs, base rate and schedule."""
+    def config(self, n: int, validated: bool) -> TrainConfig:
+        """Return epochs for n training rows, base rate and schedule."""
         schedule = SCHEDULES[self.schedule] if isinstance(self.schedule, str) else self.schedule
-        return TrainConfig(self.max_iter, self.learning_rate_init, schedule)
+        return TrainConfig(self.epochs(n, validated), self.learning_rate_init, schedule)
+
+
+def _usual_batch(n: int) -> int:
+    """Return the batch size of "auto" for n rows."""
+    return int(np.clip(2 ** round(np.log2(max(n / 50, 1))), 32, 256))

@@ -53,7 +53,7 @@ class Stage:
     Parameters
     ----------
     number : int
-        Its place, counted from 1.
+        Its place, counted from 1; of a branch, its place in the `Parallel` layer.
     name, summary : str
         The layer with its settings, and the first paragraph of its docstring.
     inputs, outputs : int
@@ -65,7 +65,10 @@ class Stage:
     parameters : int
         Number of parameters.
     forward_operations, backward_operations, cached_bytes : int
-        Floating-point operations, and bytes kept between the passes, of one training step.
+        Floating-point operations, and bytes kept between the passes, of one training step; those of a `Parallel` layer
+        are the sums of its branches.
+    branches : tuple of Stage, default=()
+        The layers side by side in a `Parallel` layer.
     """
 
     number: int
@@ -79,6 +82,7 @@ class Stage:
     forward_operations: int
     backward_operations: int
     cached_bytes: int
+    branches: tuple[Stage, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ def explain(net: Net, loss: Loss, rows: int = 32, dtype: str = "float32") -> Exp
     (2410, 'Z = A W + b')
     """
     cached = _cached_bytes(net, rows, dtype)
-    stages = [_stage(net, i, rows, cached[i]) for i in range(len(net.layers))]
+    stages = [_stage(layer, i + 1, net.widths[i], rows, cached[i]) for i, layer in enumerate(net.layers)]
     stages.append(_loss_stage(loss, len(stages) + 1, rows, net.outputs))
     return Explanation(
         architecture="-".join(map(str, _architecture(net))),
@@ -147,7 +151,7 @@ def explain(net: Net, loss: Loss, rows: int = 32, dtype: str = "float32") -> Exp
         parameters=net.size,
         forward_operations=sum(stage.forward_operations for stage in stages),
         backward_operations=sum(stage.backward_operations for stage in stages),
-        cached_bytes=sum(cached),
+        cached_bytes=sum(stage.cached_bytes for stage in stages),
     )
 
 
@@ -158,24 +162,26 @@ def _architecture(net: Net) -> list[int]:
     ]
 
 
-def _cached_bytes(net: Net, rows: int, dtype: str) -> list[int]:
-    """Return the bytes that each layer keeps; an array that two layers share counts for the first."""
+def _cached_bytes(net: Net, rows: int, dtype: str) -> list[dict[str, int]]:
+    """Return the bytes of each array that a layer keeps; an array that two layers share counts for the first."""
     w, buffers = (vector.astype(dtype) for vector in net.init(0))
     ctx = Context(np, training=True, stream=Stream.from_seed(0))
     tape = net.forward(w, buffers, np.zeros((rows, net.inputs), dtype), ctx)[1]
     seen: set[int] = set()
     sizes = []
     for saved in tape.layers:
-        fresh = [array for array in saved.values() if id(array) not in seen]
-        seen.update(id(array) for array in fresh)
-        sizes.append(sum(array.nbytes for array in fresh))
+        fresh = {}
+        for letter, array in saved.items():
+            fresh[letter] = 0 if id(array) in seen else array.nbytes
+            seen.add(id(array))
+        sizes.append(fresh)
     return sizes
 
 
-def _stage(net: Net, i: int, rows: int, cached: int) -> Stage:
-    layer = net.layers[i]
-    d = net.widths[i]
-    k = net.widths[i + 1]
+def _stage(layer: Layer, number: int, d: int, rows: int, cached: Mapping[str, int]) -> Stage:
+    """Derive one layer of input width d, with the bytes of the arrays that it keeps."""
+    shape = layer.shapes(d)
+    k = shape.outputs
     forward, backward = operations(layer, rows, d, k)
     equations, shapes = read_docstring(layer)
     if isinstance(layer, Activation | ParametricActivation):
@@ -183,18 +189,28 @@ def _stage(net: Net, i: int, rows: int, cached: int) -> Stage:
     if isinstance(layer, Dense) and not layer.bias:
         equations, shapes = _without_bias(equations), {k: v for k, v in shapes.items() if k != "b"}
     return Stage(
-        number=i + 1,
+        number=number,
         name=_name(layer),
         summary=_summary(layer),
         inputs=d,
         outputs=k,
         equations=equations,
         shapes=_actual(shapes, {"n": rows, "d": d, "k": k, **_own_sizes(layer)}),
-        parameters=sum(int(np.prod(shape)) for shape in net.layer_shapes[i].parameters.values()),
+        parameters=sum(int(np.prod(each)) for each in shape.parameters.values()),
         forward_operations=forward,
         backward_operations=backward,
-        cached_bytes=cached,
+        cached_bytes=sum(cached.values()),
+        branches=tuple(
+            _stage(inner, j + 1, width, rows, _of_branch(cached, j))
+            for j, (width, inner) in enumerate(layer.branches if isinstance(layer, Parallel) else ())
+        ),
     )
+
+
+def _of_branch(cached: Mapping[str, int], j: int) -> dict[str, int]:
+    """Return what branch j keeps, under its own letters."""
+    start = f"{j}_"
+    return {name.removeprefix(start): size for name, size in cached.items() if name.startswith(start)}
 
 
 def _own_sizes(layer: Layer) -> dict[str, int]:
@@ -321,18 +337,26 @@ def _text_lines(derivation: Explanation) -> Iterator[str]:
     for direction, stages in (("Forward", derivation.stages), ("Backward", tuple(reversed(derivation.stages)))):
         yield f"\n{direction}"
         for stage in stages:
-            yield f"  {stage.number}. {stage.name}  {stage.inputs} → {stage.outputs}"
-            for equation in stage.equations:
-                if equation.direction == direction.lower():
-                    yield f"       ({equation.number}) {equation.text}"
-            if direction == "Forward":
-                shapes = "   ".join(f"{k} {_shape(v)}" for k, v in stage.shapes.items())
-                yield f"       shapes  {shapes}" if shapes else ""
-            yield f"       {_cost(stage, direction)}"
+            yield from _stage_lines(stage, direction, f"{stage.number}.", "  ")
     yield (
         f"\nTotal: {derivation.parameters:,} parameters; {derivation.forward_operations:,} floating-point operations "
         f"forward, {derivation.backward_operations:,} backward; {derivation.cached_bytes:,} bytes cached between the two."
     )
+
+
+def _stage_lines(stage: Stage, direction: str, number: str, margin: str) -> Iterator[str]:
+    """Yield a stage of one pass and, further in, its branches."""
+    yield f"{margin}{number} {stage.name}  {stage.inputs} → {stage.outputs}"
+    inner = margin + "     "
+    for equation in stage.equations:
+        if equation.direction == direction.lower():
+            yield f"{inner}({equation.number}) {equation.text}"
+    if direction == "Forward":
+        shapes = "   ".join(f"{k} {_shape(v)}" for k, v in stage.shapes.items())
+        yield f"{inner}shapes  {shapes}" if shapes else ""
+    yield f"{inner}{_cost(stage, direction)}"
+    for branch in stage.branches:
+        yield from _stage_lines(branch, direction, f"{number}{branch.number}.", inner)
 
 
 def _shape(sizes: tuple[int | str, ...]) -> str:
@@ -369,16 +393,23 @@ def _markdown_lines(derivation: Explanation) -> Iterator[str]:
     for direction, stages in (("Forward", derivation.stages), ("Backward", tuple(reversed(derivation.stages)))):
         yield f"## {direction}\n"
         for stage in stages:
-            yield f"### {stage.number}. {stage.name}: {stage.inputs} → {stage.outputs}\n"
-            for equation in stage.equations:
-                if equation.direction == direction.lower():
-                    yield f"$${to_latex(equation.text)} \\tag{{{stage.number}.{equation.number}}}$$\n"
-            if direction == "Forward" and stage.shapes:
-                yield ", ".join(f"${to_latex(k)}$ {_shape(v)}" for k, v in stage.shapes.items()) + "\n"
-            yield f"{_cost(stage, direction)}\n"
+            yield from _markdown_stage(stage, direction, f"{stage.number}.", "###")
     yield "## Total\n"
     yield "| parameters | operations forward | operations backward | bytes cached |\n|---:|---:|---:|---:|"
     yield (
         f"| {derivation.parameters:,} | {derivation.forward_operations:,} | {derivation.backward_operations:,} "
         f"| {derivation.cached_bytes:,} |"
     )
+
+
+def _markdown_stage(stage: Stage, direction: str, number: str, heading: str) -> Iterator[str]:
+    """Yield a stage of one pass and, a heading lower, its branches."""
+    yield f"{heading} {number} {stage.name}: {stage.inputs} → {stage.outputs}\n"
+    for equation in stage.equations:
+        if equation.direction == direction.lower():
+            yield f"$${to_latex(equation.text)} \\tag{{{number}{equation.number}}}$$\n"
+    if direction == "Forward" and stage.shapes:
+        yield ", ".join(f"${to_latex(k)}$ {_shape(v)}" for k, v in stage.shapes.items()) + "\n"
+    yield f"{_cost(stage, direction)}\n"
+    for branch in stage.branches:
+        yield from _markdown_stage(branch, direction, f"{number}{branch.number}.", heading + "#")

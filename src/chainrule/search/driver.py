@@ -250,7 +250,7 @@ class Driver:
         settings = self._spec.settings(trial)
         rung = len(trial.rungs)
         last = rung >= len(ends) - 1
-        end = settings.max_iter if last else ends[rung]
+        end = int(settings.max_iter) if last else ends[rung]
         self._busy[name] = trial.number
         return RungTask(name, settings, str(self._run_folder(name)), trial.epochs, end, last)
 
@@ -304,7 +304,7 @@ class Driver:
         name = f"final-{best.number:05}-{index}"
         self._busy[name] = index
         settings = replace(settings, seed=settings.seed + index)
-        return RungTask(name, settings, str(self._run_folder(name)), 0, settings.max_iter, model=True)
+        return RungTask(name, settings, str(self._run_folder(name)), 0, int(settings.max_iter), model=True)
 
     def _take_final(self, index: int, result: RungResult) -> None:
         """Record a final training; the first is the search's model. Only here are the test rows used."""

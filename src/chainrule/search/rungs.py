@@ -120,7 +120,7 @@ class ProblemCache:
         assert problem.target is not None
         net = settings.network(d, problem.target.outputs)
         recipe = settings.recipe(net, problem.target.loss, n)
-        return replace(problem, recipe=recipe, config=settings.config(), engine=settings.engine)
+        return replace(problem, recipe=recipe, config=settings.config(n, validated=True), engine=settings.engine)
 
 
 def perform(cache: ProblemCache, task: RungTask) -> RungResult:
@@ -158,7 +158,7 @@ def _rung_result(problem: TrainingProblem, run: Run, task: RungTask, seconds: fl
         run.best_epoch,
         tuple((epoch.number, epoch.validation_score * unit) for epoch in run.epochs),
         seconds,
-        run.stop.reason is not StopReason.PAUSED or len(run.epochs) >= task.settings.max_iter,
+        run.stop.reason is not StopReason.PAUSED or len(run.epochs) >= int(task.settings.max_iter),
         str(run.stop) if diverged else "",
         run.interrupted,
         run.engine,

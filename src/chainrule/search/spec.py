@@ -84,12 +84,14 @@ class SearchSpec:
     @property
     def rungs(self) -> tuple[int, ...]:
         """Ends of the rungs, in epochs."""
-        epochs = int(self.space.fixed.get("max_iter", self.base.max_iter))
+        fixed = replace(self.base, max_iter=self.space.fixed.get("max_iter", self.base.max_iter))
+        epochs = fixed.epochs(len(self.parts.train.y), validated=True)
         return rung_ends(epochs) if self.budget.method == "asha" else (epochs,)
 
     def settings(self, trial: Trial) -> Settings:
         """Return the settings of a trial."""
-        return self.space.settings(trial.values, self.base)
+        settings = self.space.settings(trial.values, self.base)
+        return replace(settings, max_iter=settings.epochs(len(self.parts.train.y), validated=True))
 
     @cached_property
     def data(self) -> SearchData:
@@ -148,8 +150,8 @@ def plan_search(
     parts = three_way(data, test_fraction, validation_fraction, budget.seed)
     if parts.train.shared_unit and settings.scaling == "columns":
         settings = replace(settings, scaling="shared")
-    base = replace(settings, seed=budget.seed)
     n = len(parts.train.y)
+    base = replace(settings, seed=budget.seed, max_iter=settings.epochs(n, validated=True))
     if space is None:
         space = default_space(n)
     elif not isinstance(space, Space):

@@ -89,6 +89,7 @@ def fit_table(
     sample_weight: Array | None = None,
     groups: Array | None = None,
     times: Array | None = None,
+    validation: tuple[Any, Array] | None = None,
     target_name: str = "target",
     workers: int | None = None,
     on_member: Callable[[TrainedMember], None] | None = None,
@@ -117,6 +118,8 @@ def fit_table(
         Kinds of columns that overrule what is found, and columns to leave out.
     sample_weight, groups, times : array of shape (n,), default=None
         Weights of the rows; rows that are held out together.
+    validation : tuple of (frame, array of shape (m,)), default=None
+        Rows with their targets that every member holds out, in place of a fold of the training rows.
     target_name : str, default="target"
         Name of the target.
     workers : int, default=None
@@ -139,13 +142,20 @@ def fit_table(
         raise InvalidValueError(must_be(owner, "y", f"of shape ({len(frame)},), one value per row of X", y.shape))
     if len(frame) < _FEWEST_ROWS:
         raise InvalidValueError(must_be(owner, "X", f"of at least {_FEWEST_ROWS} rows", len(frame)))
-    schema = describe(owner, frame, None, read) if schema is None else schema
+    if schema is None:
+        schema = describe(owner, frame, None, read, as_frame(owner, {target_name: y})[target_name])
     if not schema.features:
         reasons = "; ".join(f"{name}: {kind} ({reason})" for name, kind, reason in schema.summary()[:5])
         raise InvalidValueError(must_be(owner, "X", "a table with a usable column", f"none: {reasons}"))
+    E = schema.encode(owner, frame)
+    n = len(E)
+    if validation is not None:
+        E = np.vstack([E, schema.encode(owner, as_frame(owner, validation[0]))])
+        y = np.concatenate([y, validation[1]])
+        sample_weight = None if sample_weight is None else np.append(sample_weight, np.ones(len(E) - n))
     return fit_encoded(
         schema,
-        schema.encode(owner, frame),
+        E,
         y,
         task,
         preset=preset,
@@ -154,6 +164,7 @@ def fit_table(
         sample_weight=sample_weight,
         groups=groups,
         times=times,
+        held_out=None if validation is None else np.arange(n, len(E)),
         target_name=target_name,
         workers=workers,
         on_member=on_member,
@@ -172,6 +183,7 @@ def fit_encoded(
     sample_weight: Array | None = None,
     groups: Array | None = None,
     times: Array | None = None,
+    held_out: Array | None = None,
     target_name: str = "target",
     workers: int | None = None,
     on_member: Callable[[TrainedMember], None] | None = None,
@@ -196,6 +208,8 @@ def fit_encoded(
         Seed of everything that is drawn.
     sample_weight, groups, times : array of shape (n,), default=None
         Weights of the rows; rows that are held out together.
+    held_out : array of int, default=None
+        Numbers of the rows that every member holds out; None makes folds.
     target_name : str, default="target"
         Name of the target.
     workers : int, default=None
@@ -222,6 +236,7 @@ def fit_encoded(
         sample_weight=sample_weight,
         groups=groups,
         times=times,
+        held_out=held_out,
         feature_names=[feature.name for feature in schema.features],
         target_name=target_name,
         workers=workers,

@@ -76,6 +76,7 @@ def train_pack(
     sample_weight: Array | None = None,
     groups: Array | None = None,
     times: Array | None = None,
+    held_out: Array | None = None,
     feature_names: Sequence[str] = (),
     target_name: str = "target",
     workers: int | None = None,
@@ -106,6 +107,8 @@ def train_pack(
         Weights >= 0 of the rows.
     groups, times : array of shape (n,), default=None
         Rows of one group, or one block of time, are held out together.
+    held_out : array of int, default=None
+        Numbers of the rows that every member holds out; None makes folds.
     feature_names : sequence of str, default=()
         Names of the columns; none numbers them.
     target_name : str, default="target"
@@ -122,7 +125,7 @@ def train_pack(
     began = time.monotonic()
     deadline = Deadline(began + (np.inf if seconds is None else seconds * (1.0 - _MARGIN)))
     task = _task(target, y, sample_weight)
-    parts = _folds(y, target, preset, seed, groups, times)
+    parts = _folds(y, target, preset, seed, groups, times, held_out)
     raise_all(_weight_faults(parts, task.c))
     methods = list(dict.fromkeys(preset.transforms))
     transforms = tuple(FeatureTransform.fit(E, sizes, method) for method in methods)
@@ -179,9 +182,17 @@ def _weight_faults(parts: Sequence[tuple[Array, Array]], c: Array) -> Iterator[s
 
 
 def _folds(
-    y: Array, target: Target, preset: Preset, seed: int, groups: Array | None, times: Array | None
+    y: Array,
+    target: Target,
+    preset: Preset,
+    seed: int,
+    groups: Array | None,
+    times: Array | None,
+    held_out: Array | None,
 ) -> tuple[tuple[Array, Array], ...]:
-    """Return the folds: by class unless groups or times say otherwise; fewer where rows are few."""
+    """Return the folds: by class unless groups or times say otherwise; fewer where rows are few; one of given rows."""
+    if held_out is not None:
+        return ((np.setdiff1d(np.arange(len(y)), held_out), held_out),)
     stratify = target.classes is not None and groups is None and times is None
     most = len(y) // 2 if groups is None else len(np.unique(groups))
     return folds(y if stratify else len(y), max(2, min(preset.folds, 10, most)), seed, stratify, groups, times)

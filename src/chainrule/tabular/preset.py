@@ -32,6 +32,9 @@ _LIMITS = {
 }
 """Limits of the ranges."""
 
+_MEMBERS = 7
+"""Word of the random stream from which members are drawn: with another, every seed would give other packs."""
+
 
 @dataclass(frozen=True)
 class Preset(Checked):
@@ -130,7 +133,7 @@ class Preset(Checked):
         MemberSettings
             The same for the same number and seed, however many members there are.
         """
-        u = Stream.from_seed(seed).fold(Purpose.SPLIT, 7, member).uniform(8)
+        u = Stream.from_seed(seed).fold(Purpose.SPLIT, _MEMBERS, member).uniform(8)
         return MemberSettings(
             width=_whole(self.width, u[0], step=32),
             layers=_whole(self.layers, u[1]),

@@ -17,6 +17,21 @@ ALLOWED = "a .csv, .tsv, .txt, .dat, .data, .parquet or .xlsx table (each also .
 """The same for messages."""
 
 
+_SPREADSHEETS = (".xls", ".xlsb", ".xlsm", ".ods", ".numbers")
+"""Endings of workbooks that are not read."""
+
+
+def save_as(path: Path) -> str:
+    """Return what to do with a workbook of another kind than .xlsx, "" for any other file.
+
+    >>> save_as(Path("old.XLS"))
+    'A .xls workbook is not read: save it as .xlsx or .csv in a spreadsheet program.'
+    """
+    ending = path.suffix.lower()
+    known = ending in _SPREADSHEETS
+    return f"A {ending} workbook is not read: save it as .xlsx or .csv in a spreadsheet program." if known else ""
+
+
 def table_ending(path: Path) -> str | None:
     """Return the ending of a table's file in small letters and without .gz, None for another file.
 

@@ -12,7 +12,7 @@ import polars as pl
 
 from chainrule.data.table.columns import column_of
 from chainrule.data.table.frames import FrameRows
-from chainrule.data.table.leaks import tells_target
+from chainrule.data.table.leaks import leaks
 from chainrule.data.table.schema import Column, ReadOptions, TableSchema
 from chainrule.data.table.shell import list_text, option_text
 from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
@@ -22,7 +22,11 @@ CHOICES = ("number", "category", "boolean", "date", "text", "id")
 
 
 def describe(
-    owner: str, frame: pl.DataFrame | FrameRows, target: str | None, options: ReadOptions | None = None
+    owner: str,
+    frame: pl.DataFrame | FrameRows,
+    target: str | None,
+    options: ReadOptions | None = None,
+    y: pl.Series | None = None,
 ) -> TableSchema:
     """Find out what every column of a table is.
 
@@ -36,6 +40,8 @@ def describe(
         Name of the target among the columns, which is not described.
     options : ReadOptions, default=None
         What the user says about columns.
+    y : polars.Series, default=None
+        The target where it is not among the columns: columns that alone tell it are warned of.
 
     Returns
     -------
@@ -65,12 +71,9 @@ def describe(
     columns = _something_used(owner, columns, target)
     warnings = [warning for column, warning in found if warning and column.name not in options.drop]
     warnings += [sentence for column in columns for sentence in _left_out(column, options)]
-    if target is not None and target in frame.columns:
-        warnings += [
-            _leak(column.name, target, how)
-            for column in columns
-            if column.used and (how := tells_target(frame[column.name], frame[target]))
-        ]
+    y = frame[target] if target is not None and target in frame.columns else y
+    if y is not None:
+        warnings += leaks(frame, [column.name for column in columns if column.used], y)
     return TableSchema(tuple(columns), target, tuple(warnings))
 
 
@@ -130,15 +133,11 @@ def _left_out(column: Column, options: ReadOptions) -> Iterator[str]:
     if column.name in options.drop or column.name in options.kinds:
         return
     kind = "number" if column.numbers else "category"
-    keep = f"Use {option_text('--columns', list_text([f'{column.name}={kind}']))} to keep it."
+    option = option_text("--columns", list_text([f"{column.name}={kind}"]))
+    keep = f"To keep it, say that it is a {kind} ({option}, columns={ {column.name: kind} })."
     if column.kind == "id":
         yield f"column {column.name!r} is left out as an id: {column.reason}. {keep}"
     elif column.kind == "constant" or column.kind == "duplicate":
         yield f"column {column.name!r} is left out: {column.reason}."
     elif column.kind == "number" and column.reason.endswith("the only column"):
         yield f"column {column.name!r} {column.reason}; with rows drawn at random it may tell the target by their order."
-
-
-def _leak(name: str, target: str, how: str) -> str:
-    fix = f"If it is not known before the target is, leave it out ({option_text('--drop', list_text([name]))})."
-    return f"column {name!r} alone tells the target {target!r}: {how}. {fix}"

@@ -1,13 +1,18 @@
 """Columns that alone tell the target: copies of it, or values that match its classes one to one.
 
-In: a column and the target. Out: how the column tells the target, or nothing.
+In: a table and its target. Out: a sentence for each such column.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import polars as pl
 
+from chainrule.data.table.cells import TEXT, clean_text, numbers_of
+from chainrule.data.table.frames import FrameRows
+from chainrule.data.table.shell import list_text, option_text
 from chainrule.data.targets import MOST_INTEGER_CLASSES
 
 _LEAST = 20
@@ -16,6 +21,15 @@ _LEAST = 20
 _HEAD = 10_000
 _STRAIGHT = 0.9999
 """Correlation from which on a column is a copy of the target, up to its unit."""
+
+
+def leaks(frame: pl.DataFrame | FrameRows, names: Iterable[str], target: pl.Series) -> Iterator[str]:
+    """Yield a sentence for each of the named columns that alone tells the target."""
+    for name in names:
+        how = tells_target(frame[name], target)
+        if how:
+            fix = f"If it is not known before the target is, leave it out ({option_text('--drop', list_text([name]))}, drop=[{name!r}])."
+            yield f"column {name!r} alone tells the target {target.name!r}: {how}. {fix}"
 
 
 def tells_target(column: pl.Series, target: pl.Series) -> str:
@@ -41,6 +55,8 @@ def _numeric(column: pl.Series) -> bool:
 
 
 def _straight(column: pl.Series, target: pl.Series) -> str:
+    if column.dtype in TEXT:
+        column = numbers_of(clean_text(column), None)
     if not (_numeric(column) and _numeric(target)):
         return ""
     x, y = (each.cast(pl.Float64).fill_null(float("nan")).to_numpy() for each in (column, target))

@@ -21,7 +21,7 @@ from chainrule.data.table.cells import TEXT, clean_text, numbers_of
 from chainrule.data.table.kinds import describe
 from chainrule.data.table.reading import TableFile, read_file
 from chainrule.data.table.schema import ReadOptions, TableSchema
-from chainrule.data.table.target import read_target
+from chainrule.data.table.target import TargetColumn, read_target
 from chainrule.errors import did_you_mean, raise_all
 
 _SHOWN = 5
@@ -42,21 +42,33 @@ def load_table(
     """
     options = read or ReadOptions()
     file = file_for(path, features, options)
-    found = read_target(path.name, file.frame, target, task, learned=features is None)
+    found = read_target(file.name, file.frame, target, task, learned=features is None)
     rows = file.frame if found.kept.all() else file.frame.filter(pl.Series(found.kept))
+    return dataset_of(rows, file.name, found, file.facts, features, options)
+
+
+def dataset_of(
+    rows: pl.DataFrame,
+    name: str,
+    found: TargetColumn,
+    facts: tuple[str, ...],
+    features: Sequence[str] | TableSchema | None,
+    options: ReadOptions,
+) -> Dataset:
+    """Return the rows of a table that have a target as a data set; `features` as for `load_table`."""
     if features is None or isinstance(features, TableSchema):
-        schema = describe(path.name, rows, found.name, options) if features is None else features
+        schema = describe(name, rows, found.name, options) if features is None else features
         frame = rows.select(column.name for column in schema.used) if features is None else rows.drop(found.name)
         names = schema.design_names
-        X = schema.design(path.name, frame)
+        X = schema.design(name, frame)
     else:
         schema, frame, names = None, rows, tuple(features)
-        X = number_matrix(path.name, rows, names)
+        X = number_matrix(name, rows, names)
     return Dataset(
-        *(path.name, X, found.y, found.task, names, found.name),
+        *(name, X, found.y, found.task, names, found.name),
         schema=schema,
         frame=frame,
-        facts=file.facts,
+        facts=facts,
         target_sentence=found.sentence,
     )
 

@@ -21,7 +21,7 @@ from chainrule.data.table import sniffing
 from chainrule.data.table.cells import TEXT, Interpreted, clean_text, interpret
 from chainrule.data.table.dates import parse_dates, swapped
 from chainrule.data.table.decoding import as_utf8, with_line_feeds
-from chainrule.data.table.files import ALLOWED, TEXT_ENDINGS, table_ending
+from chainrule.data.table.files import ALLOWED, TEXT_ENDINGS, save_as, table_ending
 from chainrule.data.table.numbers import written_as
 from chainrule.data.table.schema import NumberFormat, ReadOptions
 from chainrule.errors import FormatError, InvalidValueError, MissingError, must_be, raise_all
@@ -78,7 +78,7 @@ def read_file(path: Path, options: ReadOptions | None = None) -> TableFile:
     raise_all(_option_faults(path.name, options))
     ending = table_ending(path)
     if ending is None:
-        raise FormatError(must_be(path.name, "file", ALLOWED, path.suffix))
+        raise FormatError(must_be(path.name, "file", ALLOWED, path.suffix, save_as(path)))
     if not path.exists():
         raise MissingError(must_be(path.name, "file", "an existing file", str(path), "This path does not exist."))
     try:
@@ -197,7 +197,9 @@ def refuse_other_formats(name: str, data: bytes) -> None:
     }
     for start, what in known.items():
         if data.startswith(start):
-            raise FormatError(f"{name}: the file must be a readable table, got: {what}, which its name does not say.")
+            hint = save_as(Path("a.xls")) if what.endswith(".xls") else ""
+            said = f"got: {what}, which its name does not say. {hint}".rstrip()
+            raise FormatError(f"{name}: the file must be a readable table, {said}")
 
 
 def first_line(data: bytes) -> tuple[str | None, bytes]:

@@ -12,7 +12,7 @@ from chainrule.pipeline.evaluation.curves import (
     reliability_curve,
     roc_curve,
 )
-from chainrule.pipeline.evaluation.evaluate import confusion_matrix, evaluate
+from chainrule.pipeline.evaluation.evaluate import confusion_matrix, evaluate, labels_at
 from chainrule.pipeline.evaluation.scores import ClassScores, OneClass, ValueScores, class_scores, value_scores
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "class_scores",
     "confusion_matrix",
     "evaluate",
+    "labels_at",
     "precision_recall_curve",
     "reliability_curve",
     "roc_curve",

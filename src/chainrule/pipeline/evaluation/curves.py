@@ -126,14 +126,8 @@ def precision_recall_curve(y: Any, P: Any, classes: Any = None, label: Any = Non
 
     Parameters
     ----------
-    y : array of shape (n,)
-        True labels.
-    P : array of shape (n, K) or (n,)
-        Probabilities of the classes; one column is that of the second of two classes.
-    classes : sequence of K labels, default=None
-        Labels of the columns of P; None takes the labels that occur, sorted.
-    label : object, default=None
-        The class that counts as positive; None takes the second of two classes.
+    y, P, classes, label : as for `roc_curve`
+        Labels, probabilities, and the class that counts as positive.
 
     Returns
     -------
@@ -142,7 +136,7 @@ def precision_recall_curve(y: Any, P: Any, classes: Any = None, label: Any = Non
     Raises
     ------
     InvalidValueError
-        For shapes and labels that do not fit, and where all rows are on one side.
+        As `roc_curve` does.
 
     Examples
     --------

@@ -16,7 +16,32 @@ from chainrule.prediction import Predictor
 from chainrule.target import Target, class_indices
 
 
-def evaluate(model: Predictor, X: MatrixLike, y: Array) -> dict[str, float]:
+def labels_at(classes: Array, P: Array, threshold: float) -> Array:
+    """Return the second of two classes for the rows whose probability of it reaches a threshold, else the first.
+
+    Parameters
+    ----------
+    classes : array of shape (2,)
+        The labels.
+    P : array of shape (n, 2)
+        Their probabilities.
+    threshold : float
+        Lowest probability of the second class at which it is predicted.
+
+    Returns
+    -------
+    array of shape (n,)
+
+    Examples
+    --------
+    >>> labels_at(np.array(["no", "yes"]), np.array([[0.8, 0.2], [0.6, 0.4]]), 0.3).tolist()
+    ['no', 'yes']
+    """
+    second = (np.asarray(P, np.float64)[:, 1] >= threshold).astype(np.intp)
+    return classes[second]
+
+
+def evaluate(model: Predictor, X: MatrixLike, y: Array, threshold: float | None = None) -> dict[str, float]:
     """Return the mean loss of a model on some rows, and the usual scores of its predictions.
 
     With several targets of classes, a row is right when all of its targets are; the other scores are means over the
@@ -30,6 +55,8 @@ def evaluate(model: Predictor, X: MatrixLike, y: Array) -> dict[str, float]:
         Rows in the user's units.
     y : array of shape (n,) or (n, k)
         Their targets, in the user's units or as labels.
+    threshold : float, default=None
+        For two classes: lowest probability at which the second is predicted. None predicts the more probable one.
 
     Returns
     -------
@@ -41,7 +68,10 @@ def evaluate(model: Predictor, X: MatrixLike, y: Array) -> dict[str, float]:
     """
     Y = Target.of(model).encode(y)
     loss = float(model.loss.rows(np, model.scores(X), Y).mean())
-    predicted = model.predict(X)
+    if threshold is not None and isinstance(model.classes, np.ndarray):
+        predicted = labels_at(model.classes, model.probabilities(X), threshold)
+    else:
+        predicted = model.predict(X)
     if model.classes is None:
         return {"loss": loss} | value_scores(y, predicted).summary()
     right = predicted == y

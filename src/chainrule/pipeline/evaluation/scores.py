@@ -129,10 +129,10 @@ class ValueScores:
         return {"rmse": self.rmse, "mae": self.mae, "r2": self.r2}
 
 
-def class_scores(y: Any, P: Any, classes: Any = None) -> ClassScores:
+def class_scores(y: Any, P: Any, classes: Any = None, threshold: float | None = None) -> ClassScores:
     """Return the scores of predicted probabilities.
 
-    The predicted class is the one with the largest probability, the first of several.
+    The predicted class is the one with the largest probability, the first of several, unless there is a threshold.
 
     Parameters
     ----------
@@ -142,6 +142,8 @@ def class_scores(y: Any, P: Any, classes: Any = None) -> ClassScores:
         Probabilities of the classes; one column is that of the second of two classes.
     classes : sequence of K labels, default=None
         Labels of the columns of P; None takes the labels that occur, sorted.
+    threshold : float, default=None
+        For two classes: lowest probability at which the second is predicted. None predicts the more probable one.
 
     Returns
     -------
@@ -150,7 +152,8 @@ def class_scores(y: Any, P: Any, classes: Any = None) -> ClassScores:
     Raises
     ------
     InvalidValueError
-        Where P has not one column for each class, or a label is not among the classes.
+        Where P has not one column for each class, a label is not among the classes, or there is a threshold for more
+        than two.
 
     References
     ----------
@@ -165,7 +168,9 @@ def class_scores(y: Any, P: Any, classes: Any = None) -> ClassScores:
     from sklearn import metrics
 
     numbers, P, classes = labels_and_probabilities("class_scores", y, P, classes)
-    predicted = P.argmax(axis=1)
+    predicted = P.argmax(axis=1) if threshold is None else (P[:, -1] >= threshold).astype(np.int64)
+    if threshold is not None and len(classes) != 2:
+        raise InvalidValueError(must_be("class_scores", "threshold", "None unless there are two classes", threshold))
     every = range(len(classes))
     precision, recall, f1, support = metrics.precision_recall_fscore_support(
         numbers, predicted, labels=every, zero_division=0
