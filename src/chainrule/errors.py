@@ -30,6 +30,13 @@ class MissingError(ChainruleError, FileNotFoundError):
         return str(self.args[0]) if self.args else ""
 
 
+class WriteError(ChainruleError, OSError):
+    """A file or folder that the system could not write: the disk is full or faulty, or a permission is missing."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
 def must_be(owner: str, argument: str, allowed: str, got: Any, hint: str = "") -> str:
     """Return the standard sentence for a wrong value.
 

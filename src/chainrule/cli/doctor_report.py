@@ -77,6 +77,6 @@ def show_report(out: Any, report: Report, folder: Path | None = None, shown: Seq
     more = sum(finding.symptom not in seen for finding in report.findings)
     if more > 0:
         place = "report.html" if folder is not None else "the full report (--out)"
-        out.print(f"{more} more finding{'s' if more > 1 else ''} in {place}")
+        out.print(f"{more} more finding{'s' if more > 1 else ''} in {place}", markup=False)
     if folder is not None and report.watched_only:
         out.print(f"Run `chainrule doctor {shlex.quote(str(folder))}` to test remedies.", markup=False)

@@ -18,7 +18,7 @@ import typer
 from chainrule.constraints import Checked, faults
 from chainrule.data.table import ReadOptions
 from chainrule.doctor.vocabulary.catalogue import SYMPTOMS
-from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
+from chainrule.errors import ChainruleError, InvalidValueError, did_you_mean, must_be, raise_all
 from chainrule.nn.initializers import INITIALIZERS
 from chainrule.pipeline import OPTIMIZERS, REGRESSION_LOSSES, SCHEDULES, Settings
 from chainrule.pipeline.option_names import option_name
@@ -217,6 +217,12 @@ def console(stderr: bool = False) -> Console:
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+def warn_of_picture(name: str, error: Exception, saved: str) -> None:
+    """Say on standard error that a picture or page is missing, and that the results are not."""
+    fault = str(error) if isinstance(error, ChainruleError) else f"{name}: {type(error).__name__}: {error}"
+    console(stderr=True).print(f"warning: not drawn: {fault.splitlines()[0]} {saved}", markup=False)
 
 
 @dataclass(frozen=True)
