@@ -39,7 +39,11 @@ class UnfinishedFolder:
         with reporting(self._owner, self.target):
             while self._handle is None:
                 self._made = (*make_folder(self.place, self._owner), *self._made)
-                self._handle = hold_folder(self.place)
+                try:
+                    self._handle = hold_folder(self.place)
+                except OSError:
+                    remove_folders(self._made)
+                    raise
                 if self._handle is None and self.place.is_dir():
                     return False
             _clear(self.place, self._files)
