@@ -31,13 +31,13 @@ from chainrule.cli.table_run import run_table
 from chainrule.constraints import OneOf
 from chainrule.doctor import DoctorMonitor, examine_problem
 from chainrule.errors import InvalidValueError, must_be
-from chainrule.io import write_atomically
 from chainrule.model import Model
 from chainrule.pipeline import as_kept, confusion_matrix, stopping_monitors
 from chainrule.pipeline import evaluate as evaluate_model
 from chainrule.report import matplotlib, terminal
 from chainrule.train import Monitor, Progress, RangeTest, Run, StopReason, find_learning_rate
 from chainrule.train import train as train_problem
+from chainrule.train.range_test import RangeResult
 
 LEVELS = ("off", "watch", "advise", "fix")
 """How much the doctor does: nothing; monitor only; test remedies; apply those that helped and train again."""
@@ -258,6 +258,7 @@ def lr_find(
     """Suggest a learning rate for SOURCE: train at rising rates and take a tenth of the one with the lowest loss."""
     if picture is not None and picture.suffix != ".png":
         raise InvalidValueError(must_be("lr-find", "--picture", "a .png file", str(picture)))
+    o.check_folder("lr-find", picture)
     options = o.TrainOptions(
         target=target,
         task=task,
@@ -277,12 +278,17 @@ def lr_find(
     )
     loaded = load_problem(source, options, "lr-find", quiet=True)
     result = find_learning_rate(loaded.problem, RangeTest(low, high, steps))
-    if picture is not None:
-        write_atomically(picture, matplotlib.png(matplotlib.rate_curve(result)))
     if as_json:
         curve = {"rates": result.rates.tolist(), "losses": result.losses.tolist()}
         o.print_json({"suggestion": result.suggestion, **curve})
-        return
+    else:
+        _show_rate(source, options, result)
+    if picture is not None:
+        o.write_drawn("lr-find", picture, lambda: matplotlib.png(matplotlib.rate_curve(result)))
+
+
+def _show_rate(source: str, options: o.TrainOptions, result: RangeResult) -> None:
+    """Print what a range test found, and the command that trains with it."""
     out = o.console()
     out.print(f"suggested learning rate: {result.suggestion:.2g}")
     out.print(f"tried {len(result.rates)} rates from {result.rates[0]:.1e} to {result.rates[-1]:.1e}")
