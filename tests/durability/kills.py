@@ -75,7 +75,10 @@ def fit() -> int:
 
 
 def child(folder: Path, command: str, at: int = 0) -> int:
-    """Run a command in a forked child in a folder; return its process id. At effect `at` on files it dies."""
+    """Run a command in a forked child in a folder; return its process id.
+
+    At effect `at` on files it dies; with -1 it counts them and writes their number beside the folder.
+    """
     pid = os.fork()
     if pid:
         return pid
@@ -91,9 +94,10 @@ def child(folder: Path, command: str, at: int = 0) -> int:
         with open(folder.parent / f"{folder.name}.out", "a") as out:
             os.dup2(out.fileno(), 1)
             os.dup2(out.fileno(), 2)
-        counted = disk(folder, dies, at) if at else contextlib.nullcontext()
-        with counted:
+        with disk(folder, dies, at) if at else contextlib.nullcontext() as counted:
             code = fit() if command == "fit" else cli.run(command.split())
+        if at < 0:
+            (folder.parent / f"{folder.name}.effects").write_text(str(len(counted.effects)))
     except BaseException:
         traceback.print_exc()
     finally:
@@ -187,7 +191,7 @@ class Harness:
             folder = self.root / f"whole-{list(COMMANDS).index(name)}"
             place(folder)
             began = time.monotonic()
-            assert wait(child(folder, COMMANDS[name])) == 0, (self.root / f"{folder.name}.out").read_text()
+            assert wait(child(folder, COMMANDS[name], -1)) == 0, (self.root / f"{folder.name}.out").read_text()
             self.whole[name] = found(folder), time.monotonic() - began
         return self.whole[name]
 
@@ -208,15 +212,19 @@ class Harness:
             check_nobody_is_left(processes)
         self._end(name, folder)
 
-    def killed_at_effect(self, name: str, at: int) -> bool:
-        """Kill a command at one effect on files; return False if it has fewer."""
+    def effects(self, name: str) -> int:
+        """Return how many effects on files an undisturbed command has."""
+        self.undisturbed(name)
+        return int((self.root / f"whole-{list(COMMANDS).index(name)}.effects").read_text())
+
+    def killed_at_effect(self, name: str, at: int) -> None:
+        """Kill a command at one effect on files, in its middle if that is a write."""
         folder = self.root / f"run-{self.finished}"
         place(folder)
         code = wait(child(folder, COMMANDS[name], at))
         if code == -signal.SIGKILL:
             self.kills[f"{name}, at an effect on files"] += 1
         self._end(name, folder)
-        return code == -signal.SIGKILL
 
     def _end(self, name: str, folder: Path) -> None:
         code = wait(child(folder, COMMANDS[name]))
@@ -231,7 +239,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="")
+    parser.add_argument("--only", default="", help="commands whose name begins so")
+    parser.add_argument(
+        "--effects", type=int, default=0, help="kills at effects on files, spread evenly over each command"
+    )
     asked = parser.parse_args()
     names = [name for name in COMMANDS if name.startswith(asked.only)]
     weights = [1 if name in EXPENSIVE else 3 for name in names]
@@ -241,6 +252,12 @@ def main() -> None:
         while harness.kills.total() < asked.kills:
             name = harness.draw.choices(names, weights)[0]
             harness.killed_at_random(name, harness.draw.randint(1, 6))
+        for name in names if asked.effects else ():
+            count = harness.effects(name)
+            last = min(asked.effects // 2, count)  # the folder and the page are written by the last ones
+            first = [round(count * i / (asked.effects - last)) for i in range(asked.effects - last)]
+            for at in sorted({max(1, at) for at in (*first, *range(count - last + 1, count + 1))}):
+                harness.killed_at_effect(name, at)
         print(
             f"{harness.kills.total()} kills, {harness.finished} runs ended with the bits of undisturbed ones,", end=" "
         )

@@ -6,10 +6,12 @@ Out: none of them was imported, by the command or by a process that it started.
 
 import ast
 import contextlib
+import importlib.machinery
 import os
 import pickle
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -140,6 +142,26 @@ def test_a_peer_that_is_timed_finds_them_too(place, monkeypatch):
     )
     assert done.returncode == 0, done.stderr
     assert imported(place) == []
+
+
+def test_a_cluster_is_joined_from_an_empty_folder(place, monkeypatch):
+    """Ray puts the folder in which the driver connected first on the path of its workers."""
+    joined = []
+    ray = types.ModuleType("ray")
+    ray.__spec__ = importlib.machinery.ModuleSpec("ray", None)
+    ray.__version__ = "2.60.0"
+    ray.is_initialized = lambda: False
+    ray.init = lambda **options: joined.append((os.getcwd(), os.listdir()))
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.chdir(place)
+    from chainrule.search.ray_executor import attach
+
+    attach("head:6379")
+    assert os.getcwd() == str(place)
+    assert len(joined) == 1
+    assert joined[0][0] != str(place)
+    assert joined[0][1] == []
 
 
 def test_a_process_ends_with_the_one_that_started_it():

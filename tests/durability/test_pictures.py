@@ -6,6 +6,7 @@ run folders, one warning in place of a picture.
 
 import json
 import os
+import subprocess
 import warnings
 from pathlib import Path
 
@@ -13,11 +14,12 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from chainrule import NetClassifier, cli
+from chainrule import cli
 from chainrule.cli import run_folder
 from chainrule.io import load_model
+from chainrule.processes import python
 from chainrule.report import matplotlib
-from chainrule.report.displays import CalibrationDisplay, ConfusionDisplay, TrainingCurveDisplay
+from chainrule.report.displays import CalibrationDisplay, ConfusionDisplay
 from chainrule.report.matplotlib import as_text, learning_curve, png
 from chainrule.report.plots import Curve, Level, LinePlot, Mark
 from chainrule.studies import Conclusion, Results, Study, StudyConfig, drawing
@@ -76,9 +78,14 @@ def run(capsys, *arguments):
     return told
 
 
-@pytest.mark.parametrize("kind", NAMES)
+FAST = ("two dollars", "formula", "long", "rich", "controls")
+
+
+@pytest.mark.parametrize(
+    "kind", [kind if kind in FAST else pytest.param(kind, marks=pytest.mark.slow) for kind in IN_FILES]
+)
 def test_any_name_of_a_file_can_be_trained_on(place, capsys, kind):
-    path = Path(f"{NAMES[kind]}.csv")
+    path = Path(f"{NAMES[kind].replace('/', '')}.csv")
     path.write_text(table("a", "xyz", "kind"))
     run(capsys, "train", "--target", "kind", *SHORT, "--doctor", "off", "--", path)
     assert sorted(os.listdir(next(Path("runs").iterdir()))) == FILES
@@ -88,8 +95,9 @@ def test_any_name_of_a_file_can_be_trained_on(place, capsys, kind):
 @pytest.mark.parametrize("kind", IN_FILES)
 def test_any_name_of_columns_labels_and_target_is_shown_by_every_command(place, capsys, kind):
     name = IN_FILES[kind]
-    path = place / f"{name}.csv"
+    path = place / f"{name.replace('/', '')}.csv"
     path.write_text(table(name, [name, f"{name}!", "plain"], "kind"), newline="")
+    second = f"two {name[:90].replace('/', '')}"
     run(capsys, "train", path, "--target", "kind", *SHORT, "--out", "one")
     run(
         capsys, "train", path, "--target", "kind", *SHORT, "--doctor", "off", "--seed", "1", "--out", f"two {name[:90]}"
@@ -97,7 +105,7 @@ def test_any_name_of_columns_labels_and_target_is_shown_by_every_command(place, 
     assert {*FILES, "doctor.json"} == set(os.listdir("one"))
     run(capsys, "doctor", path, "--target", "kind", *SHORT, "--out", "doctor.html")
     run(capsys, "lr-find", path, "--target", "kind", "--engine", "reference", "--picture", "rates.png")
-    run(capsys, "compare", "one", f"two {name[:90]}", "--out", "compare.html")
+    run(capsys, "compare", "one", second, "--out", "compare.html")
     run(capsys, "evaluate", "one/model.safetensors", path)
     run(capsys, "predict", "one/model.safetensors", path, "--out", "predicted.csv")
     for page in ("one/report.html", "doctor.html", "compare.html"):
@@ -109,7 +117,7 @@ def test_any_name_of_columns_labels_and_target_is_shown_by_every_command(place, 
 @pytest.mark.parametrize("kind", ["two dollars", "formula", "rich", "controls", "right to left"])
 def test_a_pack_and_a_search_show_any_name(place, capsys, kind):
     name = IN_FILES[kind]
-    path = place / f"{name}.csv"
+    path = place / f"{name.replace('/', '')}.csv"
     path.write_text(table(name, [name, "plain"], f"target {name}"), newline="")
     target = f"target {name}" if kind != "controls" else None
     some = ["--target", target] if target else []
@@ -129,31 +137,43 @@ def epochs(metric="accuracy"):
     ]
 
 
+def small():
+    return Figure(figsize=(2.0, 2.0)).subplots()
+
+
 @pytest.mark.parametrize("kind", NAMES)
 def test_any_name_can_be_drawn(kind):
     name = NAMES[kind]
-    assert png(learning_curve(epochs(), 2, name)).startswith(b"\x89PNG")
-    figure = Figure()
     curves = [Curve(name, [1.0, 2.0], [1.0, 2.0]), Curve("plain", [1.0, 2.0], [2.0, 1.0])]
-    plot = LinePlot(name, curves, x_name=name, y_name=name, marks=[Mark(1.5, name)], levels=[Level(1.5, name)])
-    matplotlib.draw(figure.subplots(), plot)
-    assert png(figure).startswith(b"\x89PNG")
-
-
-@pytest.mark.parametrize("kind", NAMES)
-def test_displays_take_any_label(kind):
-    name = NAMES[kind]
+    marks, levels = [Mark(1.5, name)], [Level(1.5, name)]
+    ax = matplotlib.draw(small(), LinePlot(name, curves, x_name=name, y_name=name, marks=marks, levels=levels))
+    assert png(ax.figure).startswith(b"\x89PNG")
     y = np.array([name, "plain"] * 20, dtype=object)
-    X = np.linspace(0, 1, 40)[:, None]
-    for display in (
-        ConfusionDisplay.from_predictions(y, y[::-1], ax=Figure().subplots()),
-        CalibrationDisplay.from_predictions(
-            y, np.full((40, 2), 0.5), labels=sorted({name, "plain"}), name=name, ax=Figure().subplots()
-        ),
-    ):
-        assert png(display.ax_.figure).startswith(b"\x89PNG")
-    network = NetClassifier((2,), max_iter=2, engine="reference").fit(X, (X[:, 0] > 0.5).astype(int))
-    assert png(TrainingCurveDisplay.from_estimator(network, ax=Figure().subplots()).ax_.figure)
+    ConfusionDisplay.from_predictions(y, y[::-1], ax=(ax := small()))
+    assert png(ax.figure).startswith(b"\x89PNG")
+    P = np.full((40, 2), 0.5)
+    CalibrationDisplay.from_predictions(y, P, labels=sorted({name, "plain"}), name=name, ax=(ax := small()))
+    assert png(ax.figure).startswith(b"\x89PNG")
+
+
+def test_any_name_is_the_title_of_a_learning_curve():
+    for name in NAMES.values():
+        assert learning_curve(epochs(), 2, name).get_suptitle() == as_text(name)
+    name = "".join(NAMES[kind] for kind in FAST)
+    assert png(learning_curve(epochs(), 2, name)).startswith(b"\x89PNG")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs file names that are no text")
+@pytest.mark.slow
+def test_a_file_name_that_is_no_text_can_be_trained_on(tmp_path):
+    (tmp_path / NAMES["surrogate"]).with_suffix(".csv").write_text(table("a", "xyz", "kind"))
+    code = "from chainrule.cli import main\nmain()"
+    line = [*python(code), "train", f"{NAMES['surrogate']}.csv", "--target", "kind", *SHORT]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr
+    folder = next((tmp_path / "runs").iterdir())
+    assert sorted(os.listdir(folder)) == sorted([*FILES, "doctor.json"])
 
 
 @pytest.mark.parametrize("kind", NAMES)

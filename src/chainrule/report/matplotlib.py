@@ -82,9 +82,9 @@ def draw(ax: Any, plot: LinePlot) -> Any:
     for i, curve in enumerate(plot.curves):
         draw_curve(ax, curve, PALETTE[(i if curve.color is None else curve.color) % len(PALETTE)])
     for level in plot.levels:
-        ax.axhline(level.y, color=NEUTRAL_COLOR, linestyle="--", linewidth=1.0, label=level.name)
+        ax.axhline(level.y, color=NEUTRAL_COLOR, linestyle="--", linewidth=1.0, label=as_text(level.name))
     for mark in plot.marks:
-        ax.axvline(mark.x, color=NEUTRAL_COLOR, linestyle=":", linewidth=1.2, label=mark.label)
+        ax.axvline(mark.x, color=NEUTRAL_COLOR, linestyle=":", linewidth=1.2, label=as_text(mark.label))
     name_axes(ax, plot.x_name, plot.y_name, plot.title)
     if plot.x_log:
         ax.set_xscale("log")
@@ -109,11 +109,11 @@ def draw_curve(ax: Any, curve: Curve, color: str, **style: Any) -> None:
         ax.fill_between(curve.x, curve.low, curve.high, color=color, alpha=0.2, linewidth=0)
 
 
-def finish(ax: Any, legend: bool = False) -> Any:
-    """Add a light grid, and a legend without a frame."""
+def finish(ax: Any, legend: bool = False, **place: Any) -> Any:
+    """Add a light grid, and a legend without a frame, whose names are no formulas."""
     ax.grid(alpha=0.25)
     if legend:
-        for text in ax.legend(frameon=False).get_texts():
+        for text in ax.legend(frameon=False, **place).get_texts():
             text.set_parse_math(False)
     return ax
 
