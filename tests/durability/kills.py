@@ -245,25 +245,32 @@ def main() -> None:
     )
     asked = parser.parse_args()
     names = [name for name in COMMANDS if name.startswith(asked.only)]
-    weights = [1 if name in EXPENSIVE else 3 for name in names]
     with tempfile.TemporaryDirectory() as root:
         harness = Harness(Path(root), asked.seed)
         began = time.monotonic()
-        while harness.kills.total() < asked.kills:
-            name = harness.draw.choices(names, weights)[0]
-            harness.killed_at_random(name, harness.draw.randint(1, 6))
-        for name in names if asked.effects else ():
-            count = harness.effects(name)
-            last = min(asked.effects // 2, count)  # the folder and the page are written by the last ones
-            first = [round(count * i / (asked.effects - last)) for i in range(asked.effects - last)]
-            for at in sorted({max(1, at) for at in (*first, *range(count - last + 1, count + 1))}):
-                harness.killed_at_effect(name, at)
-        print(
-            f"{harness.kills.total()} kills, {harness.finished} runs ended with the bits of undisturbed ones,", end=" "
-        )
-        print(
-            f"{time.monotonic() - began:.0f} s: {dict(harness.kills)}; moments {dict(sorted(harness.moments.items()))}"
-        )
+        try:
+            work(harness, names, asked.kills, asked.effects)
+        finally:
+            print(
+                f"{harness.kills.total()} kills, {harness.finished} runs ended with the bits of undisturbed ones,",
+                end=" ",
+            )
+            moments = dict(sorted(harness.moments.items()))
+            print(f"{time.monotonic() - began:.0f} s: {dict(harness.kills)}; moments {moments}")
+
+
+def work(harness: Harness, names: list[str], kills: int, effects: int) -> None:
+    """Kill commands at random moments, then each at some of its effects on files."""
+    weights = [1 if name in EXPENSIVE else 3 for name in names]
+    while harness.kills.total() < kills:
+        name = harness.draw.choices(names, weights)[0]
+        harness.killed_at_random(name, harness.draw.randint(1, 6))
+    for name in names if effects else ():
+        count = harness.effects(name)
+        last = min(effects // 2, count)  # the folder and the page are written by the last ones
+        first = [round(count * i / (effects - last)) for i in range(effects - last)]
+        for at in sorted({max(1, at) for at in (*first, *range(count - last + 1, count + 1))}):
+            harness.killed_at_effect(name, at)
 
 
 if __name__ == "__main__":
