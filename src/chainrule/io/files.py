@@ -304,10 +304,15 @@ def _made(folder: Path) -> bool:
 
 
 def remove_folders(folders: list[Path] | tuple[Path, ...]) -> None:
-    """Remove folders in this order, as far as they are empty."""
+    """Remove folders in this order, as far as they are empty; a fault of the disk may pass, so each is tried twice."""
     for folder in folders:
         with suppress(OSError):
-            os.rmdir(folder)
+            try:
+                os.rmdir(folder)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                os.rmdir(folder)
 
 
 @contextmanager
