@@ -6,6 +6,7 @@ In: signals, or another thread's answer. Out: a function that says whether to st
 from __future__ import annotations
 
 import atexit
+import os
 import signal
 import sys
 import threading
@@ -69,6 +70,8 @@ _AT_EXIT = 4.0
 
 _OTHERS = _Elsewhere()
 atexit.register(_OTHERS.end)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_OTHERS.runs.clear)  # a forked child has none of these threads
 
 
 @contextmanager
