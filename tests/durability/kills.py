@@ -244,6 +244,7 @@ def main() -> None:
         "--effects", type=int, default=0, help="kills at effects on files, spread evenly over each command"
     )
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was found so far is printed then too
     names = [name for name in COMMANDS if name.startswith(asked.only)]
     with tempfile.TemporaryDirectory() as root:
         harness = Harness(Path(root), asked.seed)
