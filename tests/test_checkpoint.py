@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -195,14 +196,15 @@ def test_every_changed_byte_is_found_and_the_one_before_is_used(tmp_path):
         checkpointer.load()
 
 
-@pytest.mark.parametrize("call", ["fsync", "replace", "open"])
+@pytest.mark.parametrize("call", ["fsync", "replace", "open", "write"])
 def test_a_write_that_fails_leaves_the_one_before(tmp_path, monkeypatch, call):
     given = problem(epochs=1)
     key = fingerprint(given)
     with checkpoint_folder(tmp_path, key, 0.0) as checkpointer:
         train(given, checkpoint=checkpointer)
         snapshot, real, calls = checkpointer.load(), getattr(os, call), []
-        for fail_at in range(1, 10):
+        failed = 0
+        for fail_at in range(1, 20):
             calls.clear()
 
             def sometimes(*arguments, fail_at=fail_at, **options):
@@ -212,17 +214,23 @@ def test_a_write_that_fails_leaves_the_one_before(tmp_path, monkeypatch, call):
                 return real(*arguments, **options)
 
             monkeypatch.setattr(os, call, sometimes)
-            try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
                 checkpointer.save(snapshot)
-                done = True
-            except OSError:
-                done = False
             monkeypatch.setattr(os, call, real)
+            told = checkpointer.notes
+            checkpointer.notes = ()
+            assert [str(w.message) for w in caught] == list(told)
+            assert all("No space left on device" in note and "Training goes on" in note for note in told)
+            failed += len(told)
             assert checkpointer.load() is not None
             assert checkpointer.notes == ()
             assert not list(tmp_path.glob(".*.tmp"))
-            if done and len(calls) < fail_at:
+            assert len(list(tmp_path.glob("*.safetensors"))) == len(list(tmp_path.glob("*.json")))
+            checkpointer.save(snapshot)
+            if len(calls) < fail_at:
                 break
+        assert failed >= 2
 
 
 def _rewritten(folder, change):

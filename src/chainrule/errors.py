@@ -30,6 +30,13 @@ class MissingError(ChainruleError, FileNotFoundError):
         return str(self.args[0]) if self.args else ""
 
 
+class WriteError(ChainruleError, OSError):
+    """A file or folder that the system could not write: the disk is full or faulty, or a permission is missing."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
 class DataWarning(UserWarning):
     """Something about the data that the user should know: a column that tells the target, one that is left out."""
 

@@ -373,7 +373,7 @@ def test_damaged_model_file_is_refused(capsys, place, model):
         assert lines == ["error: damaged.safetensors: the checksum does not match. The file is damaged; use a copy."]
 
 
-@pytest.mark.parametrize("fails", ["model.safetensors", "run.jsonl", "learning-curve.png", "config.json"])
+@pytest.mark.parametrize("fails", ["model.safetensors", "run.jsonl", "config.json", "doctor.json"])
 def test_disk_that_fills_up_leaves_no_run_folder(capsys, place, monkeypatch, fails):
     def replace(old, new):
         if Path(new).name == fails:
@@ -383,7 +383,12 @@ def test_disk_that_fills_up_leaves_no_run_folder(capsys, place, monkeypatch, fai
     monkeypatch.setattr(files.os, "replace", replace)
     Path("runs").mkdir()
     lines = refused(capsys, place, ["train", "iris", "--epochs", 1, "--engine", "reference"])
-    assert lines == [f"error: {Path('runs/iris-1') / fails}: No space left on device"]
+    place = Path("runs/.iris-1.unfinished") / fails
+    owner = "save_model" if fails == "model.safetensors" else "train"
+    assert lines == [
+        f"error: {owner}: could not write {str(place)!r}: No space left on device. "
+        "Free some space or choose another disk, then run it again."
+    ]
 
 
 def test_run_folder_that_cannot_be_written_is_refused_before_the_training(capsys, place, monkeypatch):

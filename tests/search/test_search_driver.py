@@ -341,7 +341,7 @@ def test_what_kills_its_workers_is_given_up(tmp_path, monkeypatch):
 
 
 def test_a_worker_that_cannot_be_started_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr("chainrule.search.executor.sys.executable", str(tmp_path / "nothing"))
+    monkeypatch.setattr("chainrule.processes.sys.executable", str(tmp_path / "nothing"))
     with pytest.raises(FileNotFoundError, match="nothing"):
         run(tmp_path, workers=1)
 

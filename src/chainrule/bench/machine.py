@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.bench.workloads import WORKLOADS
 from chainrule.engines import Rows, choose, why_unavailable
+from chainrule.processes import python
 
 PACKAGES = ("numpy", "scikit-learn", "torch", "jax", "keras", "optax")
 """Timed packages, by the names of their distributions."""
@@ -125,9 +125,7 @@ def _numpy_product(kernel: str, seconds: float) -> float:
     """Measure in a new process, since OpenBLAS chooses its kernel when loaded; 0 if that kernel cannot run here."""
     code = f"from chainrule.bench import machine; print(machine.product_rate({seconds}))"
     forced = {"OPENBLAS_CORETYPE": kernel} if kernel else {}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | forced, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(python(code), env=os.environ | forced, capture_output=True, text=True, check=False)
     return float(done.stdout) if done.returncode == 0 else 0.0
 
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from chainrule.bench import peers
 from chainrule.bench.peers import Peer, Runner, Skipped
 from chainrule.bench.workloads import Workload
-from chainrule.processes import environment
+from chainrule.processes import SAFE_PATH, environment
 
 _PATIENCE = 900.0
 """Seconds that a peer may take to set up a workload, or to run once, before it is stopped."""
@@ -44,7 +44,7 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=serve, args=(theirs, peer.key, processors), daemon=True)
-        with environment(peer.environment):
+        with environment({**peer.environment, **SAFE_PATH}):
             self._process.start()
         theirs.close()
 

@@ -5,9 +5,12 @@ In: the command line. Out: results on standard output, messages on standard erro
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 from typing import Any
@@ -30,7 +33,16 @@ _ALLOWED = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code: 0 done, 1 a check failed, 2 wrong use or bad input."""
+    signal.signal(signal.SIGTERM, _terminate)
+    for stream in (sys.stdout, sys.stderr):  # a file name that is no text must not end a command at its last line
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(arguments))
+
+
+def _terminate(number: int, frame: Any) -> None:
+    """End at once, but take back what is half-written; runs with a checkpoint answer this signal themselves."""
+    sys.exit(128 + number)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -38,9 +50,24 @@ def run(arguments: Sequence[str] | None = None) -> int:
     import typer
 
     from chainrule.cli.app import app
-    from chainrule.errors import ChainruleError
 
     command = typer.main.get_command(app)
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *where, **more: _show_warning(message)
+        return _run(command, arguments)
+
+
+def _show_warning(message: Warning | str) -> None:
+    """Print a warning in one line, without the place in the code that a user of the command line does not know."""
+    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+def _run(command: Any, arguments: Sequence[str] | None) -> int:
+    """Run a command; return the exit code."""
+    import typer
+
+    from chainrule.errors import ChainruleError
+
     try:
         code = command.main(args=None if arguments is None else list(arguments), standalone_mode=False)
         if code == _INTERRUPTED:

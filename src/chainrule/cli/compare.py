@@ -13,7 +13,6 @@ import typer
 
 from chainrule.cli import options as o
 from chainrule.errors import FormatError, InvalidValueError, MissingError, must_be
-from chainrule.io import write_atomically
 from chainrule.report import terminal
 from chainrule.report.compare import Comparison, RecordedRun, compare_page
 from chainrule.report.compare import compare as compare_runs
@@ -30,12 +29,12 @@ def compare(
         raise InvalidValueError(must_be("compare", "RUN", "at least two run folders", len(runs)))
     recorded = [_read(Path(place), name) for place, name in zip(runs, _names(runs), strict=True)]
     comparison = compare_runs(recorded)
-    if out is not None:
-        write_atomically(out, compare_page(recorded).encode())
     if as_json:
         o.print_json(comparison.plain())
     else:
         _show(comparison)
+    if out is not None:
+        o.write_drawn("compare", out, lambda: compare_page(recorded).encode(errors="replace"))
 
 
 def _names(places: list[str]) -> list[str]:

@@ -19,7 +19,6 @@ from chainrule.cli.run_folder import options_of_run
 from chainrule.cli.unused import typed
 from chainrule.doctor import examine_problem
 from chainrule.doctor.vocabulary.records import Report
-from chainrule.io import write_atomically
 from chainrule.pipeline import stopping_monitors, with_kept_length
 from chainrule.report.page import PageContent, doctor_page, judge_model
 
@@ -55,12 +54,12 @@ def doctor(
             loaded = load_problem(source, improved.options, "doctor", quiet=as_json)
             report = _examined(loaded, suppressed)
         report = replace(report, notes=(*report.notes, *improved.log))
-    if out is not None:
-        write_atomically(out, _page(source, loaded, report).encode())
     if as_json:
         o.print_json(report.plain() | _plain(source, options, improved))
     else:
         _show(source, options, report, improved)
+    if out is not None:
+        o.write_drawn("doctor", out, lambda: _page(source, loaded, report).encode(errors="replace"))
     if not report.healthy:
         raise typer.Exit(1)
 

@@ -87,7 +87,7 @@ def show_report(out: Any, report: Report, folder: Path | None = None, shown: Seq
     more = sum(finding.symptom not in seen for finding in report.findings)
     if more > 0:
         place = "report.html" if folder is not None else "the full report (--out)"
-        out.print(f"{more} more finding{'s' if more > 1 else ''} in {place}")
+        out.print(f"{more} more finding{'s' if more > 1 else ''} in {place}", markup=False)
     if folder is not None and report.watched_only:
         suppressed = [word for text in typed().get("suppress") or () for word in with_value("--suppress", text)]
         line = command_text("doctor", [str(folder)], suppressed)

@@ -19,7 +19,8 @@ from chainrule.constraints import Checked, faults
 from chainrule.data.table import ReadOptions
 from chainrule.data.table.shell import listed
 from chainrule.doctor.vocabulary.catalogue import SYMPTOMS
-from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
+from chainrule.errors import ChainruleError, InvalidValueError, MissingError, did_you_mean, must_be, raise_all
+from chainrule.io import write_atomically
 from chainrule.nn.initializers import INITIALIZERS
 from chainrule.pipeline import OPTIMIZERS, REGRESSION_LOSSES, SCHEDULES, Settings
 from chainrule.pipeline.option_names import option_name
@@ -228,6 +229,26 @@ def check_page(command: str, out: Path | None) -> None:
     """Raise `InvalidValueError` for a page that would not be an .html file."""
     if out is not None and out.suffix != ".html":
         raise InvalidValueError(must_be(command, "--out", "an .html file", str(out)))
+    check_folder(command, out)
+
+
+def check_folder(command: str, path: Path | None) -> None:
+    """Raise `MissingError`, before any work, for a file whose folder does not exist."""
+    if path is not None and not path.parent.is_dir():
+        raise MissingError(f"{command}: folder {str(path.parent)!r} must exist. Create it first.")
+
+
+def write_drawn(command: str, path: Path, drawn: Callable[[], bytes]) -> None:
+    """Write a picture or a page after its results were printed; warn where it cannot be drawn.
+
+    Raises `WriteError` where it was drawn and the disk does not take it.
+    """
+    try:
+        data = drawn()
+    except Exception as error:
+        warn_of_picture(path.name, error, "The results are complete.")
+        return
+    write_atomically(path, data, command)
 
 
 def print_json(value: Any) -> None:
@@ -251,6 +272,12 @@ def console(stderr: bool = False) -> Console:
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+def warn_of_picture(name: str, error: Exception, saved: str) -> None:
+    """Say on standard error that a picture or page is missing, and that the results are not."""
+    fault = str(error) if isinstance(error, ChainruleError) else f"{name}: {type(error).__name__}: {error}"
+    console(stderr=True).print(f"warning: not drawn: {fault.splitlines()[0]} {saved}", markup=False)
 
 
 @dataclass(frozen=True)

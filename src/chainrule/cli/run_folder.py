@@ -8,8 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,11 +23,30 @@ from chainrule.data.row_sketch import RowSketch
 from chainrule.doctor.vocabulary.records import Report
 from chainrule.errors import FormatError, InvalidValueError, must_be
 from chainrule.io import save_model, write_atomically
+from chainrule.io.model_file import model_bytes
+from chainrule.io.staging import UnfinishedFolder, is_free, unfinished, whole_folder
 from chainrule.model import Model
 from chainrule.report import matplotlib
 from chainrule.report.page import PageContent, doctor_page, judge_model, run_page
 from chainrule.table_model import TableModel
 from chainrule.train import Run
+
+FILES = frozenset(
+    {
+        "model.safetensors",
+        "run.jsonl",
+        "learning-curve.png",
+        "config.json",
+        "doctor.json",
+        "report.html",
+        "networks.jsonl",
+        "preset.json",
+    }
+)
+"""Everything that a run folder may hold."""
+
+_LONGEST = 80
+"""Letters of a source's name in the name of its folder."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,44 +70,76 @@ def available_parts(parts: Parts) -> dict[str, Dataset]:
 
 def check_writable(folder: Path, empty: bool) -> None:
     """Refuse, before any training, a run folder that cannot be made, or that is in use where it must be empty."""
-    if empty and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InvalidValueError(must_be("train", "--out", "a new or empty folder", str(folder)))
+    if empty and not is_free(folder, FILES):
+        hint = "It holds a finished run." if is_finished(folder) else ""
+        raise InvalidValueError(must_be("train", "--out", "a new or empty folder", str(folder), hint))
     place = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     if not place.is_dir() or not os.access(place, os.W_OK):
         raise InvalidValueError(must_be("train", "--out", "a folder that can be written", str(folder)))
 
 
-def make_folder(source: str, out: Path | None) -> Path:
-    """Make the run folder; of two runs at the same time, only one gets a number."""
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        return out
-    name = Path(source).stem or "run"
-    for k in itertools.count(1):
-        folder = Path("runs") / f"{name}-{k}"
-        with suppress(FileExistsError):
-            folder.mkdir(parents=True)
-            break
-    return folder
+def is_finished(folder: Path) -> bool:
+    """Check whether a folder holds a whole run."""
+    files = (folder / "config.json", folder / "model.safetensors")
+    return all(file.is_file() for file in files) and not unfinished(folder).exists()
+
+
+def holds_this_run(folder: Path, source: str, options: o.TrainOptions) -> bool:
+    """Check whether a folder holds the whole run of the same source and options: this command was there before."""
+    if not is_finished(folder):
+        return False
+    with suppress(FormatError):
+        return options_of_run(folder) == (source, options)
+    return False
+
+
+def check_same_model(folder: Path, outcome: TrainOutcome) -> None:
+    """Refuse an outcome whose model is not the one that a finished run folder holds; the folder stays as it is."""
+    if model_bytes(_saved(outcome)) != (folder / "model.safetensors").read_bytes():
+        hint = "It holds a finished run with another model."
+        raise InvalidValueError(must_be("train", "--out", "a new or empty folder", str(folder), hint))
 
 
 @contextmanager
-def removed_on_failure(folder: Path) -> Iterator[None]:
-    """Remove a run folder that could not be written completely."""
-    try:
-        yield
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+def new_run_folder(source: str, out: Path | None) -> Iterator[UnfinishedFolder]:
+    """Hold a place for a run folder; the folder appears when it is finished, and nothing is left of one that is not.
+
+    Parameters
+    ----------
+    source : str
+        What is trained on; it names a folder in `runs`.
+    out : Path or None
+        The folder. None takes the first of runs/NAME-1, -2, ... that is not there; of two runs at the same time, only one
+        gets a number.
+
+    Yields
+    ------
+    UnfinishedFolder
+
+    Raises
+    ------
+    InvalidValueError
+        Where another process writes the folder.
+    """
+    taken = must_be("train", "--out", "a free folder", str(out), "Another process is training into it.")
+    with whole_folder([out] if out is not None else _numbers(source), "train", FILES, taken) as folder:
+        yield folder
+
+
+def _numbers(source: str) -> Iterator[Path]:
+    """Yield runs/NAME-1, -2, ..., as far as they are not there."""
+    name = (Path(source).stem or "run")[:_LONGEST]
+    for k in itertools.count(1):
+        folder = Path("runs") / f"{name}-{k}"
+        if not folder.exists():
+            yield folder
 
 
 def write(folder: Path, outcome: TrainOutcome) -> None:
-    """Write all files of a run folder."""
+    """Write the result of a run: everything but pictures and pages."""
     save_model(_saved(outcome), folder / "model.safetensors")
     log = "".join(json.dumps(epoch.record()) + "\n" for epoch in outcome.run.epochs)
-    write_atomically(folder / "run.jsonl", log.encode())
-    curve = matplotlib.learning_curve(outcome.run.epochs, outcome.run.best_epoch, title(outcome.source, outcome.model))
-    write_atomically(folder / "learning-curve.png", matplotlib.png(curve))
+    write_atomically(folder / "run.jsonl", log.encode(), "train")
     settings = {
         **asdict(outcome.loaded.settings),
         "source": outcome.source,
@@ -97,10 +147,50 @@ def write(folder: Path, outcome: TrainOutcome) -> None:
     }
     options = {"source": outcome.source, **asdict(outcome.options)}
     config = {"settings": settings, "options": options, "result": o.finite(dict(outcome.summary))}
-    write_atomically(folder / "config.json", json.dumps(config, indent=2).encode())
     if outcome.report is not None:
-        write_atomically(folder / "doctor.json", json.dumps(outcome.report.plain(), indent=2, allow_nan=False).encode())
-    write_atomically(folder / "report.html", run_report(outcome).encode())
+        report = json.dumps(outcome.report.plain(), indent=2, allow_nan=False)
+        write_atomically(folder / "doctor.json", report.encode(), "train")
+    write_atomically(folder / "config.json", json.dumps(config, indent=2).encode(), "train")
+
+
+def draw(folder: Path, outcome: TrainOutcome) -> None:
+    """Draw the curve and the page of a run whose result is saved; a fault costs the picture, not the run."""
+
+    def curve() -> bytes:
+        run = outcome.run
+        return matplotlib.png(
+            matplotlib.learning_curve(run.epochs, run.best_epoch, title(outcome.source, outcome.model))
+        )
+
+    draw_safely(folder / "learning-curve.png", curve)
+    draw_safely(folder / "report.html", lambda: encoded(run_report(outcome)))
+
+
+def draw_safely(path: Path, drawn: Callable[[], bytes]) -> bool:
+    """Write a picture or a page beside results that are saved; return whether it was written, and warn where it was not.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    drawn : callable
+        Returns its content.
+
+    Returns
+    -------
+    bool
+    """
+    try:
+        write_atomically(path, drawn(), "train")
+    except Exception as error:
+        o.warn_of_picture(path.name, error, "The model and its scores are saved.")
+        return False
+    return True
+
+
+def encoded(text: str) -> bytes:
+    """Return a page as bytes; what no text file can hold, such as a broken file name, is replaced."""
+    return text.encode(errors="replace")
 
 
 def _saved(outcome: TrainOutcome) -> Model | TableModel:

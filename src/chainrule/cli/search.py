@@ -373,17 +373,20 @@ def _plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
 def _exit_interrupted(result: SearchResult) -> None:
     ended = sum(trial.state != "running" for trial in result.trials)
     o.console(stderr=True).print(
-        f"Interrupted after {ended} trials. Rerun the same command to resume from {result.folder}."
+        f"Interrupted after {ended} trials. Rerun the same command to resume from {result.folder}.", markup=False
     )
     raise typer.Exit(130)
 
 
 def _write(result: SearchResult, line: str, source: str) -> None:
-    """Write the page next to the model."""
+    """Write the page next to the model; a fault costs the page, not the search."""
     from chainrule.search.page import search_page
 
-    text = search_page(result, f"A search for {source}", line)
-    write_atomically(result.folder / "search.html", text.encode())
+    try:
+        text = search_page(result, f"A search for {source}", line)
+        write_atomically(result.folder / "search.html", text.encode(errors="replace"), "search")
+    except Exception as error:
+        o.warn_of_picture("search.html", error, "The model and all trials are saved.")
 
 
 def _show(result: SearchResult, line: str, rest: Mapping[str, str]) -> None:

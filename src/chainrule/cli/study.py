@@ -60,15 +60,25 @@ def study(
     began = time.perf_counter()
     with _progress(quiet=as_json) as progress:
         results = run(studies, config, folder, workers, progress)
-    path = write(studies, results, config, folder)
+    page = _page(lambda: write(studies, results, config, folder))
     seconds = time.perf_counter() - began
     if as_json:
         conclusions = {each.name: plain(each, results[each.name]) for each in studies}
-        o.print_json({"studies": conclusions, "page": str(path), "seconds": seconds})
+        o.print_json({"studies": conclusions, "page": page, "seconds": seconds})
         return
     for each in studies:
         _show(each, results[each.name])
-    o.console().print(f"{len(studies)} {'study' if len(studies) == 1 else 'studies'} in {seconds:.0f} s: {path}")
+    count = f"{len(studies)} {'study' if len(studies) == 1 else 'studies'} in {seconds:.0f} s"
+    o.console().print(f"{count}: {page or folder / 'records.jsonl'}", markup=False)
+
+
+def _page(write: Callable[[], Path]) -> str | None:
+    """Write the page and return where it is; warn and return None where that fails, since the records are there."""
+    try:
+        return str(write())
+    except Exception as error:
+        o.warn_of_picture("the page", error, "The records are saved.")
+        return None
 
 
 _NAMES = "a study's name, 'all', 'papers' or 'list'"

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from chainrule.cli import options as o
-from chainrule.cli.run_folder import check_writable, make_folder, removed_on_failure
-from chainrule.cli.table import TableOptions, TrainedTable, train_table
+from chainrule.cli.run_folder import check_writable, draw_safely, encoded, new_run_folder
+from chainrule.cli.table import TableOptions, train_table
 from chainrule.cli.table_content import content_of
 from chainrule.data.row_sketch import RowSketch
 from chainrule.io import save_model, write_atomically
@@ -43,11 +43,20 @@ def run_table(source: str, options: o.TrainOptions, table: TableOptions, out: Pa
         Whether to print one JSON object instead of tables.
     """
     check_writable(out or Path("runs") / "run", empty=out is not None)
-    trained = train_table(source, options, table, quiet=as_json)
-    content = content_of(source, trained, options.seed)
-    folder = make_folder(source, out)
-    with removed_on_failure(folder):
-        _write(folder, trained, content, options, table)
+    with new_run_folder(source, out) as unfinished:
+        trained = train_table(source, options, table, quiet=as_json)
+        place = unfinished.place
+        save_model(_with_hashes(trained.fit), place / "model.safetensors")
+        try:
+            content = content_of(source, trained, options.seed)
+        except BaseException:
+            unfinished.finish()  # the model is worth more than its scores
+            raise
+        _write(place, content, options, table)
+        try:
+            draw_safely(place / "report.html", lambda: encoded(table_page(content)))
+        finally:
+            folder = unfinished.finish()
     if as_json:
         o.print_json(_plain(content, folder))
         return
@@ -74,21 +83,17 @@ def _show(content: TableRunContent, folder: Path) -> None:
     out.print(f"{folder}: {', '.join(FILES)}", markup=False)
 
 
-def _write(
-    folder: Path, trained: TrainedTable, content: TableRunContent, options: o.TrainOptions, table: TableOptions
-) -> None:
-    """Write all files of the run folder, the model first."""
-    save_model(_with_hashes(trained.fit), folder / "model.safetensors")
+def _write(folder: Path, content: TableRunContent, options: o.TrainOptions, table: TableOptions) -> None:
+    """Write the records of a run beside its model."""
     lines = "".join(json.dumps(o.finite(asdict(line))) + "\n" for line in content.networks)
-    write_atomically(folder / "networks.jsonl", lines.encode())
-    write_atomically(folder / "preset.json", json.dumps(content.preset, indent=2).encode())
+    write_atomically(folder / "networks.jsonl", lines.encode(), "train")
+    write_atomically(folder / "preset.json", json.dumps(content.preset, indent=2).encode(), "train")
     config = {
         "options": {"source": content.source, **asdict(options), **asdict(table)},
         "columns": [list(column) for column in content.columns],
         "result": _result(content),
     }
-    write_atomically(folder / "config.json", json.dumps(config, indent=2).encode())
-    write_atomically(folder / "report.html", table_page(content).encode())
+    write_atomically(folder / "config.json", json.dumps(config, indent=2).encode(), "train")
 
 
 def _result(content: TableRunContent) -> dict[str, Any]:

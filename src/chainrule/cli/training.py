@@ -19,9 +19,11 @@ from chainrule.cli.problem import LoadedProblem, load_problem
 from chainrule.cli.run_folder import (
     TrainOutcome,
     available_parts,
+    check_same_model,
     check_writable,
-    make_folder,
-    removed_on_failure,
+    draw,
+    holds_this_run,
+    new_run_folder,
     write,
 )
 from chainrule.cli.table import TableOptions, choose_preset
@@ -30,13 +32,13 @@ from chainrule.cli.unused import option_flag, refuse, source_facts, typed
 from chainrule.constraints import OneOf
 from chainrule.doctor import DoctorMonitor, examine_problem
 from chainrule.errors import InvalidValueError, must_be
-from chainrule.io import write_atomically
 from chainrule.model import Model
 from chainrule.pipeline import as_kept, confusion_matrix, stopping_monitors
 from chainrule.pipeline import evaluate as evaluate_model
 from chainrule.report import matplotlib, terminal
 from chainrule.train import Monitor, Progress, RangeTest, Run, StopReason, find_learning_rate
 from chainrule.train import train as train_problem
+from chainrule.train.range_test import RangeResult
 
 LEVELS = ("off", "watch", "advise", "fix")
 """How much the doctor does: nothing; monitor only; test remedies; apply those that helped and train again."""
@@ -84,18 +86,23 @@ def train(
         raise InvalidValueError(must_be("train", "--checkpoint", "a folder", str(checkpoint), "It is a file."))
     watched = _Watching(doctor, o.suppressed("train", suppress), None if as_json else Cards(o.console(stderr=True)))
     options.settings("train")
-    check_writable(out or Path("runs") / "run", empty=out is not None)
+    repeated = checkpoint is not None and out is not None and holds_this_run(out, source, options)
+    check_writable(out or Path("runs") / "run", empty=out is not None and not repeated)
     loaded = load_problem(source, options, "train", quiet=as_json)
     if why_not and not as_json:
         o.console(stderr=True).print(why_not, markup=False)
-    outcome = _trained(source, options, loaded, watched, checkpoint)
-    if doctor in ("advise", "fix"):
-        outcome = _examined(outcome, watched)
-    if doctor == "fix" and outcome.report is not None and not outcome.report.healthy:
-        outcome = _repaired(outcome, watched)
-    folder = make_folder(source, out)
-    with removed_on_failure(folder):
-        write(folder, outcome)
+    if repeated and out is not None:
+        folder = out
+        outcome = _finished(source, options, loaded, watched, checkpoint)
+        check_same_model(out, outcome)
+    else:
+        with new_run_folder(source, out) as unfinished:
+            outcome = _finished(source, options, loaded, watched, checkpoint)
+            write(unfinished.place, outcome)
+            try:
+                draw(unfinished.place, outcome)
+            finally:
+                folder = unfinished.finish()
     if watched.cards is None:
         o.print_json(_plain(outcome, folder))
     else:
@@ -121,6 +128,18 @@ class _Watching:
         return [*bar, DoctorMonitor(on_change=on_change, suppress=self.suppress)]
 
 
+def _finished(
+    source: str, options: o.TrainOptions, loaded: LoadedProblem, watched: _Watching, checkpoint: Path | None
+) -> TrainOutcome:
+    """Train, and let the doctor do what it may."""
+    outcome = _trained(source, options, loaded, watched, checkpoint)
+    if watched.level in ("advise", "fix"):
+        outcome = _examined(outcome, watched)
+    if watched.level == "fix" and outcome.report is not None and not outcome.report.healthy:
+        outcome = _repaired(outcome, watched)
+    return outcome
+
+
 def _trained(
     source: str, options: o.TrainOptions, loaded: LoadedProblem, watched: _Watching, checkpoint: Path | None
 ) -> TrainOutcome:
@@ -129,7 +148,9 @@ def _trained(
     rules = stopping_monitors(loaded.settings, problem.validation is not None)
     run = train_problem(problem, [*rules, *watched.monitors()], checkpoint=checkpoint)
     if run.interrupted and checkpoint is not None:
-        o.console(stderr=True).print(f"{run.stop}; rerun the same command to resume from {checkpoint}")
+        for note in run.notes:
+            o.console(stderr=True).print(note, markup=False)
+        o.console(stderr=True).print(f"{run.stop}; rerun the same command to resume from {checkpoint}", markup=False)
         raise typer.Exit(130)
     report = None if watched.level == "off" else the_doctor.report(run)
     model = problem.model(run.state)
@@ -189,11 +210,11 @@ def _show(outcome: TrainOutcome, folder: Path, cards: Cards) -> None:
         out.print(terminal.confusion_table(counts, list(model.classes)))
     out.print(run_sentence(outcome.run))
     for note in outcome.run.notes:
-        out.print(note)
+        out.print(note, markup=False)
     if outcome.report is not None:
         show_report(out, outcome.report, folder, cards.shown)
     files = "model.safetensors, run.jsonl, learning-curve.png, config.json, report.html"
-    out.print(f"{folder}: {files}" + ("" if outcome.report is None else ", doctor.json"))
+    out.print(f"{folder}: {files}" + ("" if outcome.report is None else ", doctor.json"), markup=False)
 
 
 def run_sentence(run: Run) -> str:
@@ -242,6 +263,7 @@ def lr_find(
     """Suggest a learning rate for SOURCE: train at rising rates and take a tenth of the one with the lowest loss."""
     if picture is not None and picture.suffix != ".png":
         raise InvalidValueError(must_be("lr-find", "--picture", "a .png file", str(picture)))
+    o.check_folder("lr-find", picture)
     options = o.TrainOptions(
         target=target,
         task=task,
@@ -267,12 +289,17 @@ def lr_find(
     )
     loaded = load_problem(source, options, "lr-find", quiet=True)
     result = find_learning_rate(loaded.problem, RangeTest(low, high, steps))
-    if picture is not None:
-        write_atomically(picture, matplotlib.png(matplotlib.rate_curve(result)))
     if as_json:
         curve = {"rates": result.rates.tolist(), "losses": result.losses.tolist()}
         o.print_json({"suggestion": result.suggestion, **curve})
-        return
+    else:
+        _show_rate(source, options, result)
+    if picture is not None:
+        o.write_drawn("lr-find", picture, lambda: matplotlib.png(matplotlib.rate_curve(result)))
+
+
+def _show_rate(source: str, options: o.TrainOptions, result: RangeResult) -> None:
+    """Print what a range test found, and the command that trains with it."""
     out = o.console()
     out.print(f"suggested learning rate: {result.suggestion:.2g}")
     out.print(f"tried {len(result.rates)} rates from {result.rates[0]:.1e} to {result.rates[-1]:.1e}")

@@ -18,6 +18,7 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import check_scoring
 
 from chainrule.io import write_atomically
+from chainrule.io.files import make_folder
 from chainrule.model import Model
 from chainrule.nn.step import State
 from chainrule.train import Decision, Epoch, Monitor, Run, TrainingProblem
@@ -93,5 +94,5 @@ class Scoring:
 
     def _save(self, scores: Mapping[int, float]) -> None:
         if self.file is not None:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.file, json.dumps(scores).encode())
+            make_folder(self.file.parent, "Checkpoint")
+            write_atomically(self.file, json.dumps(scores).encode(), "Checkpoint")

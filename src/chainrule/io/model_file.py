@@ -62,6 +62,8 @@ def save_model(model: Any, path: str | Path) -> None:
         other than text, booleans and numbers.
     MissingError
         For a folder that does not exist.
+    WriteError
+        Where the system cannot write the file; an older file of this name stays as it was.
 
     Examples
     --------
@@ -74,6 +76,11 @@ def save_model(model: Any, path: str | Path) -> None:
     >>> model.predict_proba([[0.5], [1.0]]).shape
     (2, 2)
     """
+    write_atomically(Path(path), model_bytes(model), "save_model")
+
+
+def model_bytes(model: Any) -> bytes:
+    """Return the bytes of a model's file."""
     from safetensors.numpy import save
 
     import chainrule
@@ -82,7 +89,7 @@ def save_model(model: Any, path: str | Path) -> None:
     tensors = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     header = {"format": FORMAT, "version": chainrule.__version__, **own}
     text = json.dumps({**header, "sha256": _digest(header, tensors)}, allow_nan=False)
-    write_atomically(Path(path), save(tensors, metadata={_KEY: text}))
+    return bytes(save(tensors, metadata={_KEY: text}))
 
 
 def load_model(path: str | Path) -> Model | Pack | TableModel:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,7 +42,7 @@ def learning_curve(epochs: Sequence[Epoch], best_epoch: int | None = None, title
     marks = [] if best_epoch is None else [Mark(best_epoch, f"best: epoch {best_epoch}")]
     for axes, part in zip(figure.subplots(1, 2), ("loss", "score"), strict=True):
         draw(axes, series.learning_curve(epochs, part, marks))
-    figure.suptitle(title)
+    figure.suptitle(as_text(title), parse_math=False)
     return figure
 
 
@@ -81,10 +82,10 @@ def draw(ax: Any, plot: LinePlot) -> Any:
     for i, curve in enumerate(plot.curves):
         draw_curve(ax, curve, PALETTE[(i if curve.color is None else curve.color) % len(PALETTE)])
     for level in plot.levels:
-        ax.axhline(level.y, color=NEUTRAL_COLOR, linestyle="--", linewidth=1.0, label=level.name)
+        ax.axhline(level.y, color=NEUTRAL_COLOR, linestyle="--", linewidth=1.0, label=as_text(level.name))
     for mark in plot.marks:
-        ax.axvline(mark.x, color=NEUTRAL_COLOR, linestyle=":", linewidth=1.2, label=mark.label)
-    ax.set(xlabel=plot.x_name, ylabel=plot.y_name, title=plot.title)
+        ax.axvline(mark.x, color=NEUTRAL_COLOR, linestyle=":", linewidth=1.2, label=as_text(mark.label))
+    name_axes(ax, plot.x_name, plot.y_name, plot.title)
     if plot.x_log:
         ax.set_xscale("log")
     if plot.y_log:
@@ -98,7 +99,7 @@ def draw_curve(ax: Any, curve: Curve, color: str, **style: Any) -> None:
     """Draw one curve and its band."""
     marker = "o" if curve.dots else ""
     line = "--" if curve.dashed else "-"
-    look: dict[str, Any] = {"label": curve.name, "marker": marker, "linestyle": line}
+    look: dict[str, Any] = {"label": as_text(curve.name), "marker": marker, "linestyle": line}
     if curve.thin:
         look |= {"alpha": 0.35, "linewidth": 1.0}
     if not curve.joined:
@@ -108,12 +109,31 @@ def draw_curve(ax: Any, curve: Curve, color: str, **style: Any) -> None:
         ax.fill_between(curve.x, curve.low, curve.high, color=color, alpha=0.2, linewidth=0)
 
 
-def finish(ax: Any, legend: bool = False) -> Any:
-    """Add a light grid, and a legend without a frame."""
+def finish(ax: Any, legend: bool = False, **place: Any) -> Any:
+    """Add a light grid, and a legend without a frame, whose names are no formulas."""
     ax.grid(alpha=0.25)
     if legend:
-        ax.legend(frameon=False)
+        for text in ax.legend(frameon=False, **place).get_texts():
+            text.set_parse_math(False)
     return ax
+
+
+def name_axes(ax: Any, x_name: str, y_name: str, title: str | None = None) -> None:
+    """Name axes as the names are: a `$` in the name of a file or a column is no mathematics."""
+    ax.set_xlabel(as_text(x_name), parse_math=False)
+    ax.set_ylabel(as_text(y_name), parse_math=False)
+    if title is not None:
+        ax.set_title(as_text(title), parse_math=False)
+
+
+def as_text(name: object, most: int = 100) -> str:
+    """Return a name that can be drawn in one line: not too long, with a mark for each character that cannot be drawn.
+
+    >>> as_text("sales of all shops", 10)
+    'sales of …'
+    """
+    shown = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(str(name).split()))
+    return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 
 def log_axis(ax: Any, curves: Sequence[Curve]) -> None:
@@ -151,7 +171,9 @@ def png(figure: Any) -> bytes:
         The file, at 130 dots per inch.
     """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # the font lacks a letter and draws a box in its place
+        figure.savefig(buffer, format="png", dpi=130)
     return buffer.getvalue()
 
 

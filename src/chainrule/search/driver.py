@@ -15,13 +15,13 @@ from typing import Any
 
 from chainrule.constraints import COUNT
 from chainrule.data import Dataset
-from chainrule.errors import InvalidValueError, must_be, raise_all
+from chainrule.errors import InvalidValueError, WriteError, must_be, raise_all
 from chainrule.io import load_model, save_model
 from chainrule.pipeline import Settings, evaluate
 from chainrule.search.executor import Executor, ProcessExecutor
 from chainrule.search.halving import last_hope, promoted
 from chainrule.search.results import Final, RungScore, SearchResult, Trial, best_of
-from chainrule.search.rungs import RungResult, RungTask, SearchData, forget
+from chainrule.search.rungs import RungResult, RungTask, SearchData, forget, forget_all
 from chainrule.search.sampling import RandomSampler, Sampler, TreeSampler, importance
 from chainrule.search.space import Space
 from chainrule.search.spec import SearchBudget, SearchSpec, plan_search
@@ -198,6 +198,8 @@ class Driver:
         if not self._interrupted():
             self._end_waiting()
             self._train_best()
+        if not self._interrupted():
+            forget_all(self._folder / "runs")
         self._show()
         return self._result()
 
@@ -211,6 +213,8 @@ class Driver:
             self._show()
             for result in self._executor.wait(0.25):
                 number = self._busy.pop(result.name)
+                if result.unwritable:
+                    raise WriteError(result.fault)
                 if not result.interrupted:
                     (self._take if result.name.startswith("trial") else self._take_final)(number, result)
 

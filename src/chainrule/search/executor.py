@@ -5,20 +5,17 @@ In: `RungTask` by `submit`. Out: `RungResult` by `wait`, one for each task submi
 
 from __future__ import annotations
 
-import os
 import pickle
 import queue
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Protocol
 
 from chainrule.errors import ChainruleError
-from chainrule.processes import ONE_THREAD
+from chainrule.processes import end, receive, send, start
 from chainrule.search.rungs import RungResult, RungTask, SearchData
 
 MOST_DEATHS = 5
@@ -151,37 +148,5 @@ def _result_or_raise(result: RungResult | Exception) -> RungResult:
 
 
 def start_worker() -> subprocess.Popen[bytes]:
-    """Start a worker process with one thread for arithmetic, which the terminal's Ctrl-C does not reach."""
-    command = [sys.executable, "-m", "chainrule.search.worker"]
-    apart: dict[str, Any] = {"process_group": 0} if os.name == "posix" else {}
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment(), **apart)
-
-
-def _environment() -> Mapping[str, str]:
-    """Return this process's environment with one thread for every library and the same import path."""
-    return {**os.environ, **ONE_THREAD, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Kill a worker at once; data not yet sent to it stays unsent."""
-    process.kill()
-    for pipe in (process.stdin, process.stdout):
-        with suppress(OSError):
-            if pipe is not None:
-                pipe.close()
-    process.wait()
-
-
-def send(process: subprocess.Popen[bytes], value: Any) -> None:
-    """Send one pickled object to a worker."""
-    assert process.stdin is not None
-    pickle.dump(value, process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
-    process.stdin.flush()
-
-
-def receive(process: subprocess.Popen[bytes]) -> RungResult:
-    """Receive one result from a worker; raises `EOFError` if it died."""
-    assert process.stdout is not None
-    result = pickle.load(process.stdout)
-    assert isinstance(result, RungResult)
-    return result
+    """Start a worker process."""
+    return start("from chainrule.search.worker import main\nmain()")

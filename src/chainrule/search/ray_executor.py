@@ -6,10 +6,15 @@ machine must have the same versions of Python, Ray and this package.
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
+import shutil
+import tempfile
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -48,10 +53,24 @@ def attach(address: str, insecure: bool = False) -> None:
         return
     own: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
     try:
-        ray.init(address=address, logging_level="error", log_to_driver=False, **own)
+        with _empty_working_folder():
+            ray.init(address=address, logging_level="error", log_to_driver=False, **own)
     except Exception as error:
         reason = str(error).strip().split("\n")[0]
         raise InvalidValueError(must_be("search", "cluster", "the address of a cluster", address, reason)) from None
+
+
+@contextmanager
+def _empty_working_folder() -> Iterator[None]:
+    """Work in an empty folder: Ray's workers look for modules first in the folder in which the driver connected."""
+    before = os.getcwd()
+    folder = tempfile.mkdtemp(prefix="chainrule-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def raise_if_old(version: str) -> None:
@@ -89,7 +108,8 @@ class RayExecutor:
         self._deaths: Counter[str] = Counter()
 
     def submit(self, task: RungTask) -> None:
-        """Submit a task and return at once."""
+        """Submit a task and return at once; workers have a working folder of their own."""
+        task = replace(task, folder=os.path.abspath(task.folder))
         self._live[self._remote.remote(self._digest, self._data, task)] = task
 
     def wait(self, timeout: float) -> tuple[RungResult, ...]:

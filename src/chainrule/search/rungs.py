@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.data import Dataset, Parts
-from chainrule.errors import FormatError, InvalidValueError
+from chainrule.errors import FormatError, InvalidValueError, WriteError
 from chainrule.model import Model
 from chainrule.nn import spec
 from chainrule.pipeline import Settings, build_problem, stopping_monitors
@@ -84,7 +84,8 @@ class RungResult:
 
     `score` (accuracy, or rmse in the target's own unit) and `loss` are those of the validation rows at the best epoch so
     far, the one with the lowest validation loss. `curve` holds pairs of epoch and score from the first epoch on. `ended`
-    says that the trial has nothing left to train, `fault` why it has no score, `interrupted` that it must be done again.
+    says that the trial has nothing left to train, `fault` why it has no score, `interrupted` that it must be done again,
+    `unwritable` that the disk is at fault and the search must end.
     """
 
     name: str
@@ -98,6 +99,7 @@ class RungResult:
     ended: bool = True
     fault: str = ""
     interrupted: bool = False
+    unwritable: bool = False
     engine: str = ""
     model: Model | None = field(default=None, compare=False, repr=False)
 
@@ -129,6 +131,8 @@ def perform(cache: ProblemCache, task: RungTask) -> RungResult:
     try:
         problem = cache.problem(task.settings)
         run = _train(cache.data, problem, task)
+    except WriteError as error:
+        return RungResult(task.name, task.end, fault=str(error), unwritable=True, seconds=time.perf_counter() - began)
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
         return RungResult(task.name, task.end, fault=text, seconds=time.perf_counter() - began)
@@ -161,6 +165,7 @@ def _rung_result(problem: TrainingProblem, run: Run, task: RungTask, seconds: fl
         run.stop.reason is not StopReason.PAUSED or len(run.epochs) >= int(task.settings.max_iter),
         str(run.stop) if diverged else "",
         run.interrupted,
+        False,
         run.engine,
         problem.model(run.state) if task.model and not run.interrupted else None,
     )
@@ -243,3 +248,10 @@ def _try_to_open(stack: ExitStack, folder: str, name: str, retry: bool) -> Folde
 def forget(folder: str | Path) -> None:
     """Remove the folder of a trial that has ended."""
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def forget_all(folder: Path) -> None:
+    """Remove the folders of all trials, those too that a process was removing when it was killed."""
+    for kind in ("trial", "final"):
+        for place in folder.glob(f"{kind}-*"):
+            forget(place)

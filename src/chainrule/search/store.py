@@ -13,8 +13,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from chainrule.errors import FormatError, InvalidValueError, must_be
-from chainrule.io.files import locked
+from chainrule.errors import FormatError, InvalidValueError, WriteError, must_be
+from chainrule.io.files import locked, make_folder
 from chainrule.search.results import RungScore, Trial
 
 FORMAT = 1
@@ -34,21 +34,41 @@ def opened(folder: Path, fingerprint: str, plain: Mapping[str, Any]) -> Iterator
     """Open the store of a search in its folder and lock the folder against other processes.
 
     Raises `InvalidValueError` if another process searches there or the folder belongs to another search, `FormatError` for
-    a damaged database.
+    a damaged database, `WriteError`, inside the block too, where the disk cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, "search")
     taken = must_be("search", "out", "a free folder", str(folder), "Another process searches in it.")
-    with locked(folder, taken), closing(sqlite3.connect(folder / "search.db", isolation_level=None)) as database:
-        try:
-            # A kill loses nothing committed; a power failure may lose the last events, whose rungs are then repeated.
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = NORMAL")
-            database.executescript(_TABLES)
-            store = Store(database)
-            store.claim(str(folder), fingerprint, plain)
-        except sqlite3.DatabaseError as error:
-            raise FormatError(f"{folder / 'search.db'}: the search's database cannot be read. {error}.") from None
+    path = folder / "search.db"
+    with (
+        locked(folder, taken, "search"),
+        _reported(path),
+        closing(sqlite3.connect(path, isolation_level=None)) as database,
+    ):
+        # A kill loses nothing committed; a power failure may lose the last events, whose rungs are then repeated.
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        database.executescript(_TABLES)
+        store = Store(database)
+        store.claim(str(folder), fingerprint, plain)
         yield store
+
+
+_UNWRITABLE = frozenset(
+    {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}
+)
+"""Codes of the database, without their details, for faults of the disk rather than of the file."""
+
+
+@contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    """Turn a fault of the database into a `WriteError` where the disk is at fault, or a `FormatError` where the file is."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF in _UNWRITABLE:
+            hint = "What was recorded before is kept; run it again to resume."
+            raise WriteError(f"search: could not write {str(path)!r}: {error}. {hint}") from error
+        raise FormatError(f"{path}: the search's database cannot be read. {error}.") from None
 
 
 class Store:
@@ -93,10 +113,11 @@ class Store:
         self._database.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._database.execute("COMMIT")
         except BaseException:
-            self._database.execute("ROLLBACK")
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
             raise
-        self._database.execute("COMMIT")
 
     def trials(self) -> tuple[Trial, ...]:
         """Return all trials by number."""

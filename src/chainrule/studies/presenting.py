@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from chainrule.io import write_atomically
+from chainrule.io.files import make_folder
 from chainrule.report.page.html import Section, page, section_id, table
 from chainrule.report.svg.charts import document, figure
 from chainrule.report.svg.frames import grid
@@ -60,20 +61,22 @@ def write(studies: Sequence[Study], results: Mapping[str, Results], config: Stud
     path : Path
         The page.
     """
+    make_folder(folder, "study")
     sections = []
     for study in studies:
         pictures = study.draw(results[study.name])
         panels = [panel for group in pictures.values() for panel in group]
         for i, panel in enumerate(panels, 1):
             name = study.name if len(panels) == 1 else f"{study.name}-{i}"
-            write_atomically(folder / f"{name}.svg", document(panel).encode())
+            write_atomically(folder / f"{name}.svg", document(panel).encode(errors="replace"), "study")
         drawn = [joined(tag("h3", caption), grid(*map(figure, group))) for caption, group in pictures.items()]
         sections.append(_section(study, study.conclude(results[study.name]), drawn))
     seeds = f"{config.seeds} seeds" if config.seeds > 1 else "one seed"
     foot = f"{config.data}{', quick' if config.quick else ''}, {seeds}. ± is Student's 95 % interval over the seeds."
     path = folder / "index.html"
     head = joined(_overview(studies, results), tag("p", READING, class_="note"))
-    write_atomically(path, page(_title(studies), sections, head, foot, contents=False).encode())
+    text = page(_title(studies), sections, head, foot, contents=False)
+    write_atomically(path, text.encode(errors="replace"), "study")
     return path
 
 

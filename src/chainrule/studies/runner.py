@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
+import queue
+import subprocess
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from chainrule.errors import must_be
-from chainrule.io.files import locked
-from chainrule.processes import ONE_THREAD, environment
+from chainrule.errors import ChainruleError, FormatError, must_be
+from chainrule.io.files import append, locked, make_folder, shorten
+from chainrule.processes import end, receive, send, serve, start
 from chainrule.studies.study import Cell, Record, Results, Study, StudyConfig
 
 Progress = Callable[[Cell, int, int], None]
@@ -57,8 +60,8 @@ def run(
     InvalidValueError
         Where another process works in the folder.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder, must_be("study", "out", "a free folder", str(folder), "Another process works in it.")):
+    make_folder(folder, "study")
+    with locked(folder, must_be("study", "out", "a free folder", str(folder), "Another process works in it."), "study"):
         known = _do(folder / "records.jsonl", studies, config, workers, progress)
     cells = [cell for study in studies for cell in study.cells(config)]
     return {
@@ -73,11 +76,10 @@ def _do(
     """Return every record by the key of its cell: those of the journal, and those that were missing there."""
     known = dict(_read(journal))
     missing = [cell for study in studies for cell in study.cells(config) if cell.key not in known]
-    with journal.open("a") as log:
-        for done, (cell, record) in enumerate(_work(missing, workers or os.cpu_count() or 1), 1):
+    with closing(_work(missing, workers or os.cpu_count() or 1)) as work:
+        for done, (cell, record) in enumerate(work, 1):
             known[cell.key] = record
-            log.write(json.dumps({"key": cell.key, "record": record}) + "\n")
-            log.flush()
+            append(journal, (json.dumps({"key": cell.key, "record": record}) + "\n").encode(), "study")
             progress(cell, done, len(missing))
     return known
 
@@ -89,24 +91,79 @@ def _read(journal: Path) -> Iterator[tuple[str, Record]]:
     whole = journal.read_bytes()
     end = whole.rfind(b"\n") + 1
     if end < len(whole):
-        os.truncate(journal, end)
-    for line in whole[:end].decode().splitlines():
-        entry = json.loads(line)
-        yield entry["key"], entry["record"]
+        shorten(journal, end, "study")
+    for number, line in enumerate(whole[:end].splitlines(), 1):
+        try:
+            entry = json.loads(line)
+            key, record = entry["key"], dict(entry["record"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            fault = f"{journal}: line {number} must be a record of a study, got something else."
+            raise FormatError(f"{fault} Remove the line to run that part again.") from None
+        yield key, record
 
 
-def _work(cells: Sequence[Cell], workers: int) -> Iterator[tuple[Cell, Record]]:
+def _work(cells: Sequence[Cell], workers: int) -> Generator[tuple[Cell, Record], None, None]:
+    """Yield each cell with its record, as they are done: in this process, or in several that end with this one."""
     if workers == 1 or len(cells) < 2:
         yield from ((cell, run_cell(cell)) for cell in cells)
         return
-    with environment(ONE_THREAD), ProcessPoolExecutor(min(workers, len(cells)), get_context("spawn")) as pool:
-        futures: dict[Future[Record], Cell] = {pool.submit(run_cell, cell): cell for cell in cells}
+    done: queue.SimpleQueue[tuple[Cell, Record] | Exception] = queue.SimpleQueue()
+    waiting: queue.SimpleQueue[Cell | None] = queue.SimpleQueue()
+    for cell in (*cells, *[None] * workers):
+        waiting.put(cell)
+    processes = [start("from chainrule.studies.runner import main\nmain()") for _ in range(min(workers, len(cells)))]
+    threads = [threading.Thread(target=_feed, args=(process, waiting, done), daemon=True) for process in processes]
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in cells:
+            result = done.get()
+            if isinstance(result, Exception):
+                raise result
+            yield result
+    finally:
+        for process in processes:
+            process.kill()
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join()
+        for process in processes:
+            end(process)
+
+
+def _feed(
+    process: subprocess.Popen[bytes],
+    waiting: queue.SimpleQueue[Cell | None],
+    done: queue.SimpleQueue[tuple[Cell, Record] | Exception],
+) -> None:
+    """Send cells to a process, one after another, until none is left or one fails."""
+    while (cell := waiting.get()) is not None:
         try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+            send(process, cell)
+            answer = receive(process)
+        except (EOFError, OSError, pickle.UnpicklingError):
+            fault = f"study: the process that ran {cell.study}, {cell.arm}, seed {cell.seed} died (out of memory?)."
+            answer = ChainruleError(f"{fault} Records so far are kept; run it again to resume.")
+        done.put(answer if isinstance(answer, Exception) else (cell, answer))
+        if isinstance(answer, Exception):
+            return
+
+
+def main() -> None:
+    """Run cells in a process of their own until there are no more."""
+    serve(lambda cells: map(_record_or_error, cells))
+
+
+def _record_or_error(cell: Cell) -> Record | Exception:
+    """Return a cell's record, or its error in a form that another process can read."""
+    try:
+        return run_cell(cell)
+    except Exception as error:
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            return ChainruleError(f"{type(error).__name__}: {error}")
+        return error
 
 
 def run_cell(cell: Cell) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import json
 import math
 import signal
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields
@@ -20,8 +21,8 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.engines.border import checked_state
-from chainrule.errors import FormatError, InvalidValueError
-from chainrule.io.files import locked, write_atomically
+from chainrule.errors import FormatError, InvalidValueError, MissingError, WriteError
+from chainrule.io.files import locked, make_folder, remove, write_atomically
 from chainrule.nn import spec
 from chainrule.nn.step import Recipe, State, Sums
 from chainrule.train.checkpointing import Checkpointer, NoCheckpoint
@@ -97,10 +98,10 @@ def checkpoint_folder(
     True
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, "Checkpoint")
     hint = "Wait for it, or give this run a folder of its own."
     taken = f"Checkpoint: folder {str(folder)!r} must be free, got one in use by another process. {hint}"
-    with locked(folder, taken):
+    with locked(folder, taken, "Checkpoint"):
         yield FolderCheckpointer(folder, run, every, recipe)
 
 
@@ -116,25 +117,48 @@ class FolderCheckpointer:
         self._every = every
         self._next = time.monotonic() + every
         self.notes: tuple[str, ...] = ()
+        self._failing = False
 
     def due(self) -> bool:
         """Check whether the time between snapshots is over."""
         return time.monotonic() >= self._next
 
     def save(self, snapshot: Snapshot) -> None:
-        """Write a snapshot, then remove all but the last two."""
-        from safetensors.numpy import save
+        """Write a snapshot, then remove all but the last two.
 
+        Where it cannot be written, this warns, the run goes on, and the next one is tried when it is due.
+        """
         began = time.monotonic()
         number = max(self._numbers(), default=0) + 1
-        tensors = save(_tensors(snapshot))
-        write_atomically(self._tensor_file(number), tensors)
-        digest = hashlib.sha256(tensors).hexdigest()
-        body = {"format": FORMAT, "run": self._run, "tensors": digest, **_plain(snapshot)}
-        write_atomically(self._manifest(number), _canonical(body | {"sha256": _digest(body)}))
-        self._remove_before(number - KEPT + 1)
+        try:
+            self._write(number, snapshot)
+        except (WriteError, MissingError) as error:
+            self._give_up(number, error)
+        else:
+            self._failing = False
+            self._remove_before(number - KEPT + 1)
         now = time.monotonic()
         self._next = now + max(self._every, (now - began) / _LARGEST_SHARE)
+
+    def _write(self, number: int, snapshot: Snapshot) -> None:
+        from safetensors.numpy import save
+
+        make_folder(self._folder, "Checkpoint")
+        tensors = save(_tensors(snapshot))
+        write_atomically(self._tensor_file(number), tensors, "Checkpoint")
+        digest = hashlib.sha256(tensors).hexdigest()
+        body = {"format": FORMAT, "run": self._run, "tensors": digest, **_plain(snapshot)}
+        write_atomically(self._manifest(number), _canonical(body | {"sha256": _digest(body)}), "Checkpoint")
+
+    def _give_up(self, number: int, error: Exception) -> None:
+        """Remove what was written of a snapshot, and warn once until one is written again."""
+        if not self._manifest(number).exists():
+            remove(self._tensor_file(number))
+        if not self._failing:
+            text = f"{error} Training goes on; the checkpoints before are kept."
+            self.notes = (*self.notes, text)
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
+        self._failing = True
 
     def load(self) -> Snapshot | None:
         """Return the newest whole snapshot; a damaged one is skipped with a note.
@@ -194,13 +218,13 @@ class FolderCheckpointer:
     def _remove_before(self, first: int) -> None:
         """Remove old snapshots, manifests first, so that none is left without its tensors, and leftovers."""
         for number in (n for n in self._numbers() if n < first):
-            self._manifest(number).unlink(missing_ok=True)
+            remove(self._manifest(number))
         kept = {path.stem for path in self._folder.glob("snapshot-*.json")}
         for path in self._folder.glob("snapshot-*.safetensors"):
             if path.stem not in kept:
-                path.unlink(missing_ok=True)
+                remove(path)
         for path in self._folder.glob(".snapshot-*.tmp"):
-            path.unlink(missing_ok=True)
+            remove(path)
 
 
 def _canonical(plain: Any) -> bytes:

@@ -6,13 +6,13 @@ In: a workload of kind "program" and a peer. Out: a runner of processes of this 
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 
 from chainrule.bench.peers import Peer, Runner, Skipped, need
 from chainrule.bench.workloads import Workload
 from chainrule.engines import why_unavailable
+from chainrule.processes import python
 
 _IMPORTS = {
     "native": "chainrule",
@@ -68,7 +68,7 @@ def prepare(workload: Workload, peer: Peer) -> Runner:
         for _ in range(units):
             with tempfile.TemporaryDirectory() as folder:
                 place = ["--out", f"{folder}/run"] if peer.ours and workload.name != "import" else []
-                subprocess.run([sys.executable, "-c", *command, *place], check=True, capture_output=True)
+                subprocess.run(python(*command, *place), check=True, capture_output=True)
 
     return Runner(run)
 

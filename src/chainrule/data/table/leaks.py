@@ -28,7 +28,8 @@ def leaks(frame: pl.DataFrame | FrameRows, names: Iterable[str], target: pl.Seri
     for name in names:
         how = tells_target(frame[name], target)
         if how:
-            fix = f"If it is not known before the target is, leave it out ({option_text('--drop', list_text([name]))}, drop=[{name!r}])."
+            drop = option_text("--drop", list_text([name]))
+            fix = f"If it is not known before the target is, leave it out ({drop}, drop=[{name!r}])."
             yield f"column {name!r} alone tells the target {target.name!r}: {how}. {fix}"
 
 

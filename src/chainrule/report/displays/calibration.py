@@ -149,6 +149,5 @@ class CalibrationDisplay(Display):
         ax.vlines(x, np.minimum(x, y), np.maximum(x, y), color=color, alpha=0.35, linewidth=4)
         ax.scatter(x, y, s=30 + 300 * self.share[diagram.seen], color=color, edgecolor="white", zorder=3)
         ax.set(xlim=(0, 1.03), ylim=(0, 1.03), aspect="equal", xlabel=plot.x_name, ylabel=plot.y_name)
-        finish(ax)
-        ax.legend(frameon=False, loc="upper left")
+        finish(ax, legend=True, loc="upper left")
         return self

@@ -16,7 +16,7 @@ from chainrule.errors import InvalidValueError, must_be
 from chainrule.pipeline.evaluation import confusion_matrix
 from chainrule.report import series
 from chainrule.report.displays.base import Display
-from chainrule.report.matplotlib import tinted
+from chainrule.report.matplotlib import as_text, tinted
 
 _MOST_WRITTEN = 20
 """Classes up to which the numbers of a confusion matrix are legible."""
@@ -118,8 +118,9 @@ class ConfusionDisplay(Display):
         depth = np.sqrt(series.row_shares(self.counts))
         ax.imshow(tinted(depth), interpolation="nearest")
         slanted = max(len(str(label)) for label in self.labels) > 4
-        ax.set_xticks(range(K), self.labels, rotation=45 if slanted else 0, parse_math=False)
-        ax.set_yticks(range(K), self.labels, parse_math=False)
+        names = [as_text(label, 40) for label in self.labels]
+        ax.set_xticks(range(K), names, rotation=45 if slanted else 0, parse_math=False)
+        ax.set_yticks(range(K), names, parse_math=False)
         ax.spines[:].set_visible(False)
         ax.tick_params(length=0)
         for edge in np.arange(K + 1) - 0.5:

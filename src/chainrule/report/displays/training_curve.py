@@ -13,7 +13,15 @@ from chainrule.constraints import OneOf
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.report import series
 from chainrule.report.displays.base import Display
-from chainrule.report.matplotlib import HELD_OUT_COLOR, NEUTRAL_COLOR, TRAINING_COLOR, draw_curve, finish, log_axis
+from chainrule.report.matplotlib import (
+    HELD_OUT_COLOR,
+    NEUTRAL_COLOR,
+    TRAINING_COLOR,
+    draw_curve,
+    finish,
+    log_axis,
+    name_axes,
+)
 from chainrule.report.plots import LinePlot, positive
 from chainrule.train import Run
 
@@ -113,7 +121,7 @@ class TrainingCurveDisplay(Display):
         curves = [curve for plot in plots for curve in plot.curves]
         if what == "loss" and positive(curves):
             log_axis(ax, curves)
-        ax.set(xlabel=plots[0].x_name, ylabel=plots[0].y_name)
+        name_axes(ax, plots[0].x_name, plots[0].y_name)
         ax.xaxis.get_major_locator().set_params(integer=True)
         finish(ax, legend=True)
         return self
