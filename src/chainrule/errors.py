@@ -10,9 +10,14 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+from chainrule.display import printable
+
 
 class ChainruleError(Exception):
-    """Base of all errors that this package raises on purpose."""
+    """Base of all errors that this package raises on purpose; control characters in their text are shown escaped."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__(), lines=True)
 
 
 class InvalidValueError(ChainruleError, ValueError):
@@ -27,7 +32,7 @@ class MissingError(ChainruleError, FileNotFoundError):
     """A file, a data set or an optional package that is needed and not there."""
 
     def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""
+        return printable(str(self.args[0]), lines=True) if self.args else ""
 
 
 def must_be(owner: str, argument: str, allowed: str, got: Any, hint: str = "") -> str:
@@ -55,7 +60,7 @@ def must_be(owner: str, argument: str, allowed: str, got: Any, hint: str = "") -
     >>> must_be("Dropout", "rate", "in [0, 1)", 1.0, "rate is the fraction dropped.")
     'Dropout: rate must be in [0, 1), got 1.0. rate is the fraction dropped.'
     """
-    return f"{owner}: {argument} must be {allowed}, got {got!r}. {hint}".rstrip()
+    return f"{printable(owner)}: {printable(argument)} must be {allowed}, got {got!r}. {hint}".rstrip()
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

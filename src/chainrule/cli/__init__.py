@@ -64,8 +64,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse(text: str, code: int = 2) -> int:
-    for line in text.splitlines():
-        print(f"error: {line}", file=sys.stderr)
+    from chainrule.display import printable
+
+    for line in text.split("\n"):
+        print(f"error: {printable(line)}", file=sys.stderr)
     return code
 
 

@@ -10,8 +10,7 @@ import json
 import re
 from pathlib import Path
 
-import typer
-
+from chainrule.cli.console import echo
 from chainrule.tabular import Preset, presets
 
 _PART = re.compile(r"^(\w+) : [^\n]+\n((?:    [^\n]+\n)+)", re.MULTILINE)
@@ -44,16 +43,14 @@ def show_preset(subject: str, as_json: bool) -> None:
     """
     plain = presets.to_plain(presets.get(subject))
     if as_json:
-        typer.echo(json.dumps(plain, indent=2))
+        echo(json.dumps(plain, indent=2))
         return
     width = max(len(json.dumps(value)) for value in plain.values())
     meanings = _meanings()
     for name, value in plain.items():
-        typer.echo(f"{name:16} {json.dumps(value):{width}}  {meanings[name]}")
-    typer.echo("")
-    typer.echo(
-        f"To change it: chainrule explain {subject} --json > mine.json, edit, and train with --preset mine.json."
-    )
+        echo(f"{name:16} {json.dumps(value):{width}}  {meanings[name]}")
+    echo("")
+    echo(f"To change it: chainrule explain {subject} --json > mine.json, edit, and train with --preset mine.json.")
 
 
 def _meanings() -> dict[str, str]:

@@ -11,10 +11,12 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_type_hints
+from typing import Annotated, Any, TypeVar, cast, get_type_hints
 
 import typer
 
+from chainrule.cli.console import console as console  # (every command prints through it)
+from chainrule.cli.console import echo
 from chainrule.constraints import Checked, faults
 from chainrule.data.table import ReadOptions
 from chainrule.doctor.vocabulary.catalogue import SYMPTOMS
@@ -22,9 +24,6 @@ from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
 from chainrule.nn.initializers import INITIALIZERS
 from chainrule.pipeline import OPTIMIZERS, REGRESSION_LOSSES, SCHEDULES, Settings
 from chainrule.pipeline.option_names import option_name
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 Record = TypeVar("Record", bound=Checked)
 
@@ -198,7 +197,7 @@ def check_page(command: str, out: Path | None) -> None:
 
 def print_json(value: Any) -> None:
     """Print one JSON object, on one line, last on standard output; figures that are not finite become null."""
-    typer.echo(json.dumps(finite(value), allow_nan=False))
+    echo(json.dumps(finite(value), allow_nan=False))
 
 
 def finite(value: Any) -> Any:
@@ -210,13 +209,6 @@ def finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if abs(value) < float("inf") else None
     return value
-
-
-def console(stderr: bool = False) -> Console:
-    """Return a rich console on standard output, or on standard error for progress and messages."""
-    from rich.console import Console
-
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
 
 
 @dataclass(frozen=True)

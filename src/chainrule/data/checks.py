@@ -8,7 +8,16 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.errors import InvalidValueError
+from chainrule.errors import InvalidValueError, must_be
+
+MOST_COLUMNS = 1_000_000
+"""Columns of an array, each of which gets a name."""
+
+
+def check_columns(owner: str, argument: str, count: int, most: int = MOST_COLUMNS) -> None:
+    """Refuse more columns than can be handled one by one."""
+    if count > most:
+        raise InvalidValueError(must_be(owner, argument, f"of at most {most:,} columns", f"{count:,}"))
 
 
 def cell_fault(owner: str, column: str, allowed: str, value: object, rows: Array, hint: str) -> str:
@@ -50,3 +59,14 @@ def check_finite(owner: str, argument: str, values: Array) -> None:
     more = f" and at {len(places) - 1} more" if len(places) > 1 else ""
     got = f"{values[tuple(places[0])]} at {where} (counted from 0){more}"
     raise InvalidValueError(f"{owner}: {argument} must be finite, got {got}. Fill or drop missing values first.")
+
+
+def check_known_labels(owner: str, test: Array, train: Array) -> None:
+    """Refuse labels of test rows that no training row has: no model can predict them."""
+    unknown = np.setdiff1d(test, train)
+    if len(unknown):
+        raise InvalidValueError(
+            must_be(
+                owner, "test labels", "among those of the training rows", unknown[:5].tolist(), "Remove these rows."
+            )
+        )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from math import isfinite
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.data.table import TableSchema
+from chainrule.data.table.schema import HASHED_WORDS, Column
 from chainrule.errors import FormatError, InvalidValueError, MissingError, did_you_mean, must_be
-from chainrule.io import networks, packs
+from chainrule.io import json_text, networks, packs
 from chainrule.io.files import write_atomically
 from chainrule.model import Model
 from chainrule.pack import Pack
@@ -28,8 +29,15 @@ FORMAT = 1
 """Version of the file format; every released one stays readable."""
 
 _KEY = "chainrule"
-_HEADER_LIMIT = 100_000_000
-"""Bytes that safetensors itself allows."""
+_HEADER_LIMIT = json_text.LONGEST
+"""Bytes of a header; safetensors itself allows 100 MB."""
+
+_MOST_TENSORS = 50_000
+_MOST_DIMENSIONS = 8
+_ITEM_SIZES = {"F64": 8, "F32": 4, "F16": 2, "I64": 8, "I32": 4, "U64": 8}
+"""Types of tensors that are looked at, with the bytes of a number."""
+
+_FOREIGN = "the file must be a chainrule model, got something else or a damaged one."
 
 _FIELDS = frozenset({"format", "version", "sha256"})
 _SCHEMA = "schema"
@@ -160,29 +168,56 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    data = path.read_bytes()
-    length = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or length > min(len(data) - 8, _HEADER_LIMIT):
-        raise FormatError("the file must be a chainrule model, got something else or a part of one.")
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = int.from_bytes(start, "little")
+        if len(start) < 8 or length > min(size - 8, _HEADER_LIMIT):
+            raise FormatError("the file must be a chainrule model, got something else or a part of one.")
+        text = file.read(length)
+        entry = _checked_entry(text, size - 8 - length)
+        data = start + text + file.read()
     try:
         tensors = load(data)
-        metadata = json.loads(data[8 : 8 + length])["__metadata__"]
-        header = json.loads(metadata[_KEY], parse_constant=_refuse_constant, parse_float=_finite)
-    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError):
-        raise FormatError("the file must be a chainrule model, got something else or a damaged one.") from None
+    except (SafetensorError, ValueError, KeyError, TypeError):
+        raise FormatError(_FOREIGN) from None
+    header = json_text.parse("the header", entry)
     if not isinstance(header, dict):
         raise FormatError("the header must be a JSON object.")
     return header, tensors
 
 
-def _refuse_constant(word: str) -> Any:
-    raise ValueError(word)
+def _checked_entry(text: bytes, available: int) -> str:
+    """Return this package's entry in a header of safetensors, whose tensors must fill the file."""
+    try:
+        entries = json_text.parse("the header", text)
+    except FormatError:
+        raise FormatError(_FOREIGN) from None
+    metadata = entries.pop("__metadata__", None) if isinstance(entries, dict) else None
+    entry = metadata.get(_KEY) if isinstance(metadata, dict) else None
+    if not isinstance(entry, str):
+        raise FormatError(_FOREIGN)
+    if len(entries) > _MOST_TENSORS:
+        raise FormatError(f"the file must hold at most {_MOST_TENSORS:,} tensors, got {len(entries):,}.")
+    sizes = [_bytes_of(tensor) for tensor in entries.values()]
+    if None in sizes or sum(filter(None, sizes)) != available:
+        raise FormatError(_FOREIGN)
+    return entry
 
 
-def _finite(text: str) -> float:
-    """Return a number; one too large for a float is refused."""
-    number = float(text)
-    return number if isfinite(number) else _refuse_constant(text)
+def _bytes_of(tensor: Any) -> int | None:
+    """Return the bytes of a tensor as its entry describes it, None for an entry that contradicts itself."""
+    if not isinstance(tensor, dict) or set(tensor) != {"dtype", "shape", "data_offsets"}:
+        return None
+    dtype, shape, offsets = tensor["dtype"], tensor["shape"], tensor["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in _ITEM_SIZES:
+        return None
+    if not all(isinstance(part, list) and all(type(n) is int and n >= 0 for n in part) for part in (shape, offsets)):
+        return None
+    if len(shape) > _MOST_DIMENSIONS or len(offsets) != 2:
+        return None
+    size = prod(shape) * _ITEM_SIZES[dtype]
+    return size if offsets[1] - offsets[0] == size else None
 
 
 def _check(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
@@ -206,6 +241,8 @@ def _check(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
     rest = {key: value for key, value in header.items() if key != "sha256"}
     if header["sha256"] != _digest(rest, tensors):
         raise FormatError("the checksum does not match. The file is damaged; use a copy.")
+    if not isinstance(header["version"], str):
+        raise FormatError(f"version must be text, got {header['version']!r}.")
     if type(version) is not int or version < 1:
         raise FormatError(f"format must be a whole number from 1 to {FORMAT}, got {version!r}.")
 
@@ -215,7 +252,16 @@ def _build(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> Model | T
     if _SCHEMA not in header:
         return core
     schema = TableSchema.from_plain(header[_SCHEMA])
+    if isinstance(core, Model) and sum(_names_of(column) for column in schema.used) > len(core.feature_names):
+        raise FormatError("the columns of the schema must be those of the network.")
     names = tuple(f.name for f in schema.features) if isinstance(core, Pack) else schema.design_names
     if names != core.feature_names:
         raise FormatError("the columns of the schema must be those of the network.")
     return TableModel(schema, core)
+
+
+def _names_of(column: Column) -> int:
+    """Return the least number of columns that a column becomes in the plain matrix."""
+    if column.kind in ("text", "category"):
+        return HASHED_WORDS if column.kind == "text" else len(column.categories) + column.hashed
+    return len(column.numbers)
