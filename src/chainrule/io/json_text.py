@@ -19,7 +19,7 @@ LONGEST = 64_000_000
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 
 
-def parse(owner: str, text: bytes | str, longest: int = LONGEST) -> Any:
+def parse(owner: str, text: bytes | str, longest: int = LONGEST, finite: bool = True) -> Any:
     """Return the plain data of a JSON text.
 
     Parameters
@@ -30,6 +30,8 @@ def parse(owner: str, text: bytes | str, longest: int = LONGEST) -> Any:
         The text; bytes are UTF-8.
     longest : int, default=64_000_000
         Longest text that is read at all.
+    finite : bool, default=True
+        Whether NaN and infinity are refused.
 
     Returns
     -------
@@ -50,7 +52,9 @@ def parse(owner: str, text: bytes | str, longest: int = LONGEST) -> Any:
         raise FormatError(f"{owner}: the JSON must be at most {longest:,} bytes long, got {len(text):,}.")
     try:
         decoded = text.decode("utf-8") if isinstance(text, bytes) else text
-        plain = json.loads(decoded, parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_distinct)
+        refuse = _refuse_constant if finite else None
+        number = _finite if finite else None
+        plain = json.loads(decoded, parse_constant=refuse, parse_float=number, object_pairs_hook=_distinct)
         if _SURROGATE.search(decoded):
             json.dumps(plain, ensure_ascii=False).encode()
         return plain

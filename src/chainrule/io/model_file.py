@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from chainrule.data.table.schema import HASHED_WORDS, Column
 from chainrule.errors import FormatError, InvalidValueError, MissingError, did_you_mean, must_be
 from chainrule.io import json_text, networks, packs
 from chainrule.io.files import write_atomically
+from chainrule.io.tensors import LONGEST_HEADER, checked_metadata
 from chainrule.model import Model
 from chainrule.pack import Pack
 from chainrule.table_model import TableModel
@@ -29,14 +29,6 @@ FORMAT = 1
 """Version of the file format; every released one stays readable."""
 
 _KEY = "chainrule"
-_HEADER_LIMIT = json_text.LONGEST
-"""Bytes of a header; safetensors itself allows 100 MB."""
-
-_MOST_TENSORS = 50_000
-_MOST_DIMENSIONS = 8
-_ITEM_SIZES = {"F64": 8, "F32": 4, "F16": 2, "I64": 8, "I32": 4, "U64": 8}
-"""Types of tensors that are looked at, with the bytes of a number."""
-
 _FOREIGN = "the file must be a chainrule model, got something else or a damaged one."
 
 _FIELDS = frozenset({"format", "version", "sha256"})
@@ -172,10 +164,10 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     with path.open("rb") as file:
         start = file.read(8)
         length = int.from_bytes(start, "little")
-        if len(start) < 8 or length > min(size - 8, _HEADER_LIMIT):
+        if len(start) < 8 or length > min(size - 8, LONGEST_HEADER):
             raise FormatError("the file must be a chainrule model, got something else or a part of one.")
         text = file.read(length)
-        entry = _checked_entry(text, size - 8 - length)
+        entry = _entry(text, size - 8 - length)
         data = start + text + file.read()
     try:
         tensors = load(data)
@@ -187,37 +179,12 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     return header, tensors
 
 
-def _checked_entry(text: bytes, available: int) -> str:
+def _entry(text: bytes, available: int) -> str:
     """Return this package's entry in a header of safetensors, whose tensors must fill the file."""
     try:
-        entries = json_text.parse("the header", text)
-    except FormatError:
+        return checked_metadata(text, available)[_KEY]
+    except (FormatError, KeyError):
         raise FormatError(_FOREIGN) from None
-    metadata = entries.pop("__metadata__", None) if isinstance(entries, dict) else None
-    entry = metadata.get(_KEY) if isinstance(metadata, dict) else None
-    if not isinstance(entry, str):
-        raise FormatError(_FOREIGN)
-    if len(entries) > _MOST_TENSORS:
-        raise FormatError(f"the file must hold at most {_MOST_TENSORS:,} tensors, got {len(entries):,}.")
-    sizes = [_bytes_of(tensor) for tensor in entries.values()]
-    if None in sizes or sum(filter(None, sizes)) != available:
-        raise FormatError(_FOREIGN)
-    return entry
-
-
-def _bytes_of(tensor: Any) -> int | None:
-    """Return the bytes of a tensor as its entry describes it, None for an entry that contradicts itself."""
-    if not isinstance(tensor, dict) or set(tensor) != {"dtype", "shape", "data_offsets"}:
-        return None
-    dtype, shape, offsets = tensor["dtype"], tensor["shape"], tensor["data_offsets"]
-    if not isinstance(dtype, str) or dtype not in _ITEM_SIZES:
-        return None
-    if not all(isinstance(part, list) and all(type(n) is int and n >= 0 for n in part) for part in (shape, offsets)):
-        return None
-    if len(shape) > _MOST_DIMENSIONS or len(offsets) != 2:
-        return None
-    size = prod(shape) * _ITEM_SIZES[dtype]
-    return size if offsets[1] - offsets[0] == size else None
 
 
 def _check(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:

@@ -21,9 +21,11 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.errors import FormatError, InvalidValueError
 from chainrule.io.files import locked, write_atomically
+from chainrule.io.tensors import check_tensors
 from chainrule.nn import spec
 from chainrule.nn.step import State, Sums
 from chainrule.train.checkpointing import Checkpointer, NoCheckpoint
+from chainrule.train.manifest import check_manifest
 from chainrule.train.problem import TrainingProblem
 from chainrule.train.records import Epoch, Snapshot, Stop, StopReason, spent
 
@@ -160,6 +162,7 @@ class FolderCheckpointer:
             raise FormatError("its tensors are missing") from None
         if hashlib.sha256(tensors).hexdigest() != body["tensors"]:
             raise FormatError("its tensors do not match their checksum")
+        check_tensors(tensors)
         return _snapshot(body, load(tensors))
 
     def _numbers(self) -> list[int]:
@@ -205,6 +208,7 @@ def _checked(data: bytes) -> dict[str, Any]:
         raise FormatError("its manifest does not match its checksum")
     if body.get("format") != FORMAT:
         raise FormatError(f"its format must be {FORMAT}, got {body.get('format')}")
+    check_manifest(body)
     return dict(body)
 
 
