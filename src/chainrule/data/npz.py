@@ -26,7 +26,7 @@ from chainrule.errors import FormatError, InvalidValueError, must_be
 
 _DAMAGE = (
     *(ValueError, OSError, EOFError, KeyError, MemoryError, RuntimeError, OverflowError, IndexError, AttributeError),
-    *(struct.error, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+    *(TypeError, struct.error, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
 )
 """What a damaged archive raises in numpy, zipfile and zlib (RuntimeError: a compression not supported)."""
 
@@ -84,7 +84,7 @@ class _Archive:
         except _DAMAGE as error:
             self._file.close()
             raise self._damaged(error) from error
-        names = {name.removesuffix(".npy"): entry for name, entry in entries.items() if not entry.is_dir()}
+        names = {name.removesuffix(".npy"): entry for name, entry in entries.items() if not name.endswith("/")}
         self._entries = {name.lower(): entry for name, entry in names.items()}
         self.shown = sorted(names)[:_SHOWN]
 

@@ -19,7 +19,7 @@ from chainrule.data.gzipped import read_unpacked
 from chainrule.data.table import sniffing
 from chainrule.data.table.apart import read_parquet_apart, read_workbook_apart
 from chainrule.data.table.cells import TEXT, Interpreted, clean_text, interpret
-from chainrule.data.table.dates import parse_dates, swapped
+from chainrule.data.table.dates import beyond_python, parse_dates, swapped
 from chainrule.data.table.decoding import as_utf8, with_line_feeds
 from chainrule.data.table.files import ALLOWED, table_ending
 from chainrule.data.table.numbers import written_as
@@ -134,13 +134,22 @@ def _parquet(name: str, data: bytes) -> tuple[pl.DataFrame, list[str]]:
 
 
 def _of_known_types(name: str, frame: pl.DataFrame) -> pl.DataFrame:
-    """Return the frame with whole numbers of 128 bits as float64; refuse columns that hold more than a cell each."""
+    """Return the frame with whole numbers of 128 bits as usual numbers; refuse columns without cells that Python knows."""
     wide = [column for column, kind in frame.schema.items() if kind in (pl.Int128, pl.UInt128)]
     nested = [column for column, kind in frame.schema.items() if kind.is_nested() or kind == pl.Object]
     if nested:
         hint = "Give each part a column of its own, or leave it out when you save the file."
         raise FormatError(must_be(name, f"column {nested[0]!r}", "of single cells", str(frame.schema[nested[0]]), hint))
-    return frame.with_columns(pl.col(wide).cast(pl.Float64)) if wide else frame
+    for column in frame:
+        if beyond_python(column):
+            raise FormatError(must_be(name, f"column {column.name!r}", "of times from the year 1 to 9999", "others"))
+    return frame.with_columns(map(_narrow, frame[wide])) if wide else frame
+
+
+def _narrow(column: pl.Series) -> pl.Series:
+    """Return whole numbers of 128 bits as those of 64, or as float64 where one is too large."""
+    small = column.cast(pl.Int64, strict=False)
+    return small if small.null_count() == column.null_count() else column.cast(pl.Float64)
 
 
 def _excel(name: str, data: bytes, options: ReadOptions) -> tuple[pl.DataFrame, list[str]]:
