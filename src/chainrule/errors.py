@@ -12,12 +12,18 @@ from typing import Any
 
 from chainrule.display import printable
 
+_LONGEST_LINE = 1500
+"""Characters of a line of a message."""
+
+_LONGEST_VALUE = 600
+"""Characters of a value in it."""
+
 
 class ChainruleError(Exception):
     """Base of all errors that this package raises on purpose; control characters in their text are shown escaped."""
 
     def __str__(self) -> str:
-        return printable(super().__str__(), lines=True)
+        return _shown(super().__str__())
 
 
 class InvalidValueError(ChainruleError, ValueError):
@@ -32,7 +38,15 @@ class MissingError(ChainruleError, FileNotFoundError):
     """A file, a data set or an optional package that is needed and not there."""
 
     def __str__(self) -> str:
-        return printable(str(self.args[0]), lines=True) if self.args else ""
+        return _shown(str(self.args[0])) if self.args else ""
+
+
+def _shown(text: str) -> str:
+    """Return a message with control characters escaped and overlong lines, which repeat a value from a file, cut."""
+    if len(text) > _LONGEST_LINE:
+        cut = (line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]} ..." for line in text.split("\n"))
+        text = "\n".join(cut)
+    return printable(text, lines=True)
 
 
 def must_be(owner: str, argument: str, allowed: str, got: Any, hint: str = "") -> str:
@@ -60,7 +74,16 @@ def must_be(owner: str, argument: str, allowed: str, got: Any, hint: str = "") -
     >>> must_be("Dropout", "rate", "in [0, 1)", 1.0, "rate is the fraction dropped.")
     'Dropout: rate must be in [0, 1), got 1.0. rate is the fraction dropped.'
     """
-    return f"{printable(owner)}: {printable(argument)} must be {allowed}, got {got!r}. {hint}".rstrip()
+    return f"{printable(owner)}: {printable(argument)} must be {allowed}, got {_text_of(got)}. {hint}".rstrip()
+
+
+def _text_of(value: Any) -> str:
+    """Return a value as Python writes it, shortened where it is very long."""
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of more digits than Python writes
+        return f"a value of type {type(value).__name__} that is too large to write"
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]} ..."
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -5,6 +5,7 @@ import io
 import json
 import random
 import zipfile
+from copy import deepcopy
 
 INTERESTING = b"\x00\x01\x7f\x80\xff\"',;\t\n\r |=0159.-+eE{}[]()\x1b\xfe\xef\xbb\xbf"
 WORDS = (
@@ -69,15 +70,15 @@ def _reshape(plain, draw):
     owner, key = draw.choice(places)
     kind = draw.randrange(8)
     if kind < 5:
-        owner[key] = draw.choice(HOSTILE)
+        owner[key] = deepcopy(draw.choice(HOSTILE))
     elif kind == 5:
         del owner[key]
     elif kind == 6:
         _, other = draw.choice(places)
         if isinstance(owner, dict):
-            owner[str(other)] = owner[key]
+            owner[str(other)] = deepcopy(owner[key])
         else:
-            owner.extend(owner * 3)
+            owner.extend(deepcopy(owner) * 3)
     else:
         nested = owner[key]
         for _ in range(draw.choice((1, 5, 200))):

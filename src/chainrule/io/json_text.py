@@ -13,8 +13,8 @@ from typing import Any
 
 from chainrule.errors import FormatError
 
-LONGEST = 64_000_000
-"""Bytes of one JSON text; the description of a table with 100,000 columns takes a third."""
+LONGEST = 32_000_000
+"""Bytes of one JSON text; the description of a table with 100,000 columns fits."""
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 
@@ -28,7 +28,7 @@ def parse(owner: str, text: bytes | str, longest: int = LONGEST, finite: bool = 
         What messages name.
     text : bytes or str
         The text; bytes are UTF-8.
-    longest : int, default=64_000_000
+    longest : int, default=32_000_000
         Longest text that is read at all.
     finite : bool, default=True
         Whether NaN and infinity are refused.

@@ -15,6 +15,7 @@ import numpy as np
 from chainrule.constraints import Checked, Interval, constrained, validate
 from chainrule.data.transforms import METHODS
 from chainrule.errors import did_you_mean, must_be, raise_all
+from chainrule.nn.activations import ACTIVATIONS
 from chainrule.random import Purpose, Stream
 
 EMBEDDINGS = ("cosine", "pbld", "piecewise_linear", "none")
@@ -122,6 +123,10 @@ class Preset(Checked):
             wrong = [each for each in given if each not in known] if isinstance(given, tuple) else [given]
             if wrong or not given:
                 yield must_be("Preset", name, f"some of {', '.join(known)}", given, did_you_mean(str(wrong[:1]), known))
+
+        if not isinstance(self.activation, str) or self.activation not in ACTIVATIONS:
+            hint = did_you_mean(str(self.activation), ACTIVATIONS)
+            yield must_be("Preset", "activation", "the name of one", self.activation, hint)
 
     def draw(self, member: int, seed: int) -> MemberSettings:
         """Draw the settings of one member.

@@ -147,6 +147,7 @@ class FolderCheckpointer:
         return None
 
     def _read(self, number: int) -> Snapshot:
+        from safetensors import SafetensorError
         from safetensors.numpy import load
 
         data = self._manifest(number).read_bytes()
@@ -163,7 +164,10 @@ class FolderCheckpointer:
         if hashlib.sha256(tensors).hexdigest() != body["tensors"]:
             raise FormatError("its tensors do not match their checksum")
         check_tensors(tensors)
-        return _snapshot(body, load(tensors))
+        try:
+            return _snapshot(body, load(tensors))
+        except (SafetensorError, LookupError, ValueError) as error:
+            raise FormatError(f"it does not hold a snapshot ({type(error).__name__}: {error})") from None
 
     def _numbers(self) -> list[int]:
         names = (path.stem.removeprefix("snapshot-") for path in self._folder.glob("snapshot-*.json"))
