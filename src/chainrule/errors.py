@@ -15,6 +15,9 @@ from chainrule.display import printable
 _LONGEST_LINE = 1500
 """Characters of a line of a message."""
 
+_MOST_LINES = 60
+"""Lines of a message."""
+
 _LONGEST_VALUE = 600
 """Characters of a value in it."""
 
@@ -42,10 +45,12 @@ class MissingError(ChainruleError, FileNotFoundError):
 
 
 def _shown(text: str) -> str:
-    """Return a message with control characters escaped and overlong lines, which repeat a value from a file, cut."""
+    """Return a message with control characters escaped; too many or overlong lines, which repeat a value, are cut."""
     if len(text) > _LONGEST_LINE:
-        cut = (line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]} ..." for line in text.split("\n"))
-        text = "\n".join(cut)
+        lines = text.split("\n")
+        cut = [line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]} ..." for line in lines[:_MOST_LINES]]
+        more = [f"... and {len(lines) - _MOST_LINES:,} more."] if len(lines) > _MOST_LINES else []
+        text = "\n".join([*cut, *more])
     return printable(text, lines=True)
 
 

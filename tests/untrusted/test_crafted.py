@@ -112,7 +112,7 @@ def test_hostile_values_in_every_place_of_a_model_file_are_refused(reader, tmp_p
                 read += 1
             else:
                 assert said.startswith("model.safetensors: "), said
-                assert len(said) < 2_000, (place, name)
+                assert len(said) < 20_000, (place, name)
                 assert "\x1b" not in said
     assert read <= 7 * len(PLACES[reader]), "most are refused"
 
@@ -312,11 +312,11 @@ CONFIG = [
 ]
 
 
-@pytest.mark.parametrize("command", ["compare", "doctor"])
-@pytest.mark.parametrize("place", CONFIG)
-def test_hostile_run_folders_are_refused(run, place, command, tmp_path, capsys):
-    if command == "doctor" and not place.startswith("options"):
-        pytest.skip("the doctor reads the options only")
+@pytest.mark.parametrize(
+    ("command", "place"),
+    [("compare", place) for place in CONFIG] + [("doctor", place) for place in CONFIG if place.startswith("options")],
+)
+def test_hostile_run_folders_are_refused(run, command, place, tmp_path, capsys):
     whole = json.loads((run / "config.json").read_text())
     for name, value in HOSTILE.items():
         if command == "doctor" and (

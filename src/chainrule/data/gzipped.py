@@ -28,7 +28,7 @@ _MAGIC = b"\x1f\x8b"
 
 
 def allowed_size(packed: int) -> int:
-    """Return how many bytes so many packed ones may unpack to."""
+    """Return how many bytes a number of packed ones may unpack to."""
     return FREE + RATIO * packed
 
 

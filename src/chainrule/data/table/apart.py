@@ -30,11 +30,11 @@ _CHILD = Path(__file__).with_name("apart_child.py")
 
 _MEMORY = 2 << 30
 _MEMORY_RATIO = 1000
-"""Memory that the child may take: so many bytes, and so many for each byte of the file."""
+"""Bytes of memory that the child may take: some for any file, and more for each byte of it."""
 
 _SECONDS = 60.0
 _BYTES_PER_SECOND = 1e6
-"""Time that the child may take: so many seconds, and one more for each megabyte."""
+"""Time that the child may take: seconds for any file, and one more for each megabyte."""
 
 
 @dataclass(frozen=True, eq=False)

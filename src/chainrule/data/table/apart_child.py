@@ -16,7 +16,7 @@ from typing import Any
 MOST_COLUMNS = 100_000
 FREE_ROWS, ROWS_PER_BYTE = 1_000_000, 16
 FREE_CELLS, CELLS_PER_BYTE = 4_000_000, 100
-"""Most rows and cells of a parquet file: so many, and so many for each byte of the file."""
+"""Most rows and cells of a parquet file: some for any file, and more for each byte of it."""
 
 LONGEST_NOTE = 50_000_000
 
