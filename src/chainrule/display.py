@@ -59,16 +59,18 @@ def printable(text: str, lines: bool = False) -> str:
     return text if text.isprintable() else text.translate(_ESCAPES_WITHIN_LINES if lines else _ESCAPES)
 
 
-def csv_text(text: str) -> str:
+def csv_text(text: str, numbers: bool = False) -> str:
     r"""Return the text of a csv cell that no spreadsheet runs as a formula.
 
-    Text that begins as a formula gets an apostrophe before it, unless it is a number. Control characters other than line
-    feeds and tabs are escaped.
+    Text that begins as a formula gets an apostrophe before it. Control characters other than line feeds and tabs are
+    escaped.
 
     Parameters
     ----------
     text : str
         Text of any origin.
+    numbers : bool, default=False
+        Whether text that is a number stays as it is.
 
     Returns
     -------
@@ -76,11 +78,11 @@ def csv_text(text: str) -> str:
 
     Examples
     --------
-    >>> csv_text("=1+1"), csv_text("-1.5"), csv_text("a\x07")
+    >>> csv_text("=1+1"), csv_text("-1.5", numbers=True), csv_text("a\x07")
     ("'=1+1", '-1.5', 'a\\x07')
     """
-    guarded = f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
-    return printable(guarded, lines=True)
+    harmless = not text.startswith(_FORMULA) or (numbers and _NUMBER.fullmatch(text))
+    return printable(text if harmless else f"'{text}", lines=True)
 
 
 class HtmlDisplay:

@@ -112,7 +112,8 @@ def _cell(value: Any) -> Any:
 
 def _kept_cell(value: Any) -> Any:
     """Return a cell of a kept column as it is written, empty for a gap."""
-    return "" if value is None else _cell(_plain(value))
+    plain = _plain(value)
+    return "" if plain is None else csv_text(plain, numbers=True) if isinstance(plain, str) else plain
 
 
 def _plain(value: Any) -> Any:

@@ -51,8 +51,8 @@ def rows_of(text: str, separator: str, most: int | None = None) -> list[list[str
     rows = []
     usual = csv.field_size_limit(2**31 - 1)
     try:
-        lines = io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8", newline="")  # a quarter of StringIO's memory
-        for row in csv.reader(lines, delimiter=separator, skipinitialspace=separator != "\t"):
+        stream = io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8", newline="")  # a quarter of StringIO's memory
+        for row in csv.reader(stream, delimiter=separator, skipinitialspace=separator != "\t"):
             if row and (len(row) > 1 or row[0].strip(" ")):
                 rows.append(row)
             if most is not None and len(rows) >= most:
