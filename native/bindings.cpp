@@ -26,6 +26,7 @@ namespace {
 
 using ReadOnly = nb::ndarray<nb::c_contig, nb::device::cpu, nb::ro>;
 using Writable = nb::ndarray<nb::c_contig, nb::device::cpu>;
+using RowNumbers = nb::ndarray<const std::uint32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using LearningRates = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 /// Names of the vectors of P numbers that a state with these settings carries, the parameters apart.
@@ -44,13 +45,18 @@ class Session {
   public:
     Session(
         const std::vector<FusedStage>& stages, const std::vector<Phase>& phases, const TrainingSettings& settings,
-        ReadOnly X, ReadOnly Y, ReadOnly c, int threads
+        ReadOnly X, ReadOnly Y, ReadOnly c, RowNumbers visited, int threads
     )
-        : settings_(settings), X_(X), Y_(Y), c_(c) {
+        : settings_(settings), X_(X), Y_(Y), c_(c), visited_(visited) {
         if (stages.empty() || phases.empty()) throw std::invalid_argument("Session: a plan needs stages and phases.");
-        const TrainerSpec spec{
-            stages, phases, settings, {X.data(), Y.data(), c.data(), static_cast<std::int64_t>(X.shape(0))}, threads
+        const bool all = visited.size() == 0;
+        for (std::size_t i = 0; i < visited.size(); ++i)
+            if (visited.data()[i] >= X.shape(0)) throw std::invalid_argument("Session: visited must be numbers of rows.");
+        const Rows rows{
+            X.data(), Y.data(), c.data(), static_cast<std::int64_t>(all ? X.shape(0) : visited.size()),
+            all ? nullptr : visited.data()
         };
+        const TrainerSpec spec{stages, phases, settings, rows, threads};
         const Isa isa = chosen_isa();
         isa_ = isa.name;
         number_bytes_ = X.itemsize();
@@ -96,23 +102,31 @@ class Session {
             throw std::invalid_argument(
                 "Session: X and Z must be (n, inputs) and (n, outputs) in the session's dtype."
             );
-        const auto n = static_cast<std::int64_t>(X.shape(0));
+        infer(X.data(), static_cast<std::int64_t>(X.shape(0)), Z.data());
+    }
+
+    /// Compute the logits (n, outputs) of n rows; the caller has checked the sizes.
+    void infer(const void* X, std::int64_t n, void* Z) {
         if (n == 0) return;
         if (n > 4) {
             nb::gil_scoped_release released;
             const std::scoped_lock lock(mutex_);
-            trainer_->logits(X.data(), n, Z.data());
+            trainer_->logits(X, n, Z);
             return;
         }
         if (mutex_.try_lock()) {  // a few rows take less time than releasing the interpreter's lock
             const std::scoped_lock lock(std::adopt_lock, mutex_);
-            trainer_->logits(X.data(), n, Z.data());
+            trainer_->logits(X, n, Z);
             return;
         }
         nb::gil_scoped_release released;
         const std::scoped_lock lock(mutex_);
-        trainer_->logits(X.data(), n, Z.data());
+        trainer_->logits(X, n, Z);
     }
+
+    std::size_t inputs() const { return inputs_; }
+    std::size_t outputs() const { return outputs_; }
+    std::size_t number_bytes() const { return number_bytes_; }
 
     void profile() { trainer_->profile(); }
     std::vector<double> nanoseconds() const { return {trainer_->nanoseconds().begin(), trainer_->nanoseconds().end()}; }
@@ -165,6 +179,7 @@ class Session {
 
     TrainingSettings settings_;
     ReadOnly X_, Y_, c_;  // kept alive while the trainer reads them
+    RowNumbers visited_;
     std::unique_ptr<Trainer> trainer_;
     std::mutex mutex_;
     std::size_t number_bytes_ = 4, inputs_ = 0, outputs_ = 0;
@@ -281,6 +296,42 @@ void bind_structs(nb::module_& module) {
     );
 }
 
+/// Several networks with equally many outputs, whose logits one call computes.
+class Networks {
+  public:
+    /// Network i takes the rows X[rows[i]] of each call.
+    Networks(const nb::list& sessions, const std::vector<std::size_t>& rows) : kept_(sessions), rows_(rows) {
+        for (const nb::handle each : sessions) sessions_.push_back(nb::cast<Session*>(each));
+        if (sessions_.empty() || sessions_.size() != rows_.size())
+            throw std::invalid_argument("Networks: there must be sessions, and rows for each.");
+        for (const Session* each : sessions_)
+            if (each->outputs() != sessions_[0]->outputs() || each->number_bytes() != sessions_[0]->number_bytes())
+                throw std::invalid_argument("Networks: sessions must have equally many outputs and one dtype.");
+    }
+
+    /// Compute Z (networks, n, outputs).
+    void logits(const std::vector<ReadOnly>& X, Writable Z) {
+        const std::size_t bytes = sessions_[0]->number_bytes(), k = sessions_[0]->outputs();
+        const std::size_t n = X.empty() || X[0].ndim() != 2 ? 0 : X[0].shape(0);
+        if (Z.ndim() != 3 || Z.shape(0) != sessions_.size() || Z.shape(1) != n || Z.shape(2) != k || Z.itemsize() != bytes)
+            throw std::invalid_argument("Networks: Z must be (networks, n, outputs) in the sessions' dtype.");
+        for (std::size_t i = 0; i < sessions_.size(); ++i) {
+            const bool known = rows_[i] < X.size() && X[rows_[i]].ndim() == 2;
+            if (!known || X[rows_[i]].shape(0) != n || X[rows_[i]].shape(1) != sessions_[i]->inputs()
+                || X[rows_[i]].itemsize() != bytes)
+                throw std::invalid_argument("Networks: X must hold rows (n, inputs) for each session in its dtype.");
+        }
+        char* const to = static_cast<char*>(Z.data());
+        for (std::size_t i = 0; i < sessions_.size(); ++i)
+            sessions_[i]->infer(X[rows_[i]].data(), static_cast<std::int64_t>(n), to + i * n * k * bytes);
+    }
+
+  private:
+    nb::list kept_;  // keeps the sessions alive
+    std::vector<Session*> sessions_;
+    std::vector<std::size_t> rows_;
+};
+
 }  // namespace
 
 NB_MODULE(_native, module) {
@@ -291,9 +342,9 @@ NB_MODULE(_native, module) {
         .def(
             nb::init<
                 const std::vector<FusedStage>&, const std::vector<Phase>&, const TrainingSettings&, ReadOnly, ReadOnly,
-                ReadOnly, int>(),
+                ReadOnly, RowNumbers, int>(),
             nb::kw_only(), nb::arg("stages"), nb::arg("phases"), nb::arg("settings"), nb::arg("X"), nb::arg("Y"),
-            nb::arg("c"), nb::arg("threads")
+            nb::arg("c"), nb::arg("visited"), nb::arg("threads")
         )
         .def("read", &Session::read, nb::kw_only(), nb::arg("w"), nb::arg("statistics"), nb::arg("vectors"))
         .def(
@@ -307,6 +358,9 @@ NB_MODULE(_native, module) {
         .def_prop_ro("nbytes", &Session::bytes)
         .def_prop_ro("threads", &Session::threads)
         .def_prop_ro("isa", &Session::isa);
+    nb::class_<Networks>(module, "Networks")
+        .def(nb::init<const nb::list&, const std::vector<std::size_t>&>(), nb::arg("sessions"), nb::arg("rows"))
+        .def("logits", &Networks::logits, nb::arg("X"), nb::arg("Z"));
     module.def("vector_names", &vector_names, nb::arg("settings"));
     module.def("isas", [] {
         std::vector<std::string> names;

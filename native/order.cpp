@@ -13,11 +13,12 @@ constexpr std::uint32_t digits = 1u << digit_bits;
 constexpr int passes = 3;
 }  // namespace
 
-EpochOrder::EpochOrder(std::uint64_t seed, std::int64_t rows, bool shuffles)
+EpochOrder::EpochOrder(std::uint64_t seed, std::int64_t rows, bool shuffles, const std::uint32_t* visited)
     : stream_(Stream::from_seed(seed).fold(Purpose::shuffle)),
+      visited_(visited),
       shuffles_(shuffles),
       order_(static_cast<std::size_t>(rows)) {
-    for (std::size_t i = 0; i < order_.size(); ++i) order_[i] = static_cast<std::uint32_t>(i);
+    for (std::size_t i = 0; i < order_.size(); ++i) order_[i] = number(i);
     if (shuffles_) {
         entries_.resize(order_.size());
         scratch_.resize(order_.size());
@@ -45,7 +46,7 @@ void EpochOrder::sort_by_word(Stream stream) {
         for (const Entry& entry : entries_) scratch_[first[(entry.word >> shift) & (digits - 1)]++] = entry;
         entries_.swap(scratch_);
     }
-    for (std::size_t i = 0; i < entries_.size(); ++i) order_[i] = entries_[i].row;
+    for (std::size_t i = 0; i < entries_.size(); ++i) order_[i] = number(entries_[i].row);
 }
 
 }  // namespace chainrule

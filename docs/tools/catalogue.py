@@ -52,7 +52,7 @@ def _symptom(entry: Symptom) -> Iterator[str]:
     yield f"### {entry.name} {{: #{entry.name} }}\n"
     yield f"{entry.summary}\n"
     yield f"*Kind:* {entry.kind.name.lower()}. *Evidence:* {_evidence(entry)}.\n"
-    for where, text in _found_by(entry.name):
+    for where, text in _found_by(entry):
         yield f"*Found* {where}: {text}\n"
     if entry.remedies:
         yield f"*Tested:* {_links(entry.remedies)}\n"
@@ -68,15 +68,17 @@ def _evidence(entry: Symptom) -> str:
     return "none, so it is information only"
 
 
-def _found_by(symptom: str) -> Iterator[tuple[str, str]]:
+def _found_by(entry: Symptom) -> Iterator[tuple[str, str]]:
     """Yield where each rule for a symptom looks, and what it looks for."""
+    if not entry.by_rule:
+        yield "in the diagnosis", "A comparison with quick models on the same rows."
     rules: list[tuple[str, Rule]] = [
         *((_FOUND[rule.needs], rule) for rule in (*configuration.RULES, *data.RULES, *training.RULES)),
         *(("before the training", rule) for rule in preflight.RULES),
     ]
     for where, rule in rules:
         text = inspect.getdoc(rule.check)
-        if rule.symptom == symptom and text:
+        if rule.symptom == entry.name and text:
             yield where, " ".join(text.split("\n\n")[0].split())
 
 

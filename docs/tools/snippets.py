@@ -11,7 +11,7 @@ import os
 import re
 import shlex
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,35 @@ from typing import Any
 _FENCE = re.compile(
     r"^(?P<indent> *)```(?P<kind>\w*)(?P<info>[^\n]*)\n(?P<source>.*?)^(?P=indent)```[ ]*\n?", re.MULTILINE | re.DOTALL
 )
-_KINDS = {"python": "python", "py": "python", "sh": "sh", "text": "text"}
+_KINDS = {"python": "python", "py": "python", "sh": "sh", "bash": "sh", "console": "sh", "text": "text"}
 OTHERS = 'title="PyTorch"'
 """The mark of a block that shows another library's code: the only Python on a page that is not run."""
+
+
+@dataclass(frozen=True)
+class Instead:
+    """What runs in place of a command that takes hours, changes the machine or needs what a test has not.
+
+    Parameters
+    ----------
+    why : str
+        The reason.
+    commands : tuple of str, default=()
+        Commands of the package that run in its place.
+    code : int, default=0
+        The exit code that they end with.
+    """
+
+    why: str
+    commands: tuple[str, ...] = ()
+    code: int = 0
 
 
 @dataclass(frozen=True)
 class Cell:
     """Part of a page: prose ("markdown") or a code fence; `output` is the ```text fence that follows a Python block.
 
-    Python runs, whether its fence says `python` or `py`, and so do the lines of ```sh that begin with `chainrule`. Other
+    Python runs, whether its fence says `python` or `py`, and so do the commands of `sh`, `bash` and `console`. Other
     fences, and Python marked with `OTHERS`, are only shown.
     """
 
@@ -69,8 +88,18 @@ def _line(markdown: str, position: int) -> int:
     return markdown.count("\n", 0, position) + 1
 
 
-def run(page: Path, folder: Path, commands: bool = True) -> int:
+def fences(markdown: str) -> list[tuple[str, str, int]]:
+    """Return kind, source and line of every fence of a page, whatever it is called."""
+    return [
+        (fence["kind"] + fence["info"], textwrap.dedent(fence["source"]), _line(markdown, fence.start("source")))
+        for fence in _FENCE.finditer(markdown)
+    ]
+
+
+def run(page: Path, folder: Path, commands: bool = True, instead: Mapping[str, Instead] | None = None) -> int:
     """Run a page's cells in a folder as one program, with or without shell commands; return the number of Python cells.
+
+    `instead` maps commands to what runs in their place.
 
     Raises `AssertionError` if a cell prints something else than the page shows, or if a command fails.
     """
@@ -81,7 +110,7 @@ def run(page: Path, folder: Path, commands: bool = True) -> int:
             if cell.kind == "python":
                 run_python(cell, page.name, names)
             elif cell.kind == "sh" and commands:
-                run_commands(cell, page.name)
+                run_commands(cell, page.name, instead or {})
             ran += cell.kind == "python"
     return ran
 
@@ -98,20 +127,31 @@ def run_python(cell: Cell, name: str, names: dict[str, Any]) -> None:
         assert printed == shown, f"{name}:{cell.line} prints\n{printed}\nand the page says\n{shown}"
 
 
-def run_commands(cell: Cell, name: str) -> None:
-    """Run the lines that begin with `chainrule` in this process; a backslash at the end of a line continues it."""
+def commands_of(source: str) -> list[str]:
+    """Return the commands of a block: the lines behind `$ ` if it has such lines, otherwise all lines; no comments."""
+    lines = source.replace("\\\n", " ").splitlines()
+    prompted = [line[2:] for line in lines if line.startswith("$ ")]
+    found = [re.sub(r"(^|\s+)#.*$", "", line).strip() for line in prompted or lines]
+    return [line for line in found if line]
+
+
+def run_commands(cell: Cell, name: str, instead: Mapping[str, Instead]) -> None:
+    """Run the commands of a cell in this process, or what stands for them."""
+    for line in commands_of(cell.source):
+        other = instead.get(line, Instead("", (line,)))
+        for command in other.commands:
+            assert command.startswith("chainrule "), f"{name}:{cell.line} `{command}` is neither run nor replaced"
+            code, error = _run_command(command)
+            assert code == other.code, f"{name}:{cell.line} `{command}` ends with {code}: {error}"
+
+
+def _run_command(line: str) -> tuple[int, str]:
+    """Run a command of the package with its output in the file behind `>`; return its exit code and its messages."""
     from chainrule import cli
 
-    for line in cell.source.replace("\\\n", " ").splitlines():
-        if not line.startswith("chainrule "):
-            continue
-        words = shlex.split(line, comments=True)[1:]
-        target = Path(words[words.index(">") + 1]) if ">" in words else Path(os.devnull)
-        words = words[: words.index(">")] if ">" in words else words
-        with (
-            target.open("w") as file,
-            contextlib.redirect_stdout(file),
-            contextlib.redirect_stderr(io.StringIO()) as err,
-        ):
-            code = cli.run(words)
-        assert code == 0, f"{name}:{cell.line} `{line}` ends with {code}: {err.getvalue()}"
+    words = shlex.split(line)[1:]
+    target = Path(words[words.index(">") + 1]) if ">" in words else Path(os.devnull)
+    words = words[: words.index(">")] if ">" in words else words
+    err = io.StringIO()
+    with target.open("w") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(err):
+        return cli.run(words), err.getvalue()

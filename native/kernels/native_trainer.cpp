@@ -27,7 +27,7 @@ class NativeTrainer final : public Trainer {
         : runner_(spec),
           phases_(spec.phases.begin(), spec.phases.end()),
           nanoseconds_(phases_.size()),
-          order_(spec.settings.seed, spec.rows.count, spec.settings.batch_size < spec.rows.count),
+          order_(spec.settings.seed, spec.rows.count, spec.settings.batch_size < spec.rows.count, spec.rows.visited),
           rows_(spec.rows.count),
           threads_(spec.threads) {}
 

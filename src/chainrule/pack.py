@@ -5,7 +5,7 @@ In: a feature matrix (numbers with NaN for gaps, codes of categories). Out: what
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,7 @@ from chainrule.arrays import Array, MatrixLike
 from chainrule.data import Standardizer
 from chainrule.data.row_sketch import RowSketch
 from chainrule.data.transforms import FeatureTransform
-from chainrule.engines import predictor
+from chainrule.engines import predictors
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.nn.losses import Loss
 from chainrule.nn.net import Net
@@ -142,10 +142,9 @@ class Pack(Predictor):
         array of shape (n, k)
         """
         dtype = self.members[0].w.dtype
-        rows = [transform.apply(X, dtype) for transform in self.transforms]
-        logits = [network(rows[which]) for which, network in self._networks]
+        logits = self._networks([transform.apply(X, dtype) for transform in self.transforms])
         if len(X) <= _FEW_ROWS:
-            return self.loss.inverse(np, self._mean_of_few(np.array(logits)))
+            return self.loss.inverse(np, self._mean_of_few(logits))
         total = 0.0
         for member, Z in zip(self.members, logits, strict=True):
             total = total + member.weight * self.loss.predict(np, Z)  # (1)
@@ -163,8 +162,8 @@ class Pack(Predictor):
         return weights[:, None, None]
 
     @cached_property
-    def _networks(self) -> list[tuple[int, Callable[[Array], Array]]]:
-        return [(m.transform, predictor(m.net, m.w, m.buffers)) for m in self.members]
+    def _networks(self) -> Callable[[Sequence[Array]], Array]:
+        return predictors([(m.net, m.w, m.buffers, m.transform) for m in self.members])
 
     def _value_type(self, Z: Array, X: Array) -> Any:
         """Return float64: features are float32 inside, but the user's values need not be."""

@@ -144,6 +144,14 @@ class TableModel(Predictor):
         """
         return self.core.matrix_logits(X)
 
+    def _predict(self, X: Array) -> Array:
+        """Predict as the pack does, which reaches its parts without going through the table's model."""
+        return self.core._predict(X) if isinstance(self.core, Pack) else super()._predict(X)
+
+    def _probabilities(self, X: Array) -> Array:
+        """Return the pack's probabilities in the same way."""
+        return self.core._probabilities(X) if isinstance(self.core, Pack) else super()._probabilities(X)
+
     def _value_type(self, Z: Array, X: Array) -> Any:
         """Return float64: features are float32 inside, but the user's values need not be."""
         return np.float64

@@ -79,7 +79,9 @@ def test_a_missing_package_is_named_with_its_extra(logger, package, monkeypatch,
     for name in [name for name in sys.modules if name.split(".")[0] == package]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)  # what Python itself does to forbid an import
-    with pytest.raises(MissingError, match=rf"package {package} must be installed.*pip install chainrule\[{package}\]"):
+    with pytest.raises(
+        MissingError, match=rf"package {package} must be installed.*pip install 'chainrule\[{package}\]'"
+    ):
         run(logger)
     assert list(tmp_path.iterdir()) == []
 

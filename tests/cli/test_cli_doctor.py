@@ -263,4 +263,7 @@ def test_compare_of_a_damaged_run_is_refused(chainrule):
 
 def test_the_line_is_what_was_asked():
     options = TrainOptions(target="a b", lr="0.01", batch_norm=True, patience="0")
-    assert command_line("x.csv", options) == "chainrule train x.csv --target 'a b' --batch-norm --lr 0.01 --patience 0"
+    assert (
+        command_line("x.csv", options)
+        == "chainrule train x.csv --target 'a b' --batch-norm --lr 0.01 --patience 0 --preset plain"
+    )

@@ -64,7 +64,7 @@ def test_the_target_suggests_the_task(tmp_path, column, task):
 
 
 def test_many_whole_numbers_are_amounts_unless_told_otherwise(csv):
-    path = csv("x,y\n" + "".join(f"{i},{i}\n" for i in range(21)))
+    path = csv("x,y\n" + "".join(f"{i},{i}\n" for i in range(27)))
     assert load(path, "y").task == "regression"
     assert load(path, "y").y.dtype == np.float64
     labels = load(path, "y", task="classification").y

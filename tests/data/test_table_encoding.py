@@ -14,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from table_cases import mixed_frame, write_all
 
-from chainrule.data.table import ReadOptions, TableSchema, as_frame, describe, read_file
-from chainrule.data.table.encoding import level_hash
+from chainrule.data.table import ReadOptions, as_frame, describe, read_file
+from chainrule.data.table.codecs import level_hash
+from chainrule.data.table.frames import FrameRows
+from chainrule.data.table.schema_plain import schema_from_plain, schema_to_plain
 from chainrule.errors import ChainruleError, FormatError, InvalidValueError
 
 FRAME = mixed_frame()
@@ -71,6 +73,51 @@ def test_every_form_of_rows_gives_the_same_bits(name):
     np.testing.assert_array_equal(SCHEMA.design("t", rows), SCHEMA.design("t", FRAME))
     if not name.startswith("other"):
         assert with_kinds(describe("t", as_frame("t", rows), "y")) == with_kinds(SCHEMA)
+
+
+PARTS = {
+    "two halves": (np.arange(0, FRAME.height, 2), np.arange(1, FRAME.height, 2)),
+    "all rows": (None,),
+    "some rows": (np.array([5, 3, 9]),),
+    "all rows twice": (None, None),
+    "one row and none": (np.array([7]), np.array([], np.int64)),
+}
+
+
+@pytest.mark.parametrize("parts", PARTS)
+def test_parts_are_encoded_as_their_rows_are_and_their_frame_is_emptied(parts):
+    frame = FRAME.clone()
+    rows = [FrameRows(frame, part) for part in PARTS[parts]]
+    expected = [E if part is None else E[part] for part in PARTS[parts]]
+    notes = [[] for _ in rows]
+    found = SCHEMA.encode_parts("t", list(zip(rows, notes, strict=True)))
+    np.testing.assert_array_equal(bits(found), bits(np.vstack(expected)))
+    assert found.flags.f_contiguous
+    assert frame.width == 0
+    assert FRAME.width > 0
+    assert not any(notes)
+
+
+def test_parts_from_frames_of_their_own_are_noted_apart():
+    frame = pl.DataFrame({"a": [1.0, 2.0, 3.0, 4.0], "b": ["x", "y", "x", "y"]})
+    schema = describe("t", frame, None)
+    other = pl.DataFrame({"b": ["z", "x"], "a": [2.0, 1e9], "c": [1, 2]})
+    notes = [[], []]
+    found = schema.encode_parts("t", [(FrameRows(frame.clone()), notes[0]), (FrameRows(other.clone()), notes[1])])
+    np.testing.assert_array_equal(bits(found), bits(np.vstack([schema.encode("t", frame), schema.encode("t", other)])))
+    assert notes[0] == []
+    assert len(notes[1]) == 3
+
+
+def test_rows_of_a_frame_are_read_without_a_copy_of_it():
+    frame = pl.DataFrame({"a": [1.0, float("nan"), 3.0], "b": ["x", "y", None], "c": [1, 2, 3]})
+    rows = FrameRows(frame).without(["c"])
+    assert rows.columns == ["a", "b"]
+    assert rows["a"].to_list() == [1.0, None, 3.0]
+    some = rows.take(np.array([2, 1])).take(np.array([1]))
+    assert (some.height, some["a"].to_list(), some["b"].to_list()) == (1, [None], ["y"])
+    some.release(["a", "unknown"])
+    assert frame.columns == ["b", "c"]
 
 
 @pytest.mark.parametrize("noted", [False, True])
@@ -243,8 +290,8 @@ def test_arrays_have_numbered_columns():
 
 
 def test_a_schema_is_plain_data():
-    plain = json.loads(json.dumps(SCHEMA.to_plain()))
-    again = TableSchema.from_plain(plain)
+    plain = json.loads(json.dumps(schema_to_plain(SCHEMA)))
+    again = schema_from_plain(plain)
     assert again == SCHEMA
     np.testing.assert_array_equal(bits(again.encode("t", FRAME)), bits(E))
 
@@ -265,14 +312,14 @@ def changed(plain, path, value):
     return plain
 
 
-PLAIN = json.loads(json.dumps(SCHEMA.to_plain()))
+PLAIN = json.loads(json.dumps(schema_to_plain(SCHEMA)))
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(list(places(PLAIN))), st.sampled_from([None, -1, 0, 1.5, "", "x", [], {}, True, [1], {"a": 1}]))
 def test_a_damaged_schema_is_refused_or_works(path, value):
     try:
-        schema = TableSchema.from_plain(changed(PLAIN, path, value))
+        schema = schema_from_plain(changed(PLAIN, path, value))
         schema.encode("t", FRAME)
     except ChainruleError:
         pass
@@ -281,4 +328,4 @@ def test_a_damaged_schema_is_refused_or_works(path, value):
 @pytest.mark.parametrize("plain", [None, [], {}, {**PLAIN, "more": 1}, {**PLAIN, "columns": [1]}])
 def test_what_is_no_schema_is_refused(plain):
     with pytest.raises(FormatError, match="schema"):
-        TableSchema.from_plain(plain)
+        schema_from_plain(plain)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtri
 
+from chainrule.data.transform_plain import transform_from_plain, transform_to_plain
 from chainrule.data.transforms import METHODS, FeatureTransform
 from chainrule.errors import FormatError, InvalidValueError
 
@@ -54,6 +55,18 @@ def test_one_row_at_a_time_equals_all_rows_at_once(method, dtype):
     for size in (1, 3, 8, 9):
         parts = [transform.apply(E[i : i + size], dtype) for i in range(0, len(E), size)]
         np.testing.assert_array_equal(np.vstack(parts), together)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("n", [0, 1, 8, 9, 2**15 - 1, 2**15 + 1])
+@pytest.mark.parametrize("method", METHODS)
+def test_rows_in_another_order_are_mapped_as_they_are_alone(method, n, order):
+    E = np.asarray(features(2**16 if n > 100 else 60), order=order)
+    transform = FeatureTransform.fit(E, SIZES, method)
+    rows = np.random.default_rng(0).permutation(len(E))[:n]
+    found = transform.apply(E, rows=rows)
+    assert found.flags.c_contiguous
+    np.testing.assert_array_equal(found, transform.apply(E)[rows])
 
 
 @settings(max_examples=60, deadline=None)
@@ -173,7 +186,7 @@ def test_copies_pickles_and_plain_data_map_alike(method):
     transform = FeatureTransform.fit(features(), SIZES, method)
     E = strange()
     expected = transform.apply(E), transform.apply(E[:1])
-    plain = FeatureTransform.from_plain(transform.to_plain(), transform.nodes, len(SIZES))
+    plain = transform_from_plain(transform_to_plain(transform), transform.nodes, len(SIZES))
     for other in (pickle.loads(pickle.dumps(transform)), copy.deepcopy(transform), plain):
         np.testing.assert_array_equal(other.apply(E), expected[0])
         np.testing.assert_array_equal(other.apply(E[:1]), expected[1])
@@ -184,6 +197,6 @@ def test_what_is_wrong_is_refused():
         FeatureTransform.fit(features(), SIZES, "rank")
     transform = FeatureTransform.fit(features(), SIZES)
     with pytest.raises(FormatError, match="must hold a method"):
-        FeatureTransform.from_plain({}, transform.nodes, 6)
+        transform_from_plain({}, transform.nodes, 6)
     with pytest.raises(FormatError, match="ascend"):
-        FeatureTransform.from_plain(transform.to_plain(), transform.nodes[:, :, ::-1], 6)
+        transform_from_plain(transform_to_plain(transform), transform.nodes[:, :, ::-1], 6)

@@ -12,10 +12,10 @@ import pytest
 from doctor_cases import HEALTHY, alarms, healthy, with_layers, with_recipe, with_rows
 
 from chainrule.data import load
+from chainrule.doctor.observe import quick_models as quick
 from chainrule.doctor.rules import data
 from chainrule.doctor.rules.data import RULES, columns, labels, splits
 from chainrule.doctor.rules.data import confident_learning as confidence
-from chainrule.doctor.rules.data import ridge_baseline as quick
 from chainrule.doctor.vocabulary.catalogue import SYMPTOMS
 from chainrule.doctor.vocabulary.records import NotApplicable, Trace
 from chainrule.engines import Rows

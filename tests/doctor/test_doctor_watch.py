@@ -184,7 +184,7 @@ def test_epochs_of_an_earlier_process_are_passed_over():
         assert epoch.state is spent
         notes, decision = watch.observe(notes, epoch)
         assert not decision.stop
-    watch.end(notes)
+    watch.end(notes, run)
     assert len(reports[0].trace.epochs) == len(run.epochs)
 
 

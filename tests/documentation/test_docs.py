@@ -3,6 +3,7 @@
 In: the README, CONTRIBUTING and all modules. Out: their code runs and prints what is shown.
 """
 
+import contextlib
 import doctest
 import importlib
 import pkgutil
@@ -10,6 +11,7 @@ import re
 from pathlib import Path
 
 import pytest
+from replaced_commands import REPLACED, snippets
 
 import chainrule
 
@@ -33,6 +35,14 @@ def test_python_blocks_of_a_page_run_as_one_program(page, count):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), flags=re.DOTALL)
     assert len(blocks) == count
     exec(compile("\n".join(blocks), page, "exec"), {"__name__": page})
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_commands_of_a_page_run_or_are_replaced(page, tmp_path):
+    for cell in snippets.cells((ROOT / page).read_text()):
+        if cell.kind == "sh":
+            with contextlib.chdir(tmp_path):
+                snippets.run_commands(cell, page, REPLACED)
 
 
 def test_links_between_pages_lead_somewhere():

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from replaced_commands import REPLACED
 
 from chainrule.nn.spec import REGISTRY
 from chainrule.report.explain import read_docstring
@@ -30,7 +31,7 @@ PAGES = [DOCS / "index.md", *sorted((DOCS / "learn").glob("*.md")), *sorted((DOC
 GENERATED = [DOCS / "reference" / "symptoms.md"]
 """Pages that exist only in the built site."""
 OTHER_PAGES = sorted({*DOCS.rglob("*.md")} - {*PAGES})
-"""Their commands take hours (benchmarks, studies), so that only their Python runs here."""
+"""Most of their commands take hours (benchmarks, studies) and are replaced by shorter ones."""
 MATHEMATICS = sorted((DOCS / "reference" / "mathematics").glob("*.md"))
 API = sorted((DOCS / "reference" / "api").glob("*.md"))
 DERIVED = {"dense": "Dense", "softmax": "SoftmaxCrossEntropy", "batch-norm": "BatchNorm", "layer-norm": "LayerNorm"}
@@ -44,12 +45,12 @@ def named(page):
 def test_page_runs_as_one_program_and_prints_what_it_shows(page, tmp_path):
     if page.stem == "gpu":
         pytest.importorskip("jax", reason="the page is about the JAX engine")
-    snippets.run(page, tmp_path)
+    snippets.run(page, tmp_path, instead=REPLACED)
 
 
 @pytest.mark.parametrize("page", OTHER_PAGES, ids=named)
-def test_python_of_the_other_pages_runs(page, tmp_path):
-    snippets.run(page, tmp_path, commands=False)
+def test_the_other_pages_run_in_a_shorter_form(page, tmp_path):
+    snippets.run(page, tmp_path, instead=REPLACED)
 
 
 def test_only_code_of_another_library_is_shown_and_not_run():
@@ -69,8 +70,17 @@ def test_a_page_that_shows_something_else_fails(tmp_path):
 
 def test_a_page_whose_command_fails_fails(tmp_path):
     page = tmp_path / "wrong.md"
-    page.write_text("```sh\npip install nothing\nchainrule train nowhere.csv\n```\n")
+    page.write_text("```sh\n# a comment\nchainrule train nowhere.csv\n```\n")
     with pytest.raises(AssertionError, match=r"wrong.md:2 `chainrule train nowhere.csv` ends with 2: .*nowhere"):
+        snippets.run(page, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["sh", "bash", "console"])
+@pytest.mark.parametrize("prompt", ["", "$ "])
+def test_a_command_that_is_neither_run_nor_replaced_fails(tmp_path, kind, prompt):
+    page = tmp_path / "wrong.md"
+    page.write_text(f"```{kind}\n{prompt}rm -r everything   # no\n```\n")
+    with pytest.raises(AssertionError, match=r"wrong.md:2 `rm -r everything` is neither run nor replaced"):
         snippets.run(page, tmp_path)
 
 

@@ -300,3 +300,77 @@ def test_rows_of_another_type_are_converted():
         for engine in (NativeEngine(), ReferenceEngine())
     ]
     assert losses[0] == pytest.approx(losses[1], rel=1e-9)
+
+
+@pytest.mark.parametrize("number", [40, 41, 1000, 2**31, 2**32 - 1])
+def test_a_row_to_visit_must_be_one_of_the_rows(number):
+    recipe = Recipe(mlp(3, [5], 1), MeanSquaredError(), batch_size=8)
+    rows = Rows.of(recipe, np.zeros((40, 3)), np.zeros(40)).visiting(np.array([0, number], np.uint32))
+    with pytest.raises(ValueError, match="numbers of rows"):
+        NativeEngine().compile(recipe, rows)
+
+
+def sessions(outputs=(2, 2), inputs=(3, 4), dtypes=("float32", "float32")):
+    """A session of the extension for each network."""
+    found = []
+    for d, k, dtype in zip(inputs, outputs, dtypes, strict=True):
+        recipe = Recipe(mlp(d, [5], k), MeanSquaredError(), batch_size=1, dtype=dtype)
+        found.append(NativeEngine().compile(recipe, Rows.of(recipe, np.zeros((1, d)), np.zeros((1, k))))._session)
+    return found
+
+
+@pytest.mark.parametrize("n", [0, 1, 4, 5, 700])
+def test_networks_together_give_the_logits_of_each(n):
+    each = sessions()
+    X = [np.random.default_rng(d).normal(size=(n, d)).astype(np.float32) for d in (3, 4)]
+    Z = np.empty((2, n, 2), np.float32)
+    built.Networks(each, [0, 1]).logits(X, Z)
+    for session, rows, together in zip(each, X, Z, strict=True):
+        alone = np.empty((n, 2), np.float32)
+        session.logits(rows, alone)
+        np.testing.assert_array_equal(together, alone)
+
+
+@pytest.mark.parametrize(
+    ("X", "Z"),
+    [
+        ([(2, 3), (2, 4)], (2, 2, 3)),
+        ([(2, 3), (2, 4)], (3, 2, 2)),
+        ([(2, 3), (2, 4)], (2, 1, 2)),
+        ([(2, 3), (1, 4)], (2, 2, 2)),
+        ([(2, 4), (2, 3)], (2, 2, 2)),
+        ([(2, 3)], (2, 2, 2)),
+        ([], (2, 0, 2)),
+        ([(2, 3), (8,)], (2, 2, 2)),
+        ([(2, 3), (2, 4)], (8,)),
+    ],
+)
+def test_networks_refuse_arrays_of_other_sizes(X, Z):
+    together = built.Networks(sessions(), [0, 1])
+    with pytest.raises(ValueError, match="Networks"):
+        together.logits([np.zeros(shape, np.float32) for shape in X], np.zeros(Z, np.float32))
+
+
+def test_networks_refuse_arrays_of_another_dtype():
+    together = built.Networks(sessions(), [0, 1])
+    X = [np.zeros((2, 3), np.float32), np.zeros((2, 4), np.float32)]
+    for wrong in ([X[0].astype(np.float64), X[1]], [X[0], X[1].astype(np.float64)]):
+        with pytest.raises(ValueError, match="Networks"):
+            together.logits(wrong, np.zeros((2, 2, 2), np.float32))
+    with pytest.raises(ValueError, match="Networks"):
+        together.logits(X, np.zeros((2, 2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("different", "rows"),
+    [
+        ({"outputs": (2, 3)}, [0, 1]),
+        ({"dtypes": ("float32", "float64")}, [0, 1]),
+        ({}, [0]),
+        ({}, [0, 1, 1]),
+        ({"outputs": (), "inputs": (), "dtypes": ()}, []),
+    ],
+)
+def test_networks_that_do_not_go_together_are_refused(different, rows):
+    with pytest.raises(ValueError, match="Networks"):
+        built.Networks(sessions(**different), rows)

@@ -222,7 +222,9 @@ def test_one_row_at_a_time(iris):
 def test_transfer_takes_the_body_and_the_scaling_over(iris):
     X, y = iris
     base = network(hidden_layer_sizes=(8, 5), max_iter=30).fit(X, y == 0)
-    tuned = network(init_from=base, learning_rate_multipliers={"0.*": 0.0}, max_iter=5).fit(X[::2] + 1.0, y[::2])
+    tuned = network(init_from=base, hidden_layer_sizes=(8, 5), learning_rate_multipliers={"0.*": 0.0}, max_iter=5).fit(
+        X[::2] + 1.0, y[::2]
+    )
     assert [W.shape for W in tuned.coefs_] == [(4, 8), (8, 5), (5, 3)]
     np.testing.assert_array_equal(tuned.coefs_[0], base.coefs_[0])
     assert not np.array_equal(tuned.coefs_[1], base.coefs_[1])

@@ -7,6 +7,8 @@ import io
 import json
 import re
 import shlex
+import tomllib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,10 +18,13 @@ from rich.console import Console
 from chainrule import cli
 from chainrule.cli import app as commands
 from chainrule.cli.search import search, seconds, status_table, train_line
+from chainrule.data import load
 from chainrule.errors import InvalidValueError
 from chainrule.io import load_model
 from chainrule.pipeline import Settings
-from chainrule.search import RungScore, SearchStatus, Trial
+from chainrule.search import RungScore, SearchBudget, SearchStatus, Trial
+from chainrule.search import search as run_python_search
+from chainrule.search.spec import plan_search
 
 SMALL = ["--method", "random", "--trials", "3", "--epochs", "6", "--seeds", "2", "--workers", "1"]
 
@@ -94,6 +99,26 @@ def test_mistakes_are_one_line(tmp_path, capsys, monkeypatch, options, told):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("source", "line", "sentence"),
+    [
+        ("iris", 'loss = {choices = ["squared_error", "huber"]}', "loss must be left out for a classification"),
+        ("iris", 'loss = "poisson"', "loss must be left out for a classification"),
+        ("diabetes", "label_smoothing = {low = 0.0, high = 0.2}", "label_smoothing must be left out for a regression"),
+        ("diabetes", "label_smoothing = 0.1", "label_smoothing must be left out for a regression"),
+        ("iris", "label_smoothing = {choices = [0.0, 0.1]}", ""),
+        ("diabetes", 'loss = {choices = ["squared_error", "huber"]}', ""),
+    ],
+)
+def test_a_space_of_settings_without_effect_is_refused(source, line, sentence):
+    space = tomllib.loads(f"{line}\nwidth = {{low = 2, high = 4}}")
+    if not sentence:
+        assert plan_search(source, space, Settings(early_stopping=True), SearchBudget("random")).space.dimensions
+        return
+    with pytest.raises(InvalidValueError, match=sentence):
+        plan_search(source, space, Settings(early_stopping=True), SearchBudget("random"))
+
+
 def test_seconds():
     assert [seconds(text) for text in ("90", "90s", "10m", "1.5h")] == [90, 90, 600, 5400]
     for text in ("0", "m", "-1", "1d"):
@@ -138,3 +163,20 @@ def test_no_setting_is_cut_off(width, apart):
     assert {"3", "0.9875", "0.0625", "87", "complete"} <= set(words)
     assert {"0.009053", "95", "2", "0.2764", "true", "16", "leaky_relu", "0.0008362"} <= set(words)
     assert ("learning_rate_init" in words) == (not apart)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"target": "y"}, "target must be left out for a data set"),
+        ({"task": "regression"}, "task must be left out for a data set"),
+        ({"test_fraction": 0.3}, "test_fraction must be left out for this source"),
+        ({"workers": 3, "executor": lambda data: None}, "workers must be left out beside an executor"),
+    ],
+)
+def test_arguments_of_python_without_effect_are_refused(tmp_path, options, sentence):
+    data = load("iris")
+    data = replace(data, test=data.rows(slice(20)))
+    with pytest.raises(InvalidValueError, match=sentence):
+        run_python_search(data, out=tmp_path / "out", budget=SearchBudget("random", trials=1), **options)
+    assert not (tmp_path / "out").exists()

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from chainrule.data.folds import folds
+from chainrule.errors import InvalidValueError
 from chainrule.pipeline import Settings
 from chainrule.pipeline.targets import classification, regression
 from chainrule.tabular import Preset, train_pack
+from chainrule.tabular.members import Fold
 
 SMALL = Preset(members=4, folds=2, epochs=(60, 60), width=(32, 32))
 
@@ -84,3 +87,35 @@ def test_callbacks_hear_of_every_member(features):
     heard = []
     run = values(features, on_member=heard.append)
     assert sorted(member.number for member in heard) == [member.number for member in run.members]
+
+
+N = 23
+PARTITIONS = {
+    "folds": folds(N, 5, seed=0),
+    "two folds": folds(N, 2, seed=1),
+    "blocks of time": folds(N, 4, seed=0, times=np.arange(N)[::-1]),
+    "groups": folds(N, 3, seed=0, groups=np.arange(N) // 4),
+    "one part that all hold out": ((np.arange(17), np.arange(17, N)),),
+    "one row that all hold out": ((np.delete(np.arange(N), 5), np.array([5])),),
+}
+
+
+@pytest.mark.parametrize("parts", PARTITIONS)
+def test_rows_in_the_order_of_the_folds_are_the_rows_of_each_fold(parts):
+    order, found = Fold.of(PARTITIONS[parts])
+    assert sorted(order) == list(range(N))
+    for (inside, held_out), fold in zip(PARTITIONS[parts], found, strict=True):
+        np.testing.assert_array_equal(order[fold.inside], inside)
+        np.testing.assert_array_equal(order[fold.block], held_out)
+        np.testing.assert_array_equal(fold.held_out, held_out)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_a_fold_of_rows_that_do_not_count_is_refused(features, task):
+    E, sizes, y = features
+    weights = np.zeros(len(y))
+    weights[0] = 1.0
+    y = (y > 0).astype(int) if task == "classification" else y
+    target = (classification if task == "classification" else regression)(y, Settings())
+    with pytest.raises(InvalidValueError, match="sample_weight must be above 0 for some row of each fold"):
+        train_pack(E, sizes, y, target, preset=SMALL, seconds=None, sample_weight=weights)

@@ -68,7 +68,7 @@ def decisions(monitor, figures, metric="rmse"):
         kept += [number] if decision.keep else []
         if decision.stop:
             return kept, number
-    monitor.end(memory)
+    monitor.end(memory, None)
     return kept, None
 
 
@@ -156,7 +156,7 @@ class Do:
     def observe(self, memory, seen):
         return memory + 1, self.action(seen) or Decision()
 
-    def end(self, memory):
+    def end(self, memory, run):
         self.ended.append(memory)
 
 
@@ -398,14 +398,14 @@ def test_progress_closes_however_the_run_ends():
         train(recipe, rows, TrainConfig(5, 0.05), monitors=(Progress(console), Do(lambda seen: 1 / 0, [])))
     bar, _ = memory = Progress(console).start(three_epochs())
     assert bar.live.is_started, "the bar of the failed run no longer holds the console"
-    Progress(console).end(memory)
+    Progress(console).end(memory, None)
     assert not bar.live.is_started
 
 
 def test_progress_without_validation_shows_no_validation():
     memory = Progress(console := drawing()).start(three_epochs())
     memory, decision = Progress(console).observe(memory, epoch(1, "accuracy", train_loss=0.5, train_score=0.75))
-    Progress(console).end(memory)
+    Progress(console).end(memory, None)
     assert decision == Decision()
     text = console.export_text()
     assert "loss 0.5000 accuracy 0.7500" in text

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chainrule.errors import InvalidValueError, must_be
-from chainrule.train import Decision, Epoch, Stop, StopReason, TrainingProblem
+from chainrule.train import Decision, Epoch, Run, Stop, StopReason, TrainingProblem
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class FunctionCallback:
             raise InvalidValueError(must_be("function", "call", "a function that returns a text or None", answer, hint))
         return None, Decision(stop=Stop(StopReason.MONITOR, answer) if answer else None)
 
-    def end(self, memory: None) -> None:
+    def end(self, memory: None, run: Run | None) -> None:
         """End without closing anything."""
 
 

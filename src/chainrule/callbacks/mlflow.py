@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chainrule.callbacks.optional import optional
-from chainrule.train import Decision, Epoch, TrainingProblem
+from chainrule.train import Decision, Epoch, Run, TrainingProblem
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class MLflowLogger:
     """A monitor that writes every epoch's figures as metrics of an MLflow run.
 
     Within `with mlflow.start_run():` it writes to that run, otherwise to a new one. Of several networks trained at once,
-    each has a run of its own. A run that diverged ends as failed. Needs `pip install chainrule[mlflow]`.
+    each has a run of its own. A run that diverged ends as failed. Needs
+    `pip install 'chainrule[mlflow]'`.
 
     Parameters
     ----------
@@ -83,7 +84,7 @@ class MLflowLogger:
         memory.client.log_batch(memory.run, metrics=metrics)
         return replace(memory, clean=epoch.finite), Decision()
 
-    def end(self, memory: Place) -> None:
+    def end(self, memory: Place, run: Run | None) -> None:
         """Close the run if it was opened here."""
         if memory.opened:
             memory.client.set_terminated(memory.run, "FINISHED" if memory.clean else "FAILED")

@@ -25,5 +25,5 @@ def optional(module: str, extra: str, owner: str) -> Any:
         package = module.split(".")[0]
         if error.name is None or error.name.split(".")[0] != package:
             raise
-        text = f"{owner}: package {package} must be installed. Install it with: pip install chainrule[{extra}]"
+        text = f"{owner}: package {package} must be installed. Install it with: pip install 'chainrule[{extra}]'."
         raise MissingError(text) from error

@@ -13,7 +13,7 @@ from typing import Any
 from sklearn.base import BaseEstimator
 
 from chainrule.errors import MissingError
-from chainrule.train import Decision, Epoch, Stop, StopReason, TrainingProblem
+from chainrule.train import Decision, Epoch, Run, Stop, StopReason, TrainingProblem
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -82,7 +82,7 @@ class Epochs:
         stop = part.end(None if fitted is None else lambda: fitted(epoch))
         return None, Decision(stop=_ASKED if stop else None)
 
-    def end(self, memory: None) -> None:
+    def end(self, memory: None, run: Run | None) -> None:
         """End the task."""
         if not self.opened:
             self.task.end()
@@ -168,9 +168,9 @@ class ScikitLearnCallbacks:
         """Announce one part of the task."""
         return memory, memory.observe(None, epoch)[1]
 
-    def end(self, memory: Epochs) -> None:
+    def end(self, memory: Epochs, run: Run | None) -> None:
         """End the task and tear the callbacks down, which `with_callbacks` does for an estimator."""
         try:
-            memory.end(None)
+            memory.end(None, run)
         finally:
             memory.task.estimator.close()

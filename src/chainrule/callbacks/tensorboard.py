@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from chainrule.callbacks.optional import optional
-from chainrule.train import Decision, Epoch, TrainingProblem
+from chainrule.train import Decision, Epoch, Run, TrainingProblem
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class TensorBoardLogger:
 
     Each run gets a folder of its own, `run-1`, `run-2`, ..., so that one logger serves repeated fits and several networks
     trained at once. Figures that were not measured are left out. View them with `tensorboard --logdir FOLDER`. Needs
-    `pip install chainrule[tensorboard]`.
+    `pip install 'chainrule[tensorboard]'`.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class TensorBoardLogger:
         memory.flush()
         return memory, Decision()
 
-    def end(self, memory: Any) -> None:
+    def end(self, memory: Any, run: Run | None) -> None:
         """Close the file."""
         memory.close()
 

@@ -12,6 +12,7 @@ import typer
 import chainrule
 from chainrule.cli import benchmarks, compare, doctor, evaluate, explain, info, predict, search, study, training
 from chainrule.cli.console import echo
+from chainrule.cli.unused import watched
 
 app = typer.Typer(
     name="chainrule",
@@ -38,16 +39,16 @@ def main(
     """Dense neural networks that work the first time, and show why when they don't."""
 
 
-app.command("train")(training.train)
-app.command("doctor")(doctor.doctor)
-app.command("compare")(compare.compare)
-app.command("lr-find")(training.lr_find)
-app.command("search")(search.search)
-app.command("study")(study.study)
-app.command("evaluate")(evaluate.evaluate)
-app.command("predict")(predict.predict)
-app.command("explain")(explain.explain)
-app.command("gradcheck")(explain.gradcheck)
-app.command("bench")(benchmarks.bench)
-app.command("profile")(benchmarks.profile)
-app.command("info")(info.info)
+app.command("train")(watched(training.train))
+app.command("doctor")(watched(doctor.doctor))
+app.command("compare")(watched(compare.compare))
+app.command("lr-find")(watched(training.lr_find))
+app.command("search")(watched(search.search))
+app.command("study")(watched(study.study))
+app.command("evaluate")(watched(evaluate.evaluate))
+app.command("predict")(watched(predict.predict))
+app.command("explain")(watched(explain.explain))
+app.command("gradcheck")(watched(explain.gradcheck))
+app.command("bench")(watched(benchmarks.bench))
+app.command("profile")(watched(benchmarks.profile))
+app.command("info")(watched(info.info))

@@ -19,10 +19,11 @@ from chainrule.bench import profile as profiles
 from chainrule.cli import info
 from chainrule.cli import options as o
 from chainrule.engines import ENGINES, Rows, why_unavailable
-from chainrule.errors import InvalidValueError, did_you_mean, must_be
+from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
 from chainrule.io import write_atomically
 from chainrule.nn.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
-from chainrule.pipeline import Settings
+from chainrule.pipeline import Settings, Situation, unused
+from chainrule.pipeline.option_names import option_name
 from chainrule.report import matplotlib
 
 _KEYS = {"native": "native", "reference": "reference", "jax": "chainrule-jax"}
@@ -173,6 +174,7 @@ def profile(
         dtype=dtype,
         batch_size=batch_size,
     )
+    raise_all(unused("profile", settings, Situation(), option_name))
     recipe, rows = _random_problem(settings, inputs, outputs, batch_size)
     count = processors("profile", threads)
     with workers.restricted(count):

@@ -16,6 +16,7 @@ from chainrule.cli import options as o
 from chainrule.cli.doctor_report import ImprovedOptions, command_line, improved_options, show_report
 from chainrule.cli.problem import LoadedProblem, load_problem
 from chainrule.cli.run_folder import options_of_run
+from chainrule.cli.unused import typed
 from chainrule.doctor import examine_problem
 from chainrule.doctor.vocabulary.records import Report
 from chainrule.io import write_atomically
@@ -27,7 +28,6 @@ Examined = Annotated[str, typer.Argument(metavar="SOURCE|RUN", help="What `train
 
 @o.with_training_options
 def doctor(
-    context: typer.Context,
     source: Examined,
     options: o.TrainOptions,
     fix: Annotated[
@@ -45,7 +45,7 @@ def doctor(
     o.check_page("doctor", out)
     suppressed = o.suppressed("doctor", suppress)
     if Path(source).is_dir() and (Path(source) / "config.json").is_file():
-        source, options = _options_of(Path(source), options, context)
+        source, options = _options_of(Path(source), options)
     loaded = load_problem(source, options, "doctor", quiet=as_json)
     report = _examined(loaded, suppressed)
     improved = None
@@ -65,16 +65,11 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _options_of(folder: Path, now: o.TrainOptions, context: typer.Context) -> tuple[str, o.TrainOptions]:
+def _options_of(folder: Path, now: o.TrainOptions) -> tuple[str, o.TrainOptions]:
     """Return source and options of a run, with those that were typed now in their place."""
     source, options = options_of_run(folder)
-    typed = [f.name for f in fields(now) if _typed(context, f.name)]
-    return source, replace(options, **{name: getattr(now, name) for name in typed})
-
-
-def _typed(context: typer.Context, name: str) -> bool:
-    origin = context.get_parameter_source(name)
-    return origin is not None and origin.name == "COMMANDLINE"
+    changed = {f.name: getattr(now, f.name) for f in fields(now) if f.name in typed()}
+    return source, replace(options, **changed)
 
 
 def _examined(loaded: LoadedProblem, suppressed: Mapping[str, str]) -> Report:

@@ -5,13 +5,14 @@ In: a report. Out: better options; what is printed of both.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from chainrule.cli import options as o
+from chainrule.cli.unused import source_facts, typed
+from chainrule.data.table.shell import command_text, with_value
 from chainrule.doctor.remedies.as_settings import settings_of
 from chainrule.doctor.trials.repair import repair
 from chainrule.doctor.vocabulary.records import Finding, Report
@@ -47,7 +48,16 @@ def command_line(source: str, options: o.TrainOptions) -> str:
     'chainrule train digits --batch-norm --lr 0.01'
     """
     changed = {f.name: getattr(options, f.name) for f in fields(options) if getattr(options, f.name) != f.default}
-    return shlex.join(["chainrule", "train", source, *as_options(changed)])
+    return command_text("train", [source], [*as_options(changed), *plain_preset(source)])
+
+
+def plain_preset(source: str) -> list[str]:
+    """Return the option by which `train` trains one network, where it would train a pack otherwise.
+
+    >>> plain_preset("digits"), plain_preset("a.csv")
+    ([], ['--preset', 'plain'])
+    """
+    return ["--preset", "plain"] if source_facts(source)["table"] else []
 
 
 class Cards:
@@ -79,4 +89,6 @@ def show_report(out: Any, report: Report, folder: Path | None = None, shown: Seq
         place = "report.html" if folder is not None else "the full report (--out)"
         out.print(f"{more} more finding{'s' if more > 1 else ''} in {place}")
     if folder is not None and report.watched_only:
-        out.print(f"Run `chainrule doctor {shlex.quote(str(folder))}` to test remedies.", markup=False)
+        suppressed = [word for text in typed().get("suppress") or () for word in with_value("--suppress", text)]
+        line = command_text("doctor", [str(folder)], suppressed)
+        out.print(f"Run `{line}` to test remedies.", markup=False)

@@ -10,6 +10,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.cli import options as o
 from chainrule.cli.source_rows import ModelPath, SourceRows, core_of, read_model, rows_to_evaluate
+from chainrule.cli.unused import refuse, source_facts
 from chainrule.data.row_sketch import MOST_HASHES
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.model import Model
@@ -32,6 +33,7 @@ def evaluate(
     as_json: o.Json = False,
 ) -> None:
     """Evaluate MODEL on labeled data (the test split of SOURCE if it has one, otherwise all rows)."""
+    refuse("evaluate", source_facts(source))
     trained = read_model(model)
     if target not in (None, trained.target_name):
         allowed = f"{trained.target_name!r}, which the model predicts, or left out"

@@ -6,7 +6,7 @@ In: a model, a source, or an architecture such as 64-32-10. Out: its derivation;
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -18,9 +18,10 @@ from chainrule.cli import options as o
 from chainrule.cli.console import echo
 from chainrule.cli.explain_preset import is_preset, show_preset
 from chainrule.cli.source_rows import read_model
+from chainrule.cli.unused import refuse, source_facts
 from chainrule.data import load
 from chainrule.engines import plan as plans
-from chainrule.errors import InvalidValueError, did_you_mean, must_be
+from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
 from chainrule.model import Model
 from chainrule.nn import gradcheck as checker
 from chainrule.nn.layers import BatchNorm, all_layers
@@ -28,7 +29,8 @@ from chainrule.nn.losses import LOSSES, BinaryCrossEntropy, Loss, SoftmaxCrossEn
 from chainrule.nn.net import Net
 from chainrule.nn.step import Recipe
 from chainrule.pack import Pack
-from chainrule.pipeline import Settings, classification, regression, scaler
+from chainrule.pipeline import Settings, Situation, classification, regression, scaler, unused
+from chainrule.pipeline.option_names import option_name
 from chainrule.prediction import Predictor
 from chainrule.random import Purpose, Stream
 from chainrule.report import explain as derivations
@@ -79,6 +81,7 @@ def explain(
     as_json: o.Json = False,
 ) -> None:
     """Print a network's derivation: forward and backward equations, shapes, parameters, operations, cached bytes."""
+    refuse("explain", _facts(subject) | {"text": not (as_json or plan)})
     if is_preset(subject):
         show_preset(subject, as_json)
         return
@@ -122,6 +125,7 @@ def gradcheck(
     as_json: o.Json = False,
 ) -> None:
     """Check every gradient against central differences in float64; exit code 1 if one is wrong."""
+    refuse("gradcheck", _facts(subject))
     settings = _network_settings("gradcheck", hidden, activation, batch_norm, layer_norm, dropout)
     chosen = _subject("gradcheck", subject, target, settings, head, rows, seed)
     if len(chosen.X) < 2 and any(isinstance(layer, BatchNorm) for layer in all_layers(chosen.net.layers)):
@@ -147,6 +151,18 @@ def _show(report: checker.GradientReport, passed: bool, tolerance: float) -> Non
     echo(f"{'passed' if passed else 'FAILED'}: every relative error must be at most {tolerance:g}")
 
 
+def _facts(subject: str) -> dict[str, bool]:
+    """Return what decides which options a subject uses."""
+    given = _ARCHITECTURE.fullmatch(subject) is not None
+    model = not given and _is_model(subject)
+    table = not given and not model and source_facts(subject)["table"]
+    return {"network": not is_preset(subject), "source": not (given or model), "untrained": not model, "table": table}
+
+
+def _is_model(subject: str) -> bool:
+    return subject.endswith(".safetensors") or (Path(subject) / "model.safetensors").exists()
+
+
 def _network_settings(
     command: str, hidden: str, activation: str, batch_norm: bool, layer_norm: bool, dropout: float
 ) -> Settings:
@@ -167,12 +183,13 @@ def _subject(
         return _from_architecture(command, subject, settings, head, rows, seed)
     if head is not None:
         raise InvalidValueError(must_be(command, "--head", "omitted unless SUBJECT is an architecture", head))
-    if subject.endswith(".safetensors") or (Path(subject) / "model.safetensors").exists():
+    if _is_model(subject):
         net, loss, w, buffers = _network_of(read_model(subject))
         X, Y = _random_rows(net, loss, rows, seed)
         return Subject(net, loss, X, Y, w, buffers)
     if subject[:1].isdigit() and not Path(subject).suffix and not Path(subject).exists():
         raise InvalidValueError(must_be(command, "SUBJECT", "widths such as 64-32-10, a source or a model", subject))
+    raise_all(unused(command, settings, Situation(), option_name))
     return _from_source(subject, target, settings, rows, seed)
 
 
@@ -190,7 +207,9 @@ def _from_architecture(
     command: str, subject: str, settings: Settings, head: str | None, rows: int, seed: int
 ) -> Subject:
     inputs, *hidden, outputs = (int(part) for part in subject.split("-"))
-    net = Settings(**{**vars(settings), "hidden_layer_sizes": tuple(hidden)}).network(inputs, outputs)
+    settings = replace(settings, hidden_layer_sizes=tuple(hidden))
+    raise_all(unused(command, settings, Situation(), option_name))
+    net = settings.network(inputs, outputs)
     if head is not None and head not in LOSSES:
         raise InvalidValueError(must_be(command, "--head", "a loss", head, did_you_mean(head, LOSSES)))
     usual: Loss = BinaryCrossEntropy() if outputs == 1 else SoftmaxCrossEntropy()

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from chainrule.cli.console import echo
+from chainrule.data.table.shell import command_text
 from chainrule.tabular import Preset, presets
 
 _PART = re.compile(r"^(\w+) : [^\n]+\n((?:    [^\n]+\n)+)", re.MULTILINE)
@@ -50,7 +51,8 @@ def show_preset(subject: str, as_json: bool) -> None:
     for name, value in plain.items():
         echo(f"{name:16} {json.dumps(value):{width}}  {meanings[name]}")
     echo("")
-    echo(f"To change it: chainrule explain {subject} --json > mine.json, edit, and train with --preset mine.json.")
+    line = command_text("explain", [subject], ["--json"])
+    echo(f"To change it: {line} > mine.json, edit, and train with --preset mine.json.")
 
 
 def _meanings() -> dict[str, str]:

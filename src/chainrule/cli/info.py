@@ -16,13 +16,16 @@ from chainrule.cli import options as o
 from chainrule.cli.console import echo
 from chainrule.engines import ENGINES, why_unavailable
 
-_PACKAGES = {
-    "numpy": "numpy",
-    "scikit-learn": "sklearn",
-    "polars": "polars",
-    "safetensors": "safetensors",
+_PACKAGES = ("numpy", "scikit-learn", "polars", "safetensors")
+_OPTIONAL = {
     "jax": "jax",
+    "fastexcel": "excel",
+    "optuna": "search",
+    "ray": "cluster",
+    "tensorboard": "tensorboard",
+    "mlflow": "mlflow",
 }
+"""Packages that only some users need, and the extras that install them."""
 
 _LEVELS = (
     ("x86-64-v4", {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512cd"}),
@@ -58,7 +61,10 @@ def gather() -> dict[str, Any]:
         "instructions": level,
         "blas": kernel,
         "engines": {name: why_unavailable(name) or "ready" for name in ENGINES},
-        "packages": {name: _version(name, module) for name, module in _PACKAGES.items()},
+        "packages": {
+            **{name: metadata.version(name) for name in _PACKAGES},
+            **{name: _version(name, extra) for name, extra in _OPTIONAL.items()},
+        },
     }
     advice = below_processor(level, kernel)
     return facts | ({"advice": advice} if advice else {})
@@ -108,5 +114,6 @@ def below_processor(level: str, kernel: str) -> str:
     )
 
 
-def _version(name: str, module: str) -> str:
-    return metadata.version(name) if util.find_spec(module) else "not installed"
+def _version(name: str, extra: str) -> str:
+    """Return the version of an optional package, or how it is installed."""
+    return metadata.version(name) if util.find_spec(name) else f"not installed (pip install 'chainrule[{extra}]')"

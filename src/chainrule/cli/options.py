@@ -19,6 +19,7 @@ from chainrule.cli.console import console as console  # (every command prints th
 from chainrule.cli.console import echo
 from chainrule.constraints import Checked, faults
 from chainrule.data.table import ReadOptions
+from chainrule.data.table.shell import listed
 from chainrule.doctor.vocabulary.catalogue import SYMPTOMS
 from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
 from chainrule.nn.initializers import INITIALIZERS
@@ -292,11 +293,6 @@ class TrainOptions:
         yield from (must_be(command, name, "in [0, 1)", share) for name, share in shares.items() if not 0 <= share < 1)
         if self.class_weight not in (None, "balanced"):
             yield must_be(command, "--class-weight", "'balanced'", self.class_weight)
-
-
-def listed(text: str | None) -> tuple[str, ...]:
-    """Return the parts of a list separated by commas."""
-    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 
 def with_training_options(command: Callable[..., None]) -> Callable[..., None]:

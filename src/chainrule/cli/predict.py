@@ -18,6 +18,8 @@ from chainrule.arrays import Array
 from chainrule.cli import options as o
 from chainrule.cli.console import echo
 from chainrule.cli.source_rows import ModelPath, core_of, read_model, rows_to_predict
+from chainrule.cli.unused import refuse, source_facts
+from chainrule.data.table.shell import listed
 from chainrule.display import csv_text
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.io import write_atomically
@@ -42,11 +44,12 @@ def predict(
     as_json: o.Json = False,
 ) -> None:
     """Predict the rows of SOURCE with MODEL and print CSV, one line per row."""
+    refuse("predict", source_facts(source) | {"csv": not as_json})
     trained = read_model(model)
     core = core_of(trained)
     _check_threshold(core, threshold)
     reading = o.TrainOptions(separator=separator, decimal=decimal).reading("predict")
-    rows = rows_to_predict("predict", trained, source, reading, o.listed(keep))
+    rows = rows_to_predict("predict", trained, source, reading, listed(keep))
     predicted, P = _answers(core, rows.X, threshold, probabilities)
     for note in rows.notes:
         o.console(stderr=True).print(note, markup=False)

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from chainrule.cli import options as o
+from chainrule.cli.unused import refuse, source_facts
 from chainrule.data import Dataset, Parts, load, three_way
 from chainrule.errors import must_be, raise_all
-from chainrule.pipeline import Settings, build_problem
-from chainrule.pipeline.option_names import COMMAND_LINE
+from chainrule.pipeline import Settings, Situation, build_problem, unused
+from chainrule.pipeline.option_names import COMMAND_LINE, option_name
 from chainrule.train import TrainingProblem, find_learning_rate
 
 
@@ -29,7 +30,10 @@ def load_problem(source: str, options: o.TrainOptions, command: str, quiet: bool
     """Load and split the data, make the problem, and find the learning rate where that is wanted."""
     settings = options.settings(command)
     dataset = load(source, options.target, task=options.task, seed=settings.seed, read=options.reading(command))
-    raise_all(_option_faults(command, options, dataset))
+    refuse(command, source_facts(source, own_test=dataset.test is not None))
+    raise_all(
+        [*_option_faults(command, options, dataset), *unused(command, settings, Situation(dataset.task), option_name)]
+    )
     parts = three_way(dataset, options.test_fraction, options.validation_fraction, settings.seed)
     raise_all(_batch_faults(command, settings, len(parts.train.y)))
     if options.scaling is None and dataset.shared_unit:
@@ -58,12 +62,8 @@ def _show_reading(dataset: Dataset) -> None:
 
 def _option_faults(command: str, options: o.TrainOptions, dataset: Dataset) -> Iterator[str]:
     """Yield a sentence for every option that this task has no use for."""
-    classes = dataset.task == "classification"
-    if options.class_weight is not None and not classes:
+    if options.class_weight is not None and dataset.task == "regression":
         yield must_be(command, "--class-weight", "left out for a regression", options.class_weight)
-    if options.loss != o.TrainOptions.loss and classes:
-        hint = "The loss of a classification follows from its classes."
-        yield must_be(command, "--loss", "left out for a classification", options.loss, hint)
 
 
 def _batch_faults(command: str, settings: Settings, n: int) -> Iterator[str]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +18,10 @@ import typer
 
 from chainrule.cli import options as o
 from chainrule.cli import training
+from chainrule.cli.doctor_report import plain_preset
+from chainrule.cli.unused import refuse, typed
+from chainrule.data import load
+from chainrule.data.table.shell import command_text, with_value
 from chainrule.errors import InvalidValueError, must_be, raise_all
 from chainrule.io import write_atomically
 from chainrule.pipeline import Settings
@@ -27,8 +30,9 @@ from chainrule.search.driver import run_search
 from chainrule.search.executor import Executor, ProcessExecutor
 from chainrule.search.results import rank
 from chainrule.search.rungs import SearchData
+from chainrule.search.sampling import usual_method
 from chainrule.search.space import shown
-from chainrule.search.spec import SearchSpec, plan_search
+from chainrule.search.spec import METHODS, SearchSpec, plan_search
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
@@ -61,7 +65,12 @@ def search(
     time_limit: Annotated[
         str | None, typer.Option("--time", help="Start no new trial after this time: 90s, 10m, 2h.")
     ] = None,
-    method: Annotated[str, typer.Option(help="tpe, random, or asha (many short trainings, few long ones).")] = "tpe",
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="tpe, random, or asha (many short trainings, few long ones); default: tpe, or random without optuna."
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, max=1024, help="Parallel processes, or tasks on a cluster.")] = 2,
     cluster: Annotated[str | None, typer.Option(help="A Ray cluster: host:port, ray://host:port, or local.")] = None,
     insecure_cluster: Annotated[
@@ -89,18 +98,14 @@ def search(
     as_json: o.Json = False,
 ) -> None:
     """Search hyper-parameters for SOURCE. Rerun the same command to resume."""
-    if trials is None and time_limit is None:
-        trials = SearchBudget.trials
+    refuse("search", {"cluster": cluster is not None})
     raise_all(_faults(space, test_fraction, validation_fraction))
-    limit = None if time_limit is None else seconds(time_limit)
-    budget = o.checked_record(
-        "search", SearchBudget, method=method, trials=trials, seconds=limit, seed=seed, seeds=seeds
-    )
+    budget = _budget(method or _usual_method(quiet=as_json), trials, time_limit, seed, seeds)
     waited = o.patience("search", patience)
     settings = o.checked("search", max_iter=epochs, n_iter_no_change=waited, engine=engine, dtype=dtype, seed=seed)
     spec = plan_search(
         source,
-        None if space is None else Space.read(space, settings),
+        _space(space, settings),
         settings,
         budget,
         target=target,
@@ -108,6 +113,7 @@ def search(
         test_fraction=test_fraction,
         validation_fraction=validation_fraction,
     )
+    _refuse_fraction(source, target, task, seed)
     folder = out or Path("runs") / f"search-{Path(source).stem}-{spec.fingerprint()[:8]}"
     with _progress(quiet=as_json) as watch:
         result = run_search(spec, folder, _executor(cluster, workers, insecure_cluster), watch)
@@ -127,6 +133,41 @@ def search(
         o.print_json(summary(result) | {"train": line, "without_option": rest})
     else:
         _show(result, line, rest)
+
+
+def _budget(method: str, trials: int | None, time_limit: str | None, seed: int, repeats: int) -> SearchBudget:
+    """Return how to search and for how long; without any limit as many trials as usual."""
+    limit = None if time_limit is None else seconds(time_limit)
+    count = SearchBudget.trials if trials is None and limit is None else trials
+    return o.checked_record(
+        "search", SearchBudget, method=method, trials=count, seconds=limit, seed=seed, seeds=repeats
+    )
+
+
+def _usual_method(quiet: bool) -> str:
+    """Return the method where none is named; say in one line why it is not the best one."""
+    if usual_method() == METHODS[0]:
+        return METHODS[0]
+    if not quiet:
+        hint = "method tpe needs optuna, pip install 'chainrule[search]'"
+        o.console(stderr=True).print(f"Method {usual_method()}: {hint}", markup=False)
+    return usual_method()
+
+
+def _space(file: Path | None, settings: Settings) -> Space | None:
+    """Read the space; refuse options for settings that it has."""
+    if file is None:
+        return None
+    space = Space.read(file, settings)
+    named = (*space.fixed, *(dimension.name for dimension in space.dimensions))
+    refuse("search", {f"free {name}": name not in named for name in ("max_iter", "n_iter_no_change", "dtype")})
+    return space
+
+
+def _refuse_fraction(source: str, target: str | None, task: str | None, seed: int) -> None:
+    """Refuse a fraction of test rows for a source that has test rows of its own."""
+    if "test_fraction" in typed():
+        refuse("search", {"test rows": load(source, target, task=task, seed=seed).test is None})
 
 
 def _faults(space: Path | None, test_fraction: float, validation_fraction: float) -> Iterator[str]:
@@ -179,7 +220,7 @@ def train_line(source: str, settings: Settings, options: Mapping[str, Any]) -> t
     'chainrule train digits --hidden 64 --dropout 0.1'
     """
     known = inspect.signature(training.train).parameters
-    words = ["chainrule", "train", source]
+    words: list[str] = []
     rest = {}
     plain = Settings()
     for f in fields(settings):
@@ -193,7 +234,7 @@ def train_line(source: str, settings: Settings, options: Mapping[str, Any]) -> t
             rest[f.name] = shown(value)
     for name, value in options.items():
         words += [] if value is None else _option(name, str(value), known[name].default)
-    return shlex.join(words), rest
+    return command_text("train", [source], [*words, *plain_preset(source)]), rest
 
 
 def _option_text(name: str, value: Any) -> str | bool | None:
@@ -217,7 +258,7 @@ def _option(name: str, text: str | bool, default: Any) -> list[str]:
     if isinstance(text, bool):
         return [flag] if text and not default else []
     same = text == str(default) or (text == "" and default is None) or _equal(text, default)
-    return [] if same else [flag, text]
+    return [] if same else with_value(flag, text)
 
 
 def _equal(text: str, default: Any) -> bool:

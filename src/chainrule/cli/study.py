@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from chainrule.cli import options as o
+from chainrule.cli.unused import refuse, source_facts
 from chainrule.errors import did_you_mean, must_be, raise_all
 
 
@@ -45,6 +46,7 @@ def study(
     from chainrule.studies import PAPERS, STUDIES, StudyConfig, run
     from chainrule.studies.presenting import plain, write
 
+    refuse("study", {"experiment": name != "list", "table": source_facts(data or "digits")["table"]})
     if name == "list":
         _list(as_json)
         return

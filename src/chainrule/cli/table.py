@@ -5,7 +5,7 @@ In: a table file and what the user typed. Out: a `TrainedTable`.
 
 from __future__ import annotations
 
-import shlex
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
@@ -16,13 +16,16 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.cli import options as o
+from chainrule.cli.unused import typed
 from chainrule.data import split
 from chainrule.data.splits import split_by_group, split_by_time
 from chainrule.data.table import ReadOptions, TableSchema, TargetColumn, describe, read_file, read_target
 from chainrule.data.table.files import table_ending
+from chainrule.data.table.frames import FrameRows
+from chainrule.data.table.shell import option_text
 from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
 from chainrule.pipeline.option_names import option_name
-from chainrule.tabular import Preset, TableFit, TrainedMember, fit_table, presets, time_for
+from chainrule.tabular import Preset, TableFit, TrainedMember, fit_encoded, presets, time_for, time_left
 
 DATA_OPTIONS = frozenset({"target", "task", "columns", "drop", "separator", "decimal", "test_fraction", "seed"})
 """Options of `TrainOptions` that the preset for tables takes too."""
@@ -83,7 +86,7 @@ def choose_preset(source: str, options: o.TrainOptions, table: TableOptions, pla
     InvalidValueError
         For options that the chosen preset does not have.
     """
-    typed = [*typed_of_one_network(options), *plain]
+    plain = [*typed_of_one_network(options), *plain]
     is_table = table_ending(Path(source)) is not None
     if table.preset is not None and table.preset != "plain":
         presets.get(table.preset)
@@ -91,19 +94,20 @@ def choose_preset(source: str, options: o.TrainOptions, table: TableOptions, pla
         raise_all(
             [] if is_table else [must_be("train", "--preset", "left out, or plain, for this source", table.preset)]
         )
-        raise_all(f"train: {name} must be left out with --preset {table.preset}. {where}" for name in typed)
+        raise_all(f"train: {name} must be left out with --preset {table.preset}. {where}" for name in plain)
         return True, ""
-    if table.preset == "plain" or not is_table or typed:
+    if table.preset == "plain" or not is_table or plain:
         hint = "It belongs to the preset for tables." if is_table else "It needs a table file."
         raise_all(f"train: {name} must be left out here. {hint}" for name in table.given)
-        because = f"{typed[0]} is an option of one network" if is_table and table.preset is None else ""
+        because = f"{plain[0]} is an option of one network" if is_table and table.preset is None else ""
         return False, f"Preset plain: {because}. Leave it out for the preset for tables." if because else ""
     return True, ""
 
 
 def typed_of_one_network(options: o.TrainOptions) -> list[str]:
-    """Return the options, as typed, that differ from their defaults and that only one network has."""
-    changed = [f for f in fields(options) if f.name not in DATA_OPTIONS and getattr(options, f.name) != f.default]
+    """Return the options that were typed or differ from their defaults, and that only one network has."""
+    mine = [f for f in fields(options) if f.name not in DATA_OPTIONS]
+    changed = [f for f in mine if f.name in typed() or getattr(options, f.name) != f.default]
     return [option_name(f.name) if f.name != "lr" else "--lr" for f in changed]
 
 
@@ -115,7 +119,7 @@ class TableRows:
     ----------
     name : str
         Name of the file.
-    table : polars.DataFrame
+    table : FrameRows
         All columns, the target among them.
     y : array of shape (n,)
         The target.
@@ -144,7 +148,7 @@ class TableRows:
     @property
     def frame(self) -> Any:
         """The inputs: all columns but the target and the groups."""
-        return self.table.drop([name for name in (self.target.name, self.group) if name is not None])
+        return self.table.without([name for name in (self.target.name, self.group) if name is not None])
 
     def take(self, rows: Array) -> TableRows:
         """Return some of the rows.
@@ -160,8 +164,9 @@ class TableRows:
         """
         groups = None if self.groups is None else self.groups[rows]
         times = None if self.times is None else self.times[rows]
-        table = self.table[rows]
-        return TableRows(self.name, table, self.y[rows], self.target, self.facts, self.group, groups, times)
+        return TableRows(
+            self.name, self.table.take(rows), self.y[rows], self.target, self.facts, self.group, groups, times
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,17 +178,23 @@ class TrainedTable:
     fit : TableFit
         The model and its training.
     train : TableRows
-        The training rows.
+        The training rows, without their table.
     test : TableRows or None
-        The test rows.
+        The test rows, without their table.
     preset : Preset
         What the networks were drawn from.
+    E : array of shape (n + m, p)
+        The features of the training rows and, below them, of the test rows.
+    notes : tuple of str
+        What is unlike the training in the test rows.
     """
 
     fit: TableFit = field(repr=False)
     train: TableRows = field(repr=False)
     test: TableRows | None = field(repr=False)
     preset: Preset
+    E: Array = field(repr=False)
+    notes: tuple[str, ...] = ()
 
 
 def train_table(source: str, options: o.TrainOptions, table: TableOptions, quiet: bool) -> TrainedTable:
@@ -207,9 +218,11 @@ def train_table(source: str, options: o.TrainOptions, table: TableOptions, quiet
     preset = presets.get(table.preset or "table")
     raise_all(_faults(options, table))
     rows = _read(Path(source), options, table)
-    parts = _parts(rows, options, table)
-    train = rows.take(parts[0])
+    inside, held_out = _parts(rows, options, table)
+    train = rows.take(inside)
+    test = rows.test or (rows.take(held_out) if len(held_out) else None)
     seconds = table.seconds or time_for(len(train.y))
+    began = time.monotonic()
     schema = _schema(train, options.reading("train"))
     tell = o.console(stderr=True)
     if not quiet:
@@ -217,22 +230,23 @@ def train_table(source: str, options: o.TrainOptions, table: TableOptions, quiet
         for sentence in _proposals(schema, table):
             tell.print(sentence, markup=False)
     with _progress(None if quiet else tell, preset, seconds) as on_member:
-        fit = fit_table(
-            rows.name,
-            train.frame,
+        notes: list[str] = []
+        parts = [(train.frame, None), *([] if test is None else [(test.frame, notes)])]
+        E = schema.encode_parts(rows.name, parts)
+        fit = fit_encoded(
+            schema,
+            E[: len(train.y)],
             train.y,
             rows.target.task,
             preset=preset,
-            seconds=seconds,
+            seconds=time_left(seconds, len(train.y), time.monotonic() - began),
             seed=options.seed,
-            schema=schema,
             groups=train.groups,
             times=train.times,
             target_name=rows.target.name,
             on_member=on_member,
         )
-    test = rows.test or (rows.take(parts[1]) if len(parts[1]) else None)
-    return TrainedTable(fit, train, test, preset)
+    return TrainedTable(fit, train, test, preset, E, tuple(notes))
 
 
 def _faults(options: o.TrainOptions, table: TableOptions) -> Iterator[str]:
@@ -260,7 +274,7 @@ def _read_one(
 ) -> TableRows:
     file = read_file(path, reading)
     column = read_target(file.name, file.frame, target, task, learned)
-    frame = file.frame.filter(column.kept)
+    frame = FrameRows(file.frame, None if column.kept.all() else np.flatnonzero(column.kept))
     groups, times = (
         _column(file.name, frame, name, option) for name, option in ((table.group, "--group"), (table.time, "--time"))
     )
@@ -292,7 +306,7 @@ def _parts(rows: TableRows, options: o.TrainOptions, table: TableOptions) -> tup
 
 def _schema(rows: TableRows, reading: ReadOptions) -> TableSchema:
     """Describe the inputs; the target is among the columns only to find inputs that tell it alone."""
-    table = rows.table if rows.group is None else rows.table.drop(rows.group)
+    table = rows.table if rows.group is None else rows.table.without([rows.group])
     return describe(rows.name, table, rows.target.name, reading)
 
 
@@ -300,12 +314,7 @@ def _proposals(schema: TableSchema, table: TableOptions) -> Iterator[str]:
     """Yield what the user may want: rows with dates are often there to predict the future."""
     dates = [column.name for column in schema.used if column.kind == "date"]
     if dates and table.group is None and table.time is None and table.test is None:
-        yield f"Column {dates[0]!r} holds dates. To be scored on the latest rows, add {_option('--time', dates[0])}."
-
-
-def _option(name: str, value: str) -> str:
-    """Return an option as a shell takes it."""
-    return f"{name} {shlex.quote(value)}"
+        yield f"Column {dates[0]!r} holds dates. To be scored on the latest rows, add {option_text('--time', dates[0])}."
 
 
 def _show_reading(tell: Any, rows: TableRows) -> None:

@@ -94,11 +94,11 @@ def _judged(trained: TrainedTable, core: Pack) -> _Judged:
     if trained.test is None:
         held_out = trained.fit.run.held_out
         known = np.flatnonzero(~np.isnan(held_out).any(axis=1))
-        return _Judged(trained.fit.E[known], trained.train.y[known], _in_units(core, held_out[known]))
-    notes: list[str] = []
-    E = trained.fit.model.as_matrix(trained.test.frame, notes)
+        E = trained.E if len(known) == len(held_out) else trained.E[known]
+        return _Judged(E, trained.train.y[known], _in_units(core, held_out[known]))
+    E = trained.E[len(trained.train.y) :]
     P = core.predict(E) if core.classes is None else np.asarray(core.probabilities(E), np.float64)
-    return _Judged(E, trained.test.y, P, tuple(notes))
+    return _Judged(E, trained.test.y, P, trained.notes)
 
 
 def _in_units(core: Pack, A: Array) -> Array:
@@ -119,11 +119,11 @@ def _references(trained: TrainedTable, judged: _Judged, seed: int) -> tuple[Refe
     """Train the simple models on the same rows, and score them on the same rows."""
     fit = trained.fit
     n = len(fit.E)
-    rows = np.vstack([fit.E, judged.E])
     y = np.concatenate([trained.train.y, judged.y])
     categories = [j for j, size in enumerate(fit.sizes) if size]
-    place = np.arange(len(rows))
-    return references(trained.train.target.task, rows, y, place[:n], place[n:], categories, seed, _REFERENCE_LIMIT)
+    place = np.arange(len(trained.E))
+    task = trained.train.target.task
+    return references(task, trained.E, y, place[:n], place[n:], categories, seed, _REFERENCE_LIMIT)
 
 
 def _importances(fit: TableFit, core: Pack, judged: _Judged, seed: int) -> tuple[tuple[str, float, float], ...]:

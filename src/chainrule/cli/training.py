@@ -26,6 +26,7 @@ from chainrule.cli.run_folder import (
 )
 from chainrule.cli.table import TableOptions, choose_preset
 from chainrule.cli.table_run import run_table
+from chainrule.cli.unused import option_flag, refuse, source_facts, typed
 from chainrule.constraints import OneOf
 from chainrule.doctor import DoctorMonitor, examine_problem
 from chainrule.errors import InvalidValueError, must_be
@@ -73,8 +74,9 @@ def train(
 ) -> None:
     """Train on SOURCE, print the scores, and write a run folder."""
     table = TableOptions(preset, seconds, group, time, test)
-    one = {"--checkpoint": checkpoint is not None, "--doctor": doctor != DEFAULT_LEVEL, "--suppress": bool(suppress)}
-    uses_table, why_not = choose_preset(source, options, table, [name for name, typed in one.items() if typed])
+    one = [option_flag(name) for name in ("checkpoint", "doctor", "suppress") if name in typed()]
+    uses_table, why_not = choose_preset(source, options, table, one)
+    refuse("train", source_facts(source) | {"doctor": doctor != "off"})
     if uses_table:
         run_table(source, options, table, out, as_json)
         return
@@ -217,6 +219,10 @@ def lr_find(
     source: o.Source,
     target: o.Target = None,
     task: o.TaskName = None,
+    columns: o.Columns = None,
+    drop: o.Drop = None,
+    separator: o.Separator = None,
+    decimal: o.Decimal = None,
     hidden: o.Hidden = "100",
     activation: o.ActivationName = "relu",
     batch_norm: o.BatchNorm = False,
@@ -240,6 +246,10 @@ def lr_find(
     options = o.TrainOptions(
         target=target,
         task=task,
+        columns=columns,
+        drop=drop,
+        separator=separator,
+        decimal=decimal,
         hidden=hidden,
         activation=activation,
         batch_norm=batch_norm,

@@ -19,7 +19,10 @@ Task: TypeAlias = Literal["classification", "regression"]
 TASKS: tuple[Task, ...] = get_args(Task)
 
 MOST_INTEGER_CLASSES = 20
-"""Whole numbers with more distinct values than this are read as a regression's."""
+"""Whole numbers with more distinct values than this are read as a regression's, unless they are codes."""
+
+MOST_CODES = 26
+"""Whole numbers from 0 or 1 that end within this many are codes, as the letters of the alphabet numbered are."""
 
 
 def infer_task(values: Array) -> Task:
@@ -38,16 +41,27 @@ def infer_task(values: Array) -> Task:
     --------
     >>> infer_task(np.array(["yes", "no"])), infer_task(np.array([0, 1, 1])), infer_task(np.array([0.5, 1.0]))
     ('classification', 'classification', 'regression')
-    >>> infer_task(np.array([0.0, 1.0, 1.0])), infer_task(np.arange(21))
-    ('classification', 'regression')
+    >>> infer_task(np.array([0.0, 1.0, 1.0])), infer_task(np.arange(26)), infer_task(np.arange(50, 76))
+    ('classification', 'classification', 'regression')
     """
     if values.dtype.kind not in "iuf":
         return "classification"
     if values.dtype.kind == "f" and not (values == np.rint(values)).all():
         return "regression"
-    distinct = len(np.unique(values))
-    constant = values.dtype.kind == "f" and distinct < 2
-    return "classification" if distinct <= MOST_INTEGER_CLASSES and not constant else "regression"
+    distinct = np.unique(values)
+    constant = values.dtype.kind == "f" and len(distinct) < 2
+    return "classification" if few_or_codes(distinct) and not constant else "regression"
+
+
+def few_or_codes(distinct: Array) -> bool:
+    """Check whether distinct whole numbers, in sorted order, are classes: at most 20, or within 26 from 0 or 1.
+
+    >>> few_or_codes(np.arange(26)), few_or_codes(np.arange(1, 28)), few_or_codes(np.arange(60, 81))
+    (True, False, False)
+    """
+    if len(distinct) <= MOST_INTEGER_CLASSES:
+        return True
+    return distinct[0] in (0, 1) and distinct[-1] - distinct[0] < MOST_CODES
 
 
 def check_task(owner: str, task: str | None) -> Task | None:

@@ -6,18 +6,16 @@ columns, indicators of gaps, codes.
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from math import sqrt
 from typing import Any
 
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.errors import FormatError, InvalidValueError, must_be
+from chainrule.data.row_transform import CLIP, FAR, RowTransform, one_hot_columns
+from chainrule.errors import InvalidValueError, must_be
 
 METHODS = ("quantile", "robust")
 """How numbers are put on a common scale."""
@@ -36,14 +34,8 @@ _MOST_SHARE = 0.02
 _FEW_ROWS = 8
 """Up to this many rows are mapped cell by cell, which costs less than array operations on each column."""
 
-_CLIP = 3.0
-"""Where the smooth clip levels off: it maps the whole line into (-3, 3)."""
-
-_FAR = 1e9
-"""From here on the smooth clip is 3 to the last bit, so larger values are cut, and no square overflows."""
-
-_MOST_CODES = 2**24
-"""Codes are float32, which holds every whole number up to this."""
+_BLOCK = 1 << 15
+"""Rows that are mapped at a time, which bounds what is held besides the rows themselves."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +140,7 @@ class FeatureTransform:
         """Number of columns of the three parts of a row: numbers, one-hot columns with indicators, codes."""
         return len(self.numbers), len(self._index.hot) + len(self.gaps), len(self.codes)
 
-    def apply(self, E: Array, dtype: Any = np.float32) -> Array:
+    def apply(self, E: Array, dtype: Any = np.float32, rows: Array | None = None) -> Array:
         """Map feature rows to network rows.
 
         Parameters
@@ -157,18 +149,28 @@ class FeatureTransform:
             Feature matrix.
         dtype : dtype, default=float32
             Type of the result.
+        rows : array of int, default=None
+            Numbers of the rows to map, in the order of the result; None is all rows as they come.
 
         Returns
         -------
         array of shape (n, sum of widths)
             Finite numbers.
         """
-        if len(E) <= _FEW_ROWS:
-            rows = [self._cells.row(row) for row in E.tolist()]
-            return np.array(rows, dtype).reshape(len(E), sum(self.widths))
+        if len(E) <= _FEW_ROWS and rows is None:
+            mapped = [self._cells.row(row) for row in E.tolist()]
+            return np.array(mapped, dtype).reshape(len(E), sum(self.widths))
+        n = len(E) if rows is None else len(rows)
+        X = np.zeros((n, sum(self.widths)), dtype)
+        for start in range(0, n, _BLOCK):
+            block = slice(start, start + _BLOCK)
+            self._write(E[block] if rows is None else E[rows[block]], X[block])
+        return X
+
+    def _write(self, E: Array, X: Array) -> None:
+        """Write the network rows of E into X, which holds zeros."""
         index = self._index
         p, o = len(self.numbers), len(index.hot)
-        X = np.zeros((len(E), p + o + len(self.gaps) + len(self.codes)), dtype)
         self._scale(E, X)
         if o:
             X[:, p : p + o] = E[:, index.hot] == index.code
@@ -178,11 +180,10 @@ class FeatureTransform:
         if self.codes:
             V = E[:, index.codes]
             X[:, p + o + len(self.gaps) :] = np.where(index.sizes > V, V, 0.0)
-        return X
 
     @cached_property
-    def _cells(self) -> _Cells:
-        return _Cells(self)
+    def _cells(self) -> RowTransform:
+        return RowTransform(self.method, self.numbers, self.gaps, self.one_hot, self.codes, self.nodes)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields alone; the rest is rebuilt when it is needed."""
@@ -192,7 +193,7 @@ class FeatureTransform:
     def _index(self) -> _Index:
         hot, code, opposite = [], [], []
         for j, codes in self.one_hot:
-            for each in codes[: _columns(codes)]:
+            for each in codes[: one_hot_columns(codes)]:
                 hot.append(j)
                 code.append(each)
                 opposite.append(codes[1] if len(codes) == 2 else -1)
@@ -212,167 +213,13 @@ class FeatureTransform:
             return
         if self.method == "robust":
             V = (E[:, self._index.numbers].astype(np.float64) - self.nodes[0, :, 0]) * self.nodes[1, :, 0]
-            V = np.where(np.isnan(V), 0.0, np.clip(V, -_FAR, _FAR))
-            T = V / _CLIP
+            V = np.where(np.isnan(V), 0.0, np.clip(V, -FAR, FAR))
+            T = V / CLIP
             X[:, : len(self.numbers)] = V / np.sqrt(1.0 + T * T)
             return
         for i, j in enumerate(self.numbers):
             z = np.interp(E[:, j], self.nodes[0, i], self.nodes[1, i])
             X[:, i] = np.where(np.isnan(z), 0.0, z)
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return everything but the nodes as plain data.
-
-        Returns
-        -------
-        dict
-        """
-        return {
-            "method": self.method,
-            "numbers": list(self.numbers),
-            "gaps": list(self.gaps),
-            "one_hot": [[j, list(codes)] for j, codes in self.one_hot],
-            "codes": [list(pair) for pair in self.codes],
-        }
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any], nodes: Array, features: int) -> FeatureTransform:
-        """Return the transform that `to_plain` and its nodes describe.
-
-        Parameters
-        ----------
-        plain : mapping
-            What `to_plain` returned.
-        nodes : array of shape (2, p, q)
-            The nodes of the transform.
-        features : int
-            Number of columns of the feature matrix.
-
-        Returns
-        -------
-        FeatureTransform
-
-        Raises
-        ------
-        FormatError
-            For missing or wrong parts.
-        """
-        transform = _from_plain(plain, nodes, features)
-        if transform is None:
-            raise FormatError("transforms must hold a method, numbers, gaps, one_hot and codes.")
-        _check_nodes(transform)
-        return transform
-
-
-class _Cells:
-    """The transform of one row, cell by cell in plain Python: for a few rows the fastest way, to the same bits."""
-
-    def __init__(self, transform: FeatureTransform) -> None:
-        p = len(transform.numbers)
-        widths = transform.widths
-        scale = {"quantile": _quantile_cell, "robust": _robust_cell}[transform.method]
-        self.width = sum(widths)
-        self.numbers = [(i, j, scale(*transform.nodes[:, i])) for i, j in enumerate(transform.numbers)]
-        self.gaps = [(p + widths[1] - len(transform.gaps) + i, j) for i, j in enumerate(transform.gaps)]
-        self.codes = [(p + widths[1] + i, j, size) for i, (j, size) in enumerate(transform.codes)]
-        self.hot: list[tuple[int, dict[float, tuple[int, float]]]] = []
-        at = p
-        for j, codes in transform.one_hot:
-            places = {float(code): (at + i, 1.0) for i, code in enumerate(codes[: _columns(codes)])}
-            if len(codes) == 2:
-                places[float(codes[1])] = (at, -1.0)
-            at += _columns(codes)
-            self.hot.append((j, places))
-
-    def row(self, row: Sequence[float]) -> list[float]:
-        """Return the network row of one feature row."""
-        X = [0.0] * self.width
-        for i, j, scaled in self.numbers:
-            x = row[j]
-            if x == x:
-                X[i] = scaled(x)
-        for j, places in self.hot:
-            if row[j] in places:
-                i, sign = places[row[j]]
-                X[i] = sign
-        for i, j in self.gaps:
-            if row[j] != row[j]:
-                X[i] = 1.0
-        for i, j, size in self.codes:
-            if row[j] < size:
-                X[i] = row[j]
-        return X
-
-
-def _quantile_cell(values: Array, images: Array) -> Callable[[float], float]:
-    """Return the quantile map of one column for one number that is no gap, as `np.interp` computes it."""
-    with np.errstate(all="ignore"):
-        slopes = np.diff(images) / np.diff(values)
-    x, z, slope = array("d", values), array("d", images), array("d", slopes)
-    last = len(x) - 1
-
-    def cell(value: float) -> float:
-        k = bisect_right(x, value) - 1
-        if k < 0:
-            return z[0]
-        return z[last] if k >= last else slope[k] * (value - x[k]) + z[k]
-
-    return cell
-
-
-def _robust_cell(median: Array, factor: Array) -> Callable[[float], float]:
-    """Return the robust map of one column for one number that is no gap."""
-    middle, by = float(median[0]), float(factor[0])
-
-    def cell(value: float) -> float:
-        v = (value - middle) * by
-        if v != v:
-            return 0.0
-        v = min(max(v, -_FAR), _FAR)
-        t = v / _CLIP
-        return v / sqrt(1.0 + t * t)
-
-    return cell
-
-
-def _from_plain(plain: Mapping[str, Any], nodes: Array, features: int) -> FeatureTransform | None:
-    """Return the transform of plain data, None where a part is missing or wrong."""
-    try:
-        transform = FeatureTransform(
-            plain["method"],
-            tuple(plain["numbers"]),
-            tuple(plain["gaps"]),
-            tuple((j, tuple(codes)) for j, codes in plain["one_hot"]),
-            tuple((j, size) for j, size in plain["codes"]),
-            nodes,
-        )
-        right = set(plain) == {"method", "numbers", "gaps", "one_hot", "codes"} and transform.method in METHODS
-        hot = [code for _, own in transform.one_hot for code in own]
-    except (KeyError, TypeError, ValueError):
-        return None
-    columns = [*transform.numbers, *(j for j, _ in (*transform.one_hot, *transform.codes))]
-    counts = [*hot, *(size for _, size in transform.codes)]
-    right = right and all(type(j) is int and 0 <= j < features for j in (*columns, *transform.gaps))
-    right = right and len(set(columns)) == len(columns) and set(transform.gaps) <= set(transform.numbers)
-    right = right and all(type(count) is int and 0 <= count <= _MOST_CODES for count in counts)
-    return transform if right else None
-
-
-def _check_nodes(transform: FeatureTransform) -> None:
-    """Check that nodes are finite and, for quantiles, in order."""
-    nodes = transform.nodes
-    p = len(transform.numbers)
-    if nodes.ndim != 3 or nodes.shape[:2] != (2, p) or nodes.shape[2] < 1 or not np.isfinite(nodes).all():
-        raise FormatError("the nodes of a transform must be finite, two rows for each number.")
-    if transform.method == "robust" and nodes.shape[2] != 1:
-        raise FormatError("the nodes of a robust transform must be a median and a factor for each number.")
-    if (np.diff(nodes, axis=2) < 0).any():
-        raise FormatError("the nodes of a transform must ascend.")
-
-
-def _columns(codes: tuple[int, ...]) -> int:
-    """Count the one-hot columns of these codes: two share a column, one alone says nothing."""
-    return {1: 0, 2: 1}.get(len(codes), len(codes))
 
 
 def _quantile_nodes(x: Array) -> Array:

@@ -17,7 +17,7 @@ from chainrule.doctor.rules.run import run_rules
 from chainrule.doctor.trials.evaluate import with_held_out
 from chainrule.doctor.trials.repair import repair
 from chainrule.doctor.trials.runner import TrialRunner
-from chainrule.doctor.vocabulary.catalogue import STATISTICS_LEAKAGE, SYMPTOMS
+from chainrule.doctor.vocabulary.catalogue import NO_VALIDATION, STATISTICS_LEAKAGE, SYMPTOMS
 from chainrule.doctor.vocabulary.records import Finding, Report, Rule, Trace
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.engines import Rows
@@ -134,11 +134,36 @@ def examine(
     config = TrainConfig(epochs, learning_rate, schedule)
     problem = TrainingProblem(recipe, rows, config, user_validation, engine, initial)
     notes: tuple[str, ...] = ()
-    if user_validation is None and len(rows) >= USUAL.fewest_to_hold_out:
+    if user_validation is None and len(rows) < USUAL.fewest_to_judge:
+        return examine_few(problem, fix=fix, suppress=suppress, trials=trials, before=before)
+    if user_validation is None:
         problem = with_held_out(problem)
         notes = (f"{len(problem.validation or ())} of {len(rows)} rows were held out for validation.",)
         suppress = {STATISTICS_LEAKAGE: "the doctor held rows out itself, after the scaling", **(suppress or {})}
     return examine_and_repair(problem, fix=fix, suppress=suppress, trials=trials, before=before, notes=notes)
+
+
+def examine_few(problem: TrainingProblem, *, suppress: Mapping[str, str] | None = None, **options: bool) -> Report:
+    """Examine a problem with too few rows to hold any out: its own loss and what is certain decide.
+
+    Parameters
+    ----------
+    problem : TrainingProblem
+        What is trained.
+    suppress : mapping of str to str, default=None
+        Symptoms to leave out of the verdict, with the reasons.
+    **options : bool
+        As `examine_and_repair` takes them.
+
+    Returns
+    -------
+    Report
+        The verdict and the findings, the primary one first.
+    """
+    fewest = USUAL.fewest_to_judge
+    suppress = {NO_VALIDATION: f"with fewer than {fewest} rows none are held out", **(suppress or {})}
+    notes = (f"{len(problem.rows)} rows are too few to hold some out: the loss on the training rows decides.",)
+    return examine_and_repair(problem, suppress=suppress, notes=notes, **options)
 
 
 def examine_and_repair(

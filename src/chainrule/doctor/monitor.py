@@ -27,7 +27,7 @@ from chainrule.nn.step import State
 from chainrule.pipeline.option_names import ESTIMATOR
 from chainrule.train.monitors import Decision
 from chainrule.train.problem import TrainingProblem
-from chainrule.train.records import Epoch, Run, Stop, diverged, spent
+from chainrule.train.records import Epoch, Run, Stop, diverged
 
 OnChange = Callable[[Finding, int], None]
 """A function of a finding and the epoch after which it was made."""
@@ -157,11 +157,10 @@ class DoctorMonitor:
             self._may_probe(memory, epoch)
         return memory, Decision()
 
-    def end(self, memory: WatchState) -> None:
-        """Report on the final state, if `on_report` is given."""
-        if self.on_report is not None:
-            epochs = tuple(replace(epoch, state=spent) for epoch in memory.epochs)
-            self.on_report(_final_report(memory, _final_state(memory), epochs, time.perf_counter() - memory.began))
+    def end(self, memory: WatchState, run: Run | None) -> None:
+        """Report on the state that the run keeps, if `on_report` is given."""
+        if self.on_report is not None and run is not None:
+            self.on_report(_final_report(memory, run.state, run.epochs, run.seconds))
 
     def _may_probe(self, memory: WatchState, epoch: Epoch) -> None:
         """Take a reading if the time allows it, and report a problem that persists."""
@@ -265,13 +264,3 @@ def _readings(memory: WatchState, final: State, epochs: Sequence[Epoch]) -> tupl
         rate = rates[-1] if rates else memory.problem.config.learning_rate
         readings.append(memory.recorder.read(final, number, rate))
     return (*readings, *(() if memory.breaking is None else (memory.breaking,)))
-
-
-def _final_state(memory: WatchState) -> State:
-    """Return the final state, or the last one that was probed if the final one is not finite or no longer available."""
-    if not memory.epochs or memory.breaking is not None:
-        return memory.last_finite
-    try:
-        return memory.epochs[-1].state()
-    except InvalidValueError:
-        return memory.last_finite

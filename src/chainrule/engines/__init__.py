@@ -5,9 +5,11 @@ In: an engine's name and a recipe. Out: the engine, and the reasons why faster o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
+
+import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.engines.base import Engine, Rows, Session, never, refuse
@@ -16,7 +18,7 @@ from chainrule.errors import InvalidValueError, did_you_mean, must_be
 from chainrule.nn.net import Net
 from chainrule.nn.step import Recipe
 
-__all__ = ["ENGINES", "Engine", "Rows", "Session", "choose", "never", "predictor", "why_unavailable"]
+__all__ = ["ENGINES", "Engine", "Rows", "Session", "choose", "never", "predictor", "predictors", "why_unavailable"]
 
 
 def _native_engine() -> Engine:
@@ -43,6 +45,12 @@ _REMEDY = {
     "jax": "Install it with: pip install 'chainrule[jax]'.",
 }
 
+_WHY = {
+    "native": "not built (no C++ compiler at installation)",
+    "jax": "not installed (pip install 'chainrule[jax]')",
+}
+"""Why an engine that can be absent is."""
+
 _AUTO = ("native", "reference")
 """What "auto" tries, the fastest first; JAX runs only on request."""
 
@@ -63,7 +71,7 @@ def why_unavailable(name: str) -> str:
     needs = {"native": "chainrule.engines._native", "jax": "jax"}.get(name)
     if needs is None or find_spec(needs) is not None:
         return ""
-    return {"native": "not built (no C++ compiler at installation)", "jax": "not installed (chainrule[jax])"}[name]
+    return _WHY[name]
 
 
 def predictor(net: Net, w: Array, buffers: Array) -> Callable[[Array], Array]:
@@ -90,6 +98,30 @@ def predictor(net: Net, w: Array, buffers: Array) -> Callable[[Array], Array]:
         if compiled is not None:
             return compiled
     return partial(logits, net, w.copy(), buffers.copy())
+
+
+def predictors(networks: Sequence[tuple[Net, Array, Array, int]]) -> Callable[[Sequence[Array]], Array]:
+    """Return a function that computes the logits of several networks together, as `predictor` does for one.
+
+    Parameters
+    ----------
+    networks : sequence of (Net, array of shape (P,), array of shape (B,), int)
+        Network, parameters and running statistics, and which of the kinds of rows it takes. All have equally many
+        outputs and parameters of one dtype.
+
+    Returns
+    -------
+    callable
+        From the rows of each kind, arrays (n, d), to logits Z (networks, n, k).
+    """
+    if not why_unavailable("native"):
+        from chainrule.engines import native
+
+        compiled = native.predictors(networks)
+        if compiled is not None:
+            return compiled
+    each = [(predictor(net, w, buffers), which) for net, w, buffers, which in networks]
+    return lambda X: np.array([run(X[which]) for run, which in each])
 
 
 def choose(name: str, recipe: Recipe) -> tuple[Engine, tuple[str, ...]]:

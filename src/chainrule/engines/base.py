@@ -6,7 +6,7 @@ In: a recipe and rows. Out: a session that runs batches of an epoch, returns and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -29,6 +29,9 @@ class Rows:
         Targets: int64 classes (n) for softmax cross-entropy, otherwise (n, k) in the dtype of X.
     c : array of shape (n,)
         Sample weights, in the dtype of X.
+    visited : array of shape (m,) or None, default=None
+        Numbers of the rows that take part, in the order in which they are counted; None: all of them. Several trainings
+        on parts of one table then share its arrays.
 
     Examples
     --------
@@ -43,9 +46,10 @@ class Rows:
     X: Array
     Y: Array
     c: Array
+    visited: Array | None = None
 
     def __repr__(self) -> str:
-        return f"Rows({len(self.X)} rows, {self.X.shape[1]} columns)"
+        return f"Rows({len(self)} rows, {self.X.shape[1]} columns)"
 
     @classmethod
     def of(cls, recipe: Recipe, X: Array, Y: Array, c: Array | None = None) -> Rows:
@@ -83,11 +87,36 @@ class Rows:
         return cls(X, np.ascontiguousarray(Y, np.int64) if exclusive else Y, c)
 
     def __len__(self) -> int:
-        return len(self.X)
+        return len(self.X) if self.visited is None else len(self.visited)
 
     def __getitem__(self, take: slice | Array) -> Rows:
         """Return some of the rows: a slice without a copy, or those that indices or a mask select."""
+        if self.visited is not None:
+            take = self.visited[take]
         return Rows(self.X[take], self.Y[take], self.c[take])
+
+    def visiting(self, rows: Array) -> Rows:
+        """Return these rows without a copy of what they hold.
+
+        Parameters
+        ----------
+        rows : array of int
+            Their numbers.
+
+        Returns
+        -------
+        Rows
+        """
+        return replace(self, visited=rows if self.visited is None else self.visited[rows])
+
+    def gathered(self) -> Rows:
+        """Return the same rows in arrays of their own, for engines that visit all rows of an array.
+
+        Returns
+        -------
+        Rows
+        """
+        return self if self.visited is None else self[:]
 
 
 def _not_numbers(**arrays: Array) -> Iterator[str]:

@@ -79,6 +79,7 @@ class JaxSession:
 
     def __init__(self, recipe: Recipe, rows: Rows, products: str) -> None:
         jax = self._jax = _jax()
+        rows = rows.gathered()
         self._recipe = recipe
         self._products = products
         self._sizes = [end - start for start, end in recipe.batches(len(rows))]

@@ -6,7 +6,7 @@ In: a recipe and rows. Out: a session that holds all numbers in the extension's 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from enum import Enum
 from typing import Any
@@ -29,6 +29,9 @@ def extension() -> Any:
         return None
 
 
+_NONE = np.empty(0, np.uint32)
+
+
 class NativeSession:
     """A training run by the extension, which changes its numbers in place and copies them out and in."""
 
@@ -43,6 +46,7 @@ class NativeSession:
             X=self._typed(rows.X),
             Y=self._typed(rows.Y),
             c=self._typed(rows.c),
+            visited=_NONE if rows.visited is None else np.ascontiguousarray(rows.visited, np.uint32),
             threads=threads,
         )
         self.load(recipe.start())
@@ -152,13 +156,10 @@ def _enumerator(module: Any, value: Enum) -> Any:
 
 def predictor(net: Net, w: Array, buffers: Array) -> Callable[[Array], Array] | None:
     """Return a function from rows to logits that runs compiled kernels, or None if that is impossible."""
-    recipe = Recipe(net, MeanSquaredError(), batch_size=1, dtype=str(w.dtype))
-    if NativeEngine().supports(recipe):
+    session = _predicting(net, w, buffers)
+    if session is None:
         return None
-    rows = Rows(np.zeros((1, net.inputs), w.dtype), np.zeros((1, net.outputs), w.dtype), np.ones(1, w.dtype))
-    session = NativeSession(recipe, rows)
-    session.load(replace(recipe.start(), w=w, buffers=buffers))
-    dtype, outputs, run = recipe.dtype, net.outputs, session.logits_into
+    dtype, outputs, run = w.dtype, net.outputs, session.logits_into
 
     def logits(X: Array) -> Array:
         X = np.ascontiguousarray(X, dtype)
@@ -167,6 +168,39 @@ def predictor(net: Net, w: Array, buffers: Array) -> Callable[[Array], Array] | 
         return Z
 
     return logits
+
+
+def predictors(networks: Sequence[tuple[Net, Array, Array, int]]) -> Callable[[Sequence[Array]], Array] | None:
+    """Return a function from rows of several kinds to the logits of all networks, each with its kind of rows.
+
+    One call of the extension computes all of them. None if that is impossible.
+    """
+    sessions = [_predicting(net, w, buffers) for net, w, buffers, _ in networks]
+    if any(session is None for session in sessions):
+        return None
+    native = [session._session for session in sessions if session is not None]
+    run = extension().Networks(native, [which for *_, which in networks]).logits
+    dtype = networks[0][1].dtype
+    count, outputs = len(networks), networks[0][0].outputs
+
+    def logits(X: Sequence[Array]) -> Array:
+        X = [np.ascontiguousarray(rows, dtype) for rows in X]
+        Z = np.empty((count, len(X[0]), outputs), dtype)
+        run(X, Z)
+        return Z
+
+    return logits
+
+
+def _predicting(net: Net, w: Array, buffers: Array) -> NativeSession | None:
+    """Return a session that holds a network's numbers, None where the extension cannot run it."""
+    recipe = Recipe(net, MeanSquaredError(), batch_size=1, dtype=str(w.dtype))
+    if NativeEngine().supports(recipe):
+        return None
+    rows = Rows(np.zeros((1, net.inputs), w.dtype), np.zeros((1, net.outputs), w.dtype), np.ones(1, w.dtype))
+    session = NativeSession(recipe, rows)
+    session.load(replace(recipe.start(), w=w, buffers=buffers))
+    return session
 
 
 class NativeEngine:

@@ -25,7 +25,7 @@ class ReferenceSession:
 
     def __init__(self, recipe: Recipe, rows: Rows) -> None:
         self._recipe = recipe
-        self._rows = rows
+        self._rows = rows.gathered()
         self._bounds = recipe.batches(len(rows))
         self._order: tuple[int, Array] = (-1, np.zeros(0))
         self.state = recipe.start()

@@ -21,7 +21,7 @@ from chainrule.calibration import temperature
 from chainrule.callbacks.scikit_learn import Fitted, fit_task, with_callbacks
 from chainrule.ensemble import train_together
 from chainrule.estimators.call import Call, UserValidation
-from chainrule.estimators.preparing import PreparingNetwork
+from chainrule.estimators.preparing import BUILDING, PreparingNetwork
 from chainrule.estimators.scoring import Score, Scored, Scoring, scorer
 from chainrule.model import Model
 from chainrule.nn.losses import SoftmaxCrossEntropy
@@ -93,7 +93,8 @@ class NetEstimator(PreparingNetwork):
         Raises
         ------
         InvalidValueError
-            Naming every argument outside its limits, and for data that cannot be learned from.
+            Naming every argument outside its limits, every argument that was changed and would have no effect here (such
+            as `validation_fraction` without `early_stopping`), and for data that cannot be learned from.
 
         Warns
         -----
@@ -180,10 +181,12 @@ class NetEstimator(PreparingNetwork):
     def _examined(self, X: Any, y: Any, sample_weight: Any, user: UserValidation, fix: bool) -> Report:
         """Return the doctor's report on the first network, trained as long as `fit` would train it."""
         from chainrule.doctor import examine_and_repair
+        from chainrule.doctor.examine import examine_few
         from chainrule.doctor.vocabulary.thresholds import USUAL
 
         chooses = bool(self.early_stopping) or user[0] is not None
-        call = self._fit_call(X, y, sample_weight, user, None if chooses else 1 / USUAL.held_out_part)
+        few = not chooses and len(np.asarray(y)) < USUAL.fewest_to_judge
+        call = self._fit_call(X, y, sample_weight, user, None if chooses or few else 1 / USUAL.held_out_part)
         problem = call.problems[0]
         self._note_classes(problem.target)
         monitors = (
@@ -192,6 +195,8 @@ class NetEstimator(PreparingNetwork):
         problem = with_kept_length(problem, monitors, validated=chooses)
         count = len(problem.validation or ())
         notes = () if chooses else (f"{count} of {count + len(problem.rows)} rows were held out to judge by.",)
+        if few:
+            return examine_few(problem, fix=fix)
         return examine_and_repair(problem, fix=fix, notes=notes)
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> None:
@@ -225,6 +230,8 @@ class NetEstimator(PreparingNetwork):
             model = replace(model, temperature=_temperature(model, *call.validation))
         self._note_classes(problems[0].target)
         self.model_ = model
+        if not known:
+            self.built_with_ = {name: getattr(self, name) for name in BUILDING if hasattr(self, name)}
         self.runs_ = tuple(replace(run, memories=()) for run in runs)
         self.run_ = self.runs_[0]
         self.epochs_ = [*(self.epochs_ if known else ()), *self.run_.epochs]

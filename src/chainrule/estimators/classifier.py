@@ -14,6 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import column_or_1d
 
 from chainrule.arrays import Array
+from chainrule.data import Task
 from chainrule.estimators.base import NetEstimator, store
 from chainrule.nn.losses import Loss
 from chainrule.nn.optimizers import Optimizer
@@ -180,6 +181,7 @@ class NetClassifier(ClassifierMixin, NetEstimator):  # type: ignore[misc]
     True
     """
 
+    _task: ClassVar[Task] = "classification"
     _checks: ClassVar[dict[str, Any]] = {"multi_output": True}
 
     def __init__(

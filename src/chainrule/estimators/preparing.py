@@ -11,21 +11,45 @@ from typing import Any, ClassVar
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.data import split
-from chainrule.errors import InvalidValueError, must_be
+from chainrule.data import Task, split
+from chainrule.errors import InvalidValueError, must_be, raise_all
 from chainrule.estimators.arguments import checked_settings, seeds, settled_dtype
 from chainrule.estimators.call import Call, FitData, UserValidation
 from chainrule.estimators.fitted import FittedNetwork
 from chainrule.estimators.rows import training_rows, weights_of
 from chainrule.model import Model
-from chainrule.pipeline import Settings, build_problem, row_weights
+from chainrule.pipeline import Settings, Situation, build_problem, row_weights, unused
 from chainrule.pipeline.option_names import ESTIMATOR
 from chainrule.target import Target
 from chainrule.train import TrainingProblem, find_learning_rate
 
+BUILDING = (
+    "hidden_layer_sizes",
+    "activation",
+    "batch_norm",
+    "layer_norm",
+    "dropout",
+    "initializer",
+    "scaling",
+    "dtype",
+    "loss",
+    "quantiles",
+    "label_smoothing",
+)
+"""Arguments that only the fit reads that builds the network."""
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Check whether two arguments mean the same; a list is as good as a tuple."""
+    one, other = (tuple(value) if isinstance(value, list) else value for value in (one, other))
+    return bool(one == other)
+
 
 class PreparingNetwork(FittedNetwork):
     """An estimator that turns its arguments and rows into training problems; not for use by itself."""
+
+    _task: ClassVar[Task]
+    """What the estimator learns."""
 
     _checks: ClassVar[dict[str, Any]] = {}
     """Arguments of scikit-learn's check of rows and targets."""
@@ -54,6 +78,7 @@ class PreparingNetwork(FittedNetwork):
         Validation rows are the user's, otherwise a `fraction` is held out; None takes what the settings say.
         """
         data = self._fit_data(X, y, sample_weight, bool(self.warm_start) and hasattr(self, "model_"))
+        self._refuse_unused(data, user[0] is not None)
         validation = self._validation_rows(user)
         rest = np.arange(len(data.X))
         if fraction is None and data.settings.early_stopping:
@@ -73,12 +98,33 @@ class PreparingNetwork(FittedNetwork):
         size = size if isinstance(size, str) else min(size, len(data.X))
         settings = replace(data.settings, max_iter=1, schedule="constant", batch_size=size)
         data = replace(data, settings=settings)
+        self._refuse_unused(data, False)
         if getattr(self, "class_weight", None) == "balanced":
             hint = "The rows of one call do not show how rare a class is; pass a mapping."
             raise InvalidValueError(must_be("partial_fit", "class_weight", "a mapping or None", "balanced", hint))
         problem = self._problem(data, np.arange(len(data.X)), None, classes)
         problems = self._problems(self._with_rate(problem, data.continues), data)
         return Call(settings, problems, None, data.continues, False)
+
+    def _refuse_unused(self, data: FitData, own_validation: bool) -> None:
+        """Refuse arguments that this call of `fit` would not use."""
+        owner = type(self).__name__
+        inherits = None if data.base is None or data.continues else data.base.net
+        at = Situation(self._task, own_validation, inherits)
+        changed = [] if not data.continues else self._changed_since()
+        hint = "A network that continues keeps what that fit built."
+        raise_all(
+            [
+                *unused(owner, data.settings, at),
+                *(must_be(owner, name, f"{old!r}, as in the first fit", new, hint) for name, old, new in changed),
+            ]
+        )
+
+    def _changed_since(self) -> list[tuple[str, Any, Any]]:
+        """Return each argument that only the first of several fits reads, and that was changed since."""
+        before: dict[str, Any] = getattr(self, "built_with_", {})
+        now = self._arguments()
+        return [(name, old, now[name]) for name, old in before.items() if not _equal(old, now[name])]
 
     def _fit_data(self, X: Any, y: Any, sample_weight: Any, continues: bool) -> FitData:
         """Return rows, targets and weights, checked, with all arguments."""

@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 
 from chainrule.arrays import Array
+from chainrule.data import Task
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.estimators.base import NetEstimator, store
 from chainrule.nn.losses import Loss
@@ -166,6 +167,7 @@ class NetRegressor(RegressorMixin, NetEstimator):  # type: ignore[misc]
     True
     """
 
+    _task: ClassVar[Task] = "regression"
     _checks: ClassVar[dict[str, Any]] = {"multi_output": True, "y_numeric": True}
 
     def __init__(

@@ -20,7 +20,7 @@ from sklearn.metrics import check_scoring
 from chainrule.io import write_atomically
 from chainrule.model import Model
 from chainrule.nn.step import State
-from chainrule.train import Decision, Epoch, Monitor, TrainingProblem
+from chainrule.train import Decision, Epoch, Monitor, Run, TrainingProblem
 
 Score = Callable[[Model], float]
 
@@ -85,7 +85,7 @@ class Scoring:
             decision = replace(decision, stop=replace(decision.stop, detail=detail))
         return Scored(rule, scores), decision
 
-    def end(self, memory: Scored) -> None:
+    def end(self, memory: Scored, run: Run | None) -> None:
         """Do nothing: nothing is open."""
 
     def _save(self, scores: Mapping[int, float]) -> None:

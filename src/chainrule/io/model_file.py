@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.data.table import TableSchema
 from chainrule.data.table.schema import HASHED_WORDS, Column
+from chainrule.data.table.schema_plain import schema_from_plain, schema_to_plain
 from chainrule.errors import FormatError, InvalidValueError, MissingError, did_you_mean, must_be
 from chainrule.io import json_text, networks, packs
 from chainrule.io.files import write_atomically
@@ -141,7 +141,7 @@ def _parts(model: Model | Pack | TableModel) -> tuple[dict[str, Any], dict[str, 
     """Return header and tensors of a model of any kind."""
     if isinstance(model, TableModel):
         header, tensors = _parts(model.core)
-        return {_SCHEMA: model.schema.to_plain(), **header}, tensors
+        return {_SCHEMA: schema_to_plain(model.schema), **header}, tensors
     return packs.to_parts(model) if isinstance(model, Pack) else networks.to_parts(model)
 
 
@@ -218,7 +218,7 @@ def _build(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> Model | T
     core = packs.from_parts(header, tensors) if _PACK in header else networks.from_parts(header, tensors)
     if _SCHEMA not in header:
         return core
-    schema = TableSchema.from_plain(header[_SCHEMA])
+    schema = schema_from_plain(header[_SCHEMA])
     if isinstance(core, Model) and sum(_names_of(column) for column in schema.used) > len(core.feature_names):
         raise FormatError("the columns of the schema must be those of the network.")
     names = tuple(f.name for f in schema.features) if isinstance(core, Pack) else schema.design_names

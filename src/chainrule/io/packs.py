@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.data.transform_plain import transform_from_plain, transform_to_plain
 from chainrule.data.transforms import FeatureTransform
 from chainrule.errors import FormatError
 from chainrule.io import networks
@@ -36,7 +37,7 @@ def to_parts(pack: Pack) -> tuple[dict[str, Any], dict[str, Array]]:
             {"net": spec.encode(member.net), "transform": member.transform, "weight": float(member.weight)}
             for member in pack.members
         ],
-        "transforms": [transform.to_plain() for transform in pack.transforms],
+        "transforms": [transform_to_plain(transform) for transform in pack.transforms],
         "loss": spec.encode(pack.loss),
         "classes": classes_to_plain(pack.classes),
         "feature_names": list(pack.feature_names),
@@ -100,7 +101,7 @@ def _transform(plain: Any, tensors: Mapping[str, Array], i: int, features: int) 
     nodes = tensors[f"nodes.{i}"]
     if not isinstance(plain, dict) or nodes.dtype != np.float64:
         raise FormatError("transforms must be objects with float64 nodes.")
-    return FeatureTransform.from_plain(plain, nodes, features)
+    return transform_from_plain(plain, nodes, features)
 
 
 def _member(plain: Any, tensors: Mapping[str, Array], i: int, transforms: tuple[FeatureTransform, ...]) -> Member:

@@ -22,6 +22,7 @@ from chainrule.pipeline.problem import build_problem, scaler
 from chainrule.pipeline.settings import OPTIMIZERS, REGRESSION_LOSSES, SCHEDULES, Settings
 from chainrule.pipeline.stopping import as_kept, stopping_monitors, with_kept_length
 from chainrule.pipeline.targets import class_weights, classification, regression, row_weights, target_tables
+from chainrule.pipeline.unused import Situation, unused
 
 __all__ = [
     "OPTIMIZERS",
@@ -33,6 +34,7 @@ __all__ = [
     "ReliabilityCurve",
     "RocCurve",
     "Settings",
+    "Situation",
     "ValueScores",
     "as_kept",
     "build_problem",
@@ -49,6 +51,7 @@ __all__ = [
     "scaler",
     "stopping_monitors",
     "target_tables",
+    "unused",
     "value_scores",
     "with_kept_length",
 ]

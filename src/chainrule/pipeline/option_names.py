@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from chainrule.data.table.shell import with_value
 from chainrule.nn.losses import LOSSES
 from chainrule.pipeline.settings import OPTIMIZERS, REGRESSION_LOSSES, SCHEDULES
 
@@ -222,7 +223,7 @@ def as_options(fields: Mapping[str, Any]) -> list[str]:
     for field, value in fields.items():
         if value is not None and value is not False:
             text = figure(value) if isinstance(value, float) else str(value)
-            words += [flag(field)] if value is True else [flag(field), text]
+            words += [flag(field)] if value is True else with_value(flag(field), text)
     return words
 
 

@@ -38,8 +38,10 @@ _MOST_CATEGORIES = 255
 """Categories of a column that boosting takes as such; with more, it takes the codes as numbers."""
 _MOST_COLUMNS = 50
 """Columns that the linear model has at most for a category; the rarest share one."""
-_MOST_CELLS = 2e7
-"""Cells of the linear model's matrix, 160 MB."""
+_MOST_CELLS = 4e6
+"""Cells of a model's training matrix, which is 32 MB in float64."""
+_BLOCK = 1 << 15
+"""Rows that are predicted at a time."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,10 @@ class _Rows:
             return 1
         return len(self.classes)
 
+    def take(self, rows: Array) -> Array:
+        """Return these rows in an array of their own."""
+        return np.ascontiguousarray(self.E[rows])
+
     def fewer(self, count: int) -> tuple[Array, str]:
         """Return `count` training rows drawn at random and a note that says so, or all of them."""
         n = len(self.train)
@@ -211,18 +217,22 @@ def _linear(rows: _Rows, seconds: float) -> tuple[Array, str]:
     classes = rows.task == "classification"
     per_row = d * rows.outputs * _ITERATIONS if classes else d * d
     train, note = rows.fewer(int(min(seconds * _LINEAR_RATE / per_row, _MOST_CELLS / d)))
-    model = LogisticRegression(max_iter=_ITERATIONS) if classes else Ridge()
-    fitted = make_pipeline(_columns(rows), model).fit(rows.E[train], rows.y[train])
-    E = rows.E[rows.test]
-    return (fitted.predict_proba(E) if classes else fitted.predict(E)), note
+    model = LogisticRegression(max_iter=_ITERATIONS) if classes else Ridge(copy_X=False)
+    fitted = make_pipeline(_columns(rows), model).fit(rows.take(train), rows.y[train])
+    return _predicted(rows, fitted.predict_proba if classes else fitted.predict), note
+
+
+def _predicted(rows: _Rows, predict: Callable[[Array], Array]) -> Array:
+    """Return what is predicted for the test rows, a block at a time."""
+    blocks = range(0, len(rows.test), _BLOCK)
+    return np.concatenate([predict(rows.take(rows.test[start : start + _BLOCK])) for start in blocks])
 
 
 def _linear_columns(rows: _Rows) -> int:
     """Count the columns of the linear model: two for a number with gaps, one for each category."""
-    E = rows.E[rows.train]
-    codes = [min(len(np.unique(E[:, j])), _MOST_COLUMNS) for j in rows.categorical]
-    gaps = int(np.isnan(E).any(axis=0).sum())
-    return max(int(E.shape[1]) - len(codes) + gaps + sum(codes), 1)
+    codes = [min(len(np.unique(rows.E[rows.train, j])), _MOST_COLUMNS) for j in rows.categorical]
+    gaps = sum(bool(np.isnan(rows.E[rows.train, j]).any()) for j in range(rows.E.shape[1]))
+    return max(int(rows.E.shape[1]) - len(codes) + gaps + sum(codes), 1)
 
 
 def _columns(rows: _Rows) -> Any:
@@ -233,10 +243,12 @@ def _columns(rows: _Rows) -> Any:
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
     numbers = [j for j in range(rows.E.shape[1]) if j not in rows.categorical]
-    filled = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+    filled = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True, copy=False)
     one_hot = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=_MOST_COLUMNS, sparse_output=False)
     return make_column_transformer(
-        (make_pipeline(filled, StandardScaler()), numbers), (one_hot, list(rows.categorical)), sparse_threshold=0
+        (make_pipeline(filled, StandardScaler(copy=False)), numbers),
+        (one_hot, list(rows.categorical)),
+        sparse_threshold=0,
     )
 
 
@@ -248,20 +260,20 @@ def _boosted(rows: _Rows, seconds: float) -> tuple[Array, str]:
     allowed = seconds * _TREE_RATE / per_row
     usual = min(len(rows.train), _SOME_ROWS) + _TREE_ROWS
     iterations = int(np.clip(allowed / usual, _FEW_ITERATIONS, _ITERATIONS))
-    train, note = rows.fewer(int(allowed / iterations) - _TREE_ROWS)
-    E = _without_empty(rows.E, train)
-    categorical = [j for j in rows.categorical if len(np.unique(E[train, j])) <= _MOST_CATEGORIES]
+    train, note = rows.fewer(min(int(allowed / iterations) - _TREE_ROWS, int(_MOST_CELLS / rows.E.shape[1])))
+    E = rows.take(train)
+    empty = np.isnan(E).all(axis=0)
+    categorical = [j for j in rows.categorical if len(np.unique(E[:, j])) <= _MOST_CATEGORIES]
     classes = rows.task == "classification"
     make = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
     model = make(max_iter=iterations, categorical_features=categorical, random_state=rows.seed % 2**32)
-    model.fit(E[train], rows.y[train])
-    E = E[rows.test]
+    model.fit(_without(E, empty), rows.y[train])
     notes = [note] if note else []
     notes += [f"{iterations} iterations in place of {_ITERATIONS}"] if iterations < _ITERATIONS else []
-    return (model.predict_proba(E) if classes else model.predict(E)), "; ".join(notes)
+    predict = model.predict_proba if classes else model.predict
+    return _predicted(rows, lambda E: predict(_without(E, empty))), "; ".join(notes)
 
 
-def _without_empty(E: Array, train: Array) -> Array:
+def _without(E: Array, empty: Array) -> Array:
     """Return rows with 0 in place of columns that have no number in the training rows, which boosting refuses."""
-    empty = np.isnan(E[train]).all(axis=0)
     return np.where(empty, np.float32(0), E) if empty.any() else E

@@ -63,6 +63,9 @@ class SearchStatus:
 
 Watch = Callable[["SearchStatus"], None]
 
+WORKERS = 2
+"""Processes of a search that names no number."""
+
 
 def search(
     source: str | Path | Dataset,
@@ -71,7 +74,7 @@ def search(
     out: str | Path,
     budget: SearchBudget | None = None,
     settings: Settings | None = None,
-    workers: int = 2,
+    workers: int = WORKERS,
     executor: Callable[[SearchData], Executor] | None = None,
     watch: Watch = lambda status: None,
     target: str | None = None,
@@ -132,6 +135,9 @@ def search(
     (2, 'complete')
     """
     raise_all([] if COUNT.allows(workers) else [must_be("search", "workers", str(COUNT), workers)])
+    if executor is not None and workers != WORKERS:
+        hint = "The executor has its own."
+        raise InvalidValueError(must_be("search", "workers", "left out beside an executor", workers, hint))
     spec = plan_search(
         source,
         space,

@@ -186,7 +186,7 @@ class Pause:
         """Stop at the rung's end."""
         return None, Decision(stop=PAUSED if epoch.number >= self.at else None)
 
-    def end(self, memory: None) -> None:
+    def end(self, memory: None, run: Run | None) -> None:
         """End without anything to close."""
 
 

@@ -164,10 +164,16 @@ def importance(space: Space, trials: Sequence[Trial], metric: str, seed: int = 0
     return {}
 
 
+def usual_method() -> str:
+    """Return the method of a search that names none: "tpe" where Optuna is installed, otherwise "random"."""
+    return "random" if find_spec("optuna") is None else "tpe"
+
+
 def need_optuna() -> None:
     """Raise `MissingError` if Optuna is not installed."""
     if find_spec("optuna") is None:
-        raise MissingError("search: method 'tpe' needs optuna. Install it with: pip install 'chainrule[search]'.")
+        hint = "Install it with: pip install 'chainrule[search]', or use method 'random'."
+        raise MissingError(f"search: method 'tpe' needs optuna. {hint}")
 
 
 @cache

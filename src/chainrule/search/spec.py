@@ -9,22 +9,26 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from chainrule.constraints import Checked, Interval, OneOf, constrained
-from chainrule.data import Dataset, Parts, load, three_way
+from chainrule.data import Dataset, Parts, Task, load, three_way
 from chainrule.errors import InvalidValueError, must_be, raise_all
 from chainrule.nn import spec
-from chainrule.pipeline import Settings
+from chainrule.pipeline import Settings, Situation, unused
 from chainrule.search.halving import rung_ends
 from chainrule.search.results import Trial
 from chainrule.search.rungs import SearchData, digest_of
+from chainrule.search.sampling import need_optuna
 from chainrule.search.space import Space, default_space
 
 METHODS = ("tpe", "random", "asha")
+
+TEST_FRACTION = 0.2
+"""Share of the rows for the final test, unless the source has test rows."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ def plan_search(
     *,
     target: str | None = None,
     task: str | None = None,
-    test_fraction: float = 0.2,
+    test_fraction: float = TEST_FRACTION,
     validation_fraction: float = Settings.validation_fraction,
 ) -> SearchSpec:
     """Load and split the data, and check that every value of the space is valid for it.
@@ -130,14 +134,17 @@ def plan_search(
     The split is that of `chainrule train` with the same seed and fractions. Pixels share one scale unless the space or the
     settings say otherwise.
 
-    Raises `InvalidValueError` with all faults.
+    Raises `InvalidValueError` with all faults, `MissingError` for "tpe" without Optuna.
     """
+    if budget.method == "tpe":
+        need_optuna()
     share = Interval(0, 1, "()", why="Trials are compared on those rows.")
     if not share.allows(validation_fraction):
         raise InvalidValueError(
             must_be("search", "validation_fraction", str(share), validation_fraction, share.hint(None))
         )
     data = source if isinstance(source, Dataset) else load(source, target, task=task, seed=budget.seed)
+    raise_all(_ignored(source, data, target=target, task=task, test_fraction=test_fraction))
     parts = three_way(data, test_fraction, validation_fraction, budget.seed)
     if parts.train.shared_unit and settings.scaling == "columns":
         settings = replace(settings, scaling="shared")
@@ -147,8 +154,30 @@ def plan_search(
         space = default_space(n)
     elif not isinstance(space, Space):
         space = Space.of(space, base=base)
-    raise_all(_faults(space, base, n, budget))
+    raise_all([*_faults(space, base, n, budget), *_unused(space, base, parts.train.task)])
     return SearchSpec(parts, space, base, budget)
+
+
+def _ignored(
+    source: str | Path | Dataset, data: Dataset, target: str | None, task: str | None, test_fraction: float
+) -> Iterator[str]:
+    """Yield a sentence for every argument about the data that these data do not use."""
+    if isinstance(source, Dataset):
+        hint = "A data set has its target and its task."
+        for name, value in (("target", target), ("task", task)):
+            if value is not None:
+                yield must_be("search", name, "left out for a data set", value, hint)
+    if data.test is not None and test_fraction != TEST_FRACTION:
+        hint = "It has test rows of its own."
+        yield must_be("search", "test_fraction", "left out for this source", test_fraction, hint)
+
+
+def _unused(space: Space, base: Settings, task: Task) -> Iterator[str]:
+    """Yield a sentence for every name of the space that has no effect for this task, each once."""
+    values = [*space.fixed.items(), *((each.name, end) for each in space.dimensions for end in each.ends)]
+    named = {field.name for field in fields(Settings)}
+    settings = [replace(base, **{name: value}) for name, value in values if name in named]
+    yield from dict.fromkeys(fault for each in settings for fault in unused("search", each, Situation(task)))
 
 
 def _faults(space: Space, base: Settings, n: int, budget: SearchBudget) -> Iterator[str]:

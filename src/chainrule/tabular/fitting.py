@@ -143,7 +143,70 @@ def fit_table(
     if not schema.features:
         reasons = "; ".join(f"{name}: {kind} ({reason})" for name, kind, reason in schema.summary()[:5])
         raise InvalidValueError(must_be(owner, "X", "a table with a usable column", f"none: {reasons}"))
-    E = schema.encode(owner, frame)
+    return fit_encoded(
+        schema,
+        schema.encode(owner, frame),
+        y,
+        task,
+        preset=preset,
+        seconds=time_left(seconds, len(frame), time.monotonic() - began),
+        seed=seed,
+        sample_weight=sample_weight,
+        groups=groups,
+        times=times,
+        target_name=target_name,
+        workers=workers,
+        on_member=on_member,
+    )
+
+
+def fit_encoded(
+    schema: TableSchema,
+    E: Array,
+    y: Array,
+    task: Task,
+    *,
+    preset: Preset,
+    seconds: float | None,
+    seed: int,
+    sample_weight: Array | None = None,
+    groups: Array | None = None,
+    times: Array | None = None,
+    target_name: str = "target",
+    workers: int | None = None,
+    on_member: Callable[[TrainedMember], None] | None = None,
+) -> TableFit:
+    """Train a pack on rows that are encoded already.
+
+    Parameters
+    ----------
+    schema : TableSchema
+        The description of the table.
+    E : array of shape (n, p)
+        What its `encode` returned for the training rows.
+    y : array of shape (n,)
+        Labels, or values of a regression.
+    task : {"classification", "regression"}
+        What is learned.
+    preset : Preset
+        What members are drawn from.
+    seconds : float or None
+        The time for the training; None trains all members of the preset.
+    seed : int
+        Seed of everything that is drawn.
+    sample_weight, groups, times : array of shape (n,), default=None
+        Weights of the rows; rows that are held out together.
+    target_name : str, default="target"
+        Name of the target.
+    workers : int, default=None
+        Members that train at the same time; None is one for each core.
+    on_member : callable, default=None
+        Called with each member when it is done.
+
+    Returns
+    -------
+    TableFit
+    """
     settings = Settings()
     target = (
         classification(y, settings) if task == "classification" else regression(np.asarray(y, np.float64), settings)
@@ -154,7 +217,7 @@ def fit_table(
         y,
         target,
         preset=preset,
-        seconds=_time_left(seconds, len(frame), time.monotonic() - began),
+        seconds=seconds,
         seed=seed,
         sample_weight=sample_weight,
         groups=groups,
@@ -167,8 +230,22 @@ def fit_table(
     return TableFit(TableModel(schema, run.pack), run, E)
 
 
-def _time_left(seconds: float | str | None, n: int, spent: float) -> float | None:
-    """Return the time for the training after the rows were described and encoded, at least a part of what was given."""
+def time_left(seconds: float | str | None, n: int, spent: float) -> float | None:
+    """Return the time for the training after the rows were described and encoded, at least a part of what was given.
+
+    Parameters
+    ----------
+    seconds : float, "auto" or None
+        The time that was given.
+    n : int
+        Number of training rows.
+    spent : float
+        Seconds that describing and encoding took.
+
+    Returns
+    -------
+    float or None
+    """
     if seconds is None:
         return None
     given = time_for(n) if isinstance(seconds, str) else seconds

@@ -6,6 +6,7 @@ In: drawn settings, rows as its transform gives them, targets as the loss takes 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,7 +34,7 @@ from chainrule.nn.step import Recipe
 from chainrule.tabular.preset import MemberSettings, Preset
 from chainrule.train import EarlyStopping, TrainConfig, TrainingProblem, train
 from chainrule.train.monitors import Decision
-from chainrule.train.records import Epoch, Stop, StopReason
+from chainrule.train.records import Epoch, Run, Stop, StopReason
 
 _PATIENCE = 0.34
 """Share of the epochs without an improvement after which a member stops."""
@@ -59,6 +60,53 @@ class Task:
     outputs: int
     Y: Array
     c: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """A fold of rows that lie in the order of the folds, which all members share.
+
+    Parameters
+    ----------
+    held_out : array of int
+        Numbers of the rows that are held out, in the table.
+    block : slice
+        Where they lie.
+    inside : array of uint32
+        Where the rows to train on lie, in the order of the table.
+    """
+
+    held_out: Array
+    block: slice
+    inside: Array
+
+    @staticmethod
+    def of(parts: Sequence[tuple[Array, Array]]) -> tuple[Array, tuple[Fold, ...]]:
+        """Return the order in which each fold is a block, and the folds in it.
+
+        Parameters
+        ----------
+        parts : sequence of pairs of arrays of int
+            For each fold, the rows to train on and those held out, which are all rows together; no row is held out in
+            two folds.
+
+        Returns
+        -------
+        order : array of int
+            Numbers of the rows; those that no fold holds out come last.
+        folds : tuple of Fold
+        """
+        always_inside = np.ones(len(parts[0][0]) + len(parts[0][1]), bool)
+        for _, held_out in parts:
+            always_inside[held_out] = False
+        order = np.concatenate([*(held_out for _, held_out in parts), np.flatnonzero(always_inside)])
+        place = np.empty(len(order), np.uint32)
+        place[order] = np.arange(len(order), dtype=np.uint32)
+        ends = np.cumsum([len(held_out) for _, held_out in parts]).tolist()
+        return order, tuple(
+            Fold(held_out, slice(end - len(held_out), end), place[inside])
+            for (inside, held_out), end in zip(parts, ends, strict=True)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +175,7 @@ class Deadline:
         """Stop when the time is up."""
         return None, Decision(stop=Stop(StopReason.MONITOR, "the time is up") if self.left <= 0 else None)
 
-    def end(self, memory: Any) -> None:
+    def end(self, memory: Any, run: Run | None) -> None:
         """End without closing anything."""
 
 
@@ -181,9 +229,9 @@ def train_member(
     settings: MemberSettings,
     preset: Preset,
     transform: FeatureTransform,
-    X: Array,
+    rows: Rows,
     task: Task,
-    fold: tuple[Array, Array],
+    fold: Fold,
     seed: int,
     deadline: Deadline,
 ) -> TrainedMember:
@@ -199,11 +247,11 @@ def train_member(
         What all members share.
     transform : FeatureTransform
         What gave the rows.
-    X : array of shape (n, d)
-        All rows.
+    rows : Rows
+        All rows in the order of the folds; they are read where they lie.
     task : Task
-        Targets, weights and loss.
-    fold : pair of arrays of int
+        What is learned.
+    fold : Fold
         Rows to train on and rows to hold out.
     seed : int
         Seed of the pack.
@@ -215,7 +263,7 @@ def train_member(
     TrainedMember
     """
     began = time.monotonic()
-    inside, held_out = fold
+    inside = rows.visiting(fold.inside)
     batch = preset.rows_per_batch(len(inside))
     recipe = Recipe(
         network(settings, preset, transform, task.outputs),
@@ -228,9 +276,9 @@ def train_member(
     epochs = preset.epochs_for(len(inside))
     problem = TrainingProblem(
         recipe,
-        Rows.of(recipe, X[inside], task.Y[inside], task.c[inside]),
+        inside,
         TrainConfig(epochs, settings.learning_rate, FlatCosine()),
-        Rows.of(recipe, X[held_out], task.Y[held_out], task.c[held_out]),
+        rows[fold.block],
     )
     patience = max(3, round(_PATIENCE * epochs))
     run = train(problem, [EarlyStopping(patience, 0.0), deadline])
@@ -242,7 +290,7 @@ def train_member(
         recipe.net,
         w,
         run.state.buffers,
-        held_out,
+        fold.held_out,
         predictor(recipe.net, w, run.state.buffers)(problem.validation.X),  # type: ignore[union-attr]
         len(run.epochs),
         best,

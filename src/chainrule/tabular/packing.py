@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -17,9 +17,14 @@ from chainrule.arrays import Array
 from chainrule.calibration import temperature
 from chainrule.data.folds import folds
 from chainrule.data.transforms import FeatureTransform
+from chainrule.engines import Rows
 from chainrule.ensemble import cores, train_together
+from chainrule.errors import must_be, raise_all
+from chainrule.nn.layers import Dense
+from chainrule.nn.net import Net
+from chainrule.nn.step import Recipe
 from chainrule.pack import Member, Pack
-from chainrule.tabular.members import Deadline, Task, TrainedMember, train_member
+from chainrule.tabular.members import Deadline, Fold, Task, TrainedMember, train_member
 from chainrule.tabular.preset import Preset
 from chainrule.tabular.selection import held_out_mean, select
 from chainrule.target import Target
@@ -116,12 +121,13 @@ def train_pack(
     """
     began = time.monotonic()
     deadline = Deadline(began + (np.inf if seconds is None else seconds * (1.0 - _MARGIN)))
-    c = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, np.float64)
-    task = Task(target.loss, target.outputs, target.encode(y), c)
+    task = _task(target, y, sample_weight)
     parts = _folds(y, target, preset, seed, groups, times)
+    raise_all(_weight_faults(parts, task.c))
     methods = list(dict.fromkeys(preset.transforms))
     transforms = tuple(FeatureTransform.fit(E, sizes, method) for method in methods)
-    rows = [transform.apply(E) for transform in transforms]
+    order, held = Fold.of(parts)
+    rows = [_rows(transform.apply(E, rows=order), task, order) for transform in transforms]
     crew = _Crew(deadline, workers or cores())
 
     def call(number: int) -> TrainedMember | None:
@@ -129,7 +135,7 @@ def train_pack(
             return None
         settings = preset.draw(number, seed)
         which = methods.index(settings.transform)
-        part = parts[settings.fold % len(parts)]
+        part = held[settings.fold % len(held)]
         member = train_member(number, settings, preset, transforms[which], rows[which], task, part, seed, deadline)
         crew.done(member)
         if on_member is not None:
@@ -153,6 +159,23 @@ def train_pack(
     )
     stopped = f"all {preset.members} networks were trained" if len(trained) == preset.members else "the time was up"
     return PackRun(pack, members, weights, held_out, score, time.monotonic() - began, stopped)
+
+
+def _task(target: Target, y: Array, sample_weight: Array | None) -> Task:
+    c = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    return Task(target.loss, target.outputs, target.encode(y), c)
+
+
+def _rows(X: Array, task: Task, order: Array) -> Rows:
+    """Check network rows once for all members, with targets and weights in the same order."""
+    recipe = Recipe(Net(X.shape[1], [Dense(task.outputs)]), task.loss)
+    return Rows.of(recipe, X, task.Y[order], task.c[order])
+
+
+def _weight_faults(parts: Sequence[tuple[Array, Array]], c: Array) -> Iterator[str]:
+    """Yield a sentence if a fold has no row that counts, to train on or to be judged by."""
+    if any(not c[rows].any() for part in parts for rows in part):
+        yield must_be("fit", "sample_weight", "above 0 for some row of each fold", "0 for all rows of a fold")
 
 
 def _folds(

@@ -18,6 +18,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.engines import Rows, Session, choose, never
+from chainrule.errors import InvalidValueError, must_be
 from chainrule.nn import losses, optimizers, schedules
 from chainrule.nn.losses import Loss
 from chainrule.nn.net import Net
@@ -134,6 +135,9 @@ def fit(
     >>> epoch.train_loss < 1e-3, net(epoch.state(), X).shape
     (True, (20, 1))
     """
+    if past and start is None:
+        hint = "They are the epochs before start."
+        raise InvalidValueError(must_be("fit", "past", "left out without start", f"{len(past)} epochs", hint))
     recipe = Recipe(
         net,
         losses.get(loss),
@@ -342,10 +346,13 @@ def train(
                 watchers.observe(epoch)
             if now.stop is None:
                 now = _train_on(session, problem, now, watchers.observe, interrupted, checkpointer)
-        notes = (*notes, *checkpointer.notes)
-    number, state = now.best or (None, now.state)
-    seconds = time.perf_counter() - began
-    return Run(now.epochs, state, number, now.stop or COMPLETED, chosen.name, notes, seconds, tuple(watchers.memories))
+            notes = (*notes, *checkpointer.notes)
+            number, state = now.best or (None, now.state)
+            seconds = time.perf_counter() - began
+            stop = now.stop or COMPLETED
+            run = Run(now.epochs, state, number, stop, chosen.name, notes, seconds, tuple(watchers.memories))
+            watchers.run = run
+    return run
 
 
 def _train_on(
@@ -410,6 +417,7 @@ class _Watchers:
     def __init__(self, monitors: Sequence[Monitor]) -> None:
         self.monitors = monitors
         self.memories: list[Any] = []
+        self.run: Run | None = None
 
     def observe(self, epoch: Epoch) -> Decision:
         """Show an epoch to every monitor, and join their decisions."""
@@ -430,4 +438,4 @@ def _watched(problem: TrainingProblem, monitors: Sequence[Monitor]) -> Iterator[
         yield watchers
     finally:
         for monitor, memory in zip(monitors, watchers.memories, strict=False):
-            monitor.end(memory)
+            monitor.end(memory, watchers.run)

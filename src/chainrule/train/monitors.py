@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from chainrule.constraints import COUNT, NOT_NEGATIVE, SHARE, Checked, Interval, OneOf, constrained
 from chainrule.train.problem import TrainingProblem
-from chainrule.train.records import Epoch, Stop, StopReason
+from chainrule.train.records import Epoch, Run, Stop, StopReason
 
 _STEPS = Interval(0, math.inf, "[)", whole=True)
 _WATCHED = OneOf(("validation_loss", "validation_score", "train_loss", "train_score"))
@@ -70,13 +70,15 @@ class Monitor(Protocol):
         tuple of object and Decision
         """
 
-    def end(self, memory: Any) -> None:
+    def end(self, memory: Any, run: Run | None) -> None:
         """Close what is open: the run is over, however it ended.
 
         Parameters
         ----------
         memory : object
             What the last call returned.
+        run : Run or None
+            What `train` will return; None if the run ended by an exception.
         """
 
 
@@ -197,7 +199,7 @@ class EarlyStopping(Checked):
         stop = no_improvement(name, counted.waited) if ended else None
         return (best, counted, mean), Decision(keep and self.keep, stop)
 
-    def end(self, memory: tuple[Best, Best, RunningMean]) -> None:
+    def end(self, memory: tuple[Best, Best, RunningMean], run: Run | None) -> None:
         """End without closing anything."""
 
 
@@ -234,7 +236,7 @@ class BestWeights(Checked):
         keep = figure < best.figure
         return (Best(figure) if keep else best, mean), Decision(keep)
 
-    def end(self, memory: tuple[Best, RunningMean]) -> None:
+    def end(self, memory: tuple[Best, RunningMean], run: Run | None) -> None:
         """End without closing anything."""
 
 
@@ -272,7 +274,7 @@ class Progress:
         bar.update(task, completed=epoch.number, figures=figures(epoch))
         return memory, Decision()
 
-    def end(self, memory: Any) -> None:
+    def end(self, memory: Any, run: Run | None) -> None:
         """Close the bar."""
         memory[0].stop()
 

@@ -99,7 +99,7 @@ def _plain(text: pl.Series, numbers: pl.Series, decimal: str | None) -> Interpre
     if not numbers.dtype.is_float():
         return _codes(text) or Interpreted("number", numbers)
     numbers = numbers.fill_nan(None)
-    if _largest(numbers) > _ROUNDED and text.str.contains(_LONG).any():
+    if has_long_numbers(text, numbers):
         return Interpreted("text", text, reason="whole numbers of more than 18 digits")
     if numbers.null_count() > text.null_count():
         kept = plain_numbers(text.set(numbers.is_null(), None))
@@ -108,9 +108,10 @@ def _plain(text: pl.Series, numbers: pl.Series, decimal: str | None) -> Interpre
     return Interpreted("number", numbers)
 
 
-def _largest(numbers: pl.Series) -> float:
-    largest = numbers.abs().max()
-    return largest if isinstance(largest, float) else 0.0
+def has_long_numbers(text: pl.Series, numbers: pl.Series) -> bool:
+    """Check for whole numbers of more than 18 digits, which float64 would round, among texts read as numbers."""
+    ends = [end for end in (numbers.min(), numbers.max()) if isinstance(end, int | float)]
+    return any(abs(end) > _ROUNDED for end in ends) and bool(text.str.contains(_LONG).any())
 
 
 def _codes(text: pl.Series) -> Interpreted | None:

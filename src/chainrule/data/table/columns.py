@@ -18,6 +18,7 @@ from chainrule.data.table.cells import TEXT, clean_text, interpret, loose_number
 from chainrule.data.table.dates import microseconds, mostly_dates
 from chainrule.data.table.gaps import MARKS, is_gap, label, label_marks
 from chainrule.data.table.schema import Column, NumberFormat, NumberRange
+from chainrule.data.table.shell import list_text, option_text
 from chainrule.data.table.values import text_of
 from chainrule.errors import InvalidValueError, must_be
 
@@ -101,7 +102,7 @@ def _typed(owner: str, cells: pl.Series, asked: str | None, decimal: str | None)
     elif kind.is_temporal():
         values, found = cells, "date"
     else:
-        hint = f"Leave it out (--drop {name})."
+        hint = f"Leave it out ({option_text('--drop', list_text([name]))})."
         raise InvalidValueError(
             must_be(owner, f"column {name!r}", "numbers, texts, booleans or dates", str(kind), hint)
         )
@@ -163,9 +164,8 @@ def _loose(text: pl.Series, values: pl.Series, odd: Array, what: str) -> Cells:
             else (f"{len(rows):,} cells are no {what}s and count as gaps")
         )
         example = f"{text[int(rows[0])]!r} in row {rows[0] + 1}"
-        warning = (
-            f"column {text.name!r}: {counts}, such as {example}. Use --columns {text.name}=category to keep texts."
-        )
+        keep = option_text("--columns", list_text([f"{text.name}=category"]))
+        warning = f"column {text.name!r}: {counts}, such as {example}. Use {keep} to keep texts."
     return Cells(text.name, values, values.null_count(), reason=f"{what}s", warning=warning)
 
 

@@ -1,23 +1,72 @@
 """Rows in any of the forms that people have, as one kind of frame.
 
 In: a pandas or polars frame, a lazy frame, a dict of columns, a list of dicts, one dict, a list of rows, an array. Out: a
-polars frame whose gaps are null.
+polars frame whose gaps are null, or some of its rows without a copy of them.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from chainrule.arrays import Array
 from chainrule.data.matrix import default_names
 from chainrule.data.table.gaps import label
 from chainrule.errors import InvalidValueError, must_be
 
 ROWS = "a frame, a dict of columns, dicts, rows of equal length or an array (n, d)"
+
+
+@dataclass(frozen=True, eq=False)
+class FrameRows:
+    """Some rows of a frame, each column of which is gathered when it is read: no copy of the table is made.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        The table.
+    rows : array of int, default=None
+        Numbers of the rows; None is all of them.
+    hidden : frozenset of str, default=frozenset()
+        Columns that are left out.
+    """
+
+    frame: pl.DataFrame = field(repr=False)
+    rows: Array | None = None
+    hidden: frozenset[str] = frozenset()
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns."""
+        return [name for name in self.frame.columns if name not in self.hidden]
+
+    @property
+    def height(self) -> int:
+        """Number of rows."""
+        return self.frame.height if self.rows is None else len(self.rows)
+
+    def __getitem__(self, name: str) -> pl.Series:
+        """Return a column, in which gaps are null."""
+        cells = self.frame[name] if self.rows is None else self.frame[name].gather(self.rows)
+        return cells.fill_nan(None) if cells.dtype.is_float() and cells.is_nan().any() else cells
+
+    def take(self, rows: Array) -> FrameRows:
+        """Return some of these rows."""
+        return replace(self, rows=rows if self.rows is None else self.rows[rows])
+
+    def without(self, names: Iterable[str]) -> FrameRows:
+        """Return the same rows without some columns."""
+        return replace(self, hidden=self.hidden | set(names))
+
+    def release(self, names: Iterable[str]) -> None:
+        """Remove columns from the frame itself, so that their memory is free; they cannot be read again."""
+        for name in set(names) & set(self.frame.columns):
+            self.frame.drop_in_place(name)
 
 
 def as_frame(owner: str, rows: Any) -> pl.DataFrame:
@@ -53,7 +102,7 @@ def as_frame(owner: str, rows: Any) -> pl.DataFrame:
             raise
         cause = (str(error).splitlines() or [""])[0]
         raise InvalidValueError(f"{owner}: rows must be {ROWS}, got {type(rows).__name__}. {cause}".rstrip()) from error
-    floats = [name for name, kind in frame.schema.items() if kind.is_float()]
+    floats = [column.name for column in frame if column.dtype.is_float() and column.is_nan().any()]
     return frame.with_columns(pl.col(floats).fill_nan(None)) if floats else frame
 
 

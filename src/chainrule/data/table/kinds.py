@@ -11,22 +11,26 @@ from dataclasses import replace
 import polars as pl
 
 from chainrule.data.table.columns import column_of
+from chainrule.data.table.frames import FrameRows
 from chainrule.data.table.leaks import tells_target
 from chainrule.data.table.schema import Column, ReadOptions, TableSchema
+from chainrule.data.table.shell import list_text, option_text
 from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
 
 CHOICES = ("number", "category", "boolean", "date", "text", "id")
 """Kinds that a user can ask for."""
 
 
-def describe(owner: str, frame: pl.DataFrame, target: str | None, options: ReadOptions | None = None) -> TableSchema:
+def describe(
+    owner: str, frame: pl.DataFrame | FrameRows, target: str | None, options: ReadOptions | None = None
+) -> TableSchema:
     """Find out what every column of a table is.
 
     Parameters
     ----------
     owner : str
         The object that messages name.
-    frame : polars.DataFrame
+    frame : polars.DataFrame or FrameRows
         The training rows, from `read_file` or `as_frame`.
     target : str or None
         Name of the target among the columns, which is not described.
@@ -70,7 +74,7 @@ def describe(owner: str, frame: pl.DataFrame, target: str | None, options: ReadO
     return TableSchema(tuple(columns), target, tuple(warnings))
 
 
-def _option_faults(owner: str, frame: pl.DataFrame, options: ReadOptions) -> Iterator[str]:
+def _option_faults(owner: str, frame: pl.DataFrame | FrameRows, options: ReadOptions) -> Iterator[str]:
     for name in (*options.kinds, *options.drop):
         if name not in frame.columns:
             yield must_be(owner, "column", "one of the table's", name, did_you_mean(name, frame.columns))
@@ -83,7 +87,7 @@ def _dropped(column: Column) -> Column:
     return replace(column, used=False, reason=f"{column.reason}; left out as asked (--drop)")
 
 
-def _without_duplicates(frame: pl.DataFrame, columns: list[Column], options: ReadOptions) -> list[Column]:
+def _without_duplicates(frame: pl.DataFrame | FrameRows, columns: list[Column], options: ReadOptions) -> list[Column]:
     """Leave out the columns that equal an earlier one."""
     seen: dict[object, list[Column]] = {}
     kept = []
@@ -125,7 +129,8 @@ def _left_out(column: Column, options: ReadOptions) -> Iterator[str]:
     """Yield a sentence on a column that is left out without being asked for."""
     if column.name in options.drop or column.name in options.kinds:
         return
-    keep = f"Use --columns {column.name}={'number' if column.numbers else 'category'} to keep it."
+    kind = "number" if column.numbers else "category"
+    keep = f"Use {option_text('--columns', list_text([f'{column.name}={kind}']))} to keep it."
     if column.kind == "id":
         yield f"column {column.name!r} is left out as an id: {column.reason}. {keep}"
     elif column.kind == "constant" or column.kind == "duplicate":
@@ -135,5 +140,5 @@ def _left_out(column: Column, options: ReadOptions) -> Iterator[str]:
 
 
 def _leak(name: str, target: str, how: str) -> str:
-    fix = f"If it is not known before the target is, leave it out (--drop {name})."
+    fix = f"If it is not known before the target is, leave it out ({option_text('--drop', list_text([name]))})."
     return f"column {name!r} alone tells the target {target!r}: {how}. {fix}"

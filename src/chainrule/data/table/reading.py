@@ -21,12 +21,12 @@ from chainrule.data.table.apart import read_parquet_apart, read_workbook_apart
 from chainrule.data.table.cells import TEXT, Interpreted, clean_text, interpret
 from chainrule.data.table.dates import beyond_python, parse_dates, swapped
 from chainrule.data.table.decoding import as_utf8, with_line_feeds
-from chainrule.data.table.files import ALLOWED, table_ending
+from chainrule.data.table.files import ALLOWED, TEXT_ENDINGS, table_ending
 from chainrule.data.table.numbers import written_as
 from chainrule.data.table.schema import NumberFormat, ReadOptions
 from chainrule.errors import FormatError, InvalidValueError, MissingError, must_be, raise_all
 
-_AS_TEXT = ("category", "text", "id")
+AS_TEXT = ("category", "text", "id")
 """Kinds of columns whose cells are kept as they are written."""
 
 MOST_COLUMNS = 100_000
@@ -91,6 +91,9 @@ def read_file(path: Path, options: ReadOptions | None = None) -> TableFile:
     if not path.is_file():
         raise FormatError(must_be(path.name, "file", "a file", str(path), "It is a folder or a device."))
     try:
+        large = _large(path, ending, options)
+        if large is not None:
+            return large
         data = read_unpacked(path)
         if ending == ".parquet":
             frame, facts = _parquet(path.name, data)
@@ -105,6 +108,16 @@ def read_file(path: Path, options: ReadOptions | None = None) -> TableFile:
     if frame.is_empty():
         raise InvalidValueError(f"{path.name}: the table must have at least one row, got none.")
     return TableFile(path.name, frame, tuple(facts))
+
+
+def _large(path: Path, ending: str, options: ReadOptions) -> TableFile | None:
+    """Return a large text table, read block by block; None for other files."""
+    from chainrule.data.table.streaming import is_large, read_blocks
+
+    if ending not in TEXT_ENDINGS or not is_large(path):
+        return None
+    read = read_blocks(path, options)
+    return None if read is None else TableFile(path.name, *read)
 
 
 def _option_faults(owner: str, options: ReadOptions) -> list[str]:
@@ -168,7 +181,7 @@ def _excel(name: str, data: bytes, options: ReadOptions) -> tuple[pl.DataFrame, 
         raise FormatError(f"{name}: the file must be a readable table, got: an empty sheet.")
     head = [[cell or "" for cell in row] for row in text.head(100).iter_rows()]
     header = sniffing.find_header(head) if options.header is None else options.header
-    names, more = _names(head[0] if header else None, text.width)
+    names, more = names_of(head[0] if header else None, text.width)
     text = text.slice(1) if header else text
     frame, found = _typed(text.rename(dict(zip(text.columns, names, strict=True))), options, ".")
     return frame, facts + more + found
@@ -176,11 +189,11 @@ def _excel(name: str, data: bytes, options: ReadOptions) -> tuple[pl.DataFrame, 
 
 def _text(name: str, data: bytes, options: ReadOptions) -> tuple[pl.DataFrame, list[str]]:
     """Read a table in text."""
-    _refuse_other_formats(name, data)
+    refuse_other_formats(name, data)
     data, facts = as_utf8(name, data, options.encoding)
     data, more = with_line_feeds(data)
     facts += more
-    asked, data = _first_line(data)
+    asked, data = first_line(data)
     data = data.strip(b"\n")
     if not data or data.isspace():
         raise FormatError(f"{name}: the file must be a readable table, got: an empty file.")
@@ -188,20 +201,20 @@ def _text(name: str, data: bytes, options: ReadOptions) -> tuple[pl.DataFrame, l
     if separator != ",":
         facts.append(f"separated by {sniffing.NAMES.get(separator, repr(separator))}")
     if separator == " ":
-        data, separator = _tabs_for_spaces(data), "\t"
+        data, separator = tabs_for_spaces(data), "\t"
     head = sniffing.rows_of(sniffing.head_of(data), separator, 100) or [[""]]
     header = sniffing.find_header(head) if options.header is None else options.header
     body, lines = _without_blank(data, separator, facts)
     _check_lines(name, lines)
     cells, names = _cells(name, body, lines, separator, header)
     cells, names = _without_empty(cells, names)
-    names, more = _names(names, cells.width)
+    names, more = names_of(names, cells.width)
     cells = cells.rename(dict(zip(cells.columns, names, strict=True)))
     frame, found = _typed(cells, options, "," if separator == ";" else ".")
     return frame, facts + more + found
 
 
-def _refuse_other_formats(name: str, data: bytes) -> None:
+def refuse_other_formats(name: str, data: bytes) -> None:
     """Refuse what is no text but a format of its own."""
     known = {
         b"PK\x03\x04": "an Excel workbook or a .zip",
@@ -213,13 +226,13 @@ def _refuse_other_formats(name: str, data: bytes) -> None:
             raise FormatError(f"{name}: the file must be a readable table, got: {what}, which its name does not say.")
 
 
-def _first_line(data: bytes) -> tuple[str | None, bytes]:
+def first_line(data: bytes) -> tuple[str | None, bytes]:
     """Return the separator that Excel writes as "sep=;" into the first line, and the rest."""
     match = re.match(rb'"?sep=(.)"?\n', data[:10])
     return (match[1].decode(), data[match.end() :]) if match and match[1].isascii() else (None, data)
 
 
-def _tabs_for_spaces(data: bytes) -> bytes:
+def tabs_for_spaces(data: bytes) -> bytes:
     """Return lines whose cells are separated by runs of spaces with tabs instead."""
     if b'"' in data:
         tabbed = re.sub(rb'("[^"\n]*")|[ \t]+', lambda match: match[1] or b"\t", data)
@@ -297,7 +310,7 @@ def _by_rows(name: str, text: str, separator: str, header: bool) -> tuple[pl.Dat
     return pl.DataFrame([pl.Series(f"column_{j}", list(c), dtype=pl.String) for j, c in enumerate(columns)]), names
 
 
-def _names(first: Sequence[str] | None, width: int) -> tuple[list[str], list[str]]:
+def names_of(first: Sequence[str] | None, width: int) -> tuple[list[str], list[str]]:
     """Return distinct names of the columns, and what had to be changed."""
     if first is None:
         return [f"x{j + 1}" for j in range(width)], ["no header: the columns are named x1, x2, ..."]
@@ -330,7 +343,7 @@ def _without_empty(cells: pl.DataFrame, names: list[str] | None) -> tuple[pl.Dat
 
 def _typed(cells: pl.DataFrame, options: ReadOptions, ambiguous: str) -> tuple[pl.DataFrame, list[str]]:
     """Return columns of texts as what they are, and how they are written."""
-    kept = {name for name, kind in options.kinds.items() if kind in _AS_TEXT}
+    kept = {name for name, kind in options.kinds.items() if kind in AS_TEXT}
     texts = {column.name: clean_text(column) for column in cells if column.dtype in TEXT}
     free = [name for name in texts if name not in kept]
     found = {name: interpret(texts[name], options.decimal, ambiguous) for name in free}
@@ -342,7 +355,7 @@ def _typed(cells: pl.DataFrame, options: ReadOptions, ambiguous: str) -> tuple[p
         found[column.name].values.alias(column.name) if column.name in found else texts.get(column.name, column)
         for column in cells
     ]
-    return pl.DataFrame(columns), _facts(found, texts)
+    return pl.DataFrame(columns), facts_of(found, texts)
 
 
 def _doubtful(text: pl.Series, found: Interpreted) -> bool:
@@ -354,7 +367,7 @@ def _doubtful(text: pl.Series, found: Interpreted) -> bool:
     return found.values.dtype.is_float() and bool(text.str.contains(r"^[+-]?\d{1,3}\.\d{3}$").any())
 
 
-def _facts(found: dict[str, Interpreted], texts: dict[str, pl.Series]) -> list[str]:
+def facts_of(found: dict[str, Interpreted], texts: dict[str, pl.Series]) -> list[str]:
     """Return one sentence for each way in which numbers are written, and for dates of doubtful order."""
     groups: dict[NumberFormat, list[str]] = {}
     for name, each in found.items():

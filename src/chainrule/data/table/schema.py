@@ -1,21 +1,21 @@
-"""What is known about the columns of a table: their kinds, ranges and categories, as plain data.
+"""What is known about the columns of a table: their kinds, ranges and categories.
 
-In: what `describe` found in the training rows. Out: a `TableSchema`, which turns rows of any kind into arrays and can be
-saved with a model. It needs no polars.
+In: what `describe` found in the training rows. Out: a `TableSchema`, which turns rows of any kind into arrays; as plain data
+(`schema_plain`) it is saved with a model. It needs no polars.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from chainrule.arrays import Array
-from chainrule.errors import FormatError
 
 if TYPE_CHECKING:
     from chainrule.data.table.encoding import Encoder
+    from chainrule.data.table.frames import FrameRows
 
 KINDS = ("number", "category", "boolean", "date", "text", "id", "constant", "duplicate")
 """The kinds of columns; a date may have a time, or be one."""
@@ -253,6 +253,30 @@ class TableSchema:
         """
         return self._encoder.encode(owner, rows, notes)
 
+    def encode_parts(self, owner: str, parts: Sequence[tuple[FrameRows, list[str] | None]]) -> Array:
+        """Return the rows of several parts of a table as `encode` does, in one matrix, and give the table's memory back.
+
+        Parameters
+        ----------
+        owner : str
+            The object that messages name.
+        parts : sequence of (FrameRows, list of str or None)
+            The parts, each with what receives sentences on rows unlike those of the training. Each column is removed
+            from their frames as soon as it is encoded, so that a large table and its matrix are never in memory side by
+            side.
+
+        Returns
+        -------
+        array of shape (n, p)
+            float32, the parts one below the other; columns are contiguous.
+
+        Raises
+        ------
+        InvalidValueError
+            For missing columns, and for cells that are not of their column's kind.
+        """
+        return self._encoder.encode_parts(owner, parts)
+
     def design(self, owner: str, rows: Any, notes: list[str] | None = None) -> Array:
         """Return rows as one plain matrix: numbers with gaps filled, indicators of gaps, and one-hot categories.
 
@@ -277,6 +301,10 @@ class TableSchema:
         """
         return self._encoder.design(owner, rows, notes)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields alone; the rest is rebuilt when it is needed."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
     def summary(self) -> list[tuple[str, str, str]]:
         """Return name, kind and reason of every column.
 
@@ -285,46 +313,6 @@ class TableSchema:
         list of tuple of str
         """
         return [(column.name, column.kind, column.reason) for column in self.columns]
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return the schema as data that JSON can hold.
-
-        Returns
-        -------
-        dict
-        """
-        return {
-            "columns": [asdict(column) for column in self.columns],
-            "target": self.target,
-            "warnings": list(self.warnings),
-        }
-
-    @classmethod
-    def from_plain(cls, plain: Any) -> TableSchema:
-        """Return the schema that `to_plain` wrote.
-
-        Parameters
-        ----------
-        plain : dict
-            Data from `to_plain`, perhaps by way of JSON.
-
-        Returns
-        -------
-        TableSchema
-
-        Raises
-        ------
-        FormatError
-            For anything that `to_plain` does not write.
-        """
-        content = _checked(plain, {"columns": list, "target": (str, type(None)), "warnings": list}, "schema")
-        columns = tuple(_column(each) for each in content["columns"])
-        names = [column.name for column in columns]
-        if len(set(names)) != len(names):
-            raise FormatError("schema: columns must have distinct names.")
-        if not all(isinstance(each, str) for each in content["warnings"]):
-            raise FormatError("schema: warnings must be texts.")
-        return cls(columns, content["target"], tuple(content["warnings"]))
 
 
 def _features(column: Column) -> list[Feature]:
@@ -350,82 +338,3 @@ def design_names(column: Column) -> list[str]:
 
 def _part_name(column: Column, part: NumberRange) -> str:
     return f"{column.name} {part.part}".rstrip()
-
-
-_TYPES: Mapping[str, Any] = {
-    "name": str,
-    "kind": str,
-    "reason": str,
-    "used": bool,
-    "numbers": (list, tuple),
-    "categories": (list, tuple),
-    "hashed": int,
-    "rare": bool,
-    "gaps": int,
-    "written": (dict, type(None)),
-    "date_format": (str, type(None)),
-    "origin": int,
-    "value": (str, type(None)),
-}
-_RANGE_TYPES: Mapping[str, Any] = {f.name: str if f.name == "part" else (int, float) for f in fields(NumberRange)}
-_FORMAT_TYPES: Mapping[str, Any] = {f.name: str for f in fields(NumberFormat)}
-_MOST_HASHED = 100_000
-_LARGEST = 1.8e308
-_LATEST = 2**62
-"""Microseconds since 1970 that a date can have."""
-
-_PARTS = ("days", "month", "weekday", "day", "hour")
-
-
-def _checked(plain: Any, types: Mapping[str, Any], what: str) -> dict[str, Any]:
-    """Return a mapping that has exactly these keys with values of these types."""
-    if not isinstance(plain, dict) or set(plain) != set(types):
-        raise FormatError(f"{what}: must have exactly the fields {', '.join(types)}.")
-    for name, kind in types.items():
-        wrong_bool = isinstance(plain[name], bool) and kind is not bool
-        if not isinstance(plain[name], kind) or wrong_bool:
-            raise FormatError(f"{what}: {name} has a value of the wrong type, {plain[name]!r}.")
-    return dict(plain)
-
-
-def _column(plain: Any) -> Column:
-    """Return a column from plain data."""
-    content = _checked(plain, _TYPES, "schema column")
-    name = content["name"]
-    numbers = tuple(
-        NumberRange(**_checked(each, _RANGE_TYPES, f"schema column {name!r}")) for each in content["numbers"]
-    )
-    written = content["written"]
-    content["written"] = None if written is None else NumberFormat(**_checked(written, _FORMAT_TYPES, "number format"))
-    categories = tuple(content["categories"])
-    parts = [number.part for number in numbers]
-    allowed = _PARTS if content["kind"] == "date" else ("",)
-    if content["kind"] not in KINDS or not all(isinstance(each, str) for each in categories):
-        raise FormatError(f"schema column {name!r}: kind must be one of {', '.join(KINDS)}, with texts as categories.")
-    if len(set(categories)) != len(categories) or len(set(parts)) != len(parts) or not set(parts) <= set(allowed):
-        raise FormatError(f"schema column {name!r}: categories and parts must be distinct and known.")
-    if any(number.scale <= 0 for number in numbers) or content["hashed"] < 0 or content["gaps"] < 0:
-        raise FormatError(f"schema column {name!r}: scales must be positive and counts not negative.")
-    if abs(content["origin"]) > _LATEST or content["gaps"] > _LATEST:
-        raise FormatError(f"schema column {name!r}: origin and gaps must be numbers that training could find.")
-    if content["hashed"] > _MOST_HASHED or any(abs(value) > _LARGEST for n in numbers for value in _bounds(n)):
-        raise FormatError(f"schema column {name!r}: ranges and counts must be numbers that training could find.")
-    if content["used"] and not _usable(content["kind"], numbers, categories, content["hashed"]):
-        raise FormatError(f"schema column {name!r}: a used column must have ranges or categories.")
-    return Column(**{**content, "numbers": numbers, "categories": categories})
-
-
-def _bounds(number: NumberRange) -> tuple[float, float, float, float]:
-    return number.center, number.scale, number.lowest, number.highest
-
-
-def _usable(kind: str, numbers: tuple[NumberRange, ...], categories: tuple[str, ...], hashed: int) -> bool:
-    """Check whether a column of this kind has what encoding needs."""
-    if kind == "boolean":
-        return len(numbers) == 1 and len(categories) == 2
-    return {
-        "number": len(numbers) == 1,
-        "date": bool(numbers),
-        "category": bool(categories) or hashed > 0,
-        "text": True,
-    }.get(kind, False)

@@ -16,7 +16,8 @@ from chainrule.arrays import Array
 from chainrule.data.checks import cell_fault
 from chainrule.data.table.cells import TEXT, clean_text, interpret, loose_numbers
 from chainrule.data.table.gaps import is_gap, label_marks
-from chainrule.data.targets import MOST_INTEGER_CLASSES, Task, check_task, settle_target
+from chainrule.data.table.shell import option_text
+from chainrule.data.targets import MOST_INTEGER_CLASSES, Task, check_task, few_or_codes, settle_target
 from chainrule.errors import InvalidValueError, did_you_mean, must_be
 
 _TYPO = 0.01
@@ -97,7 +98,11 @@ def known_target(owner: str, frame: pl.DataFrame, target: str | None) -> str:
     """Return the name of the target; raise `InvalidValueError` with the table's columns for any other."""
     if target is None or target not in frame.columns:
         columns = f"Columns: {', '.join(frame.columns)}."
-        nearest = did_you_mean(target, frame.columns) if target else f"Name one, as --target {frame.columns[-1]}."
+        nearest = (
+            did_you_mean(target, frame.columns)
+            if target
+            else f"Name one, as {option_text('--target', frame.columns[-1])}."
+        )
         hint = columns if nearest.startswith("Known") else f"{nearest} {columns}"
         if target is not None and tuple(frame.columns) == tuple(f"x{j + 1}" for j in range(frame.width)):
             hint = f"The first line looks like data, so that the columns are named x1, x2, ... {columns}"
@@ -114,8 +119,7 @@ def _values(owner: str, column: pl.Series, asked: Task | None) -> tuple[pl.Serie
     text = clean_text(column)
     found = interpret(text)
     if found.kind == "number":
-        whole = found.values.dtype.is_integer() and found.values.n_unique() <= MOST_INTEGER_CLASSES + 1
-        as_text = asked == "classification" or (asked is None and whole)
+        as_text = asked == "classification" or (asked is None and _few_whole(found.values))
         return text.set(found.values.is_null(), None) if as_text else found.values, []
     if found.kind == "boolean":
         return text.set(found.values.is_null(), None), []
@@ -130,6 +134,10 @@ def _values(owner: str, column: pl.Series, asked: Task | None) -> tuple[pl.Serie
     gaps = [mark for mark in counts if is_gap(mark) and mark not in labels]
     notes = [f"{mark!r} is a label: {why}." for mark, why in labels.items()]
     return text.set(text.is_in(gaps).fill_null(False), None) if gaps else text, notes
+
+
+def _few_whole(numbers: pl.Series) -> bool:
+    return numbers.dtype.is_integer() and few_or_codes(numbers.drop_nulls().unique().sort().to_numpy())
 
 
 def _label_marks(counts: Mapping[str, int]) -> dict[str, str]:

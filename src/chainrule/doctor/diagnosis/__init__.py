@@ -50,8 +50,9 @@ def diagnose(
     gate alone decides: suspicions count if the training failed. Among confirmed causes whose remedies help about equally,
     the earliest in the order of root causes is the primary one and explains the others.
     """
-    evidence = Evidence.of(problem, trace, runner)
     findings = tuple(suspicions)
+    needed = runner is not None or any(finding.severity != "info" for finding in findings)
+    evidence = Evidence.of(problem, trace, runner, needed)
     for stage in STAGES:
         findings = stage(findings, evidence)
     return findings

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from chainrule.doctor.observe.readings import training_failed
+from chainrule.doctor.trials.reachable import Comparison, compare
 from chainrule.doctor.trials.runner import TrialRunner
 from chainrule.doctor.vocabulary.catalogue import find_remedy
 from chainrule.doctor.vocabulary.records import SEVERITIES, Finding, RemedyTrial, Trace
@@ -75,22 +76,48 @@ class TrialBudget:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of one training besides its findings."""
+    """What is known of one training besides its findings.
+
+    `failed` says that the network did not learn its own rows although quick models learn theirs, `matches` that it is about
+    as good as they are on rows that none of them has seen.
+    """
 
     problem: TrainingProblem
     trace: Trace
     budget: TrialBudget
     failed: bool
+    comparison: Comparison | None = None
 
     @classmethod
-    def of(cls, problem: TrainingProblem, trace: Trace, runner: TrialRunner | None) -> Evidence:
-        """Return the evidence at the start of a diagnosis, with the full budget."""
-        return cls(problem, trace, TrialBudget(runner), has_failed(problem, trace, runner))
+    def of(cls, problem: TrainingProblem, trace: Trace, runner: TrialRunner | None, needed: bool = True) -> Evidence:
+        """Return the evidence at the start of a diagnosis, with the full budget.
+
+        The network is compared with quick models if `needed`: in a diagnosis without suspicions nothing depends on it.
+        """
+        failed = has_failed(problem, trace, runner)
+        comparison = None
+        if needed and not trace.stopped:
+            comparison = compare(problem, trace.final, boosted=False) if runner is None else runner.comparison
+        return cls(problem, trace, TrialBudget(runner), failed and not _matches(comparison), comparison)
+
+    @property
+    def matches(self) -> bool:
+        """Whether the network is about as good as quick models."""
+        return _matches(self.comparison)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether it is, and quick models leave much unexplained: then what remains is mostly noise of the data."""
+        return self.matches and self.comparison is not None and self.comparison.remaining >= USUAL.noise
 
     @property
     def runner(self) -> TrialRunner | None:
         """The trial runner, if there are trials."""
         return self.budget.runner
+
+
+def _matches(comparison: Comparison | None) -> bool:
+    return comparison is not None and comparison.matches
 
 
 def has_failed(problem: TrainingProblem, trace: Trace, runner: TrialRunner | None) -> bool:

@@ -33,6 +33,7 @@ def explain(findings: Findings, evidence: Evidence) -> Findings:
     infos = [finding for finding in findings if finding.severity == "info"]
     if not ill:
         return tuple(sorted(infos, key=rank))
+    ill = [_without_refuted_fix(finding) for finding in ill]
     primary = _primary(ill)
     if primary.entry.is_evidence:
         return (*sorted(ill, key=rank), *sorted(infos, key=rank))
@@ -46,11 +47,29 @@ def explain(findings: Findings, evidence: Evidence) -> Findings:
     return (primary, *sorted(apart, key=rank), *sorted(infos, key=rank))
 
 
+def _without_refuted_fix(finding: Finding) -> Finding:
+    """Return the finding without advice that a trial has refuted, unless its fault is certain or always reported."""
+    refuted = [trial.remedy for trial in finding.trials if not trial.helped]
+    if finding.entry.static or finding.entry.always_reported or finding.fix.remedy not in refuted:
+        return finding
+    if any(trial.helped for trial in finding.trials):
+        return finding
+    tried = ", ".join(refuted)
+    return replace(
+        finding, fix=Fix(f"No remedy that was tried helps ({tried}). Look at the inputs and the other findings.")
+    )
+
+
 def _primary(ill: Sequence[Finding]) -> Finding:
     causes = [finding for finding in ill if finding.entry.explains_failure]
     most = max((confirmed_gain(finding) for finding in causes), default=0.0)
     strong = [f for f in causes if f.confirmed is None or confirmed_gain(f) >= USUAL.comparable * most]
-    return min(strong or ill, key=lambda finding: (not is_problem_specific(finding), rank(finding)))
+    proven = any(finding.confirmed for finding in strong)
+
+    def order(finding: Finding) -> tuple[bool, bool, tuple[int, int]]:
+        return proven and finding.entry.yields_to_proof, not is_problem_specific(finding), rank(finding)
+
+    return min(strong or ill, key=order)
 
 
 def _second_causes(primary: Finding, findings: Findings, evidence: Evidence) -> list[Finding]:

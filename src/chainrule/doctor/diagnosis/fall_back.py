@@ -12,10 +12,11 @@ import numpy as np
 
 from chainrule.doctor.diagnosis.evidence import Evidence, Findings, merge
 from chainrule.doctor.rules.data.labels import too_few
+from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.trials.runner import TrialRunner
 from chainrule.doctor.trials.scoring import standard_error
-from chainrule.doctor.vocabulary.catalogue import LONGER, OVERFITTING, TOO_LITTLE_DATA, Area, Fallback
-from chainrule.doctor.vocabulary.records import Finding, RemedyTrial
+from chainrule.doctor.vocabulary.catalogue import LONGER, NOISE, OVERFITTING, TOO_LITTLE_DATA, Area, Fallback
+from chainrule.doctor.vocabulary.records import Finding, Fix, RemedyTrial
 from chainrule.doctor.vocabulary.targets import class_indices
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.doctor.vocabulary.wording import percent
@@ -26,14 +27,39 @@ def fall_back(findings: Findings, evidence: Evidence) -> Findings:
 
     If the training failed, that is what is known of its data, else underfitting. If it did well on its own rows only, that
     is too little data, else overfitting. If nothing is wrong with the training, rows are too few if the network is worth
-    much more on its own rows than on others, or if half of the rows do much worse.
+    much more on its own rows than on others, or if half of the rows do much worse. Nothing is missing if the network is
+    about as good as quick models on the same rows.
     """
+    if evidence.matches:
+        return (*findings, *_noise(evidence))
     if not any(finding.severity != "info" and finding.entry.explains_failure for finding in findings):
         findings = _with_fallback(findings, evidence.failed)
     quiet = all(finding.severity == "info" or finding.entry.is_evidence for finding in findings)
     if evidence.runner is not None and not evidence.failed and quiet:
         findings = _with_data_need(findings, evidence.runner)
     return findings
+
+
+def _noise(evidence: Evidence) -> Findings:
+    """Say once what remains, and that quick models leave as much, as information."""
+    comparison = evidence.comparison
+    if comparison is None or not evidence.noisy:
+        return ()
+    return (
+        make_finding(
+            NOISE,
+            "info",
+            "What remains is mostly noise of the data",
+            meaning="Quick models of another kind, trained on the same rows, leave about as much unexplained. More rows or "
+            "better inputs may help; another setting of the training will hardly help.",
+            measured=f"error on unseen rows (constant prediction: 100 %): {percent(comparison.left)} of the network, "
+            f"{percent(comparison.remaining)} of {comparison.model}",
+            usual="whatever the data allow",
+            fix=Fix("Look for inputs that say more about the target."),
+            network=comparison.left,
+            quick=comparison.remaining,
+        ),
+    )
 
 
 def _with_fallback(findings: Findings, failed: bool) -> Findings:
@@ -49,7 +75,10 @@ def _failure_answers(findings: Findings) -> list[str]:
     of_data = [
         finding.symptom
         for finding in findings
-        if finding.entry.area is Area.DATA and not finding.entry.fit_possible and not finding.trials
+        if finding.entry.area is Area.DATA
+        and finding.entry.explains_failure
+        and not finding.entry.fit_possible
+        and not finding.trials
     ]
     return [*of_data, *(f.symptom for f in findings if f.entry.fallback is Fallback.TRAINING_FAILED)]
 

@@ -16,18 +16,28 @@ def gate(findings: Findings, evidence: Evidence) -> Findings:
     """Return the findings with the severity that the trials justify.
 
     Confirmed causes are critical if the training failed, else warnings. What trials contradict becomes information, and so
-    does what no trial could test, unless it is self-evident or always reported. Without trials, suspicions keep their
-    severity if the training failed. Outcomes and evidence pass as they are.
+    does what no trial could test, unless it is self-evident or always reported. What follows from settings and targets alone
+    stays a cause if its remedy does not help alone: another fault may hide the gain. Without trials, suspicions keep their
+    severity if the training failed. Evidence passes as it is, and so do outcomes, except where the network is about as good
+    as quick models: how a training ended is then a warning only if a remedy helps, and rare classes that it misses, which
+    the others miss too, are information.
     """
     return tuple(_gated(finding, evidence) for finding in findings)
 
 
 def _gated(finding: Finding, evidence: Evidence) -> Finding:
     entry = finding.entry
+    if evidence.matches and entry.yields_to_proof:
+        return replace(finding, severity="info")
+    if evidence.matches and (entry.is_outcome or entry.judged_by_recall):
+        unproven = entry.judged_by_recall or not finding.confirmed
+        return replace(finding, severity="info") if unproven else finding
     if not entry.explains_failure:
         return finding
     if finding.confirmed:
         return replace(finding, severity="critical" if evidence.failed else "warning")
+    if entry.static and finding.severity == "critical" and not evidence.matches:
+        return replace(finding, confirmed=None)
     if finding.severity == "info":
         return replace(finding, severity="warning") if entry.judged_by_share and _affects_many(finding) else finding
     if entry.always_reported or (entry.self_evident and finding.confirmed is None):

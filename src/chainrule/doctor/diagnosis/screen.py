@@ -19,13 +19,14 @@ def screen(findings: Findings, evidence: Evidence) -> Findings:
     """Return the findings and the causes that a screening finds.
 
     If there is something to gain and no confirmed root cause explains most of it, every usual remedy is tested once; each
-    that helps gives its symptom.
+    that helps gives its symptom. Where quick models too leave much unexplained, what remains is noise: a remedy would seem
+    to help by chance.
     """
     explained = any(
         finding.confirmed and confirmed_gain(finding) >= USUAL.comparable and _is_root_cause(finding)
         for finding in findings
     )
-    if evidence.runner is None or explained or not has_headroom(evidence.runner):
+    if evidence.runner is None or explained or evidence.noisy or not has_headroom(evidence.runner):
         return findings
     evidence.budget.top_up()
     used = {trial.remedy for finding in findings if finding.confirmed for trial in finding.trials}

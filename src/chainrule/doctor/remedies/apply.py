@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from chainrule.doctor.remedies import architecture, settings
+from chainrule.doctor.remedies import architecture, rows, settings
 from chainrule.errors import InvalidValueError
 from chainrule.train.problem import TrainingProblem
 
 APPLY: Mapping[str, Callable[[TrainingProblem], TrainingProblem | None]] = {
     "drop-bad-rows": settings.drop_bad_rows,
+    "fill-strange-cells": rows.fill_strange_cells,
+    "drop-wild-targets": rows.drop_wild_targets,
+    "align-validation": rows.align_validation,
     "standardize-inputs": settings.standardize_inputs,
     "standardize-targets": settings.standardize_targets,
     "class-weights": settings.class_weights,

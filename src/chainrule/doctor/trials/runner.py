@@ -27,6 +27,7 @@ from chainrule.doctor.trials.evaluate import (
     with_held_out,
 )
 from chainrule.doctor.trials.more_data import more_data_trial
+from chainrule.doctor.trials.reachable import Comparison, compare
 from chainrule.doctor.trials.replication import (
     Pair,
     consistent_gain,
@@ -34,7 +35,7 @@ from chainrule.doctor.trials.replication import (
     starts_learning,
     training_loss_improves,
 )
-from chainrule.doctor.trials.scoring import RowScores, is_better, score_state
+from chainrule.doctor.trials.scoring import RowScores, is_better, score_state, standard_error
 from chainrule.doctor.vocabulary.catalogue import USUAL_RATE, find_remedy
 from chainrule.doctor.vocabulary.records import RemedyTrial, Trace
 from chainrule.doctor.vocabulary.targets import class_indices
@@ -115,6 +116,11 @@ class TrialRunner:
             held, trained = as_failed(held), as_failed(trained)
         curve = thin_curve(tuple(epoch.validation_loss for epoch in trace.epochs))
         return Outcome(held, trained, curve, sum(epoch.steps for epoch in trace.epochs), diverged)
+
+    @cached_property
+    def comparison(self) -> Comparison | None:
+        """The recorded training compared with quick models."""
+        return compare(self.problem, self.trace.final)
 
     def recalls(self) -> tuple[Array, Array]:
         """Return for rows of rare and of frequent classes whether a network that had not seen them was right.
@@ -261,10 +267,17 @@ class TrialRunner:
         return enough and trained <= held / USUAL.memorizing
 
     def _helps(self, remedy: str, old: Outcome, new: Outcome, suspected: bool) -> tuple[bool, float]:
-        """Return whether the outcome with a remedy is better than without it, and by which share."""
+        """Return whether the outcome with a remedy is better than without it, and by which share.
+
+        Class weights help only if they cost nothing: on overlapping classes they find rare rows by missing frequent ones.
+        """
         entry = find_remedy(remedy)
         pair = self._compared(remedy, old, new)
-        return is_better(*pair, not entry.changes_units, suspected, weighted=entry.reweights_classes)
+        helped, gain = is_better(*pair, not entry.changes_units, suspected, weighted=entry.reweights_classes)
+        if helped and entry.reweights_classes:
+            more = new.held_out.mistakes - old.held_out.mistakes
+            helped = float(more.mean()) <= standard_error(more)
+        return helped, gain
 
     def _compared(self, remedy: str, old: Outcome, new: Outcome) -> tuple[RowScores, RowScores]:
         """Return what is compared: held-out rows; with class weights all rows, every class counting the same."""

@@ -165,6 +165,27 @@ class Thresholds:
     recall_gap: float = 0.1
     """By how much less often rare classes are found than frequent ones."""
 
+    reached: float = 0.5
+    """Share of what a quick model explains that a network must explain to be about as good."""
+
+    unreached: float = 0.05
+    """Share of a constant's error by which it may miss that in any case."""
+
+    unreached_most: float = 0.15
+    """The same at most, where few rows judge."""
+
+    noise: float = 0.25
+    """Share of a constant's mistakes from which what a quick model leaves counts as noise."""
+
+    few_rows_to_compare: int = 30
+    """Rows of each part below which a network is not compared with quick models."""
+
+    most_boosted_classes: int = 20
+    """Classes (or columns of targets) up to which boosted trees are quick."""
+
+    worst_row: float = 25.0
+    """Largest share of one row in that comparison."""
+
     gap: float = 0.2
     """Mistakes on held-out rows, as a share of a constant's, from which a gap alone is worth a warning."""
 
@@ -209,11 +230,8 @@ class Thresholds:
     folds: int = 4
     """Parts that are left out in turn."""
 
-    fewest_to_hold_out: int = 10
-    """Rows from which `examine` holds some out."""
-
     fewest_to_judge: int = 20
-    """Rows from which trials are possible."""
+    """Rows from which some are held out and trials are possible."""
 
     fewest_held_out: int = 2
     """Validation rows below which they cannot judge."""
@@ -311,6 +329,9 @@ class Thresholds:
 
     neighbor_deviations: float = 2.0
     """Deviations from the mean of its neighbors above which a continuous target contradicts them."""
+
+    related_classes: int = 10
+    """Classes whose relation to the columns is compared between parts."""
 
     fewest_after_dropping: int = 10
     """Rows that must remain."""

@@ -30,3 +30,12 @@ def percent(share: float) -> str:
     if not abs(share) <= MOST:
         return "an unknown share" if share != share else f"{'-' if share < 0 else ''}over {100 * MOST:.0f} %"
     return f"{100.0 * share:.2g} %" if abs(share) < 0.1 else f"{100.0 * share:.0f} %"
+
+
+def column_name(names: Sequence[str], column: int) -> str:
+    """Return the name of an input column, or its number where there are no names.
+
+    >>> column_name(("age", "city"), 1), column_name((), 3)
+    ("'city'", 'column 3')
+    """
+    return repr(names[column]) if column < len(names) else f"column {column}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.rules.data.ridge_baseline import nominal_evidence
+from chainrule.doctor.rules.configuration.nominal import nominal_evidence
 from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.network import head, is_softmax, layer_name, span

@@ -20,11 +20,19 @@ from chainrule.doctor.rules.data.labels import (
     too_little_data,
 )
 from chainrule.doctor.rules.data.labels import suspicious_rows as suspicious_rows
+from chainrule.doctor.rules.data.parts import single_class, validation_differs
 from chainrule.doctor.rules.data.splits import duplicate_rows_across_split, statistics_leakage
+from chainrule.doctor.rules.data.untidy import row_counter, strange_cells, target_copy, wild_targets
 from chainrule.doctor.vocabulary.records import Rule
 
 RULES: tuple[Rule, ...] = (
     Rule("nan-input", nan_input, "rows"),
+    Rule("strange-cells", strange_cells, "rows"),
+    Rule("wild-targets", wild_targets, "rows"),
+    Rule("target-copy", target_copy, "rows"),
+    Rule("row-counter", row_counter, "rows"),
+    Rule("validation-differs", validation_differs, "rows"),
+    Rule("single-class-validation", single_class, "rows"),
     Rule("constant-feature", constant_feature, "rows"),
     Rule("duplicate-feature", duplicate_feature, "rows"),
     Rule("unnormalized-inputs", unnormalized_inputs, "rows"),

@@ -9,9 +9,10 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.doctor.rules.finding import make_finding
-from chainrule.doctor.vocabulary.limits import LIMITS
+from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
 from chainrule.doctor.vocabulary.records import Finding, Fix, Trace
 from chainrule.doctor.vocabulary.targets import subsample_indices
+from chainrule.doctor.vocabulary.wording import column_name
 from chainrule.pipeline.option_names import Setting
 from chainrule.train.problem import TrainingProblem
 
@@ -63,9 +64,11 @@ def constant_feature(problem: TrainingProblem, trace: Trace | None) -> Finding |
     varies = constant & (
         False
         if held_out is None
-        else (np.abs(held_out - X[0]) > LIMITS.held_out_change).mean(axis=0) > LIMITS.held_out_share
+        else (np.abs(held_out - X[0]) > DATA_LIMITS.held_out_change).mean(axis=0) > DATA_LIMITS.held_out_share
     )
-    large = constant & (np.abs(X[0]) > LIMITS.large_column * max(1.0, float(np.sqrt(np.median((X * X).mean(axis=0))))))
+    large = constant & (
+        np.abs(X[0]) > DATA_LIMITS.large_column * max(1.0, float(np.sqrt(np.median((X * X).mean(axis=0)))))
+    )
     columns = np.flatnonzero(varies | large) if (varies | large).any() else np.flatnonzero(constant)
     worse = bool(varies.any() or large.any() or constant.all())
     return make_finding(
@@ -84,24 +87,29 @@ def constant_feature(problem: TrainingProblem, trace: Trace | None) -> Finding |
 
 def duplicate_feature(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Check for columns that are equal up to shift and scale: |correlation| above 1 - 1e-6 over at most 2000 rows."""
-    X = problem.rows.X[subsample_indices(problem.rows.X, LIMITS.fast_rows)].astype(np.float64)
+    X = problem.rows.X[subsample_indices(problem.rows.X, DATA_LIMITS.fast_rows)].astype(np.float64)
     X = X - X.mean(axis=0)
     length = np.sqrt((X * X).sum(axis=0))
     kept = np.flatnonzero(length > 1e-12 * max(1.0, float(np.abs(X).max(initial=0.0))))
-    if len(kept) < 2 or len(X) < LIMITS.copies_rows or len(kept) > LIMITS.copies_columns or not np.isfinite(X).all():
+    if (
+        len(kept) < 2
+        or len(X) < DATA_LIMITS.copies_rows
+        or len(kept) > DATA_LIMITS.copies_columns
+        or not np.isfinite(X).all()
+    ):
         return None
     Z = X[:, kept] / length[kept]
-    pairs = np.argwhere(np.triu(np.abs(Z.T @ Z) > 1.0 - LIMITS.copy_correlation, 1))
+    pairs = np.argwhere(np.triu(np.abs(Z.T @ Z) > 1.0 - DATA_LIMITS.copy_correlation, 1))
     if not len(pairs):
         return None
     copies = np.unique(kept[pairs[:, 1]])
+    first, second = (column_name(problem.feature_names, int(column)) for column in kept[pairs[0]])
     return make_finding(
         "duplicate-feature",
         "info",
         f"{len(copies)} column{'s are copies of others' if len(copies) > 1 else ' is a copy of another'}",
         meaning="A column that repeats another adds weights but no information.",
-        measured=f"{len(pairs)} pair{'s' if len(pairs) > 1 else ''}; the first is {_name(problem, kept[pairs[0, 0]])} and "
-        f"{_name(problem, kept[pairs[0, 1]])}",
+        measured=f"{len(pairs)} pair{'s' if len(pairs) > 1 else ''}; the first is {first} and {second}",
         usual="no repeated columns",
         fix=Fix("Drop the copies.", code=f"X = np.delete(X, {copies[:5].tolist()}, axis=1)", safe=True),
         count=len(copies),
@@ -116,7 +124,7 @@ def unnormalized_inputs(problem: TrainingProblem, trace: Trace | None) -> Findin
     without a value that fills half of the rows (pixels and indicators have one).
     A range beyond ±1 or a single large entry is not a fault: standardized data has both.
     """
-    X = problem.rows.X[subsample_indices(problem.rows.X, LIMITS.fast_rows)].astype(np.float64)
+    X = problem.rows.X[subsample_indices(problem.rows.X, DATA_LIMITS.fast_rows)].astype(np.float64)
     m, s = X.mean(axis=0), X.std(axis=0)
     vary = np.flatnonzero(s > 1e-9 * np.maximum(1.0, np.abs(m)))
     if not len(vary) or not np.isfinite(X).all():
@@ -125,10 +133,10 @@ def unnormalized_inputs(problem: TrainingProblem, trace: Trace | None) -> Findin
     r = np.hypot(m, s)
     dense = s[_spread_out(X[:, vary])]
     range_ = float(dense.max() / dense.min()) if len(dense) > 1 else 1.0
-    wide = (s > LIMITS.column_deviation) & (s > LIMITS.column_deviation_ratio * np.median(s))
-    far = (np.abs(m) > LIMITS.column_offset * s) & (np.abs(m) > LIMITS.column_offset)
-    bad = (r > LIMITS.column_size) | far | wide
-    if not bad.any() and range_ <= LIMITS.column_range:
+    wide = (s > DATA_LIMITS.column_deviation) & (s > DATA_LIMITS.column_deviation_ratio * np.median(s))
+    far = (np.abs(m) > DATA_LIMITS.column_offset * s) & (np.abs(m) > DATA_LIMITS.column_offset)
+    bad = (r > DATA_LIMITS.column_size) | far | wide
+    if not bad.any() and range_ <= DATA_LIMITS.column_range:
         return None
     worst = vary[np.argsort(-np.where(bad, r, 0.0) if bad.any() else -np.abs(np.log(s / np.median(s))))[:5]]
     k = int(np.flatnonzero(vary == worst[0])[0])
@@ -137,7 +145,7 @@ def unnormalized_inputs(problem: TrainingProblem, trace: Trace | None) -> Findin
         "warning",
         "The inputs are not normalized",
         meaning="Columns of very different or large scales make the loss far steeper in some directions than in others.",
-        measured=f"{_name(problem, int(worst[0]))} has mean {m[k]:.3g} and standard deviation {s[k]:.3g}; "
+        measured=f"{column_name(problem.feature_names, int(worst[0]))} has mean {m[k]:.3g}, standard deviation {s[k]:.3g}; "
         f"standard deviations range from {s.min():.2g} to {s.max():.2g}" + _named(problem, worst),
         usual="mean near 0 and standard deviation near 1 in each column",
         fix=Fix("Standardize the inputs.", _STANDARDIZE, _CODE, "standardize-inputs"),
@@ -150,9 +158,9 @@ def unnormalized_inputs(problem: TrainingProblem, trace: Trace | None) -> Findin
 
 def tiny_inputs(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Check whether all columns have a root mean square below 0.1: scaled twice, or in units that are far too large."""
-    X = problem.rows.X[subsample_indices(problem.rows.X, LIMITS.fast_rows)].astype(np.float64)
+    X = problem.rows.X[subsample_indices(problem.rows.X, DATA_LIMITS.fast_rows)].astype(np.float64)
     size = float(np.sqrt((X * X).mean(axis=0)).max(initial=0.0))
-    if not 0 < size < LIMITS.tiny_inputs:
+    if not 0 < size < DATA_LIMITS.tiny_inputs:
         return None
     return make_finding(
         "tiny-inputs",
@@ -180,8 +188,8 @@ def target_scale(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
     m, s = Y.mean(axis=0), Y.std(axis=0)
     if not np.isfinite(Y).all() or not (s > 0).any():
         return None
-    far = (np.abs(m) > LIMITS.target_high * s) & (np.abs(m) > 1)
-    bad = (s > 0) & ((s < LIMITS.target_low) | (s > LIMITS.target_high) | far)
+    far = (np.abs(m) > DATA_LIMITS.target_high * s) & (np.abs(m) > 1)
+    bad = (s > 0) & ((s < DATA_LIMITS.target_low) | (s > DATA_LIMITS.target_high) | far)
     if not bad.any():
         return None
     k = int(
@@ -206,9 +214,5 @@ def _spread_out(X: Array) -> Array:
     return np.asarray((low < middle) & (middle < high))
 
 
-def _name(problem: TrainingProblem, column: int) -> str:
-    return problem.feature_names[column] if column < len(problem.feature_names) else f"column {column}"
-
-
 def _named(problem: TrainingProblem, columns: Array) -> str:
-    return f" ({', '.join(_name(problem, int(c)) for c in columns[:5])})" if len(columns) else ""
+    return f" ({', '.join(column_name(problem.feature_names, int(c)) for c in columns[:5])})" if len(columns) else ""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.vocabulary.limits import LIMITS
+from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +54,10 @@ def doubts(P: Array, labels: Array) -> Doubts:
 
     If classes merely overlap, disagreement is rare in the most confident quarter of each predicted class; wrong labels are
     as common there as elsewhere. Noise means that this quarter disagrees in at least 3 % of its rows and in a large part of
-    the overall share: half of a share up to 15 %, 0.7 of a share up to 60 % of the error of always predicting the most
-    common class. Or, if at most 15 % of all rows disagree, that one predicted class does so in 6 % and in half of its
-    share. Always in at least four rows, and with a probability below 1e-4 if one label in a hundred were wrong.
+    the overall share: half of it up to 15 %, 0.7 of it above. The overall share itself is at most 60 % of the error of
+    always predicting the most common class. Or, if at most 15 % of all rows disagree, that one predicted class does so in
+    6 % and in half of its share, but in at most half of its rows: a class that is rarely predicted rightly is one that the
+    model does not know. Always in four rows or more, and with a probability below 1e-4 if one label in a hundred were wrong.
     """
     wrong = P.argmax(axis=1) != labels
     quarter = _surest(P)
@@ -65,7 +66,7 @@ def doubts(P: Array, labels: Array) -> Doubts:
     error, sure = float(wrong.mean()), float(wrong[quarter].mean())
     constant_error = 1.0 - float(np.bincount(labels).max()) / len(labels)
     part = _required_part(error, constant_error)
-    everywhere = sure >= max(LIMITS.doubt_quarter, part * error) and _unlikely(
+    everywhere = sure >= max(DATA_LIMITS.doubt_quarter, part * error) and _unlikely(
         int(wrong[quarter].sum()), int(quarter.sum()), 1
     )
     classes = [
@@ -74,16 +75,24 @@ def doubts(P: Array, labels: Array) -> Doubts:
     share, label = max(classes)
     mine = predicted == label
     bad, count = int(wrong[quarter & mine].sum()), int((quarter & mine).sum())
-    needed = max(LIMITS.doubt_class, LIMITS.doubt_part_small * float(wrong[mine].mean()))
-    here = error <= LIMITS.doubt_small and share >= needed and _unlikely(bad, count, K)
+    needed = max(DATA_LIMITS.doubt_class, DATA_LIMITS.doubt_part_small * float(wrong[mine].mean()))
+    here = (
+        part < math.inf
+        and error <= DATA_LIMITS.doubt_small
+        and needed <= share <= DATA_LIMITS.doubt_most
+        and _unlikely(bad, count, K)
+    )
     return Doubts(in_doubt(P, labels), error, sure, label, share, everywhere or here)
 
 
 def _required_part(error: float, constant_error: float) -> float:
-    """Return the part of the overall disagreement that the most confident predictions must reach; ∞ if it is too large."""
-    if error <= LIMITS.doubt_small:
-        return LIMITS.doubt_part_small
-    return LIMITS.doubt_part_large if error <= LIMITS.doubt_large * constant_error else math.inf
+    """Return the part of the overall disagreement that the most confident predictions must reach; ∞ if it is too large.
+
+    A model that is hardly better than a constant is unsure everywhere, so that its disagreement says nothing.
+    """
+    if error > DATA_LIMITS.doubt_large * constant_error:
+        return math.inf
+    return DATA_LIMITS.doubt_part_small if error <= DATA_LIMITS.doubt_small else DATA_LIMITS.doubt_part_large
 
 
 def _surest(P: Array) -> Array:
@@ -99,11 +108,11 @@ def _surest(P: Array) -> Array:
 
 def _unlikely(bad: int, count: int, comparisons: int) -> bool:
     """Check whether `bad` wrong labels are unlikely at a rate of 1 %: binomial tail, times comparisons, below 1e-4."""
-    if bad < LIMITS.doubt_rows:
+    if bad < DATA_LIMITS.doubt_rows:
         return False
     logs = [
-        math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1) + k * math.log(LIMITS.doubt_rate)
-        + (count - k) * math.log(1.0 - LIMITS.doubt_rate)
+        math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1) + k * math.log(DATA_LIMITS.doubt_rate)
+        + (count - k) * math.log(1.0 - DATA_LIMITS.doubt_rate)
         for k in range(bad, count + 1)
     ]  # fmt: skip
-    return comparisons * sum(map(math.exp, logs)) < LIMITS.doubt_chance
+    return comparisons * sum(map(math.exp, logs)) < DATA_LIMITS.doubt_chance

@@ -10,13 +10,14 @@ import math
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.doctor.observe.quick_models import Folds, neighbor, one_hot, shares
 from chainrule.doctor.rules.data.confident_learning import doubts, in_doubt
-from chainrule.doctor.rules.data.ridge_baseline import Folds, neighbor, one_hot, shares
 from chainrule.doctor.rules.data.splits import row_hashes
 from chainrule.doctor.rules.finding import make_finding
-from chainrule.doctor.vocabulary.limits import LIMITS
+from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.targets import subsample_indices
+from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.doctor.vocabulary.wording import percent
 from chainrule.engines import Rows
 from chainrule.engines.reference import logits
@@ -53,12 +54,16 @@ def class_imbalance(problem: TrainingProblem, trace: Trace | None) -> Finding | 
     p = weight[weight > 0] / weight.sum()
     evenness = (math.exp(-float((p * np.log(p)).sum())) - 1.0) / (K - 1)
     ratio = float(p.max() / p.min()) if (weight > 0).all() else math.inf
-    if len(p) < 2 or (ratio <= LIMITS.imbalance_ratio and evenness >= LIMITS.evenness):
+    if len(p) < 2 or (ratio <= DATA_LIMITS.imbalance_ratio and evenness >= DATA_LIMITS.evenness):
         return None
     recall = math.nan if trace is None else _lowest_recall(problem, trace, weight)
     return make_finding(
         "class-imbalance",
-        "critical" if recall < LIMITS.recall_critical else "warning" if recall < LIMITS.recall_warning else "info",
+        "critical"
+        if recall < DATA_LIMITS.recall_critical
+        else "warning"
+        if recall < DATA_LIMITS.recall_warning
+        else "info",
         f"The largest class has {ratio:.0f} times as many rows as the smallest"
         if ratio < math.inf
         else "Some classes have no rows",
@@ -91,13 +96,13 @@ def label_conflict(problem: TrainingProblem, trace: Trace | None) -> Finding | N
     np.maximum.at(highest, group, codes)
     mixed = (lowest != highest)[group]
     share = float(mixed.mean())
-    if share < LIMITS.conflict_share:
+    if share < DATA_LIMITS.conflict_share:
         return None
     repeated = float((size[group][~mixed] > 1).mean()) if (~mixed).any() else 0.0
     conflict = np.flatnonzero(mixed)
     return make_finding(
         "label-conflict",
-        "warning" if repeated <= LIMITS.repeated_share else "info",
+        "warning" if repeated <= DATA_LIMITS.repeated_share else "info",
         f"{percent(share)} of the rows have the same inputs as a row with another label",
         meaning="Equal inputs always get the same prediction, so some of these rows stay wrong.",
         measured=f"{int(mixed.sum())} rows in {int((lowest != highest).sum())} groups, such as {conflict[:4].tolist()}",
@@ -155,13 +160,13 @@ def misaligned_labels(problem: TrainingProblem, trace: Trace | None) -> Finding 
     Two fast models, ridge regression on random features and the nearest neighbor, predict held-out rows no better than
     shuffled targets (both within three standard deviations of 30 shuffles). Needs 100 rows.
     """
-    take = subsample_indices(problem.rows.X, LIMITS.fast_rows)
-    if len(take) < LIMITS.chance_rows:
+    take = subsample_indices(problem.rows.X, DATA_LIMITS.fast_rows)
+    if len(take) < DATA_LIMITS.chance_rows:
         raise NotApplicable("needs at least 100 rows")
     X, Y = problem.rows.X[take], _columns(problem, take)
     _usable(X, Y)
     by_ridge, by_neighbor = _signal(X, Y)
-    if by_ridge >= LIMITS.chance_deviations or by_neighbor >= LIMITS.chance_deviations:
+    if by_ridge >= DATA_LIMITS.chance_deviations or by_neighbor >= DATA_LIMITS.chance_deviations:
         return None
     return make_finding(
         "misaligned-labels",
@@ -184,16 +189,16 @@ def noisy_inputs(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
     times the median. Reported if 5 % to 60 % of the rows are, and a fast model errs on them three times as often and by at
     least 15 points more. Needs 8 columns.
     """
-    X = problem.rows.X[subsample_indices(problem.rows.X, LIMITS.fast_rows)].astype(np.float64)
-    if not LIMITS.noise_columns_low <= X.shape[1] <= LIMITS.noise_columns_high:
+    X = problem.rows.X[subsample_indices(problem.rows.X, DATA_LIMITS.fast_rows)].astype(np.float64)
+    if not DATA_LIMITS.noise_columns_low <= X.shape[1] <= DATA_LIMITS.noise_columns_high:
         raise NotApplicable("needs 8 to 512 columns")
     _, P, codes = _probabilities(problem)
     out = _outliers(X)
     wrong = P.argmax(axis=1) != codes
-    if not LIMITS.noise_share_low <= out.mean() <= LIMITS.noise_share_high:
+    if not DATA_LIMITS.noise_share_low <= out.mean() <= DATA_LIMITS.noise_share_high:
         return None
     bad, good = float(wrong[out].mean()), float(wrong[~out].mean())
-    if bad < max(LIMITS.noise_error_ratio * good, good + LIMITS.noise_error_gap):
+    if bad < max(DATA_LIMITS.noise_error_ratio * good, good + DATA_LIMITS.noise_error_gap):
         return None
     return make_finding(
         "noisy-inputs",
@@ -216,26 +221,25 @@ def _outliers(X: Array) -> Array:
     Z /= np.where(spread > 0, spread, 1.0)
     values, vectors = np.linalg.eigh(Z.T @ Z)
     total = values.sum()
-    kept = vectors[:, np.cumsum(values[::-1])[::-1] > LIMITS.noise_variance * total] if total > 0 else vectors
+    kept = vectors[:, np.cumsum(values[::-1])[::-1] > DATA_LIMITS.noise_variance * total] if total > 0 else vectors
     rest = ((Z - Z @ kept @ kept.T) ** 2).sum(axis=1)
-    return np.asarray(rest > LIMITS.noise_distance * np.median(rest))
+    return np.asarray(rest > DATA_LIMITS.noise_distance * np.median(rest))
 
 
 def too_little_data(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Check whether more rows would help a lot.
 
-    A warning below 30 rows, or below 5 rows of the median class. Otherwise information: the squared error of a fast model on
-    held-out rows is above a quarter of the variance, and falls by more than a fifth (and three standard errors) from half of
-    the rows to all.
+    A warning below 30 rows, or below 5 rows of the median class; information below 20 rows, where nothing can show it.
+    Otherwise information: the squared error of a fast model on held-out rows is above a quarter of the variance, and falls
+    by more than a fifth (and three standard errors) from half of the rows to all.
     """
     n = len(problem.rows)
     codes = class_codes(problem, problem.rows)
     typical = float(np.median(np.bincount(codes)[np.bincount(codes) > 0])) if codes is not None else math.inf
-    if n < LIMITS.few_rows or typical < LIMITS.few_rows_per_class:
-        return too_few(
-            n, typical, "warning", f"{n} rows" + (f", {typical:.0f} in the median class" if codes is not None else "")
-        )
-    take = subsample_indices(problem.rows.X, LIMITS.fast_rows)
+    if n < DATA_LIMITS.few_rows or typical < DATA_LIMITS.few_rows_per_class:
+        measured = f"{n} rows" + (f", {typical:.0f} in the median class" if codes is not None else "")
+        return too_few(n, typical, "warning" if n >= USUAL.fewest_to_judge else "info", measured)
+    take = subsample_indices(problem.rows.X, DATA_LIMITS.fast_rows)
     X, Y = problem.rows.X[take], _columns(problem, take)
     _usable(X, Y)
     folds = Folds.of(X)
@@ -243,8 +247,8 @@ def too_little_data(problem: TrainingProblem, trace: Trace | None) -> Finding | 
     drop = half - full
     variance = float((Y * Y).mean())
     error = float(drop.std()) / math.sqrt(len(drop))
-    needed = max(LIMITS.few_rows_drop * full.mean(), LIMITS.few_rows_errors * error)
-    if full.mean() < LIMITS.few_rows_error * variance or drop.mean() < needed:
+    needed = max(DATA_LIMITS.few_rows_drop * full.mean(), DATA_LIMITS.few_rows_errors * error)
+    if full.mean() < DATA_LIMITS.few_rows_error * variance or drop.mean() < needed:
         return None
     measured = (
         f"with all {n} rows instead of half, the error of a fast model is {percent(drop.mean() / half.mean())} lower"
@@ -292,10 +296,10 @@ def _probabilities(problem: TrainingProblem) -> tuple[Array, Array, Array]:
     codes = class_codes(problem, problem.rows)
     if codes is None:
         raise NotApplicable("the targets are not classes")
-    take = subsample_indices(problem.rows.X, LIMITS.fast_rows)
+    take = subsample_indices(problem.rows.X, DATA_LIMITS.fast_rows)
     codes = codes[take]
     K = max(2, problem.recipe.net.outputs)
-    if len(take) < LIMITS.label_rows or len(take) < LIMITS.label_rows_per_class * len(np.unique(codes)):
+    if len(take) < DATA_LIMITS.label_rows or len(take) < DATA_LIMITS.label_rows_per_class * len(np.unique(codes)):
         raise NotApplicable("needs at least 60 rows, and 10 per class")
     _usable(problem.rows.X[take], codes)
     return take, shares(Folds.of(problem.rows.X[take]).predict(one_hot(codes, K))), codes
@@ -303,7 +307,7 @@ def _probabilities(problem: TrainingProblem) -> tuple[Array, Array, Array]:
 
 def _signal(X: Array, Y: Array) -> tuple[float, float]:
     """Return how far ridge regression and the nearest neighbor are above chance, in standard deviations."""
-    orders = [_shuffle(len(Y), i) for i in range(LIMITS.shuffles)]
+    orders = [_shuffle(len(Y), i) for i in range(DATA_LIMITS.shuffles)]
     stacked = np.hstack([Y, *(Y[order] for order in orders)])
     gains = (stacked * Folds.of(X).predict(stacked)).mean(axis=0).reshape(-1, Y.shape[1]).sum(axis=1)
     near = neighbor(X)
@@ -320,15 +324,15 @@ def _lowest_recall(problem: TrainingProblem, trace: Trace, weight: Array) -> flo
     """Return the lowest recall of classes with at most half an even share of the rows, on held-out rows if there are any."""
     rows = problem.rows if problem.validation is None else problem.validation
     codes = class_codes(problem, rows)
-    take = subsample_indices(rows.X, LIMITS.fast_rows)
+    take = subsample_indices(rows.X, DATA_LIMITS.fast_rows)
     assert codes is not None
     with np.errstate(all="ignore"):
         Z = logits(problem.recipe.net, trace.final.w, trace.final.buffers, rows.X[take])
     predicted = Z.argmax(axis=1) if Z.shape[1] > 1 else (Z[:, 0] > 0).astype(np.int64)
     rare = [
         k
-        for k in np.flatnonzero(weight <= LIMITS.rare_share * weight.sum() / len(weight))
-        if (codes[take] == k).sum() >= LIMITS.recall_rows
+        for k in np.flatnonzero(weight <= DATA_LIMITS.rare_share * weight.sum() / len(weight))
+        if (codes[take] == k).sum() >= DATA_LIMITS.recall_rows
     ]
     return min((float((predicted[codes[take] == k] == k).mean()) for k in rare), default=math.nan)
 

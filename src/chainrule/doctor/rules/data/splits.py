@@ -13,7 +13,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.doctor.rules.finding import make_finding
-from chainrule.doctor.vocabulary.limits import LIMITS
+from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.wording import percent
 from chainrule.random import Stream
@@ -40,7 +40,7 @@ def duplicate_rows_across_split(problem: TrainingProblem, trace: Trace | None) -
     chance = 1.0 - float((counts == 1).sum()) / len(own)
     for name, rows in found_in:
         repeated = np.isin(row_hashes(rows.X, scale), own)
-        if repeated.mean() > LIMITS.repeats_by_chance * chance:
+        if repeated.mean() > DATA_LIMITS.repeats_by_chance * chance:
             return _repeats(name, repeated, chance)
     return None
 
@@ -48,10 +48,10 @@ def duplicate_rows_across_split(problem: TrainingProblem, trace: Trace | None) -
 def _repeats(name: str, repeated: Array, chance: float) -> Finding:
     """Report held-out rows that are training rows."""
     share = float(repeated.mean())
-    few = repeated.sum() < 2 or share < LIMITS.repeats_few
+    few = repeated.sum() < 2 or share < DATA_LIMITS.repeats_few
     return make_finding(
         "duplicate-rows-across-split",
-        "info" if few else "critical" if share > LIMITS.repeats_critical else "warning",
+        "info" if few else "critical" if share > DATA_LIMITS.repeats_critical else "warning",
         f"{percent(share)} of the {name} rows are also training rows",
         meaning="Scores on training rows say nothing about new rows.",
         measured=f"{int(repeated.sum())} of {len(repeated)} rows, the first is row {int(np.argmax(repeated))}; "
@@ -80,7 +80,7 @@ def statistics_leakage(problem: TrainingProblem, trace: Trace | None) -> Finding
     for together in unions:
         for kind, measure in (("standardized", _off_standard), ("scaled to [0, 1]", _off_unit)):
             own, joint = measure(training), measure(together)
-            if joint < LIMITS.leak_together and own > max(LIMITS.leak_alone, LIMITS.leak_ratio * joint):
+            if joint < DATA_LIMITS.leak_together and own > max(DATA_LIMITS.leak_alone, DATA_LIMITS.leak_ratio * joint):
                 return _leak(kind, joint, own)
     return None
 

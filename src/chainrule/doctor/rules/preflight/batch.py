@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.doctor.observe.quick_models import standardized
 from chainrule.doctor.rules.configuration.start import without_dropout
 from chainrule.doctor.rules.data.labels import class_codes
-from chainrule.doctor.rules.data.ridge_baseline import standardized
 from chainrule.doctor.rules.finding import make_finding
+from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
 from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.targets import subsample_indices
@@ -186,7 +187,7 @@ def _range_result(problem: TrainingProblem) -> RangeResult:
 
 def _few_rows(problem: TrainingProblem) -> tuple[Array, Array]:
     """Return sixteen different rows, one class after the other; inputs and continuous targets standardized."""
-    take = subsample_indices(problem.rows.X, LIMITS.fast_rows)
+    take = subsample_indices(problem.rows.X, DATA_LIMITS.fast_rows)
     X, Y = problem.rows.X[take], problem.rows.Y[take]
     if not (np.isfinite(X).all() and np.isfinite(Y).all()):
         raise NotApplicable("some numbers are not finite")

@@ -26,6 +26,8 @@ __all__ = [
     "LONGER",
     "MATCHING_LOSS",
     "NAN_LOSS",
+    "NOISE",
+    "NO_VALIDATION",
     "OUTPUT_LOSS_MISMATCH",
     "OVERFITTING",
     "REMEDIES",
@@ -59,6 +61,8 @@ SCREENING: tuple[Remedy, ...] = tuple(remedy for remedy in REMEDIES.values() if 
 """What is tested if a training went badly and no suspicion was confirmed."""
 
 NAN_LOSS = "nan-loss"
+NOISE = "noise"
+NO_VALIDATION = "no-validation"
 OUTPUT_LOSS_MISMATCH = "output-loss-mismatch"
 OVERFITTING = "overfitting"
 STATISTICS_LEAKAGE = "statistics-leakage"

@@ -84,6 +84,9 @@ class Symptom:
         No other cause can explain it.
     fit_possible : bool
         A fact about the data that does not keep a network from fitting the rows.
+    static : bool
+        Follows from the settings and the targets alone: if critical, it stays a cause whatever a trial of its remedy says,
+        since another fault may hide the gain, unless the network does well nevertheless.
     always_reported : bool
         Tested even as information, and kept whatever the trial says: class weights cannot replace rows, and
         units that start equal are never wanted.
@@ -109,6 +112,10 @@ class Symptom:
         Whether its rule must draw the initial weights itself.
     checks_custom_code : bool
         Whether its preflight check always runs for layers, losses and optimizers written by the user.
+    yields_to_proof : bool
+        A check that many causes fail: a cause that a trial confirms comes first, and a network that does well passes it.
+    by_rule : bool
+        Whether a rule reports it; the diagnosis itself does otherwise.
     """
 
     name: str
@@ -121,6 +128,7 @@ class Symptom:
     self_evident: bool = False
     certain: bool = False
     fit_possible: bool = False
+    static: bool = False
     always_reported: bool = False
     problem_specific: bool = False
     short_run_only: bool = False
@@ -133,6 +141,8 @@ class Symptom:
     during_training: bool = False
     draws_weights: bool = False
     checks_custom_code: bool = False
+    yields_to_proof: bool = False
+    by_rule: bool = True
 
     @property
     def is_cause(self) -> bool:

@@ -9,6 +9,24 @@ from chainrule.doctor.vocabulary.thresholds import USUAL
 DATA = (
     Remedy("drop-bad-rows", "Train without the rows whose target contradicts those of their neighbors."),
     Remedy(
+        "fill-strange-cells",
+        "Replace values far from all others of their column by its median.",
+        problem_specific=True,
+        safe=True,
+    ),
+    Remedy(
+        "drop-wild-targets",
+        "Train without the rows whose target is far from all others.",
+        problem_specific=True,
+        safe=True,
+        changes_units=True,
+    ),
+    Remedy(
+        "align-validation",
+        "Give the validation columns the order, means and standard deviations of the training columns.",
+        problem_specific=True,
+    ),
+    Remedy(
         "standardize-inputs",
         "Scale every input column to mean 0 and standard deviation 1.",
         settings={"scaling": "columns"},

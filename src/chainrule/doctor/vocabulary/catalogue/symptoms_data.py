@@ -15,6 +15,54 @@ DATA = (
         certain=True,
     ),
     Symptom(
+        "strange-cells",
+        Kind.CAUSE,
+        Area.DATA,
+        "A column holds values far from all others, such as codes for missing values, that are read as numbers.",
+        remedies=("fill-strange-cells",),
+    ),
+    Symptom(
+        "wild-targets",
+        Kind.CAUSE,
+        Area.DATA,
+        "Some targets are so far from all others that they alone decide what the network learns.",
+        remedies=("drop-wild-targets",),
+        always_reported=True,
+    ),
+    Symptom(
+        "target-copy",
+        Kind.CAUSE,
+        Area.DATA,
+        "An input column is the target in other words, so the score says nothing about new rows.",
+        self_evident=True,
+        certain=True,
+        fit_possible=True,
+    ),
+    Symptom(
+        "row-counter",
+        Kind.CAUSE,
+        Area.DATA,
+        "An input column counts the rows, which says nothing about new rows.",
+        self_evident=True,
+        fit_possible=True,
+    ),
+    Symptom(
+        "validation-differs",
+        Kind.CAUSE,
+        Area.DATA,
+        "The validation rows are on another scale than the training rows, or their columns stand in another order.",
+        remedies=("align-validation",),
+        always_reported=True,
+        fit_possible=True,
+    ),
+    Symptom(
+        "single-class-validation",
+        Kind.EVIDENCE,
+        Area.DATA,
+        "All validation rows are of one class, so the validation score says nothing about the others.",
+        self_evident=True,
+    ),
+    Symptom(
         "constant-feature",
         Kind.CAUSE,
         Area.DATA,
@@ -87,7 +135,6 @@ DATA = (
         Area.DATA,
         "Some labels are probably wrong: a simple model that never saw these rows confidently predicts another class.",
         remedies=("drop-bad-rows",),
-        self_evident=True,
     ),
     Symptom(
         "misaligned-labels",
@@ -122,6 +169,7 @@ NETWORK = (
         Area.NETWORK,
         "The last layer applies an output function that the loss applies again, or the loss does not suit the output.",
         remedies=("matching-loss", "no-output-activation"),
+        static=True,
     ),
     Symptom(
         "output-range",
@@ -129,6 +177,7 @@ NETWORK = (
         Area.NETWORK,
         "Some targets lie outside the range that the network can produce.",
         remedies=("no-output-activation", "matching-loss", "standardize-targets"),
+        static=True,
     ),
     Symptom(
         "wrong-loss",
@@ -136,6 +185,7 @@ NETWORK = (
         Area.NETWORK,
         "The loss is for classes although the targets are continuous values, or the other way round.",
         remedies=("matching-loss",),
+        static=True,
         cost=Cost.SLOW_IF_FAILED,
         slow_order=7,
     ),
@@ -245,6 +295,7 @@ CODE = (
         Area.CODE,
         "The network does as well with constant inputs as with the real ones, so the inputs are not used.",
         self_evident=True,
+        yields_to_proof=True,
     ),
     Symptom(
         "sample-mixing",
@@ -262,6 +313,7 @@ CODE = (
         Area.CODE,
         "The network cannot fit even sixteen rows, so something in it keeps it from learning.",
         self_evident=True,
+        yields_to_proof=True,
     ),
 )
 

@@ -200,6 +200,14 @@ RESULT = (
         remedies=("matching-loss",),
     ),
     Symptom(
+        "noise",
+        Kind.OUTCOME,
+        Area.RESULT,
+        "What remains is mostly noise of the data: quick models of another kind leave as much unexplained.",
+        self_evident=True,
+        by_rule=False,
+    ),
+    Symptom(
         "overfitting",
         Kind.MECHANISM,
         Area.RESULT,

@@ -1,0 +1,83 @@
+"""Find single values that do not belong to a column: codes for gaps, mistyped cells, wild targets.
+
+In: a column of numbers. Out: the rows of values far from all others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from chainrule.arrays import Array
+
+_DISTINCT = 10
+"""Distinct values that the rest of a column must have."""
+_FEW = 0.005
+"""Share of the rows that may be wild."""
+_GAP = 5.0
+"""Empty stretch before them, in ranges of the rest."""
+_CODE_SHARE = 0.2
+"""Share of the rows that a code for a gap fills at most."""
+_CODE_GAP = 2.0
+"""Empty stretch before it, in ranges of the rest."""
+
+
+@dataclass(frozen=True, eq=False)
+class WildCells:
+    """Values far from the rest of their column.
+
+    `rows` hold them, `value` is the farthest, `distance` its distance from the median in spreads of the rest, and `middle`
+    the median of the rest.
+    """
+
+    rows: Array
+    value: float
+    distance: float
+    middle: float
+
+    @property
+    def repeated(self) -> bool:
+        """Whether all of them are equal, as codes for gaps are."""
+        return len(self.rows) > 1
+
+
+def wild_cells(x: Array) -> WildCells | None:
+    """Return the values of a column (n) that are far from all others; None if there are none.
+
+    They are either one value that repeats (a code for gaps, in at most a fifth of the rows) or a few values (at most one
+    row in 200), and an empty stretch separates them: at least five times as long as the range of all other values, or
+    twice for one value. Columns with fewer than ten distinct other values have none.
+
+    Forward    (1) gap >= 5 (max - min of the rest), or 2 (max - min of the rest) for one value
+    """
+    x = np.asarray(x, np.float64)
+    values, counts = np.unique(x[np.isfinite(x)], return_counts=True)
+    if len(values) <= _DISTINCT:
+        return None
+    outside = _beyond_the_gap(values, counts)
+    rest = values[~outside]
+    width = float(rest[-1] - rest[0])
+    gap = float(np.abs(values[outside][:, None] - rest[[0, -1]][None, :]).min())
+    few = int(counts[outside].sum()) <= max(1, int(_FEW * len(x)))
+    code = outside.sum() == 1 and counts[outside][0] <= _CODE_SHARE * len(x)
+    wild = (few and gap >= _GAP * width) or (code and gap >= _CODE_GAP * width)  # (1)
+    if len(rest) < _DISTINCT or not (width > 0 and wild):
+        return None
+    return _described(x, np.flatnonzero(np.isin(x, values[outside])))
+
+
+def _beyond_the_gap(values: Array, counts: Array) -> Array:
+    """Return which distinct values lie beyond the longest empty stretch, on the side with fewer rows."""
+    place = int(np.argmax(np.diff(values)))
+    low = np.arange(len(values)) <= place
+    return low if counts[low].sum() <= counts[~low].sum() else ~low
+
+
+def _described(x: Array, rows: Array) -> WildCells:
+    rest = np.delete(x, rows)
+    rest = rest[np.isfinite(rest)]
+    middle = float(np.median(rest))
+    away = np.abs(x[rows] - middle)
+    order = np.argsort(-away, kind="stable")
+    return WildCells(rows[order], float(x[rows[order[0]]]), float(away.max() / max(rest.std(), 1e-300)), middle)

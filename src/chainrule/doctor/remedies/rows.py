@@ -1,0 +1,101 @@
+"""Change single values or the scale of one part, so that remedies for untidy data can be tested.
+
+In: a training problem. Out: the problem with changed rows, or None if there is nothing to change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.data.outliers import wild_cells
+from chainrule.doctor.remedies.settings import with_rows
+from chainrule.doctor.vocabulary.targets import class_indices
+from chainrule.doctor.vocabulary.thresholds import USUAL
+from chainrule.engines import Rows
+from chainrule.train.problem import TrainingProblem
+
+
+def fill_strange_cells(problem: TrainingProblem) -> TrainingProblem | None:
+    """Replace values far from all others of their column by the median, and scale the column anew, in every part."""
+    found = {j: cells for j, x in enumerate(problem.rows.X.T) if (cells := wild_cells(x)) is not None}
+    if not found:
+        return None
+    limits = {j: 0.5 * abs(problem.rows.X[cells.rows, j] - cells.middle).min() for j, cells in found.items()}
+    spreads = {j: _spread(np.delete(problem.rows.X[:, j], cells.rows)) for j, cells in found.items()}
+
+    def filled(rows: Rows) -> Rows:
+        X = rows.X.copy()
+        for j, cells in found.items():
+            x = X[:, j]
+            near = np.where(np.abs(x - cells.middle) > limits[j], cells.middle, x)
+            X[:, j] = (near - spreads[j][0]) / spreads[j][1]
+        return replace(rows, X=X)
+
+    return with_rows(problem, filled)
+
+
+def drop_wild_targets(problem: TrainingProblem) -> TrainingProblem | None:
+    """Train without rows whose target is far from all others, and scale the targets anew, in every part."""
+    rows = problem.rows
+    if class_indices(rows) is not None or rows.Y.ndim < 2:
+        return None
+    keep = np.ones(len(rows), bool)
+    for y in rows.Y.T:
+        cells = wild_cells(y)
+        if cells is not None:
+            keep[cells.rows] = False
+    if keep.all() or keep.sum() < USUAL.fewest_after_dropping:
+        return None
+    m, s = rows.Y[keep].mean(axis=0), rows.Y[keep].std(axis=0)
+    s = np.where(s > 0, s, 1.0).astype(rows.Y.dtype)
+    scaled = with_rows(problem, lambda part: replace(part, Y=(part.Y - m) / s))
+    return replace(scaled, rows=scaled.rows[keep])
+
+
+def align_validation(problem: TrainingProblem) -> TrainingProblem | None:
+    """Give the validation columns the training columns' order, means and standard deviations."""
+    held = problem.validation
+    if held is None:
+        return None
+    X = problem.rows.X.astype(np.float64)
+    X_held = held.X.astype(np.float64)[:, _order(problem.rows, held)]
+    spread = X_held.std(axis=0)
+    Z = (X_held - X_held.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    aligned = (Z * X.std(axis=0) + X.mean(axis=0)).astype(held.X.dtype)
+    return replace(problem, validation=replace(held, X=aligned))
+
+
+def _order(rows: Rows, held: Rows) -> Array:
+    """Return for each training column the validation column that is related to the target most alike.
+
+    Columns are paired one by one, the most alike first; where columns are no more alike than others, they stay in place.
+    """
+    own, other = _relations(rows), _relations(held)
+    distance = np.abs(own[:, None, :] - other[None, :, :]).max(axis=2)
+    chance = USUAL.clear_errors * np.sqrt(1.0 / len(rows) + 1.0 / len(held))
+    if (np.diag(distance) <= chance).all():
+        return np.arange(len(distance))
+    order = np.full(len(distance), -1)
+    for _ in range(len(distance)):
+        i, j = np.unravel_index(int(np.argmin(distance)), distance.shape)
+        order[i] = j
+        distance[i, :] = distance[:, j] = np.inf
+    return order
+
+
+def _relations(rows: Rows) -> Array:
+    """Return the correlation of each input column with each target column (d, k)."""
+    classes = class_indices(rows)
+    Y = rows.Y.astype(np.float64) if classes is None else (classes[:, None] == np.arange(USUAL.related_classes)) * 1.0
+    X = rows.X.astype(np.float64)
+    X, Y = (A - A.mean(axis=0) for A in (X, Y))
+    length = np.sqrt(np.outer((X * X).sum(axis=0), (Y * Y).sum(axis=0)))
+    return np.asarray(X.T @ Y / np.where(length > 0, length, 1.0))
+
+
+def _spread(x: Array) -> tuple[float, float]:
+    spread = float(x.std())
+    return float(x.mean()), spread if spread > 0 else 1.0

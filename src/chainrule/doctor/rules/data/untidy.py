@@ -1,0 +1,202 @@
+"""Check the rows for what untidy tables hold: codes for gaps, mistyped values, row counters, copies of the target.
+
+In: the rows as the network sees them. Out: findings that name column and value, in the user's units.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.data.outliers import wild_cells
+from chainrule.doctor.observe.quick_models import Folds
+from chainrule.doctor.rules.finding import make_finding
+from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
+from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
+from chainrule.doctor.vocabulary.targets import class_indices, subsample_indices
+from chainrule.doctor.vocabulary.wording import column_name, percent
+from chainrule.pipeline.option_names import Setting
+from chainrule.train.problem import TrainingProblem
+
+
+def strange_cells(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """Check for columns in which a value that repeats, or a few values, lie far from all others (see `wild_cells`)."""
+    found = {j: cells for j, x in enumerate(problem.rows.X.T) if (cells := wild_cells(x)) is not None}
+    if not found:
+        return None
+    worst = max(found, key=lambda j: found[j].distance)
+    cells = found[worst]
+    value, middle = (raw_input(problem, worst, each) for each in (cells.value, cells.middle))
+    share = len(cells.rows) / len(problem.rows)
+    others = "" if len(found) == 1 else f"; {len(found) - 1} more columns have such values"
+    code = f"X[X[:, {worst}] == {value:.6g}, {worst}] = np.nan"
+    return make_finding(
+        "strange-cells",
+        "warning",
+        f"{column_name(problem.feature_names, worst)} has values that do not belong to it",
+        meaning="A code for a missing value, or a typing error, is read as a number. After scaling, all other values of "
+        "the column are nearly equal.",
+        measured=f"{value:.6g} in {_rows(len(cells.rows), share)}, {cells.distance:.3g} standard deviations from the "
+        f"others, whose median is {middle:.6g}{others}",
+        usual="no value far from all others",
+        fix=Fix("Leave these cells empty if they are codes, or correct them.", code=code, remedy="fill-strange-cells"),
+        column=worst,
+        value=value,
+        share=share,
+        distance=cells.distance,
+        columns=len(found),
+    )
+
+
+def wild_targets(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """Check for continuous targets far from all others (see `wild_cells`)."""
+    if problem.recipe.loss.targets.are_classes or problem.rows.Y.ndim < 2 or class_indices(problem.rows) is not None:
+        return None
+    found = {k: cells for k, y in enumerate(problem.rows.Y.T) if (cells := wild_cells(y)) is not None}
+    if not found:
+        return None
+    k = max(found, key=lambda k: found[k].distance)
+    cells = found[k]
+    value, middle = (raw_target(problem, k, each) for each in (cells.value, cells.middle))
+    return make_finding(
+        "wild-targets",
+        "warning",
+        "Some targets are far from all others",
+        meaning="The squared error of such a row outweighs all others, and scaling by it makes them nearly equal.",
+        measured=f"{value:.6g} in {_rows(len(cells.rows), len(cells.rows) / len(problem.rows))}, "
+        f"{cells.distance:.3g} standard deviations from the others, whose median is {middle:.6g}",
+        usual="no target far from all others",
+        fix=Fix(
+            "Correct these targets or leave the rows out; a Huber loss limits what single rows can do.",
+            (Setting("loss", "Huber"),),
+            code=f"kept = np.abs(y - {middle:.6g}) < {0.5 * abs(value - middle):.6g}",
+            remedy="drop-wild-targets",
+        ),
+        value=value,
+        distance=cells.distance,
+        rows=len(cells.rows),
+    )
+
+
+def row_counter(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """Check for columns that count the rows: all values are distinct and lie on an even grid with few empty places.
+
+    A warning if such a column alone explains half of the targets' variance and more than all others together: then the rows
+    were sorted, and new rows will not continue the count. Otherwise information.
+    """
+    X = problem.rows.X
+    counters = [j for j in range(X.shape[1]) if counts_rows(X[:, j])]
+    if not counters:
+        return None
+    alone, others = _explained(problem, counters)
+    tells = alone > max(DATA_LIMITS.counter_explains, others + DATA_LIMITS.counter_lead)
+    name = column_name(problem.feature_names, counters[0])
+    return make_finding(
+        "row-counter",
+        "warning" if tells else "info",
+        f"{name} counts the rows" + (", and tells the targets" if tells else ""),
+        meaning="The number of a row says nothing about new rows. If the rows were sorted by the target, it looks like the "
+        "best input of all.",
+        measured=f"{len(np.unique(X[:, counters[0]]))} different values at even distances; alone it explains "
+        f"{percent(alone)} of the targets' variance, all other columns {percent(others)}",
+        usual="inputs that are known of new rows",
+        fix=Fix(f"Leave {name} out.", code=f"X = np.delete(X, {counters[:5]}, axis=1)"),
+        column=counters[0],
+        explained=alone,
+        others=others,
+    )
+
+
+def target_copy(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
+    """Check for a column that is the target itself: a straight line of it, or one value for each class.
+
+    Needs 30 rows and another column: of a single column it may be the task itself.
+    """
+    X, n = problem.rows.X, len(problem.rows)
+    if n < DATA_LIMITS.counter_rows or X.shape[1] < 2 or not np.isfinite(X).all():
+        raise NotApplicable("needs 30 rows and two columns")
+    classes = class_indices(problem.rows)
+    copies = [
+        j for j, x in enumerate(X.T) if (_is_line(x, problem.rows.Y) if classes is None else _is_code(x, classes))
+    ]
+    if not copies:
+        return None
+    name = column_name(problem.feature_names, copies[0])
+    return make_finding(
+        "target-copy",
+        "warning",
+        f"{name} is the target in other words",
+        meaning="A column that alone tells the target is usually made from it, and missing or wrong in new rows.",
+        measured=f"{name} is a straight line of the target"
+        if classes is None
+        else f"each of the {len(np.unique(classes))} classes has its own value of {name}",
+        usual="inputs that are known before the target is",
+        fix=Fix(
+            f"Leave {name} out, unless it is known before the target.", code=f"X = np.delete(X, {copies[:5]}, axis=1)"
+        ),
+        column=copies[0],
+    )
+
+
+def counts_rows(x: Array) -> bool:
+    """Check whether all values (n) are different and lie on an even grid with at most 2.5 places for each.
+
+    >>> counts_rows(np.arange(40.0)), counts_rows(np.random.default_rng(0).normal(size=40))
+    (True, False)
+    """
+    values = np.unique(np.asarray(x, np.float64))
+    if len(values) < max(len(x), DATA_LIMITS.counter_rows) or not np.isfinite(values).all():
+        return False
+    gaps = np.diff(values)
+    step = float(np.median(gaps))
+    step = float(gaps[gaps < 1.5 * step].mean()) if step > 0 else 0.0
+    if step <= 0 or values[-1] - values[0] > DATA_LIMITS.counter_room * len(x) * step:
+        return False
+    return bool(
+        (np.abs(gaps / step - np.rint(gaps / step)) < DATA_LIMITS.counter_tolerance).all() and (gaps > 0.5 * step).all()
+    )
+
+
+def raw_input(problem: TrainingProblem, column: int, value: float) -> float:
+    """Return an input in the user's units."""
+    scaling = problem.inputs
+    return value if scaling is None else float(value * scaling.scale[column] + scaling.mean[column])
+
+
+def raw_target(problem: TrainingProblem, column: int, value: float) -> float:
+    """Return a target in the user's units."""
+    scaling = None if problem.target is None else problem.target.scaling
+    return value if scaling is None else float(value * scaling.scale[column] + scaling.mean[column])
+
+
+def _rows(count: int, share: float) -> str:
+    return "one row" if count == 1 else f"{count} rows ({percent(share)})"
+
+
+def _explained(problem: TrainingProblem, counters: list[int]) -> tuple[float, float]:
+    """Return the shares of the targets' variance that the counters and the other columns explain on unseen rows."""
+    take = subsample_indices(problem.rows.X, DATA_LIMITS.fast_rows)
+    X = problem.rows.X[take]
+    classes = class_indices(problem.rows)
+    Y = problem.rows.Y[take].astype(np.float64) if classes is None else np.eye(int(classes.max()) + 1)[classes[take]]
+    Y = Y - Y.mean(axis=0)
+    rest = np.delete(X, counters, axis=1)
+    return _share(X[:, counters], Y), _share(rest, Y) if rest.shape[1] else 0.0
+
+
+def _share(X: Array, Y: Array) -> float:
+    return 1.0 - float(((Folds.of(X).predict(Y) - Y) ** 2).sum() / max(float((Y**2).sum()), 1e-300))
+
+
+def _is_line(x: Array, Y: Array) -> bool:
+    """Check whether a column is a straight line of one of the targets."""
+    x = x.astype(np.float64) - x.mean(dtype=np.float64)
+    Y = Y.astype(np.float64) - Y.mean(axis=0, dtype=np.float64)
+    length = np.sqrt((x @ x) * (Y * Y).sum(axis=0))
+    return bool((np.abs(x @ Y) > (1.0 - DATA_LIMITS.copy_correlation) * length).any() and (length > 0).all())
+
+
+def _is_code(x: Array, classes: Array) -> bool:
+    """Check whether a column has one value for each class."""
+    values, codes = np.unique(x, return_inverse=True)
+    return len(values) == len(np.unique(classes)) == len({*zip(codes.tolist(), classes.tolist(), strict=True)})
