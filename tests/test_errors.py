@@ -189,3 +189,11 @@ def test_where_finds_every_entry():
     for entry in range(10):
         name, index = LAYOUT.where(entry)
         assert views[name][index] == entry
+
+
+def test_messages_stay_short_whatever_they_repeat():
+    assert len(str(FormatError("x" * 10**6))) < 2_000
+    assert str(FormatError("\n".join(["a fault of a column"] * 500))).endswith("... and 440 more.")
+    assert len(must_be("f", "x", "short", ["a"] * 10**5)) < 1_000
+    assert "too large to write" in must_be("f", "x", "short", 10**5000)
+    assert must_be("f", "x", "short", "y" * 500).count("y") == 500

@@ -20,7 +20,7 @@ from chainrule.train.loop import fit
 
 if TYPE_CHECKING:
     from chainrule import data, doctor, train
-    from chainrule.doctor import examine
+    from chainrule.doctor.examine import examine
     from chainrule.estimators import NetClassifier, NetRegressor, TableClassifier, TableRegressor
     from chainrule.io import load_model, save_model
     from chainrule.nn import layers, losses, optimizers, schedules

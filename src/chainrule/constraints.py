@@ -6,6 +6,7 @@ In: fields of frozen dataclasses that carry a constraint. Out: one sentence for 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from itertools import pairwise
@@ -13,6 +14,9 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Protocol, Self
 
 from chainrule.errors import did_you_mean, must_be, nearest, raise_all
+
+_LARGEST = int(sys.float_info.max)
+"""Whole numbers above have no float."""
 
 
 class Constraint(Protocol):
@@ -66,6 +70,8 @@ class Interval:
         if isinstance(value, bool) or not isinstance(value, Integral if self.whole else Real):
             return False
         number: Any = value
+        if not self.whole and isinstance(number, int) and abs(number) > _LARGEST:
+            return False
         above = number >= self.low if self.closed[0] == "[" else number > self.low
         below = number <= self.high if self.closed[1] == "]" else number < self.high
         return bool(above and below)

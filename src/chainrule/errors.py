@@ -10,9 +10,23 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+from chainrule.display import printable
+
+_LONGEST_LINE = 1500
+"""Characters of a line of a message."""
+
+_MOST_LINES = 60
+"""Lines of a message."""
+
+_LONGEST_VALUE = 600
+"""Characters of a value in it."""
+
 
 class ChainruleError(Exception):
-    """Base of all errors that this package raises on purpose."""
+    """Base of all errors that this package raises on purpose; control characters in their text are shown escaped."""
+
+    def __str__(self) -> str:
+        return _shown(super().__str__())
 
 
 class InvalidValueError(ChainruleError, ValueError):
@@ -27,7 +41,17 @@ class MissingError(ChainruleError, FileNotFoundError):
     """A file, a data set or an optional package that is needed and not there."""
 
     def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""
+        return _shown(str(self.args[0])) if self.args else ""
+
+
+def _shown(text: str) -> str:
+    """Return a message with control characters escaped; too many or overlong lines, which repeat a value, are cut."""
+    if len(text) > _LONGEST_LINE:
+        lines = text.split("\n")
+        cut = [line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]} ..." for line in lines[:_MOST_LINES]]
+        more = [f"... and {len(lines) - _MOST_LINES:,} more."] if len(lines) > _MOST_LINES else []
+        text = "\n".join([*cut, *more])
+    return printable(text, lines=True)
 
 
 class WriteError(ChainruleError, OSError):
@@ -66,7 +90,16 @@ def must_be(owner: str, argument: str, allowed: str, got: Any, hint: str = "") -
     >>> must_be("Dropout", "rate", "in [0, 1)", 1.0, "rate is the fraction dropped.")
     'Dropout: rate must be in [0, 1), got 1.0. rate is the fraction dropped.'
     """
-    return f"{owner}: {argument} must be {allowed}, got {got!r}. {hint}".rstrip()
+    return f"{printable(owner)}: {printable(argument)} must be {allowed}, got {_text_of(got)}. {hint}".rstrip()
+
+
+def _text_of(value: Any) -> str:
+    """Return a value as Python writes it, shortened where it is very long."""
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of more digits than Python writes
+        return f"a value of type {type(value).__name__} that is too large to write"
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]} ..."
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -258,7 +258,7 @@ def test_compare_of_a_damaged_run_is_refused(chainrule):
     Path("two/run.jsonl").write_text("{broken\n")
     code, out, err = chainrule("compare", "one", "two")
     assert (code, out) == (2, "")
-    assert err.startswith("error: two: the files must be those of a run")
+    assert err.startswith("error: two/run.jsonl: line 1: the text must be JSON")
 
 
 def test_the_line_is_what_was_asked():

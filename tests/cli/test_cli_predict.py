@@ -15,6 +15,7 @@ import pytest
 
 from chainrule import cli
 from chainrule.data import load, three_way
+from chainrule.display import printable
 from chainrule.io import load_model
 
 
@@ -117,7 +118,7 @@ def test_text_that_a_spreadsheet_would_run_is_written_as_text(chainrule, trees):
 def test_every_start_of_a_formula_is_guarded_and_numbers_are_not(start):
     from chainrule.cli.predict import _cell
 
-    assert _cell(f"{start}1") == f"'{start}1"
+    assert _cell(f"{start}1") == "'" + printable(f"{start}1", lines=True)
     assert _cell(np.float32(-1.5)) == np.float32(-1.5)
     assert _cell(-3) == -3
 

@@ -223,7 +223,7 @@ GOOD_IDX = idx_bytes(np.arange(6, dtype=np.uint8))
         (b"\0\0\x07\x01\0\0\0\0", "type code must be one of"),
         (GOOD_IDX[:-1], "must be 14 bytes long, got 13"),
         (GOOD_IDX + b"1", "must be 14 bytes long, got 15"),
-        (GOOD_IDX[:6], "bytes long, got 6"),
+        (GOOD_IDX[:6], "the sizes must be 1 numbers above 0"),
         (gzip.compress(GOOD_IDX, mtime=0)[:-9], "intact gzip"),
         (b"\x1f\x8b" + b"?" * 20, "intact gzip"),
     ],

@@ -91,8 +91,10 @@ def _run(command: Any, arguments: Sequence[str] | None) -> int:
 
 
 def _refuse(text: str, code: int = 2) -> int:
-    for line in text.splitlines():
-        print(f"error: {line}", file=sys.stderr)
+    from chainrule.display import printable
+
+    for line in text.split("\n"):
+        print(f"error: {printable(line)}", file=sys.stderr)
     return code
 
 

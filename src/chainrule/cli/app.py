@@ -11,6 +11,7 @@ import typer
 
 import chainrule
 from chainrule.cli import benchmarks, compare, doctor, evaluate, explain, info, predict, search, study, training
+from chainrule.cli.console import echo
 from chainrule.cli.unused import watched
 
 app = typer.Typer(
@@ -25,7 +26,7 @@ app = typer.Typer(
 
 def _print_version(requested: bool) -> None:
     if requested:
-        typer.echo(f"chainrule {chainrule.__version__}")
+        echo(f"chainrule {chainrule.__version__}")
         raise typer.Exit
 
 

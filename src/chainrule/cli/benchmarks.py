@@ -18,6 +18,7 @@ from chainrule.bench import figure as drawing
 from chainrule.bench import profile as profiles
 from chainrule.cli import info
 from chainrule.cli import options as o
+from chainrule.cli.console import echo
 from chainrule.engines import ENGINES, Rows, why_unavailable
 from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
 from chainrule.io import write_atomically
@@ -104,7 +105,7 @@ def _show_layers(engine: str, settings: measure.MeasureSettings, count: int, as_
     if as_json:
         o.print_json({"layers": embeddings.plain(found)})
     else:
-        typer.echo(embeddings.markdown(found), nl=False)
+        echo(embeddings.markdown(found), nl=False)
 
 
 def our_key(engine: str) -> str:

@@ -5,14 +5,14 @@ In: run folders. Out: the settings that differ, the results, a page with overlai
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from chainrule.cli import options as o
-from chainrule.errors import FormatError, InvalidValueError, MissingError, must_be
+from chainrule.cli.recorded import part_of, read_config, read_epochs
+from chainrule.errors import InvalidValueError, MissingError, must_be
 from chainrule.report import terminal
 from chainrule.report.compare import Comparison, RecordedRun, compare_page
 from chainrule.report.compare import compare as compare_runs
@@ -48,13 +48,10 @@ def _read(folder: Path, name: str) -> RecordedRun:
     """Read a run from its folder; raises `MissingError` without a run, `FormatError` if its files are damaged."""
     if not (folder / "config.json").is_file():
         raise MissingError(f"compare: RUN must be a run folder, got {str(folder)!r}. It has no config.json.")
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        log = (folder / "run.jsonl").read_text(encoding="utf-8") if (folder / "run.jsonl").is_file() else ""
-        epochs = [dict(json.loads(line)) for line in log.splitlines()]
-        return RecordedRun(name, dict(config["settings"]), dict(config["result"]), epochs)
-    except (KeyError, TypeError, ValueError) as error:
-        raise FormatError(f"{folder}: the files must be those of a run ({error}). They are damaged.") from None
+    config = read_config(folder)
+    return RecordedRun(
+        name, part_of(folder, config, "settings"), part_of(folder, config, "result"), read_epochs(folder)
+    )
 
 
 def _show(comparison: Comparison) -> None:

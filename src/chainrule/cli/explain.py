@@ -15,6 +15,7 @@ import typer
 
 from chainrule.arrays import Array
 from chainrule.cli import options as o
+from chainrule.cli.console import echo
 from chainrule.cli.explain_preset import is_preset, show_preset
 from chainrule.cli.source_rows import read_model
 from chainrule.cli.unused import refuse, source_facts
@@ -93,7 +94,7 @@ def explain(
     if as_json:
         o.print_json(derivation.plain())
     else:
-        typer.echo(derivations.to_markdown(derivation) if markdown else derivations.to_text(derivation))
+        echo(derivations.to_markdown(derivation) if markdown else derivations.to_text(derivation))
 
 
 def _show_plan(plan: plans.Plan, as_json: bool) -> None:
@@ -103,9 +104,9 @@ def _show_plan(plan: plans.Plan, as_json: bool) -> None:
         phases = [asdict(phase) | {"kind": phase.kind.name.lower()} for phase in plan.phases]
         o.print_json({"phases": phases, "memory": memory})
         return
-    typer.echo(plan)
+    echo(str(plan))
     parts = ", ".join(f"{name} {size / 1e3:,.1f}" for name, size in memory.items())
-    typer.echo(f"\nmemory in kB, with Adam in float32: {parts}; total {sum(memory.values()) / 1e3:,.1f}")
+    echo(f"\nmemory in kB, with Adam in float32: {parts}; total {sum(memory.values()) / 1e3:,.1f}")
 
 
 def gradcheck(
@@ -145,9 +146,9 @@ def gradcheck(
 
 def _show(report: checker.GradientReport, passed: bool, tolerance: float) -> None:
     for check in report.checks:
-        typer.echo(f"{check.name:12} relative error {check.error:.1e}")
-    typer.echo(f"worst        {report.worst}")
-    typer.echo(f"{'passed' if passed else 'FAILED'}: every relative error must be at most {tolerance:g}")
+        echo(f"{check.name:12} relative error {check.error:.1e}")
+    echo(f"worst        {report.worst}")
+    echo(f"{'passed' if passed else 'FAILED'}: every relative error must be at most {tolerance:g}")
 
 
 def _facts(subject: str) -> dict[str, bool]:

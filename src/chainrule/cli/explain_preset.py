@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import typer
 
+from chainrule.cli.console import echo
 from chainrule.data.table.schema import FIRST_CODE
 from chainrule.data.table.shell import command_text
 from chainrule.data.transforms import FeatureTransform
@@ -62,19 +62,19 @@ def show_preset(subject: str, as_json: bool, markdown: bool, rows: int) -> None:
     preset = presets.get(subject)
     plain = presets.to_plain(preset)
     if as_json:
-        typer.echo(json.dumps(plain, indent=2))
+        echo(json.dumps(plain, indent=2))
         return
     width = max(len(json.dumps(value)) for value in plain.values())
     meanings = _meanings()
     for name, value in plain.items():
-        typer.echo(f"{name:16} {json.dumps(value):{width}}  {meanings[name]}")
-    typer.echo("")
+        echo(f"{name:16} {json.dumps(value):{width}}  {meanings[name]}")
+    echo("")
     line = command_text("explain", [subject], ["--json"])
-    typer.echo(f"To change it: {line} > mine.json, edit, and train with --preset mine.json.")
+    echo(f"To change it: {line} > mine.json, edit, and train with --preset mine.json.")
     for number, net in example_networks(preset):
         derivation = derivations.explain(net, SoftmaxCrossEntropy(), rows)
-        typer.echo(f"\nNetwork {number + 1} with seed 0: {preset.draw(number, 0)}; for {_EXAMPLE}.")
-        typer.echo(derivations.to_markdown(derivation) if markdown else derivations.to_text(derivation))
+        echo(f"\nNetwork {number + 1} with seed 0: {preset.draw(number, 0)}; for {_EXAMPLE}.")
+        echo(derivations.to_markdown(derivation) if markdown else derivations.to_text(derivation))
 
 
 def example_networks(preset: Preset) -> Iterator[tuple[int, Net]]:

@@ -11,10 +11,9 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
-import typer
-
 import chainrule
 from chainrule.cli import options as o
+from chainrule.cli.console import echo
 from chainrule.engines import ENGINES, why_unavailable
 
 _PACKAGES = ("numpy", "scikit-learn", "polars", "safetensors")
@@ -47,7 +46,7 @@ def info(as_json: o.Json = False) -> None:
         return
     for name, value in facts.items():
         shown = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else value
-        typer.echo(f"{name:12} {shown}")
+        echo(f"{name:12} {shown}")
 
 
 def gather() -> dict[str, Any]:

@@ -11,10 +11,12 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_type_hints
+from typing import Annotated, Any, TypeVar, cast, get_type_hints
 
 import typer
 
+from chainrule.cli.console import console as console  # (every command prints through it)
+from chainrule.cli.console import echo
 from chainrule.constraints import Checked, faults
 from chainrule.data.table import ReadOptions
 from chainrule.data.table.shell import listed
@@ -24,9 +26,6 @@ from chainrule.io import write_atomically
 from chainrule.nn.initializers import INITIALIZERS
 from chainrule.pipeline import OPTIMIZERS, REGRESSION_LOSSES, SCHEDULES, Settings
 from chainrule.pipeline.option_names import option_name
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 Record = TypeVar("Record", bound=Checked)
 
@@ -253,7 +252,7 @@ def write_drawn(command: str, path: Path, drawn: Callable[[], bytes]) -> None:
 
 def print_json(value: Any) -> None:
     """Print one JSON object, on one line, last on standard output; figures that are not finite become null."""
-    typer.echo(json.dumps(finite(value), allow_nan=False))
+    echo(json.dumps(finite(value), allow_nan=False))
 
 
 def finite(value: Any) -> Any:
@@ -267,17 +266,10 @@ def finite(value: Any) -> Any:
     return value
 
 
-def console(stderr: bool = False) -> Console:
-    """Return a rich console on standard output, or on standard error for progress and messages."""
-    from rich.console import Console
-
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
-
-
 def warn_of_picture(name: str, error: Exception, saved: str) -> None:
     """Say on standard error that a picture or page is missing, and that the results are not."""
     fault = str(error) if isinstance(error, ChainruleError) else f"{name}: {type(error).__name__}: {error}"
-    console(stderr=True).print(f"warning: not drawn: {fault.splitlines()[0]} {saved}", markup=False)
+    console(stderr=True).print(f"warning: not drawn: {fault.splitlines()[0]} {saved}")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,18 +16,15 @@ import typer
 
 from chainrule.arrays import Array
 from chainrule.cli import options as o
+from chainrule.cli.console import echo
 from chainrule.cli.source_rows import ModelPath, check_threshold, core_of, read_model, rows_to_predict
 from chainrule.cli.unused import refuse, source_facts
 from chainrule.data.table.shell import listed
+from chainrule.display import csv_text
 from chainrule.io import write_atomically
 from chainrule.model import Model
 from chainrule.pack import Pack
 from chainrule.pipeline import labels_at
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
-"""First characters of text that a spreadsheet would run as a formula."""
-
-_NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def predict(
@@ -64,7 +60,7 @@ def predict(
         return
     text = _as_csv(core, rows.kept, predicted, P)
     if out is None:
-        typer.echo(text, nl=False)
+        echo(text, nl=False)
     else:
         write_atomically(out, text.encode())
 
@@ -97,15 +93,14 @@ def _as_csv(model: Model | Pack, kept: dict[str, list[Any]], predicted: Array, P
 
 
 def _cell(value: Any) -> Any:
-    """Put an apostrophe before text that a spreadsheet would run as a formula; numbers stay numbers."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    """Return a value of a csv cell: text that no spreadsheet runs as a formula, or a number."""
+    return csv_text(value) if isinstance(value, str) else value
 
 
 def _kept_cell(value: Any) -> Any:
-    """Return a cell of a kept column as it is written: empty for a gap, guarded unless it is a number."""
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
-        return value
-    return "" if value is None else _cell(_plain(value))
+    """Return a cell of a kept column as it is written, empty for a gap."""
+    plain = _plain(value)
+    return "" if plain is None else csv_text(plain, numbers=True) if isinstance(plain, str) else plain
 
 
 def _plain(value: Any) -> Any:

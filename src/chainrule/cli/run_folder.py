@@ -18,8 +18,10 @@ import numpy as np
 
 from chainrule.cli import options as o
 from chainrule.cli.problem import LoadedProblem
+from chainrule.cli.recorded import options_of, read_config
 from chainrule.data import Dataset, Parts
 from chainrule.data.row_sketch import RowSketch
+from chainrule.display import printable
 from chainrule.doctor.vocabulary.records import Report
 from chainrule.errors import FormatError, InvalidValueError, must_be
 from chainrule.io import save_model, write_atomically
@@ -204,7 +206,7 @@ def _saved(outcome: TrainOutcome) -> Model | TableModel:
 
 def title(source: str, model: Model) -> str:
     """Return the title of a run's pictures and pages."""
-    return f"{Path(source).stem or source}: {model.net.size:,} parameters"
+    return f"{printable(Path(source).stem or source)}: {model.net.size:,} parameters"
 
 
 def run_report(outcome: TrainOutcome) -> str:
@@ -244,10 +246,4 @@ def options_of_run(folder: Path) -> tuple[str, o.TrainOptions]:
 
     Raises `FormatError` for a config.json that no run wrote.
     """
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        options = dict(config["options"])
-        source = str(options.pop("source"))
-        return source, o.TrainOptions(**options)
-    except (KeyError, TypeError, ValueError) as error:
-        raise FormatError(f"{folder / 'config.json'}: the file must be a run's settings ({error}).") from None
+    return options_of(folder, read_config(folder))

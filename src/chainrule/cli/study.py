@@ -104,6 +104,8 @@ def _faults(names: list[str], known: Any, data: str | None, seeds: int, workers:
 
 
 def _list(as_json: bool) -> None:
+    from rich.text import Text
+
     from chainrule.studies import PAPERS, STUDIES
 
     known = {**STUDIES, **PAPERS}
@@ -112,7 +114,7 @@ def _list(as_json: bool) -> None:
         return
     out = o.console()
     for name, each in known.items():
-        out.print(f"[bold]{name:16}[/bold] {each.claim}")
+        out.print(Text.assemble((f"{name:16}", "bold"), f" {each.claim}"))
 
 
 @contextmanager
@@ -120,7 +122,12 @@ def _progress(quiet: bool) -> Iterator[Callable[[Any, int, int], None]]:
     """Show a progress bar over the cells on standard error, except with JSON."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description:32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description:32}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=o.console(stderr=True), disable=quiet, transient=True) as bar:
         task = bar.add_task("", total=None)
 
@@ -132,10 +139,11 @@ def _progress(quiet: bool) -> Iterator[Callable[[Any, int, int], None]]:
 
 def _show(each: Any, results: Any) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     conclusion = each.conclude(results)
     out = o.console()
-    out.print(f"\n[bold]{each.title}[/bold]")
+    out.print(Text(f"\n{each.title}", style="bold"))
     out.print(conclusion.sentence, markup=False)
     table = Table(*conclusion.header, box=None, header_style="dim")
     for row in conclusion.rows:

@@ -8,7 +8,16 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.errors import InvalidValueError
+from chainrule.errors import InvalidValueError, must_be
+
+MOST_COLUMNS = 1_000_000
+"""Columns of an array, each of which gets a name."""
+
+
+def check_columns(owner: str, argument: str, count: int, most: int = MOST_COLUMNS) -> None:
+    """Refuse more columns than can be handled one by one."""
+    if count > most:
+        raise InvalidValueError(must_be(owner, argument, f"of at most {most:,} columns", f"{count:,}"))
 
 
 def cell_fault(owner: str, column: str, allowed: str, value: object, rows: Array, hint: str) -> str:
@@ -59,3 +68,14 @@ def check_finite(owner: str, argument: str, values: Array) -> None:
         hint = "It may stand for a missing value: fill or drop it first, or use another unit."
         raise InvalidValueError(f"{owner}: {argument} must be at most {LARGEST:g} in size, got {got}. {hint}")
     raise InvalidValueError(f"{owner}: {argument} must be finite, got {got}. Fill or drop missing values first.")
+
+
+def check_known_labels(owner: str, test: Array, train: Array) -> None:
+    """Refuse labels of test rows that no training row has: no model can predict them."""
+    unknown = np.setdiff1d(test, train)
+    if len(unknown):
+        raise InvalidValueError(
+            must_be(
+                owner, "test labels", "among those of the training rows", unknown[:5].tolist(), "Remove these rows."
+            )
+        )

@@ -9,12 +9,14 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.data.checks import check_columns, check_finite, check_known_labels
 from chainrule.data.dataset import Dataset
-from chainrule.data.gzipped import decompress
+from chainrule.data.gzipped import Unpacked, allowed_size, unpacked
 from chainrule.data.targets import check_classes
 from chainrule.errors import FormatError, MissingError, must_be
 
@@ -27,6 +29,8 @@ FILES = (
 """The four files of an image set: images and labels for training, then for testing."""
 
 _DTYPES: Mapping[int, str] = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+
+_MOST_DIMENSIONS = 8
 
 
 def read_idx(path: Path) -> Array:
@@ -50,22 +54,47 @@ def read_idx(path: Path) -> Array:
     Raises
     ------
     FormatError
-        For a wrong start, an unknown type, or too few or too many bytes.
+        For a wrong start, an unknown type, more than 8 dimensions, a dimension of 0, and too few or too many bytes. Of
+        gzip, no more is unpacked than the header promises, and nothing if that is more than 100 times the file and 32 MB.
     """
-    data = decompress(path.read_bytes(), path.name)
-    if len(data) < 4 or data[:2] != b"\0\0":
-        raise FormatError(must_be(path.name, "the file", "IDX, starting with two zero bytes", data[:4]))
-    code, dimensions = data[2], data[3]
-    if code not in _DTYPES:
-        raise FormatError(must_be(path.name, "the type code", f"one of {sorted(_DTYPES)}", code))
-    start = 4 + 4 * dimensions
-    dtype = np.dtype(_DTYPES[code])
-    sizes = tuple(int.from_bytes(data[i : i + 4], "big") for i in range(4, start, 4))
-    expected = start + math.prod(sizes) * dtype.itemsize
-    if len(data) != expected:
+    with unpacked(path) as stream:
+        dtype, sizes, start = _header(path.name, stream)
+        data = _entries(path, stream, sizes, start, math.prod(sizes) * dtype.itemsize)
+    return np.frombuffer(data, dtype).reshape(sizes).astype(dtype.newbyteorder("="))
+
+
+def _entries(path: Path, stream: Unpacked, sizes: tuple[int, ...], start: int, size: int) -> bytes:
+    """Return what follows the header, which must be `size` bytes; nothing is read if the file cannot hold them."""
+    file_size = path.stat().st_size
+    if stream.packed and size > allowed_size(file_size):
+        got, data = f"{file_size:,} bytes of gzip", b""
+    elif not stream.packed and start + size != file_size:
+        got, data = str(file_size), b""
+    else:
+        data = stream.read(size + 1)
+        got = str(start + len(data))
+    if len(data) != size:
         hint = f"The header promises the shape {sizes}; the file is damaged."
-        raise FormatError(must_be(path.name, "the file", f"{expected} bytes long", len(data), hint))
-    return np.frombuffer(data, dtype, offset=start).reshape(sizes).astype(dtype.newbyteorder("="))
+        raise FormatError(f"{path.name}: the file must be {start + size} bytes long, got {got}. {hint}")
+    return data
+
+
+def _header(name: str, stream: Unpacked) -> tuple[np.dtype[Any], tuple[int, ...], int]:
+    """Return type, shape and length of the header of an IDX file."""
+    start = stream.read(4)
+    if len(start) < 4 or start[:2] != b"\0\0":
+        raise FormatError(must_be(name, "the file", "IDX, starting with two zero bytes", start))
+    code = start[2]
+    dimensions = start[3]
+    if code not in _DTYPES:
+        raise FormatError(must_be(name, "the type code", f"one of {sorted(_DTYPES)}", code))
+    if not 1 <= dimensions <= _MOST_DIMENSIONS:
+        raise FormatError(must_be(name, "the number of dimensions", f"from 1 to {_MOST_DIMENSIONS}", dimensions))
+    places = stream.read(4 * dimensions)
+    sizes = tuple(int.from_bytes(places[i : i + 4], "big") for i in range(0, 4 * dimensions, 4))
+    if len(places) < 4 * dimensions or 0 in sizes:
+        raise FormatError(must_be(name, "the sizes", f"{dimensions} numbers above 0", sizes, "The file is damaged."))
+    return np.dtype(_DTYPES[code]), sizes, 4 + 4 * dimensions
 
 
 def load_idx(folder: Path, name: str | None = None) -> Dataset:
@@ -89,6 +118,8 @@ def load_idx(folder: Path, name: str | None = None) -> Dataset:
         For absent files, all named at once.
     FormatError
         For damaged files and labels that do not fit.
+    InvalidValueError
+        For pixels that are not finite, and test labels that the training labels do not have.
     """
     absent = [file for file in FILES if find_idx(folder, file) is None]
     if absent:
@@ -98,7 +129,9 @@ def load_idx(folder: Path, name: str | None = None) -> Dataset:
         )
     owner = name or folder.resolve().name
     test = _images(owner, folder, FILES[2], FILES[3], None)
-    return _images(owner, folder, FILES[0], FILES[1], test)
+    train = _images(owner, folder, FILES[0], FILES[1], test)
+    check_known_labels(owner, test.y, train.y)
+    return train
 
 
 def find_idx(folder: Path, file: str) -> Path | None:
@@ -171,7 +204,12 @@ def _images(owner: str, folder: Path, images: str, labels: str, test: Dataset | 
         raise FormatError(must_be(owner, f"{images} and {labels}", allowed, (pixels.shape, y.shape)))
     check_classes(y, owner)
     n, height, width = pixels.shape
+    check_columns(owner, images, height * width)
     names = tuple(f"pixel_{row}_{column}" for row in range(height) for column in range(width))
-    X = pixels.reshape(n, height * width).astype(np.float32)
+    flat = pixels.reshape(n, height * width)
+    with np.errstate(over="ignore"):
+        X = flat.astype(np.float32)
+    if flat.dtype.kind == "f":
+        check_finite(owner, images, X)
     shape = (height, width)
     return Dataset(owner, X, y.astype(np.int64), "classification", names, "label", shape, True, test)

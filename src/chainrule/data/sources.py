@@ -94,6 +94,8 @@ def load(
         from chainrule.data.table.loading import load_table
 
         return load_table(path, target, task, features, read)
+    if path.is_dir() and (table_ending(path) or path.suffix.lower() == ".npz"):
+        raise FormatError(must_be("load", "source", _FILES, str(path), "It is a folder with the name of a file."))
     if path.is_file() and path.suffix.lower() != ".npz":
         raise FormatError(must_be("load", "source", _FILES, str(path), save_as(path)))
     _refuse_target(path.name, target)
@@ -136,11 +138,15 @@ def features_of(
 
         return loading.features_of(path, feature_names, read)
     feature_names = feature_names.design_names if isinstance(feature_names, TableSchema) else feature_names
-    X = npz.features_of(Path(source)) if Path(source).suffix.lower() == ".npz" else load(source).X
+    X = npz.features_of(Path(source)) if _is_npz(Path(source)) else load(source).X
     if X.shape[1] != len(feature_names):
         allowed = f"of shape (n, {len(feature_names)}), one column per feature of the model"
         raise InvalidValueError(must_be(str(source), "X", allowed, X.shape))
     return X
+
+
+def _is_npz(path: Path) -> bool:
+    return path.suffix.lower() == ".npz" and not path.is_dir()
 
 
 def _existing(source: str | Path) -> Path:

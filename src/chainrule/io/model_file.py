@@ -9,17 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.data.table.schema import HASHED_WORDS, Column
 from chainrule.data.table.schema_plain import schema_from_plain, schema_to_plain
 from chainrule.errors import FormatError, InvalidValueError, MissingError, did_you_mean, must_be
-from chainrule.io import networks, packs
+from chainrule.io import json_text, networks, packs
 from chainrule.io.files import write_atomically
+from chainrule.io.tensors import LONGEST_HEADER, checked_metadata
 from chainrule.model import Model
 from chainrule.pack import Pack
 from chainrule.table_model import TableModel
@@ -28,8 +29,7 @@ FORMAT = 1
 """Version of the file format; every released one stays readable."""
 
 _KEY = "chainrule"
-_HEADER_LIMIT = 100_000_000
-"""Bytes that safetensors itself allows."""
+_FOREIGN = "the file must be a chainrule model, got something else or a damaged one."
 
 _FIELDS = frozenset({"format", "version", "sha256"})
 _SCHEMA = "schema"
@@ -167,29 +167,31 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    data = path.read_bytes()
-    length = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or length > min(len(data) - 8, _HEADER_LIMIT):
-        raise FormatError("the file must be a chainrule model, got something else or a part of one.")
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = int.from_bytes(start, "little")
+        if len(start) < 8 or length > min(size - 8, LONGEST_HEADER):
+            raise FormatError("the file must be a chainrule model, got something else or a part of one.")
+        text = file.read(length)
+        entry = _entry(text, size - 8 - length)
+        data = start + text + file.read()
     try:
         tensors = load(data)
-        metadata = json.loads(data[8 : 8 + length])["__metadata__"]
-        header = json.loads(metadata[_KEY], parse_constant=_refuse_constant, parse_float=_finite)
-    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError):
-        raise FormatError("the file must be a chainrule model, got something else or a damaged one.") from None
+    except (SafetensorError, ValueError, KeyError, TypeError):
+        raise FormatError(_FOREIGN) from None
+    header = json_text.parse("the header", entry)
     if not isinstance(header, dict):
         raise FormatError("the header must be a JSON object.")
     return header, tensors
 
 
-def _refuse_constant(word: str) -> Any:
-    raise ValueError(word)
-
-
-def _finite(text: str) -> float:
-    """Return a number; one too large for a float is refused."""
-    number = float(text)
-    return number if isfinite(number) else _refuse_constant(text)
+def _entry(text: bytes, available: int) -> str:
+    """Return this package's entry in a header of safetensors, whose tensors must fill the file."""
+    try:
+        return checked_metadata(text, available)[_KEY]
+    except (FormatError, KeyError):
+        raise FormatError(_FOREIGN) from None
 
 
 def _check(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
@@ -213,6 +215,8 @@ def _check(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
     rest = {key: value for key, value in header.items() if key != "sha256"}
     if header["sha256"] != _digest(rest, tensors):
         raise FormatError("the checksum does not match. The file is damaged; use a copy.")
+    if not isinstance(header["version"], str):
+        raise FormatError(f"version must be text, got {header['version']!r}.")
     if type(version) is not int or version < 1:
         raise FormatError(f"format must be a whole number from 1 to {FORMAT}, got {version!r}.")
 
@@ -222,7 +226,16 @@ def _build(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> Model | T
     if _SCHEMA not in header:
         return core
     schema = schema_from_plain(header[_SCHEMA])
+    if isinstance(core, Model) and sum(_names_of(column) for column in schema.used) > len(core.feature_names):
+        raise FormatError("the columns of the schema must be those of the network.")
     names = tuple(f.name for f in schema.features) if isinstance(core, Pack) else schema.design_names
     if names != core.feature_names:
         raise FormatError("the columns of the schema must be those of the network.")
     return TableModel(schema, core)
+
+
+def _names_of(column: Column) -> int:
+    """Return the least number of columns that a column becomes in the plain matrix."""
+    if column.kind in ("text", "category"):
+        return HASHED_WORDS if column.kind == "text" else len(column.categories) + column.hashed
+    return len(column.numbers)

@@ -30,6 +30,8 @@ _TENSORS = {"w", "buffers", "inputs.mean", "inputs.scale"}
 TARGET_TENSORS = frozenset({"targets.mean", "targets.scale"})
 ROWS = "rows"
 _MOST_NETWORKS = 10_000
+_MOST_PIECES = 20_000
+_DEEPEST = 50
 
 
 def to_parts(model: Model) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -103,10 +105,26 @@ def from_parts(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> Model
 
 def piece(header: Mapping[str, Any], key: str, *kinds: type[Any], where: str = "") -> Any:
     """Decode the network or the loss of a header."""
+    _check_extent(where + key, header[key])
     decoded = spec.decode(header[key], where + key)
     if not isinstance(decoded, kinds):
         raise FormatError(f"{where}{key} must be one of {', '.join(kind.__name__ for kind in kinds)}.")
     return decoded
+
+
+def _check_extent(where: str, plain: Any) -> None:
+    """Refuse a description that is too large to be one of a network, before anything is made of it."""
+    pieces = 0
+    level = [plain]
+    for _ in range(_DEEPEST):
+        pieces += sum(isinstance(part, dict) for part in level)
+        if pieces > _MOST_PIECES:
+            break
+        parts = [part.values() if isinstance(part, dict) else part for part in level if isinstance(part, dict | list)]
+        level = [inner for part in parts for inner in part]
+        if not level:
+            return
+    raise FormatError(f"{where} must have at most {_MOST_PIECES:,} parts, nested at most {_DEEPEST} deep.")
 
 
 def checked_loss(header: Mapping[str, Any], outputs: int) -> Loss:

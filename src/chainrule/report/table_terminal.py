@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from chainrule.display import printable
 from chainrule.report.series import class_scores
 from chainrule.report.table_run import (
     TableRunContent,
@@ -55,7 +56,7 @@ def columns_table(columns: Iterable[tuple[str, str, str]]) -> Table:
     """
     from rich.text import Text
 
-    listed = list(columns)
+    listed = [(printable(name), kind, printable(reason)) for name, kind, reason in columns]
     if len(listed) <= _MOST_COLUMNS:
         table = _bare(3)
         for name, kind, reason in listed:
@@ -125,7 +126,7 @@ def importance_lines(content: TableRunContent, most: int = 8) -> Text:
     """
     from rich.text import Text
 
-    shown = content.importances[:most]
+    shown = [(printable(name), rise, spread) for name, rise, spread in content.importances[:most]]
     wide = min(max((len(name) for name, _, _ in shown), default=0), 28)
     longest = max((rise for _, rise, _ in shown if math.isfinite(rise)), default=0.0)
     lines = []
@@ -165,7 +166,7 @@ def class_table(content: TableRunContent) -> Table | None:
     for name in ("rows", "precision", "recall", "F1"):
         table.add_column(name, justify="right")
     for label, count, scores in zip(names, counts.sum(axis=1), class_scores(counts), strict=True):
-        table.add_row(Text(label), f"{int(count):,}", *(score_text("f1", float(score)) for score in scores))
+        table.add_row(Text(printable(label)), f"{int(count):,}", *(score_text("f1", float(score)) for score in scores))
     return table
 
 

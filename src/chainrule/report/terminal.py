@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from chainrule.arrays import Array
+from chainrule.display import printable
 from chainrule.doctor.vocabulary.records import Finding, Report
 from chainrule.pipeline.option_names import COMMAND_LINE
 from chainrule.report.cards import card_lines
@@ -46,10 +47,10 @@ def confusion_table(counts: Array, classes: Sequence[Any]) -> Table:
     )
     table.add_column("")
     for label in classes:
-        table.add_column(Text(str(label)), justify="right")
+        table.add_column(Text(printable(str(label))), justify="right")
     for i, label in enumerate(classes):
         row = [Text(str(n) if n else "·", style="" if i == j or not n else "bold red") for j, n in enumerate(counts[i])]
-        table.add_row(Text(str(label)), *row)
+        table.add_row(Text(printable(str(label))), *row)
     return table
 
 
@@ -60,10 +61,10 @@ def plain_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
 
     table = Table(box=_box(), pad_edge=False)
     for i, name in enumerate(header):
-        table.add_column(Text(name), justify="right" if i else "left")
+        table.add_column(Text(printable(name)), justify="right" if i else "left")
     for row in rows:
         cells = [f"{cell:.4g}" if isinstance(cell, float) else "–" if cell is None else str(cell) for cell in row]
-        table.add_row(*map(Text, cells))
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     return table
 
 

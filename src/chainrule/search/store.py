@@ -16,6 +16,7 @@ from typing import Any
 from chainrule.errors import FormatError, InvalidValueError, WriteError, must_be
 from chainrule.io.files import locked, make_folder
 from chainrule.search.results import RungScore, Trial
+from chainrule.search.stored import check_tables, final_of, mapping_of, score_of, state_of
 
 FORMAT = 1
 
@@ -64,7 +65,7 @@ def _reported(path: Path) -> Iterator[None]:
     """Turn a fault of the database into a `WriteError` where the disk is at fault, or a `FormatError` where the file is."""
     try:
         yield
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         if (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF in _UNWRITABLE:
             hint = "What was recorded before is kept; run it again to resume."
             raise WriteError(f"search: could not write {str(path)!r}: {error}. {hint}") from error
@@ -79,6 +80,7 @@ class Store:
 
     def claim(self, folder: str, fingerprint: str, plain: Mapping[str, Any]) -> None:
         """Mark the folder as this search's; raises `InvalidValueError` if it belongs to another search."""
+        check_tables(folder, self._database, _TABLES)
         row = self._database.execute("SELECT format, fingerprint, plain FROM search").fetchone()
         if row is None:
             text = json.dumps(plain, sort_keys=True, default=repr)
@@ -86,7 +88,7 @@ class Store:
         elif row[0] != FORMAT:
             raise FormatError(f"{folder}: the search's format must be {FORMAT}, got {row[0]}.")
         elif row[1] != fingerprint:
-            known = json.loads(row[2])
+            known = mapping_of(f"{folder}: the search's settings", row[2])
             new = json.loads(json.dumps(plain, default=repr))
             other = ", ".join(key for key in new if new[key] != known.get(key)) or "something"
             hint = f"It holds a search with a different {other}. Choose a new folder."
@@ -123,12 +125,9 @@ class Store:
         """Return all trials by number."""
         rungs: dict[int, list[RungScore]] = {}
         for number, result in self._database.execute("SELECT trial, result FROM rungs ORDER BY trial, rung"):
-            rungs.setdefault(number, []).append(RungScore.of(json.loads(result)))
+            rungs.setdefault(number, []).append(score_of(f"search: the result of trial {number}", result))
         rows = self._database.execute("SELECT number, settings, state, reason FROM trials ORDER BY number")
-        return tuple(
-            Trial(number, _tuples(json.loads(settings)), state, tuple(rungs.get(number, ())), reason)
-            for number, settings, state, reason in rows
-        )
+        return tuple(_trial(row, rungs) for row in rows)
 
     def keep_final(self, index: int, plain: Mapping[str, Any]) -> None:
         """Record a final training; repeating it gives the same record."""
@@ -137,7 +136,16 @@ class Store:
     def finals(self) -> dict[int, dict[str, Any]]:
         """Return the final trainings by their index."""
         rows = self._database.execute("SELECT number, result FROM finals")
-        return {index: json.loads(plain) for index, plain in rows}
+        return {index: final_of(f"search: final training {index}", plain) for index, plain in rows}
+
+
+def _trial(row: tuple[Any, ...], rungs: Mapping[int, list[RungScore]]) -> Trial:
+    """Return the trial of a row and its rungs."""
+    number, settings, state, reason = row
+    where = f"search: trial {number}"
+    values = _tuples(mapping_of(f"{where}: its settings", settings))
+    state, reason = state_of(where, state, reason)
+    return Trial(number, values, state, tuple(rungs.get(number, ())), reason)
 
 
 def _tuples(values: Any) -> Any:

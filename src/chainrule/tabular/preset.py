@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.constraints import COUNT, Checked, Interval, constrained, validate
+from chainrule.constraints import Checked, Interval, constrained, validate
 from chainrule.data.transforms import METHODS
 from chainrule.errors import did_you_mean, must_be, raise_all
+from chainrule.nn.activations import ACTIVATIONS
 from chainrule.random import Purpose, Stream
 
 EMBEDDINGS = ("cosine", "pbld", "piecewise_linear", "none")
@@ -34,6 +35,8 @@ _LIMITS = {
 
 _MEMBERS = 7
 """Word of the random stream from which members are drawn: with another, every seed would give other packs."""
+_WHOLE = ("epochs", "batch_size", "width", "layers", "frequencies")
+"""Ranges of whole numbers."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,9 @@ class Preset(Checked):
         Activation of the hidden layers.
     """
 
-    members: int = constrained(COUNT, 24)
+    members: int = constrained(Interval(1, 10_000, "[]", whole=True), 24)
     folds: int = constrained(Interval(2, 20, "[]", whole=True), 5)
-    steps: int = constrained(COUNT, 2000)
+    steps: int = constrained(Interval(1, 100_000_000, "[]", whole=True), 2000)
     epochs: tuple[int, int] = (6, 100)
     batch_size: tuple[int, int] = (32, 256)
     width: tuple[int, int] = (128, 128)
@@ -97,7 +100,7 @@ class Preset(Checked):
     frequencies: tuple[int, int] = (8, 24)
     frequency_scale: tuple[float, float] = (0.3, 5.0)
     transforms: tuple[str, ...] = ("quantile",)
-    category_units: int = constrained(COUNT, 8)
+    category_units: int = constrained(Interval(1, 10_000, "[]", whole=True), 8)
     ema_decay: float = constrained(Interval(0, 1, "[)"), 0.99)
     beta2: float = constrained(Interval(0, 1, "[)"), 0.95)
     activation: str = "relu"
@@ -109,14 +112,23 @@ class Preset(Checked):
     def _faults(self) -> Iterator[str]:
         for name, (low, high) in _LIMITS.items():
             pair = getattr(self, name)
-            right = isinstance(pair, tuple) and len(pair) == 2 and all(_number(each, low, high) for each in pair)
+            right = (
+                isinstance(pair, tuple)
+                and len(pair) == 2
+                and all(_number(each, low, high, name in _WHOLE) for each in pair)
+            )
             if not right or pair[0] > pair[1]:
-                yield must_be("Preset", name, f"two ascending numbers from {low:g} to {high:g}", pair)
+                allowed = f"two ascending numbers from {low:g} to {high:g}"
+                yield must_be("Preset", name, f"{allowed}, whole ones" if name in _WHOLE else allowed, pair)
         for name, known in (("embeddings", EMBEDDINGS), ("transforms", METHODS)):
             given = getattr(self, name)
             wrong = [each for each in given if each not in known] if isinstance(given, tuple) else [given]
             if wrong or not given:
                 yield must_be("Preset", name, f"some of {', '.join(known)}", given, did_you_mean(str(wrong[:1]), known))
+
+        if not isinstance(self.activation, str) or self.activation not in ACTIVATIONS:
+            hint = did_you_mean(str(self.activation), ACTIVATIONS)
+            yield must_be("Preset", "activation", "the name of one", self.activation, hint)
 
     def draw(self, member: int, seed: int) -> MemberSettings:
         """Draw the settings of one member.
@@ -226,8 +238,8 @@ class MemberSettings:
         return ", ".join(parts)
 
 
-def _number(value: Any, low: float, high: float) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+def _number(value: Any, low: float, high: float, whole: bool) -> bool:
+    return isinstance(value, int if whole else int | float) and not isinstance(value, bool) and low <= value <= high
 
 
 def _whole(limits: tuple[int, int], u: float, step: int = 1) -> int:

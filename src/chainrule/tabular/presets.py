@@ -5,17 +5,20 @@ In: a name or the path of a .json file. Out: a `Preset`; or JSON.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from chainrule.errors import FormatError, InvalidValueError, MissingError, did_you_mean, must_be, raise_all
+from chainrule.io import json_text
 from chainrule.tabular.preset import Preset
 
 PRESETS: Mapping[str, Preset] = {"table": Preset()}
 """Presets by the name that users write."""
+
+_LONGEST = 1_000_000
+"""Bytes of a preset's file."""
 
 
 def get(preset: str | Path | Preset | Mapping[str, Any]) -> Preset:
@@ -57,11 +60,9 @@ def get(preset: str | Path | Preset | Mapping[str, Any]) -> Preset:
     path = Path(text)
     if not path.is_file():
         raise MissingError(must_be("preset", "file", "an existing .json file", text))
-    try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path.name}: the file must be JSON, got: {error}") from None
-    return from_plain(path.name, plain)
+    with path.open("rb") as file:
+        content = file.read(_LONGEST + 1)
+    return from_plain(path.name, json_text.parse(path.name, content, _LONGEST))
 
 
 def to_plain(preset: Preset) -> dict[str, Any]:

@@ -23,9 +23,11 @@ from chainrule.arrays import Array
 from chainrule.engines.border import checked_state
 from chainrule.errors import FormatError, InvalidValueError, MissingError, WriteError
 from chainrule.io.files import locked, make_folder, remove, write_atomically
+from chainrule.io.tensors import check_tensors
 from chainrule.nn import spec
 from chainrule.nn.step import Recipe, State, Sums
 from chainrule.train.checkpointing import Checkpointer, NoCheckpoint
+from chainrule.train.manifest import check_manifest
 from chainrule.train.problem import TrainingProblem
 from chainrule.train.records import Epoch, Snapshot, Stop, StopReason, spent
 
@@ -189,6 +191,7 @@ class FolderCheckpointer:
             raise FormatError("its tensors are missing") from None
         if hashlib.sha256(tensors).hexdigest() != body["tensors"]:
             raise FormatError("its tensors do not match their checksum")
+        check_tensors(tensors)
         snapshot = _parsed(body, tensors)
         for state in [snapshot.state, *([] if snapshot.best is None else [snapshot.best[1]])]:
             self._check(state)
@@ -248,6 +251,7 @@ def _checked(data: bytes) -> dict[str, Any]:
         raise FormatError("its manifest does not match its checksum")
     if body.get("format") != FORMAT:
         raise FormatError(f"its format must be {FORMAT}, got {body.get('format')}")
+    check_manifest(body)
     return dict(body)
 
 

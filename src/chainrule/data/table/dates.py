@@ -32,6 +32,13 @@ FORMATS = (
 _LIKELY = re.compile(
     r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2}:\d\d|\d.*[A-Za-z]{3}.*\d|[A-Za-z]{3,9}\.? \d{1,2},? \d{4}"
 )
+_LAST_YEAR = 9999
+"""The last year of Python's dates."""
+
+_FIRST_DAY, _LAST_DAY = (day.toordinal() - dt.date(1970, 1, 1).toordinal() for day in (dt.date.min, dt.date.max))
+_DAY = 86_400
+_PER_SECOND = {"ms": 10**3, "us": 10**6, "ns": 10**9}
+
 _FIRST_YEAR = 1000
 _SAMPLE = 100
 
@@ -88,15 +95,38 @@ def mostly_dates(text: pl.Series, share: float) -> tuple[pl.Series, str] | None:
 
 def _known(parsed: pl.Series) -> int:
     """Return the number of dates, 0 if a year is none of our times: a format with another number of its digits."""
-    lowest = parsed.min()
-    return len(parsed) - parsed.null_count() if isinstance(lowest, dt.datetime) and lowest.year >= _FIRST_YEAR else 0
+    return len(parsed) - parsed.null_count() if isinstance(parsed.dtype, pl.Datetime) and _of_our_times(parsed) else 0
 
 
 def _fits(text: pl.Series, parsed: pl.Series) -> bool:
     if parsed.null_count() != text.null_count():
         return False
-    lowest = parsed.min()
-    return not isinstance(lowest, dt.datetime) or lowest.year >= _FIRST_YEAR
+    return not isinstance(parsed.dtype, pl.Datetime) or _of_our_times(parsed)
+
+
+def _of_our_times(moments: pl.Series) -> bool:
+    """Check that no year is before our times, or one that Python has no date for."""
+    years = moments.dt.year().drop_nulls()
+    return bool(years.is_between(_FIRST_YEAR, _LAST_YEAR).all())
+
+
+def beyond_python(column: pl.Series) -> bool:
+    """Check for dates, times and durations that Python's own types cannot hold, on which polars panics."""
+    kind = column.dtype
+    if kind == pl.Date:
+        first, last = _FIRST_DAY, _LAST_DAY
+    elif isinstance(kind, pl.Datetime):
+        unit = _PER_SECOND[kind.time_unit]
+        first, last = (_FIRST_DAY + 1) * _DAY * unit, _LAST_DAY * _DAY * unit - 1
+    elif kind == pl.Time:
+        first, last = 0, _DAY * 10**9 - 1
+    elif isinstance(kind, pl.Duration):
+        last = dt.timedelta.max.days * _DAY * _PER_SECOND[kind.time_unit]
+        first = -last
+    else:
+        return False
+    first, last = max(first, -(2**63)), min(last, 2**63 - 1)
+    return not column.to_physical().is_between(first, last).all()
 
 
 def swapped(form: str) -> str | None:

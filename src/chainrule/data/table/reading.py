@@ -6,7 +6,6 @@ from 1, without the header.
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Sequence
@@ -16,10 +15,11 @@ from pathlib import Path
 
 import polars as pl
 
-from chainrule.data.gzipped import decompress
+from chainrule.data.gzipped import read_unpacked
 from chainrule.data.table import sniffing
+from chainrule.data.table.apart import read_parquet_apart, read_workbook_apart
 from chainrule.data.table.cells import TEXT, Interpreted, clean_text, interpret
-from chainrule.data.table.dates import parse_dates, swapped
+from chainrule.data.table.dates import beyond_python, parse_dates, swapped
 from chainrule.data.table.decoding import as_utf8, with_line_feeds
 from chainrule.data.table.files import ALLOWED, TEXT_ENDINGS, save_as, table_ending
 from chainrule.data.table.numbers import written_as
@@ -29,7 +29,14 @@ from chainrule.errors import FormatError, InvalidValueError, MissingError, must_
 AS_TEXT = ("category", "text", "id")
 """Kinds of columns whose cells are kept as they are written."""
 
+MOST_COLUMNS = 100_000
+"""Columns of a table."""
+
+LONGEST_LINE = 64_000_000
+"""Bytes of a line."""
+
 _SHOWN = 3
+_MOST_NAMED = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,13 +88,15 @@ def read_file(path: Path, options: ReadOptions | None = None) -> TableFile:
         raise FormatError(must_be(path.name, "file", ALLOWED, path.suffix, save_as(path)))
     if not path.exists():
         raise MissingError(must_be(path.name, "file", "an existing file", str(path), "This path does not exist."))
+    if not path.is_file():
+        raise FormatError(must_be(path.name, "file", "a file", str(path), "It is a folder or a device."))
     try:
         large = _large(path, ending, options)
         if large is not None:
             return large
-        data = decompress(path.read_bytes(), path.name)
+        data = read_unpacked(path)
         if ending == ".parquet":
-            frame, facts = _parquet(data)
+            frame, facts = _parquet(path.name, data)
         elif ending == ".xlsx":
             frame, facts = _excel(path.name, data, options)
         else:
@@ -95,6 +104,7 @@ def read_file(path: Path, options: ReadOptions | None = None) -> TableFile:
     except pl.exceptions.PolarsError as error:
         cause = str(error).partition("\n")[0]
         raise FormatError(f"{path.name}: the file must be a readable table, got: {cause}") from error
+    frame = _of_known_types(path.name, frame)
     if frame.is_empty():
         raise InvalidValueError(f"{path.name}: the table must have at least one row, got none.")
     return TableFile(path.name, frame, tuple(facts))
@@ -122,34 +132,49 @@ def _option_faults(owner: str, options: ReadOptions) -> list[str]:
     return faults
 
 
-def _parquet(data: bytes) -> tuple[pl.DataFrame, list[str]]:
+def _parquet(name: str, data: bytes) -> tuple[pl.DataFrame, list[str]]:
     """Read a parquet file without the whole numbers that pandas saved as a named index."""
-    frame = pl.read_parquet(io.BytesIO(data))
+    read = read_parquet_apart(name, data)
+    frame = read.frame
     try:
-        index = json.loads(pl.read_parquet_metadata(io.BytesIO(data)).get("pandas", "{}")).get("index_columns", [])
-    except (ValueError, AttributeError):
-        index = []
-    saved = [name for name in index if isinstance(name, str) and name in frame.columns]
+        index = json.loads(read.facts["pandas"] or "{}").get("index_columns", [])
+        saved = [name for name in index if isinstance(name, str) and name in frame.columns]
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        saved = []
     saved = [name for name in saved if frame[name].dtype.is_integer() and not name.startswith("__index_level_")]
     saved = saved if len(saved) < frame.width else []
     return frame.drop(saved), [f"{name!r} is left out: the index that pandas saved" for name in saved]
 
 
+def _of_known_types(name: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the frame with whole numbers of 128 bits as usual numbers; refuse columns without cells that Python knows."""
+    wide = [column for column, kind in frame.schema.items() if kind in (pl.Int128, pl.UInt128)]
+    nested = [column for column, kind in frame.schema.items() if kind.is_nested() or kind == pl.Object]
+    if nested:
+        hint = "Give each part a column of its own, or leave it out when you save the file."
+        raise FormatError(must_be(name, f"column {nested[0]!r}", "of single cells", str(frame.schema[nested[0]]), hint))
+    for column in frame:
+        if beyond_python(column):
+            raise FormatError(must_be(name, f"column {column.name!r}", "of times from the year 1 to 9999", "others"))
+    return frame.with_columns(map(_narrow, frame[wide])) if wide else frame
+
+
+def _narrow(column: pl.Series) -> pl.Series:
+    """Return whole numbers of 128 bits as those of 64, or as float64 where one is too large."""
+    small = column.cast(pl.Int64, strict=False)
+    return small if small.null_count() == column.null_count() else column.cast(pl.Float64)
+
+
 def _excel(name: str, data: bytes, options: ReadOptions) -> tuple[pl.DataFrame, list[str]]:
     """Read the first sheet of a workbook."""
     try:
-        import fastexcel
+        import fastexcel  # noqa: F401  (the child process needs it)
     except ImportError:
         hint = "Install it with pip install 'chainrule[excel]', or save the sheet as .csv."
         raise MissingError(must_be(name, "fastexcel", "installed to read .xlsx", "none", hint)) from None
-    try:
-        workbook = fastexcel.read_excel(data)
-        sheets = workbook.sheet_names
-        cells = workbook.load_sheet(0, header_row=None, dtypes="string")
-        text = pl.DataFrame(cells)
-    except (fastexcel.FastExcelError, ValueError, TypeError, OSError) as error:
-        cause = str(error).partition("\n")[0]
-        raise FormatError(f"{name}: the file must be a readable .xlsx workbook, got: {cause}") from error
+    read = read_workbook_apart(name, data)
+    text = read.frame
+    sheets = read.facts["sheets"]
     facts = [f"sheet {sheets[0]!r}, the first of {len(sheets)}"] if len(sheets) > 1 else []
     text = text.filter(~pl.all_horizontal(pl.all().is_null()))
     if text.is_empty():
@@ -180,6 +205,7 @@ def _text(name: str, data: bytes, options: ReadOptions) -> tuple[pl.DataFrame, l
     head = sniffing.rows_of(sniffing.head_of(data), separator, 100) or [[""]]
     header = sniffing.find_header(head) if options.header is None else options.header
     body, lines = _without_blank(data, separator, facts)
+    _check_lines(name, lines)
     cells, names = _cells(name, body, lines, separator, header)
     cells, names = _without_empty(cells, names)
     names, more = names_of(names, cells.width)
@@ -227,6 +253,17 @@ def _without_blank(data: bytes, separator: str, facts: list[str]) -> tuple[bytes
     kept = [data[start:end] for start, end in zip(lines.starts[~blank], lines.ends[~blank], strict=True)]
     data = b"\n".join(kept)
     return data, sniffing.find_lines(data, separator)
+
+
+def _check_lines(name: str, lines: sniffing.Lines) -> None:
+    """Refuse more columns and longer lines than a table has."""
+    columns = int(lines.cells[0]) if lines.closed else 0
+    longest = int((lines.ends - lines.starts).max())
+    if columns > MOST_COLUMNS:
+        raise FormatError(must_be(name, "the table", f"of at most {MOST_COLUMNS:,} columns", f"{columns:,}"))
+    if longest > LONGEST_LINE:
+        hint = "Is it a table?"
+        raise FormatError(must_be(name, "a line", f"at most {LONGEST_LINE:,} bytes long", f"{longest:,}", hint))
 
 
 def _cells(
@@ -280,17 +317,22 @@ def names_of(first: Sequence[str] | None, width: int) -> tuple[list[str], list[s
     if first is None:
         return [f"x{j + 1}" for j in range(width)], ["no header: the columns are named x1, x2, ..."]
     names: list[str] = []
+    known: set[str] = set()
+    last: dict[str, int] = {}
     facts = []
     for j, cell in enumerate(first):
         name = cell.strip() or f"Unnamed: {j}"
         if not cell.strip():
             facts.append(f"column {j + 1} has no name: it is called {name!r}")
-        if name in names:
-            again = next(f"{name}.{k}" for k in range(1, width + 1) if f"{name}.{k}" not in names)
+        if name in known:
+            last[name] = next(k for k in range(last.get(name, 0) + 1, 2 * width + 2) if f"{name}.{k}" not in known)
+            again = f"{name}.{last[name]}"
             facts.append(f"two columns are named {name!r}: the later one is called {again!r}")
             name = again
         names.append(name)
-    return names, facts
+        known.add(name)
+    more = len(facts) - _MOST_NAMED
+    return names, [*facts[:_MOST_NAMED], *([f"{more:,} more columns have no name of their own"] if more > 0 else [])]
 
 
 def _without_empty(cells: pl.DataFrame, names: list[str] | None) -> tuple[pl.DataFrame, list[str] | None]:

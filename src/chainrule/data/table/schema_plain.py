@@ -31,6 +31,9 @@ _TYPES: Mapping[str, Any] = {
 _RANGE_TYPES: Mapping[str, Any] = {f.name: str if f.name == "part" else (int, float) for f in fields(NumberRange)}
 _FORMAT_TYPES: Mapping[str, Any] = {f.name: str for f in fields(NumberFormat)}
 _MOST_HASHED = 100_000
+_LATEST = 2**62
+"""Microseconds since 1970 that a date can have."""
+
 _LARGEST = 1.8e308
 _PARTS = ("days", "month", "weekday", "day", "hour")
 
@@ -110,6 +113,8 @@ def _column(plain: Any) -> Column:
         raise FormatError(f"schema column {name!r}: categories and parts must be distinct and known.")
     if any(number.scale <= 0 for number in numbers) or content["hashed"] < 0 or content["gaps"] < 0:
         raise FormatError(f"schema column {name!r}: scales must be positive and counts not negative.")
+    if abs(content["origin"]) > _LATEST or content["gaps"] > _LATEST:
+        raise FormatError(f"schema column {name!r}: origin and gaps must be numbers that training could find.")
     if content["hashed"] > _MOST_HASHED or any(abs(value) > _LARGEST for n in numbers for value in _bounds(n)):
         raise FormatError(f"schema column {name!r}: ranges and counts must be numbers that training could find.")
     if content["used"] and not _usable(content["kind"], numbers, categories, content["hashed"]):
