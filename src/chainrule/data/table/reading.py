@@ -117,7 +117,7 @@ def _large(path: Path, ending: str, options: ReadOptions) -> TableFile | None:
     if ending not in TEXT_ENDINGS or not is_large(path):
         return None
     read = read_blocks(path, options)
-    return None if read is None else TableFile(path.name, *read)
+    return None if read is None else TableFile(path.name, _of_known_types(path.name, read[0]), read[1])
 
 
 def _option_faults(owner: str, options: ReadOptions) -> list[str]:

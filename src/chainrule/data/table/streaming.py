@@ -6,7 +6,6 @@ read as a whole.
 
 from __future__ import annotations
 
-import gzip
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -18,12 +17,14 @@ import numpy as np
 import polars as pl
 
 from chainrule.arrays import Array
+from chainrule.data.gzipped import unpacked
 from chainrule.data.table import sniffing
 from chainrule.data.table.cells import Interpreted, clean_text, has_long_numbers, interpret, without_marks
 from chainrule.data.table.decoding import HEAD, with_line_feeds
 from chainrule.data.table.numbers import has_leading_zeros
 from chainrule.data.table.reading import (
     AS_TEXT,
+    MOST_COLUMNS,
     facts_of,
     first_line,
     names_of,
@@ -265,7 +266,7 @@ def _packed(path: Path) -> bool:
 
 def _blocks(path: Path, size: int, head: int) -> Iterator[tuple[bytes, bool]]:
     """Yield the text in whole lines, each block with whether it is the last; the first one has at least `head` bytes."""
-    with gzip.open(path) if _packed(path) else path.open("rb") as stream:
+    with unpacked(path) as stream:
         rest = stream.read(max(size, head))
         while following := stream.read(size):
             end = _end(rest)
@@ -319,6 +320,8 @@ def _layout(path: Path, options: ReadOptions, first: tuple[bytes, bool]) -> Layo
     head = sniffing.rows_of(sniffing.head_of(data), separator, 100) or [[""]]
     header = sniffing.find_header(head) if options.header is None else options.header
     lines = sniffing.find_lines(data, separator)
+    if lines.closed and lines.cells[0] > MOST_COLUMNS:
+        raise Unusual
     if not header:
         return Layout(separator, spaces, None, int(lines.cells[0]), False, facts)
     names = sniffing.rows_of(data[: lines.ends[0]].decode("utf-8"), separator)
