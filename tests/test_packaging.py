@@ -84,7 +84,7 @@ def test_a_service_needs_only_numpy_and_safetensors(tmp_path):
 
     from chainrule import NetClassifier, TableClassifier, save_model
 
-    rows = {"size": [0.0, 1.0] * 40, "color": ["red", "blue"] * 40}
+    rows = {"size": [0.0, 1.0, 0.1, 0.9] * 20, "color": ["red", "blue", "red", "green"] * 20}
     X, y = [[each] for each in rows["size"]], ["no", "yes"] * 40
     save_model(NetClassifier((4,), learning_rate_init=0.05, random_state=0).fit(X, y), tmp_path / "plain.safetensors")
     preset = {"members": 2, "folds": 2, "epochs": [20, 20], "width": [8, 8]}
