@@ -110,7 +110,9 @@ SCORERS = {
 @pytest.mark.parametrize("kind", list(FRAMES))
 @pytest.mark.parametrize("held_out", ["own", "given"])
 @pytest.mark.parametrize(
-    ("make", "scoring"), [(kind, scoring) for kind, each in SCORERS.items() for scoring in each], ids=str
+    ("make", "scoring"),
+    [(kind, scoring) for kind, each in SCORERS.items() for scoring in each],
+    ids=lambda given: getattr(given, "__name__", str(given)),
 )
 def test_scoring_a_frame_warns_of_nothing(kind, held_out, make, scoring):
     frame = FRAMES[kind]
