@@ -81,3 +81,44 @@ def _described(x: Array, rows: Array) -> WildCells:
     away = np.abs(x[rows] - middle)
     order = np.argsort(-away, kind="stable")
     return WildCells(rows[order], float(x[rows[order[0]]]), float(away.max() / max(rest.std(), 1e-300)), middle)
+
+
+def without_wild_targets(owner: str, y: Array, weights: Array | None = None) -> tuple[Array | None, str]:
+    """Return weights that leave out rows whose target is far from all others, and a sentence about them.
+
+    Parameters
+    ----------
+    owner : str
+        The object that the sentence names.
+    y : array of shape (n,) or (n, k)
+        Continuous targets.
+    weights : array of shape (n,), default=None
+        Weights of the rows; a row of weight 0 is not looked at. None is 1.
+
+    Returns
+    -------
+    weights : array of shape (n,) or None
+        0 for the rows that are left out, as given for the others; as given where there are none.
+    sentence : str
+        "" where there are none.
+
+    Examples
+    --------
+    >>> without_wild_targets("fit", np.r_[np.arange(20.0), 1e6])[1][:60]
+    'fit: the target of row 21 is 1e+06, 1.73e+05 standard deviat'
+    """
+    columns = np.asarray(y, np.float64).reshape(len(y), -1)
+    counted = np.arange(len(y)) if weights is None else np.flatnonzero(weights)
+    found = [cells for column in columns[counted].T if (cells := wild_cells(column)) is not None]
+    if not found:
+        return weights, ""
+    rows = counted[np.unique(np.concatenate([cells.rows for cells in found]))]
+    worst = max(found, key=lambda cells: cells.distance)
+    kept = np.ones(len(y)) if weights is None else np.array(weights, np.float64)
+    kept[rows] = 0.0
+    first = f"row {counted[worst.rows[0]] + 1}" + ("" if len(rows) == 1 else f" (and of {len(rows) - 1} more rows)")
+    what = "It is" if len(rows) == 1 else "They are"
+    return kept, (
+        f"{owner}: the target of {first} is {worst.value:.6g}, {worst.distance:.3g} standard deviations from the others. "
+        f"{what} left out of the training; correct the target, or use a Huber loss to train on all rows."
+    )

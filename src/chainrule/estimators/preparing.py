@@ -5,6 +5,7 @@ In: rows, targets, weights as a user has them. Out: a `Call`.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -12,13 +13,15 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.data import Task, split
+from chainrule.data.outliers import without_wild_targets
 from chainrule.data.splits import split_by_group, split_by_time
-from chainrule.errors import InvalidValueError, must_be, raise_all
+from chainrule.errors import DataWarning, InvalidValueError, must_be, raise_all
 from chainrule.estimators.arguments import checked_settings, seeds, settled_dtype
 from chainrule.estimators.call import Call, FitData, SplitBy, UserValidation
 from chainrule.estimators.fitted import FittedNetwork
 from chainrule.estimators.rows import training_rows, weights_of
 from chainrule.model import Model
+from chainrule.nn.losses import MeanSquaredError
 from chainrule.pipeline import Settings, Situation, build_problem, row_weights, unused
 from chainrule.pipeline.option_names import ESTIMATOR
 from chainrule.target import Target
@@ -86,6 +89,7 @@ class PreparingNetwork(FittedNetwork):
         """
         data = self._fit_data(X, y, sample_weight, bool(self.warm_start) and hasattr(self, "model_"))
         self._refuse_unused(data, user[0] is not None)
+        data = self._without_wild_targets(data)
         validation = self._validation_rows(user)
         rest = np.arange(len(data.X))
         if fraction is None and data.settings.early_stopping:
@@ -116,6 +120,15 @@ class PreparingNetwork(FittedNetwork):
         problem = self._problem(data, np.arange(len(data.X)), None, classes)
         problems = self._problems(self._with_rate(problem, data.continues), data)
         return Call(settings, problems, None, data.continues, False)
+
+    def _without_wild_targets(self, data: FitData) -> FitData:
+        """Return the data with weights of 0 for targets far from all others, if squares are minimized; warn of them."""
+        if self._task != "regression" or not isinstance(data.settings.regression_loss(), MeanSquaredError):
+            return data
+        weights, sentence = without_wild_targets(type(self).__name__, data.y, data.weights)
+        if sentence:
+            warnings.warn(sentence, DataWarning, stacklevel=5)
+        return replace(data, weights=data.weights if weights is None else weights)
 
     def _refuse_unused(self, data: FitData, own_validation: bool) -> None:
         """Refuse arguments that this call of `fit` would not use."""

@@ -5,6 +5,7 @@ In: `Settings`, rows as the user has them. Out: a `TrainingProblem`.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -12,9 +13,11 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.data import Dataset, Parts, Standardizer, Task, infer_task
+from chainrule.data.outliers import without_wild_targets
 from chainrule.engines import Rows
-from chainrule.errors import InvalidValueError, must_be
+from chainrule.errors import DataWarning, InvalidValueError, must_be
 from chainrule.model import Model
+from chainrule.nn.losses import MeanSquaredError
 from chainrule.nn.net import Net
 from chainrule.pipeline.settings import Settings
 from chainrule.pipeline.targets import ClassWeight, class_weights, classification, regression
@@ -84,6 +87,10 @@ def build_problem(
     """
     parts = _named_parts(data, feature_names, target_name)
     X, y = parts.train
+    if target is None and parts.task == "regression" and isinstance(settings.regression_loss(), MeanSquaredError):
+        weights, sentence = without_wild_targets("train", y, weights)
+        if sentence:
+            warnings.warn(sentence, DataWarning, stacklevel=2)
     if target is None:
         target = classification(y, settings) if parts.task == "classification" else regression(y, settings, weights)
     weights = _weighted(weights, target, y, class_weight)

@@ -6,6 +6,7 @@ In: a frame and its target. Out: a `TableFit`: the `TableModel`, and the pack's 
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +15,9 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.data import Task
+from chainrule.data.outliers import without_wild_targets
 from chainrule.data.table import ReadOptions, TableSchema, as_frame, describe
-from chainrule.errors import InvalidValueError, must_be
+from chainrule.errors import DataWarning, InvalidValueError, must_be
 from chainrule.pipeline import Settings
 from chainrule.pipeline.targets import classification, regression
 from chainrule.table_model import TableModel
@@ -222,9 +224,12 @@ def fit_encoded(
     TableFit
     """
     settings = Settings()
-    target = (
-        classification(y, settings) if task == "classification" else regression(np.asarray(y, np.float64), settings)
-    )
+    if task == "regression":
+        sample_weight, sentence = without_wild_targets("train", y, sample_weight)
+        if sentence:
+            warnings.warn(sentence, DataWarning, stacklevel=3)
+    values = np.asarray(y, np.float64) if task == "regression" else y
+    target = classification(y, settings) if task == "classification" else regression(values, settings, sample_weight)
     run = train_pack(
         E,
         [feature.size for feature in schema.features],

@@ -1,0 +1,84 @@
+"""Why: one mistyped target among a thousand must not make a regression worthless, and must not be dropped in silence.
+
+In: a line with one or a few targets far from all others. Out: scores on clean rows, and the warning that names the row.
+"""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from chainrule import NetRegressor, TableRegressor
+from chainrule.data.outliers import without_wild_targets
+from chainrule.errors import DataWarning
+from chainrule.nn.losses import Huber
+
+SETTINGS = {"hidden_layer_sizes": (32,), "max_iter": 40, "learning_rate_init": 0.01, "random_state": 0}
+PACK = {"members": 2, "folds": 2, "epochs": [20, 20], "width": [16, 16]}
+
+
+def rows(n=1000):
+    X = np.random.default_rng(1).normal(size=(n, 5))
+    return X, X[:, 0] + X[:, 1]
+
+
+@pytest.mark.parametrize("size", [100, -100, 1e3, -1e6, 1e12])
+def test_a_mistyped_target_is_named_and_left_out(size):
+    X, y = rows()
+    given = y.copy()
+    given[3] += size
+    with pytest.warns(DataWarning, match=r"NetRegressor: the target of row 4 is .* left out of the training"):
+        fitted = NetRegressor(**SETTINGS).fit(X[:800], given[:800])
+    assert fitted.score(X[800:], y[800:]) > 0.99
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_so_are_a_few_and_those_that_are_held_out(early):
+    X, y = rows()
+    given = np.column_stack([y, -y])
+    given[[1, 5, 9], [0, 0, 1]] = 1e5
+    with pytest.warns(DataWarning, match=r"\(and of 2 more rows\)"):
+        fitted = NetRegressor(**SETTINGS, early_stopping=early).fit(X[:800], given[:800])
+    assert fitted.score(X[800:], np.column_stack([y, -y])[800:]) > 0.99
+
+
+def test_a_pack_leaves_it_out_too():
+    X, y = rows()
+    given = y.copy()
+    given[3] += 1e6
+    with pytest.warns(DataWarning, match="the target of row 4 is"):
+        fitted = TableRegressor(preset=PACK, seconds=None, random_state=0).fit(X[:800], given[:800])
+    assert fitted.score(X[800:], y[800:]) > 0.8
+
+
+def test_a_robust_loss_trains_on_all_rows():
+    X, y = rows()
+    y[3] += 1e3
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        NetRegressor(**{**SETTINGS, "max_iter": 2}, loss=Huber()).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda rng: rng.normal(size=800),
+        lambda rng: rng.lognormal(sigma=1.0, size=800),
+        lambda rng: rng.standard_t(3, size=800),
+        lambda rng: rng.poisson(2, size=800) * 1.0,
+        lambda rng: np.repeat([0.0, 1.0], 400),
+        lambda rng: np.where(rng.random(800) < 0.95, 0.0, rng.exponential(size=800)),
+    ],
+)
+def test_skewed_targets_stay_as_they_are(draw):
+    y = draw(np.random.default_rng(0))
+    assert without_wild_targets("fit", y) == (None, "")
+
+
+def test_rows_of_weight_0_are_not_looked_at():
+    y = np.r_[np.arange(50.0), 1e6]
+    weights = np.ones(51)
+    weights[-1] = 0.0
+    kept, sentence = without_wild_targets("fit", y, weights)
+    assert kept is weights
+    assert sentence == ""
