@@ -76,6 +76,7 @@ def test_every_case_is_a_network_or_says_why_not_and_leaves_the_clean_labels(hea
         ("F11", "nan"),
         ("F11", "inf"),
         ("F14", "rate"),
+        ("F16", "1"),
         ("F23", "loss"),
         ("F27", "flat"),
         ("F32", "1"),

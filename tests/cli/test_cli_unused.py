@@ -143,7 +143,10 @@ PAGES = {"doctor": "page.html", "compare": "page.html", "predict": "answers.csv"
 CLASSES = {"classes", "no hidden layer", "test rows of its own", "fixed"}
 """Situations in which classes are learned."""
 
-SEVERAL = {("train", "patience"): ["--patience", "1", "--lr", "1.0", "--epochs", "30"]}
+SEVERAL = {
+    ("train", "patience"): ["--patience", "1", "--lr", "1.0", "--epochs", "30"],
+    **{(command, "header"): ["--no-header"] for command in ("train", "doctor", "evaluate", "predict", "lr-find")},
+}
 
 NO_TRACE = {
     ("search", "workers"): "more processes do the same",

@@ -171,7 +171,7 @@ def full(*arguments):
 
 @pytest.fixture(scope="module")
 def outcome():
-    options = o.TrainOptions(epochs=1, engine="reference")
+    options = o.TrainOptions(epochs="1", engine="reference")
     loaded = load_problem("iris", options, "train", quiet=True)
     ended = train(loaded.problem)
     return TrainOutcome("iris", options, loaded, loaded.problem.model(ended.state), ended, {"test": {}}, None)

@@ -454,5 +454,5 @@ def test_a_state_with_other_vectors_is_refused(wrong):
     rows = Rows.of(plan.recipe, np.ones((3, 4)), np.ones(3))
     session = native.NativeSession(plan.recipe, rows)._session
     w = np.zeros(5, np.float32)
-    with pytest.raises(ValueError, match="Session: the state"):
+    with pytest.raises(ValueError, match="Session: vectors must be of the names"):
         session.write(w=w, statistics=w[:0], vectors=dict.fromkeys(wrong, w), step=0)

@@ -191,8 +191,8 @@ def test_class_weight_of_text_labels():
     [
         ("balance", "class_weight must be 'balanced', a mapping of labels to weights, or None, got 'balance'."),
         ({5: 1.0}, "class_weight must be for labels among [0, 1], got [5]."),
-        ({0: -1.0}, "class_weight must be >= 0, got -1.0."),
-        ({0: float("nan")}, "class_weight must be >= 0, got nan."),
+        ({0: -1.0}, "class_weight[0] must be a finite number >= 0, got -1.0."),
+        ({0: float("nan")}, "class_weight[0] must be a finite number >= 0, got nan."),
     ],
 )
 def test_class_weights_that_mean_nothing_are_refused(weight, sentence):

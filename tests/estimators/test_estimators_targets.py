@@ -252,6 +252,6 @@ def test_labels_that_the_training_rows_did_not_have_are_refused():
     strange = y.astype(object)
     strange[3, 1] = "none"
     with pytest.raises(
-        InvalidValueError, match=re.escape("y: labels must be among ['low', 'mid', 'top'], got ['none']")
+        InvalidValueError, match=re.escape("validation rows: labels must be among ['low', 'mid', 'top'], got ['none']")
     ):
         classifier((4,)).fit(X, y, X_val=X, y_val=strange)

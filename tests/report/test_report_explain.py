@@ -130,7 +130,7 @@ Forward
        shapes  A (4, 3)   W (3, 1)   b (1)   Z (4, 1)
        4 parameters, 28 operations, 0 bytes cached
   4. BinaryCrossEntropy()  1 → 1
-       (1) L = Σⱼ (softplus(Zⱼ) - Yⱼ Zⱼ) / k
+       (1) L = Σⱼ (log(1 + exp(-|Zⱼ|)) + |Zⱼ| |[Zⱼ > 0] - Yⱼ|) / k
        shapes  Z (4, 1)   Y (4, 1)   L (4)
        0 parameters, 16 operations, 0 bytes cached
 

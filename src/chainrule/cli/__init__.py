@@ -59,7 +59,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _show_warning(message: Warning | str) -> None:
     """Print a warning in one line, without the place in the code that a user of the command line does not know."""
-    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+    from chainrule.display import printable
+
+    print(f"warning: {printable(' '.join(str(message).split()))}", file=sys.stderr)
 
 
 def _run(command: Any, arguments: Sequence[str] | None) -> int:

@@ -97,6 +97,7 @@ _SCORE: Mapping[str, Callable[[Any], bool]] = {
     "curve": _is_curve,
 }
 _FINAL: Mapping[str, Callable[[Any], bool]] = {
+    "trial": _whole,
     "seed": _whole,
     "validation": _scores,
     "test": lambda value: value is None or _scores(value),

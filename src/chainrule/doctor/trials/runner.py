@@ -35,7 +35,7 @@ from chainrule.doctor.trials.replication import (
     starts_learning,
     training_loss_improves,
 )
-from chainrule.doctor.trials.scoring import RowScores, is_better, score_state, standard_error
+from chainrule.doctor.trials.scoring import RowScores, is_better, score_state
 from chainrule.doctor.vocabulary.catalogue import USUAL_RATE, find_remedy
 from chainrule.doctor.vocabulary.records import RemedyTrial, Trace
 from chainrule.doctor.vocabulary.targets import class_indices
@@ -267,17 +267,10 @@ class TrialRunner:
         return enough and trained <= held / USUAL.memorizing
 
     def _helps(self, remedy: str, old: Outcome, new: Outcome, suspected: bool) -> tuple[bool, float]:
-        """Return whether the outcome with a remedy is better than without it, and by which share.
-
-        Class weights help only if they cost nothing: on overlapping classes they find rare rows by missing frequent ones.
-        """
+        """Return whether the outcome with a remedy is better than without it, and by which share."""
         entry = find_remedy(remedy)
         pair = self._compared(remedy, old, new)
-        helped, gain = is_better(*pair, not entry.changes_units, suspected, weighted=entry.reweights_classes)
-        if helped and entry.reweights_classes:
-            more = new.held_out.mistakes - old.held_out.mistakes
-            helped = float(more.mean()) <= standard_error(more)
-        return helped, gain
+        return is_better(*pair, not entry.changes_units, suspected, weighted=entry.reweights_classes)
 
     def _compared(self, remedy: str, old: Outcome, new: Outcome) -> tuple[RowScores, RowScores]:
         """Return what is compared: held-out rows; with class weights all rows, every class counting the same."""
