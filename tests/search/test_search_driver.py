@@ -335,7 +335,7 @@ def test_what_kills_its_workers_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr("chainrule.search.executor.start_worker", stand_in(LETHAL))
     with closing(ProcessExecutor(SearchData.of(data(60), data(60)), 1)) as executor:
         for name in ("good", "lethal", "better"):
-            executor.submit(RungTask(name, Settings(), str(tmp_path / name), 0, 1))
+            executor.submit(RungTask(name, Settings(max_iter=1), str(tmp_path / name), 0, 1))
         found = {result.name: result.fault for result in results(executor, 3)}
     assert found == {"good": "", "lethal": "5 workers died while training it (out of memory?)", "better": ""}
 

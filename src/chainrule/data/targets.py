@@ -61,7 +61,7 @@ def few_or_codes(distinct: Array) -> bool:
     """
     if len(distinct) <= MOST_INTEGER_CLASSES:
         return True
-    return distinct[0] in (0, 1) and distinct[-1] - distinct[0] < MOST_CODES
+    return bool(distinct[0] in (0, 1) and distinct[-1] - distinct[0] < MOST_CODES)
 
 
 def check_task(owner: str, task: str | None) -> Task | None:
