@@ -6,6 +6,8 @@ searches and studies that this version reads; weights equal to the bit, predicti
 
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from chainrule import cli, load_model, save_model
 from chainrule.cli.recorded import read_config, read_epochs
 from chainrule.cli.run_folder import options_of_run
 from chainrule.engines import why_unavailable
+from chainrule.search.store import opened
 from chainrule.studies import STUDIES, Cell, Results
 from chainrule.studies.runner import _read
 from chainrule.tabular import presets
@@ -144,6 +147,44 @@ def test_commands_take_the_run_folder_of_a_version(copied, capsys, version, line
     copied(version)
     assert cli.run(line.split()) == 0, capsys.readouterr().err
     assert json.loads(capsys.readouterr().out)
+
+
+class Nobody:
+    """An executor that must not be needed: everything is in the store."""
+
+    slots = 1
+
+    def __init__(self, data):
+        self.data = data
+
+    def submit(self, task):
+        raise AssertionError(f"{task.name} would be trained again")
+
+    def wait(self, timeout):
+        raise AssertionError("nothing is under way")
+
+    def close(self):
+        pass
+
+
+@each_version
+def test_a_search_of_a_version_is_read_and_the_same_call_trains_nothing(copied, version):
+    expected, folder = EXPECTED[version]["search"], copied(version) / "search"
+    result = cases.searched(folder, Nobody)
+    assert cases.trials_of(result.trials) == expected["trials"]
+    assert result.best.number == expected["best"]
+    assert [vars(final) for final in result.finals] == expected["finals"]
+    assert cases.weights(result.model) == expected["weights"]
+
+
+@each_version
+def test_the_store_of_a_search_of_a_version_is_read(copied, version):
+    expected, folder = EXPECTED[version]["search"], copied(version) / "search"
+    with closing(sqlite3.connect(folder / "search.db")) as database:
+        fingerprint, plain = database.execute("SELECT fingerprint, plain FROM search").fetchone()
+    with opened(folder, fingerprint, json.loads(plain)) as store:
+        assert cases.trials_of(store.trials()) == expected["trials"]
+        assert sorted(store.finals()) == list(range(len(expected["finals"])))
 
 
 @each_version
