@@ -106,6 +106,11 @@ class Evidence:
         return _matches(self.comparison)
 
     @property
+    def separable(self) -> bool:
+        """Whether a quick model tells the rarest class apart."""
+        return self.comparison is not None and self.comparison.separable
+
+    @property
     def noisy(self) -> bool:
         """Whether it is, and quick models leave much unexplained: then what remains is mostly noise of the data."""
         return self.matches and self.comparison is not None and self.comparison.remaining >= USUAL.noise

@@ -19,8 +19,8 @@ def gate(findings: Findings, evidence: Evidence) -> Findings:
     does what no trial could test, unless it is self-evident or always reported. What follows from settings and targets alone
     stays a cause if its remedy does not help alone: another fault may hide the gain. Without trials, suspicions keep their
     severity if the training failed. Evidence passes as it is, and so do outcomes, except where the network is about as good
-    as quick models: how a training ended is then a warning only if a remedy helps, and rare classes that it misses, which
-    the others miss too, are information.
+    as quick models: how a training ended is then a warning only if a remedy helps, and rare classes that it misses are
+    information unless a quick model tells them apart.
     """
     return tuple(_gated(finding, evidence) for finding in findings)
 
@@ -29,9 +29,10 @@ def _gated(finding: Finding, evidence: Evidence) -> Finding:
     entry = finding.entry
     if evidence.matches and entry.yields_to_proof:
         return replace(finding, severity="info")
-    if evidence.matches and (entry.is_outcome or entry.judged_by_recall):
-        unproven = entry.judged_by_recall or not finding.confirmed
-        return replace(finding, severity="info") if unproven else finding
+    if evidence.matches and entry.judged_by_recall and not evidence.separable:
+        return replace(finding, severity="info")
+    if evidence.matches and entry.is_outcome:
+        return finding if finding.confirmed else replace(finding, severity="info")
     if not entry.explains_failure:
         return finding
     if finding.confirmed:

@@ -43,11 +43,15 @@ class Errors:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """A network and the best quick model, on the same rows; `model` is the latter's name."""
+    """A network and the best quick model, on the same rows; `model` is the latter's name.
+
+    `separable` says that it ranks the rows of the rarest class above nearly all others: these can be told apart.
+    """
 
     model: str
     quick: Errors
     network: Errors
+    separable: bool = False
 
     @property
     def matches(self) -> bool:
@@ -106,9 +110,22 @@ def compare(problem: TrainingProblem, state: State, boosted: bool = True) -> Com
     if P.shape[0] != len(held) or P.shape[1] not in (1, targets.held.shape[1]):
         return None
     network = scale.errors(P, predicted_classes(problem.recipe, Z) if targets.classes is not None else None)
-    models = {name: scale.errors(P) for name, P in _predictions(train.X, targets, held.X, boosted)}
+    predicted = dict(_predictions(train.X, targets, held.X, boosted))
+    models = {name: scale.errors(each) for name, each in predicted.items()}
     best = min(models, key=lambda name: float(models[name].squares.mean()))
-    return Comparison(best, models[best], network)
+    return Comparison(best, models[best], network, _separates(targets, predicted[best]))
+
+
+def _separates(targets: _Targets, P: Array) -> bool:
+    """Check whether a quick model ranks the held-out rows of the rarest class above nearly all others."""
+    if targets.classes is None:
+        return False
+    rarest = int(np.argmin(np.where(targets.train.any(axis=0), targets.train.sum(axis=0), np.inf)))
+    mine = targets.classes[1] == rarest
+    if not 0 < mine.sum() < len(mine):
+        return False
+    above = (P[mine, rarest][:, None] > P[~mine, rarest][None, :]).mean()
+    return bool(above >= USUAL.separable)
 
 
 def _parts(problem: TrainingProblem) -> tuple[Rows, Rows]:

@@ -154,6 +154,8 @@ class DataLimits:
     """Part of it that the most confident predictions must reach."""
     doubt_class: float = 0.06
     """Share of the most confident predictions of one class that disagree."""
+    doubt_refuted: float = 0.5
+    """Share of what a fast model doubts that the network must err on among held-out rows."""
     doubt_most: float = 0.5
     """The same above which the model does not know the class."""
     doubt_rows: int = 4

@@ -174,6 +174,9 @@ class Thresholds:
     unreached_most: float = 0.15
     """The same at most, where few rows judge."""
 
+    separable: float = 0.9
+    """Share of pairs of a row of the rarest class and another that a quick model ranks rightly if it tells the class apart."""
+
     noise: float = 0.25
     """Share of a constant's mistakes from which what a quick model leaves counts as noise."""
 

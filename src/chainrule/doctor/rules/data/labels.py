@@ -119,7 +119,7 @@ def label_noise(problem: TrainingProblem, trace: Trace | None) -> Finding | None
     """Check for labels that contradict the confident predictions of a fast model (see `confident_learning.doubts`)."""
     take, P, codes = _probabilities(problem)
     seen = doubts(P, codes)
-    if not seen.noisy:
+    if not seen.noisy or _is_right(problem, trace, seen.sure_error):
         return None
     rows = take[seen.rows]
     share = max(seen.sure_error, len(rows) / len(take))
@@ -143,6 +143,18 @@ def label_noise(problem: TrainingProblem, trace: Trace | None) -> Finding | None
         label=seen.label,
         label_error=seen.label_error,
     )
+
+
+def _is_right(problem: TrainingProblem, trace: Trace | None, doubted: float) -> bool:
+    """Check whether the network errs on far fewer held-out rows than the fast model doubts, which is then too simple."""
+    held = problem.validation
+    codes = None if held is None else class_codes(problem, held)
+    if trace is None or held is None or codes is None or len(codes) < DATA_LIMITS.recall_rows:
+        return False
+    with np.errstate(all="ignore"):
+        Z = logits(problem.recipe.net, problem.recipe.weights(trace.final), trace.final.buffers, held.X)
+    predicted = Z.argmax(axis=1) if Z.shape[1] > 1 else (Z[:, 0] > 0).astype(np.int64)
+    return bool((predicted != codes).mean() < DATA_LIMITS.doubt_refuted * doubted)
 
 
 def suspicious_rows(problem: TrainingProblem) -> Array:

@@ -135,6 +135,7 @@ DATA = (
         Area.DATA,
         "Some labels are probably wrong: a simple model that never saw these rows confidently predicts another class.",
         remedies=("drop-bad-rows",),
+        self_evident=True,
     ),
     Symptom(
         "misaligned-labels",
