@@ -65,7 +65,7 @@ REPLACED = {
     "python bench/doctor/run.py --half test --seeds 20 --repair-seeds 2 --page docs/measured/doctor-benchmark.md": Instead(
         HOURS
     ),
-    "python -m bench.tables run --peers chainrule,hist_boosting,lightgbm,catboost,sklearn_mlp --seeds 0 "
+    "python -m bench.tables run --peers chainrule,hist_boosting,lightgbm,catboost,sklearn_mlp --seeds 0,1,2 "
     "--out results": Instead(HOURS),
     "python -m bench.tables report results": Instead("it needs the results of hours"),
     "python -m pytest -n 0 tests/lecture/test_lecture_depth.py tests/lecture/test_lecture_descent.py "

@@ -175,7 +175,7 @@ class Thresholds:
     """The same at most, where few rows judge."""
 
     separable: float = 0.9
-    """Share of pairs of a row of the rarest class and another that a quick model ranks rightly if it tells the class apart."""
+    """Share of pairs (a row of the rarest class, another row) that a quick model ranks rightly if it knows the class."""
 
     noise: float = 0.25
     """Share of a constant's mistakes from which what a quick model leaves counts as noise."""
