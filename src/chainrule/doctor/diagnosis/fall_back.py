@@ -27,17 +27,22 @@ def fall_back(findings: Findings, evidence: Evidence) -> Findings:
 
     If the training failed, that is what is known of its data, else underfitting. If it did well on its own rows only, that
     is too little data, else overfitting. If nothing is wrong with the training, rows are too few if the network is worth
-    much more on its own rows than on others, or if half of the rows do much worse. Nothing is missing if the network is
-    about as good as quick models on the same rows.
+    much more on its own rows than on others, or if half of the rows do much worse. If the network is about as
+    good as quick models on the same rows, only what a trial shows counts: that half of the rows do much worse.
     """
     if evidence.matches:
-        return (*findings, *_noise(evidence))
+        few = None if evidence.runner is None or not _is_quiet(findings) else _half_does_worse(evidence.runner)
+        return (*(findings if few is None else _with_few(findings, few)), *_noise(evidence))
     if not any(finding.severity != "info" and finding.entry.explains_failure for finding in findings):
         findings = _with_fallback(findings, evidence.failed)
-    quiet = all(finding.severity == "info" or finding.entry.is_evidence for finding in findings)
-    if evidence.runner is not None and not evidence.failed and quiet:
+    if evidence.runner is not None and not evidence.failed and _is_quiet(findings):
         findings = _with_data_need(findings, evidence.runner)
     return findings
+
+
+def _is_quiet(findings: Findings) -> bool:
+    """Check whether nothing is wrong with the training itself."""
+    return all(finding.severity == "info" or finding.entry.is_evidence for finding in findings)
 
 
 def _noise(evidence: Evidence) -> Findings:
@@ -94,8 +99,11 @@ def _generalization_answers(findings: Findings) -> list[str]:
 def _with_data_need(findings: Findings, runner: TrialRunner) -> Findings:
     """Return the findings, with too little data among them if more would help."""
     few = _unseen_rows_fail(runner) or _half_does_worse(runner)
-    if few is None:
-        return findings
+    return findings if few is None else _with_few(findings, few)
+
+
+def _with_few(findings: Findings, few: Finding) -> Findings:
+    """Return the findings with this one in place of another that there are too few rows."""
     return merge([few, *(finding for finding in findings if finding.symptom != TOO_LITTLE_DATA)])
 
 
