@@ -20,7 +20,7 @@ def gate(findings: Findings, evidence: Evidence) -> Findings:
     stays a cause if its remedy does not help alone: another fault may hide the gain. Without trials, suspicions keep their
     severity if the training failed. Evidence passes as it is, and so do outcomes, except where the network is about as good
     as quick models: how a training ended is then a warning only if a remedy helps, and rare classes that it misses are
-    information unless a quick model tells them apart.
+    information unless a quick model recognizes them.
     """
     return tuple(_gated(finding, evidence) for finding in findings)
 

@@ -45,7 +45,7 @@ class Errors:
 class Comparison:
     """A network and the best quick model, on the same rows; `model` is the latter's name.
 
-    `separable` says that it ranks the rows of the rarest class above nearly all others: these can be told apart.
+    `separable` says that it ranks the rows of the rarest class above nearly all others: the class can be recognized.
     """
 
     model: str
