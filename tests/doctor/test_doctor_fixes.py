@@ -141,6 +141,13 @@ def tables():
         X = wine.rows.X.copy()
         X[:, column] = value
         yield with_rows(wine, X=X)
+    X = wine.rows.X.copy()
+    X[:5, 2] = -999.0
+    yield with_rows(wine, X=X)
+    Y = diabetes.rows.Y.copy()
+    Y[0] = 1e5
+    yield with_rows(diabetes, Y=Y)
+    yield replace(digits, validation=digits.rows[np.flatnonzero(digits.rows.Y == 3)])
     yield with_rows(digits, X=digits.rows.X / 255)
     yield with_rows(diabetes, Y=100 * diabetes.rows.Y)
     yield with_rows(digits, take=(digits.rows.Y != 0) | (rng.random(len(digits.rows)) < 0.05))

@@ -99,9 +99,7 @@ def test_any_name_of_columns_labels_and_target_is_shown_by_every_command(place, 
     path.write_text(table(name, [name, f"{name}!", "plain"], "kind"), newline="")
     second = f"two {name[:90].replace('/', '')}"
     run(capsys, "train", path, "--target", "kind", *SHORT, "--out", "one")
-    run(
-        capsys, "train", path, "--target", "kind", *SHORT, "--doctor", "off", "--seed", "1", "--out", f"two {name[:90]}"
-    )
+    run(capsys, "train", path, "--target", "kind", *SHORT, "--doctor", "off", "--seed", "1", "--out", second)
     assert {*FILES, "doctor.json"} == set(os.listdir("one"))
     run(capsys, "doctor", path, "--target", "kind", *SHORT, "--out", "doctor.html")
     run(capsys, "lr-find", path, "--target", "kind", "--engine", "reference", "--picture", "rates.png")

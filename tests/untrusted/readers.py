@@ -233,7 +233,8 @@ def _store(folder):
             store.reach(k, 0, RungScore(4, 0.5, 0.25, 4, 2, 0.1, ((1, 0.5),)))
         store.end(0, "complete")
         store.end(1, "pruned", "slow")
-        store.keep_final(0, {"seed": 0, "validation": {"accuracy": 0.5}, "test": None, "epochs": 4, "seconds": 1.0})
+        final = {"trial": 0, "seed": 0, "validation": {"accuracy": 0.5}, "test": None, "epochs": 4, "seconds": 1.0}
+        store.keep_final(0, final)
     return folder / "search.db"
 
 
