@@ -62,7 +62,7 @@ def test_watching_is_silent_about_sound_networks_on_noise(name, settings):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["flipped xor", "rare", "wave", "weak"])
+@pytest.mark.parametrize("name", ["overlap", "rare", "wave", "weak"])
 def test_an_examination_is_silent_too_and_says_once_what_remains(name):
     report = net(name).examine(*draw(name))
     assert report.verdict == "healthy", [finding.symptom for finding in report.findings if finding.severity != "info"]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.data.checks import LARGEST
 
 _DISTINCT = 10
 """Distinct values that the rest of a column must have."""
@@ -108,6 +109,8 @@ def without_wild_targets(owner: str, y: Array, weights: Array | None = None) -> 
     'fit: the target of row 21 is 1e+06, 1.73e+05 standard deviat'
     """
     columns = np.asarray(y, np.float64).reshape(len(y), -1)
+    if not (np.abs(columns) <= LARGEST).all():
+        return weights, ""
     counted = np.arange(len(y)) if weights is None else np.flatnonzero(weights)
     found = [cells for column in columns[counted].T if (cells := wild_cells(column)) is not None]
     if not found:

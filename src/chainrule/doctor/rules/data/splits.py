@@ -5,6 +5,7 @@ In: training, validation and test rows. Out: findings about rows in two parts an
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import reduce
 from itertools import combinations
@@ -27,7 +28,8 @@ def duplicate_rows_across_split(problem: TrainingProblem, trace: Trace | None) -
     """Check for held-out rows that are training rows too, up to 1e-5 of each column's spread.
 
     Rows with few different values repeat by chance, training rows among themselves as well: a held-out share below three
-    times theirs is not reported. Fewer than two rows, or less than 1 %, are information only.
+    times theirs is not reported, nor a number that such repeats reach more often than once in a thousand times. Fewer than
+    two rows, or less than 1 %, are information only.
     """
     found_in = [
         (name, rows) for name, rows in (("validation", problem.validation), ("test", problem.test)) if rows is not None
@@ -40,9 +42,24 @@ def duplicate_rows_across_split(problem: TrainingProblem, trace: Trace | None) -
     chance = 1.0 - float((counts == 1).sum()) / len(own)
     for name, rows in found_in:
         repeated = np.isin(row_hashes(rows.X, scale), own)
-        if repeated.mean() > DATA_LIMITS.repeats_by_chance * chance:
+        beyond = repeated.mean() > DATA_LIMITS.repeats_by_chance * chance
+        if beyond and _tail(int(repeated.sum()), chance * len(repeated)) < DATA_LIMITS.repeats_unlikely:
             return _repeats(name, repeated, chance)
     return None
+
+
+def _tail(count: int, expected: float) -> float:
+    """Return the probability of so many events or more if a number is expected (Poisson).
+
+    >>> round(_tail(2, 0.45), 3), _tail(1, 0.0)
+    (0.075, 0.0)
+    """
+    term = math.exp(-expected)
+    below = 0.0
+    for k in range(count):
+        below += term
+        term *= expected / (k + 1)
+    return max(0.0, 1.0 - below)
 
 
 def _repeats(name: str, repeated: Array, chance: float) -> Finding:
