@@ -170,7 +170,7 @@ class DataLimits:
     repeats_by_chance: float = 3.0
     """Ratio of the repeats in held-out rows to those in training rows that is tolerated."""
     repeats_unlikely: float = 1e-3
-    """Probability of so many repeats by chance below which they are reported."""
+    """Probability of the number of repeats by chance below which they are reported."""
     repeats_few: float = 0.01
     """Share of repeats below which they are information."""
     repeats_critical: float = 0.1

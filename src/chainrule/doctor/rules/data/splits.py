@@ -49,7 +49,7 @@ def duplicate_rows_across_split(problem: TrainingProblem, trace: Trace | None) -
 
 
 def _tail(count: int, expected: float) -> float:
-    """Return the probability of so many events or more if a number is expected (Poisson).
+    """Return the probability of at least `count` events where a number is expected (Poisson).
 
     >>> round(_tail(2, 0.45), 3), _tail(1, 0.0)
     (0.075, 0.0)
