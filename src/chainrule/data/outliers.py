@@ -37,11 +37,6 @@ class WildCells:
     distance: float
     middle: float
 
-    @property
-    def repeated(self) -> bool:
-        """Whether all of them are equal, as codes for gaps are."""
-        return len(self.rows) > 1
-
 
 def wild_cells(x: Array) -> WildCells | None:
     """Return the values of a column (n) that are far from all others; None if there are none.
@@ -84,7 +79,9 @@ def _described(x: Array, rows: Array) -> WildCells:
     return WildCells(rows[order], float(x[rows[order[0]]]), float(away.max() / max(rest.std(), 1e-300)), middle)
 
 
-def without_wild_targets(owner: str, y: Array, weights: Array | None = None) -> tuple[Array | None, str]:
+def without_wild_targets(
+    owner: str, y: Array, weights: Array | None = None, in_order: bool = True
+) -> tuple[Array | None, str]:
     """Return weights that leave out rows whose target is far from all others, and a sentence about them.
 
     Parameters
@@ -95,6 +92,8 @@ def without_wild_targets(owner: str, y: Array, weights: Array | None = None) -> 
         Continuous targets.
     weights : array of shape (n,), default=None
         Weights of the rows; a row of weight 0 is not looked at. None is 1.
+    in_order : bool, default=True
+        Whether the rows are in the user's order, so that the sentence can name one.
 
     Returns
     -------
@@ -119,9 +118,10 @@ def without_wild_targets(owner: str, y: Array, weights: Array | None = None) -> 
     worst = max(found, key=lambda cells: cells.distance)
     kept = np.ones(len(y)) if weights is None else np.array(weights, np.float64)
     kept[rows] = 0.0
-    first = f"row {counted[worst.rows[0]] + 1}" + ("" if len(rows) == 1 else f" (and of {len(rows) - 1} more rows)")
+    first = f"row {counted[worst.rows[0]] + 1}" if in_order else "one row"
+    more = "" if len(rows) == 1 else f" (and of {len(rows) - 1} more rows)"
     what = "It is" if len(rows) == 1 else "They are"
     return kept, (
-        f"{owner}: the target of {first} is {worst.value:.6g}, {worst.distance:.3g} standard deviations from the others. "
-        f"{what} left out of the training; correct the target, or use a Huber loss to train on all rows."
+        f"{owner}: the target of {first}{more} is {worst.value:.6g}, {worst.distance:.3g} standard deviations from the "
+        f"others. {what} left out of the training. Correct such targets if they are mistakes."
     )

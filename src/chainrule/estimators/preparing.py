@@ -5,7 +5,6 @@ In: rows, targets, weights as a user has them. Out: a `Call`.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -13,17 +12,16 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.data import Task, split
-from chainrule.data.outliers import without_wild_targets
 from chainrule.data.splits import split_by_group, split_by_time
-from chainrule.errors import DataWarning, InvalidValueError, must_be, raise_all
+from chainrule.errors import InvalidValueError, must_be, raise_all
 from chainrule.estimators.arguments import checked_settings, seeds, settled_dtype
 from chainrule.estimators.call import Call, FitData, SplitBy, UserValidation
 from chainrule.estimators.fitted import FittedNetwork
 from chainrule.estimators.rows import training_rows, weights_of
 from chainrule.model import Model
-from chainrule.nn.losses import MeanSquaredError
 from chainrule.pipeline import Settings, Situation, build_problem, row_weights, unused
 from chainrule.pipeline.option_names import ESTIMATOR
+from chainrule.pipeline.targets import usual_weights
 from chainrule.target import Target
 from chainrule.train import TrainingProblem, find_learning_rate
 
@@ -123,12 +121,10 @@ class PreparingNetwork(FittedNetwork):
 
     def _without_wild_targets(self, data: FitData) -> FitData:
         """Return the data with weights of 0 for targets far from all others, if squares are minimized; warn of them."""
-        if self._task != "regression" or not isinstance(data.settings.regression_loss(), MeanSquaredError):
+        if self._task != "regression":
             return data
-        weights, sentence = without_wild_targets(type(self).__name__, data.y, data.weights)
-        if sentence:
-            warnings.warn(sentence, DataWarning, stacklevel=5)
-        return replace(data, weights=data.weights if weights is None else weights)
+        weights = usual_weights(type(self).__name__, data.y, data.weights, data.settings.regression_loss())
+        return data if weights is None else replace(data, weights=weights)
 
     def _refuse_unused(self, data: FitData, own_validation: bool) -> None:
         """Refuse arguments that this call of `fit` would not use."""

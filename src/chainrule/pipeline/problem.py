@@ -5,7 +5,6 @@ In: `Settings`, rows as the user has them. Out: a `TrainingProblem`.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -13,14 +12,12 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.data import Dataset, Parts, Standardizer, Task, infer_task
-from chainrule.data.outliers import without_wild_targets
 from chainrule.engines import Rows
-from chainrule.errors import DataWarning, InvalidValueError, must_be
+from chainrule.errors import InvalidValueError, must_be
 from chainrule.model import Model
-from chainrule.nn.losses import MeanSquaredError
 from chainrule.nn.net import Net
 from chainrule.pipeline.settings import Settings
-from chainrule.pipeline.targets import ClassWeight, class_weights, classification, regression
+from chainrule.pipeline.targets import ClassWeight, class_weights, classification, regression, usual_weights
 from chainrule.target import Target
 from chainrule.train import TrainingProblem
 
@@ -87,10 +84,8 @@ def build_problem(
     """
     parts = _named_parts(data, feature_names, target_name)
     X, y = parts.train
-    if target is None and parts.task == "regression" and isinstance(settings.regression_loss(), MeanSquaredError):
-        weights, sentence = without_wild_targets("train", y, weights)
-        if sentence:
-            warnings.warn(sentence, DataWarning, stacklevel=2)
+    if target is None and parts.task == "regression":
+        weights = usual_weights("train", y, weights, settings.regression_loss(), in_order=False)
     if target is None:
         target = classification(y, settings) if parts.task == "classification" else regression(y, settings, weights)
     weights = _weighted(weights, target, y, class_weight)

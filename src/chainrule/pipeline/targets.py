@@ -5,6 +5,7 @@ In: y as the user has it, `Settings`. Out: a `Target`, weights of classes and ro
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -13,8 +14,16 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.constraints import NOT_NEGATIVE
 from chainrule.data import Standardizer, check_classes
-from chainrule.errors import InvalidValueError, must_be, raise_all
-from chainrule.nn.losses import BinaryCrossEntropy, MultiSoftmaxCrossEntropy, SoftmaxCrossEntropy, TargetKind
+from chainrule.data.outliers import without_wild_targets
+from chainrule.errors import DataWarning, InvalidValueError, must_be, raise_all
+from chainrule.nn.losses import (
+    BinaryCrossEntropy,
+    Loss,
+    MeanSquaredError,
+    MultiSoftmaxCrossEntropy,
+    SoftmaxCrossEntropy,
+    TargetKind,
+)
 from chainrule.pipeline.settings import Settings
 from chainrule.prediction import Classes
 from chainrule.target import Target, class_indices
@@ -119,6 +128,40 @@ def regression(y: Array, settings: Settings, weights: Array | None = None) -> Ta
     values = np.repeat(np.asarray(y, np.float64).reshape(len(y), -1), loss.outputs_per_target, axis=1)
     scaled = bool(loss.links) and loss.link == "identity"
     return Target(None, loss, values.shape[1], Standardizer.fit(values, weights=weights) if scaled else None)
+
+
+def usual_weights(owner: str, y: Array, weights: Array | None, loss: Loss, in_order: bool = True) -> Array | None:
+    """Return weights that leave out targets far from all others if squares are minimized, and warn of them.
+
+    Parameters
+    ----------
+    owner : str
+        The object that the warning names.
+    y : ndarray of shape (n,) or (n, k)
+        Continuous targets.
+    weights : ndarray of shape (n,) or None
+        Weights of the rows; None is 1.
+    loss : Loss
+        The loss; one that grows more slowly than the square trains on all rows.
+    in_order : bool, default=True
+        Whether the rows are in the user's order, so that the warning can name one.
+
+    Returns
+    -------
+    ndarray of shape (n,) or None
+        The weights as given if nothing is left out.
+
+    Warns
+    -----
+    DataWarning
+        With the value that is farthest from the others.
+    """
+    if not isinstance(loss, MeanSquaredError):
+        return weights
+    kept, sentence = without_wild_targets(owner, y, weights, in_order)
+    if sentence:
+        warnings.warn(sentence, DataWarning, stacklevel=6)
+    return kept
 
 
 def class_table(classes: Array, y: Array, weight: ClassWeight) -> Array:

@@ -6,7 +6,6 @@ In: a frame and its target. Out: a `TableFit`: the `TableModel`, and the pack's 
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +14,10 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.data import Task
-from chainrule.data.outliers import without_wild_targets
 from chainrule.data.table import ReadOptions, TableSchema, as_frame, describe
-from chainrule.errors import DataWarning, InvalidValueError, must_be
+from chainrule.errors import InvalidValueError, must_be
 from chainrule.pipeline import Settings
-from chainrule.pipeline.targets import classification, regression
+from chainrule.pipeline.targets import classification, regression, usual_weights
 from chainrule.table_model import TableModel
 from chainrule.tabular.members import TrainedMember
 from chainrule.tabular.packing import PackRun, train_pack
@@ -170,6 +168,7 @@ def fit_table(
         target_name=target_name,
         workers=workers,
         on_member=on_member,
+        owner=owner,
     )
 
 
@@ -189,6 +188,7 @@ def fit_encoded(
     target_name: str = "target",
     workers: int | None = None,
     on_member: Callable[[TrainedMember], None] | None = None,
+    owner: str | None = None,
 ) -> TableFit:
     """Train a pack on rows that are encoded already.
 
@@ -218,6 +218,8 @@ def fit_encoded(
         Members that train at the same time; None is one for each core.
     on_member : callable, default=None
         Called with each member when it is done.
+    owner : str, default=None
+        The object that a warning names with the row's number; None if the rows are not in the user's order.
 
     Returns
     -------
@@ -225,9 +227,7 @@ def fit_encoded(
     """
     settings = Settings()
     if task == "regression":
-        sample_weight, sentence = without_wild_targets("train", y, sample_weight)
-        if sentence:
-            warnings.warn(sentence, DataWarning, stacklevel=3)
+        sample_weight = usual_weights(owner or "train", y, sample_weight, settings.regression_loss(), owner is not None)
     values = np.asarray(y, np.float64) if task == "regression" else y
     target = classification(y, settings) if task == "classification" else regression(values, settings, sample_weight)
     run = train_pack(

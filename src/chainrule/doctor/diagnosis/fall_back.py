@@ -48,7 +48,8 @@ def _is_quiet(findings: Findings) -> bool:
 def _noise(evidence: Evidence) -> Findings:
     """Say once what remains, and that quick models leave as much, as information."""
     comparison = evidence.comparison
-    if comparison is None or not evidence.noisy:
+    unseen = evidence.runner is not None or evidence.problem.validation is not None
+    if comparison is None or not (evidence.noisy and unseen):
         return ()
     return (
         make_finding(

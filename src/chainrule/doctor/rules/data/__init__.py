@@ -57,26 +57,29 @@ def _counted(rows: Rows) -> Rows:
     return rows if counts.all() or not counts.any() else rows[np.flatnonzero(counts)]
 
 
-RULES: tuple[Rule, ...] = (
-    Rule("nan-input", _of_counted_rows(nan_input), "rows"),
-    Rule("strange-cells", _of_counted_rows(strange_cells), "rows"),
-    Rule("wild-targets", _of_counted_rows(wild_targets), "rows"),
-    Rule("target-copy", _of_counted_rows(target_copy), "rows"),
-    Rule("row-counter", _of_counted_rows(row_counter), "rows"),
-    Rule("validation-differs", _of_counted_rows(validation_differs), "rows"),
-    Rule("single-class-validation", _of_counted_rows(single_class), "rows"),
-    Rule("constant-feature", _of_counted_rows(constant_feature), "rows"),
-    Rule("duplicate-feature", _of_counted_rows(duplicate_feature), "rows"),
-    Rule("unnormalized-inputs", _of_counted_rows(unnormalized_inputs), "rows"),
-    Rule("tiny-inputs", _of_counted_rows(tiny_inputs), "rows"),
-    Rule("target-scale", _of_counted_rows(target_scale), "rows"),
-    Rule("class-imbalance", _of_counted_rows(class_imbalance), "rows"),
-    Rule("label-conflict", _of_counted_rows(label_conflict), "rows"),
-    Rule("duplicate-rows-across-split", _of_counted_rows(duplicate_rows_across_split), "rows"),
-    Rule("statistics-leakage", _of_counted_rows(statistics_leakage), "rows"),
-    Rule("label-noise", _of_counted_rows(label_noise), "rows"),
-    Rule("misaligned-labels", _of_counted_rows(misaligned_labels), "rows"),
-    Rule("noisy-inputs", _of_counted_rows(noisy_inputs), "rows"),
-    Rule("too-little-data", _of_counted_rows(too_little_data), "rows"),
+RULES: tuple[Rule, ...] = tuple(
+    Rule(symptom, _of_counted_rows(check), "rows")
+    for symptom, check in (
+        ("nan-input", nan_input),
+        ("strange-cells", strange_cells),
+        ("wild-targets", wild_targets),
+        ("target-copy", target_copy),
+        ("row-counter", row_counter),
+        ("validation-differs", validation_differs),
+        ("single-class-validation", single_class),
+        ("constant-feature", constant_feature),
+        ("duplicate-feature", duplicate_feature),
+        ("unnormalized-inputs", unnormalized_inputs),
+        ("tiny-inputs", tiny_inputs),
+        ("target-scale", target_scale),
+        ("class-imbalance", class_imbalance),
+        ("label-conflict", label_conflict),
+        ("duplicate-rows-across-split", duplicate_rows_across_split),
+        ("statistics-leakage", statistics_leakage),
+        ("label-noise", label_noise),
+        ("misaligned-labels", misaligned_labels),
+        ("noisy-inputs", noisy_inputs),
+        ("too-little-data", too_little_data),
+    )
 )
 """Rules on the rows, in the order of root causes."""

@@ -38,7 +38,7 @@ def validation_differs(problem: TrainingProblem, trace: Trace | None) -> Finding
 
 
 def shifted_columns(X: Array, X_held: Array) -> Array | None:
-    """Return which of the columns that vary widely differ in mean or scale; None if no column varies widely."""
+    """Return for each column that varies widely whether it differs in mean or scale; None if no column varies widely."""
     X, X_held = X.astype(np.float64), X_held.astype(np.float64)
     low, high = np.quantile(X, (0.05, 0.95), axis=0)
     wide = np.flatnonzero(high > low)
@@ -47,9 +47,7 @@ def shifted_columns(X: Array, X_held: Array) -> Array | None:
     m, s = X[:, wide].mean(axis=0), X[:, wide].std(axis=0)
     moved = np.abs(X_held[:, wide].mean(axis=0) - m) > DATA_LIMITS.shifted_mean * s
     ratio = X_held[:, wide].std(axis=0) / s
-    shifted = np.zeros(X.shape[1], bool)
-    shifted[wide] = moved | (ratio > DATA_LIMITS.shifted_scale) | (ratio < 1.0 / DATA_LIMITS.shifted_scale)
-    return np.asarray(shifted[wide]) if len(wide) < X.shape[1] else shifted
+    return np.asarray(moved | (ratio > DATA_LIMITS.shifted_scale) | (ratio < 1.0 / DATA_LIMITS.shifted_scale))
 
 
 def _on_another_scale(problem: TrainingProblem, held: Rows, shifted: Array) -> Finding:

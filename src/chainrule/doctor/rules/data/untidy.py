@@ -15,7 +15,6 @@ from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.targets import class_indices, subsample_indices
 from chainrule.doctor.vocabulary.wording import column_name, percent
-from chainrule.pipeline.option_names import Setting
 from chainrule.train.problem import TrainingProblem
 
 
@@ -29,7 +28,8 @@ def strange_cells(problem: TrainingProblem, trace: Trace | None) -> Finding | No
     value, middle = (raw_input(problem, worst, each) for each in (cells.value, cells.middle))
     share = len(cells.rows) / len(problem.rows)
     others = "" if len(found) == 1 else f"; {len(found) - 1} more columns have such values"
-    code = f"X[X[:, {worst}] == {value:.6g}, {worst}] = np.nan"
+    nearest = min(abs(raw_input(problem, worst, float(x)) - middle) for x in problem.rows.X[cells.rows, worst])
+    code = f"X[np.abs(X[:, {worst}] - {middle:.6g}) > {0.5 * nearest:.6g}, {worst}] = {middle:.6g}"
     return make_finding(
         "strange-cells",
         "warning",
@@ -39,7 +39,11 @@ def strange_cells(problem: TrainingProblem, trace: Trace | None) -> Finding | No
         measured=f"{value:.6g} in {_rows(len(cells.rows), share)}, {cells.distance:.3g} standard deviations from the "
         f"others, whose median is {middle:.6g}{others}",
         usual="no value far from all others",
-        fix=Fix("Leave these cells empty if they are codes, or correct them.", code=code, remedy="fill-strange-cells"),
+        fix=Fix(
+            "Correct these cells. In a table, leave codes for missing values empty; in an array, fill them.",
+            code=code,
+            remedy="fill-strange-cells",
+        ),
         column=worst,
         value=value,
         share=share,
@@ -67,8 +71,7 @@ def wild_targets(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
         f"{cells.distance:.3g} standard deviations from the others, whose median is {middle:.6g}",
         usual="no target far from all others",
         fix=Fix(
-            "Correct these targets or leave the rows out; a Huber loss limits what single rows can do.",
-            (Setting("loss", "Huber"),),
+            "Correct these targets, or leave the rows out.",
             code=f"kept = np.abs(y - {middle:.6g}) < {0.5 * abs(value - middle):.6g}",
             remedy="drop-wild-targets",
         ),
