@@ -37,6 +37,7 @@ LEVELS = (
     {"pack"},
     {"table_model"},
     {"target", "io", "calibration"},
+    {"exporters"},
     {"train"},
     {"callbacks"},
     {"pipeline", "ensemble", "inspection"},

@@ -1,0 +1,1 @@
+"""Trained models for other places: one inference plan, and writers that walk it."""
