@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import cards
 import catalogue
 import equations
 import notebooks
@@ -48,8 +49,9 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
 
 
 def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
-    """Turn LaTeX into MathML; put drawings inside the page, so that they take its colors."""
-    return _DRAWING.sub(lambda image: _inside(image[3], image[1]), equations.mathml(html))
+    """Turn LaTeX into MathML; put drawings and cards inside the page, so that they take its colors."""
+    drawn = _DRAWING.sub(lambda image: _inside(image[3], image[1]), equations.mathml(html))
+    return cards.inside(drawn)
 
 
 def _inside(name: str, label: str) -> str:
