@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from chainrule.arrays import Array
+from chainrule.data.table.schema import NumberFormat
 from chainrule.data.transforms import FeatureTransform
 
 
@@ -33,7 +34,12 @@ class Input:
     columns : tuple of str, default=()
         Names of the columns of a matrix.
     date_format : str or None, default=None
-        How dates in text are written.
+        How dates in text are written, in the directives of `data.table.dates.FORMATS`; None for dates that were no text.
+    written : NumberFormat or None, default=None
+        How numbers in text are written; None for plain ones.
+    gaps : bool, default=False
+        Whether a text that is no number or no date is a gap; else it is an error. Gaps themselves (None, NaN, infinity,
+        the marks of `data.table.gaps`) are always allowed in a table, never in a matrix.
     """
 
     name: str
@@ -41,11 +47,13 @@ class Input:
     width: int = 1
     columns: tuple[str, ...] = ()
     date_format: str | None = None
+    written: NumberFormat | None = None
+    gaps: bool = False
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One column of a matrix as it is: a finite number."""
+    """One column of a matrix as it is: a finite number; in the feature matrix of a bare pack, NaN is a gap."""
 
     source: str
     place: int
@@ -82,7 +90,7 @@ class Number:
 
 @dataclass(frozen=True)
 class IsGap:
-    """1 where the cell is a gap, else 0."""
+    """1 where the cell is a gap, else 0; for a text 1 where it has no words."""
 
     source: str
 
@@ -90,6 +98,11 @@ class IsGap:
 @dataclass(frozen=True)
 class Code:
     """The code of a category's level.
+
+    A cell's text is its label (`data.table.gaps.label`): spaces around it are cut off, true and false are "true" and
+    "false", whole floats have no point. The text is looked up in `codes`; where it is not there and `boolean` is set, its
+    lower case; where that is not there either it is a gap (one of `data.table.gaps.MARKS` in lower case), or unknown. A
+    mark of a gap may be a level: the codes come first.
 
     Parameters
     ----------
@@ -103,6 +116,8 @@ class Code:
         Code of a level that is not known.
     hashed_from, hashed : int
         Where `hashed` > 0, a level that is not known has the code hashed_from + CRC-32 of its UTF-8 bytes mod hashed.
+    boolean : bool, default=False
+        Whether texts are looked up in lower case too; `codes` then has "true", "false", "1" and "0".
     """
 
     source: str
@@ -111,6 +126,7 @@ class Code:
     unknown: int
     hashed_from: int
     hashed: int
+    boolean: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,7 +140,10 @@ class IsCode:
 
 @dataclass(frozen=True)
 class WordCount:
-    """How many words of a text have this place: CRC-32 of the word in lower case, mod `places`."""
+    r"""How many words of a text have this place: CRC-32 of the word's UTF-8 bytes in lower case, mod `places`.
+
+    Words are runs of letters, digits and underscores (`\w+` of Python's re). A gap and a mark of a gap have no words.
+    """
 
     source: str
     place: int
@@ -264,7 +283,7 @@ class PiecewiseLinear:
     Parameters
     ----------
     edges : array of shape (T + 1,)
-        The edges q.
+        The edges q, float64; lower edges and widths qₜ - qₜ₋₁ are rounded to the plan's dtype each for itself.
     a, c : array of shape (d, u)
         Slope and bias.
     P : array of shape (d, T, u)
@@ -279,7 +298,7 @@ class PiecewiseLinear:
 
 @dataclass(frozen=True, eq=False)
 class Lookup:
-    """Each column's code becomes the row of its table; a code that is not in 0 .. size - 1 counts as 0.
+    """Each column's code, cut to a whole number, becomes the row of its table; one outside 0 .. size - 1 counts as 0.
 
     Parameters
     ----------
@@ -331,8 +350,10 @@ class Network:
 class Output:
     """From the networks' logits Z to the answer.
 
-    Each network's prediction is f(Z), f being the link; ā is their mean by weight. With one network and with T = 1 the
-    prediction is f(Z / T); with several networks and T ≠ 1 it is f(f⁻¹(ā) / T).
+    Each network's prediction is f(Z), f being the link; ā is their mean by weight. The prediction is ā where T = 1. Else
+    it is f(f⁻¹(ā) / T) where `mean_first` is set, and f(Z / T) of the one network otherwise. f⁻¹ is that of
+    `nn.activations` in the plan's dtype: for a sigmoid log a - log(1 - a) with a limited to [tiny, 1 - epsneg], for a
+    softmax log max(a, tiny).
 
     Parameters
     ----------
@@ -347,7 +368,9 @@ class Output:
     classes : tuple of array
         Classes in order, for each block ("binary": two in one block); empty for values and labels.
     temperature : float
-        T.
+        T; 1 for values.
+    mean_first : bool
+        Whether T divides the logits of the mean of predictions; set for ensembles and packs, also those of one network.
     mean, scale : array of shape (k,) or None
         A value is ā · scale + mean in float64, where targets were scaled.
     limits : tuple of (float, float) or None
@@ -365,6 +388,7 @@ class Output:
     blocks: tuple[tuple[int, int], ...]
     classes: tuple[Array, ...]
     temperature: float
+    mean_first: bool
     mean: Array | None
     scale: Array | None
     limits: tuple[float, float] | None
