@@ -84,8 +84,8 @@ OUTSIDE = {
         "doctor.observe.blas",
         "doctor.observe.quick_models",
     },
-    "onnx": {"io.onnx"},
-    "torch": {"io.torch"},
+    "onnx": {"exporters"},
+    "torch": {"exporters"},
     "optuna": {"search"},
     "ray": {"search"},
 }

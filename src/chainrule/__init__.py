@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from chainrule import data, doctor, train
     from chainrule.doctor.examine import examine
     from chainrule.estimators import NetClassifier, NetRegressor, TableClassifier, TableRegressor
+    from chainrule.exporters import export
     from chainrule.io import load_model, save_model
     from chainrule.nn import layers, losses, optimizers, schedules
 
@@ -50,6 +51,7 @@ __all__ = [
     "data",
     "doctor",
     "examine",
+    "export",
     "fit",
     "layers",
     "load_model",
@@ -67,6 +69,7 @@ _FROM = {
     "TableClassifier": "chainrule.estimators",
     "TableRegressor": "chainrule.estimators",
     "examine": "chainrule.doctor",
+    "export": "chainrule.exporters",
     "load_model": "chainrule.io",
     "save_model": "chainrule.io",
 }
@@ -79,6 +82,7 @@ _MODULES = (
     *("bench", "calibration", "callbacks", "cli", "data", "doctor", "engines", "ensemble", "errors"),
     *(
         "estimators",
+        "exporters",
         "inspection",
         "io",
         "model",

@@ -1,1 +1,9 @@
-"""Trained models for other places: one inference plan, and writers that walk it."""
+"""Trained models for other places: one inference plan, and writers that walk it.
+
+In: a fitted estimator or a model. Out: a NumPy file, an ONNX graph, a C header, an ES module, or a PyTorch module, checked
+against the model before it is written.
+"""
+
+from chainrule.exporters.exporting import Exported, export
+
+__all__ = ["Exported", "export"]

@@ -76,14 +76,33 @@ class Exporter(Protocol):
         """
 
 
-FORMATS: Mapping[str, str] = {
-    "numpy": "chainrule.exporters.numpy_source",
-    "onnx": "chainrule.exporters.onnx_graph",
-    "c": "chainrule.exporters.c_header",
-    "js": "chainrule.exporters.js_module",
-    "torch": "chainrule.exporters.torch_module",
+@dataclass(frozen=True)
+class Format:
+    """One row of the registry: what is known about a format without importing it.
+
+    Parameters
+    ----------
+    module : str
+        The module, which has an `EXPORTER`.
+    suffix : str
+        Ending of the main file.
+    options : tuple of str, default=()
+        Names of the fields of `ExportOptions` that it uses, besides `name`.
+    """
+
+    module: str
+    suffix: str
+    options: tuple[str, ...] = ()
+
+
+FORMATS: Mapping[str, Format] = {
+    "numpy": Format("chainrule.exporters.numpy_source", ".py"),
+    "onnx": Format("chainrule.exporters.onnx_format", ".onnx", ("opset",)),
+    "c": Format("chainrule.exporters.c_header", ".h", ("int8",)),
+    "js": Format("chainrule.exporters.js_module", ".mjs"),
+    "torch": Format("chainrule.exporters.torch_module", ".py"),
 }
-"""The module of each format, which has an `EXPORTER`."""
+"""The formats by name."""
 
 
 def exporter(name: str) -> Exporter:
@@ -106,5 +125,5 @@ def exporter(name: str) -> Exporter:
     if name not in FORMATS:
         hint = did_you_mean(str(name), FORMATS)
         raise InvalidValueError(must_be("export", "to", f"one of {', '.join(FORMATS)}", name, hint))
-    found: Any = import_module(FORMATS[name]).EXPORTER
+    found: Any = import_module(FORMATS[name].module).EXPORTER
     return found  # type: ignore[no-any-return]

@@ -33,6 +33,7 @@ _FOREIGN = "the file must be a chainrule model, got something else or a damaged 
 
 _FIELDS = frozenset({"format", "version", "sha256"})
 _SCHEMA = "schema"
+_PICKLE = "Save its last step alone and apply the others before, or pickle the pipeline."
 _PACK = "members"
 """The key by which the header of a pack is known."""
 
@@ -85,7 +86,7 @@ def model_bytes(model: Any) -> bytes:
 
     import chainrule
 
-    own, arrays = _parts(_model_of(model))
+    own, arrays = _parts(model_of(model))
     tensors = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     header = {"format": FORMAT, "version": chainrule.__version__, **own}
     text = json.dumps({**header, "sha256": _digest(header, tensors)}, allow_nan=False)
@@ -125,23 +126,41 @@ def load_model(path: str | Path) -> Model | Pack | TableModel:
         raise FormatError(f"{path.name}: the header must not be nested so deeply.") from None
 
 
-def _model_of(given: Any) -> Model | Pack | TableModel:
-    """Return the model of a fitted estimator, or of a pipeline in which nothing else does anything."""
+def model_of(given: Any, owner: str = "save_model", others_do: str = _PICKLE) -> Model | Pack | TableModel:
+    """Return the model of a fitted estimator, or of a pipeline in which nothing else does anything.
+
+    Parameters
+    ----------
+    given : estimator, pipeline or model
+        What holds the model.
+    owner : str, default="save_model"
+        The function that messages name.
+    others_do : str
+        What to do with a pipeline's other steps, a sentence.
+
+    Returns
+    -------
+    Model, Pack or TableModel
+
+    Raises
+    ------
+    InvalidValueError
+        For anything else, an estimator that is not fitted, and a pipeline with other steps.
+    """
     if isinstance(given, Model | Pack | TableModel):
         return given
     name = type(given).__name__
     if hasattr(given, "steps"):
         others = [type(step).__name__ for _, step in given.steps[:-1] if step not in (None, "passthrough")]
         if others:
-            hint = "Save its last step alone and apply the others before, or pickle the pipeline."
-            raise InvalidValueError(must_be("save_model", "pipeline", "the network alone", others, hint))
-        return _model_of(given.steps[-1][1])
+            raise InvalidValueError(must_be(owner, "pipeline", "the network alone", others, others_do))
+        return model_of(given.steps[-1][1], owner, others_do)
     fitted = getattr(given, "model_", None)
     if isinstance(fitted, Model | Pack | TableModel):
         return fitted
     hint = "Call fit first." if hasattr(given, "fit") and name.startswith(("Net", "Table")) else ""
     allowed = "a fitted NetClassifier, NetRegressor, TableClassifier or TableRegressor, or a model"
-    raise InvalidValueError(must_be("save_model", "model", allowed, given, hint))
+    raise InvalidValueError(must_be(owner, "model", allowed, given, hint))
 
 
 def _parts(model: Model | Pack | TableModel) -> tuple[dict[str, Any], dict[str, Array]]:
