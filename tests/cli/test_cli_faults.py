@@ -289,6 +289,11 @@ WRONG_DATA = {
     "folder without a model": (["predict", ".", "good.csv"], "model file 'model.safetensors' must exist."),
     "foreign model": (["predict", "foreign.safetensors", "good.csv"], "the file must be a chainrule model"),
     "table as model": (["predict", "good.csv", "good.csv"], "good.csv: the file must be a chainrule model"),
+    "foreign model to export": (
+        ["export", "foreign.safetensors", "--to", "numpy"],
+        "the file must be a chainrule model",
+    ),
+    "nothing to export": (["export", "nomodel", "--to", "numpy"], "model file 'nomodel' must exist."),
     "model to explain": (["explain", "foreign.safetensors"], "the file must be a chainrule model"),
 }
 
@@ -305,6 +310,20 @@ WRONG_ROWS = {
         ["predict", "MODEL", "good.csv", "--out", "."],
         "write: path must be a file's, got '.'. It is a folder.",
     ),
+    "unknown format": (
+        ["export", "MODEL", "--to", "onx"],
+        "one of numpy, onnx, c, js, torch, got 'onx'. Did you mean 'onnx'?",
+    ),
+    "option of another format": (
+        ["export", "MODEL", "--to", "numpy", "--opset", "17"],
+        "export: --opset must be left out for this format, got 17. It is an option of --to onnx.",
+    ),
+    "switch of another format": (["export", "MODEL", "--to", "onnx", "--int8"], "It is an option of --to c."),
+    "file of another format": (
+        ["export", "MODEL", "--to", "onnx", "--out", "model.py"],
+        "export: --out must be a file that ends with .onnx, got 'model.py'.",
+    ),
+    "export nowhere": (["export", "MODEL", "--to", "numpy", "--out", "nowhere/m.py"], "'nowhere' must exist"),
     "unseen label": (["evaluate", "MODEL", "new.csv"], "labels must be among ['x', 'y'], got ['z']."),
     "another target": (
         ["evaluate", "MODEL", "good.csv", "--target", "kin"],
@@ -368,8 +387,8 @@ def test_damaged_model_file_is_refused(capsys, place, model):
     data = bytearray((model / "model.safetensors").read_bytes())
     data[-5] ^= 1
     Path("damaged.safetensors").write_bytes(bytes(data))
-    for command in (["predict"], ["evaluate"]):
-        lines = refused(capsys, place, [*command, "damaged.safetensors", "good.csv"])
+    for command in (["predict", "good.csv"], ["evaluate", "good.csv"], ["export", "--to", "numpy"]):
+        lines = refused(capsys, place, [command[0], "damaged.safetensors", *command[1:]])
         assert lines == ["error: damaged.safetensors: the checksum does not match. The file is damaged; use a copy."]
 
 
@@ -419,6 +438,6 @@ def test_fault_of_the_program_itself_is_not_hidden(monkeypatch):
 
 
 def test_help_of_every_command(capsys):
-    for command in ("train", "lr-find", "evaluate", "predict", "explain", "gradcheck", "info"):
+    for command in ("train", "lr-find", "evaluate", "predict", "export", "explain", "gradcheck", "info"):
         assert cli.run([command, "--help"]) == 0
         assert "Usage" in capsys.readouterr().out

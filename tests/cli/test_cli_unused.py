@@ -55,6 +55,7 @@ SITUATIONS = {
         "table": ["table-run", "t.csv"],
         "json": ["table-run", "t.csv", "--json"],
     },
+    "export": {"classes": ["iris-run", "--to", "numpy"], "table": ["table-run", "--to", "numpy"]},
     "explain": {
         "architecture": ["4-3-2"],
         "no hidden layer": ["4-2"],
@@ -134,10 +135,12 @@ VALUES = {
     "entries": "3",
     "tolerance": "1e-20",
     "encoding": "utf-16",
+    "to": "torch",
+    "opset": "17",
 }
 """A value for each option that is no switch, other than its default and than the situations have."""
 
-PAGES = {"doctor": "page.html", "compare": "page.html", "predict": "answers.csv"}
+PAGES = {"doctor": "page.html", "compare": "page.html", "predict": "answers.csv", "export": "other.py"}
 """Commands whose --out is a file."""
 
 CLASSES = {"classes", "no hidden layer", "test rows of its own", "fixed"}
@@ -258,7 +261,7 @@ def scrubbed(text: str) -> str:
     text = re.sub(r'"(seconds|took|overhead|started|time)": ?[\d.e-]+', "", text)
     text = re.sub(r"elsewhere|(runs|studies)/[\w.-]+", "", text)
     text = re.sub(r"(?m) \d+\.\d $", "", text)  # a column of seconds
-    return re.sub(r"[\d.]+ ?(s|ms|µs)\b", "", text)
+    return re.sub(r" +", " ", re.sub(r"[\d.]+ ?(s|ms|µs)\b", "", text))
 
 
 WITH_TIMES = ("config.json", "doctor.json", "records.jsonl", "lock", "manifest.json")

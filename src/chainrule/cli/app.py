@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import chainrule
-from chainrule.cli import benchmarks, compare, doctor, evaluate, explain, info, predict, search, study, training
+from chainrule.cli import benchmarks, compare, doctor, evaluate, explain, export, info, predict, search, study, training
 from chainrule.cli.console import echo
 from chainrule.cli.unused import watched
 
@@ -47,6 +47,7 @@ app.command("search")(watched(search.search))
 app.command("study")(watched(study.study))
 app.command("evaluate")(watched(evaluate.evaluate))
 app.command("predict")(watched(predict.predict))
+app.command("export")(watched(export.export))
 app.command("explain")(watched(explain.explain))
 app.command("gradcheck")(watched(explain.gradcheck))
 app.command("bench")(watched(benchmarks.bench))

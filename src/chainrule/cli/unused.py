@@ -99,6 +99,10 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         *_READING,
         Rule("csv", ("out",), "with --json", "Write it to a file with > FILE."),
     ),
+    "export": (
+        Rule("opset", ("opset",), "for this format", "It is an option of --to onnx."),
+        Rule("int8", ("int8",), "for this format", "It is an option of --to c."),
+    ),
     "explain": (
         Rule(
             "network",

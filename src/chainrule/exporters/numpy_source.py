@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from chainrule.data.table.gaps import MARKS
+from chainrule.display import printable
 from chainrule.exporters import cells, numpy_runtime
 from chainrule.exporters import numpy_literals as literal
 from chainrule.exporters.answers import Answers, Rows
@@ -94,7 +95,7 @@ def source(plan: InferencePlan) -> str:
     written = "\n".join(constants.lines)
     text = f"{written}\n{own}"
     helpers = needed((cells, numpy_runtime), text)
-    marks = "MARKS = frozenset(\n    " + repr(sorted(MARKS)) + "\n)\n\n" if re.search(r"\bMARKS\b", helpers) else ""
+    marks = f"{_marks()}\n\n" if re.search(r"\bMARKS\b", helpers) else ""
     parts = (
         own.rstrip(),
         f"# What the functions above are made of\n\n{marks}{helpers}",
@@ -103,13 +104,20 @@ def source(plan: InferencePlan) -> str:
     return "\n\n\n".join((f"{_heading(plan)}\n{_imports(helpers)}", *parts)) + "\n"
 
 
+def _marks() -> str:
+    """Return the texts that stand for a gap, some on each line."""
+    texts = [repr(mark) for mark in sorted(MARKS)]
+    lines = [", ".join(texts[start : start + 10]) for start in range(0, len(texts), 10)]
+    return "MARKS = frozenset((\n" + "".join(f"    {line},\n" for line in lines) + "))"
+
+
 def _network_name(plan: InferencePlan, k: int) -> str:
     return "network" if len(plan.networks) == 1 else f"network_{k}"
 
 
 def _heading(plan: InferencePlan) -> str:
     lines = [
-        f"Predict {plan.output.name}: a model trained with chainrule, as one file that needs NumPy only.",
+        f"Predict {printable(plan.output.name)}: a model trained with chainrule, as one file that needs NumPy only.",
         "",
         *described(plan),
         "",
