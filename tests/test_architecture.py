@@ -68,7 +68,7 @@ DOCTOR_LEVELS = (
 # Where a package from outside may be imported: rooms, or single modules of a room.
 OUTSIDE = {
     "jax": {"engines.jax"},
-    "safetensors": {"io", "train.checkpoint"},
+    "safetensors": {"io", "train.checkpoint", "exporters.torch_module"},
     "polars": {"data.table", "data.dataset"},
     "fastexcel": {"data.table"},
     "sklearn": {"data", "doctor.observe.quick_models", "estimators", "sklearn", "callbacks.scikit_learn", "pipeline"},

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from chainrule import data, doctor, train
     from chainrule.doctor.examine import examine
     from chainrule.estimators import NetClassifier, NetRegressor, TableClassifier, TableRegressor
-    from chainrule.exporters import export
+    from chainrule.exporters import export, from_keras, from_torch
     from chainrule.io import load_model, save_model
     from chainrule.nn import layers, losses, optimizers, schedules
 
@@ -53,6 +53,8 @@ __all__ = [
     "examine",
     "export",
     "fit",
+    "from_keras",
+    "from_torch",
     "layers",
     "load_model",
     "losses",
@@ -70,6 +72,8 @@ _FROM = {
     "TableRegressor": "chainrule.estimators",
     "examine": "chainrule.doctor",
     "export": "chainrule.exporters",
+    "from_keras": "chainrule.exporters",
+    "from_torch": "chainrule.exporters",
     "load_model": "chainrule.io",
     "save_model": "chainrule.io",
 }

@@ -5,5 +5,6 @@ against the model before it is written.
 """
 
 from chainrule.exporters.exporting import Exported, export
+from chainrule.exporters.from_others import from_keras, from_torch
 
-__all__ = ["Exported", "export"]
+__all__ = ["Exported", "export", "from_keras", "from_torch"]

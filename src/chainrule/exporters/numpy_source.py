@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from time import perf_counter
 from typing import Any, ClassVar
 
@@ -11,7 +11,6 @@ import numpy as np
 
 from chainrule.data.table.gaps import MARKS
 from chainrule.display import printable
-from chainrule.exporters import cells, numpy_runtime
 from chainrule.exporters import numpy_literals as literal
 from chainrule.exporters.answers import Answers, Rows
 from chainrule.exporters.described import described
@@ -52,7 +51,7 @@ class NumpyExporter:
         seconds = []
         for _ in range(_REPEATS):
             start = perf_counter()
-            answers = _answers(module, plan.output, rows)
+            answers = file_answers(module, plan.output, rows)
             seconds.append(perf_counter() - start)
         return Ran(answers, min(seconds))
 
@@ -60,7 +59,8 @@ class NumpyExporter:
 EXPORTER = NumpyExporter()
 
 
-def _answers(module: Mapping[str, Any], output: Output, rows: Rows) -> Answers:
+def file_answers(module: Mapping[str, Any], output: Output, rows: Rows) -> Answers:
+    """Return what a written Python file answers for rows, given its names."""
     if output.kind == "values":
         return Answers(np.asarray(module["predict"](rows)).reshape(len(rows), -1))
     if output.kind == "quantiles":
@@ -94,34 +94,36 @@ def source(plan: InferencePlan) -> str:
     own = "\n\n".join(functions)
     written = "\n".join(constants.lines)
     text = f"{written}\n{own}"
-    helpers = needed((cells, numpy_runtime), text)
-    marks = f"{_marks()}\n\n" if re.search(r"\bMARKS\b", helpers) else ""
+    helpers = needed(("cells", "numpy_runtime"), text)
     parts = (
         own.rstrip(),
-        f"# What the functions above are made of\n\n{marks}{helpers}",
+        f"# What the functions above are made of\n\n{marks(helpers)}{helpers}",
         f"# The model's numbers\n\n{written}",
     )
-    return "\n\n\n".join((f"{_heading(plan)}\n{_imports(helpers)}", *parts)) + "\n"
+    return "\n\n\n".join((f"{heading(plan, 'as one file that needs NumPy only')}\n{imports(helpers)}", *parts)) + "\n"
 
 
-def _marks() -> str:
-    """Return the texts that stand for a gap, some on each line."""
+def marks(helpers: str) -> str:
+    """Return the texts that stand for a gap, some on each line, where the helpers use them."""
+    if not re.search(r"\bMARKS\b", helpers):
+        return ""
     texts = [repr(mark) for mark in sorted(MARKS)]
     lines = [", ".join(texts[start : start + 10]) for start in range(0, len(texts), 10)]
-    return "MARKS = frozenset((\n" + "".join(f"    {line},\n" for line in lines) + "))"
+    return "MARKS = frozenset((\n" + "".join(f"    {line},\n" for line in lines) + "))\n\n"
 
 
 def _network_name(plan: InferencePlan, k: int) -> str:
     return "network" if len(plan.networks) == 1 else f"network_{k}"
 
 
-def _heading(plan: InferencePlan) -> str:
+def heading(plan: InferencePlan, what: str, more: Sequence[str] = ()) -> str:
+    """Return the docstring of a written Python file."""
     lines = [
-        f"Predict {printable(plan.output.name)}: a model trained with chainrule, as one file that needs NumPy only.",
+        f"Predict {printable(plan.output.name)}: a model trained with chainrule, {what}.",
         "",
         *described(plan),
         "",
-        "Functions: " + ", ".join(_functions(plan.output)) + ".",
+        "Functions: " + ", ".join((*more, *_functions(plan.output))) + ".",
     ]
     text = "\n".join(lines).replace("\\", "\\\\").replace('"', '\\"')
     return f'"""{text}\n"""\n'
@@ -133,10 +135,13 @@ def _functions(output: Output) -> list[str]:
     return ["predict(rows)"] if output.kind == "values" else ["predict(rows)", "predict_proba(rows)"]
 
 
-def _imports(helpers: str) -> str:
-    modules = {"base64": "base64", "dt": "datetime as dt", "math": "math", "re": "re", "zlib": "zlib"}
+def imports(helpers: str) -> str:
+    """Return the lines that import what a text uses."""
+    modules = {"base64": "base64", "dt": "datetime as dt", "json": "json", "math": "math", "re": "re", "zlib": "zlib"}
     used = [f"import {module}" for name, module in modules.items() if re.search(rf"\b{name}\.", helpers)]
     lines = ["from __future__ import annotations", "", *used]
+    lines += ["from functools import cache"] if "@cache" in helpers else []
+    lines += ["from pathlib import Path"] if re.search(r"\bPath\(", helpers) else []
     lines += ["from typing import Any"] if re.search(r"\bAny\b", helpers) else []
     return "\n".join([*lines, "", "import numpy as np"])
 
