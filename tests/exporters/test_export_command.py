@@ -2,6 +2,7 @@
 
 import json
 import runpy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from pack_cases import plain_table_model, table, table_model
 
 from chainrule import cli
+from chainrule.exporters import check as module
 from chainrule.io import load_model, save_model
 
 
@@ -97,3 +99,18 @@ def test_the_same_model_gives_the_same_bytes(place, capsys):
         for name in ("one.py", "two.py"):
             assert cli.run(["export", f"{model}.safetensors", "--to", "numpy", "--out", name]) == 0
         assert Path("one.py").read_bytes() == Path("two.py").read_bytes()
+
+
+def test_rows_within_rounding_and_files_that_were_not_run_are_said(place, capsys, monkeypatch):
+    monkeypatch.setattr("chainrule.exporters.torch_module.find_spec", lambda name: None)
+    assert cli.run(["export", "people.safetensors", "--to", "torch", "--out", "net.py"]) == 0
+    out = capsys.readouterr().out
+    assert "not checked: install torch" in out
+    assert "net.safetensors" in out
+    assert "rows checked" not in out
+    made = module.Check
+    monkeypatch.setattr(module, "Check", lambda *values: replace(made(*values), uncertain=2, ties=1))
+    assert cli.run(["export", "people.safetensors", "--to", "numpy"]) == 0
+    out = capsys.readouterr().out
+    assert "2 rows differ by more than 1e-05, within the rounding of float32" in out
+    assert "1 row has two classes of equal probability" in out

@@ -47,6 +47,8 @@ def export(
         o.print_json(_plain(done))
     else:
         o.console().print(terminal.plain_table(*_table(done)))
+        for sentence in [done.check.sentence()] if done.check.missing else done.check.notes():
+            o.console().print(sentence)
 
 
 def _path(model: str, suffix: str, out: Path | None) -> Path:
@@ -66,14 +68,15 @@ def _path(model: str, suffix: str, out: Path | None) -> Path:
 
 
 def _table(done: Exported) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    """Return a row for each file; the first has what the check found."""
     check = done.check
-    header = ("file", "bytes", "rows checked", "largest difference", "time per row")
-    figures: tuple[Any, ...] = (f"{check.rows:,}", f"{check.difference:.1g}", f"{1e6 * check.seconds:.3g} µs")
-    if check.missing:
-        figures = (f"not checked: install {check.missing}", "", "")
-    rows = [(str(done.paths[0]), f"{done.size:,}", *figures)]
-    rows += [(str(path), "", "", "", "") for path in done.paths[1:]]
-    return header, rows
+    names = ("rows checked", "difference", "time per row")
+    figures = (f"{check.rows:,}", f"{check.difference:.1g}", f"{1e6 * check.seconds:.3g} µs")
+    found = {} if check.missing else dict(zip(names, figures, strict=True))
+    files = [(str(path), f"{path.stat().st_size:,}") for path in done.paths]
+    blank = ("",) * len(found)
+    rows: list[tuple[Any, ...]] = [(*files[0], *found.values()), *((*file, *blank) for file in files[1:])]
+    return ("file", "bytes", *found), rows
 
 
 def _plain(done: Exported) -> dict[str, Any]:

@@ -63,10 +63,24 @@ class Check:
         """
         if self.missing:
             return f"not checked: install {self.missing}"
-        parts = [f"{self.rows:,} rows checked", f"largest difference {self.difference:.1g}"]
-        parts += [f"{self.uncertain} within rounding"] if self.uncertain else []
-        parts += [f"{self.ties} ties"] if self.ties else []
-        return ", ".join(parts)
+        more = f"; {'; '.join(self.notes())}" if self.notes() else ""
+        return f"{self.rows:,} rows checked, largest difference {self.difference:.1g}{more}"
+
+    def notes(self) -> list[str]:
+        """Return what else was found: rows that float32 leaves uncertain, and ties.
+
+        Returns
+        -------
+        list of str
+        """
+        found = []
+        if self.uncertain:
+            rows = "1 row differs" if self.uncertain == 1 else f"{self.uncertain} rows differ"
+            found.append(f"{rows} by more than {self.tolerance:.0e}, within the rounding of float32")
+        if self.ties:
+            rows = "1 row has two classes" if self.ties == 1 else f"{self.ties} rows have two classes"
+            found.append(f"{rows} of equal probability, and another of them was taken")
+        return found
 
 
 def check(

@@ -68,7 +68,7 @@ def run(plan: InferencePlan, rows: Rows, dtype: Any = None, noise: Noise | None 
     rounded = noise or (lambda Z, size: Z)
     chosen = np.dtype(dtype or plan.dtype)
     with np.errstate(all="ignore"):
-        F = features(plan, rows)
+        F = _moved_numbers(features(plan, rows), rounded)
         X = [_moved_numbers(_transformed(each, F, chosen), rounded) for each in plan.transforms]
         logits = [_through(network.stages, X[network.transform], rounded) for network in plan.networks]
         return _answer(plan, logits, rounded)
@@ -304,8 +304,8 @@ def _values(output: Output, A: Array) -> Array:
 def rounding(plan: InferencePlan, rows: Rows, draws: int = 3) -> Array:
     """Return how far the rounding of float32 may move the answers: the largest of some draws, times four.
 
-    Every intermediate result of the plan, computed in float64, is moved by a random share of float32's precision. So a row
-    whose large terms cancel is known to be uncertain, whatever format computes it.
+    Every input and every intermediate result of the plan, computed in float64, is moved by a random share of float32's
+    precision. So a row whose large terms cancel is known to be uncertain, whatever format computes it.
 
     Parameters
     ----------
