@@ -21,7 +21,7 @@ from chainrule.exporters.lower import _input, _table_features, lower
 from chainrule.exporters.numpy_source import source
 from chainrule.exporters.plan import Standardize
 
-SEEDS = int(os.environ.get("CHAINRULE_EXPORT_SEEDS", "120"))
+SEEDS = int(os.environ.get("CHAINRULE_EXPORT_SEEDS", "60"))
 
 
 def written(model, folder):

@@ -16,7 +16,7 @@ from chainrule.nn.layers import Activation, BatchNorm, Dense
 from chainrule.nn.losses import SoftmaxCrossEntropy
 from chainrule.nn.net import Net
 
-SEEDS = int(os.environ.get("CHAINRULE_EXPORT_SEEDS", "100"))
+SEEDS = int(os.environ.get("CHAINRULE_EXPORT_SEEDS", "50"))
 
 
 @pytest.fixture

@@ -53,11 +53,11 @@ def plain_cell(cell: Any) -> Any:
 
 def label(cell: Any) -> str:
     """Return the text that stands for a cell among the levels of a category; "" for a gap."""
+    if isinstance(cell, str):
+        return cell.strip()
     cell = plain_cell(cell)
     if cell is None:
         return ""
-    if isinstance(cell, str):
-        return cell.strip()
     if isinstance(cell, bool):
         return "true" if cell else "false"
     if isinstance(cell, float) and cell.is_integer() and abs(cell) < 2**63:
@@ -72,6 +72,8 @@ def is_gap(text: str) -> bool:
 
 def number_cell(name: str, cell: Any, written: tuple[str, str, str, str] | None, gaps: bool) -> float:
     """Return a cell as a number, NaN for a gap; `written` is decimal mark, thousands mark, prefix, suffix."""
+    if type(cell) is float:
+        return cell if math.isfinite(cell) else math.nan
     cell = plain_cell(cell)
     if isinstance(cell, str):
         text = cell.strip()

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from time import perf_counter
 from typing import ClassVar
 
 import numpy as np
@@ -17,7 +16,7 @@ from chainrule.arrays import Array
 from chainrule.exporters import numpy_literals as literal
 from chainrule.exporters.answers import Rows
 from chainrule.exporters.numpy_features import features_source
-from chainrule.exporters.numpy_source import file_answers, heading, imports, marks
+from chainrule.exporters.numpy_source import heading, imports, marks, timed
 from chainrule.exporters.numpy_stages import Constants
 from chainrule.exporters.plan import InferencePlan, Output
 from chainrule.exporters.registry import ExportOptions, Ran
@@ -26,9 +25,6 @@ from chainrule.exporters.torch_stages import sequential, transform_call
 
 STATE = ".safetensors"
 """Ending of the file with the state."""
-
-_REPEATS = 3
-"""Runs of which the fastest counts."""
 
 
 class TorchExporter:
@@ -62,12 +58,7 @@ class TorchExporter:
             for ending, data in files.items():
                 (Path(folder) / f"model{ending}").write_bytes(data)
             module = runpy.run_path(str(Path(folder) / "model.py"))
-            seconds = []
-            for _ in range(_REPEATS):
-                start = perf_counter()
-                answers = file_answers(module, plan.output, rows)
-                seconds.append(perf_counter() - start)
-        return Ran(answers, min(seconds))
+            return timed(module, plan.output, rows)
 
 
 EXPORTER = TorchExporter()
