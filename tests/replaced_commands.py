@@ -17,6 +17,8 @@ Instead = snippets.Instead
 INSTALLS = "it installs packages; that its extras exist is checked, and .ci/run installs from scratch"
 HOURS = "it measures for minutes or hours; that the script and its options exist is checked"
 
+CLUSTER = "it needs several machines; tests/cli/test_cli_distributed.py runs several processes on one"
+
 QUICK_SEARCH = "chainrule search iris --trials 2 --seeds 1 --epochs 2 --method random --out found"
 
 REPLACED = {
@@ -54,6 +56,16 @@ REPLACED = {
     "chainrule profile 784-256-128-10 --batch-size 128 --batch-norm --dropout 0.2": Instead(
         "it measures for seconds",
         ("chainrule profile 784-256-128-10 --batch-size 128 --batch-norm --dropout 0.2 --seconds 0.01",),
+    ),
+    "srun -N 4 chainrule train big.parquet --target y --preset plain --distributed --checkpoint /shared/kept": Instead(
+        CLUSTER
+    ),
+    "chainrule train big.parquet --target y --preset plain --coordinator 10.0.0.1:5000 --processes 2 --rank 1": Instead(
+        CLUSTER
+    ),
+    "chainrule train digits --epochs 5 --processes 2 --checkpoint kept": Instead(
+        "it starts processes that load JAX; tests/cli/test_cli_distributed.py runs them",
+        ("chainrule train digits --epochs 2 --checkpoint kept",),
     ),
     "chainrule study papers --seeds 1": Instead(HOURS, ("chainrule study list",)),
     "chainrule study ioffe2015": Instead(HOURS),

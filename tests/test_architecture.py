@@ -28,7 +28,7 @@ LEVELS = (
     {"errors"},
     {"constraints"},
     {"arrays"},
-    {"random", "processes", "intervals"},
+    {"random", "processes", "intervals", "world"},
     {"nn"},
     {"engines"},
     {"data"},
@@ -67,7 +67,7 @@ DOCTOR_LEVELS = (
 
 # Where a package from outside may be imported: rooms, or single modules of a room.
 OUTSIDE = {
-    "jax": {"engines.jax"},
+    "jax": {"engines.jax", "world"},
     "safetensors": {"io", "train.checkpoint", "exporters.torch_module"},
     "polars": {"data.table", "data.dataset"},
     "fastexcel": {"data.table"},

@@ -80,6 +80,11 @@ SITUATIONS = {
 
 VALUES = {
     "target": "owner",
+    "processes": "0",
+    "rank": "1",
+    "coordinator": "here:5000",
+    "restarts": "2",
+    "watchdog": "9",
     "task": "classification",
     "columns": "size=category",
     "drop": "size",

@@ -70,8 +70,9 @@ def _run(command: Any, arguments: Sequence[str] | None) -> int:
 
     from chainrule.errors import ChainruleError
 
+    line = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        code = command.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+        code = command.main(args=list(line), obj=line, standalone_mode=False)
         if code == _INTERRUPTED:
             raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
@@ -89,7 +90,7 @@ def _run(command: Any, arguments: Sequence[str] | None) -> int:
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise
-        return _refuse_usage(error, sys.argv[1:] if arguments is None else list(arguments))
+        return _refuse_usage(error, line)
 
 
 def _refuse(text: str, code: int = 2) -> int:

@@ -5,7 +5,8 @@ In: a source and options. Out: a table (or JSON), and a folder with model, log, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from chainrule import doctor as the_doctor
+from chainrule.cli import distributed as d
 from chainrule.cli import options as o
 from chainrule.cli.doctor_report import Cards, command_line, improved_options, show_report
 from chainrule.cli.problem import LoadedProblem, load_problem
@@ -28,17 +30,23 @@ from chainrule.cli.run_folder import (
 )
 from chainrule.cli.table import TableOptions, choose_preset
 from chainrule.cli.table_run import run_table
-from chainrule.cli.unused import option_flag, refuse, source_facts, typed
+from chainrule.cli.unused import option_flag, refuse, source_facts, typed, typed_line
 from chainrule.constraints import OneOf
 from chainrule.doctor import DoctorMonitor, examine_problem
-from chainrule.errors import InvalidValueError, must_be
+from chainrule.errors import InvalidValueError, must_be, raise_all
 from chainrule.model import Model
 from chainrule.pipeline import as_kept, confusion_matrix, stopping_monitors
 from chainrule.pipeline import evaluate as evaluate_model
 from chainrule.report import matplotlib, terminal
 from chainrule.train import Monitor, Progress, RangeTest, Run, StopReason, find_learning_rate
 from chainrule.train import train as train_problem
+from chainrule.train.checkpoint import reading
 from chainrule.train.range_test import RangeResult
+from chainrule.world import World, joined
+
+_OF_ONE_NETWORK = ("checkpoint", "doctor", "suppress")
+_SEVERAL = ("distributed", "processes", "rank", "coordinator", "restarts", "watchdog")
+"""Options that the preset for tables has no use for."""
 
 LEVELS = ("off", "watch", "advise", "fix")
 """How much the doctor does: nothing; monitor only; test remedies; apply those that helped and train again."""
@@ -69,46 +77,115 @@ def train(
     seconds: Annotated[
         float | None, o.table_option(help="Time for the training: 20, or 40 above 100,000 rows.")
     ] = None,
+    distributed: d.Distributed = False,
+    processes: d.Processes = None,
+    rank: d.Rank = None,
+    coordinator: d.Coordinator = None,
+    restarts: d.Restarts = 3,
+    watchdog: d.Watchdog = 60.0,
     as_json: o.Json = False,
 ) -> None:
     """Train on SOURCE, print the scores, and write a run folder."""
     table = TableOptions(preset, seconds)
-    one = [option_flag(name) for name in ("checkpoint", "doctor", "suppress") if name in typed()]
+    shared = d.ProcessOptions(distributed, processes, rank, coordinator, restarts, watchdog)
+    one = [option_flag(name) for name in (*_OF_ONE_NETWORK, *_SEVERAL) if name in typed()]
     uses_table, why_not = choose_preset(source, options, table, one)
-    refuse("train", source_facts(source) | {"doctor": doctor != "off"})
+    several = {"several": shared.given, "launched": shared.launches}
+    refuse("train", source_facts(source) | {"doctor": doctor != "off"} | several)
     if uses_table:
         run_table(source, options, table, out, as_json)
         return
     if doctor not in LEVELS:
         levels = OneOf(LEVELS)
         raise InvalidValueError(must_be("train", "--doctor", str(levels), doctor, levels.hint(doctor)))
+    world = shared.world()
+    options = _for_processes(options, doctor, shared)
     if checkpoint is not None and checkpoint.exists() and not checkpoint.is_dir():
         raise InvalidValueError(must_be("train", "--checkpoint", "a folder", str(checkpoint), "It is a file."))
-    watched = _Watching(doctor, o.suppressed("train", suppress), None if as_json else Cards(o.console(stderr=True)))
+    follows = world is not None and not world.leads
+    cards = None if as_json or follows else Cards(o.console(stderr=True))
+    watched = _Watching("off" if follows else doctor, o.suppressed("train", suppress), cards)
     options.settings("train")
-    repeated = checkpoint is not None and out is not None and holds_this_run(out, source, options)
-    check_writable(out or Path("runs") / "run", empty=out is not None and not repeated)
-    loaded = load_problem(source, options, "train", quiet=as_json)
-    if why_not and not as_json:
-        o.console(stderr=True).print(why_not, markup=False)
-    if repeated and out is not None:
-        folder = out
-        outcome = _finished(source, options, loaded, watched, checkpoint)
-        check_same_model(out, outcome)
-    else:
-        with new_run_folder(source, out) as unfinished:
-            outcome = _finished(source, options, loaded, watched, checkpoint)
-            write(unfinished.place, outcome)
-            try:
-                draw(unfinished.place, outcome)
-            finally:
-                folder = unfinished.finish()
+    if shared.launches:
+        raise typer.Exit(d.launch(shared, typed_line(), checkpoint))
+    if world is not None and follows:
+        _follow(world, source, options, checkpoint)
+        return
+    outcome, folder = _recorded(source, options, watched, out, checkpoint, why_not, world)
     if watched.cards is None:
         o.print_json(_plain(outcome, folder))
     else:
         _show(outcome, folder, watched.cards)
     if outcome.run.diverged:
         raise typer.Exit(1)
+
+
+def _recorded(
+    source: str,
+    options: o.TrainOptions,
+    watched: _Watching,
+    out: Path | None,
+    checkpoint: Path | None,
+    why_not: str,
+    world: World | None,
+) -> tuple[TrainOutcome, Path]:
+    """Train and write the run folder, or find the same run in it; return the outcome and the folder."""
+    repeated = checkpoint is not None and out is not None and holds_this_run(out, source, options)
+    check_writable(out or Path("runs") / "run", empty=out is not None and not repeated)
+    loaded = load_problem(source, options, "train", quiet=watched.cards is None)
+    if why_not and watched.cards is not None:
+        watched.cards.out.print(why_not, markup=False)
+    together = nullcontext() if world is None else _leading(world, watched)
+    if repeated and out is not None:
+        with together:
+            outcome = _finished(source, options, loaded, watched, checkpoint)
+        check_same_model(out, outcome)
+        return outcome, out
+    with new_run_folder(source, out) as unfinished:
+        with together:
+            outcome = _finished(source, options, loaded, watched, checkpoint)
+        write(unfinished.place, outcome)
+        try:
+            draw(unfinished.place, outcome)
+        finally:
+            folder = unfinished.finish()
+    return outcome, folder
+
+
+def _for_processes(options: o.TrainOptions, doctor: str, shared: d.ProcessOptions) -> o.TrainOptions:
+    """Return the options with the engine that several processes share; refuse what they cannot do together."""
+    if not shared.given:
+        return options
+    faults = []
+    if options.engine not in ("auto", "jax"):
+        faults.append(must_be("train", "--engine", "jax with several processes", options.engine))
+    if doctor in ("advise", "fix"):
+        hint = "Its trials are trainings of one process; run chainrule doctor on the run folder."
+        faults.append(must_be("train", "--doctor", "off or watch with several processes", doctor, hint))
+    if options.lr == "find":
+        hint = "Find it first: chainrule lr-find."
+        faults.append(must_be("train", "--lr", "a number with several processes", options.lr, hint))
+    raise_all(faults)
+    return replace(options, engine="jax")
+
+
+@contextmanager
+def _leading(world: World, watched: _Watching) -> Iterator[None]:
+    """Join a world as the process that prints, and say so."""
+    with joined(world):
+        if watched.cards is not None:
+            count = f"{world.processes} process{'es' if world.processes > 1 else ''}"
+            watched.cards.out.print(f"{count} joined", markup=False)
+        yield
+
+
+def _follow(world: World, source: str, options: o.TrainOptions, checkpoint: Path | None) -> None:
+    """Train as rank 0 does, and leave printing and writing to it."""
+    loaded = load_problem(source, options, "train", quiet=True)
+    problem = loaded.problem
+    rules = stopping_monitors(loaded.settings, problem.validation is not None)
+    with joined(world):
+        train_problem(problem, rules, checkpoint=None if checkpoint is None else reading(checkpoint, problem))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from chainrule.errors import must_be, raise_all
 from chainrule.pipeline.option_names import flag
 
 _TYPED: ContextVar[Mapping[str, Any]] = ContextVar("typed")
+_LINE: ContextVar[tuple[str, ...]] = ContextVar("line")
 """The options of the running command that were typed, as the parser knows them: a command runs in one context."""
 
 _OTHER_FLAGS = {
@@ -70,6 +71,10 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "train": (
         *_TRAINING,
         Rule("doctor", ("suppress",), "with --doctor off", "Nothing is found that could be suppressed."),
+        Rule(
+            "launched", ("restarts",), "without --processes", "Only processes that are started here are started again."
+        ),
+        Rule("several", ("watchdog",), "with one process", "It waits for nobody."),
     ),
     "doctor": _TRAINING,
     "lr-find": (_TABLE, _TEXT, _HEADER),
@@ -132,10 +137,12 @@ def watched(command: Callable[..., Any]) -> Callable[..., Any]:
     def run(typed_context: typer.Context, **arguments: Any) -> Any:
         given = {name: value for name, value in typed_context.params.items() if _typed(typed_context, name)}
         token = _TYPED.set(given)
+        line = _LINE.set(tuple(typed_context.find_root().obj or ()))
         try:
             return command(**arguments)
         finally:
             _TYPED.reset(token)
+            _LINE.reset(line)
 
     signature = inspect.signature(command, eval_str=True)
     keyword = inspect.Parameter.KEYWORD_ONLY
@@ -154,6 +161,11 @@ def _typed(context: typer.Context, name: str) -> bool:
 def typed() -> Mapping[str, Any]:
     """Return the options of the running command that were typed, with their values; none outside of a command."""
     return _TYPED.get({})
+
+
+def typed_line() -> tuple[str, ...]:
+    """Return the running command as it was typed, without the program's name."""
+    return _LINE.get(())
 
 
 def refuse(command: str, facts: Mapping[str, bool]) -> None:

@@ -50,6 +50,23 @@ def opened(
     return nullcontext(checkpoint)
 
 
+def reading(folder: str | Path, problem: TrainingProblem) -> Checkpointer:
+    """Return a checkpointer that resumes from a folder's last snapshot and writes nothing: another process does.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where the snapshots are.
+    problem : TrainingProblem
+        What is trained.
+
+    Returns
+    -------
+    Checkpointer
+    """
+    return _ReadingCheckpointer(Path(folder), fingerprint(problem), float("inf"), problem.recipe)
+
+
 def fingerprint(problem: TrainingProblem) -> str:
     """Return the sha256 of a problem's recipe, configuration, rows and first state: another one is another run."""
     plain = {"recipe": spec.encode(problem.recipe), "config": spec.encode(problem.config)}
@@ -228,6 +245,17 @@ class FolderCheckpointer:
                 remove(path)
         for path in self._folder.glob(".snapshot-*.tmp"):
             remove(path)
+
+
+class _ReadingCheckpointer(FolderCheckpointer):
+    """A checkpointer of a process that another one writes for."""
+
+    def due(self) -> bool:
+        """Return False: nothing is written."""
+        return False
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Do nothing with it."""
 
 
 def _canonical(plain: Any) -> bytes:
