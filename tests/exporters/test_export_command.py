@@ -11,6 +11,7 @@ from pack_cases import plain_table_model, table, table_model
 
 from chainrule import cli
 from chainrule.exporters import check as module
+from chainrule.exporters.registry import FORMATS
 from chainrule.io import load_model, save_model
 
 
@@ -114,3 +115,14 @@ def test_rows_within_rounding_and_files_that_were_not_run_are_said(place, capsys
     out = capsys.readouterr().out
     assert "2 rows differ by more than 1e-05, within the rounding of float32" in out
     assert "1 row has two classes of equal probability" in out
+
+
+@pytest.mark.parametrize(("to", "option"), [("onnx", ["--opset", "17"]), ("c", ["--int8"])])
+def test_an_option_of_a_format_changes_its_file(tmp_path, monkeypatch, capsys, to, option):
+    pytest.importorskip(FORMATS[to].module, reason="the format needs a package")
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(["train", "iris", "--epochs", "2", "--out", "iris", "--json"]) == 0
+    suffix = FORMATS[to].suffix
+    assert cli.run(["export", "iris", "--to", to]) == 0
+    assert cli.run(["export", "iris", "--to", to, *option, "--out", f"other{suffix}"]) == 0
+    assert Path(f"iris{suffix}").read_bytes() != Path(f"other{suffix}").read_bytes().replace(b"other", b"iris")
