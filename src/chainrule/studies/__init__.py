@@ -7,23 +7,29 @@ from collections.abc import Mapping
 
 from chainrule.studies import (
     activations,
+    adam_betas,
     basic_advanced,
     batch_norm,
     batch_size,
     caching,
     clipping,
+    cost_curves,
     depth,
+    descent_paths,
     dropout,
     initialization,
     input_scaling,
+    lecture_network,
     linear_collapse,
     momentum,
     optimizers,
     random_search,
     rate_test,
+    saturation,
     schedules,
     softmax,
     symmetry,
+    ten_layers,
     transfer,
 )
 from chainrule.studies.papers import PAPERS
@@ -50,6 +56,12 @@ _MODULES = (
     linear_collapse,
     symmetry,
     caching,
+    saturation,
+    ten_layers,
+    cost_curves,
+    descent_paths,
+    adam_betas,
+    lecture_network,
 )
 
 STUDIES: Mapping[str, Study] = {module.STUDY.name: module.STUDY for module in _MODULES}
