@@ -14,6 +14,7 @@ from chainrule.cli import options as o
 from chainrule.cli.console import echo
 from chainrule.cli.explain_preset import is_preset, show_preset
 from chainrule.cli.explain_subject import ARCHITECTURE, Asked, Subject, find_subject, is_model
+from chainrule.cli.option_values import hidden_sizes
 from chainrule.cli.unused import refuse, source_facts
 from chainrule.engines import plan as plans
 from chainrule.errors import InvalidValueError, must_be
@@ -171,7 +172,7 @@ def _network_settings(
 ) -> Settings:
     return o.checked(
         command,
-        hidden_layer_sizes=o.hidden_sizes(command, hidden),
+        hidden_layer_sizes=hidden_sizes(command, hidden),
         activation=activation,
         batch_norm=batch_norm,
         layer_norm=layer_norm,
