@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from chainrule.studies import (
     activations,
     adam_betas,
+    annealing,
     basic_advanced,
     batch_norm,
     batch_size,
@@ -22,8 +23,11 @@ from chainrule.studies import (
     lecture_network,
     linear_collapse,
     momentum,
+    noisy_labels,
     optimizers,
+    pretraining,
     random_search,
+    rate_decades,
     rate_test,
     saturation,
     schedules,
@@ -62,9 +66,14 @@ _MODULES = (
     descent_paths,
     adam_betas,
     lecture_network,
+    noisy_labels,
+    rate_decades,
+    pretraining,
+    annealing,
 )
 
 STUDIES: Mapping[str, Study] = {module.STUDY.name: module.STUDY for module in _MODULES}
-"""Every study by name: the lecture's ten exercises in its order, then its other claims."""
+"""Every study by name: the lecture's ten exercises in its order, its other claims, its pictures, and four exercises in a
+setting in which the effect shows."""
 
 __all__ = ["PAPERS", "STUDIES", "Cell", "Conclusion", "Results", "Study", "StudyConfig", "run"]
