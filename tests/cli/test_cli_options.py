@@ -129,3 +129,22 @@ def test_a_link_bounds_the_predictions(table, capsys, link, lowest, highest):
     rows = np.random.default_rng(0).normal(0, 9, (50, 2))
     found = np.array([model.predict({"v": v, "number": number})[0] for v, number in rows])
     assert lowest <= found.min() <= found.max() <= highest
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--ema-decay 0.9",
+        "--accumulate 2",
+        "--max-norm 1",
+        "--l1 0.01",
+        "--optimizer adam:beta1=0.8",
+        "--schedule step:every=1",
+        "--keep-classes setosa,virginica",
+    ],
+)
+def test_the_doctor_examines_a_training_with_the_option(line, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(["doctor", "iris", "--epochs", "3", "--json", *line.split()]) in (0, 1), capsys.readouterr().err
+    assert "verdict" in json.loads(capsys.readouterr().out)

@@ -25,6 +25,7 @@ from chainrule.train import RangeTest, range_test
 
 _OPTIMIZERS: Mapping[str, Optimizer] = {"Nesterov": Nesterov(), "Adam": Adam()}
 _FACTORS = {"a tenth of it": 0.1, "the suggestion": 1.0, "ten times it": 10.0}
+_SIGNS = {"a tenth of it": "÷10", "the suggestion": "×1", "ten times it": "×10"}
 _WORST = 10.0
 """The loss of a run that diverged: more than that of a network that only guesses."""
 
@@ -84,7 +85,7 @@ def _draw(results: Results) -> drawing.Pictures:
     panels = []
     for i, name in enumerate(_OPTIMIZERS):
         first = results.of_arm(f"{name}, the suggestion")[0]
-        marks = [Mark(results.of_arm(f"{name}, {which}")[0]["rate"], which) for which in _FACTORS]
+        marks = [Mark(results.of_arm(f"{name}, {which}")[0]["rate"], _SIGNS[which]) for which in _FACTORS]
         curve = Curve("smoothed loss of the range test", first["rates"], first["curve"], i)
         panels.append(LinePlot(name, [curve], x_name="learning rate", y_name="loss", x_log=True, marks=marks))
     return {"The range test, and the rates that were trained": panels}

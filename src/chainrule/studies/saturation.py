@@ -67,12 +67,16 @@ def _conclude(results: Results) -> Conclusion:
 
 
 def _draw(results: Results) -> drawing.Pictures:
-    def panel(title: str, name: str, top: float) -> LinePlot:
-        curves = [Curve(arm, _GRID, results.of_arm(arm)[0][name], i) for i, arm in enumerate(results.arms)]
-        return LinePlot(title, curves, x_name="z", y_name=name, y_limits=(-1.2, top))
+    def panel(title: str, name: str, low: float, top: float) -> LinePlot:
+        curves = []
+        for i, arm in enumerate(results.arms):
+            found = np.array(results.of_arm(arm)[0][name])
+            shown = np.where(found <= top, found, np.nan)
+            curves.append(Curve(arm, _GRID, shown, i, dashed=arm == "leaky_relu"))
+        return LinePlot(title, curves, x_name="z", y_name=name, y_limits=(low, top))
 
-    values = panel("Activations", "value", 3.0)
-    slopes = panel("Their slopes", "slope", 1.2)
+    values = panel("Activations", "value", -1.2, 3.0)
+    slopes = panel("Their slopes", "slope", -0.05, 1.1)
     return {"Functions, and the slopes that backpropagation multiplies by": [values, slopes]}
 
 
