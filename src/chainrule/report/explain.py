@@ -125,7 +125,13 @@ class Explanation(HtmlDisplay):
     numbers: RowNumbers | None = None
 
     def plain(self) -> dict[str, Any]:
-        """Return the derivation as dictionaries, lists, strings and numbers."""
+        """Return the derivation as dictionaries, lists, strings and numbers.
+
+        Returns
+        -------
+        data : dict
+            Ready for JSON; all numbers of the row in full.
+        """
         numbers = None if self.numbers is None else self.numbers.plain()
         return asdict(replace(self, numbers=None)) | {"numbers": numbers}
 

@@ -61,7 +61,13 @@ class RowNumbers:
     statistics: int = 0
 
     def plain(self) -> dict[str, Any]:
-        """Return all numbers as dictionaries and lists."""
+        """Return all numbers as dictionaries and lists.
+
+        Returns
+        -------
+        data : dict
+            Ready for JSON.
+        """
         return {
             "row": self.row,
             "loss": self.loss,
