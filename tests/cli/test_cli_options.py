@@ -148,3 +148,17 @@ def test_the_doctor_examines_a_training_with_the_option(line, capsys, tmp_path, 
     monkeypatch.chdir(tmp_path)
     assert cli.run(["doctor", "iris", "--epochs", "3", "--json", *line.split()]) in (0, 1), capsys.readouterr().err
     assert "verdict" in json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("line", "typed"),
+    [
+        ("digits --keep-classes 0,1", "--keep-classes 0,1"),
+        ("diabetes --link exp", "--link exp"),
+        ("iris --optimizer adam:beta1=0.8", "--optimizer adam:beta1=0.8"),
+        ("iris --optimizer sgd_momentum:mu=0.99", "--optimizer sgd_momentum:mu=0.99"),
+    ],
+)
+def test_the_line_of_a_found_rate_keeps_the_option(line, typed, capsys):
+    assert cli.run(["lr-find", *line.split(), "--steps", "20"]) == 0
+    assert typed in capsys.readouterr().out.splitlines()[-1]
