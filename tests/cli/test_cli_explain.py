@@ -77,6 +77,22 @@ def test_explain_a_row_of_a_source(chainrule, more):
     assert np.shape(numbers["gradients"]["dW^[1]"]) == (4, 5)
 
 
+@pytest.mark.parametrize("preset", ["plain", "small.json"])
+def test_explain_a_row_of_a_model_of_a_table(chainrule, tmp_path, monkeypatch, preset):
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"{i % 7},{'ab'[i % 2]},{i * 0.1:.1f}\n" for i in range(60))
+    (tmp_path / "t.csv").write_text("size,kind,y\n" + rows)
+    (tmp_path / "small.json").write_text(json.dumps({"members": 2, "folds": 2, "epochs": [3, 3], "width": [8, 8]}))
+    short = ["--epochs", 2] if preset == "plain" else []
+    assert chainrule("train", "t.csv", "--target", "y", "--preset", preset, *short, "--out", "m", "--json")[0] == 0
+    code, out, err = chainrule("explain", "m", "--row", 7, "--json")
+    assert (code, err) == (0, "")
+    numbers = json.loads(out)["numbers"]
+    assert numbers["max_relative_difference"] < 1e-6
+    assert chainrule("explain", "m/model.safetensors", "--row", 7, "--data", "t.csv", "--json")[1] == out
+    assert chainrule("explain", "m", "--row", 60)[0] == 2
+
+
 def test_explain_a_row_of_a_model(chainrule, run_folder, tmp_path):
     recorded = json.loads(chainrule("explain", run_folder, "--row", 140, "--json")[1])["numbers"]
     file = run_folder / "model.safetensors"

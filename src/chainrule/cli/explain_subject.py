@@ -16,7 +16,7 @@ from chainrule.cli import recorded
 from chainrule.cli.source_rows import core_of, read_model, rows_to_evaluate
 from chainrule.data import Dataset, load
 from chainrule.data.table import ReadOptions
-from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
+from chainrule.errors import FormatError, InvalidValueError, did_you_mean, must_be, raise_all
 from chainrule.model import Model
 from chainrule.nn.losses import LOSSES, BinaryCrossEntropy, Loss, SoftmaxCrossEntropy, TargetKind
 from chainrule.nn.net import Net
@@ -165,7 +165,11 @@ def _source_of(subject: str, asked: Asked) -> str:
     if not (Path(subject) / "config.json").is_file():
         hint = "A model file holds no rows."
         raise InvalidValueError(must_be(asked.command, "--data", "given with --row for a model file", None, hint))
-    return recorded.options_of(Path(subject), recorded.read_config(Path(subject)))[0]
+    folder = Path(subject)
+    source = recorded.part_of(folder, recorded.read_config(folder), "options").get("source")
+    if not isinstance(source, str):
+        raise FormatError(f"{folder / 'config.json'}: the file must be a run's settings with a source.")
+    return source
 
 
 def _window(asked: Asked, n: int) -> tuple[Array, int]:
