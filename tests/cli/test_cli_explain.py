@@ -40,18 +40,18 @@ def test_explain_an_architecture_as_text(chainrule):
     lines = [line.strip() for line in out.splitlines()]
     # W 5x4 without b, γ and β of 4, W 4x3 with b
     assert lines[0] == "5-4-3: 43 parameters, a batch of n = 8 rows"
-    forward, backward = lines.index("Forward"), lines.index("Backward")
-    assert forward < lines.index("(5) Y = γ ⊙ Ẑ + β") < backward
-    assert lines.index("(2) dW = Aᵀ dZ") > backward
-    assert "shapes  A (8, 5)   W (5, 4)   Z (8, 4)" in lines
-    assert "4. Dense(units=3, initializer=xavier)  4 → 3" in lines
-    assert "5. SoftmaxCrossEntropy(label_smoothing=0.0)  3 → 1" in lines
+    forward, backward = lines.index("Forward"), lines.index("Backward, from the loss to the first weight")
+    assert forward < lines.index("(6) N^[1] = γ^[1] ⊙ Ẑ^[1] + β^[1]") < backward
+    assert lines.index("dW^[2] = A^[1]ᵀ dZ^[2]   (4, 3)") > backward
+    assert "shapes  X (8, 5)   W^[1] (5, 4)   Z^[1] (8, 4)" in lines
+    assert any(line.startswith("4. Dense(units=3, initializer=xavier)  4 → 3") for line in lines)
+    assert any(line.startswith("5. SoftmaxCrossEntropy(label_smoothing=0.0)  3 → 1") for line in lines)
 
 
 def test_explain_as_markdown_and_as_json(chainrule):
     markdown = chainrule("explain", "5-4-1", "--markdown")[1]
     assert markdown.startswith("# 5-4-1\n")
-    assert r"$$dW = A^{\top} dZ \tag{1.2}$$" in markdown
+    assert r"$$dW^{[1]} = X^{\top} dZ^{[1]} \tag{12}$$" in markdown
     derivation = json.loads(chainrule("explain", "5-4-1", "--json")[1])
     assert derivation["parameters"] == 5 * 4 + 4 + 4 + 1
     assert [stage["number"] for stage in derivation["stages"]] == [1, 2, 3, 4]
@@ -64,6 +64,60 @@ def test_explain_a_source_is_what_train_would_build(chainrule, run_folder):
     file = json.loads(chainrule("explain", run_folder / "model.safetensors", "--json")[1])
     assert source == model == file
     assert source["architecture"] == "4-100-3"
+
+
+@pytest.mark.parametrize("more", [(), ("--batch-norm",), ("--dropout", 0.3), ("--activation", "tanh")])
+def test_explain_a_row_of_a_source(chainrule, more):
+    code, out, err = chainrule("explain", "iris", "--hidden", "5", "--row", 7, *more)
+    assert (code, err) == (0, "")
+    assert "Row 7: loss" in out
+    numbers = json.loads(chainrule("explain", "iris", "--hidden", "5", "--row", 7, "--json", *more)[1])["numbers"]
+    assert numbers["row"] == 7
+    assert numbers["max_relative_difference"] < 1e-6
+    assert np.shape(numbers["gradients"]["dW^[1]"]) == (4, 5)
+
+
+@pytest.mark.parametrize("preset", ["plain", "small.json"])
+def test_explain_a_row_of_a_model_of_a_table(chainrule, tmp_path, monkeypatch, preset):
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"{i % 7},{'ab'[i % 2]},{i * 0.1:.1f}\n" for i in range(60))
+    (tmp_path / "t.csv").write_text("size,kind,y\n" + rows)
+    (tmp_path / "small.json").write_text(json.dumps({"members": 2, "folds": 2, "epochs": [3, 3], "width": [8, 8]}))
+    short = ["--epochs", 2] if preset == "plain" else []
+    assert chainrule("train", "t.csv", "--target", "y", "--preset", preset, *short, "--out", "m", "--json")[0] == 0
+    code, out, err = chainrule("explain", "m", "--row", 7, "--json")
+    assert (code, err) == (0, "")
+    numbers = json.loads(out)["numbers"]
+    assert numbers["max_relative_difference"] < 1e-6
+    assert chainrule("explain", "m/model.safetensors", "--row", 7, "--data", "t.csv", "--json")[1] == out
+    assert chainrule("explain", "m", "--row", 60)[0] == 2
+
+
+def test_explain_a_row_of_a_model(chainrule, run_folder, tmp_path):
+    recorded = json.loads(chainrule("explain", run_folder, "--row", 140, "--json")[1])["numbers"]
+    file = run_folder / "model.safetensors"
+    given = json.loads(chainrule("explain", file, "--row", 140, "--data", "iris", "--json")[1])["numbers"]
+    assert recorded == given
+    predicted = json.loads(chainrule("predict", file, "iris", "--probabilities", "--json")[1])
+    np.testing.assert_allclose(recorded["prediction"], list(predicted["probabilities"][140]), rtol=1e-5)
+    save_model(table_model(), tmp_path / "m.safetensors")
+    assert chainrule("explain", tmp_path / "m.safetensors", "--row", 1)[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        (("iris", "--row", 150), "--row must be a whole number from 0 to 149"),
+        (("iris", "--row", 1, "--plan"), "--row must be left out with --plan"),
+        (("table", "--row", 1), "--row must be left out for a preset"),
+        (("iris", "--data", "iris", "--row", 1), "--data must be left out for this subject"),
+        (("5-4-3", "--data", "iris"), "--data must be left out"),
+    ],
+)
+def test_a_row_that_cannot_be_explained_is_refused(chainrule, line, fault):
+    code, _, err = chainrule("explain", *line)
+    assert code == 2
+    assert fault in " ".join(err.split())
 
 
 def test_explain_takes_a_head(chainrule):

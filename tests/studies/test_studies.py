@@ -75,6 +75,16 @@ CONTRARY: Mapping[str, Callable[[Results], Results]] = {
     "linear-collapse": swapped("6 linear layers", "3 relu layers"),
     "symmetry": swapped("zeros", "random (Xavier)"),
     "caching": moved("equal", -1.0, "1 input in 8"),
+    "saturation": swapped("sigmoid", "relu"),
+    "ten-layers": swapped("weights of 1.5", "weights of 0.5"),
+    "cost-curves": swapped("all rows", "8 rows"),
+    "descent-paths": swapped("batch: all rows", "stochastic: 1 row"),
+    "adam-betas": moved("last", 0.5, "β₁ = 0.8, β₂ = 0.99"),
+    "lecture-network": moved("test_accuracy", -0.2, "advanced"),
+    "noisy-labels": moved("test_error", 0.3, "dropout 0.2", "dropout 0.5", "dropout 0.8"),
+    "rate-decades": swapped("Adam, the suggestion", "Adam, ten times it"),
+    "pretraining": moved("test_error", 0.3, "fine-tuned, 20 rows"),
+    "annealing": swapped("constant", "cosine"),
 }
 
 
@@ -114,6 +124,18 @@ def test_a_suggestion_is_near_only_where_it_is_near() -> None:
     assert study.conclude(exact).holds
     far = renamed(tenth_rate="valley_rate", valley_rate="tenth_rate")(results)
     assert "is not near" in study.conclude(far).sentence
+
+
+TOYS = ("annealing", "saturation", "ten-layers", "cost-curves", "descent-paths", "adam-betas", "lecture-network")
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_the_lectures_pictures_are_run_and_drawn(name: str, tmp_path: Path) -> None:
+    study, config = STUDIES[name], StudyConfig(seeds=1, quick=True)
+    results = run([study], config, tmp_path, workers=1)[name]
+    assert study.conclude(results).holds is not None
+    page = write([study], {name: results}, config, tmp_path).read_text()
+    assert page.count("<svg") == len(list(tmp_path.glob("*.svg"))) >= 1
 
 
 @pytest.mark.slow

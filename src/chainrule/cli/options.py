@@ -17,6 +17,16 @@ import typer
 
 from chainrule.cli.console import console as console  # (every command prints through it)
 from chainrule.cli.console import echo
+from chainrule.cli.option_values import (
+    batch_size,
+    epochs,
+    hidden_sizes,
+    learning_rate,
+    levels,
+    linked_loss,
+    patience,
+    with_settings,
+)
 from chainrule.constraints import Checked, faults
 from chainrule.data.table import ReadOptions
 from chainrule.data.table.shell import listed
@@ -85,13 +95,37 @@ Initializer = Annotated[
 BatchNorm = Annotated[bool, _network("--batch-norm", help="Batch norm after every hidden dense layer.")]
 LayerNorm = Annotated[bool, _network("--layer-norm", help="Layer norm after every hidden dense layer.")]
 Dropout = Annotated[float, _network(help="Fraction dropped after every hidden layer.")]
+KeepClasses = Annotated[
+    str | None, _data(metavar="LABEL,...", help="Classes to learn; rows of other classes are left out.")
+]
 LossName = Annotated[
     str, _option("--loss", help="For regression: squared_error, absolute_error, huber, poisson, quantile.")
 ]
-Optimizer = Annotated[str, _option(help="sgd, sgd_momentum, ema_momentum, nesterov, rmsprop, adagrad, adam, adamw.")]
+Link = Annotated[
+    str | None,
+    _option(
+        help="Output function of a regression: identity, relu for values >= 0, tanh for values in (-1, 1), exp, ..."
+    ),
+]
+Quantiles = Annotated[
+    str | None, _option(metavar="LEVEL,...", help="Levels of --loss quantile; by default 0.05,0.5,0.95.")
+]
+Optimizer = Annotated[
+    str,
+    _option(
+        metavar="NAME[:SETTING=VALUE,...]",
+        help="sgd, sgd_momentum, ema_momentum, nesterov, rmsprop, adagrad, adam, adamw; with settings as in "
+        "adam:beta1=0.8,beta2=0.99.",
+    ),
+]
 Rate = Annotated[str, _option("--lr", help="Learning rate, or 'find' to use the range test's suggestion.")]
 ScheduleName = Annotated[
-    str, _option("--schedule", help="constant, step, exponential, cosine, one_cycle, plateau, ...")
+    str,
+    _option(
+        "--schedule",
+        metavar="NAME[:SETTING=VALUE,...]",
+        help="constant, step, exponential, cosine, one_cycle, plateau, ...; with settings as in step:every=5,drop=0.3.",
+    ),
 ]
 Epochs = Annotated[
     str,
@@ -99,6 +133,12 @@ Epochs = Annotated[
 ]
 BatchSize = Annotated[str, _option(help="Rows per step: a number, 'auto', or 'full'.")]
 Alpha = Annotated[float, _option(help="Strength of the L2 penalty.")]
+L1 = Annotated[float, _option("--l1", help="Strength of the L1 penalty.")]
+MaxNorm = Annotated[float | None, _option(help="Maximum norm of each unit's incoming weights.")]
+EmaDecay = Annotated[
+    float | None, _option(help="Predict with a running mean of the weights that keeps this share at each step.")
+]
+Accumulate = Annotated[int, _option(help="Number of batches whose gradients make one step.")]
 ClipNorm = Annotated[float | None, _option(help="Maximum norm of the gradient.")]
 LabelSmoothing = Annotated[float, _option(help="Fraction of each target spread over all classes.")]
 Patience = Annotated[
@@ -122,71 +162,6 @@ Suppress = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
 
-def hidden_sizes(command: str, text: str) -> tuple[int, ...]:
-    """Return whole numbers from "128,64"; "none" is no hidden layer.
-
-    >>> hidden_sizes("train", "128,64"), hidden_sizes("train", "none")
-    ((128, 64), ())
-
-    Raises `InvalidValueError` for anything else.
-    """
-    if text.strip().lower() in ("none", ""):
-        return ()
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise InvalidValueError(must_be(command, "--hidden", "whole numbers as 128,64, or none", text)) from None
-
-
-def batch_size(command: str, text: str) -> int | str:
-    """Return a number of rows, "auto" or "full".
-
-    Raises `InvalidValueError` for anything else.
-    """
-    if text in ("auto", "full"):
-        return text
-    if not text.lstrip("-").isdigit():
-        raise InvalidValueError(must_be(command, "--batch-size", "a whole number, 'auto' or 'full'", text))
-    return int(text)
-
-
-def epochs(command: str, text: str) -> int | str:
-    """Return a number of epochs or "auto".
-
-    Raises `InvalidValueError` for anything else.
-    """
-    if text == "auto":
-        return text
-    if not text.lstrip("-").isdigit():
-        raise InvalidValueError(must_be(command, "--epochs", "'auto' or a whole number >= 1", text))
-    return int(text)
-
-
-def patience(command: str, text: str) -> int | str | None:
-    """Return a number of epochs, "auto", or None for 0, which never stops a run early.
-
-    Raises `InvalidValueError` for anything else.
-    """
-    if text == "auto":
-        return text
-    if not text.isdigit():
-        raise InvalidValueError(must_be(command, "--patience", "'auto' or a whole number >= 0", text))
-    return int(text) or None
-
-
-def learning_rate(command: str, text: str) -> float:
-    """Return a number; "find" is the default until the range test has run.
-
-    Raises `InvalidValueError` for anything else.
-    """
-    if text == "find":
-        return Settings.learning_rate_init
-    try:
-        return float(text)
-    except ValueError:
-        raise InvalidValueError(must_be(command, "--lr", "a number or 'find'", text)) from None
-
-
 def checked(command: str, **values: Any) -> Settings:
     """Return settings from options; raise one error with every fault."""
     settings = Settings(**values)
@@ -208,7 +183,7 @@ _NAMED: Mapping[str, tuple[str, Iterable[str]]] = {
 def _unknown_names(command: str, values: Mapping[str, Any]) -> Iterator[str]:
     for setting, (allowed, known) in _NAMED.items():
         value = values.get(setting)
-        if value is not None and value not in known:
+        if isinstance(value, str) and value not in known:
             yield must_be(command, option_name(setting), allowed, value, did_you_mean(value, known))
 
 
@@ -295,15 +270,22 @@ class TrainOptions:
     layer_norm: LayerNorm = False
     dropout: Dropout = 0.0
     loss: LossName = "squared_error"
+    link: Link = None
+    quantiles: Quantiles = None
     optimizer: Optimizer = "adam"
     lr: Rate = "0.001"
     schedule: ScheduleName = "constant"
     epochs: Epochs = "auto"
     batch_size: BatchSize = "auto"
+    accumulate: Accumulate = 1
     alpha: Alpha = 0.0
+    l1: L1 = 0.0
+    max_norm: MaxNorm = None
+    ema_decay: EmaDecay = None
     max_grad_norm: ClipNorm = None
     label_smoothing: LabelSmoothing = 0.0
     class_weight: ClassWeight = None
+    keep_classes: KeepClasses = None
     patience: Patience = "auto"
     test_fraction: TestFraction = 0.2
     validation_fraction: ValidationFraction = Settings.validation_fraction
@@ -324,13 +306,18 @@ class TrainOptions:
             batch_norm=self.batch_norm,
             layer_norm=self.layer_norm,
             dropout=self.dropout,
-            loss=self.loss,
-            optimizer=self.optimizer,
+            loss=linked_loss(command, self.loss, self.link, levels(command, self.quantiles)),
+            quantiles=levels(command, self.quantiles if self.link is None else None),
+            optimizer=with_settings(command, "--optimizer", self.optimizer, OPTIMIZERS),
             learning_rate_init=learning_rate(command, self.lr),
-            schedule=self.schedule,
+            schedule=with_settings(command, "--schedule", self.schedule, SCHEDULES),
             batch_size=batch_size(command, self.batch_size),
             max_iter=epochs(command, self.epochs),
+            accumulate_grad_batches=self.accumulate,
             alpha=self.alpha,
+            l1_alpha=self.l1,
+            max_weight_norm=self.max_norm,
+            ema_decay=self.ema_decay,
             max_grad_norm=self.max_grad_norm,
             label_smoothing=self.label_smoothing,
             early_stopping=held_out,

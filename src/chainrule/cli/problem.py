@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.cli import options as o
+from chainrule.cli.option_values import kept_labels
 from chainrule.cli.source_rows import labels_of
-from chainrule.cli.table_rows import date_proposals, is_table, read_part, read_rows
+from chainrule.cli.table_rows import date_proposals, is_table, kept_rows, read_part, read_rows
 from chainrule.cli.unused import refuse, source_facts
 from chainrule.data import Dataset, Parts, load, three_way
 from chainrule.errors import InvalidValueError, must_be, raise_all
@@ -61,7 +62,7 @@ def _table(source: str, options: o.TrainOptions, command: str) -> tuple[Dataset,
     from chainrule.data.table.loading import dataset_of
 
     reading = options.reading(command)
-    rows = read_rows(Path(source), options, reading)
+    rows = kept_rows(read_rows(Path(source), options, reading), options, command)
     dataset = dataset_of(rows.whole, rows.name, rows.target, rows.facts, None, reading)
     assert dataset.schema is not None
     split: dict[str, Any] = {"group": rows.groups, "time": rows.times}
@@ -75,7 +76,7 @@ def _table(source: str, options: o.TrainOptions, command: str) -> tuple[Dataset,
 
 def _other(source: str, options: o.TrainOptions, command: str) -> tuple[Dataset, dict[str, Any]]:
     """Return the rows of a source that is no table, and its parts that come from files of their own."""
-    dataset = load(source, options.target, task=options.task, seed=options.seed)
+    dataset = _kept(load(source, options.target, task=options.task, seed=options.seed), options, command)
     hint = "Only tables (.csv, .parquet, ...) have columns to split by."
     raise_all(
         must_be(command, name, "left out for this source", column, hint)
@@ -98,8 +99,19 @@ def _part(file: str, dataset: Dataset, options: o.TrainOptions, command: str) ->
         raise InvalidValueError(
             must_be(part.name, "columns", f"{dataset.X.shape[1]}, as in {dataset.name}", part.X.shape[1])
         )
+    part = _kept(part, options, command)
     y = part.y if dataset.task == "regression" else labels_of(part.name, np.unique(dataset.y), part.y)
     return replace(part, y=y, test=None, feature_names=dataset.feature_names)
+
+
+def _kept(dataset: Dataset, options: o.TrainOptions, command: str) -> Dataset:
+    """Return the rows of the classes that the user wants to learn."""
+    if options.keep_classes is None:
+        return dataset
+    labels = kept_labels(command, options.keep_classes, np.unique(dataset.y).tolist(), dataset.task)
+    mask = np.isin(dataset.y.astype(str), labels)
+    test = None if dataset.test is None else _kept(dataset.test, options, command)
+    return replace(dataset, X=dataset.X[mask], y=dataset.y[mask], test=test)
 
 
 def _show_reading(dataset: Dataset, options: o.TrainOptions) -> None:
@@ -118,6 +130,9 @@ def _option_faults(command: str, options: o.TrainOptions, dataset: Dataset) -> I
     """Yield a sentence for every option that this task has no use for."""
     if options.class_weight is not None and dataset.task == "regression":
         yield must_be(command, "--class-weight", "left out for a regression", options.class_weight)
+    if options.link is not None and dataset.task == "classification":
+        hint = "The output function of a classification follows from its classes."
+        yield must_be(command, "--link", "left out for a classification", options.link, hint)
 
 
 def _batch_faults(command: str, settings: Settings, n: int) -> Iterator[str]:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from chainrule.cli import option_values, training
 from chainrule.cli import options as o
-from chainrule.cli import training
 from chainrule.cli.doctor_report import plain_preset
 from chainrule.cli.unused import refuse, typed
 from chainrule.data import load
@@ -101,8 +101,8 @@ def search(
     refuse("search", {"cluster": cluster is not None})
     raise_all(_faults(space, test_fraction, validation_fraction))
     budget = _budget(method or _usual_method(quiet=as_json), trials, time_limit, seed, seeds)
-    waited = o.patience("search", patience)
-    most = o.epochs("search", epochs)
+    waited = option_values.patience("search", patience)
+    most = option_values.epochs("search", epochs)
     settings = o.checked("search", max_iter=most, n_iter_no_change=waited, engine=engine, dtype=dtype, seed=seed)
     spec = plan_search(
         source,

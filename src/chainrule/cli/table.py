@@ -16,7 +16,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.cli import options as o
-from chainrule.cli.table_rows import TableRows, date_proposals, read_part, read_rows
+from chainrule.cli.table_rows import TableRows, date_proposals, kept_rows, read_part, read_rows
 from chainrule.cli.unused import typed
 from chainrule.data import split
 from chainrule.data.splits import split_by_group, split_by_time
@@ -29,7 +29,7 @@ from chainrule.tabular import Preset, TableFit, TrainedMember, fit_encoded, pres
 DATA_OPTIONS = frozenset(
     {
         *("target", "task", "columns", "drop", "separator", "decimal", "header", "encoding"),
-        *("group", "time", "validation", "test", "test_fraction", "seed"),
+        *("group", "time", "validation", "test", "test_fraction", "seed", "keep_classes"),
     }
 )
 """Options of `TrainOptions` that the preset for tables takes too."""
@@ -162,7 +162,7 @@ def train_table(source: str, options: o.TrainOptions, table: TableOptions, quiet
     preset = presets.get(table.preset or "table")
     raise_all(_faults(options, table))
     reading = options.reading("train")
-    rows = read_rows(Path(source), options, reading)
+    rows = kept_rows(read_rows(Path(source), options, reading), options, "train")
     inside, outside = _parts(rows, options)
     train = rows.take(inside)
     began = time.monotonic()

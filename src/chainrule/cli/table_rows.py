@@ -14,6 +14,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.cli import options as o
+from chainrule.cli.option_values import kept_labels
 from chainrule.cli.source_rows import labels_of
 from chainrule.data import BUILTIN
 from chainrule.data.table import ReadOptions, TableSchema, TargetColumn, read_file, read_target
@@ -43,6 +44,8 @@ class TableRows:
         Name of the column of groups, which is no input.
     groups, times : array of shape (n,), default=None
         What the rows are split by.
+    only : tuple of str, default=()
+        The classes that are learned, where the user chose some.
     """
 
     name: str
@@ -53,6 +56,7 @@ class TableRows:
     group: str | None = None
     groups: Array | None = None
     times: Array | None = None
+    only: tuple[str, ...] = ()
 
     @property
     def described(self) -> Any:
@@ -140,10 +144,41 @@ def read_part(path: Path, rows: TableRows, schema: TableSchema, reading: ReadOpt
     file = file_for(path, schema, reading)
     found = read_target(file.name, file.frame, rows.target.name, rows.target.task, learned=False)
     frame = FrameRows(file.frame, None if found.kept.all() else np.flatnonzero(found.kept))
+    if rows.only:
+        mine = np.flatnonzero(np.isin(found.y.astype(str), rows.only))
+        frame, found = frame.take(mine), replace(found, y=found.y[mine])
     y = found.y if rows.target.task == "regression" else labels_of(file.name, np.unique(rows.y), found.y)
     return TableRows(
         file.name, frame.without([rows.group] if rows.group in frame.columns else []), y, found, file.facts
     )
+
+
+def kept_rows(rows: TableRows, options: o.TrainOptions, command: str) -> TableRows:
+    """Return the rows of the classes that the user wants to learn.
+
+    Parameters
+    ----------
+    rows : TableRows
+        All rows.
+    options : TrainOptions
+        What was typed.
+    command : str
+        Name of the command.
+
+    Returns
+    -------
+    TableRows
+
+    Raises
+    ------
+    InvalidValueError
+        For a regression, fewer than two classes, and classes that are not there.
+    """
+    if options.keep_classes is None:
+        return rows
+    labels = kept_labels(command, options.keep_classes, np.unique(rows.y).tolist(), rows.target.task)
+    kept = rows.take(np.flatnonzero(np.isin(rows.y.astype(str), labels)))
+    return replace(kept, target=replace(rows.target, y=kept.y), only=tuple(labels))
 
 
 def date_proposals(schema: TableSchema, options: o.TrainOptions) -> Iterator[str]:

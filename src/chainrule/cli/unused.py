@@ -111,13 +111,16 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "explain": (
         Rule(
             "network",
-            ("target", "hidden", *_NETWORK, "head", "plan"),
+            ("target", "hidden", *_NETWORK, "head", "plan", "row", "data"),
             "for a preset",
             "A preset is a range of networks; --json prints it to edit.",
         ),
         Rule("derivation", ("rows",), "for a preset as JSON", "It holds no equations."),
         *_SUBJECT,
         Rule("text", ("markdown",), "with --json or --plan", "Choose one of them."),
+        Rule("steps", ("row",), "with --plan", "Choose one of them."),
+        Rule("model", ("data",), "for this subject", "Only a model has no rows of its own."),
+        Rule("row", ("data",), "without --row", "Only the numbers of a row need rows."),
     ),
     "gradcheck": _SUBJECT,
 }

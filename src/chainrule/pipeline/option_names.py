@@ -145,7 +145,11 @@ OPTION_NAMES: Mapping[str, OptionName] = {
     "batch_size": OptionName("fit.batch_size", "batch_size", typed=str),
     "max_iter": OptionName("fit.epochs", "epochs", typed=str),
     "alpha": OptionName("fit.penalty", "alpha", code=lambda factor: f"l2={figure(factor)}" if factor else ""),
-    "l1_alpha": OptionName("fit.penalty", code=lambda factor: f"l1={figure(factor)}" if factor else ""),
+    "l1_alpha": OptionName("fit.penalty", "l1", code=lambda factor: f"l1={figure(factor)}" if factor else ""),
+    "max_weight_norm": OptionName("fit.max_weight_norm", "max_norm"),
+    "ema_decay": OptionName("fit.ema_decay", "ema_decay"),
+    "accumulate_grad_batches": OptionName("", "accumulate"),
+    "quantiles": OptionName("", "quantiles", typed=lambda levels: ",".join(map(figure, levels))),
     "max_grad_norm": OptionName(
         "fit.clip",
         "max_grad_norm",
@@ -209,7 +213,7 @@ def options(settings: Iterable[Setting]) -> dict[str, Any]:
     """Return the fields of the command line's record that settings change, with their values.
 
     >>> options([Setting("hidden_layer_sizes", (128, 64)), Setting("max_grad_norm", None), Setting("l1_alpha", 0.0)])
-    {'hidden': '128,64', 'max_grad_norm': None}
+    {'hidden': '128,64', 'max_grad_norm': None, 'l1': 0.0}
     """
     named = [(OPTION_NAMES[setting.name], setting.value) for setting in settings]
     spelled = [(names.option, value, names.typed(value)) for names, value in named if names.option]

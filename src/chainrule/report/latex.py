@@ -28,7 +28,8 @@ _INDEX, _POWER = f"[{''.join(_BELOW)}]", f"[{''.join(_ABOVE)}]"
 _FUNCTION = r"(?:log|exp|tanh|sin|cos|max|min)(?![A-Za-z])"
 _WORD = rf"(?:`\w+`|(?!{_FUNCTION}|d[A-Zabcswx]\b)[A-Za-z]{{2,}}(?:'s)?(?![\w{_HAT}]))"
 _MARK = re.compile(
-    rf"(?P<quotient>(?<![A-Za-z])d[A-Z]{_INDEX}*/d[A-Za-z]{_INDEX}*(?![A-Za-z]))"
+    r"(?P<layer>\^\[[\d.′]+\][ᵀ²]?)"
+    rf"|(?P<quotient>(?<![A-Za-z])d[A-Z]{_INDEX}*/d[A-Za-z]{_INDEX}*(?![A-Za-z])(?:\^\[[\d.′]+\])?)"
     rf"|(?P<hatted>[A-Za-z]{_HAT})"
     rf"|(?P<below>{_INDEX}+)|(?P<above>{_POWER}+)"
     r"|(?P<command>\\[a-z]+)"
@@ -79,6 +80,10 @@ def _latex(mark: re.Match[str]) -> str:
         case "quotient":
             above, below = text.split("/")
             return rf"\frac{{{to_latex(above)}}}{{{to_latex(below)}}}"
+        case "layer":
+            label, _, after = text[2:].partition("]")
+            raised = "".join(rf"{_ABOVE[mark]}" for mark in after)
+            return f"^{{[{label.replace('′', chr(39))}]{raised}}}"
         case "hatted":
             return rf"\hat{{{text[0]}}}"
         case "below":

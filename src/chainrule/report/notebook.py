@@ -2,7 +2,7 @@
 
 `chainrule/__init__.py` gives `to_html` to `chainrule.display`, whose `_repr_html_` these classes have.
 
-In: networks, runs, reports, findings. Out: HTML in a frame of its own, so that no style meets the notebook's.
+In: networks, runs, reports, findings, derivations. Out: HTML in a frame of its own, so that no style meets the notebook's.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any
 
 from chainrule.doctor.vocabulary.records import Finding, Report
 from chainrule.nn.net import Net
+from chainrule.report.explain import Explanation
+from chainrule.report.explain_text import TITLES, short
 from chainrule.report.page.cards import cards
 from chainrule.report.page.html import Section, facts, page, table
 from chainrule.report.page.run import PageContent, doctor_page, run_page
@@ -69,4 +71,40 @@ def net(shown: Net) -> Html:
     return framed(page("Network", [Section("Layers", body)], head, contents=False), 240 + 30 * len(rows))
 
 
-_RENDERERS: Mapping[type, Callable[[Any], str]] = {Report: report, Finding: finding, Run: run, Net: net}
+def explanation(shown: Explanation) -> Html:
+    """Return the derivation of a network, a table for each pass.
+
+    >>> from chainrule import mlp
+    >>> from chainrule.report.explain import explain
+    >>> "∂J/∂W^[1]" in explanation(explain(mlp(4, [3], 2), "softmax_cross_entropy"))
+    True
+    """
+    known = {} if shown.numbers is None else {**shown.numbers.values, **shown.numbers.gradients}
+    sections = []
+    for direction, title in TITLES.items():
+        rows = [
+            [
+                step.number,
+                step.chain,
+                ",  ".join((step.equation, *step.where)),
+                str(step.shape) if step.shape else "",
+                short(known[step.symbol]) if step.symbol in known else "",
+            ]
+            for step in shown.steps
+            if step.direction == direction
+        ]
+        body = table(["", "chain rule", "equation", "shape", "numbers"], rows)
+        sections.append(Section(title, body))
+    head = facts({"network": shown.architecture, "parameters": shown.parameters, "rows": shown.rows})
+    numbers = {} if shown.numbers is None else {"row": shown.numbers.row, "loss": shown.numbers.loss}
+    checked = {} if shown.numbers is None else {"difference from central differences": shown.numbers.difference}
+    return framed(page("Derivation", sections, tag("div", head, facts({**numbers, **checked}))), 640)
+
+
+_RENDERERS: Mapping[type, Callable[[Any], str]] = {
+    Report: report,
+    Finding: finding,
+    Run: run,
+    Net: net,
+    Explanation: explanation,
+}

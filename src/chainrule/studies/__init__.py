@@ -7,23 +7,33 @@ from collections.abc import Mapping
 
 from chainrule.studies import (
     activations,
+    adam_betas,
+    annealing,
     basic_advanced,
     batch_norm,
     batch_size,
     caching,
     clipping,
+    cost_curves,
     depth,
+    descent_paths,
     dropout,
     initialization,
     input_scaling,
+    lecture_network,
     linear_collapse,
     momentum,
+    noisy_labels,
     optimizers,
+    pretraining,
     random_search,
+    rate_decades,
     rate_test,
+    saturation,
     schedules,
     softmax,
     symmetry,
+    ten_layers,
     transfer,
 )
 from chainrule.studies.papers import PAPERS
@@ -50,9 +60,20 @@ _MODULES = (
     linear_collapse,
     symmetry,
     caching,
+    saturation,
+    ten_layers,
+    cost_curves,
+    descent_paths,
+    adam_betas,
+    lecture_network,
+    noisy_labels,
+    rate_decades,
+    pretraining,
+    annealing,
 )
 
 STUDIES: Mapping[str, Study] = {module.STUDY.name: module.STUDY for module in _MODULES}
-"""Every study by name: the lecture's ten exercises in its order, then its other claims."""
+"""Every study by name: the lecture's ten exercises in its order, its other claims, its pictures, and four exercises in a
+setting in which the effect shows."""
 
 __all__ = ["PAPERS", "STUDIES", "Cell", "Conclusion", "Results", "Study", "StudyConfig", "run"]

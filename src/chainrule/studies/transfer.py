@@ -30,7 +30,7 @@ def _half(split: Split, classes: Array) -> Split:
     return split.each(lambda part: part.of_classes(classes), len(classes))
 
 
-def _inherit(net: Net, seed: int, source: Net, state: State) -> State:
+def inherit(net: Net, seed: int, source: Net, state: State) -> State:
     """Return the initial state of a network, its body taken from the source network."""
     fresh = first_state(net, seed)
     w = fresh.w.copy()
@@ -50,14 +50,14 @@ def _run(cell: Cell) -> dict[str, Any]:
     first, second = (np.sort(part) for part in np.array_split(classes, 2))
     lender, small = _half(split, first), _half(split, second)
     n = min(cell.options["rows"], len(small.train.y))
-    small = Split(_balanced(small.train, n), small.validation, small.test, small.classes, split.image_shape)
+    small = Split(balanced(small.train, n), small.validation, small.test, small.classes, split.image_shape)
     net = mlp(split.inputs, (128, 64), len(second))
     start, learning_rate_multipliers = None, None
     if way != "scratch":
         body = mlp(split.inputs, (128, 64), len(first))
         learned = trained(lender, body, seed=cell.seed, epochs=quick_or_full(cell.config, 15, 10))[1]
         assert learned is not None
-        start = _inherit(net, cell.seed, body, learned)
+        start = inherit(net, cell.seed, body, learned)
         learning_rate_multipliers = (
             {f"{i}.*": 0.0 for i, layer in enumerate(net.layers[:-1]) if net.layer_shapes[i].parameters}
             if way == "frozen"
@@ -75,7 +75,7 @@ def _run(cell: Cell) -> dict[str, Any]:
     return {"rows": n, "test_error": record["test_error"], "validation_error": record["validation_error"]}
 
 
-def _balanced(part: Subset, n: int) -> Subset:
+def balanced(part: Subset, n: int) -> Subset:
     """Return n rows, as balanced between the classes as possible."""
     places = np.zeros(len(part.y), dtype=int)
     for k in np.unique(part.y):

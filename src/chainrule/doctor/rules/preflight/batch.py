@@ -63,7 +63,7 @@ def memorize(
     X, Y = _few_rows(problem)
     recipe = replace(
         problem.recipe, net=without_dropout(problem.recipe.net), optimizer=Adam(), penalty=Penalty(), clip=None,
-        learning_rate_multipliers={}, batch_size=LIMITS.overfit_rows, dtype="float64", cache_every=1,
+        learning_rate_multipliers={}, batch_size=LIMITS.overfit_rows, dtype="float64", cache_every=1, ema_decay=None,
     )  # fmt: skip
     constant_loss = float(recipe.loss.rows(np, _best_constant(recipe, Y), Y).mean())
     best: Memorized | None = None
