@@ -10,10 +10,10 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
+from export_cases import HOSTILE, digits_like, table_model
 from export_models import draw_model
 
 from chainrule.data import Standardizer
-from chainrule.data.table import describe
 from chainrule.data.table.calendar import moment, part_of
 from chainrule.exporters.answers import model_answers
 from chainrule.exporters.c_header import EXPORTER
@@ -24,11 +24,6 @@ from chainrule.exporters.draw import draw_rows, kept
 from chainrule.exporters.evaluate import rounding, run
 from chainrule.exporters.lower import lower
 from chainrule.exporters.registry import ExportOptions
-from chainrule.model import Model
-from chainrule.nn.layers import Activation, Dense
-from chainrule.nn.losses import MeanSquaredError, SoftmaxCrossEntropy
-from chainrule.nn.net import Net
-from chainrule.table_model import TableModel
 
 SEEDS = int(os.environ.get("CHAINRULE_EXPORT_SEEDS", "100"))
 STRICT = ("-Wall", "-Wextra", "-Werror", "-pedantic")
@@ -148,15 +143,6 @@ def test_a_wrong_table_fails_the_self_test(tmp_path):
     assert status(built(tmp_path, text[:at] + broken, "-std=c99", "-Os")) > 0
 
 
-def digits_like(hidden=32, dtype="float32", mean=5.0):
-    """A classifier of 64 inputs and ten classes."""
-    net = Net(64, [Dense(hidden), Activation("relu"), Dense(10)])
-    w, buffers = net.init(0)
-    scaling = Standardizer(np.full(64, mean), np.full(64, 4.0))
-    names = tuple(f"x{j}" for j in range(64))
-    return Model(net, SoftmaxCrossEntropy(), w.astype(dtype), buffers, scaling, None, np.arange(10), names, "digit")
-
-
 @needs_gcc
 def test_a_small_classifier_takes_few_bytes(tmp_path):
     sizes = {}
@@ -207,32 +193,6 @@ def test_eight_bits_move_answers_as_far_as_the_header_states(seed):
 def test_the_same_plan_gives_the_same_bytes():
     for seed in (1, 2, 4, 6, 9):
         assert header(lower(draw_model(seed))) == header(lower(draw_model(seed)))
-
-
-def table_model(frame):
-    """A model with random weights for the columns of a frame."""
-    schema = describe("table", frame, None)
-    X = schema.design("table", frame)
-    net = Net(X.shape[1], [Dense(3), Activation("tanh"), Dense(1)])
-    w, buffers = net.init(1)
-    core = Model(net, MeanSquaredError(), w, buffers, Standardizer.fit(X), None, None, schema.design_names, "y")
-    return TableModel(schema, core)
-
-
-HOSTILE = (
-    "*/ int x;",
-    "class",
-    "2nd",
-    "a-b",
-    "a b",
-    "??/",
-    "\u00e4\u65e5",
-    "predict",
-    "row",
-    "tab\there",
-    "\u202eevil",
-    "line\\",
-)
 
 
 @needs_gcc

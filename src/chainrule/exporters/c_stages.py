@@ -253,8 +253,8 @@ def quantized(W: Array) -> tuple[Array, Array]:
     """Return whole numbers Q from -127 to 127 and a factor s for each column, so that W is about Q s.
 
     >>> Q, s = quantized(np.array([[0.5, 0.0], [-1.0, 0.0]]))
-    >>> Q.tolist(), s.round(4).tolist()
-    ([[64, 0], [-127, 0]], [0.0079, 1.0])
+    >>> Q.tolist(), s.round(6).astype(str).tolist()
+    ([[64, 0], [-127, 0]], ['0.007874', '1.0'])
     """
     W = np.asarray(W, np.float64)
     most = np.abs(W).max(axis=0, initial=0.0)
