@@ -15,6 +15,7 @@ from export_models import draw_model
 
 from chainrule.data import Standardizer
 from chainrule.data.table.calendar import moment, part_of
+from chainrule.errors import InvalidValueError
 from chainrule.exporters.answers import model_answers
 from chainrule.exporters.c_header import EXPORTER
 from chainrule.exporters.c_int8 import int8_moved, int8_plan
@@ -22,6 +23,7 @@ from chainrule.exporters.c_run import compiler
 from chainrule.exporters.c_text import identifier, identifiers, remark, string
 from chainrule.exporters.draw import draw_rows, kept
 from chainrule.exporters.evaluate import rounding, run
+from chainrule.exporters.exporting import export
 from chainrule.exporters.lower import lower
 from chainrule.exporters.registry import ExportOptions
 
@@ -167,7 +169,7 @@ def test_scaling_is_part_of_the_first_layer_only_where_digits_stay():
 
 
 @needs_gcc
-@pytest.mark.parametrize("mean", [0.0, 5.0, 1e3, 1e6, -3e7])
+@pytest.mark.parametrize("mean", [0.0, 5.0, 1e3, -3e4, 4e5])
 def test_columns_far_from_zero_lose_no_digits(mean):
     model = digits_like(mean=mean)
     plan = lower(model)
@@ -297,7 +299,8 @@ def test_what_c_cannot_say_is_named_before_anything_is_written():
         "column 'remark' must not be a text": texts,
         "levels of column 'kind' must be": nul,
         "weights must be within float32, got 1e+200 in network 1, stage 1 (Affine)": heavy,
-        "column 'x0' must have a mean within float32, got 1e+200": far,
+        "column 'x0' must have a mean within 100,000 standard deviations of 0, got 1e+200": far,
+        "column 'x0' must have a mean within 100,000 standard deviations of 0, got 1e+09": lower(digits_like(mean=1e9)),
     }
     for sentence, plan in cases.items():
         faults = list(EXPORTER.faults(plan, M))
@@ -317,3 +320,21 @@ def test_equal_names_are_numbered_and_texts_stay_inside_their_marks():
     assert identifiers(["a", "a", "a_2"], {"a"}) == ["a_2", "a_3", "a_2_2"]
     assert remark("a*/b/*c\n\u202e??/") == "a* /b/ *c\\n\\u202e? ?/"
     assert string('"\\?\n') == '"\\"\\\\\\?\\012"'
+
+
+@needs_gcc
+@pytest.mark.parametrize("mean", [0.0, 30.0, 1e3, 1e4, 3e5])
+def test_the_check_asks_for_rows_that_a_float_holds(mean, tmp_path):
+    done = export(digits_like(mean=mean), tmp_path / "m.h", "c")
+    assert done.check.difference < 1e-5
+    assert not done.check.missing
+
+
+@needs_gcc
+def test_a_header_that_does_not_compile_is_refused_in_one_line():
+    plan = lower(digits_like())
+    with pytest.raises(
+        InvalidValueError, match=r"export: header must be one that \w+ can compile, got .*error"
+    ) as caught:
+        EXPORTER.run({".h": b"int broken = ;"}, plan, M, rows_for(plan, 5, 0))
+    assert "\n" not in str(caught.value)

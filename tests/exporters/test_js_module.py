@@ -14,6 +14,7 @@ from export_models import draw_model
 
 from chainrule.data.table.dates import FORMATS, TIMES
 from chainrule.data.table.schema import NumberFormat
+from chainrule.errors import InvalidValueError
 from chainrule.exporters.answers import model_answers
 from chainrule.exporters.cells import text_moment, text_number
 from chainrule.exporters.draw import draw_rows, kept
@@ -347,3 +348,11 @@ def test_a_comment_cannot_be_ended_by_a_name():
     assert quoted("*/") == '"*\\/"'
     text = module(lower(replace(digits_like(), target_name="*/ boom")))
     assert not re.search(r"\*/ boom", text)
+
+
+@needs_node
+def test_a_module_that_does_not_run_is_refused_in_one_line():
+    plan = lower(digits_like())
+    with pytest.raises(InvalidValueError, match=r"export: module must be one that node can run, got .*Error") as caught:
+        EXPORTER.run({".mjs": b"const broken = ;"}, plan, M, draw_rows(plan, 5))
+    assert "\n" not in str(caught.value)

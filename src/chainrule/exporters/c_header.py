@@ -32,6 +32,7 @@ class CHeader:
     options = ("int8",)
     runtime = "gcc"
     single_precision = True
+    """Rows of a matrix are float32: it is checked with such rows."""
 
     def tolerance(self, plan: InferencePlan, options: ExportOptions) -> float:
         """Return 1e-5, and for eight bits what they move the answers by on drawn rows, which the header states."""

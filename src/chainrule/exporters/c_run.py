@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.errors import InvalidValueError, must_be
 from chainrule.exporters.answers import Answers, Rows
 from chainrule.exporters.c_features import CATEGORICAL
 from chainrule.exporters.c_output import label_count, outputs
@@ -122,11 +123,14 @@ def run_header(header: bytes, plan: InferencePlan, options: ExportOptions, rows:
 
 
 def compile_c(found: str, place: Path, flags: Sequence[str]) -> None:
-    """Compile main.c in a folder to the program main there; raise RuntimeError with the compiler's words."""
+    """Compile main.c in a folder to the program main there; raise InvalidValueError with its first complaint."""
     command = [found, *flags, "-o", str(place / "main"), str(place / "main.c"), "-lm"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=False, cwd=place)
     if done.returncode:
-        raise RuntimeError(f"{Path(found).name} cannot compile the header: {done.stderr[:2000]}")
+        lines = done.stderr.splitlines()
+        error = next((line for line in lines if "error" in line), f"exit code {done.returncode}")
+        allowed = f"one that {Path(found).name} can compile"
+        raise InvalidValueError(must_be("export", "header", allowed, error, "Nothing was written."))
 
 
 def main_text(plan: InferencePlan, name: str) -> str:

@@ -15,19 +15,29 @@ function bytes(text) {
 """
 
 _AFFINE = """\
-/** Z = A W + b. W is stored column by column, so that each sum reads it in order. */
+/** Z = A W + b. W is stored column by column; four sums at a time share what they read of A. */
 function affine(A, W, b) {
   const d = A.length, k = b.length, Z = new Real(k);
-  for (let j = 0, at = 0; j < k; j++) {
-    let s0 = 0, s1 = 0, s2 = 0, s3 = 0, i = 0;
-    for (; i + 4 <= d; i += 4, at += 4) {
-      s0 += A[i] * W[at];
-      s1 += A[i + 1] * W[at + 1];
-      s2 += A[i + 2] * W[at + 2];
-      s3 += A[i + 3] * W[at + 3];
+  let j = 0;
+  for (; j + 4 <= k; j += 4) {
+    let s0 = b[j], s1 = b[j + 1], s2 = b[j + 2], s3 = b[j + 3];
+    const w0 = j * d, w1 = w0 + d, w2 = w1 + d, w3 = w2 + d;
+    for (let i = 0; i < d; i++) {
+      const a = A[i];
+      s0 += a * W[w0 + i];
+      s1 += a * W[w1 + i];
+      s2 += a * W[w2 + i];
+      s3 += a * W[w3 + i];
     }
-    for (; i < d; i++, at++) s0 += A[i] * W[at];
-    Z[j] = s0 + s1 + (s2 + s3) + b[j];
+    Z[j] = s0;
+    Z[j + 1] = s1;
+    Z[j + 2] = s2;
+    Z[j + 3] = s3;
+  }
+  for (; j < k; j++) {
+    let sum = b[j];
+    for (let i = 0; i < d; i++) sum += A[i] * W[j * d + i];
+    Z[j] = sum;
   }
   return Z;
 }

@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.exporters.plan import InferencePlan, SideBySide, Stage
+from chainrule.exporters.plan import InferencePlan, SideBySide, Stage, Standardize
+
+_FARTHEST = 1e5
+"""Beyond this many standard deviations from 0, rounding to float32 moves a column by more than half a percent of one."""
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -23,11 +26,20 @@ def number_faults(to: str, plan: InferencePlan) -> Iterator[str]:
                 hint = "Export to numpy, which keeps float64."
                 yield f"export to {to}: weights must be within float32, got {most:.3g} in {where}. {hint}"
     if plan.inputs[0].kind == "matrix":
-        columns = plan.inputs[0].columns
-        for transform in plan.transforms:
-            for column, mean in zip(columns, getattr(transform, "mean", ()), strict=False):
-                if not abs(mean) <= _LARGEST:
-                    yield f"export to {to}: column {column!r} must have a mean within float32, got {mean:.3g}."
+        yield from _column_faults(to, plan)
+
+
+def _column_faults(to: str, plan: InferencePlan) -> Iterator[str]:
+    """Yield the columns of a matrix whose numbers are all alike to float32."""
+    hint = "float32 cannot tell its values from one another: subtract a constant from the column, and train again."
+    for transform in plan.transforms:
+        if isinstance(transform, Standardize):
+            rows = zip(plan.inputs[0].columns, transform.mean, transform.scale, strict=True)
+            for column, mean, scale in rows:
+                if not abs(mean) <= min(_FARTHEST * scale, _LARGEST):
+                    got = f"{mean:.3g} with deviation {scale:.3g}"
+                    allowed = f"a mean within {_FARTHEST:,.0f} standard deviations of 0"
+                    yield f"export to {to}: column {column!r} must have {allowed}, got {got}; {hint}"
 
 
 def _largest(stage: Stage) -> float:
