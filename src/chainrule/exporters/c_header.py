@@ -36,7 +36,7 @@ class CHeader:
 
     def tolerance(self, plan: InferencePlan, options: ExportOptions) -> float:
         """Return 1e-5, and for eight bits what they move the answers by on drawn rows, which the header states."""
-        return 1e-5 + (1.01 * int8_moved(plan).most if options.int8 else 0.0)
+        return 1e-5 + (1.01 * int8_moved(plan).far if options.int8 else 0.0)
 
     def faults(self, plan: InferencePlan, options: ExportOptions) -> Iterator[str]:
         """Yield texts, and numbers that float32 cannot hold."""
@@ -220,10 +220,9 @@ class Header:
         if self.options.int8:
             moved = int8_moved(plan)
             lines += [
-                "On a thousand drawn rows, a fifth of them far outside of the training, one byte moves an answer by"
-            ]
-            lines += [
-                f"{moved.mean:.1e} on average and {moved.most:.1e} at most; {moved.labels:.1%} of the classes change."
+                f"One byte moves an answer by {moved.mean:.1e} on average and {moved.most:.1e} at most and changes"
+                f" {moved.labels:.1%} of the classes,",
+                f"measured on rows like those of the training; on rows far outside of it, by {moved.far:.1e} at most.",
             ]
         lines += ["", f"Define {name}_SELF_TEST for a main that checks three rows and returns 0 if all are right."]
         lines += self._columns()

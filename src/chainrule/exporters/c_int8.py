@@ -11,30 +11,35 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from chainrule.exporters.answers import Rows
 from chainrule.exporters.c_stages import quantized
-from chainrule.exporters.draw import draw_rows
+from chainrule.exporters.draw import EDGES, draw_rows
 from chainrule.exporters.evaluate import run
 from chainrule.exporters.plan import Affine, InferencePlan, SideBySide, Stage
+
+ROWS = 1000
+"""Rows that are drawn to measure with."""
 
 _SANE = 1e30
 
 
 @dataclass(frozen=True)
 class Moved:
-    """How far weights of one byte move the answers on rows drawn around the training.
+    """How far weights of one byte move the answers on drawn rows, relative to max(1, |value|).
 
     Parameters
     ----------
-    most, mean : float
-        Largest and mean difference, relative to max(1, |value|).
+    mean, most : float
+        Mean and largest difference on rows like those of the training.
     labels : float
-        Share of classes and labels that change.
+        Share of classes and labels that change there.
+    far : float
+        Largest difference on all rows, a fifth of which are far outside of the training.
     """
 
-    most: float
     mean: float
+    most: float
     labels: float
+    far: float
 
 
 def int8_plan(plan: InferencePlan) -> InferencePlan:
@@ -66,26 +71,24 @@ def _one(stage: Stage) -> Stage:
     return stage
 
 
-def int8_moved(plan: InferencePlan, rows: Rows | None = None) -> Moved:
+def int8_moved(plan: InferencePlan) -> Moved:
     """Return how far weights of one byte move a plan's answers.
 
     Parameters
     ----------
     plan : InferencePlan
         The plan with its own weights.
-    rows : array or list of dict, default=None
-        Rows to measure with; None draws a thousand.
 
     Returns
     -------
     Moved
     """
-    rows = draw_rows(plan, 1000) if rows is None else rows
+    rows = draw_rows(plan, ROWS)
     exact, moved = run(plan, rows), run(int8_plan(plan), rows)
     with np.errstate(all="ignore"):
         far = np.abs(moved.numbers - exact.numbers) / np.maximum(1.0, np.abs(exact.numbers))
-        far = far[(np.abs(exact.numbers) < _SANE) & np.isfinite(far)]
-    changed = [np.mean(ours != theirs) for ours, theirs in zip(moved.labels, exact.labels, strict=True)]
-    return Moved(
-        float(far.max(initial=0.0)), float(np.mean(far)) if far.size else 0.0, float(np.max(changed, initial=0.0))
-    )
+    far = np.where((np.abs(exact.numbers) < _SANE) & np.isfinite(far), far, 0.0)
+    usual = slice(0, ROWS - int(EDGES * ROWS))
+    changed = [np.mean((a != b)[usual]) for a, b in zip(moved.labels, exact.labels, strict=True)]
+    near = far[usual]
+    return Moved(float(near.mean()), float(near.max()), float(np.max(changed, initial=0.0)), float(far.max()))

@@ -13,13 +13,17 @@ FOLDABLE = 4.0
 """The scaling is folded into the first layer where no mean is further than this from 0, in standard deviations: folded
 sums then lose less than three bits."""
 
+_HELD = 1e100
+"""A scale above this holds a constant column at 0; its weights become 0."""
+
 
 def foldable(transform: Transform) -> bool:
     """Check whether a scaling may be folded into the layer after it without losing digits."""
     if not isinstance(transform, Standardize):
         return False
     mean, scale = np.asarray(transform.mean, np.float64), np.asarray(transform.scale, np.float64)
-    return bool(np.all(np.abs(mean) <= FOLDABLE * scale) and np.all((scale > 1e-6) & (scale < 1e6)))
+    common = (scale > 1e-6) & (scale < 1e6)
+    return bool(np.all(np.abs(mean) <= FOLDABLE * scale) and np.all(common | (scale > _HELD)))
 
 
 def is_identity(transform: Transform) -> bool:
