@@ -47,8 +47,24 @@ int main(void)
 }
 """
 
-OURS = '#include "{name}.h"\nint predict(const float *x);\nint predict(const float *x) {{ float out[10]; return {name}_predict(x, out); }}\n'
-EMLEARN = '#include "em.h"\nint predict(const float *x);\nint predict(const float *x) { return em_predict(x, 64); }\n'
+OURS = """\
+#include "{name}.h"
+int predict(const float *x);
+int predict(const float *x)
+{{
+    float out[10];
+    return {name}_predict(x, out);
+}}
+"""
+
+EMLEARN = """\
+#include "em.h"
+int predict(const float *x);
+int predict(const float *x)
+{
+    return em_predict(x, 64);
+}
+"""
 
 EM = """
 import sys, numpy as np
@@ -60,21 +76,18 @@ emlearn.convert(model).save(file=sys.argv[2], name="em")
 print(emlearn.includedir)
 """
 
-JS = (
-    """
+JS = """
 import { readFileSync } from "node:fs";
 import { predict } from "./digits.mjs";
 const rows = JSON.parse(readFileSync("rows.json", "utf8"));
 let best = Infinity;
-for (let repeat = 0; repeat < %d; repeat++) {
+for (let repeat = 0; repeat < $REPEATS; repeat++) {
   const start = performance.now();
   predict(rows);
   best = Math.min(best, performance.now() - start);
 }
 console.log((best * 1e3 / rows.length).toFixed(2));
 """
-    % REPEATS
-)
 
 WEB = """
 import { readFileSync } from "node:fs";
@@ -86,29 +99,29 @@ const name = session.inputNames[0];
 let one = Infinity, all = Infinity;
 for (let repeat = 0; repeat < 20; repeat++) {
   let start = performance.now();
-  for (const row of rows) await session.run({ [name]: new ort.Tensor("float32", Float32Array.from(row), [1, 64]) });
+  for (const row of rows) await session.run({ [name]: new ort.Tensor("float64", Float64Array.from(row), [1, 64]) });
   one = Math.min(one, performance.now() - start);
   start = performance.now();
-  await session.run({ [name]: new ort.Tensor("float32", Float32Array.from(rows.flat()), [rows.length, 64]) });
+  await session.run({ [name]: new ort.Tensor("float64", Float64Array.from(rows.flat()), [rows.length, 64]) });
   all = Math.min(all, performance.now() - start);
 }
 console.log((one * 1e3 / rows.length).toFixed(2), (all * 1e3 / rows.length).toFixed(2));
 """
 
 
-def shell(*line, cwd):
+def shell(*line: object, cwd: Path) -> str:
     """What a command prints."""
     return subprocess.run([str(each) for each in line], cwd=cwd, check=True, capture_output=True, text=True).stdout
 
 
-def object_size(place, compiler, size, flags, source):
+def object_size(place: Path, compiler: str, size: str, flags: list[str], source: str) -> list[int]:
     """Code and tables, data, and zeroed memory of a source file, in bytes."""
     (place / "part.c").write_text(source)
     shell(compiler, *flags, "-c", "part.c", "-o", "part.o", cwd=place)
     return [int(value) for value in shell(size, "part.o", cwd=place).splitlines()[1].split()[:3]]
 
 
-def stack(place, compiler, flags, source):
+def stack(place: Path, compiler: str, flags: list[str], source: str) -> int:
     """Bytes of stack of the predicting function with all that it calls inlined or beside it."""
     (place / "part.c").write_text(source)
     shell(compiler, *flags, "-fstack-usage", "-c", "part.c", "-o", "part.o", cwd=place)
@@ -116,7 +129,7 @@ def stack(place, compiler, flags, source):
     return max(int(line.split("\t")[1]) for line in usage)
 
 
-def linked(place, arm, flags, library, source):
+def linked(place: Path, arm: str, flags: list[str], library: str, source: str) -> int:
     """Bytes of flash of the model with all functions of the libraries that it calls."""
     call = "int main(void) { answer = predict((const float *)in); return 0; }"
     (place / "whole.c").write_text(f"{source}\nvolatile float in[64];\nvolatile int answer;\n{call}\n")
@@ -136,7 +149,18 @@ CORES = {
 """Cores with their folder of newlib and their flags."""
 
 
-def measure_c(place, label, source, given):
+def rows_header(X: np.ndarray, answers: np.ndarray) -> str:
+    """Rows and the model's answers as C."""
+    rows = ",\n".join(f"{{{', '.join(f'{value:.1f}f' for value in row)}}}" for row in X)
+    return f"""#define ROWS {len(X)}
+static const float rows[ROWS][64] = {{
+{rows}
+}};
+static const int answers[ROWS] = {{{", ".join(str(answer) for answer in answers)}}};
+"""
+
+
+def measure_c(place: Path, label: str, source: str, given: argparse.Namespace) -> None:
     """Print size and time of one C source."""
     text, data, bss = object_size(place, "gcc", "size", ["-std=gnu99", "-Os", *given.include], source)
     used = stack(place, "gcc", ["-std=gnu99", "-Os", *given.include], source)
@@ -161,7 +185,7 @@ def measure_c(place, label, source, given):
         print(f"    {core}: {alone} bytes alone, {whole} with library functions, largest frame {frame}")
 
 
-def main():
+def main() -> None:
     """Measure all that is there."""
     parser = argparse.ArgumentParser()
     for name in ("--emlearn", "--web", "--arm", "--newlib"):
@@ -177,13 +201,7 @@ def main():
         print(export(net, place / "digits.h", "c"))
         print(export(net, place / "digits8.h", "c", int8=True))
         print(export(net, place / "digits.mjs", "js"))
-        rows = "".join(
-            "{" + ",".join(f"{v:g}f" if "." in f"{v:g}" else f"{v:g}.0f" for v in row) + "},\n" for row in X[TRAINED:]
-        )
-        answers = ",".join(str(v) for v in net.predict(X[TRAINED:]))
-        count = len(X) - TRAINED
-        head = f"#define ROWS {count}\nstatic const float rows[ROWS][64] = {{\n{rows}}};\nstatic const int answers[ROWS] = {{{answers}}};\n"
-        (place / "rows.h").write_text(head)
+        (place / "rows.h").write_text(rows_header(X[TRAINED:], net.predict(X[TRAINED:])))
         (place / "rows.json").write_text(json.dumps(X[TRAINED:].tolist()))
         measure_c(place, "chainrule float", OURS.format(name="digits"), given)
         measure_c(place, "chainrule int8", OURS.format(name="digits8"), given)
@@ -193,7 +211,7 @@ def main():
             shown = shell(given.emlearn, "em.py", place / "data.npz", place / "em.h", cwd=place)
             given.include = [f"-I{shown.split()[-1]}"]
             measure_c(place, "emlearn", EMLEARN, given)
-        (place / "time.mjs").write_text(JS)
+        (place / "time.mjs").write_text(JS.replace("$REPEATS", str(REPEATS)))
         print(
             f"js: {(place / 'digits.mjs').stat().st_size} bytes, {shell('node', 'time.mjs', cwd=place).strip()} us per row"
         )
