@@ -219,9 +219,9 @@ class Header:
         lines += ["", f"Size: {precision}; {tables}, {stack}, no heap."]
         if self.options.int8:
             moved = int8_moved(plan)
+            changed = f" and changes {moved.labels:.1%} of the classes" if plan.output.classes else ""
             lines += [
-                f"One byte moves an answer by {moved.mean:.1e} on average and {moved.most:.1e} at most and changes"
-                f" {moved.labels:.1%} of the classes,",
+                f"One byte moves an answer by {moved.mean:.1e} on average and {moved.most:.1e} at most{changed},",
                 f"measured on rows like those of the training; on rows far outside of it, by {moved.far:.1e} at most.",
             ]
         lines += ["", f"Define {name}_SELF_TEST for a main that checks three rows and returns 0 if all are right."]
@@ -236,7 +236,11 @@ class Header:
         out = f"float out[{name}_OUTPUTS];" + (f" int{labels[1:]}" if labels else "")
         back = "int best = " if plan.output.kind in ("classes", "binary") else ""
         extra = ", labels" if labels else ""
-        return [f"    {given}", f"    {out}", f"    {back}{name}_predict({at}, out{extra});"]
+        calls = [f"    {given}", f"    {out}", f"    {back}{name}_predict({at}, out{extra});"]
+        if not self.matrix:
+            return calls
+        gaps = any(isinstance(each, FeatureTransform) for each in plan.transforms)
+        return [*calls, "", "NAN in x is a gap." if gaps else "All numbers in x must be finite."]
 
     def _columns(self) -> list[str]:
         """Return the names of a matrix's columns."""
