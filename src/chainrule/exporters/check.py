@@ -111,7 +111,7 @@ def check(
         Where answers differ by more than the format's tolerance and more than rounding explains.
     """
     tolerance = exporter.tolerance(plan, options)
-    rows, reference = checked_rows(model, plan)
+    rows, reference = checked_rows(model, plan, single=getattr(exporter, "single_precision", False))
     ran = exporter.run(files, plan, options, rows)
     if ran is None:
         return Check(0, 0.0, tolerance, 0, 0, 0.0, exporter.runtime)
@@ -135,7 +135,9 @@ def check(
     return Check(len(far), largest, tolerance, len(over), ties, ran.seconds / max(1, len(far)))
 
 
-def checked_rows(model: Predictor, plan: InferencePlan, n: int = ROWS, seed: int = 0) -> tuple[Rows, Answers]:
+def checked_rows(
+    model: Predictor, plan: InferencePlan, n: int = ROWS, seed: int = 0, single: bool = False
+) -> tuple[Rows, Answers]:
     """Return rows to check with, and what the model answers for them.
 
     Rows whose predictions no float32 holds, which the model itself may refuse, are left out.
@@ -150,6 +152,8 @@ def checked_rows(model: Predictor, plan: InferencePlan, n: int = ROWS, seed: int
         Rows to draw.
     seed : int, default=0
         Seed of the draw.
+    single : bool, default=False
+        Whether the numbers of a matrix are rounded to float32, for a format that takes no others.
 
     Returns
     -------
@@ -157,6 +161,10 @@ def checked_rows(model: Predictor, plan: InferencePlan, n: int = ROWS, seed: int
     answers : Answers
     """
     rows = draw_rows(plan, n, seed)
+    if single and isinstance(rows, np.ndarray):
+        with np.errstate(over="ignore"):
+            rows = rows.astype(np.float32).astype(np.float64)
+        rows = rows[~np.isinf(rows).any(axis=1)]
     sane = (np.abs(run(plan, rows).numbers) < _LARGEST).all(axis=1)
     rows = kept(rows, sane)
     return rows, model_answers(model, plan, rows)
