@@ -51,6 +51,19 @@ def hidden_jax(monkeypatch):
     hide(monkeypatch, "jax")
 
 
+def onnx_of(estimator):
+    from chainrule.exporters.lower import lower
+    from chainrule.exporters.registry import ExportOptions, exporter
+
+    exporter("onnx").write(lower(estimator.model_), ExportOptions())
+
+
+def converters():
+    from chainrule.sklearn_onnx import register
+
+    register()
+
+
 def from_latex(folder):
     import equations
 
@@ -65,6 +78,8 @@ PYTHON = {
     "tensorboard": ("tensorboard", lambda folder: NetClassifier(callbacks=[TensorBoardLogger(folder)]).fit(X, y)),
     "mlflow": ("mlflow", lambda folder: NetClassifier(callbacks=[MLflowLogger()]).fit(X, y)),
     "docs": ("latex2mathml", from_latex),
+    "onnx": ("onnx", lambda folder: onnx_of(NetClassifier((2,), max_iter=1, engine="reference").fit(X, y))),
+    "onnx, scikit-learn": ("skl2onnx", lambda folder: converters()),
     "bench, torch": ("torch", lambda folder: need("torch")),
     "bench, keras": ("keras", lambda folder: need("keras")),
     "bench, optax": ("optax", lambda folder: need("optax")),

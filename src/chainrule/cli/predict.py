@@ -7,6 +7,7 @@ that are kept.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -97,7 +98,7 @@ def _predict_source(
     source: str,
     reading: ReadOptions,
     wanted: tuple[float | None, bool, bool],
-    places: tuple[list[str], Path | None],
+    places: tuple[Sequence[str], Path | None],
 ) -> None:
     """Answer the rows of a source."""
     threshold, probabilities, as_json = wanted
