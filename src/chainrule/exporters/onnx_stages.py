@@ -68,6 +68,15 @@ class _Group:
         """Return a number in the networks' dtype."""
         return self.graph.constant(np.array(value, self.dtype))
 
+    def cosine(self, U: str) -> str:
+        """Return cos U; in float64 as 1 - 2 sin²(U/2), for not every runtime has that cosine."""
+        if self.dtype != "float64":
+            return self.graph.node("Cos", U)
+        sine = self.graph.node("Sin", self.graph.node("Mul", U, self.number(0.5)))
+        return self.graph.node(
+            "Sub", self.number(1.0), self.graph.node("Mul", self.graph.node("Mul", sine, sine), self.number(2.0))
+        )
+
     def axes(self, *axes: int) -> str:
         """Return axes as an operator takes them."""
         return self.graph.constant(np.array(axes, np.int64), "axes")
@@ -155,7 +164,7 @@ def _cosines(group: _Group, rows: Rows, stages: Sequence[Cosines]) -> Rows:
     x = graph.node("Unsqueeze", rows.name, group.axes(-1))
     U = graph.node("Mul", x, group.stack([stage.w for stage in stages], "w"))
     U = graph.node("Add", U, group.stack([stage.b for stage in stages], "b"))
-    waves = graph.node("Cos", graph.node("Mul", U, group.number(_TURN)))
+    waves = group.cosine(graph.node("Mul", U, group.number(_TURN)))
     parts = []
     for H, start, end in ((x, 0, 1), (waves, 1, None)):
         gamma = group.stack([stage.gamma[:, start:end] for stage in stages], "gamma")
@@ -167,41 +176,46 @@ def _cosines(group: _Group, rows: Rows, stages: Sequence[Cosines]) -> Rows:
 
 def _periodic(group: _Group, rows: Rows, stages: Sequence[Periodic]) -> Rows:
     graph = group.graph
-    x = graph.node("Unsqueeze", rows.name, group.axes(-1))
-    U = graph.node("Mul", graph.node("Mul", x, group.number(_TURN)), group.stack([s.w for s in stages], "w"))
-    H = graph.node("Cos", graph.node("Add", U, group.stack([stage.b for stage in stages], "b")))
+    x = _by_feature(group, rows)
+    U = graph.node(
+        "Mul", graph.node("Mul", x, group.number(_TURN)), group.stack([s.w[:, None] for s in stages], "w", False)
+    )
+    U = graph.node("Add", U, group.stack([stage.b[:, None] for stage in stages], "b", False))
+    E = graph.node("MatMul", group.cosine(U), group.stack([stage.V for stage in stages], "V", False))
+    E = graph.node("Add", E, group.stack([stage.c[:, None] for stage in stages], "c", False))
     stacked = rows.stacked or group.stacks
-    E = _by_feature_product(group, H, [stage.V for stage in stages], stacked)
-    E = graph.node("Add", E, group.stack([stage.c for stage in stages], "c"))
-    d, _, u = stages[0].V.shape
     first = x if rows.stacked or not stacked else _stacked(group, Rows(x), axes=4).name
-    return _flat(group, graph.join([first, E], -1), d * (u + 1), stacked)
+    d, _, u = stages[0].V.shape
+    return _by_row(group, graph.join([first, E], -1), d * (u + 1), stacked)
 
 
 def _piecewise_linear(group: _Group, rows: Rows, stages: Sequence[PiecewiseLinear]) -> Rows:
     graph = group.graph
     edges = stages[0].edges.astype(np.float64)
-    x = graph.node("Unsqueeze", rows.name, group.axes(-1))
+    x = _by_feature(group, rows)
     start = graph.constant(edges[:-1].astype(group.dtype), "start")
     F = graph.node("Div", graph.node("Sub", x, start), graph.constant(np.diff(edges).astype(group.dtype), "width"))
     bins = len(edges) - 1
     lowest = np.array([-np.inf, *np.zeros(bins - 1)], group.dtype)
     highest = np.array([*np.ones(bins - 1), np.inf], group.dtype)
     F = graph.node("Min", graph.node("Max", F, graph.constant(lowest)), graph.constant(highest))
-    stacked = rows.stacked or group.stacks
-    Y = graph.node("Mul", x, group.stack([stage.a for stage in stages], "a"))
-    Y = graph.node("Add", Y, group.stack([stage.c for stage in stages], "c"))
-    Y = graph.node("Add", Y, _by_feature_product(group, F, [stage.P for stage in stages], rows.stacked))
+    Y = graph.node("Mul", x, group.stack([stage.a[:, None] for stage in stages], "a", False))
+    Y = graph.node("Add", Y, group.stack([stage.c[:, None] for stage in stages], "c", False))
+    Y = graph.node("Add", Y, graph.node("MatMul", F, group.stack([stage.P for stage in stages], "P", False)))
     d, _, u = stages[0].P.shape
-    return _flat(group, Y, d * u, stacked)
+    return _by_row(group, Y, d * u, rows.stacked or group.stacks)
 
 
-def _by_feature_product(group: _Group, H: str, weights: Sequence[Array], stacked: bool) -> str:
-    """Return H (…, n, d, m) times weights (d, m, u) of each feature, (…, n, d, u); `stacked` is whether H has an M axis."""
-    graph = group.graph
-    turned = graph.node("Transpose", H, perm=[0, 2, 1, 3] if stacked else [1, 0, 2])
-    product = graph.node("MatMul", turned, group.stack(weights, "P", for_rows=False))
-    return graph.node("Transpose", product, perm=[0, 2, 1, 3] if stacked or group.stacks else [1, 0, 2])
+def _by_feature(group: _Group, rows: Rows) -> str:
+    """Return rows (…, n, d) as (…, d, n, 1), so that one product serves all features."""
+    turned = group.graph.node("Transpose", rows.name, perm=[0, 2, 1] if rows.stacked else [1, 0])
+    return group.graph.node("Unsqueeze", turned, group.axes(-1))
+
+
+def _by_row(group: _Group, Y: str, columns: int, stacked: bool) -> Rows:
+    """Return (…, d, n, u) as rows (…, n, d u)."""
+    turned = group.graph.node("Transpose", Y, perm=[0, 2, 1, 3] if stacked else [1, 0, 2])
+    return _flat(group, turned, columns, stacked)
 
 
 def _flat(group: _Group, value: str, columns: int, stacked: bool) -> Rows:
