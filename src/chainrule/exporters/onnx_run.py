@@ -127,5 +127,7 @@ def answers(plan: InferencePlan, found: Mapping[str, Array]) -> Answers:
     if kind == "several":
         blocks = range(len(plan.output.blocks))
         numbers = np.hstack([found[f"probabilities_{j}"] for j in blocks])
-        return Answers(numbers, tuple(found[f"label_{j}"] for j in blocks))
-    return Answers(found["probabilities"], (found["label"],))
+        known = plan.output.classes
+        return Answers(numbers, tuple(found[f"label_{j}"].astype(known[j].dtype) for j in blocks))
+    labels = found["label"] if kind == "labels" else found["label"].astype(plan.output.classes[0].dtype)
+    return Answers(found["probabilities"], (labels,))
