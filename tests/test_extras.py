@@ -131,10 +131,10 @@ def test_a_search_without_optuna_draws_at_random_and_says_so(tmp_path, monkeypat
 
 
 def test_info_says_how_each_absent_package_is_installed(monkeypatch, capsys):
-    hide(monkeypatch, "jax", "fastexcel", "optuna", "ray", "tensorboard", "mlflow")
+    hide(monkeypatch, "jax", "onnx", "onnxruntime", "fastexcel", "optuna", "ray", "tensorboard", "mlflow")
     assert cli.run(["info", "--json"]) == 0
     packages = json.loads(capsys.readouterr().out)["packages"]
-    for extra in ("jax", "excel", "search", "cluster", "tensorboard", "mlflow"):
+    for extra in ("jax", "onnx", "excel", "search", "cluster", "tensorboard", "mlflow"):
         assert any(f"pip install 'chainrule[{extra}]'" in version for version in packages.values())
     assert cli.run(["info"]) == 0
     assert "pip install 'chainrule[search]'" in capsys.readouterr().out
