@@ -7,7 +7,13 @@ import sys
 
 import numpy as np
 import pytest
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_diabetes, load_iris
+from sklearn.decomposition import PCA
+from sklearn.ensemble import VotingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
@@ -63,7 +69,10 @@ REGRESSORS = {
     "several values": (NetRegressor((8,), **QUICK), np.column_stack([t, -t])),
     "float64": (NetRegressor((8,), dtype="float64", **QUICK), t),
     "a perceptron": (MLPRegressor(hidden_layer_sizes=(8,), **QUICK), t),
-    "a perceptron of several": (MLPRegressor(hidden_layer_sizes=(8,), activation="tanh", **QUICK), np.column_stack([t, t])),
+    "a perceptron of several": (
+        MLPRegressor(hidden_layer_sizes=(8,), activation="tanh", **QUICK),
+        np.column_stack([t, t]),
+    ),
 }
 
 
@@ -113,3 +122,33 @@ def test_without_skl2onnx_one_line_says_how_it_is_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "skl2onnx", None)
     with pytest.raises(InvalidValueError, match=r"pip install 'chainrule\[onnx\]' skl2onnx"):
         chainrule.sklearn_onnx.register()
+
+
+def net(**more):
+    return NetClassifier((6,), **(QUICK | more))
+
+
+WRAPPED = {
+    "two networks that vote": lambda: VotingClassifier(
+        [("a", net()), ("b", net(random_state=1))], voting="soft", flatten_transform=False
+    ),
+    "a network and another model": lambda: VotingClassifier(
+        [("net", net()), ("line", LogisticRegression(C=0.01))], voting="soft", flatten_transform=False
+    ),
+    "a search": lambda: GridSearchCV(
+        make_pipeline(StandardScaler(), net()), {"netclassifier__alpha": [0.0, 0.1]}, cv=2
+    ),
+    "components first": lambda: make_pipeline(StandardScaler(), PCA(3), net()),
+    "columns apart": lambda: make_pipeline(
+        ColumnTransformer([("a", StandardScaler(), [0, 1]), ("b", MinMaxScaler(), [2, 3])]), net()
+    ),
+    "one of the rest": lambda: OneVsRestClassifier(net()),
+}
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+def test_a_network_inside_other_estimators_is_converted(name):
+    model = WRAPPED[name]().fit(X, y)
+    rows, found = float32(model, X, options={"zipmap": False})
+    np.testing.assert_allclose(found["probabilities"], model.predict_proba(rows), atol=5e-6)
+    assert (found["label"] == model.predict(rows)).all()
