@@ -4,10 +4,10 @@ In: models trained for a few seconds on tables as people have them. Out: onnxrun
 command line, row by row.
 """
 
+import contextlib
 import csv
+import io
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ import pytest
 pytest.importorskip("onnx", reason="onnx is not installed")
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 
+from chainrule import cli
 from chainrule.data.table import read_file
 from chainrule.exporters.lower import lower
 from chainrule.exporters.onnx_run import Session, feeds
@@ -29,8 +30,11 @@ pytestmark = pytest.mark.slow
 
 
 def chainrule(folder, *words):
-    command = [sys.executable, "-m", "chainrule", *map(str, words)]
-    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
+    """Run a command in a folder; return what it prints."""
+    out = io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()) as err:
+        assert cli.run([str(word) for word in words]) == 0, err.getvalue()
+    return out.getvalue()
 
 
 def compare(folder, train, test, target, *options):
