@@ -38,6 +38,16 @@ REPLACED = {
     ".venv/bin/python -m pytest -n 0 tests/nn/test_nn_layers.py -k dense": Instead("it runs other tests"),
     ".venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy": Instead(".ci/run runs it"),
     ".ci/run": Instead("it runs all tests"),
+    "MODEL=run/model.safetensors uvicorn service:app --port 8000 --timeout-graceful-shutdown 10": Instead(
+        "it runs until it is ended; tests/documentation/test_serve.py starts and ends it"
+    ),
+    "pip wheel --wheel-dir wheels . starlette uvicorn &&  "
+    "podman build --file docs/examples/Containerfile --tag predict . &&  podman run --publish 8000:8000 predict": Instead(
+        "it builds and starts an image; tests/documentation/test_serve.py checks the file"
+    ),
+    "tail -f orders.jsonl | chainrule predict run --stdin --probabilities": Instead(
+        "it reads from another program; tests/cli/test_cli_predict_lines.py runs it"
+    ),
     "export CHAINRULE_DATA=...": Instead("it changes the environment"),
     "export RAY_AUTH_MODE=token": Instead("it changes the environment"),
     "chainrule search digits": Instead("it trains for a minute", (QUICK_SEARCH,)),

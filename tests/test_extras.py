@@ -51,6 +51,19 @@ def hidden_jax(monkeypatch):
     hide(monkeypatch, "jax")
 
 
+def onnx_of(estimator):
+    from chainrule.exporters.lower import lower
+    from chainrule.exporters.registry import ExportOptions, exporter
+
+    exporter("onnx").write(lower(estimator.model_), ExportOptions())
+
+
+def converters():
+    from chainrule.sklearn_onnx import register
+
+    register()
+
+
 def from_latex(folder):
     import equations
 
@@ -65,6 +78,8 @@ PYTHON = {
     "tensorboard": ("tensorboard", lambda folder: NetClassifier(callbacks=[TensorBoardLogger(folder)]).fit(X, y)),
     "mlflow": ("mlflow", lambda folder: NetClassifier(callbacks=[MLflowLogger()]).fit(X, y)),
     "docs": ("latex2mathml", from_latex),
+    "onnx": ("onnx", lambda folder: onnx_of(NetClassifier((2,), max_iter=1, engine="reference").fit(X, y))),
+    "onnx, scikit-learn": ("skl2onnx", lambda folder: converters()),
     "bench, torch": ("torch", lambda folder: need("torch")),
     "bench, keras": ("keras", lambda folder: need("keras")),
     "bench, optax": ("optax", lambda folder: need("optax")),
@@ -116,10 +131,10 @@ def test_a_search_without_optuna_draws_at_random_and_says_so(tmp_path, monkeypat
 
 
 def test_info_says_how_each_absent_package_is_installed(monkeypatch, capsys):
-    hide(monkeypatch, "jax", "fastexcel", "optuna", "ray", "tensorboard", "mlflow")
+    hide(monkeypatch, "jax", "onnx", "onnxruntime", "fastexcel", "optuna", "ray", "tensorboard", "mlflow")
     assert cli.run(["info", "--json"]) == 0
     packages = json.loads(capsys.readouterr().out)["packages"]
-    for extra in ("jax", "excel", "search", "cluster", "tensorboard", "mlflow"):
+    for extra in ("jax", "onnx", "excel", "search", "cluster", "tensorboard", "mlflow"):
         assert any(f"pip install 'chainrule[{extra}]'" in version for version in packages.values())
     assert cli.run(["info"]) == 0
     assert "pip install 'chainrule[search]'" in capsys.readouterr().out

@@ -116,11 +116,11 @@ def test_text_that_a_spreadsheet_would_run_is_written_as_text(chainrule, trees):
 
 @pytest.mark.parametrize("start", "=+-@\t\r\n\0")
 def test_every_start_of_a_formula_is_guarded_and_numbers_are_not(start):
-    from chainrule.cli.predict import _cell
+    from chainrule.cli.answers import cell_text
 
-    assert _cell(f"{start}1") == "'" + printable(f"{start}1", lines=True)
-    assert _cell(np.float32(-1.5)) == np.float32(-1.5)
-    assert _cell(-3) == -3
+    assert cell_text(f"{start}1") == "'" + printable(f"{start}1", lines=True)
+    assert cell_text(np.float32(-1.5)) == np.float32(-1.5)
+    assert cell_text(-3) == -3
 
 
 def test_probabilities_stand_beside_the_labels_and_sum_to_one(chainrule, trees):

@@ -7,6 +7,7 @@ is printed or written, or the command refuses it.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import random
 import re
@@ -54,6 +55,8 @@ SITUATIONS = {
         "built in": ["iris-run", "iris"],
         "table": ["table-run", "t.csv"],
         "json": ["table-run", "t.csv", "--json"],
+        "lines": ["table-run", "--stdin"],
+        "csv lines": ["table-run", "--stdin", "--format", "csv"],
     },
     "export": {"classes": ["iris-run", "--to", "numpy"], "table": ["table-run", "--to", "numpy"]},
     "explain": {
@@ -77,6 +80,10 @@ SITUATIONS = {
     "info": {"info": []},
 }
 """For each command the arguments of the situations in which its options differ."""
+
+TABLE_ROWS = b"day,size,price,owner\n2024-01-01,2.5,28.0,3\n2024-01-02,1;5,18.0,4\n"
+JSON_ROWS = b'{"day": "2024-01-01", "size": 2.5, "price": 28.0, "owner": 3}\n'
+"""Rows on standard input."""
 
 VALUES = {
     "target": "owner",
@@ -150,6 +157,7 @@ VALUES = {
     "encoding": "utf-16",
     "to": "torch",
     "opset": "17",
+    "row_format": "csv",
 }
 """A value for each option that is no switch, other than its default and than the situations have."""
 
@@ -256,6 +264,8 @@ def outcome(arguments: list[str], place: Path, folder: Path, patch, capsys) -> t
         (folder / path.name).symlink_to(path)
     patch.chdir(folder)
     capsys.readouterr()
+    lines = TABLE_ROWS if "csv" in arguments else JSON_ROWS
+    patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines)))
     code = cli.run(arguments)
     out, err = capsys.readouterr()
     files = {str(path.relative_to(folder)): trace(path) for path in folder.rglob("*") if not path.is_symlink()}

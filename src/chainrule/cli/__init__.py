@@ -78,9 +78,8 @@ def _run(command: Any, arguments: Sequence[str] | None) -> int:
         return code if isinstance(code, int) else 0
     except ChainruleError as error:
         return _refuse(str(error))
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except (BrokenPipeError, SystemExit) as left:
+        return _left(left)
     except (KeyboardInterrupt, typer.Abort):
         return _refuse("interrupted", _INTERRUPTED)
     except MemoryError as error:
@@ -91,6 +90,14 @@ def _run(command: Any, arguments: Sequence[str] | None) -> int:
         if not hasattr(error, "format_message"):
             raise
         return _refuse_usage(error, line)
+
+
+def _left(error: BaseException) -> int:
+    """Return 0 where the reader of the output has left, which the parser turns into an exit; leave on any other exit."""
+    if not isinstance(error, BrokenPipeError) and not isinstance(error.__context__, BrokenPipeError):
+        raise error
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def _refuse(text: str, code: int = 2) -> int:

@@ -19,6 +19,8 @@ from chainrule.engines import ENGINES, why_unavailable
 _PACKAGES = ("numpy", "scikit-learn", "polars", "safetensors")
 _OPTIONAL = {
     "jax": "jax",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
     "fastexcel": "excel",
     "optuna": "search",
     "ray": "cluster",

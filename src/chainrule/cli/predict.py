@@ -1,41 +1,55 @@
 """`chainrule predict`: a trained model's answers for new rows.
 
-In: a model file and a source. Out: predictions as CSV or JSON, beside the columns of the source that are kept.
+In: a model file and a source, or rows on standard input. Out: predictions as CSV or JSON, beside the columns of the source
+that are kept.
 """
 
 from __future__ import annotations
 
-import csv
-import datetime as dt
-import io
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from chainrule.arrays import Array
 from chainrule.cli import options as o
+from chainrule.cli.answers import answer_names, answers, cell_text, csv_lines, kept_text, plain_cell
 from chainrule.cli.console import echo
+from chainrule.cli.predict_lines import FORMATS, LineOptions, predict_lines
 from chainrule.cli.source_rows import ModelPath, check_threshold, core_of, read_model, rows_to_predict
 from chainrule.cli.unused import refuse, source_facts
+from chainrule.data.table import ReadOptions
 from chainrule.data.table.shell import listed
-from chainrule.display import csv_text
+from chainrule.errors import InvalidValueError, did_you_mean, must_be
 from chainrule.io import write_atomically
 from chainrule.model import Model
 from chainrule.pack import Pack
-from chainrule.pipeline import labels_at
+from chainrule.table_model import TableModel
+
+_SOURCE = typer.Argument(
+    metavar="SOURCE",
+    help="A built-in name (digits, circles, mnist, ...), a table (.csv, .tsv, .txt, .parquet, .xlsx, each also .gz), "
+    "an .npz file, or a folder with IDX files; none with --stdin.",
+)
 
 
 def predict(
     model: ModelPath,
-    source: o.Source,
+    source: Annotated[str | None, _SOURCE] = None,
     out: Annotated[Path | None, typer.Option(help="Write to this .csv file instead of standard output.")] = None,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Add the probability of each class.")] = False,
     threshold: o.Threshold = None,
     keep: Annotated[
         str | None, typer.Option(metavar="NAME,...", help="Columns of SOURCE to write before the predictions.")
     ] = None,
+    stdin: Annotated[
+        bool, typer.Option("--stdin", help="Read rows from standard input and answer each one at once.")
+    ] = False,
+    row_format: Annotated[
+        str, typer.Option("--format", help="How rows on standard input are written: jsonl, or csv with names first.")
+    ] = "jsonl",
     separator: o.Separator = None,
     decimal: o.Decimal = None,
     header: o.Header = None,
@@ -43,18 +57,59 @@ def predict(
     as_json: o.Json = False,
 ) -> None:
     """Predict the rows of SOURCE with MODEL and print CSV, one line per row."""
-    refuse("predict", source_facts(source) | {"csv": not as_json})
+    if stdin:
+        _check_stdin(source, row_format, separator)
+        refuse("predict", {"file": False, "csv lines": row_format == "csv"})
+        lines = LineOptions(row_format, separator or ",", threshold, probabilities, tuple(listed(keep)))
+        _predict_stdin(model, lines)
+        return
+    if source is None:
+        raise InvalidValueError(must_be("predict", "SOURCE", "given", None, "Rows may also come with --stdin."))
+    refuse("predict", source_facts(source) | {"csv": not as_json, "stdin": False})
     trained = read_model(model)
     core = core_of(trained)
     check_threshold("predict", core, threshold)
     form = o.TrainOptions(separator=separator, decimal=decimal, header=header, encoding=encoding)
     reading = form.reading("predict")
-    rows = rows_to_predict("predict", trained, source, reading, listed(keep))
-    predicted, P = _answers(core, rows.X, threshold, probabilities)
+    _predict_source(trained, source, reading, (threshold, probabilities, as_json), (listed(keep), out))
+
+
+def _check_stdin(source: str | None, row_format: str, separator: str | None) -> None:
+    """Refuse a source beside standard input, and a form of rows that does not exist."""
+    if source is not None:
+        raise InvalidValueError(must_be("predict", "SOURCE", "left out with --stdin", source))
+    if row_format not in FORMATS:
+        hint = did_you_mean(row_format, FORMATS)
+        raise InvalidValueError(must_be("predict", "--format", " or ".join(FORMATS), row_format, hint))
+    if separator is not None and (len(separator) != 1 or separator in '\r\n"'):
+        raise InvalidValueError(must_be("predict", "--separator", "one character between cells", separator))
+
+
+def _predict_stdin(model: str, options: LineOptions) -> None:
+    """Answer the rows of standard input; leave with 1 if some of them could not be read."""
+    trained = read_model(model)
+    check_threshold("predict", core_of(trained), options.threshold)
+    if predict_lines(trained, sys.stdin.buffer, options):
+        raise typer.Exit(1)
+
+
+def _predict_source(
+    trained: Model | Pack | TableModel,
+    source: str,
+    reading: ReadOptions,
+    wanted: tuple[float | None, bool, bool],
+    places: tuple[Sequence[str], Path | None],
+) -> None:
+    """Answer the rows of a source."""
+    threshold, probabilities, as_json = wanted
+    keep, out = places
+    core = core_of(trained)
+    rows = rows_to_predict("predict", trained, source, reading, keep)
+    predicted, P = answers(core, rows.X, threshold, probabilities)
     for note in rows.notes:
         o.console(stderr=True).print(note, markup=False)
     if as_json:
-        kept = {"kept": {name: [_plain(cell) for cell in cells] for name, cells in rows.kept.items()}}
+        kept = {"kept": {name: [plain_cell(cell) for cell in cells] for name, cells in rows.kept.items()}}
         extra = {} if P is None else {"probabilities": P.tolist()}
         o.print_json({**(kept if rows.kept else {}), "predictions": predicted.tolist(), **extra})
         return
@@ -65,50 +120,11 @@ def predict(
         write_atomically(out, text.encode())
 
 
-def _answers(model: Model | Pack, X: Array, threshold: float | None, probabilities: bool) -> tuple[Array, Array | None]:
-    """Return predictions, and probabilities if they are wanted."""
-    P = model.probabilities(X) if probabilities or threshold is not None else None
-    if threshold is not None and P is not None and isinstance(model.classes, np.ndarray):
-        predicted = labels_at(model.classes, P, threshold)
-    else:
-        predicted = model.predict(X)
-    return predicted, P if probabilities else None
-
-
 def _as_csv(model: Model | Pack, kept: dict[str, list[Any]], predicted: Array, P: Array | None) -> str:
     """Return one line for each row: kept columns, predictions, probabilities."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
     columns: list[Any] = [predicted] if predicted.ndim == 1 else list(predicted.T)
-    names = [model.target_name] if len(columns) == 1 else [f"{model.target_name}_{j}" for j in range(len(columns))]
-    if P is not None and model.classes is not None:
-        columns += list(P.T)
-        known = model.classes if isinstance(model.classes, tuple) else (model.classes,)
-        names += [f"probability_{label}" for labels in known for label in labels]
-    writer.writerow([_cell(name) for name in (*kept, *names)])
-    before = [[_kept_cell(cell) for cell in cells] for cells in kept.values()]
-    after = [[_cell(value) for value in column] for column in columns]
-    writer.writerows(zip(*before, *after, strict=True))
-    return buffer.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    """Return a value of a csv cell: text that no spreadsheet runs as a formula, or a number."""
-    return csv_text(value) if isinstance(value, str) else value
-
-
-def _kept_cell(value: Any) -> Any:
-    """Return a cell of a kept column as it is written, empty for a gap."""
-    plain = _plain(value)
-    return "" if plain is None else csv_text(plain, numbers=True) if isinstance(plain, str) else plain
-
-
-def _plain(value: Any) -> Any:
-    """Return a date as text, and every other cell as it is."""
-    return (
-        value.isoformat()
-        if isinstance(value, dt.date | dt.time)
-        else str(value)
-        if isinstance(value, dt.timedelta)
-        else value
-    )
+    columns += [] if P is None else list(P.T)
+    names = answer_names(model, P is not None)
+    before = [[kept_text(cell) for cell in cells] for cells in kept.values()]
+    after = [[cell_text(value) for value in column] for column in columns]
+    return csv_lines([[cell_text(name) for name in (*kept, *names)], *zip(*before, *after, strict=True)])

@@ -28,6 +28,7 @@ _OTHER_FLAGS = {
     "time_limit": "--time",
     "head": "--head",
     "peer_keys": "--peers",
+    "row_format": "--format",
 }
 """Options that are called otherwise than their parameter."""
 
@@ -101,6 +102,14 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         Rule("generated", ("seed",), "for this source", "Only circles, moons, blobs and spirals are generated."),
     ),
     "predict": (
+        Rule(
+            "file",
+            ("out", "as_json", "decimal", "header", "encoding"),
+            "with --stdin",
+            "Rows and answers are lines of UTF-8, as --format says.",
+        ),
+        Rule("stdin", ("row_format",), "without --stdin", "It says how rows on standard input are written."),
+        Rule("csv lines", ("separator",), "with --format jsonl", "JSON needs none."),
         *_READING,
         Rule("csv", ("out",), "with --json", "Write it to a file with > FILE."),
     ),
