@@ -1,0 +1,121 @@
+"""Provide a training as a command: its rows as .csv files, its settings as options, run in this process.
+
+In: a `Training`. Out: what `chainrule doctor` or `chainrule train` prints as JSON, or what it refuses.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from chainrule.arrays import Array
+from chainrule.pipeline.option_names import OPTION_NAMES, Setting, as_options, options
+from doctor.noisy_hosts import Training, constant_error
+
+
+class Refused(Exception):
+    """The command ended with a usage error; the text is its message."""
+
+
+class NoOption(Exception):
+    """No option of the command line has this effect."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A training as words of a command line: the file, and the options but for the command's own."""
+
+    file: str
+    words: tuple[str, ...]
+
+
+@contextlib.contextmanager
+def source_of(training: Training) -> Iterator[Source]:
+    """Write the rows of a training, and remove them at the end."""
+    words = option_words(training)
+    with TemporaryDirectory(prefix="chainrule-noise-") as name:
+        folder = Path(name)
+        _write(folder / "rows.csv", training.X, training.y)
+        _write(folder / "test.csv", training.X_test, training.y_test)
+        words += ["--test", str(folder / "test.csv")]
+        if training.X_val is not None:
+            assert training.y_val is not None
+            _write(folder / "validation.csv", training.X_val, training.y_val)
+            words += ["--validation", str(folder / "validation.csv")]
+        yield Source(str(folder / "rows.csv"), tuple(words))
+
+
+def _write(path: Path, X: Array, y: Array) -> None:
+    import polars as pl
+
+    pl.DataFrame({**{f"x{j}": column for j, column in enumerate(X.T)}, "y": y}).write_csv(path)
+
+
+def option_words(training: Training) -> list[str]:
+    """The options that have the effect of an estimator's settings; `NoOption` where one has none."""
+    if training.beyond is not None:
+        raise NoOption("the network has no option")
+    settings = dict(training.settings)
+    early = settings.pop("early_stopping", False)
+    for name in settings:
+        if not OPTION_NAMES[name].option:
+            raise NoOption(name)
+    fields = options([Setting(name, value) for name, value in settings.items()])
+    fields |= {"target": "y", "task": training.task, "seed": training.seed}
+    if not early and training.X_val is None:
+        fields["validation_fraction"] = 0.0
+    return as_options({"target": fields.pop("target"), **fields})
+
+
+def run(words: Sequence[str]) -> tuple[dict[str, Any], str]:
+    """What a command prints as JSON, and on standard error; `Refused` for exit code 2."""
+    from chainrule.cli import run as run_command
+
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = run_command(list(words))
+    if code not in (0, 1):
+        raise Refused(err.getvalue().strip()[-400:])
+    return json.loads(out.getvalue().splitlines()[-1]), err.getvalue()
+
+
+def examined(source: Source, changed: Sequence[str] = ()) -> dict[str, Any]:
+    """The report of `chainrule doctor`, with options added that replace earlier ones."""
+    return run(["doctor", source.file, *replaced(source.words, changed), "--json"])[0]
+
+
+def trained(source: Source, changed: Sequence[str] = (), level: str = "off") -> dict[str, Any]:
+    """The summary of `chainrule train`, with the doctor at a level."""
+    with TemporaryDirectory(prefix="chainrule-noise-") as folder:
+        words = [*replaced(source.words, changed), "--preset", "plain", "--doctor", level]
+        return run(["train", source.file, *words, "--out", f"{folder}/run", "--json"])[0]
+
+
+def replaced(words: Sequence[str], changed: Sequence[str]) -> list[str]:
+    """The words with those that change an option in place of it, as a user edits a command; switches stay."""
+    new = {word for word in changed if word.startswith("--")}
+    kept, skip = [], False
+    for i, word in enumerate(words):
+        if word in new:
+            skip = i + 1 < len(words) and not words[i + 1].startswith("--")
+        elif not skip:
+            kept.append(word)
+        else:
+            skip = False
+    return [*kept, *changed]
+
+
+def judged(summary: dict[str, Any], training: Training) -> tuple[float, float]:
+    """Error on the test rows as a share of a constant's, and score (accuracy or R²), from what `train` prints."""
+    test = summary["test"]
+    if training.task == "regression":
+        score = float(-1e6 if test["r2"] is None else test["r2"])
+        return 1.0 - score, max(-1.0, score)
+    loss = float(1e6 if test["loss"] is None else test["loss"])
+    return loss / constant_error(training), float(test["accuracy"])
