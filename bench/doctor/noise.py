@@ -25,7 +25,7 @@ import random
 import sys
 import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -38,12 +38,22 @@ from doctor.noisy_faults import NOISY, cases  # noqa: E402
 from doctor.noisy_hosts import SETTINGS, hosts  # noqa: E402
 from doctor.noisy_tables import Line, text  # noqa: E402
 
+RAW = _HERE.parent / "results/raw"
+"""Where lines go by default."""
+
 
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--half", choices=("tune", "test", "all"), default="tune")
+    parser = parser_of(__doc__ or "", RAW / "noise.jsonl")
     parser.add_argument("--modes", nargs="+", choices=tuple(MODES), default=["examine", "watch"])
+    parser.add_argument("--misses", action="store_true", help="list what is missed, misnamed, not repaired or harmed")
+    return parser.parse_args()
+
+
+def parser_of(text: str, out: Path) -> argparse.ArgumentParser:
+    """The options of which networks are asked about."""
+    parser = argparse.ArgumentParser(description=text.splitlines()[0])
+    parser.add_argument("--half", choices=("tune", "test", "all"), default="tune")
     parser.add_argument("--settings", nargs="+", choices=tuple(SETTINGS), default=list(SETTINGS))
     parser.add_argument("--hosts", nargs="+", default=[], help="only these of the half")
     parser.add_argument("--faults", nargs="*", default=None, help="broken networks: all of them, or only these, as F51")
@@ -51,9 +61,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=0.0, help="stop after; 0 is never")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--misses", action="store_true", help="list what is missed, misnamed, not repaired or harmed")
-    parser.add_argument("--out", type=Path, default=_HERE.parent / "results/raw/noise.jsonl")
-    return parser.parse_args()
+    parser.add_argument("--out", type=Path, default=out)
+    return parser
 
 
 def sample(networks: list[tuple[str, str, int, str, str]], limit: int) -> list[tuple[str, str, int, str, str]]:
@@ -96,12 +105,21 @@ def key(line: Line) -> Task:
     return host, settings, seed, fault, level, mode
 
 
-def ask(todo: Iterable[Task], done: list[Line], options: argparse.Namespace) -> None:
-    """Ask, and write each line at once; stops at the time given."""
+def lines_of(wanted: list[Task], options: argparse.Namespace, answer: Callable[[Task], Line] = asked) -> list[Line]:
+    """The lines of these tasks: those of an earlier call, and answers to the rest, each written at once."""
+    done = [json.loads(line) for line in options.out.read_text().splitlines()] if options.out.exists() else []
+    known = {key(line) for line in done}
+    ask([task for task in wanted if task not in known], done, options, answer)
+    chosen = set(wanted)
+    return [line for line in done if key(line) in chosen]
+
+
+def ask(todo: list[Task], done: list[Line], options: argparse.Namespace, answer: Callable[[Task], Line]) -> None:
+    """Answer, and write each line at once; stops at the time given."""
     until = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")
     options.out.parent.mkdir(parents=True, exist_ok=True)
     with multiprocessing.Pool(options.processes) as pool, options.out.open("a") as file:
-        for line in pool.imap_unordered(asked, todo, chunksize=1):
+        for line in pool.imap_unordered(answer, todo, chunksize=1):
             done.append(line)
             file.write(json.dumps(line) + "\n")
             file.flush()
@@ -113,13 +131,9 @@ def ask(todo: Iterable[Task], done: list[Line], options: argparse.Namespace) -> 
 def main() -> int:
     """Ask about every network that is not asked about yet, then say the figures."""
     options = parse()
-    done = [json.loads(line) for line in options.out.read_text().splitlines()] if options.out.exists() else []
-    known = {key(line) for line in done}
     names = [host for host in hosts(options.half) if not options.hosts or host in options.hosts]
     wanted = (sound_tasks if options.faults is None else broken_tasks)(options, names)
-    ask([task for task in wanted if task not in known], done, options)
-    chosen = set(wanted)
-    print(text([line for line in done if key(line) in chosen], options.misses))
+    print(text(lines_of(wanted, options), options.misses))
     return 0
 
 

@@ -38,7 +38,9 @@ Task = tuple[str, str, int, str, str, str]
 KEYS = ("host", "settings", "seed", "fault", "level", "mode")
 
 
-def asked(task: Task) -> dict[str, Any]:
+def asked(
+    task: Task, ways: Mapping[str, Callable[[Training, Training], dict[str, Any]]] | None = None
+) -> dict[str, Any]:
     """One line, whatever happens: what cannot be, what is refused and what fails are results too."""
     line: dict[str, Any] = dict(zip(KEYS, task, strict=True))
     sound = make(*task[:3])
@@ -52,7 +54,7 @@ def asked(task: Task) -> dict[str, Any]:
                 return line | {"impossible": training.reason}
             if isinstance(training, Prevented):
                 return line | {"prevented": training.message}
-            return line | itself(training) | MODES[task[5]](training, sound)
+            return line | itself(training) | (ways or MODES)[task[5]](training, sound)
         except commands.NoOption as missing:
             return line | {"impossible": f"no option: {missing}"}
         except (InvalidValueError, commands.Refused) as error:

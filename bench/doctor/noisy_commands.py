@@ -14,9 +14,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+
 from chainrule.arrays import Array
 from chainrule.pipeline.option_names import OPTION_NAMES, Setting, as_options, options
-from doctor.noisy_hosts import Training, constant_error
+from doctor.noisy_hosts import Training, constant_error, log_losses
 
 
 class Refused(Exception):
@@ -93,8 +95,28 @@ def examined(source: Source, changed: Sequence[str] = ()) -> dict[str, Any]:
 def trained(source: Source, changed: Sequence[str] = (), level: str = "off") -> dict[str, Any]:
     """The summary of `chainrule train`, with the doctor at a level."""
     with TemporaryDirectory(prefix="chainrule-noise-") as folder:
-        words = [*replaced(source.words, changed), "--preset", "plain", "--doctor", level]
-        return run(["train", source.file, *words, "--out", f"{folder}/run", "--json"])[0]
+        return _trained(source, changed, level, folder)
+
+
+def _trained(source: Source, changed: Sequence[str], level: str, folder: str) -> dict[str, Any]:
+    words = [*replaced(source.words, changed), "--preset", "plain", "--doctor", level]
+    return run(["train", source.file, *words, "--out", f"{folder}/run", "--json"])[0]
+
+
+def errors(source: Source, training: Training, changed: Sequence[str] = ()) -> Array:
+    """Errors by test row of the model that `chainrule train` writes, as shares of a constant's mean error."""
+    import polars as pl
+
+    from chainrule.io import load_model
+
+    with TemporaryDirectory(prefix="chainrule-noise-") as folder:
+        model: Any = load_model(_trained(source, changed, "off", folder)["model"])
+        rows = pl.DataFrame({f"x{j}": column for j, column in enumerate(training.X_test.T)})
+        if training.task == "regression":
+            return (model.predict(rows) - training.y_test) ** 2 / constant_error(training)
+        P = np.zeros((len(training.X_test), max(training.classes, int(training.y_test.max()) + 1)))
+        P[:, np.asarray(model.classes, int)] = model.predict_proba(rows)
+    return log_losses(P, training.y_test) / constant_error(training)
 
 
 def replaced(words: Sequence[str], changed: Sequence[str]) -> list[str]:

@@ -266,7 +266,7 @@ def judged(training: Training, net: Any, X: Array | None = None) -> tuple[Array,
         return residuals**2 / constant_error(training), r2(residuals, y)
     P = np.zeros((len(X), max(training.classes, int(y.max()) + 1)))
     P[:, np.asarray(net.classes_, int)] = net.predict_proba(X)
-    return _log_losses(P, y) / constant_error(training), float((predicted == y).mean())
+    return log_losses(P, y) / constant_error(training), float((predicted == y).mean())
 
 
 def judged_subject(subject: Subject, state: State) -> tuple[Array, float]:
@@ -282,7 +282,7 @@ def judged_subject(subject: Subject, state: State) -> tuple[Array, float]:
     P = np.clip(np.nan_to_num(P), 0.0, 1.0)
     P = np.column_stack([1.0 - P[:, 0], P[:, 0]]) if P.shape[1] == 1 else P / np.maximum(P.sum(1, keepdims=True), 1e-9)
     constant = float(-np.log((np.bincount(y) / len(y))[y]).mean())
-    return _log_losses(P, y) / constant, float((np.argmax(P, axis=1) == y).mean())
+    return log_losses(P, y) / constant, float((np.argmax(P, axis=1) == y).mean())
 
 
 def r2(residuals: Array, y: Array) -> float:
@@ -290,5 +290,6 @@ def r2(residuals: Array, y: Array) -> float:
     return float(max(-1.0, 1.0 - (residuals**2).sum() / ((y - y.mean()) ** 2).sum()))
 
 
-def _log_losses(P: Array, y: Array) -> Array:
+def log_losses(P: Array, y: Array) -> Array:
+    """Minus the logarithm of the probability of the class that is right, by row."""
     return np.asarray(-np.log(np.clip(P[np.arange(len(y)), y], 1e-6, 1.0)))

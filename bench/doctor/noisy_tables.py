@@ -189,6 +189,12 @@ def text(lines: Sequence[Line], misses: bool = False) -> str:
     for name, among in (("repaired", "curable"), ("harmed", "faulty"), ("harmed sound", "sound")):
         if repairs[among]:
             out.append(f"fix: {name} {percent(len(repairs[name]), len(repairs[among]))}")
+    for kind in KINDS:
+        mine = [line for line in repairs["curable"] if KIND_OF[line["fault"]] == kind]
+        if mine:
+            out.append(
+                f"fix, faults of {kind}: repaired {percent(sum(won_back(line) >= 0.5 for line in mine), len(mine))}"
+            )
     counts = Counter(
         (line["mode"], word)
         for line in lines
