@@ -35,6 +35,9 @@ MOST_CARDS = 3
 EQUAL = 0.01
 """Share of a constant's error by which the result of a card may be worse and count as equal."""
 
+LEAKS = ("target-copy",)
+"""Symptoms whose card takes away what the test rows have too, and new rows have not."""
+
 Card = dict[str, Any]
 
 
@@ -67,14 +70,14 @@ def executed(symptom: str, text: str, line: str, before: Array, obey: Callable[[
         return card | {"accepted": True, "shows": True}
     except Exception as error:
         return card | {"accepted": False, "why": f"{type(error).__name__}: {error}"[:300]}
-    entry = SYMPTOMS[symptom]
+    judged_by_error = SYMPTOMS[symptom].kind is not Kind.EVIDENCE and symptom not in LEAKS
     lost = np.clip(after, 0, 1e3) - np.clip(before, 0, 1e3)
     noise = float(lost.std() / np.sqrt(len(lost)))
     return card | {
         "accepted": True,
         "before": float(np.clip(before, 0, 1e3).mean()),
         "after": float(np.clip(after, 0, 1e3).mean()),
-        "worse": bool(entry.kind is not Kind.EVIDENCE and lost.mean() > max(EQUAL, 2 * noise)),
+        "worse": bool(judged_by_error and lost.mean() > max(EQUAL, 2 * noise)),
         "again": symptom in symptoms,
     }
 
@@ -125,15 +128,15 @@ class Arrays:
         """
         space = self._run(code, names, self.X.copy())
         X, y = space["X"], space["y"]
-        picked = space.get("kept")
-        if picked is not None:
-            X, y = X[picked], y[picked]
+        picks_rows = not {"kept", "first"}.isdisjoint(space)
+        if "kept" in space:
+            X, y = X[space["kept"]], y[space["kept"]]
         elif "first" in space:
             y = y[space["first"]]
         parts = {"X": X, "y": y, "X_val": space["X_val"], "y_val": space["y_val"]}
-        if len(X) == len(self.X) and (X.shape != self.X.shape or (X != self.X).any()):
+        if not picks_rows and len(X) == len(self.X) and (X.shape != self.X.shape or (X != self.X).any()):
             parts |= self._alike(code, names)
-        if len(y) == len(self.y) and (y != self.y).any():
+        if not picks_rows and len(y) == len(self.y) and (y != self.y).any():
             slope, offset = np.polyfit(self.y.astype(float).ravel(), y.astype(float).ravel(), 1)
             parts["y_test"] = slope * self.y_test + offset
         return replace(self, **parts), space

@@ -49,7 +49,7 @@ def twins(lines: Iterable[Line]) -> dict[tuple[str, str, int], Line]:
 
 
 def faulty(lines: Sequence[Line]) -> list[Line]:
-    """The networks whose fault hurts: worse than the twin by more than `SOUND` and two standard errors, or by construction.
+    """The networks whose fault hurts: worse than the twin by more than `SOUND` and its two standard errors, or by design.
 
     Leaks and faults of the validation rows spoil what is known of a network, not the network, and count always.
     """
@@ -59,14 +59,9 @@ def faulty(lines: Sequence[Line]) -> list[Line]:
             continue
         twin = healthy.get((line["host"], line["settings"], line["seed"]))
         evident = NOISY[line["fault"]].harm == EVIDENCE
-        if evident or (twin and line["error"] > twin["error"] + max(SOUND, 2 * line_noise(twin, line))):
+        if evident or (twin and line["error"] > twin["error"] + max(SOUND, 2 * twin["noise"])):
             found.append(line)
     return found
-
-
-def line_noise(twin: Line, line: Line) -> float:
-    """The standard error of a difference, of which half is assumed to be common: the rows are the same."""
-    return float(max(twin["noise"], min(line["noise"], 2 * twin["noise"])))
 
 
 def warned(line: Line) -> list[str]:
