@@ -36,7 +36,7 @@ sys.path[:1] = [str(_HERE.parents[1]), str(_HERE.parents[2])]
 from doctor.noisy_asking import KEYS, MODES, Task, asked  # noqa: E402  (the threads are set first)
 from doctor.noisy_faults import NOISY, cases  # noqa: E402
 from doctor.noisy_hosts import SETTINGS, hosts  # noqa: E402
-from doctor.noisy_tables import Line, text  # noqa: E402
+from doctor.noisy_tables import Line, markdown, text  # noqa: E402
 
 RAW = _HERE.parent / "results/raw"
 """Where lines go by default."""
@@ -46,6 +46,7 @@ def parse() -> argparse.Namespace:
     """The command line."""
     parser = parser_of(__doc__ or "", RAW / "noise.jsonl")
     parser.add_argument("--modes", nargs="+", choices=tuple(MODES), default=["examine", "watch"])
+    parser.add_argument("--markdown", action="store_true", help="print tables for a page")
     parser.add_argument("--misses", action="store_true", help="list what is missed, misnamed, not repaired or harmed")
     return parser.parse_args()
 
@@ -133,7 +134,8 @@ def main() -> int:
     options = parse()
     names = [host for host in hosts(options.half) if not options.hosts or host in options.hosts]
     wanted = (sound_tasks if options.faults is None else broken_tasks)(options, names)
-    print(text(lines_of(wanted, options), options.misses))
+    lines = lines_of(wanted, options)
+    print(markdown(lines) if options.markdown else text(lines, options.misses))
     return 0
 
 

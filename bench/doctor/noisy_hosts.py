@@ -30,6 +30,9 @@ ROWS = 2500
 HELD_OUT = 0.2
 """Share of the training rows that are given as validation rows where a fault needs such."""
 
+SURE = 0.02
+"""The least probability that outputs trained by a loss for continuous values are taken for."""
+
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "adam": {"hidden_layer_sizes": (32,), "learning_rate_init": 3e-3, "early_stopping": True, "max_iter": 60},
     "dropout": {"hidden_layer_sizes": (64, 64), "dropout": 0.1, "early_stopping": True, "max_iter": 60},
@@ -279,7 +282,7 @@ def judged_subject(subject: Subject, state: State) -> tuple[Array, float]:
         residuals = np.nan_to_num(P[:, 0] - y, nan=1e6, posinf=1e6, neginf=-1e6)
         return residuals**2 / float(((y - y.mean()) ** 2).mean()), r2(residuals, y)
     y = subject.labels
-    P = np.clip(np.nan_to_num(P), 0.0, 1.0)
+    P = np.clip(np.nan_to_num(P), 0.0 if subject.recipe.loss.targets.are_classes else SURE, 1.0)
     P = np.column_stack([1.0 - P[:, 0], P[:, 0]]) if P.shape[1] == 1 else P / np.maximum(P.sum(1, keepdims=True), 1e-9)
     constant = float(-np.log((np.bincount(y) / len(y))[y]).mean())
     return log_losses(P, y) / constant, float((np.argmax(P, axis=1) == y).mean())

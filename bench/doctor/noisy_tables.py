@@ -203,6 +203,27 @@ def text(lines: Sequence[Line], misses: bool = False) -> str:
 COLUMNS = ("detected", "first named", "first preferred", "any named")
 
 
+def markdown(lines: Sequence[Line]) -> str:
+    """The same figures as tables of a page."""
+    out = [
+        "| asked by | sound networks | hosts | false alarms | trainings, median | trainings, 90 % quantile |",
+        "|---" * 6 + "|",
+    ]
+    for row in of_sound(lines):
+        cost = row["cost"] or ["", ""]
+        share = percent(row["false alarms"], row["n"])
+        out.append(f"| {row['tool']} | {row['n']} | {row['hosts']} | {share} | {cost[0]} | {cost[1]} |")
+    out += ["", f"| asked by | faults of | networks | {' | '.join(COLUMNS)} |", "|---" * (3 + len(COLUMNS)) + "|"]
+    for row in of_faults(lines):
+        shares = " | ".join(percent(row[name], row["n"]) for name in COLUMNS)
+        out.append(f"| {row['tool']} | {row['kind']} | {row['n']} | {shares} |")
+    out += ["", "| repair | of | share |", "|---|---|---|"]
+    repairs = of_repairs(lines)
+    for name, among in (("repaired", "curable"), ("harmed", "faulty"), ("harmed sound", "sound")):
+        out.append(f"| {name} | {len(repairs[among])} | {percent(len(repairs[name]), len(repairs[among]))} |")
+    return "\n".join(out)
+
+
 def missed(lines: Sequence[Line]) -> Iterator[str]:
     """Each faulty network that was missed or misnamed, each that was not repaired or harmed, each failure."""
     healthy = twins(lines)

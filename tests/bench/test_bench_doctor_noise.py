@@ -327,4 +327,8 @@ def test_repairs_win_back_half_or_do_not_and_harm_is_a_fall_of_the_score():
     assert repairs["harmed sound"] == [spoiled]
     text = noisy_tables.text([good, poor, harmed, lost, sound, spoiled], misses=True)
     assert "fix: repaired 33.3 %" in text
+    table = noisy_tables.markdown([good, poor, harmed, lost, sound, spoiled])
+    assert "| repaired | 3 | 33.3 % (6-79, 1/3) |" in table
+    widths = [row.count("|") for row in table.splitlines() if row]
+    assert widths == [7, 7, 7, 8, 8, 4, 4, 4, 4, 4]
     assert "not repaired [fix] F51" in text
