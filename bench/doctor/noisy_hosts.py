@@ -173,7 +173,7 @@ def toys(seed: int) -> Mapping[str, Callable[[], Table]]:
     }
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)
 def rows_of(host: str, seed: int) -> Table | None:
     """The rows of a host in an order that depends on the seed; None where it cannot be had."""
     rng = np.random.default_rng([seed, 78])
