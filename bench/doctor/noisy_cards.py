@@ -18,7 +18,7 @@ import chainrule
 from chainrule import NetClassifier, NetRegressor, examine, fit, mlp
 from chainrule.arrays import Array
 from chainrule.data import Standardizer
-from chainrule.doctor.vocabulary.catalogue import SYMPTOMS
+from chainrule.doctor.vocabulary.catalogue import SYMPTOMS, find_remedy
 from chainrule.doctor.vocabulary.catalogue.records import Kind
 from chainrule.doctor.vocabulary.records import Report
 from chainrule.engines import Rows
@@ -56,11 +56,15 @@ def cards(training: Training, sound: Training) -> dict[str, Any]:
     return {"cards": found}
 
 
-def executed(symptom: str, text: str, line: str, before: Array, obey: Callable[[], tuple[Array, list[str]]]) -> Card:
-    """One card: obey it, and compare errors by row and the symptoms of the next report.
+def executed(
+    training: Training, advice: tuple[str, str, str], before: Array, obey: Callable[[], tuple[Array, list[str]]]
+) -> Card:
+    """One card (symptom, text, printed line): obey it, and compare errors by row and the symptoms of the next report.
 
     What spoils only the evidence (no validation rows, leaks) has a fix that costs rows: it cannot make the network worse.
+    Where the remedy counts every class the same, so does the comparison.
     """
+    symptom, text, line = advice
     card: Card = {"symptom": symptom, "text": text, "line": line}
     if not line:
         return card | {"words": True}
@@ -71,15 +75,26 @@ def executed(symptom: str, text: str, line: str, before: Array, obey: Callable[[
     except Exception as error:
         return card | {"accepted": False, "why": f"{type(error).__name__}: {error}"[:300]}
     judged_by_error = SYMPTOMS[symptom].kind is not Kind.EVIDENCE and symptom not in LEAKS
-    lost = np.clip(after, 0, 1e3) - np.clip(before, 0, 1e3)
+    balances = any(find_remedy(remedy).reweights_classes for remedy in SYMPTOMS[symptom].remedies)
+    weights = class_balance(training) if balances else np.ones(len(before))
+    before, after = (weights * np.clip(errors, 0, 1e3) for errors in (before, after))
+    lost = after - before
     noise = float(lost.std() / np.sqrt(len(lost)))
     return card | {
         "accepted": True,
-        "before": float(np.clip(before, 0, 1e3).mean()),
-        "after": float(np.clip(after, 0, 1e3).mean()),
+        "before": float(before.mean()),
+        "after": float(after.mean()),
         "worse": bool(judged_by_error and lost.mean() > max(EQUAL, 2 * noise)),
         "again": symptom in symptoms,
     }
+
+
+def class_balance(training: Training) -> Array:
+    """Weights of the test rows with which every class counts the same; their mean is 1."""
+    if not training.classes:
+        return np.ones(len(training.y_test))
+    counts = np.bincount(training.y_test)
+    return np.asarray(len(training.y_test) / ((counts > 0).sum() * counts[training.y_test]))
 
 
 def warned(report: Report) -> list[Any]:
@@ -104,7 +119,8 @@ def typed(training: Training) -> Iterator[Card]:
         for finding in ill[:MOST_CARDS]:
             line = finding["fix"]["line"]
             words = shlex.split(line)
-            yield executed(finding["symptom"], finding["fix"]["text"], line, before, lambda words=words: obey(words))
+            advice = (finding["symptom"], finding["fix"]["text"], line)
+            yield executed(training, advice, before, lambda words=words: obey(words))
 
 
 # Estimators
@@ -178,7 +194,7 @@ def of_estimator(training: Training) -> Iterator[Card]:
                 f.symptom for f in estimator(changed).examine(**changed.rows).findings if f.severity != "info"
             ]
 
-        yield executed(finding.symptom, finding.fix.text, line, before, obey)
+        yield executed(training, (finding.symptom, finding.fix.text, line), before, obey)
 
 
 def _with_arguments(training: Training, line: str) -> Training:
@@ -276,7 +292,7 @@ def of_fit(training: Training) -> Iterator[Card]:
             positional, keywords = changed.arguments()
             return after, [f.symptom for f in examine(*positional, **keywords).findings if f.severity != "info"]
 
-        yield executed(finding.symptom, finding.fix.text, line, before, obey)
+        yield executed(training, (finding.symptom, finding.fix.text, line), before, obey)
 
 
 def fit_call(training: Training, problem: TrainingProblem) -> FitCall:

@@ -3,6 +3,8 @@
 In: small ill networks, asked about by each of the three callers. Out: every printed line, executed for real.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from doctor_bench import small
@@ -118,8 +120,22 @@ def test_a_line_that_shows_something_changes_nothing(line):
 # One card
 
 
-def obeyed(after, symptoms=()):
-    return executed("dead-units", "text", "line", np.full(100, 0.5), lambda: (np.full(100, after), list(symptoms)))
+SICK = small("classification")
+
+
+def obeyed(after, symptoms=(), before=0.5, symptom="dead-units"):
+    before, after = (np.broadcast_to(errors, 200) for errors in (before, after))
+    return executed(SICK, (symptom, "text", "line"), before, lambda: (after, list(symptoms)))
+
+
+def test_a_remedy_that_balances_classes_is_judged_by_balanced_classes():
+    rare = replace(SICK, y_test=(np.arange(200) < 20).astype(int))
+    assert np.allclose(noisy_cards.class_balance(rare)[[0, 100]], [5.0, 5.0 / 9.0])
+    errors = np.where(np.arange(200) < 20, 2.0, 0.2)
+    better_for_the_rare = np.where(np.arange(200) < 20, 1.0, 0.4)
+    for symptom, worse in (("class-imbalance", False), ("dead-units", True)):
+        card = executed(rare, (symptom, "", "line"), errors, lambda: (better_for_the_rare, []))
+        assert card["worse"] == worse, symptom
 
 
 def test_a_card_is_better_equal_worse_or_comes_again():
@@ -133,16 +149,16 @@ def refuse():
 
 
 def test_a_refused_card_and_words_alone_are_told_apart():
-    refused = executed("dead-units", "text", "norm=1", np.zeros(3), refuse)
+    refused = executed(SICK, ("dead-units", "text", "norm=1"), np.zeros(200), refuse)
     assert refused["accepted"] is False
     assert "norm" in refused["why"]
-    assert executed("dead-units", "text", "", np.zeros(3), refuse)["words"]
+    assert executed(SICK, ("dead-units", "text", ""), np.zeros(200), refuse)["words"]
 
 
 def test_shares_are_of_typed_lines_and_what_fails_is_listed():
     found = [{"caller": "fit", **card} for card in (obeyed(0.4), obeyed(0.9, ["dead-units"]))]
-    refused = {"caller": "fit", **executed("nan-loss", "", "norm=1", np.zeros(3), refuse)}
-    words = {"caller": "fit", **executed("nan-loss", "", "", np.zeros(3), refuse)}
+    refused = {"caller": "fit", **executed(SICK, ("nan-loss", "", "norm=1"), np.zeros(200), refuse)}
+    words = {"caller": "fit", **executed(SICK, ("nan-loss", "", ""), np.zeros(200), refuse)}
     line = {"fault": "F51", "level": "x100", "host": "toy", "settings": "adam", "cards": [*found, refused, words]}
     said = text([line]).splitlines()
     (shares,) = [each for each in said if each.startswith("fit:")]
