@@ -136,6 +136,7 @@ def watch(training: Training, sound: Training) -> dict[str, Any]:
 def doctor(training: Training, sound: Training) -> dict[str, Any]:
     """`chainrule doctor` on the rows as a file."""
     with commands.source_of(training) as source:
+        commands.refuse_if_prevented(source, training, sound)
         report = commands.examined(source)
     findings = [
         [f["symptom"], f["severity"], f["confirmed"], f["measured"][:160], list(f["explains"])]

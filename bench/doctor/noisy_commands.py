@@ -119,6 +119,19 @@ def errors(source: Source, training: Training, changed: Sequence[str] = ()) -> A
     return log_losses(P, training.y_test) / constant_error(training)
 
 
+def refuse_if_prevented(source: Source, training: Training, sound: Training) -> None:
+    """Raise `Refused` where reading the file leaves out the column that the fault has added, as it does with row numbers."""
+    from chainrule.data import load
+
+    added = [f"x{j}" for j in range(sound.X.shape[1], training.X.shape[1])]
+    if not added:
+        return
+    names = load(source.file, "y", task=training.task).feature_names
+    gone = [column for column in added if not any(name == column or name.startswith(f"{column}=") for name in names)]
+    if gone:
+        raise Refused(f"{', '.join(gone)} is left out when the file is read")
+
+
 def replaced(words: Sequence[str], changed: Sequence[str]) -> list[str]:
     """The words with those that change an option in place of it, as a user edits a command; switches stay."""
     new = {word for word in changed if word.startswith("--")}

@@ -239,6 +239,18 @@ def test_a_command_is_run_on_the_same_rows_and_a_refusal_is_its_message():
     assert np.isclose(1.0 - error, score)
 
 
+def test_a_column_that_reading_leaves_out_is_a_fault_prevented():
+    sound = small("regression")
+    for name, level, prevented in (("F74", "counter", True), ("F75", "exact", False), ("F51", "x100", False)):
+        changed = broken(sound, name, level)
+        with noisy_commands.source_of(changed) as source:
+            if prevented:
+                with pytest.raises(noisy_commands.Refused, match="x4 is left out"):
+                    noisy_commands.refuse_if_prevented(source, changed, sound)
+            else:
+                noisy_commands.refuse_if_prevented(source, changed, sound)
+
+
 # Lines and figures
 
 
