@@ -60,11 +60,14 @@ def _write(path: Path, X: Array, y: Array) -> None:
 
 
 def option_words(training: Training) -> list[str]:
-    """The options that have the effect of an estimator's settings; `NoOption` where one has none."""
+    """The options that have the effect of an estimator's settings; `NoOption` where one has none.
+
+    What is at its default stays at the command's: it holds rows out unless early stopping was turned off on purpose.
+    """
     if training.beyond is not None:
         raise NoOption("the network has no option")
     settings = dict(training.settings)
-    early = settings.pop("early_stopping", False)
+    early = settings.pop("early_stopping", True)
     for name in settings:
         if not OPTION_NAMES[name].option:
             raise NoOption(name)

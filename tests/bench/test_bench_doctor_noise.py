@@ -4,7 +4,7 @@ In: small noisy trainings, changed in one way; lines as the benchmark writes the
 commands are, what is counted.
 """
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -198,7 +198,9 @@ def test_settings_are_options_that_the_command_takes(name):
     for key, value in SETTINGS[name].items():
         assert getattr(settings, key) == value
     assert settings.seed == 3
-    assert settings.early_stopping == bool(SETTINGS[name].get("early_stopping"))
+    assert settings.early_stopping
+    off = replace(training, settings={**SETTINGS[name], "early_stopping": False})
+    assert not parsed(noisy_commands.option_words(off)).settings("doctor").early_stopping
 
 
 @pytest.mark.parametrize(("name", "level"), LEVELS)
