@@ -1,10 +1,12 @@
 """Why: every fault is the same kind of thing: a name, levels, a change of a healthy subject, and the names it may be called.
 
-In: a healthy `Subject`, a level, a generator. Out: the broken subject, or why there is none.
+In: a healthy `Subject` (a network with its rows) or `Training` (an estimator's settings with its rows), a level, a
+generator. Out: the broken one, or why there is none.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +16,8 @@ import numpy as np
 from chainrule.errors import InvalidValueError
 from chainrule.nn.layers import Layer
 from chainrule.nn.net import Net
-from doctor.hosts import Subject
+from doctor.hosts import HOSTS, Subject
+from doctor.noisy_hosts import Training
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,8 @@ class Prevented:
     message: str
 
 
-Outcome = Subject | Impossible | Prevented
-Change = Callable[[Subject, Any, np.random.Generator], Outcome]
+Outcome = Subject | Training | Impossible | Prevented
+Change = Callable[[Any, Any, np.random.Generator], Outcome]
 
 METRIC = "metric"
 EVIDENCE = "evidence"
@@ -62,13 +65,18 @@ class Fault:
         """As "F12"."""
         return f"F{self.number}"
 
-    def inject(self, subject: Subject, level: str) -> Outcome:
+    def inject(self, subject: Subject | Training, level: str) -> Any:
         """The broken subject; its randomness depends on host, seed and fault alone."""
-        rng = np.random.default_rng([subject.seed, int(subject.host[1]), self.number])
+        rng = np.random.default_rng([subject.seed, place(subject.host), self.number])
         try:
             return self.change(subject, dict(self.levels)[level], rng)
         except InvalidValueError as error:
             return Prevented(str(error).splitlines()[0])
+
+
+def place(host: str) -> int:
+    """A number that depends on the host's name alone."""
+    return int(host[1]) if host in HOSTS else zlib.crc32(host.encode())
 
 
 def fault(

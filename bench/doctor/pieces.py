@@ -116,6 +116,17 @@ class Uniform:
 
 
 @dataclass(frozen=True)
+class Negative:
+    """Weights between -bound and 0: behind a relu, every unit of the next layer is dead."""
+
+    bound: float
+
+    def draw(self, stream: Stream, n_in: int, n_out: int) -> Array:
+        """W, none above 0."""
+        return -self.bound * stream.uniform(n_in * n_out).reshape(n_in, n_out)
+
+
+@dataclass(frozen=True)
 class SummedLoss(LossDefaults):
     """Another loss, summed over the batch instead of averaged: the gradient grows with the batch."""
 

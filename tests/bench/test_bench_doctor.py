@@ -3,13 +3,11 @@
 In: healthy hosts and recorded trainings, changed in one way. Out: what each fault changed, what each detector says.
 """
 
-import importlib.util
 import json
 import math
-import sys
 from dataclasses import replace
-from pathlib import Path
 
+import doctor_bench  # noqa: F401  (it loads the package `doctor`)
 import numpy as np
 import pytest
 
@@ -22,20 +20,13 @@ from chainrule.nn.schedules import ConstantSchedule
 pytest.importorskip("sklearn", reason="the digits come from scikit-learn")
 pytest.importorskip("scipy", reason="the kill test is SciPy's")
 
-FOLDER = Path(__file__).parents[2] / "bench" / "doctor"
-_spec = importlib.util.spec_from_file_location(
-    "doctor", FOLDER / "__init__.py", submodule_search_locations=[str(FOLDER)]
-)
-sys.modules["doctor"] = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(sys.modules["doctor"])
-
-from doctor import hosts, kill, pairs, pieces, tables, work  # noqa: E402
-from doctor.detectors import DETECTORS  # noqa: E402
-from doctor.fault import EVIDENCE, Impossible, Prevented  # noqa: E402
-from doctor.faults import FAULTS, OPERATORS, cases, composed  # noqa: E402
-from doctor.hosts import HOSTS, Subject  # noqa: E402
-from doctor.trace import marks, record  # noqa: E402
-from doctor.variants import VARIANTS  # noqa: E402
+from doctor import hosts, kill, pairs, pieces, tables, work
+from doctor.detectors import DETECTORS
+from doctor.fault import EVIDENCE, Impossible, Prevented
+from doctor.faults import FAULTS, OPERATORS, cases, composed
+from doctor.hosts import HOSTS, Subject
+from doctor.trace import marks, record
+from doctor.variants import VARIANTS
 
 SYMPTOMS = pytest.importorskip("chainrule.doctor.vocabulary.catalogue").SYMPTOMS
 

@@ -1,0 +1,348 @@
+"""Why: a benchmark on noisy tables flatters or slanders the doctor if its faults are none, or its figures count wrongly.
+
+In: small noisy trainings, changed in one way; lines as the benchmark writes them. Out: what each fault changed, what the
+commands are, what is counted.
+"""
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+import typer
+from doctor_bench import small
+
+from chainrule.cli.app import app
+from chainrule.cli.options import TrainOptions
+from chainrule.doctor.vocabulary.catalogue import SYMPTOMS
+
+pytest.importorskip("sklearn", reason="the estimators are scikit-learn's")
+pytest.importorskip("polars", reason="commands read tables")
+
+from doctor import noisy_asking, noisy_commands, noisy_tables
+from doctor.fault import EVIDENCE, Impossible
+from doctor.faults import FAULTS
+from doctor.hosts import trained
+from doctor.noise import sample, settings_for
+from doctor.noisy_faults import KIND_OF, KINDS, NOISY, broken, cases, strongest
+from doctor.noisy_hosts import SETTINGS, Training, estimator, hosts, judged, judged_subject, make, subject_of
+
+TASKS = ("classification", "regression")
+LEVELS = [(name, level) for name, fault in NOISY.items() for level, _ in fault.levels]
+
+
+def either(name, level, **settings):
+    """Return a sound training of the first task that the fault has a place in, and the broken one."""
+    for task in TASKS:
+        sound = small(task, **settings)
+        changed = broken(sound, name, level)
+        if isinstance(changed, Training):
+            return sound, changed
+    raise AssertionError((name, level, changed))
+
+
+# Faults
+
+
+def test_faults_have_names_of_their_own_and_speak_in_symptoms():
+    assert not set(NOISY) & set(FAULTS)
+    assert len(NOISY) == sum(map(len, KINDS.values()))
+    assert {slug for fault in NOISY.values() for slug in fault.accepted} <= set(SYMPTOMS)
+    assert all(fault.preferred in fault.accepted for fault in NOISY.values())
+    assert {KIND_OF[name] for name in NOISY} == {"training", "network", "rows", "validation"}
+    assert all(fault.harm == EVIDENCE for fault in KINDS["validation"])
+
+
+def rate(training):
+    return training.settings["learning_rate_init"]
+
+
+def moved(h, b):
+    return np.flatnonzero((h.X != b.X).any(axis=0))
+
+
+# What each fault says of itself, as a property of the sound training h and the broken one b.
+PROPERTIES = {
+    ("F51", "x100"): lambda h, b: np.isclose(rate(b), 100 * rate(h)),
+    ("F51", "x1000"): lambda h, b: np.isclose(rate(b), 1000 * rate(h)),
+    ("F52", "/300"): lambda h, b: np.isclose(300 * rate(b), rate(h)),
+    ("F53", "15"): lambda h, b: (b.settings["batch_size"], b.settings["max_iter"]) == ("full", 15),
+    ("F54", "1"): lambda h, b: b.settings["max_iter"] == 1,
+    ("F55", "dropout 0.5"): lambda h, b: b.settings["n_iter_no_change"] == 1 and not b.settings["early_stopping"],
+    ("F56", "0.1"): lambda h, b: b.settings["alpha"] == 0.1,
+    ("F56", "1"): lambda h, b: b.settings["alpha"] == 1.0,
+    ("F57", "0.001"): lambda h, b: b.settings["max_grad_norm"] == 1e-3,
+    ("F61", "0.9"): lambda h, b: b.settings["dropout"] == 0.9,
+    ("F62", "none"): lambda h, b: b.settings["hidden_layer_sizes"] == (),
+    ("F63", "negative"): lambda h, b: b.beyond is not None,
+    ("F64", "20 x 4"): lambda h, b: b.settings["hidden_layer_sizes"] == (4,) * 20,
+    ("F65", "12 x 32"): lambda h, b: b.beyond is not None and len(b.settings["hidden_layer_sizes"]) == 12,
+    ("F66", "8 x 32"): lambda h, b: b.settings["activation"] == "sigmoid",
+    ("F67", "sigmoid"): lambda h, b: b.beyond is not None and b.task == "regression",
+    ("F67", "relu"): lambda h, b: b.beyond is not None and b.task == "regression",
+    ("F68", "squared for classes"): lambda h, b: b.beyond is not None and b.task == "classification",
+    ("F68", "logistic for values"): lambda h, b: b.beyond is not None and b.task == "regression",
+    ("F69", "first"): lambda h, b: b.settings["learning_rate_multipliers"] == {"0.*": 0.0},
+    ("F69", "all"): lambda h, b: b.settings["learning_rate_multipliers"] == {"*": 0.0},
+    ("F71", "x100, tanh"): lambda h, b: np.allclose(b.X.std(axis=0), 100) and b.settings["scaling"] == "none",
+    ("F71", "units, relu"): lambda h, b: np.ptp(np.log10(b.X.std(axis=0))) > 0.5 and b.settings["scaling"] == "none",
+    ("F72", "-999 in 3 %"): lambda h, b: 0.01 < (b.X == -999).any(axis=1).mean() < 0.06 and len(moved(h, b)) == 1,
+    ("F72", "one cell of 10,000"): lambda h, b: (h.X != b.X).sum() == 1 and b.X.max() > 1000,
+    ("F73", "one, 100 deviations"): lambda h, b: (h.y != b.y).sum() == 1,
+    ("F73", "one, a million"): lambda h, b: (b.y - h.y).max() > 1e5 and (h.y != b.y).sum() == 1,
+    ("F73", "five, 1,000"): lambda h, b: (h.y != b.y).sum() == 5,
+    ("F74", "counter"): lambda h, b: (np.diff(b.X[:, -1]) == 1).all() and (np.diff(b.y) >= 0).all(),
+    ("F75", "exact"): lambda h, b: np.allclose(b.X_test[:, -1], 2.5 * b.y_test + 7),
+    ("F75", "nearly"): lambda h, b: 0 < np.abs(b.X[:, -1] - 2.5 * b.y - 7).max() < 1,
+    ("F76", "30 %"): lambda h, b: 0.05 < (h.y != b.y).mean() < 0.35 and np.isclose(h.y.sum(), b.y.sum()),
+    ("F81", "shifted"): lambda h, b: ((b.X_val - b.X.mean(axis=0)) / b.X.std(axis=0)).mean() > 2,
+    ("F81", "standardized"): lambda h, b: abs(b.X_val.mean()) < 0.3 and abs(b.X.mean()) > 2,
+    ("F81", "other order"): lambda h, b: abs(b.X_val[:, 0].mean() - b.X[:, -1].mean()) < 1,
+    ("F82", "last"): lambda h, b: set(b.y_val) == {b.y.max()} and len(set(b.y)) == 2,
+    ("F83", "half of the validation rows"): lambda h, b: 0.3 < np.isin(b.X_val[:, 0], b.X[:, 0]).mean() < 0.7,
+    ("F83", "30 % of the table"): lambda h, b: len(b.y) - len(np.unique(b.X, axis=0)) == 90,
+}
+
+
+@pytest.mark.parametrize(("name", "level"), LEVELS)
+def test_a_fault_changes_what_it_says_and_leaves_the_test_rows(name, level):
+    sound, changed = either(name, level)
+    assert PROPERTIES[name, level](sound, changed)
+    assert (changed.y_test == sound.y_test).all()
+    if name not in ("F71", "F74", "F75"):
+        assert (changed.X_test == sound.X_test).all()
+    again = broken(small(sound.task), name, level)
+    assert all((a == b).all() for a, b in ((changed.X, again.X), (changed.y, again.y)))
+    assert changed.settings == again.settings
+
+
+@pytest.mark.filterwarnings("ignore::chainrule.errors.DataWarning")
+@pytest.mark.parametrize(("name", "level"), LEVELS)
+def test_a_broken_training_is_a_problem_that_can_be_trained(name, level):
+    _, changed = either(name, level)
+    problem = noisy_asking.problem_of(changed)
+    assert len(problem.rows) > 100
+    assert (problem.validation is not None) == (changed.X_val is not None or changed.settings["early_stopping"])
+
+
+def test_what_has_no_place_says_so():
+    reasons = {
+        "F73": small("classification"),
+        "F67": small("classification"),
+        "F82": small("regression"),
+        "F83": small("regression", early_stopping=False),
+        "F72": small("regression").map_inputs(np.sign),
+    }
+    for name, training in reasons.items():
+        assert isinstance(broken(training, name, NOISY[name].levels[-1][0]), Impossible), name
+    assert strongest(small("regression")) in (0, 1)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_given_validation_rows_are_rows_that_were_there(task):
+    sound = small(task)
+    given = sound.with_validation()
+    assert len(given.y) + len(given.y_val) == len(sound.y)
+    assert given.with_validation() is given
+    together = np.vstack([given.X, given.X_val])
+    assert (np.sort(together, axis=0) == np.sort(sound.X, axis=0)).all()
+
+
+# Hosts
+
+
+def test_the_halves_share_no_host_and_settings_depend_on_the_case_alone():
+    tune, test = hosts("tune"), hosts("test")
+    assert not set(tune) & set(test)
+    assert sorted([*tune, *test]) == hosts("all")
+    assert len(hosts("all")) == 46
+    known = list(SETTINGS)
+    assert settings_for("moons", "F51", "x100", 0, known) == settings_for("moons", "F51", "x100", 0, known)
+    drawn = {settings_for(*case, 0, known) for case in cases(tune)}
+    assert drawn == set(known)
+
+
+def test_a_sample_is_part_of_the_larger_sample():
+    networks = [(f"h{i}", "adam", 0, "", "") for i in range(50)]
+    few, many = sample(list(networks), 10), sample(list(networks), 30)
+    assert len(few) == 10
+    assert many[:10] == few
+    assert sorted(sample(list(networks), 0)) == sorted(networks)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_an_estimator_and_its_network_are_judged_alike(task):
+    training = small(task, early_stopping=False, n_iter_no_change=None, max_iter=8)
+    net = estimator(training).fit(**training.rows)
+    problem = noisy_asking.problem_of(training)
+    subject = subject_of(training, problem)
+    state = trained(subject)[0]
+    (one, score), (other, its_score) = judged(training, net), judged_subject(subject, state)
+    assert one.mean() < 0.9
+    assert np.allclose(one.mean(), other.mean(), rtol=1e-4)
+    assert np.isclose(score, its_score, atol=1e-4)
+
+
+# Commands
+
+
+def parsed(words):
+    parser = typer.main.get_command(app).commands["doctor"]
+    with parser.make_context("doctor", ["rows.csv", *words]) as context:
+        return TrainOptions(**{f.name: context.params[f.name] for f in fields(TrainOptions)})
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings_are_options_that_the_command_takes(name):
+    training = Training("toy", name, 3, "regression", SETTINGS[name], *small("regression").rows.values(), None, None)
+    settings = parsed(noisy_commands.option_words(training)).settings("doctor")
+    for key, value in SETTINGS[name].items():
+        assert getattr(settings, key) == value
+    assert settings.seed == 3
+    assert settings.early_stopping
+    off = replace(training, settings={**SETTINGS[name], "early_stopping": False})
+    assert not parsed(noisy_commands.option_words(off)).settings("doctor").early_stopping
+
+
+@pytest.mark.parametrize(("name", "level"), LEVELS)
+def test_a_broken_training_is_a_command_or_has_no_option(name, level):
+    _, changed = either(name, level)
+    if changed.beyond is not None or "learning_rate_multipliers" in changed.settings:
+        with pytest.raises(noisy_commands.NoOption):
+            noisy_commands.option_words(changed)
+        return
+    settings = parsed(noisy_commands.option_words(changed)).settings("doctor")
+    for key in {"learning_rate_init", "max_iter", "alpha", "dropout", "scaling"} & set(changed.settings):
+        assert getattr(settings, key) == changed.settings[key]
+
+
+@pytest.mark.parametrize(
+    ("words", "changed", "result"),
+    [
+        (["--lr", "1", "--seed", "0"], ["--lr", "0.1"], ["--seed", "0", "--lr", "0.1"]),
+        (["--batch-norm", "--lr", "1"], ["--batch-norm"], ["--lr", "1", "--batch-norm"]),
+        (["--lr", "1"], ["--batch-norm"], ["--lr", "1", "--batch-norm"]),
+        (["--lr", "1", "--epochs", "5"], ["--epochs", "9", "--lr", "2"], ["--epochs", "9", "--lr", "2"]),
+        (["--lr", "1"], [], ["--lr", "1"]),
+    ],
+)
+def test_printed_options_replace_those_of_the_command(words, changed, result):
+    assert noisy_commands.replaced(words, changed) == result
+
+
+def test_a_command_is_run_on_the_same_rows_and_a_refusal_is_its_message():
+    training = small("regression", max_iter=5).with_validation()
+    with noisy_commands.source_of(training) as source:
+        summary = noisy_commands.trained(source)
+        errors = noisy_commands.errors(source, training)
+        with pytest.raises(noisy_commands.Refused, match="--lr must be"):
+            noisy_commands.trained(source, ["--lr", "-1"])
+    error, score = noisy_commands.judged(summary, training)
+    assert np.isclose(errors.mean(), error, rtol=1e-3)
+    assert np.isclose(1.0 - error, score)
+
+
+def test_a_column_that_reading_leaves_out_is_a_fault_prevented():
+    sound = small("regression")
+    for name, level, prevented in (("F74", "counter", True), ("F75", "exact", False), ("F51", "x100", False)):
+        changed = broken(sound, name, level)
+        with noisy_commands.source_of(changed) as source:
+            if prevented:
+                with pytest.raises(noisy_commands.Refused, match="x4 is left out"):
+                    noisy_commands.refuse_if_prevented(source, changed, sound)
+            else:
+                noisy_commands.refuse_if_prevented(source, changed, sound)
+
+
+# Lines and figures
+
+
+def test_a_task_that_cannot_be_is_a_result_too(monkeypatch):
+    monkeypatch.setattr(noisy_asking, "make", lambda host, name, seed: None if host == "gone" else small(host))
+    task = ("regression", "adam", 0, "F73", "one, a million")
+    assert noisy_asking.asked(("gone", *task[1:], "train"))["absent"]
+    assert "impossible" in noisy_asking.asked(("classification", *task[1:], "train"))
+    assert "no option" in noisy_asking.asked(("regression", "adam", 0, "F69", "all", "doctor"))["impossible"]
+    failed = noisy_asking.asked((*task, "broken"), {"broken": lambda training, sound: 1 / 0})
+    assert "ZeroDivisionError" in failed["failed"]
+    line = noisy_asking.asked((*task, "watch"))
+    assert line["verdict"] in ("healthy", "ill")
+    assert line["error"] > 0
+    assert set(noisy_asking.KEYS) <= set(line)
+
+
+def test_a_sound_host_is_known_by_its_name_and_seed():
+    first, second = make("moons", "sgd", 0), make("moons", "sgd", 0)
+    assert (first.X == second.X).all()
+    assert len(first.y) == 1500
+    assert (make("moons", "sgd", 1).X != first.X).any()
+
+
+def line(fault="", error=0.5, mode="examine", said=(), level="", **more):
+    given = {"host": "moons", "settings": "adam", "seed": 0, "fault": fault, "level": level, "mode": mode}
+    findings = [[symptom, severity, None, "", []] for symptom, severity in said]
+    verdict = "ill" if any(severity != "info" for _, severity in said) else "healthy"
+    figures = {"error": error, "noise": 0.01, "score": 0.8, "verdict": verdict, "findings": findings}
+    return given | figures | {"trained": 0.1, "seconds": 1.0} | more
+
+
+def test_faults_count_if_they_hurt_and_leaks_always():
+    twin = line(mode="train")
+    hurt, mild, leak, alone = line("F51", 0.7), line("F51", 0.52), line("F75", 0.1), line("F51", 0.9, host="xor")
+    assert noisy_tables.faulty([twin, hurt, mild, leak, alone]) == [hurt, leak]
+
+
+def test_a_summary_counts_first_and_any_names_of_what_hurts():
+    high, low, info = ("learning-rate-too-high", "critical"), ("learning-rate-too-low", "warning"), ("noise", "info")
+    lines = [
+        line(mode="train"),
+        line("F51", 0.7, said=[high]),
+        line("F51", 0.7, level="a", said=[low, high]),
+        line("F51", 0.7, level="b", said=[info]),
+        line("F51", 0.7, level="c", said=[("nan-loss", "critical")]),
+    ]
+    (all_kinds,) = [row for row in noisy_tables.of_faults(lines) if row["kind"] == "all"]
+    counts = {name: all_kinds[name] for name in ("n", *noisy_tables.COLUMNS)}
+    assert counts == {"n": 4, "detected": 3, "first named": 2, "first preferred": 1, "any named": 3}
+    missed = list(noisy_tables.missed(lines))
+    assert len(missed) == 2
+    assert "healthy; info: noise" in missed[1]
+
+
+def test_rule_sets_are_tools_of_their_own():
+    tools = {"UMLAUT": [["rate", ["learning-rate-too-high"]]], "AutoTrainer": []}
+    broken_line = line("F51", 0.7, mode="rules", tools=tools)
+    del broken_line["verdict"]
+    rows = {
+        row["tool"]: row for row in noisy_tables.of_faults([line(mode="train"), broken_line]) if row["kind"] == "all"
+    }
+    assert rows["UMLAUT"]["first named"] == 1
+    assert rows["AutoTrainer"]["detected"] == 0
+
+
+def test_false_alarms_are_those_on_sound_networks():
+    alarm = [("underfitting", "warning")]
+    lines = [line(said=alarm), line(settings="sgd", error=0.52), line(settings="short", error=0.9, said=alarm)]
+    (row,) = noisy_tables.of_sound(lines)
+    assert (row["n"], row["false alarms"]) == (2, 1)
+    assert "underfitting" in row["alarms"][0]
+
+
+def test_repairs_win_back_half_or_do_not_and_harm_is_a_fall_of_the_score():
+    def fixed(fault, before, after, **more):
+        return line(fault, mode="fix", twin=[0.5, 0.8], before=before, after=after, **more)
+
+    good, poor = fixed("F51", [0.9, 0.6], [0.6, 0.75]), fixed("F51", [0.9, 0.6], [0.85, 0.62], level="a")
+    harmed, lost = fixed("F51", [0.9, 0.6], [1.0, 0.5], level="b"), fixed("F76", [0.9, 0.6], [0.9, 0.6])
+    sound, spoiled = fixed("", [0.5, 0.8], [0.5, 0.8]), fixed("", [0.5, 0.8], [0.6, 0.7], settings="sgd")
+    repairs = noisy_tables.of_repairs([good, poor, harmed, lost, sound, spoiled])
+    assert repairs["repaired"] == [good]
+    assert repairs["curable"] == [good, poor, harmed]
+    assert repairs["harmed"] == [harmed]
+    assert repairs["harmed sound"] == [spoiled]
+    text = noisy_tables.text([good, poor, harmed, lost, sound, spoiled], misses=True)
+    assert "fix: repaired 33.3 %" in text
+    table = noisy_tables.markdown([good, poor, harmed, lost, sound, spoiled])
+    assert "| repaired | 3 | 33.3 % (6-79, 1/3) |" in table
+    widths = [row.count("|") for row in table.splitlines() if row]
+    assert widths == [7, 7, 7, 8, 8, 4, 4, 4, 4, 4]
+    assert "not repaired [fix] F51" in text
