@@ -111,7 +111,7 @@ def check(
         Where answers differ by more than the format's tolerance and more than rounding explains.
     """
     tolerance = exporter.tolerance(plan, options)
-    rows, reference = checked_rows(model, plan, single=getattr(exporter, "single_precision", False))
+    rows, reference = checked_rows(model, plan, single=exporter.single_precision)
     ran = exporter.run(files, plan, options, rows)
     if ran is None:
         return Check(0, 0.0, tolerance, 0, 0, 0.0, exporter.runtime)

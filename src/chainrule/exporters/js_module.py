@@ -24,6 +24,7 @@ class JsModule:
     suffix = ".mjs"
     options: tuple[str, ...] = ()
     runtime = "node"
+    single_precision = False
 
     def tolerance(self, plan: InferencePlan, options: ExportOptions) -> float:
         """Return 1e-5: sums are in double precision, so that the model's own rounding is what is left."""

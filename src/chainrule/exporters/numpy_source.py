@@ -31,6 +31,7 @@ class NumpyExporter:
     suffix: ClassVar[str] = ".py"
     options: ClassVar[tuple[str, ...]] = ()
     runtime: ClassVar[str] = "numpy"
+    single_precision: ClassVar[bool] = False
 
     def tolerance(self, plan: InferencePlan, options: ExportOptions) -> float:
         """Return 1e-5."""

@@ -23,6 +23,7 @@ class OnnxExporter:
     suffix = ".onnx"
     options = ("opset",)
     runtime = "onnxruntime"
+    single_precision = False
 
     def tolerance(self, plan: InferencePlan, options: ExportOptions) -> float:
         """Return 1e-5.

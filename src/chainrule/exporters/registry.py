@@ -56,6 +56,8 @@ class Exporter(Protocol):
     """Suffix of the main file, with its point."""
     options: tuple[str, ...]
     """Names of the fields of `ExportOptions` that it uses, besides `name`."""
+    single_precision: bool
+    """Whether the file takes matrix rows as float32, so that it is checked on rows that float32 holds."""
     runtime: str
     """What must be there to check a file, as a sentence names it: "onnxruntime", "gcc", "node"."""
 

@@ -34,6 +34,7 @@ class TorchExporter:
     suffix: ClassVar[str] = ".py"
     options: ClassVar[tuple[str, ...]] = ()
     runtime: ClassVar[str] = "torch"
+    single_precision: ClassVar[bool] = False
 
     def tolerance(self, plan: InferencePlan, options: ExportOptions) -> float:
         """Return 1e-5."""
