@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from chainrule.arrays import Array
 from chainrule.doctor.diagnosis import diagnose
@@ -29,7 +30,9 @@ from chainrule.nn.penalties import Clip, Penalty
 from chainrule.nn.schedules import ConstantSchedule, Schedule
 from chainrule.nn.spec import REGISTRY
 from chainrule.nn.step import Recipe, State
+from chainrule.pipeline import as_kept
 from chainrule.train.problem import TrainConfig, TrainingProblem, rows_per_batch
+from chainrule.train.records import Run, StopReason
 
 
 def examine(
@@ -143,7 +146,7 @@ def examine(
     return examine_and_repair(problem, fix=fix, suppress=suppress, trials=trials, before=before, notes=notes)
 
 
-def examine_few(problem: TrainingProblem, *, suppress: Mapping[str, str] | None = None, **options: bool) -> Report:
+def examine_few(problem: TrainingProblem, *, suppress: Mapping[str, str] | None = None, **options: Any) -> Report:
     """Examine a problem with too few rows to hold any out: its own loss and what is certain decide.
 
     Parameters
@@ -152,7 +155,7 @@ def examine_few(problem: TrainingProblem, *, suppress: Mapping[str, str] | None 
         What is trained.
     suppress : mapping of str to str, default=None
         Symptoms to leave out of the verdict, with the reasons.
-    **options : bool
+    **options : object
         As `examine_and_repair` takes them.
 
     Returns
@@ -174,6 +177,7 @@ def examine_and_repair(
     trials: bool = True,
     before: bool = False,
     notes: Sequence[str] = (),
+    run: Run | None = None,
 ) -> Report:
     """Examine a problem, repair it if it is ill, and examine the repaired problem.
 
@@ -191,22 +195,29 @@ def examine_and_repair(
         Also run the checks that come before a training.
     notes : sequence of str, default=()
         Notes that come first in the report, before a line for each remedy that was applied.
+    run : Run, default=None
+        A run of the problem that early stopping ended; None trains all epochs.
 
     Returns
     -------
     Report
         The report on the problem, or on the repaired one.
     """
-    report = examine_problem(problem, suppress=suppress, trials=trials, before=before)
+    report = examine_problem(problem, suppress=suppress, trials=trials, before=before, run=run)
     if fix and report.primary is not None:
-        result = repair(problem, report)
+        result = repair(report.problem, report)
         report = examine_problem(result.problem, suppress=suppress, trials=trials, before=before)
         notes = (*notes, *result.log)
     return replace(report, notes=(*notes, *report.notes))
 
 
 def examine_problem(
-    problem: TrainingProblem, *, suppress: Mapping[str, str] | None = None, trials: bool = True, before: bool = False
+    problem: TrainingProblem,
+    *,
+    suppress: Mapping[str, str] | None = None,
+    trials: bool = True,
+    before: bool = False,
+    run: Run | None = None,
 ) -> Report:
     """Train a problem, run all rules, test remedies, and report.
 
@@ -220,16 +231,28 @@ def examine_problem(
         Test remedies. False only observes the training.
     before : bool, default=False
         Also run the checks that come before a training.
+    run : Run, default=None
+        A run of the problem that early stopping ended: it is repeated to where it stopped, and the epoch that it kept is
+        judged. None trains all epochs.
 
     Returns
     -------
     Report
-        The verdict and the findings, the primary one first.
+        The verdict and the findings, the primary one first; its problem has as many epochs as the run kept.
     """
     began = time.perf_counter()
-    trace = record_training(problem, thorough=trials)
-    report = report_on(problem, trace, suppress=suppress, trials=trials, before=before)
+    kept, epochs, planned = problem, 0, 0
+    if run is not None:
+        kept, planned = as_kept(problem, run), planned_epochs(problem, run)
+        epochs = 0 if kept is problem else len(run.epochs)
+    trace = record_training(kept, trials, epochs, planned)
+    report = report_on(kept, trace, suppress=suppress, trials=trials, before=before)
     return replace(report, seconds=time.perf_counter() - began)
+
+
+def planned_epochs(problem: TrainingProblem, run: Run) -> int:
+    """Return the epochs that a run should have had if early stopping ended it; 0 if something else did."""
+    return problem.config.epochs if run.stop.reason is StopReason.EARLY_STOPPING else 0
 
 
 def report_on(

@@ -166,5 +166,10 @@ def is_problem_specific(finding: Finding) -> bool:
     return finding.entry.problem_specific or short or removes
 
 
+def is_clear(finding: Finding) -> bool:
+    """Check whether its own figures suffice where no trial was made."""
+    return finding.entry.clear_untested and finding.confirmed is None and bool(finding.figures.get("clear"))
+
+
 def _best_first(trials: Sequence[RemedyTrial], best: RemedyTrial) -> tuple[RemedyTrial, ...]:
     return (best, *(trial for trial in trials if trial is not best))

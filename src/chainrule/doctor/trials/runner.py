@@ -114,8 +114,8 @@ class TrialRunner:
         diverged = trace.diverged
         if diverged:
             held, trained = as_failed(held), as_failed(trained)
-        curve = thin_curve(tuple(epoch.validation_loss for epoch in trace.epochs))
-        return Outcome(held, trained, curve, sum(epoch.steps for epoch in trace.epochs), diverged)
+        curve = thin_curve(tuple(epoch.validation_loss for epoch in trace.kept_epochs))
+        return Outcome(held, trained, curve, sum(epoch.steps for epoch in trace.kept_epochs), diverged)
 
     @cached_property
     def comparison(self) -> Comparison | None:
