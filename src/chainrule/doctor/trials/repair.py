@@ -12,19 +12,21 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from chainrule.doctor.remedies.apply import JOINED, apply_remedies
-from chainrule.doctor.trials.evaluate import class_balanced, epoch_seconds, train_and_score, with_held_out
+from chainrule.doctor.trials.evaluate import Outcome, class_balanced, epoch_seconds, train_and_score, with_held_out
+from chainrule.doctor.trials.trade import trade_in_words
 from chainrule.doctor.vocabulary.catalogue import SYMPTOMS, find_remedy
 from chainrule.doctor.vocabulary.records import Finding, Report
-from chainrule.doctor.vocabulary.targets import class_indices
+from chainrule.doctor.vocabulary.targets import are_continuous, class_indices
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.train.problem import TrainingProblem
 
 
 @dataclass(frozen=True)
 class RepairAttempt:
-    """One remedy: held-out errors without and with it, by seed; whether it was kept, and why.
+    """One remedy: held-out errors without and with it, by seed; whether it was kept, why, and what it trades.
 
-    Errors are shares of wrong rows for classes, else shares of the targets' variance.
+    Errors are shares of wrong rows for classes; if the targets are `continuous`, squared errors as shares of a constant
+    prediction's.
     """
 
     symptom: str
@@ -33,6 +35,8 @@ class RepairAttempt:
     after: tuple[float, ...]
     kept: bool
     why: str
+    continuous: bool = False
+    trade: str = ""
 
     @property
     def gain(self) -> float:
@@ -42,7 +46,9 @@ class RepairAttempt:
     def __str__(self) -> str:
         before, after = _mean_error(self.before), _mean_error(self.after)
         verb = "kept" if self.kept else "undone"
-        return f"{self.remedy} against {self.symptom}: error {before} -> {after}, {verb}: {self.why}"
+        what, unit = ("squared error", " of a constant prediction's") if self.continuous else ("error", "")
+        trade = f" ({self.trade})" if self.trade else ""
+        return f"{self.remedy} against {self.symptom}: {what} {before} -> {after}{unit}, {verb}: {self.why}{trade}"
 
 
 def _mean_error(errors: tuple[float, ...]) -> str:
@@ -156,6 +162,7 @@ class PairedComparison:
     """Compares two problems by trainings from the same seeds; every training runs once."""
 
     errors: dict[tuple[TrainingProblem, int, int, bool], float] = field(default_factory=dict)
+    outcomes: dict[tuple[TrainingProblem, int, int], Outcome] = field(default_factory=dict)
 
     def attempt(
         self, old: TrainingProblem, new: TrainingProblem, symptom: str, remedy: str, safe: bool = False
@@ -171,7 +178,10 @@ class PairedComparison:
             kept, why = decide(before, after, safe)
             if kept or np.mean(before) - np.mean(after) <= USUAL.repair_gain:
                 break
-        return RepairAttempt(symptom, remedy, before, after, kept, why)
+        continuous = class_indices(old.rows) is None or are_continuous(old.rows)
+        outcomes = [self.outcomes.get((each, 0, length)) for each, length in zip((old, new), epochs, strict=True)]
+        trade = trade_in_words(old, find_remedy(remedy), *outcomes)
+        return RepairAttempt(symptom, remedy, before, after, kept, why, continuous, trade)
 
     def epochs(self, old: TrainingProblem, new: TrainingProblem, problem: TrainingProblem) -> int:
         """Return the epochs of one of two problems: all, or the same share of both if one costs too much.
@@ -194,7 +204,10 @@ class PairedComparison:
     def _error(self, problem: TrainingProblem, seed_offset: int, epochs: int, weighted: bool) -> float:
         recipe = replace(problem.recipe, seed=problem.recipe.seed + seed_offset)
         seeded = with_held_out(replace(problem, recipe=recipe, start=None if seed_offset else problem.start))
-        outcome = train_and_score(replace(seeded, config=replace(problem.config, epochs=epochs)))
+        outcome = self.outcomes.get((problem, seed_offset, epochs))
+        if outcome is None:
+            outcome = train_and_score(replace(seeded, config=replace(problem.config, epochs=epochs)))
+            self.outcomes[problem, seed_offset, epochs] = outcome
         scores = class_balanced(seeded, outcome) if weighted else outcome.held_out
-        counted = class_indices(problem.rows) is not None and not weighted
+        counted = class_indices(problem.rows) is not None and not (weighted or are_continuous(problem.rows))
         return float((scores.mistakes > 0).mean() if counted else scores.mistakes.mean())

@@ -36,6 +36,7 @@ from chainrule.doctor.trials.replication import (
     training_loss_improves,
 )
 from chainrule.doctor.trials.scoring import RowScores, is_better, score_state
+from chainrule.doctor.trials.trade import trade_in_words
 from chainrule.doctor.vocabulary.catalogue import USUAL_RATE, find_remedy
 from chainrule.doctor.vocabulary.records import RemedyTrial, Trace
 from chainrule.doctor.vocabulary.targets import class_indices
@@ -195,7 +196,8 @@ class TrialRunner:
         if not helped:
             small = self._small_gain(remedy, suspected, specific)
             helped, gain = small > 0.0, small or gain
-        return RemedyTrial(remedy, new.steps, old.curve, new.curve, helped, gain, old.steps)
+        trade = trade_in_words(self.problem, find_remedy(remedy), old, new) if helped else ""
+        return RemedyTrial(remedy, new.steps, old.curve, new.curve, helped, gain, old.steps, trade=trade)
 
     def _repeated(self, remedy: str, specific: bool, gain: float) -> tuple[bool, float]:
         """Return whether a second seed agrees, fully or in direction with half of the margin, and the gain of the two."""

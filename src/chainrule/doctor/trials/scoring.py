@@ -12,6 +12,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.doctor.vocabulary.targets import (
+    are_continuous,
     best_constant,
     class_indices,
     constant_losses,
@@ -76,7 +77,12 @@ def score_state(recipe: Recipe, state: State, train: Rows, rows: Rows) -> RowSco
 
 
 def _mistakes(recipe: Recipe, Z: Array, train: Rows, rows: Rows) -> Array:
-    """Return wrong rows over the share that a constant gets wrong, or squared errors over those of a constant."""
+    """Return wrong rows over the share that a constant gets wrong, or squared errors over those of a constant.
+
+    The targets decide which, not the loss, so that a remedy may change the loss.
+    """
+    if recipe.loss.targets.are_classes and are_continuous(train):
+        return _squared_shares(recipe, Z, train, rows)
     y = class_indices(rows)
     y_train = class_indices(train)
     if y is not None and y_train is not None:
@@ -90,6 +96,15 @@ def _mistakes(recipe: Recipe, Z: Array, train: Rows, rows: Rows) -> Array:
         wrong = np.where(np.isfinite(Z).all(axis=1), 1.0 - scores, 1.0)
         return wrong / max(float(1.0 - usual.mean()), 1.0 / len(usual))
     return scores / max(float(usual.mean()), 1e-300)
+
+
+def _squared_shares(recipe: Recipe, Z: Array, train: Rows, rows: Rows) -> Array:
+    """Return the squared errors of what a loss for classes predicts of continuous targets, over those of a constant."""
+    Y_train, Y = (part.Y.astype(np.float64).reshape(len(part), -1) for part in (train, rows))
+    with np.errstate(all="ignore"):
+        P = predicted_classes(recipe, Z)[:, None] if rows.Y.ndim == 1 else np.asarray(recipe.loss.predict(np, Z))
+        squares = ((P - Y) ** 2).sum(axis=1)
+        return squares / max(float(((Y_train.mean(axis=0) - Y) ** 2).sum(axis=1).mean()), 1e-300)
 
 
 def _clipped(shares: Array) -> Array:

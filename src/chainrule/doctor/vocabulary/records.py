@@ -127,7 +127,8 @@ class RemedyTrial:
     """The same training with one remedy: losses on the same held-out rows, in inference, without and with it.
 
     `gain` is the share of the loss or the mistakes that the remedy removes: 0 nothing, 1 all; below 0 it harms. `steps` are
-    those with the remedy, `steps_before` those without it (0 if there are as many), `before` describes the latter.
+    those with the remedy, `steps_before` those without it (0 if there are as many), `before` describes the latter. `trade`
+    says which score of the held-out rows is worse with the remedy while another is better.
     """
 
     remedy: str
@@ -138,6 +139,7 @@ class RemedyTrial:
     gain: float
     steps_before: int = 0
     before: str = "as it was"
+    trade: str = ""
 
     @property
     def joint(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.engines import Rows
 from chainrule.nn import losses
 from chainrule.nn.losses import LOSSES, Loss
@@ -55,6 +56,19 @@ def padded_logits(recipe: Recipe, z: Array) -> Array:
 def baseline_loss(recipe: Recipe, rows: Rows) -> float:
     """Return the mean loss of the best constant prediction on its own rows."""
     return float(np.average(constant_losses(recipe, rows, rows), weights=rows.c))
+
+
+def are_continuous(rows: Rows) -> bool:
+    """Check whether targets are numbers, even where the loss takes them for classes or labels.
+
+    Columns of more than two values outside [0, 1] are, and so are whole numbers of so many values that few rows share one.
+    """
+    Y = rows.Y[: LIMITS.values_seen]
+    if Y.ndim == 1:
+        counts = np.unique(Y, return_counts=True)[1]
+        return len(counts) >= LIMITS.most_classes and float(np.median(counts)) <= LIMITS.rows_per_class
+    outside = not ((Y >= 0.0) & (Y <= 1.0)).all()
+    return outside and len(np.unique(Y[np.isfinite(Y)])) > 2
 
 
 def class_indices(rows: Rows) -> Array | None:
