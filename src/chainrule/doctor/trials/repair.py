@@ -6,6 +6,7 @@ In: a training problem and its report. Out: the repaired problem and a record of
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -73,7 +74,7 @@ class RepairResult:
         return tuple(map(str, self.attempts))
 
 
-def repair(problem: TrainingProblem, report: Report, *, most: int = 6) -> RepairResult:
+def repair(problem: TrainingProblem, report: Report, *, most: int = 6, seconds: float | None = None) -> RepairResult:
     """Apply what a report proposes, one remedy on top of another, and keep what helps.
 
     A remedy is kept if the held-out error falls by more than one point (of accuracy, or of the targets' variance) and by
@@ -90,18 +91,23 @@ def repair(problem: TrainingProblem, report: Report, *, most: int = 6) -> Repair
         What the doctor says about it.
     most : int, default=6
         Number of attempts at most.
+    seconds : float, default=None
+        Seconds after which no further attempt begins; None sets no limit.
 
     Returns
     -------
     RepairResult
         The problem with the remedies that were kept, and all attempts.
     """
+    deadline = time.perf_counter() + (math.inf if seconds is None else seconds)
     attempts: list[RepairAttempt] = []
     done: set[str] = set()
     explained = {finding.symptom: finding.explains for finding in report.findings}
     comparison = PairedComparison()
     for symptom, remedy, safe in proposals(report):
-        if len(attempts) >= most or symptom in done or any(each.remedy == remedy for each in attempts):
+        if len(attempts) >= most or time.perf_counter() > deadline:
+            break
+        if symptom in done or any(each.remedy == remedy for each in attempts):
             continue
         changed = apply_remedies(problem, remedy)
         if changed is None:
@@ -157,6 +163,11 @@ def decide(before: Sequence[float], after: Sequence[float], safe: bool) -> tuple
     return gain > required, f"better by {100 * gain:.1f} points; more than {100 * required:.1f} is required"
 
 
+def _continuous(problem: TrainingProblem) -> bool:
+    """Check whether errors are squared errors, and not counts of wrong rows."""
+    return class_indices(problem.rows) is None or are_continuous(problem.rows)
+
+
 @dataclass(eq=False)
 class PairedComparison:
     """Compares two problems by trainings from the same seeds; every training runs once."""
@@ -170,6 +181,10 @@ class PairedComparison:
         """Test one remedy from three seeds; from three more if only their disagreement speaks against it."""
         epochs = [self.epochs(old, new, problem) for problem in (old, new)]
         weighted = find_remedy(remedy).reweights_classes
+        first = [self.error(each, 0, n, weighted) for each, n in zip((old, new), epochs, strict=True)]
+        if not safe and first[1] - first[0] > USUAL.hopeless * max(first[0], USUAL.solved_error):
+            why = f"worse by {100 * (first[1] - first[0]):.1f} points from the first seed"
+            return RepairAttempt(symptom, remedy, (first[0],), (first[1],), False, why, _continuous(old))
         for count in (USUAL.seeds, 2 * USUAL.seeds):
             before, after = (
                 tuple(self.error(problem, seed_offset, length, weighted) for seed_offset in range(count))
@@ -178,10 +193,9 @@ class PairedComparison:
             kept, why = decide(before, after, safe)
             if kept or np.mean(before) - np.mean(after) <= USUAL.repair_gain:
                 break
-        continuous = class_indices(old.rows) is None or are_continuous(old.rows)
         outcomes = [self.outcomes.get((each, 0, length)) for each, length in zip((old, new), epochs, strict=True)]
         trade = trade_in_words(old, find_remedy(remedy), *outcomes)
-        return RepairAttempt(symptom, remedy, before, after, kept, why, continuous, trade)
+        return RepairAttempt(symptom, remedy, before, after, kept, why, _continuous(old), trade)
 
     def epochs(self, old: TrainingProblem, new: TrainingProblem, problem: TrainingProblem) -> int:
         """Return the epochs of one of two problems: all, or the same share of both if one costs too much.

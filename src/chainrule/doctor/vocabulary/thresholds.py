@@ -213,6 +213,9 @@ class Thresholds:
     repair_gain: float = 0.01
     """Held-out error that a repair must remove: one point."""
 
+    hopeless: float = 0.5
+    """Share by which the error of the first seed must rise for a repair to end an attempt there."""
+
     comparable: float = 0.5
     """Share of the largest gain from which a cause counts as its equal, and the earlier root cause wins."""
 
