@@ -30,7 +30,7 @@ from chainrule.train.problem import TrainingProblem
 
 def final_scores(problem: TrainingProblem, trace: Trace) -> tuple[RowScores, RowScores]:
     """Return the final scores on training and validation rows, in inference."""
-    if problem.validation is None:
+    if problem.validation is None or not len(problem.validation):
         raise NotApplicable("needs validation rows")
     return (
         score_state(problem.recipe, trace.final, problem.rows, problem.rows[: LIMITS.scored_rows]),
@@ -154,7 +154,7 @@ def loss_metric_disagreement(problem: TrainingProblem, trace: Trace | None) -> F
 def overfitting(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Check for a validation loss a tenth above its best, or an error far above that on training rows."""
     trace = require_trace(trace)
-    if problem.validation is None:
+    if problem.validation is None or not len(problem.validation):
         raise NotApplicable("needs validation rows")
     rise, best = _rise(trace)
     train, validation = final_scores(problem, trace)

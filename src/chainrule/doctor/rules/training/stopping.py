@@ -168,7 +168,7 @@ def _still_falls(trace: Trace, losses: Array) -> bool:
 def small_validation(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Check whether so few validation rows chose the epoch that chance chose it."""
     trace = require_trace(trace)
-    if problem.validation is None:
+    if problem.validation is None or not len(problem.validation):
         raise NotApplicable("needs validation rows")
     n = len(problem.validation)
     chosen = trace.stopped_early or 0 < trace.kept < len(trace.epochs)
