@@ -73,7 +73,7 @@ class TrialBudget:
         return None
 
     def _pay(self, runner: TrialRunner, before: float) -> None:
-        """Pay for the trainings since the runner had spent so many seconds; of a trial, one at least."""
+        """Pay for the trainings after `before` seconds were spent, and for one at least."""
         self.seconds -= max(runner.spent - before, runner.cost)
 
 
