@@ -28,7 +28,7 @@ from chainrule.doctor.remedies.apply import APPLY, apply_remedies
 from chainrule.doctor.remedies.as_settings import settings_of
 from chainrule.doctor.rules import configuration, data, preflight, training
 from chainrule.doctor.rules.configuration import own_pieces
-from chainrule.doctor.rules.training import convergence
+from chainrule.doctor.rules.training import convergence, stopping
 from chainrule.doctor.vocabulary.catalogue import REMEDIES
 from chainrule.doctor.vocabulary.records import Fix, NotApplicable, Reading, Report
 from chainrule.engines import Rows
@@ -423,7 +423,7 @@ def test_a_report_speaks_to_whoever_asked():
 
 
 def test_no_card_advises_the_value_that_is_in_use():
-    waited = replace(trace(problem(), list(np.linspace(0.69, 0.3, 60))), planned=100)
+    waited = replace(trace(problem(), list(np.linspace(0.69, 0.3, 60))), planned=200)
     held = tuple(replace(epoch, validation_loss=abs(epoch.number - 40) + 1.0) for epoch in waited.epochs)
-    fix = convergence.undertrained(problem(), replace(waited, epochs=held)).fix
-    assert fix.line(COMMAND_LINE) == "--patience 40"
+    fix = stopping.stopped_too_early(problem(), replace(waited, epochs=held)).fix
+    assert fix.line(COMMAND_LINE) == "--patience 41"

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from doctor_traces import BAD, epochs, problem, reading, stuck, trace
+from doctor_traces import BAD, problem, reading, stuck, trace
 
 from chainrule import Activation, Dense, mlp
 from chainrule.doctor.observe.recorder import record_training
@@ -264,27 +264,6 @@ def test_overfitting():
     assert convergence.overfitting(given, seen) is None
     with pytest.raises(NotApplicable, match="validation"):
         convergence.overfitting(replace(given, validation=None), seen)
-
-
-def stopped(train, held, planned=100):
-    return replace(trace(problem()), epochs=epochs(train, held), planned=planned)
-
-
-def test_stopped_too_early():
-    train, held = [0.6, 0.5, 0.45, 0.41, 0.38], [0.62, 0.55, 0.50, 0.48, 0.481]
-    found = convergence.stopped_too_early(problem(), stopped(train, held))
-    assert found.figures["waited"] == 1
-    assert found.figures["fall"] == pytest.approx(1 - 0.38 / 0.41)
-    quiet = {
-        "nothing else could end it": stopped(train, held, planned=0),
-        "a third of the course": stopped(train, held, planned=15),
-        "it overfits": stopped(train, [0.62, 0.55, 0.45, 0.48, 0.52]),
-        "it stands still": stopped([0.6, 0.5, 0.41, 0.41, 0.409], held),
-        "it waited": stopped([0.9**i for i in range(9)], [0.6, 0.5, 0.48] + [0.481] * 6),
-        "it diverged": replace(stopped(train, held), stopped=diverged(2)),
-    }
-    for why, run in quiet.items():
-        assert convergence.stopped_too_early(problem(), run) is None, why
 
 
 def test_suspicious_validation():

@@ -32,8 +32,8 @@ from chainrule.pipeline import (
     evaluate,
     regression,
     scaler,
+    stopped_run,
     stopping_monitors,
-    with_kept_length,
 )
 from chainrule.target import Target
 from chainrule.train import BestWeights, EarlyStopping, train
@@ -346,10 +346,10 @@ def test_a_problem_may_be_as_long_as_a_run_of_it_kept():
     monitors = stopping_monitors(settings, validated=True)
     run = train(problem, monitors)
     assert as_kept(problem, run).config.epochs == run.best_epoch < len(run.epochs)
-    assert with_kept_length(problem, monitors).config.epochs == run.best_epoch
+    assert stopped_run(problem, monitors).best_epoch == run.best_epoch
     falling = build_problem(replace(settings, schedule="cosine"), (X, y), validation=(X[:30], y[:30]))
-    assert with_kept_length(falling, monitors) is falling, "its schedule depends on the length"
-    by_loss = with_kept_length(problem, stopping_monitors(settings, validated=False), validated=False)
+    assert stopped_run(falling, monitors) is None, "its schedule depends on the length"
+    by_loss = as_kept(problem, stopped_run(problem, stopping_monitors(settings, validated=False), validated=False))
     assert by_loss.config.epochs > run.best_epoch
     assert len(by_loss.validation) == 30
 

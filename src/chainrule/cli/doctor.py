@@ -19,7 +19,7 @@ from chainrule.cli.run_folder import options_of_run
 from chainrule.cli.unused import typed
 from chainrule.doctor import examine_problem
 from chainrule.doctor.vocabulary.records import Report
-from chainrule.pipeline import stopping_monitors, with_kept_length
+from chainrule.pipeline import stopped_run, stopping_monitors
 from chainrule.report.page import PageContent, doctor_page, judge_model
 
 Examined = Annotated[str, typer.Argument(metavar="SOURCE|RUN", help="What `train` takes, or a run folder it wrote.")]
@@ -72,9 +72,10 @@ def _options_of(folder: Path, now: o.TrainOptions) -> tuple[str, o.TrainOptions]
 
 
 def _examined(loaded: LoadedProblem, suppressed: Mapping[str, str]) -> Report:
-    """Examine the training with as many epochs as `train` would keep."""
+    """Examine the training that `train` would run, as it would be stopped and with the epoch that it would keep."""
     monitors = stopping_monitors(loaded.settings, loaded.problem.validation is not None)
-    return examine_problem(with_kept_length(loaded.problem, monitors), suppress=suppressed, before=True)
+    run = stopped_run(loaded.problem, monitors)
+    return examine_problem(loaded.problem, suppress=suppressed, before=True, run=run)
 
 
 def _page(source: str, loaded: LoadedProblem, report: Report) -> str:

@@ -35,7 +35,8 @@ class ImprovedOptions:
 def improved_options(options: o.TrainOptions, report: Report) -> ImprovedOptions:
     """Return the remedies that helped as options; name those that no option can make."""
     repaired = repair(report.problem, report)
-    changed = as_fields(settings_of(repaired.kept, repaired.problem))
+    planned = report.trace.planned if report.trace is not None and report.trace.stopped_early else 0
+    changed = as_fields(settings_of(repaired.kept, repaired.problem, planned))
     without = [name for name in repaired.kept if not as_fields(settings_of([name], repaired.problem))]
     log = (*repaired.log, *(f"{name} has no command-line option" for name in without))
     return ImprovedOptions(replace(options, **changed), log)

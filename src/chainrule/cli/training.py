@@ -35,7 +35,7 @@ from chainrule.constraints import OneOf
 from chainrule.doctor import DoctorMonitor, examine_problem
 from chainrule.errors import InvalidValueError, must_be, raise_all
 from chainrule.model import Model
-from chainrule.pipeline import as_kept, confusion_matrix, stopping_monitors
+from chainrule.pipeline import confusion_matrix, stopping_monitors
 from chainrule.pipeline import evaluate as evaluate_model
 from chainrule.report import matplotlib, terminal
 from chainrule.train import Monitor, Progress, RangeTest, Run, StopReason, find_learning_rate
@@ -235,9 +235,9 @@ def _trained(
 
 
 def _examined(outcome: TrainOutcome, watched: _Watching) -> TrainOutcome:
-    """Test remedies on the training, with as many epochs as it kept."""
-    problem = as_kept(outcome.loaded.problem, outcome.run)
-    return replace(outcome, report=examine_problem(problem, suppress=watched.suppress))
+    """Test remedies on the training, as it was stopped and with the epoch that it kept."""
+    problem = outcome.loaded.problem
+    return replace(outcome, report=examine_problem(problem, suppress=watched.suppress, run=outcome.run))
 
 
 def _repaired(outcome: TrainOutcome, watched: _Watching) -> TrainOutcome:

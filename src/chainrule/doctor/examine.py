@@ -5,9 +5,11 @@ In: arguments like those of `fit`, or a `TrainingProblem`. Out: a `Report`.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from chainrule.arrays import Array
 from chainrule.doctor.diagnosis import diagnose
@@ -29,7 +31,9 @@ from chainrule.nn.penalties import Clip, Penalty
 from chainrule.nn.schedules import ConstantSchedule, Schedule
 from chainrule.nn.spec import REGISTRY
 from chainrule.nn.step import Recipe, State
+from chainrule.pipeline import as_kept
 from chainrule.train.problem import TrainConfig, TrainingProblem, rows_per_batch
+from chainrule.train.records import Run, StopReason
 
 
 def examine(
@@ -56,6 +60,7 @@ def examine(
     trials: bool = True,
     before: bool = False,
     initial: State | None = None,
+    seconds: float | None = None,
 ) -> Report:
     """Train a network as `fit` would, test remedies, and report what is wrong.
 
@@ -106,6 +111,9 @@ def examine(
         losses and optimizers are checked in any case.
     initial : State, default=None
         State to start from instead of newly drawn weights.
+    seconds : float, default=None
+        Seconds after which no further training of a trial or of a repair begins; None sets no limit by the clock. About ten
+        trainings are usual.
 
     Returns
     -------
@@ -135,15 +143,16 @@ def examine(
     problem = TrainingProblem(recipe, rows, config, user_validation, engine, initial)
     notes: tuple[str, ...] = ()
     if user_validation is None and len(rows) < USUAL.fewest_to_judge:
-        return examine_few(problem, fix=fix, suppress=suppress, trials=trials, before=before)
+        return examine_few(problem, fix=fix, suppress=suppress, trials=trials, before=before, seconds=seconds)
     if user_validation is None:
         problem = with_held_out(problem)
         notes = (f"{len(problem.validation or ())} of {len(rows)} rows were held out for validation.",)
         suppress = {STATISTICS_LEAKAGE: "the doctor held rows out itself, after the scaling", **(suppress or {})}
-    return examine_and_repair(problem, fix=fix, suppress=suppress, trials=trials, before=before, notes=notes)
+    options: dict[str, Any] = {"fix": fix, "trials": trials, "before": before}
+    return examine_and_repair(problem, suppress=suppress, notes=notes, seconds=seconds, **options)
 
 
-def examine_few(problem: TrainingProblem, *, suppress: Mapping[str, str] | None = None, **options: bool) -> Report:
+def examine_few(problem: TrainingProblem, *, suppress: Mapping[str, str] | None = None, **options: Any) -> Report:
     """Examine a problem with too few rows to hold any out: its own loss and what is certain decide.
 
     Parameters
@@ -152,7 +161,7 @@ def examine_few(problem: TrainingProblem, *, suppress: Mapping[str, str] | None 
         What is trained.
     suppress : mapping of str to str, default=None
         Symptoms to leave out of the verdict, with the reasons.
-    **options : bool
+    **options : object
         As `examine_and_repair` takes them.
 
     Returns
@@ -174,6 +183,8 @@ def examine_and_repair(
     trials: bool = True,
     before: bool = False,
     notes: Sequence[str] = (),
+    run: Run | None = None,
+    seconds: float | None = None,
 ) -> Report:
     """Examine a problem, repair it if it is ill, and examine the repaired problem.
 
@@ -191,22 +202,37 @@ def examine_and_repair(
         Also run the checks that come before a training.
     notes : sequence of str, default=()
         Notes that come first in the report, before a line for each remedy that was applied.
+    run : Run, default=None
+        A run of the problem that early stopping ended; None trains all epochs.
+    seconds : float, default=None
+        Seconds after which no further training of a trial or of a repair begins; None sets no limit by the clock.
 
     Returns
     -------
     Report
         The report on the problem, or on the repaired one.
     """
-    report = examine_problem(problem, suppress=suppress, trials=trials, before=before)
+    began = time.perf_counter()
+
+    def left() -> float | None:
+        return None if seconds is None else seconds - (time.perf_counter() - began)
+
+    report = examine_problem(problem, suppress=suppress, trials=trials, before=before, run=run, seconds=seconds)
     if fix and report.primary is not None:
-        result = repair(problem, report)
-        report = examine_problem(result.problem, suppress=suppress, trials=trials, before=before)
+        result = repair(report.problem, report, seconds=left())
+        report = examine_problem(result.problem, suppress=suppress, trials=trials, before=before, seconds=left())
         notes = (*notes, *result.log)
     return replace(report, notes=(*notes, *report.notes))
 
 
 def examine_problem(
-    problem: TrainingProblem, *, suppress: Mapping[str, str] | None = None, trials: bool = True, before: bool = False
+    problem: TrainingProblem,
+    *,
+    suppress: Mapping[str, str] | None = None,
+    trials: bool = True,
+    before: bool = False,
+    run: Run | None = None,
+    seconds: float | None = None,
 ) -> Report:
     """Train a problem, run all rules, test remedies, and report.
 
@@ -220,16 +246,31 @@ def examine_problem(
         Test remedies. False only observes the training.
     before : bool, default=False
         Also run the checks that come before a training.
+    run : Run, default=None
+        A run of the problem that early stopping ended: it is repeated to where it stopped, and the epoch that it kept is
+        judged. None trains all epochs.
+    seconds : float, default=None
+        Seconds after which no further training of a trial begins; None sets no limit by the clock.
 
     Returns
     -------
     Report
-        The verdict and the findings, the primary one first.
+        The verdict and the findings, the primary one first; its problem has as many epochs as the run kept.
     """
     began = time.perf_counter()
-    trace = record_training(problem, thorough=trials)
-    report = report_on(problem, trace, suppress=suppress, trials=trials, before=before)
+    kept, epochs, planned = problem, 0, 0
+    if run is not None:
+        kept, planned = as_kept(problem, run), planned_epochs(problem, run)
+        epochs = 0 if kept is problem else len(run.epochs)
+    trace = record_training(kept, trials, epochs, planned)
+    deadline = began + (math.inf if seconds is None else seconds)
+    report = report_on(kept, trace, suppress=suppress, trials=trials, before=before, deadline=deadline)
     return replace(report, seconds=time.perf_counter() - began)
+
+
+def planned_epochs(problem: TrainingProblem, run: Run) -> int:
+    """Return the epochs that a run should have had if early stopping ended it; 0 if something else did."""
+    return problem.config.epochs if run.stop.reason is StopReason.EARLY_STOPPING else 0
 
 
 def report_on(
@@ -239,17 +280,24 @@ def report_on(
     suppress: Mapping[str, str] | None = None,
     trials: bool = False,
     before: bool = False,
+    deadline: float = math.inf,
 ) -> Report:
-    """Return the report on a recorded training: rules, trials if wanted, diagnosis."""
+    """Return the report on a recorded training: rules, trials if wanted until the deadline, diagnosis."""
     began = time.perf_counter()
     suppressed = checked_suppressions(suppress)
     skipped: list[str] = []
     rules = [*configuration.RULES, *data.RULES, *training.RULES, *_preflight_checks(problem, before)]
     wanted = [rule for rule in rules if rule.symptom not in suppressed]
     suspicions = list(run_rules(wanted, problem, trace, skipped))
-    runner = TrialRunner(problem, trace) if trials and len(problem.rows) >= USUAL.fewest_to_judge else None
+    runner = (
+        TrialRunner(problem, trace, deadline=deadline)
+        if trials and len(problem.rows) >= USUAL.fewest_to_judge
+        else None
+    )
     findings = diagnose(problem, trace, suspicions, runner)
-    return make_report(problem, trace, findings, skipped, suppressed, seconds=time.perf_counter() - began)
+    late = sorted(filter(None, runner.late)) if runner is not None else []
+    notes = (f"The time was up before these remedies were tested: {', '.join(late)}.",) if late else ()
+    return make_report(problem, trace, findings, skipped, suppressed, notes, time.perf_counter() - began)
 
 
 def make_report(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from chainrule.doctor.examine import checked_suppressions
+from chainrule.doctor.examine import checked_suppressions, planned_epochs
 from chainrule.doctor.monitoring import current_problem, monitoring_report, nan_finding
 from chainrule.doctor.observe.blas import SINGLE_THREAD_LIMIT, per_row
 from chainrule.doctor.observe.probe import Probe
@@ -76,6 +76,7 @@ class WatchState:
         readings: Sequence[Reading],
         seconds: float = 0.0,
         probe_seconds: float = 0.0,
+        planned: int = 0,
     ) -> Trace:
         """Return what was recorded, up to a final state."""
         no_steps = np.zeros(0)
@@ -90,7 +91,8 @@ class WatchState:
             self.stopped,
             seconds,
             probe_seconds,
-            self.problem.config.epochs,
+            planned,
+            self.epoch_of(final),
         )
 
 
@@ -160,7 +162,7 @@ class DoctorMonitor:
     def end(self, memory: WatchState, run: Run | None) -> None:
         """Report on the state that the run keeps, if `on_report` is given."""
         if self.on_report is not None and run is not None:
-            self.on_report(_final_report(memory, run.state, run.epochs, run.seconds))
+            self.on_report(_final_report(memory, run))
 
     def _may_probe(self, memory: WatchState, epoch: Epoch) -> None:
         """Take a reading if the time allows it, and report a problem that persists."""
@@ -238,17 +240,18 @@ def report(run: Run) -> Report:
     if memory is None:
         hint = "Pass monitors=[DoctorMonitor()] to train."
         raise InvalidValueError(must_be("report", "run", "watched by a DoctorMonitor", "a run without one", hint))
-    return _final_report(memory, run.state, run.epochs, run.seconds)
+    return _final_report(memory, run)
 
 
-def _final_report(memory: WatchState, final: State, epochs: Sequence[Epoch], seconds: float) -> Report:
-    """Return the report on a run that took some seconds and ended in a state."""
+def _final_report(memory: WatchState, run: Run) -> Report:
+    """Return the report on a run that is over."""
     began = time.perf_counter()
+    final, epochs, seconds = run.state, run.epochs, run.seconds
     number = max(epochs[-1].number, 1) if epochs else 1
     problem = replace(memory.problem, config=replace(memory.problem.config, epochs=number))
     readings = _readings(memory, final, epochs)
     probing = memory.recorder.seconds
-    trace = memory.trace(final, epochs, readings, seconds, probing)
+    trace = memory.trace(final, epochs, readings, seconds, probing, planned_epochs(memory.problem, run))
     remaining = USUAL.overhead * seconds - probing - (time.perf_counter() - began)
     result = monitoring_report(problem, trace, memory.first, dict(memory.suppress), remaining)
     took = probing + time.perf_counter() - began

@@ -25,7 +25,7 @@ from chainrule.estimators.preparing import BUILDING, PreparingNetwork
 from chainrule.estimators.scoring import Score, Scored, Scoring, scorer
 from chainrule.model import Model
 from chainrule.nn.losses import SoftmaxCrossEntropy
-from chainrule.pipeline import stopping_monitors, with_kept_length
+from chainrule.pipeline import stopped_run, stopping_monitors
 from chainrule.target import Target
 from chainrule.train import Epoch, Monitor, Progress, Run, TrainingProblem, train
 
@@ -206,12 +206,12 @@ class NetEstimator(PreparingNetwork):
         monitors = (
             _stopping(call, problem, self._score(call), None) if chooses else stopping_monitors(call.settings, False)
         )
-        problem = with_kept_length(problem, monitors, validated=chooses)
+        run = stopped_run(problem, monitors, validated=chooses)
         count = len(problem.validation or ())
         notes = () if chooses else (f"{count} of {count + len(problem.rows)} rows were held out to judge by.",)
         if few:
-            return examine_few(problem, fix=fix)
-        return examine_and_repair(problem, fix=fix, notes=notes)
+            return examine_few(problem, fix=fix, run=run)
+        return examine_and_repair(problem, fix=fix, notes=notes, run=run)
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> None:
         """Train one epoch over these rows, from where the last call ended."""

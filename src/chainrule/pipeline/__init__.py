@@ -21,7 +21,7 @@ from chainrule.pipeline.evaluation import (
 )
 from chainrule.pipeline.problem import build_problem, scaler
 from chainrule.pipeline.settings import OPTIMIZERS, REGRESSION_LOSSES, SCHEDULES, Settings
-from chainrule.pipeline.stopping import as_kept, stopping_monitors, with_kept_length
+from chainrule.pipeline.stopping import as_kept, stopped_run, stopping_monitors
 from chainrule.pipeline.targets import class_weights, classification, regression, row_weights, target_tables
 from chainrule.pipeline.unused import Situation, unused
 
@@ -51,9 +51,9 @@ __all__ = [
     "roc_curve",
     "row_weights",
     "scaler",
+    "stopped_run",
     "stopping_monitors",
     "target_tables",
     "unused",
     "value_scores",
-    "with_kept_length",
 ]

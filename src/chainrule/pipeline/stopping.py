@@ -68,11 +68,11 @@ def as_kept(problem: TrainingProblem, run: Run) -> TrainingProblem:
     return replace(problem, config=replace(problem.config, epochs=run.best_epoch or run.epochs[-1].number))
 
 
-def with_kept_length(problem: TrainingProblem, monitors: Sequence[Monitor], validated: bool = True) -> TrainingProblem:
-    """Train once to learn how many epochs these monitors keep, and return the problem with that number of epochs.
+def stopped_run(problem: TrainingProblem, monitors: Sequence[Monitor], validated: bool = True) -> Run | None:
+    """Train once to learn when these monitors stop and which epoch they keep; `validated=False` hides the validation rows.
 
-    `validated=False` trains without the validation rows.
+    None where a schedule depends on the number of epochs, so that the length cannot change.
     """
     if not isinstance(problem.config.schedule, ConstantSchedule):
-        return problem
-    return as_kept(problem, train(problem if validated else replace(problem, validation=None), monitors))
+        return None
+    return train(problem if validated else replace(problem, validation=None), monitors)

@@ -23,6 +23,7 @@ def card_lines(finding: Finding) -> dict[str, str]:
         "Layer": "" if finding.layer is None else str(finding.layer),
         "Seen": epochs_in_words(finding.seen),
         "Trial": "; ".join(filter(None, (verdict, *trials))),
+        "Trades": "; ".join(f"{trial.name}, {trial.trade}" for trial in finding.trials if trial.trade),
         "Ruled out": ", ".join(finding.ruled_out),
         "Explains": ", ".join(finding.explains),
     }

@@ -33,9 +33,12 @@ class TrialBudget:
 
     def trial(self, remedy: str, suspected: bool = False) -> RemedyTrial | None:
         """Return one trial, if it is affordable or was run before."""
-        if self.runner is None or not (self.runner.was_tested(remedy) or self._spend(self.runner)):
+        if self.runner is None or not (self.runner.was_tested(remedy) or self.seconds > 0):
             return None
-        return self.runner.trial(remedy, suspected)
+        before = self.runner.spent
+        trial = self.runner.trial(remedy, suspected)
+        self._pay(self.runner, before)
+        return trial
 
     def test_remedies(self, finding: Finding) -> Finding:
         """Return the finding with the trials of its remedies, and whether one of them helped."""
@@ -59,19 +62,19 @@ class TrialBudget:
         if self.runner is None or not base:
             return None
         for trial in specific:
-            if not self._spend(self.runner):
+            if self.seconds <= 0:
                 return None
-            if self.runner.helps_on_top(base, trial.remedy):
+            before = self.runner.spent
+            helps = self.runner.helps_on_top(base, trial.remedy)
+            self._pay(self.runner, before)
+            if helps:
                 severity = "warning" if finding.severity == "info" else finding.severity
                 return replace(finding, severity=severity, confirmed=True, trials=_best_first(finding.trials, trial))
         return None
 
-    def _spend(self, runner: TrialRunner) -> bool:
-        """Pay for one trial, if there are seconds left."""
-        if self.seconds <= 0:
-            return False
-        self.seconds -= runner.cost
-        return True
+    def _pay(self, runner: TrialRunner, before: float) -> None:
+        """Pay for the trainings after `before` seconds were spent, and for one at least."""
+        self.seconds -= max(runner.spent - before, runner.cost)
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,11 @@ def is_problem_specific(finding: Finding) -> bool:
     short = finding.entry.short_run_only and finding.figures.get("steps", float("inf")) < USUAL.few_steps
     removes = any(trial.helped and find_remedy(trial.remedy).problem_specific for trial in finding.trials)
     return finding.entry.problem_specific or short or removes
+
+
+def is_clear(finding: Finding) -> bool:
+    """Check whether its own figures suffice where no trial was made."""
+    return finding.entry.clear_untested and finding.confirmed is None and bool(finding.figures.get("clear"))
 
 
 def _best_first(trials: Sequence[RemedyTrial], best: RemedyTrial) -> tuple[RemedyTrial, ...]:

@@ -12,6 +12,7 @@ from chainrule.doctor.diagnosis.evidence import (
     Evidence,
     Findings,
     confirmed_gain,
+    is_clear,
     is_problem_specific,
     rank,
 )
@@ -66,8 +67,9 @@ def _primary(ill: Sequence[Finding]) -> Finding:
     strong = [f for f in causes if f.confirmed is None or confirmed_gain(f) >= USUAL.comparable * most]
     proven = any(finding.confirmed for finding in strong)
 
-    def order(finding: Finding) -> tuple[bool, bool, tuple[int, int]]:
-        return proven and finding.entry.yields_to_proof, not is_problem_specific(finding), rank(finding)
+    def order(finding: Finding) -> tuple[bool, bool, bool, tuple[int, int]]:
+        yields = proven and finding.entry.yields_to_proof
+        return not is_clear(finding), yields, not is_problem_specific(finding), rank(finding)
 
     return min(strong or ill, key=order)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chainrule.doctor.diagnosis.evidence import Evidence, Findings
+from chainrule.doctor.diagnosis.evidence import Evidence, Findings, is_clear
 from chainrule.doctor.vocabulary.records import Finding
 from chainrule.doctor.vocabulary.thresholds import USUAL
 
@@ -41,6 +41,8 @@ def _gated(finding: Finding, evidence: Evidence) -> Finding:
         return replace(finding, confirmed=None)
     if finding.severity == "info":
         return replace(finding, severity="warning") if entry.judged_by_share and _affects_many(finding) else finding
+    if evidence.runner is None and is_clear(finding):
+        return finding
     if entry.always_reported or (entry.self_evident and finding.confirmed is None):
         return replace(finding, confirmed=None)
     untested_failure = finding.confirmed is None and evidence.failed and evidence.runner is None

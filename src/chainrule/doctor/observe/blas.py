@@ -18,7 +18,7 @@ from chainrule.nn.net import Net
 SINGLE_THREAD_LIMIT = 2**18
 """Multiplications in one matrix product up to which OpenBLAS uses one thread anyway."""
 
-_LOCK = threading.Lock()
+_LOCK = threading.RLock()
 
 
 @cache
@@ -41,7 +41,7 @@ def per_row(net: Net) -> int:
 def one_thread(multiplications: float) -> Iterator[None]:
     """Compute products of this size on one thread, unless the library does so anyway.
 
-    One thread of the program at a time, since the limit applies to the whole process.
+    One thread of the program at a time, since the limit applies to the whole process; it may ask again within.
     """
     if multiplications <= SINGLE_THREAD_LIMIT:
         yield

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.vocabulary.network import largest_slope, layer_name
+from chainrule.doctor.vocabulary.network import largest_slope, layer_name, silences
 from chainrule.doctor.vocabulary.records import LayerReading, Reading
 from chainrule.doctor.vocabulary.targets import row_losses
 from chainrule.doctor.vocabulary.thresholds import USUAL
@@ -161,10 +161,7 @@ class Probe:
 
     def _can_be_silent(self, i: int) -> bool:
         """Check whether the layer is an activation that is exactly zero for a whole range of inputs."""
-        layer = self.problem.recipe.net.layers[i]
-        if not isinstance(layer, Activation):
-            return False
-        return bool((np.asarray(activation(layer.function).value(np, np.array([-3.0, -1.0, -0.5]))) == 0).all())
+        return silences(self.problem.recipe.net.layers[i])
 
     def _saturation(self, i: int, seen: Walk) -> Array | None:
         """Return each unit's mean slope over the largest slope (k), for functions that flatten on both sides."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.doctor.observe.blas import one_thread
 from chainrule.random import Purpose, Stream
 
 FOLDS = 4
@@ -85,9 +86,10 @@ def _ridge(F: Array, Y: Array) -> list[Array]:
 
     Forward    (1) B = (φᵀφ + λ I)⁻¹ φᵀ Y
     """
-    A, C = F.T @ F, F.T @ Y
-    scale = np.trace(A) / len(A)
-    return [np.linalg.solve(A + strength * scale * np.eye(len(A)), C) for strength in _RIDGE]  # (1)
+    with one_thread(F.size * F.shape[1]):
+        A, C = F.T @ F, F.T @ Y
+        scale = np.trace(A) / len(A)
+        return [np.linalg.solve(A + strength * scale * np.eye(len(A)), C) for strength in _RIDGE]  # (1)
 
 
 def neighbor_predictions(X: Array, Y: Array, X_new: Array) -> Array:

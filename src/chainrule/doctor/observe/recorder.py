@@ -73,8 +73,11 @@ class Recorder:
         )
 
 
-def record_training(problem: TrainingProblem, thorough: bool = True) -> Trace:
+def record_training(problem: TrainingProblem, thorough: bool = True, epochs: int = 0, planned: int = 0) -> Trace:
     """Train a problem to its end, as `train` would without monitors, and record it.
+
+    Where early stopping kept the problem's last epoch of a run of more `epochs`, the others are recorded as well, but the
+    final state is the one that was kept; `planned` is the number that was asked for.
 
     `thorough` takes up to `Thresholds.thorough` of the training's time, and single steps at the start and the end; otherwise
     it is `Thresholds.overhead`, fewer rows, and a very short training has readings at its start and end only.
@@ -91,15 +94,15 @@ def record_training(problem: TrainingProblem, thorough: bool = True) -> Trace:
     share = USUAL.thorough if thorough else USUAL.overhead
     recorder = Recorder(Probe(problem, USUAL.probed_rows if thorough else USUAL.quick_probe_rows), share)
     recorder.take(first, int(first.step) // _per_epoch(problem), config.learning_rate)
-    epochs, state, stopped = _run(problem, session, recorder)
-    if recorder.readings[-1].step != int(state.step):
-        recorder.take(state, len(epochs), epochs[-1].learning_rate)
+    seen, state, stopped = _run(problem, session, recorder, epochs)
+    kept = 0 if stopped or epochs <= config.epochs else config.epochs
+    _read_final(recorder, state, kept or len(seen), seen[-1].learning_rate)
     trained = time.perf_counter()
     windows = [single_steps(problem, session, at) for at in ((first, state) if thorough else ())]
     broken = (breaking_step(problem, session, state),) if stopped else ()
     recorder.seconds += time.perf_counter() - trained
     return Trace(
-        epochs,
+        seen,
         (*recorder.readings, *broken),
         np.concatenate([np.zeros(0), *(losses for losses, _, _ in windows)]),
         np.concatenate([np.zeros(0), *(norms for _, norms, _ in windows)]),
@@ -109,25 +112,36 @@ def record_training(problem: TrainingProblem, thorough: bool = True) -> Trace:
         stopped,
         time.perf_counter() - began,
         recorder.seconds,
+        planned,
+        kept,
     )
 
 
+def _read_final(recorder: Recorder, state: State, epoch: int, rate: float) -> None:
+    """Make the reading of the final state the last one: what came after it was not kept."""
+    recorder.readings = [reading for reading in recorder.readings if reading.step <= int(state.step)]
+    if recorder.readings[-1].step != int(state.step):
+        recorder.take(state, epoch, rate)
+
+
 def _run(
-    problem: TrainingProblem, session: Session, recorder: Recorder
+    problem: TrainingProblem, session: Session, recorder: Recorder, further: int = 0
 ) -> tuple[tuple[Epoch, ...], State, Stop | None]:
-    """Return the epochs, the last finite state, and why the training ended early."""
+    """Return the epochs, the final state (the last finite one, or that of the problem's last epoch), and why they ended."""
     epochs: list[Epoch] = []
     began = time.perf_counter()
-    state = session.state
-    for epoch in iterate(session, problem.recipe, problem.rows, problem.config, problem.validation):
+    state = kept = session.state
+    config = replace(problem.config, epochs=max(further, problem.config.epochs))
+    for epoch in iterate(session, problem.recipe, problem.rows, config, problem.validation):
         epochs.append(replace(epoch, state=spent))
         now = session.state
         if not epoch.finite or not np.isfinite(now.w).all():
             what = "the loss in" if not epoch.finite else "a weight after"
             return tuple(epochs), state, diverged(epoch.number, what)
         state = now
+        kept = state if epoch.number <= problem.config.epochs else kept
         recorder.epoch_ends(state, epoch.number, epoch.learning_rate, time.perf_counter() - began - recorder.seconds)
-    return tuple(epochs), state, None
+    return tuple(epochs), kept, None
 
 
 def single_steps(

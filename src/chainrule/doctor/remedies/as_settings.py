@@ -16,12 +16,17 @@ from chainrule.pipeline.settings import OPTIMIZERS
 from chainrule.train.problem import TrainingProblem
 
 
-def settings_of(remedies: Iterable[str], problem: TrainingProblem) -> tuple[Setting, ...]:
-    """Return the settings that have the effect of remedies, with the values of the problem after them."""
+def settings_of(remedies: Iterable[str], problem: TrainingProblem, planned: int = 0) -> tuple[Setting, ...]:
+    """Return the settings that have the effect of remedies, with the values of the problem after them.
+
+    Where early stopping ended a training of more `planned` epochs, a longer one takes that it no longer does.
+    """
     chosen: dict[str, Any] = {}
     for each in remedies:
         for name, value in find_remedy(each).settings.items():
             chosen[name] = _READ[name](problem) if value is FROM_PROBLEM else value
+        if find_remedy(each).lengthens and planned:
+            chosen |= {"n_iter_no_change": None, "max_iter": max(planned, problem.config.epochs)}
     return tuple(Setting(name, value) for name, value in chosen.items() if value is not FROM_PROBLEM)
 
 

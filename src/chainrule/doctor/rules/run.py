@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from chainrule.doctor.observe.readings import last_readings
+from chainrule.doctor.vocabulary.own_code import fault_in_words
 from chainrule.doctor.vocabulary.records import Finding, NotApplicable, Rule, Trace
 from chainrule.train.problem import TrainingProblem
 
@@ -25,6 +26,9 @@ def run_rules(
                 finding = rule.check(problem, trace)
         except NotApplicable as reason:
             skipped.append(f"{rule.symptom}: {reason}")
+            continue
+        except Exception as fault:
+            skipped.append(f"{rule.symptom}: {fault_in_words(problem, fault)}")
             continue
         if finding is not None:
             if trace is not None and rule.needs == "trace" and not finding.seen:

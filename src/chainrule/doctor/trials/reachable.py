@@ -20,6 +20,7 @@ from chainrule.doctor.observe.quick_models import (
 )
 from chainrule.doctor.trials.scoring import predicted_classes, standard_error
 from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
+from chainrule.doctor.vocabulary.own_code import fault_in_words
 from chainrule.doctor.vocabulary.targets import class_indices, subsample_indices
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.engines import Rows
@@ -103,11 +104,15 @@ def compare(problem: TrainingProblem, state: State, boosted: bool = True) -> Com
     targets = _targets(problem.recipe, train, held)
     if targets is None or min(len(train), len(held)) < USUAL.few_rows_to_compare:
         return None
-    with np.errstate(all="ignore"):
-        Z = logits(problem.recipe.net, problem.recipe.weights(state), state.buffers, held.X).astype(np.float64)
-        P = np.asarray(problem.recipe.loss.predict(np, Z), np.float64)
+    try:
+        with np.errstate(all="ignore"):
+            Z = logits(problem.recipe.net, problem.recipe.weights(state), state.buffers, held.X).astype(np.float64)
+            P = np.asarray(problem.recipe.loss.predict(np, Z), np.float64)
+    except Exception as fault:
+        fault_in_words(problem, fault)
+        return None
     scale = _Scale.of(targets)
-    if P.shape[0] != len(held) or P.shape[1] not in (1, targets.held.shape[1]):
+    if P.ndim != 2 or P.shape[0] != len(held) or P.shape[1] not in (1, targets.held.shape[1]):
         return None
     network = scale.errors(P, predicted_classes(problem.recipe, Z) if targets.classes is not None else None)
     predicted = dict(_predictions(train.X, targets, held.X, boosted))

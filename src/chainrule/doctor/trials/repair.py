@@ -6,25 +6,28 @@ In: a training problem and its report. Out: the repaired problem and a record of
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from chainrule.doctor.remedies.apply import JOINED, apply_remedies
-from chainrule.doctor.trials.evaluate import class_balanced, epoch_seconds, train_and_score, with_held_out
+from chainrule.doctor.trials.evaluate import Outcome, class_balanced, epoch_seconds, train_and_score, with_held_out
+from chainrule.doctor.trials.trade import trade_in_words
 from chainrule.doctor.vocabulary.catalogue import SYMPTOMS, find_remedy
 from chainrule.doctor.vocabulary.records import Finding, Report
-from chainrule.doctor.vocabulary.targets import class_indices
+from chainrule.doctor.vocabulary.targets import are_continuous, class_indices
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.train.problem import TrainingProblem
 
 
 @dataclass(frozen=True)
 class RepairAttempt:
-    """One remedy: held-out errors without and with it, by seed; whether it was kept, and why.
+    """One remedy: held-out errors without and with it, by seed; whether it was kept, why, and what it trades.
 
-    Errors are shares of wrong rows for classes, else shares of the targets' variance.
+    Errors are shares of wrong rows for classes; if the targets are `continuous`, squared errors as shares of a constant
+    prediction's.
     """
 
     symptom: str
@@ -33,6 +36,8 @@ class RepairAttempt:
     after: tuple[float, ...]
     kept: bool
     why: str
+    continuous: bool = False
+    trade: str = ""
 
     @property
     def gain(self) -> float:
@@ -42,7 +47,9 @@ class RepairAttempt:
     def __str__(self) -> str:
         before, after = _mean_error(self.before), _mean_error(self.after)
         verb = "kept" if self.kept else "undone"
-        return f"{self.remedy} against {self.symptom}: error {before} -> {after}, {verb}: {self.why}"
+        what, unit = ("squared error", " of a constant prediction's") if self.continuous else ("error", "")
+        trade = f" ({self.trade})" if self.trade else ""
+        return f"{self.remedy} against {self.symptom}: {what} {before} -> {after}{unit}, {verb}: {self.why}{trade}"
 
 
 def _mean_error(errors: tuple[float, ...]) -> str:
@@ -67,7 +74,7 @@ class RepairResult:
         return tuple(map(str, self.attempts))
 
 
-def repair(problem: TrainingProblem, report: Report, *, most: int = 6) -> RepairResult:
+def repair(problem: TrainingProblem, report: Report, *, most: int = 6, seconds: float | None = None) -> RepairResult:
     """Apply what a report proposes, one remedy on top of another, and keep what helps.
 
     A remedy is kept if the held-out error falls by more than one point (of accuracy, or of the targets' variance) and by
@@ -84,18 +91,23 @@ def repair(problem: TrainingProblem, report: Report, *, most: int = 6) -> Repair
         What the doctor says about it.
     most : int, default=6
         Number of attempts at most.
+    seconds : float, default=None
+        Seconds after which no further attempt begins; None sets no limit.
 
     Returns
     -------
     RepairResult
         The problem with the remedies that were kept, and all attempts.
     """
+    deadline = time.perf_counter() + (math.inf if seconds is None else seconds)
     attempts: list[RepairAttempt] = []
     done: set[str] = set()
     explained = {finding.symptom: finding.explains for finding in report.findings}
     comparison = PairedComparison()
     for symptom, remedy, safe in proposals(report):
-        if len(attempts) >= most or symptom in done or any(each.remedy == remedy for each in attempts):
+        if len(attempts) >= most or time.perf_counter() > deadline:
+            break
+        if symptom in done or any(each.remedy == remedy for each in attempts):
             continue
         changed = apply_remedies(problem, remedy)
         if changed is None:
@@ -151,11 +163,17 @@ def decide(before: Sequence[float], after: Sequence[float], safe: bool) -> tuple
     return gain > required, f"better by {100 * gain:.1f} points; more than {100 * required:.1f} is required"
 
 
+def _continuous(problem: TrainingProblem) -> bool:
+    """Check whether errors are squared errors, and not counts of wrong rows."""
+    return class_indices(problem.rows) is None or are_continuous(problem.rows)
+
+
 @dataclass(eq=False)
 class PairedComparison:
     """Compares two problems by trainings from the same seeds; every training runs once."""
 
     errors: dict[tuple[TrainingProblem, int, int, bool], float] = field(default_factory=dict)
+    outcomes: dict[tuple[TrainingProblem, int, int], Outcome] = field(default_factory=dict)
 
     def attempt(
         self, old: TrainingProblem, new: TrainingProblem, symptom: str, remedy: str, safe: bool = False
@@ -163,6 +181,10 @@ class PairedComparison:
         """Test one remedy from three seeds; from three more if only their disagreement speaks against it."""
         epochs = [self.epochs(old, new, problem) for problem in (old, new)]
         weighted = find_remedy(remedy).reweights_classes
+        first = [self.error(each, 0, n, weighted) for each, n in zip((old, new), epochs, strict=True)]
+        if not safe and first[1] - first[0] > USUAL.hopeless * max(first[0], USUAL.solved_error):
+            why = f"worse by {100 * (first[1] - first[0]):.1f} points from the first seed"
+            return RepairAttempt(symptom, remedy, (first[0],), (first[1],), False, why, _continuous(old))
         for count in (USUAL.seeds, 2 * USUAL.seeds):
             before, after = (
                 tuple(self.error(problem, seed_offset, length, weighted) for seed_offset in range(count))
@@ -171,7 +193,9 @@ class PairedComparison:
             kept, why = decide(before, after, safe)
             if kept or np.mean(before) - np.mean(after) <= USUAL.repair_gain:
                 break
-        return RepairAttempt(symptom, remedy, before, after, kept, why)
+        outcomes = [self.outcomes.get((each, 0, length)) for each, length in zip((old, new), epochs, strict=True)]
+        trade = trade_in_words(old, find_remedy(remedy), *outcomes)
+        return RepairAttempt(symptom, remedy, before, after, kept, why, _continuous(old), trade)
 
     def epochs(self, old: TrainingProblem, new: TrainingProblem, problem: TrainingProblem) -> int:
         """Return the epochs of one of two problems: all, or the same share of both if one costs too much.
@@ -194,7 +218,10 @@ class PairedComparison:
     def _error(self, problem: TrainingProblem, seed_offset: int, epochs: int, weighted: bool) -> float:
         recipe = replace(problem.recipe, seed=problem.recipe.seed + seed_offset)
         seeded = with_held_out(replace(problem, recipe=recipe, start=None if seed_offset else problem.start))
-        outcome = train_and_score(replace(seeded, config=replace(problem.config, epochs=epochs)))
+        outcome = self.outcomes.get((problem, seed_offset, epochs))
+        if outcome is None:
+            outcome = train_and_score(replace(seeded, config=replace(problem.config, epochs=epochs)))
+            self.outcomes[problem, seed_offset, epochs] = outcome
         scores = class_balanced(seeded, outcome) if weighted else outcome.held_out
-        counted = class_indices(problem.rows) is not None and not weighted
+        counted = class_indices(problem.rows) is not None and not (weighted or are_continuous(problem.rows))
         return float((scores.mistakes > 0).mean() if counted else scores.mistakes.mean())

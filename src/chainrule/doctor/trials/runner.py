@@ -8,6 +8,8 @@ it helped.
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -36,7 +38,9 @@ from chainrule.doctor.trials.replication import (
     training_loss_improves,
 )
 from chainrule.doctor.trials.scoring import RowScores, is_better, score_state
+from chainrule.doctor.trials.trade import trade_in_words
 from chainrule.doctor.vocabulary.catalogue import USUAL_RATE, find_remedy
+from chainrule.doctor.vocabulary.own_code import fault_in_words
 from chainrule.doctor.vocabulary.records import RemedyTrial, Trace
 from chainrule.doctor.vocabulary.targets import class_indices
 from chainrule.doctor.vocabulary.thresholds import USUAL
@@ -47,15 +51,18 @@ from chainrule.train.problem import TrainingProblem
 
 @dataclass
 class TrialRunner:
-    """Runs changed trainings of one problem and remembers their outcomes.
+    """Runs changed trainings of one problem and remembers their outcomes; none begins after `deadline`, a time of the clock.
 
     `problem` keeps only validation rows that are no training rows; if there are too few, a fifth of the training rows is
     held out and `user_validation` is False. `limit` is the number of epochs that a trial may take, `cost` its seconds by
-    a count of operations.
+    a count of operations, `spent` those of all trainings so far, `late` the remedies that the deadline left untested.
     """
 
     problem: TrainingProblem
     trace: Trace
+    deadline: float = math.inf
+    spent: float = 0.0
+    late: set[str] = field(default_factory=set)
     outcomes: dict[tuple[str, int, int], Outcome | None] = field(default_factory=dict)
     trials: dict[tuple[str, bool], RemedyTrial | None] = field(default_factory=dict)
 
@@ -88,10 +95,17 @@ class TrialRunner:
         changed = apply_remedies(problem, remedy)
         if changed is None:
             return None
+        if time.perf_counter() > self.deadline:
+            self.late.add(remedy)
+            return None
         epochs = max(1, min(changed.config.epochs, _epoch_limit(limit, remedy)))
+        self.spent += epochs * epoch_seconds(changed)
         try:
             return train_and_score(replace(changed, config=replace(changed.config, epochs=epochs)))
         except InvalidValueError:
+            return None
+        except Exception as fault:
+            fault_in_words(problem, fault)
             return None
 
     @property
@@ -114,8 +128,8 @@ class TrialRunner:
         diverged = trace.diverged
         if diverged:
             held, trained = as_failed(held), as_failed(trained)
-        curve = thin_curve(tuple(epoch.validation_loss for epoch in trace.epochs))
-        return Outcome(held, trained, curve, sum(epoch.steps for epoch in trace.epochs), diverged)
+        curve = thin_curve(tuple(epoch.validation_loss for epoch in trace.kept_epochs))
+        return Outcome(held, trained, curve, sum(epoch.steps for epoch in trace.kept_epochs), diverged)
 
     @cached_property
     def comparison(self) -> Comparison | None:
@@ -195,7 +209,8 @@ class TrialRunner:
         if not helped:
             small = self._small_gain(remedy, suspected, specific)
             helped, gain = small > 0.0, small or gain
-        return RemedyTrial(remedy, new.steps, old.curve, new.curve, helped, gain, old.steps)
+        trade = trade_in_words(self.problem, find_remedy(remedy), old, new) if helped else ""
+        return RemedyTrial(remedy, new.steps, old.curve, new.curve, helped, gain, old.steps, trade=trade)
 
     def _repeated(self, remedy: str, specific: bool, gain: float) -> tuple[bool, float]:
         """Return whether a second seed agrees, fully or in direction with half of the margin, and the gain of the two."""
@@ -228,9 +243,11 @@ class TrialRunner:
         short = entry.lengthens and self.actual.steps < USUAL.few_steps
         small = 0.0
         if specific and not entry.reweights_classes:
-            small = consistent_gain(self._pairs(remedy), self._training_improves(remedy))
-        elif suspected and (short or remedy == USUAL_RATE) and self._training_improves(remedy):
-            small = consistent_gain(self._pairs(remedy), False)
+            pairs = self._pairs(remedy, agree=True)
+            small = consistent_gain(pairs, bool(pairs) and self._training_improves(remedy))
+        elif suspected and (short or remedy == USUAL_RATE):
+            pairs = self._pairs(remedy, agree=True)
+            small = consistent_gain(pairs, False) if pairs and self._training_improves(remedy) else 0.0
         return small or (self._learning_gain(remedy) if suspected or entry.learning_only else 0.0)
 
     def _training_improves(self, remedy: str) -> bool:
@@ -247,16 +264,28 @@ class TrialRunner:
             return 0.0
         return starts_learning(self._pairs(remedy), by_loss, entry.corrects_error)
 
-    def _pairs(self, remedy: str) -> list[Pair]:
-        """Return the training without and with a remedy from three seeds; none if the remedy cannot be applied."""
-        pairs = [(self.outcome("", offset), self.outcome(remedy, offset)) for offset in range(USUAL.seeds)]
-        return [(old, new) for old, new in pairs if old is not None and new is not None]
+    def _pairs(self, remedy: str, agree: bool = False) -> list[Pair]:
+        """Return the training without and with a remedy from three seeds; none if the remedy cannot be applied.
+
+        If they must `agree`, the first seed without a gain settles it: none are returned, and no further seed is trained.
+        """
+        pairs: list[Pair] = []
+        for offset in range(USUAL.seeds):
+            old, new = self.outcome("", offset), self.outcome(remedy, offset)
+            if old is None or new is None:
+                continue
+            if agree and not (old.held_out.mistakes - new.held_out.mistakes).mean() > 0:
+                return []
+            pairs.append((old, new))
+        return pairs
 
     def more_rows(self) -> RemedyTrial | None:
         """Test whether more data would help (see `more_data_trial`)."""
         if not self._may_need_data():
             return None
         wholes = [whole for offset in range(USUAL.seeds) if (whole := self.outcome("", offset)) is not None]
+        if len(wholes) < USUAL.seeds or time.perf_counter() > self.deadline:
+            return None
         epochs = 2 * min(self.limit, self.problem.config.epochs)
         return more_data_trial(self.problem, wholes, epochs)
 

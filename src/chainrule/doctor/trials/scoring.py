@@ -6,12 +6,15 @@ In: logits and rows. Out: for every row the share of a constant prediction's los
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.doctor.vocabulary.own_code import is_own_loss
 from chainrule.doctor.vocabulary.targets import (
+    are_continuous,
     best_constant,
     class_indices,
     constant_losses,
@@ -54,9 +57,19 @@ def predicted_classes(recipe: Recipe, Z: Array) -> Array:
     """
     if Z.shape[1] > 1 and type(recipe.loss) in LOSSES.values():
         return np.argmax(Z, axis=1)
-    with np.errstate(all="ignore"):
-        P = np.asarray(recipe.loss.predict(np, Z))
+    P = own_or(recipe, lambda: np.asarray(recipe.loss.predict(np, Z)).reshape(Z.shape), lambda: 1.0 * (Z > 0))
     return np.argmax(P, axis=1) if P.shape[1] > 1 else (P[:, 0] > 0.5).astype(np.int64)
+
+
+def own_or(recipe: Recipe, compute: Callable[[], Array], instead: Callable[[], Array]) -> Array:
+    """Return what a method of the loss computes; something else where the user's own loss fails."""
+    with np.errstate(all="ignore"):
+        try:
+            return compute()
+        except Exception:
+            if not is_own_loss(recipe.loss):
+                raise
+            return instead()
 
 
 def score_logits(recipe: Recipe, Z: Array, train: Rows, rows: Rows) -> RowScores:
@@ -76,7 +89,12 @@ def score_state(recipe: Recipe, state: State, train: Rows, rows: Rows) -> RowSco
 
 
 def _mistakes(recipe: Recipe, Z: Array, train: Rows, rows: Rows) -> Array:
-    """Return wrong rows over the share that a constant gets wrong, or squared errors over those of a constant."""
+    """Return wrong rows over the share that a constant gets wrong, or squared errors over those of a constant.
+
+    The targets decide which, not the loss, so that a remedy may change the loss.
+    """
+    if recipe.loss.targets.are_classes and are_continuous(train):
+        return _squared_shares(recipe, Z, train, rows)
     y = class_indices(rows)
     y_train = class_indices(train)
     if y is not None and y_train is not None:
@@ -84,12 +102,26 @@ def _mistakes(recipe: Recipe, Z: Array, train: Rows, rows: Rows) -> Array:
         trivial = float((y != np.argmax(np.bincount(y_train))).mean())
         return wrong / max(trivial, 1.0 / max(len(y), 1))
     constant = np.tile(padded_logits(recipe, best_constant(recipe.loss, train)), (len(rows), 1))
-    with np.errstate(all="ignore"):
-        scores, usual = (np.asarray(recipe.loss.score(np, each, rows.Y), np.float64) for each in (Z, constant))
+    scores, usual = (_scores(recipe, each, rows.Y) for each in (Z, constant))
     if recipe.loss.targets.are_classes:
         wrong = np.where(np.isfinite(Z).all(axis=1), 1.0 - scores, 1.0)
         return wrong / max(float(1.0 - usual.mean()), 1.0 / len(usual))
     return scores / max(float(usual.mean()), 1e-300)
+
+
+def _scores(recipe: Recipe, Z: Array, Y: Array) -> Array:
+    """Return what the metric averages over the rows (n); the loss of each row where the user's own metric fails."""
+    compute = lambda: np.asarray(recipe.loss.score(np, Z, Y), np.float64).reshape(len(Z))  # noqa: E731
+    return own_or(recipe, compute, lambda: row_losses(recipe, Z, Y))
+
+
+def _squared_shares(recipe: Recipe, Z: Array, train: Rows, rows: Rows) -> Array:
+    """Return the squared errors of what a loss for classes predicts of continuous targets, over those of a constant."""
+    Y_train, Y = (part.Y.astype(np.float64).reshape(len(part), -1) for part in (train, rows))
+    with np.errstate(all="ignore"):
+        P = predicted_classes(recipe, Z)[:, None] if rows.Y.ndim == 1 else np.asarray(recipe.loss.predict(np, Z))
+        squares = ((P - Y) ** 2).sum(axis=1)
+        return squares / max(float(((Y_train.mean(axis=0) - Y) ** 2).sum(axis=1).mean()), 1e-300)
 
 
 def _clipped(shares: Array) -> Array:

@@ -222,6 +222,24 @@ class Limits:
     """Factor of the best validation loss within which early stopping was wrong."""
     stop_share: float = 20.0
     """Early stopping may wait for 1 / stop_share of the epochs."""
+    trend_epochs: int = 10
+    """Last epochs, or half of all if that is more, through which a trend is drawn."""
+    fewest_trend_epochs: int = 4
+    """Epochs below which there is none."""
+    trend_errors: float = 2.0
+    """Standard errors by which a loss must fall."""
+    noise_patience: float = 2.0
+    """Deviations of the noise that a trend must outweigh within the patience."""
+    clear_fall: float = 0.05
+    """Share of the training loss that it must lose over the trend's epochs if nothing else shows a premature stop."""
+    few_to_choose: int = 15
+    """Validation rows below which their choice of an epoch is chance."""
+    many_to_choose: int = 100
+    """Validation rows from which it is none."""
+    score_error: float = 0.02
+    """Standard error of a validation score that suffices to choose by."""
+    most_held_out: float = 0.3
+    """Share of all rows that is held out at most."""
     underfitting: float = 0.3
     """Share of the loss from which a network underfits."""
     metric_epochs: int = 20

@@ -7,11 +7,13 @@ In: a layer or a network. Out: facts about it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.doctor.vocabulary.own_code import is_own_function
 from chainrule.nn.activations import activation
 from chainrule.nn.layers import Activation, Context, Dense, Dropout
 from chainrule.nn.net import Net
@@ -28,9 +30,16 @@ _SLOPES = np.concatenate([-np.geomspace(1e-3, 4.0, 60)[::-1], np.geomspace(1e-3,
 
 
 def outputs_of(layer: Activation, Z: Array) -> Array:
-    """Return the output of an activation layer for Z (n, d); overflow gives infinity."""
+    """Return the output of an activation layer for Z (n, d); overflow gives infinity, a failure of the user's own NaN."""
+    own = type(layer) is not Activation or is_own_function(layer.function)
     with np.errstate(all="ignore"):
-        return np.asarray(layer.forward({}, {}, Z, Context(np))[0])
+        try:
+            A = np.asarray(layer.forward({}, {}, Z, Context(np))[0])
+        except Exception:
+            if not own:
+                raise
+            return np.full(Z.shape, np.nan)
+    return A if A.shape == Z.shape else np.full(Z.shape, np.nan)
 
 
 def is_affine(layer: Activation) -> bool:
@@ -58,6 +67,8 @@ def span(layer: Activation) -> tuple[float, float]:
     if is_softmax(layer):
         return 0.0, 1.0
     A = outputs_of(layer, np.concatenate([PROBE, _FAR])[:, None])[:, 0]
+    if np.isnan(A).all():
+        return -np.inf, np.inf
     low, high = _clean(float(A.min())), _clean(float(A.max()))
     for end, before in ((A[-4], A[-3]), (A[-1], A[-2])):
         if not np.isfinite(end) or abs(end - before) > 1e-3 * max(1.0, abs(before)):
@@ -100,11 +111,45 @@ def dense_layers(net: Net) -> list[int]:
 
 def largest_slope(layer: Any) -> float | None:
     """Return the largest derivative of an activation that is flat at both ends; None for any other layer."""
-    if type(layer) is not Activation:
+    slopes = _slopes(layer) if type(layer) is Activation else None
+    if slopes is None or not np.abs(slopes[-2:]).max() < 1e-3:
         return None
-    function = activation(layer.function)
-    ends = np.array([-30.0, 30.0])
+    return float(np.abs(slopes).max())
+
+
+def silences(layer: Any) -> bool:
+    """Check whether a layer is an activation that is exactly zero for a whole range of inputs."""
+    if not isinstance(layer, Activation):
+        return False
+    A = values_at(layer.function, np.array([-3.0, -1.0, -0.5]))
+    return A is not None and bool((A == 0).all())
+
+
+def values_at(function: Any, Z: Array) -> Array | None:
+    """Return the values of an activation function at some numbers; None if the user's own does not take single numbers."""
+    g = activation(function)
+    return _entrywise(function, lambda column: g.value(np, column), Z)
+
+
+def _slopes(layer: Activation) -> Array | None:
+    """Return the derivative at many numbers, the last two of them far out; None as in `values_at`."""
+    g = activation(layer.function)
+    Z = np.append(_SLOPES, [-30.0, 30.0])
+    return _entrywise(layer.function, lambda column: g.derivative(np, column, g.value(np, column)), Z)
+
+
+def _entrywise(function: Any, compute: Callable[[Array], Any], Z: Array) -> Array | None:
+    """Return what a function computes of each number of Z (n), as of a table of one column.
+
+    The user's own may read whole rows: where it refuses a column, or a second one changes the first, there is no answer.
+    """
     with np.errstate(all="ignore"):
-        flat = np.abs(np.broadcast_to(function.derivative(np, ends, function.value(np, ends)), 2)).max() < 1e-3
-        slopes = np.broadcast_to(function.derivative(np, _SLOPES, function.value(np, _SLOPES)), _SLOPES.shape)
-    return float(np.abs(slopes).max()) if flat else None
+        if not is_own_function(function):
+            return np.asarray(np.broadcast_to(compute(Z), Z.shape))
+        try:
+            one, two = (np.asarray(compute(np.tile(Z[:, None], (1, k)))) for k in (1, 2))
+            if two.shape not in ((), (len(Z), 2)) or not np.allclose(np.broadcast_to(two, (len(Z), 2))[:, :1], one):
+                return None
+            return np.asarray(np.broadcast_to(one, (len(Z), 1)))[:, 0]
+        except Exception:  # whatever a function raises that was written for rows of another width
+            return None

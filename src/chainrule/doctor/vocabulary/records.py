@@ -82,7 +82,8 @@ class Trace:
     `step_losses` and `step_norms` are those of single steps at the start, followed by some at the end. `snapshots` are
     states by step. `baseline` is the loss of the best constant prediction on the training rows. `stopped` says why the
     training ended early with numbers that are not finite. `probe_seconds` of its `seconds` went into probes. `planned` is
-    the number of epochs that it should have had; 0 if only such numbers could end it early.
+    the number of epochs that it should have had; 0 if only such numbers could end it early. `kept` is the epoch of `final`;
+    0 if that is the last one.
     """
 
     epochs: tuple[Epoch, ...]
@@ -96,9 +97,20 @@ class Trace:
     seconds: float = 0.0
     probe_seconds: float = 0.0
     planned: int = 0
+    kept: int = 0
 
     def __repr__(self) -> str:
         return f"Trace({len(self.epochs)} epochs, {len(self.readings)} readings)"
+
+    @property
+    def kept_epochs(self) -> tuple[Epoch, ...]:
+        """The epochs up to the one whose weights were kept."""
+        return tuple(epoch for epoch in self.epochs if not self.kept or epoch.number <= self.kept)
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether early stopping ended it before the last epoch that was asked for."""
+        return self.planned > len(self.epochs) and self.stopped is None
 
     @property
     def diverged(self) -> bool:
@@ -115,7 +127,8 @@ class RemedyTrial:
     """The same training with one remedy: losses on the same held-out rows, in inference, without and with it.
 
     `gain` is the share of the loss or the mistakes that the remedy removes: 0 nothing, 1 all; below 0 it harms. `steps` are
-    those with the remedy, `steps_before` those without it (0 if there are as many), `before` describes the latter.
+    those with the remedy, `steps_before` those without it (0 if there are as many), `before` describes the latter. `trade`
+    says which score of the held-out rows is worse with the remedy while another is better.
     """
 
     remedy: str
@@ -126,6 +139,7 @@ class RemedyTrial:
     gain: float
     steps_before: int = 0
     before: str = "as it was"
+    trade: str = ""
 
     @property
     def joint(self) -> bool:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.doctor.vocabulary.limits import LIMITS
+from chainrule.doctor.vocabulary.own_code import is_own_loss
 from chainrule.engines import Rows
 from chainrule.nn import losses
-from chainrule.nn.losses import LOSSES, Loss
+from chainrule.nn.losses import Loss
 from chainrule.nn.step import Recipe
 
 
@@ -23,22 +25,40 @@ def subsample_indices(X: Array, most: int) -> Array:
 def row_losses(recipe: Recipe, Z: Array, Y: Array) -> Array:
     """Return the loss of each row (n), in batches of the recipe's size if the loss is not one of the library's.
 
-    A custom loss may, by mistake, depend on how many rows it sees.
+    A custom loss may, by mistake, depend on how many rows it sees; the last batch is filled up from the one before.
     """
-    size = max(len(Z), 1) if type(recipe.loss) in LOSSES.values() else recipe.batch_size
+    n = len(Z)
+    size = max(n, 1) if not is_own_loss(recipe.loss) else recipe.batch_size
+    parts = [np.zeros(0)]
     with np.errstate(all="ignore"):
-        parts = [recipe.loss.rows(np, Z[i : i + size], Y[i : i + size]) for i in range(0, len(Z), size)]
-    return np.concatenate([np.zeros(0), *(np.asarray(part, np.float64) for part in parts)])
+        for i in range(0, n, size):
+            first = max(0, min(i, n - size))
+            part = np.asarray(recipe.loss.rows(np, Z[first : i + size], Y[first : i + size]), np.float64)
+            parts.append(part[i - first :])
+    return np.concatenate(parts)
 
 
 def best_constant(loss: Loss, rows: Rows) -> Array:
-    """Logits (k) of the best prediction that does not look at the inputs, float64."""
-    return losses.best_constant(loss, rows.Y, rows.c)
+    """Logits (k) of the best prediction that does not look at the inputs, float64; zeros where the user's loss has none."""
+    try:
+        return losses.best_constant(loss, rows.Y, rows.c)
+    except Exception:
+        if not is_own_loss(loss):
+            raise
+        return np.zeros(rows.Y.shape[1] if rows.Y.ndim > 1 else 1)
 
 
 def floors(loss: Loss, rows: Rows) -> Array:
-    """Loss of each row under a perfect prediction (n): above 0 with smoothed targets or counts."""
-    return loss.lowest(rows.Y)
+    """Loss of each row under a perfect prediction (n): above 0 with smoothed targets or counts.
+
+    0 where the user's loss cannot tell.
+    """
+    try:
+        return np.broadcast_to(np.asarray(loss.lowest(rows.Y), np.float64), len(rows)).copy()
+    except Exception:
+        if not is_own_loss(loss):
+            raise
+        return np.zeros(len(rows))
 
 
 def constant_losses(recipe: Recipe, train: Rows, rows: Rows) -> Array:
@@ -55,6 +75,19 @@ def padded_logits(recipe: Recipe, z: Array) -> Array:
 def baseline_loss(recipe: Recipe, rows: Rows) -> float:
     """Return the mean loss of the best constant prediction on its own rows."""
     return float(np.average(constant_losses(recipe, rows, rows), weights=rows.c))
+
+
+def are_continuous(rows: Rows) -> bool:
+    """Check whether targets are numbers, even where the loss takes them for classes or labels.
+
+    Columns of more than two values outside [0, 1] are, and so are whole numbers of so many values that few rows share one.
+    """
+    Y = rows.Y[: LIMITS.values_seen]
+    if Y.ndim == 1:
+        counts = np.unique(Y, return_counts=True)[1]
+        return len(counts) >= LIMITS.most_classes and float(np.median(counts)) <= LIMITS.rows_per_class
+    outside = not ((Y >= 0.0) & (Y <= 1.0)).all()
+    return outside and len(np.unique(Y[np.isfinite(Y)])) > 2
 
 
 def class_indices(rows: Rows) -> Array | None:

@@ -213,8 +213,17 @@ class Thresholds:
     repair_gain: float = 0.01
     """Held-out error that a repair must remove: one point."""
 
+    hopeless: float = 0.5
+    """Share by which the error of the first seed must rise for a repair to end an attempt there."""
+
     comparable: float = 0.5
     """Share of the largest gain from which a cause counts as its equal, and the earlier root cause wins."""
+
+    traded_score: float = 0.005
+    """Accuracy by which a remedy must be worse for its card to say what it trades."""
+
+    traded_loss: float = 0.05
+    """The same of losses and squared errors, as a share of those without it."""
 
     trial_budget: float = 6.0
     """Seconds, by a count of operations, after which no more trials run."""

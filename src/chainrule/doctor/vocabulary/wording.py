@@ -10,6 +10,9 @@ from collections.abc import Sequence
 MOST = 10.0
 """The largest share that is printed as a percentage."""
 
+MOST_TIMES = 1e6
+"""The largest ratio that is printed with its digits."""
+
 
 def places(numbers: Sequence[int], most: int = 5) -> str:
     """Return `layer 3` or `layers 3, 5`; at most a few numbers.
@@ -30,6 +33,17 @@ def percent(share: float) -> str:
     if not abs(share) <= MOST:
         return "an unknown share" if share != share else f"{'-' if share < 0 else ''}over {100 * MOST:.0f} %"
     return f"{100.0 * share:.2g} %" if abs(share) < 0.1 else f"{100.0 * share:.0f} %"
+
+
+def times(ratio: float) -> str:
+    """Return a ratio as "3.2 times"; above a million the digits mean nothing.
+
+    >>> times(3.21), times(1e200), times(float("nan"))
+    ('3.2 times', 'over a million times', 'an unknown multiple of')
+    """
+    if ratio != ratio:
+        return "an unknown multiple of"
+    return "over a million times" if ratio > MOST_TIMES else f"{ratio:.2g} times"
 
 
 def column_name(names: Sequence[str], column: int) -> str:

@@ -16,7 +16,7 @@ from chainrule.doctor.rules.data.splits import row_hashes
 from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
-from chainrule.doctor.vocabulary.targets import subsample_indices
+from chainrule.doctor.vocabulary.targets import are_continuous, subsample_indices
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.doctor.vocabulary.wording import percent
 from chainrule.engines import Rows
@@ -35,6 +35,7 @@ def class_codes(problem: TrainingProblem, rows: Rows) -> Array | None:
         problem.recipe.loss.targets is TargetKind.LABELS
         and problem.recipe.loss.link == "sigmoid"
         and rows.Y.shape[1] == 1
+        and not are_continuous(rows)
     ):
         return (rows.Y[:, 0] > 0.5).astype(np.int64)
     return None

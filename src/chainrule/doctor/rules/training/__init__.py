@@ -10,7 +10,6 @@ from chainrule.doctor.rules.training.convergence import (
     no_validation,
     not_decreasing,
     overfitting,
-    stopped_too_early,
     suspicious_validation,
     underfitting,
     undertrained,
@@ -36,6 +35,7 @@ from chainrule.doctor.rules.training.steps import (
     small_steps,
     unchanged_weights,
 )
+from chainrule.doctor.rules.training.stopping import small_validation, stopped_too_early
 from chainrule.doctor.vocabulary.records import Rule
 
 RULES: tuple[Rule, ...] = (
@@ -58,12 +58,13 @@ RULES: tuple[Rule, ...] = (
     Rule("batch-norm-statistics", batch_norm_statistics),
     Rule("train-eval-gap", train_eval_gap),
     Rule("not-decreasing", not_decreasing),
+    Rule("stopped-too-early", stopped_too_early),
     Rule("undertrained", undertrained),
     Rule("underfitting", underfitting),
     Rule("loss-metric-disagreement", loss_metric_disagreement),
     Rule("overfitting", overfitting),
     Rule("suspicious-validation", suspicious_validation),
     Rule("no-validation", no_validation),
-    Rule("stopped-too-early", stopped_too_early),
+    Rule("small-validation", small_validation),
 )
 """Rules on the trace, in the order of root causes."""

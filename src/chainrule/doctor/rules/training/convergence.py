@@ -16,7 +16,6 @@ from chainrule.doctor.observe.readings import (
     require_trace,
     train_losses,
     training_failed,
-    validation_losses,
 )
 from chainrule.doctor.remedies.settings import longer_by
 from chainrule.doctor.rules.finding import make_finding
@@ -31,7 +30,7 @@ from chainrule.train.problem import TrainingProblem
 
 def final_scores(problem: TrainingProblem, trace: Trace) -> tuple[RowScores, RowScores]:
     """Return the final scores on training and validation rows, in inference."""
-    if problem.validation is None:
+    if problem.validation is None or not len(problem.validation):
         raise NotApplicable("needs validation rows")
     return (
         score_state(problem.recipe, trace.final, problem.rows, problem.rows[: LIMITS.scored_rows]),
@@ -65,10 +64,13 @@ def not_decreasing(problem: TrainingProblem, trace: Trace | None) -> Finding | N
 
 
 def undertrained(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Check whether the last tenth of the epochs lowered the training loss by over 2 %, or whether there were few steps."""
+    """Check whether the last tenth of the epochs lowered the training loss by over 2 %, or whether there were few steps.
+
+    A run that early stopping ended is judged by `stopped_too_early`.
+    """
     trace = require_trace(trace)
     losses = train_losses(trace)
-    if trace.stopped or not np.isfinite(losses).all():
+    if trace.stopped or trace.stopped_early or not np.isfinite(losses).all():
         return None
     steps = sum(epoch.steps for epoch in trace.epochs)
     few = steps < USUAL.few_steps
@@ -86,54 +88,15 @@ def undertrained(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
         meaning="The network had not finished learning when training ended."
         if fall > LIMITS.still_falling
         else "So few steps are rarely enough for a network to learn what it can.",
-        measured=f"{_change(float(fall), width)}; {steps} steps in all",
+        measured=f"{change_in_words(float(fall), width)}; {steps} steps in all",
         usual=f"a change below 1 % at the end, after at least {USUAL.few_steps} steps",
-        fix=_patience(_waited(trace), "longer")
-        if trace.planned > len(losses)
-        else _longer(round(problem.config.epochs * longer_by(problem))),
+        fix=_longer(round(problem.config.epochs * longer_by(problem))),
         fall=float(fall),
         steps=steps,
     )
 
 
-def stopped_too_early(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Check for early stopping in the first third of the epochs, after very little patience, in a healthy training.
-
-    The training loss still fell by half a percent per epoch, and the validation loss was within 5 % of its best: early
-    stopping reacted to the noise of a single epoch. A patience of `Thresholds.patience` epochs, or of a twentieth of all,
-    rules that out.
-    """
-    trace = require_trace(trace)
-    losses = train_losses(trace)
-    held = validation_losses(trace)
-    done = len(losses)
-    planned = trace.planned
-    if trace.stopped or not done or 3 * done >= planned or not np.isfinite([*losses, *held]).all():
-        return None
-    waited = done - 1 - int(np.argmin(held))
-    last = max(1, min(waited, done - 1))
-    fall = 1.0 - (max(losses[-1], 1e-12) / max(losses[-1 - last], 1e-12)) ** (1.0 / last) if done > 1 else 0.0
-    if (
-        waited >= max(USUAL.patience, planned / LIMITS.stop_share)
-        or fall < LIMITS.stop_fall
-        or held[-1] > LIMITS.stop_rise * held.min()
-    ):
-        return None
-    return make_finding(
-        "stopped-too-early",
-        "warning",
-        f"Training was stopped after {done} of {planned} epochs while it still improved",
-        meaning="Validation losses are noisy; one bad epoch does not mean that training is finished.",
-        measured=f"stopped after {waited} epoch{'' if waited == 1 else 's'} without a better validation loss; "
-        f"the training loss fell by {percent(fall)} per epoch",
-        usual="a patience of 10 to 20 epochs",
-        fix=_patience(waited),
-        waited=waited,
-        fall=fall,
-    )
-
-
-def _change(fall: float, width: int) -> str:
+def change_in_words(fall: float, width: int) -> str:
     """Return in words how the last epochs changed the training loss."""
     last = "the last epoch" if width == 1 else f"the last {width} epochs"
     return f"{last} {'lowered' if fall >= 0 else 'raised'} the training loss by {percent(abs(fall))}"
@@ -141,18 +104,6 @@ def _change(fall: float, width: int) -> str:
 
 def _longer(epochs: int) -> Fix:
     return Fix("Train longer.", (Setting("max_iter", epochs),), remedy="longer")
-
-
-def _patience(waited: int, remedy: str = "") -> Fix:
-    """Return the advice to wait at least twice as many epochs for a better validation loss as the run did."""
-    epochs = max(LIMITS.patience_low, 2 * waited)
-    return Fix("Wait longer before stopping.", (Setting("n_iter_no_change", epochs),), remedy=remedy)
-
-
-def _waited(trace: Trace) -> int:
-    """Return the number of epochs behind the one with the lowest validation loss; 0 where there is none."""
-    held = validation_losses(trace)
-    return len(held) - 1 - int(np.argmin(held)) if np.isfinite(held).all() else 0
 
 
 def underfitting(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
@@ -203,7 +154,7 @@ def loss_metric_disagreement(problem: TrainingProblem, trace: Trace | None) -> F
 def overfitting(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Check for a validation loss a tenth above its best, or an error far above that on training rows."""
     trace = require_trace(trace)
-    if problem.validation is None:
+    if problem.validation is None or not len(problem.validation):
         raise NotApplicable("needs validation rows")
     rise, best = _rise(trace)
     train, validation = final_scores(problem, trace)
@@ -236,7 +187,8 @@ def overfitting(problem: TrainingProblem, trace: Trace | None) -> Finding | None
 
 def _rise(trace: Trace) -> tuple[float, int]:
     """Return by how much the smoothed validation loss ended above its best, and the index of the best epoch."""
-    held = moving_average(validation_losses(trace), LIMITS.rise_window)
+    kept = np.array([epoch.validation_loss for epoch in trace.kept_epochs])
+    held = moving_average(kept, LIMITS.rise_window)
     if not np.isfinite(held).all() or len(held) < LIMITS.rise_epochs:
         return 0.0, len(held)
     best = int(np.argmin(held))

@@ -25,7 +25,7 @@ from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.thresholds import USUAL
-from chainrule.doctor.vocabulary.wording import percent, places
+from chainrule.doctor.vocabulary.wording import percent, places, times
 from chainrule.nn.penalties import ClipNorm
 from chainrule.nn.schedules import ConstantSchedule, plateau_rule
 from chainrule.pipeline.option_names import Setting
@@ -313,7 +313,7 @@ def over_regularized(problem: TrainingProblem, trace: Trace | None) -> Finding |
         training_failed(problem, trace) or (problem.recipe.penalty.active and ratio >= LIMITS.penalty_share)
     ):
         return None
-    strength = f"the penalty's gradient is {ratio:.2g} times that of the loss"
+    strength = f"the penalty's gradient is {times(ratio)} that of the loss"
     if not problem.recipe.penalty.active:
         strength = f"weight decay {getattr(problem.recipe.optimizer, 'weight_decay', 0.0):g}"
     return make_finding(

@@ -98,6 +98,8 @@ class Symptom:
         A warning if rare classes are recognized much less often than frequent ones.
     judged_by_share : bool
         A warning if a large share of the columns is affected.
+    clear_untested : bool
+        A warning without trials if its own figures are clear enough.
     rate_change : int
         +1 if the learning rate should rise, -1 if it should fall.
     fallback : Fallback
@@ -134,6 +136,7 @@ class Symptom:
     short_run_only: bool = False
     judged_by_recall: bool = False
     judged_by_share: bool = False
+    clear_untested: bool = False
     rate_change: int = 0
     fallback: Fallback = Fallback.NEVER
     cost: Cost = Cost.CHEAP

@@ -177,6 +177,15 @@ RESULT = (
         during_training=True,
     ),
     Symptom(
+        "stopped-too-early",
+        Kind.MECHANISM,
+        Area.RESULT,
+        "Early stopping ended the training because of noise, although it was still improving.",
+        remedies=("longer",),
+        short_run_only=True,
+        clear_untested=True,
+    ),
+    Symptom(
         "undertrained",
         Kind.MECHANISM,
         Area.RESULT,
@@ -234,10 +243,10 @@ RESULT = (
         self_evident=True,
     ),
     Symptom(
-        "stopped-too-early",
+        "small-validation",
         Kind.EVIDENCE,
         Area.RESULT,
-        "Early stopping ended the training after a few noisy epochs although it was still improving.",
+        "So few validation rows choose the epoch that the choice is mostly chance.",
         self_evident=True,
     ),
 )
