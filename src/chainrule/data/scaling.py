@@ -13,6 +13,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.data.checks import check_finite, check_numeric
+from chainrule.engines import standardized
 from chainrule.errors import InvalidValueError, must_be
 
 _ROUNDING = 16 * np.finfo(np.float64).eps
@@ -147,7 +148,11 @@ class Standardizer:
             For another number of columns, NaN or infinity, and numbers so far from the training rows that `dtype` cannot
             hold them.
         """
-        self._check_columns("X", X)
+        self._check_shape("X", X)
+        compiled = standardized(X, self.mean, self.scale, dtype)
+        if compiled is not None:
+            return compiled
+        check_finite("Standardizer", "X", X)
         Z = np.empty(X.shape, dtype)
         try:
             with np.errstate(over="raise"):
@@ -183,16 +188,16 @@ class Standardizer:
         array of shape (n, d)
             Rows in the user's units, float64.
         """
-        self._check_columns("Z", Z)
+        self._check_shape("Z", Z)
+        check_finite("Standardizer", "Z", Z)
         return Z * self.scale + self.mean  # (4)
 
-    def _check_columns(self, argument: str, values: Array) -> None:
+    def _check_shape(self, argument: str, values: Array) -> None:
         columns = len(self.mean)
         if values.ndim != 2 or values.shape[1] != columns:
             allowed = f"of shape (n, {columns}), the columns it was fitted to"
             raise InvalidValueError(must_be("Standardizer", argument, allowed, values.shape))
         check_numeric("Standardizer", argument, values)
-        check_finite("Standardizer", argument, values)
 
 
 def _check_rows(X: Array) -> None:
