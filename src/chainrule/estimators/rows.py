@@ -68,7 +68,7 @@ def _memory() -> float:
 def rows(estimator: BaseEstimator, X: Any) -> Array:
     """Return rows as scikit-learn's own check does; an array that it would return as it is skips the check.
 
-    The check takes about 80 µs, which for a single row is most of a prediction's time. Whoever reads the numbers must
+    The check takes about 80 µs, which for a single row is most of a prediction's time. The code that reads the numbers must
     refuse those that are not finite, as models do while they scale them.
     """
     plain = type(X) is np.ndarray and X.dtype in _FLOATS and X.ndim == 2 and not hasattr(estimator, "feature_names_in_")
