@@ -162,7 +162,7 @@ def test_a_fit_needs_no_copy_of_its_rows():
     y = (X[:, 0] > 0).astype(int)
     for held_out, most in ((False, 0.75), (True, 0.9)):
         network = NetClassifier(
-            (4,), max_iter=1, batch_size=1000, dtype="float32", random_state=0, early_stopping=held_out
+            (4,), max_iter=1, batch_size=500, dtype="float32", random_state=0, early_stopping=held_out
         )
         network.fit(X[:1000], y[:1000])
         tracemalloc.start()
