@@ -15,7 +15,9 @@ namespace chainrule::CHAINRULE_ISA {
 
 inline constexpr double infer_flops_per_thread = 1e8;  // work that is worth one more thread, which starts at each call
 inline constexpr double scaling_flops = 40;            // what scaling a number costs, in operations of a product
-inline constexpr std::int64_t infer_chunk = 192;       // rows that go through all stages together
+inline constexpr std::int64_t infer_chunk = 192;       // rows that go through all stages together, at most
+inline constexpr std::int64_t infer_rows = 8 * max_tile_rows;          // rows that meet all weights before the next ones do
+inline constexpr std::int64_t cached_weights = std::int64_t{1} << 21;  // bytes that may pass for each of them
 
 template <class T>
 class Inference {
@@ -33,7 +35,7 @@ class Inference {
         call_ = {rows, scaling, answers, shift};
         const double each = flops_ + (scaling.mean != nullptr ? scaling_flops * static_cast<double>(columns()) : 0);
         const int members = members_for(each * static_cast<double>(rows.count), rows.count);
-        chunk_ = std::min(infer_chunk, chunk_rows(rows.count, members));
+        chunk_ = chunk_rows(rows.count, members);
         reserve(chunk_, members);
         next_.store(0, std::memory_order_relaxed);
         faulty_.store(false, std::memory_order_relaxed);
@@ -57,10 +59,11 @@ class Inference {
         return std::max(1, static_cast<int>(std::min<double>(allowed_threads(), wanted)));
     }
 
-    /// Rows of a chunk: whole tiles, and for few rows such that every member has some.
+    /// Rows of a chunk: whole tiles, and so many chunks that every member has as many.
     static std::int64_t chunk_rows(std::int64_t n, int members) {
-        const std::int64_t each = (n + members - 1) / members;
-        return (each + max_tile_rows - 1) / max_tile_rows * max_tile_rows;
+        const auto up = [](std::int64_t a, std::int64_t b) { return (a + b - 1) / b; };
+        const std::int64_t chunks = up(up(n, infer_chunk), members) * members;
+        return up(up(n, chunks), max_tile_rows) * max_tile_rows;
     }
 
     void reserve(std::int64_t rows, int members) {
@@ -137,12 +140,9 @@ class Inference {
         if (s.plan.dense) weights.data += shift;
         for (T** vector : {&norm.gamma, &norm.beta})
             if (*vector != nullptr) *vector += shift;
+        if (s.plan.dense) multiply_all(s, weights, shift, A, Y);
         for (std::int64_t q = 0; q < Y.count(); ++q) {
-            const T* const bias = s.bias() ? s.bias() + shift + q * panel_width<T> : nullptr;
-            if (s.plan.dense)
-                multiply<T>(A, weights, bias, Y, q, 0, A.rows);
-            else
-                std::copy(A.panel(q), A.panel(q) + A.rows * A.width(q), Y.panel(q));
+            if (!s.plan.dense) std::copy(A.panel(q), A.panel(q) + A.rows * A.width(q), Y.panel(q));
             if (s.scales()) scale_rows<T>(Y, {}, q, 0, A.rows, norm.gamma);
             if (s.batch_norm()) batch_norm_infer<T>(Y, q, 0, A.rows, norm, epsilon);
         }
@@ -154,6 +154,17 @@ class Inference {
                 parametric_tail<T>(Y, {}, {}, q, 0, A.rows, s.plan.activation, a, s.alpha.w + shift, {});
             else
                 forward_tail<T>(Y, {}, q, 0, A.rows, s.plan.activation, a, {});
+    }
+
+    /// Y = A W + b: a few rows at a time, which stay in the second cache while all weights pass; many weights pass once.
+    static void multiply_all(const StageState<T>& s, Panels<T> W, std::ptrdiff_t shift, Panels<T> A, Panels<T> Y) {
+        const bool cached = W.size() * static_cast<std::int64_t>(sizeof(T)) <= cached_weights;
+        const std::int64_t rows = cached ? infer_rows : A.rows;
+        for (std::int64_t i = 0; i < A.rows; i += rows)
+            for (std::int64_t q = 0; q < Y.count(); ++q) {
+                const T* const bias = s.bias() ? s.bias() + shift + q * panel_width<T> : nullptr;
+                multiply<T>(A, W, bias, Y, q, i, std::min(A.rows, i + rows));
+            }
     }
 
     const Network<T>& network_;
