@@ -18,6 +18,7 @@
 #include "arguments.hpp"
 #include "border.hpp"
 #include "dispatch.hpp"
+#include "prediction.hpp"
 #include "session.hpp"
 #include "team.hpp"
 
@@ -170,8 +171,21 @@ NB_MODULE(_native, module) {
         .def_prop_ro("threads", &Session::threads)
         .def_prop_ro("isa", &Session::isa);
     nb::class_<Networks>(module, "Networks")
-        .def(nb::init<nb::handle, nb::handle>(), nb::arg("sessions").none(), nb::arg("rows").none())
+        .def(nb::init<nb::handle, nb::handle>(), nb::arg("predictors").none(), nb::arg("rows").none())
         .def("logits", &Networks::logits, nb::arg("X").none(), nb::arg("Z").none());
+    nb::class_<NetworkPredictor>(module, "Predictor")
+        .def(
+            nb::init<nb::handle, nb::handle, nb::handle, nb::handle, nb::handle, nb::handle>(), nb::kw_only(),
+            nb::arg("stages").none(), nb::arg("w").none(), nb::arg("statistics").none(), nb::arg("mean").none(),
+            nb::arg("scale").none(), nb::arg("threads").none()
+        )
+        .def("logits", &NetworkPredictor::logits, nb::arg("X").none(), nb::arg("Z").none())
+        .def("classes", &NetworkPredictor::classes, nb::arg("X").none(), nb::arg("classes").none(), nb::arg("temperature"))
+        .def_prop_ro("nbytes", &NetworkPredictor::bytes);
+    module.def(
+        "standardize", &standardize, nb::arg("X").none(), nb::arg("visited").none(), nb::arg("mean").none(),
+        nb::arg("scale").none(), nb::arg("Z").none()
+    );
     module.def(
         "vector_names",
         [](nb::handle settings) { return vector_names(value_of<TrainingSettings>(settings, "settings", "TrainingSettings")); },

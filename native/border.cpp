@@ -252,12 +252,8 @@ void check_settings(const TrainingSettings& s) {
 
 }  // namespace
 
-PlanSizes checked_sizes(
-    std::span<const FusedStage> stages, std::span<const Phase> phases, const TrainingSettings& settings
-) {
+PlanSizes checked_stages(std::span<const FusedStage> stages) {
     require(!stages.empty(), "stages", "a list of at least one", 0);
-    require(!phases.empty(), "phases", "a list of at least one", 0);
-    check_settings(settings);
     Vectors vectors;
     for (std::size_t i = 0; i < stages.size(); ++i) {
         const FusedStage& s = stages[i];
@@ -271,9 +267,19 @@ PlanSizes checked_sizes(
         else
             check_layers(s, at, vectors);
     }
+    return {stages.front().inputs, stages.back().outputs, vectors.parameters.total(), vectors.statistics.total()};
+}
+
+PlanSizes checked_sizes(
+    std::span<const FusedStage> stages, std::span<const Phase> phases, const TrainingSettings& settings
+) {
+    require(!stages.empty(), "stages", "a list of at least one", 0);
+    require(!phases.empty(), "phases", "a list of at least one", 0);
+    check_settings(settings);
+    const PlanSizes sizes = checked_stages(stages);
     check_phases(stages, phases, settings);
     check_loss(settings, stages.back().outputs);
-    return {stages.front().inputs, stages.back().outputs, vectors.parameters.total(), vectors.statistics.total()};
+    return sizes;
 }
 
 }  // namespace chainrule

@@ -37,6 +37,9 @@ struct PlanSizes {
     std::int64_t inputs, outputs, parameters, statistics;
 };
 
+/// Check the stages of a plan. Throws BorderFault as `checked_sizes` does.
+PlanSizes checked_stages(std::span<const FusedStage> stages);
+
 /// Check a plan. Throws BorderFault where a kernel would read or write outside its arrays or compute nonsense.
 PlanSizes checked_sizes(
     std::span<const FusedStage> stages, std::span<const Phase> phases, const TrainingSettings& settings

@@ -8,11 +8,18 @@
 
 namespace chainrule {
 
-#define CHAINRULE_DECLARE(isa)                 \
-    namespace isa {                            \
-    Trainer* make_float32(const TrainerSpec&); \
-    Trainer* make_float64(const TrainerSpec&); \
+#define CHAINRULE_DECLARE(isa)                                                              \
+    namespace isa {                                                                         \
+    Trainer* make_float32(const TrainerSpec&);                                              \
+    Trainer* make_float64(const TrainerSpec&);                                              \
+    Predictor* make_predictor_float32(const PredictorSpec&);                                \
+    Predictor* make_predictor_float64(const PredictorSpec&);                                \
+    bool standardize_float32(const RowSource&, Scaling, std::int64_t columns, void* to);    \
+    bool standardize_float64(const RowSource&, Scaling, std::int64_t columns, void* to);    \
     }
+#define CHAINRULE_FUNCTIONS(isa)                                                            \
+    isa::make_float32, isa::make_float64, isa::make_predictor_float32, isa::make_predictor_float64, \
+        isa::standardize_float32, isa::standardize_float64
 #if defined(__x86_64__)
 CHAINRULE_DECLARE(v2)
 CHAINRULE_DECLARE(v3)
@@ -32,20 +39,21 @@ const Isa isas[] = {
                 && __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq")
                 && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi2");
      },
-     v4::make_float32, v4::make_float64},
+     CHAINRULE_FUNCTIONS(v4)},
     {"v3",
      [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"); },
-     v3::make_float32, v3::make_float64},
-    {"v2", [] { return bool(__builtin_cpu_supports("sse4.2")); }, v2::make_float32, v2::make_float64},
+     CHAINRULE_FUNCTIONS(v3)},
+    {"v2", [] { return bool(__builtin_cpu_supports("sse4.2")); }, CHAINRULE_FUNCTIONS(v2)},
 };
 #else
-const Isa isas[] = {{"baseline", [] { return true; }, baseline::make_float32, baseline::make_float64}};
+const Isa isas[] = {{"baseline", [] { return true; }, CHAINRULE_FUNCTIONS(baseline)}};
 #endif
 
 }  // namespace
 
 // Defined here, not in a file compiled per instruction set: every processor must be able to run it.
 Trainer::~Trainer() = default;
+Predictor::~Predictor() = default;
 
 std::vector<Isa> available_isas() {
     std::vector<Isa> found;

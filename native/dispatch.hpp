@@ -1,9 +1,10 @@
 // The choice of the instruction set at run time, so that one binary serves every processor.
-// In: the processor, and CHAINRULE_ISA in the environment for tests. Out: factories of trainers.
+// In: the processor, and CHAINRULE_ISA in the environment for tests. Out: factories of trainers and predictors.
 #pragma once
 #include <string>
 #include <vector>
 
+#include "predictor.hpp"
 #include "trainer.hpp"
 
 namespace chainrule {
@@ -13,6 +14,10 @@ struct Isa {
     bool (*available)();
     Trainer* (*make_float32)(const TrainerSpec&);
     Trainer* (*make_float64)(const TrainerSpec&);
+    Predictor* (*make_predictor_float32)(const PredictorSpec&);
+    Predictor* (*make_predictor_float64)(const PredictorSpec&);
+    bool (*standardize_float32)(const RowSource&, Scaling, std::int64_t columns, void* to);
+    bool (*standardize_float64)(const RowSource&, Scaling, std::int64_t columns, void* to);
 };
 
 /// Instruction sets of this binary that this processor has, the best first.

@@ -1,4 +1,4 @@
-// A training as Python sees it, and several networks whose logits one call computes: both keep the arrays that they read.
+// A training as Python sees it; it keeps the arrays that it reads.
 // In: arrays that arguments.hpp has checked. Out: sums of epochs, copies of states, logits.
 #pragma once
 #include <nanobind/nanobind.h>
@@ -122,10 +122,6 @@ class Session {
         trainer_->logits(X, n, Z);
     }
 
-    std::int64_t inputs() const { return sizes_.inputs; }
-    std::int64_t outputs() const { return sizes_.outputs; }
-    nb::dlpack::dtype type() const { return type_; }
-
     void profile() {
         nb::gil_scoped_release released;
         const std::scoped_lock lock(mutex_);
@@ -244,54 +240,6 @@ class Session {
     std::unique_ptr<Trainer> trainer_;
     std::mutex mutex_;
     const char* isa_ = "";
-};
-
-/// Several networks with equally many outputs, whose logits one call computes.
-class Networks {
-  public:
-    /// Network i takes the rows X[rows[i]] of each call.
-    Networks(nb::handle sessions, nb::handle rows)
-        : kept_(value_of<nb::list>(sessions, "sessions", "a list of Session")),
-          rows_(value_of<std::vector<std::size_t>>(rows, "rows", "a list of whole numbers")) {
-        for (const nb::handle each : kept_) {
-            Session* session = nullptr;
-            if (!nb::try_cast<Session*>(each, session) || session == nullptr)
-                require(false, "sessions", "a list of Session", type_of(each));
-            sessions_.push_back(session);
-        }
-        require(!sessions_.empty(), "sessions", "at least one", sessions_.size());
-        require(sessions_.size() == rows_.size(), "rows", "one number for each session", rows_.size());
-        for (const Session* each : sessions_) {
-            require(each->outputs() == sessions_[0]->outputs(), "sessions", "of equally many outputs", each->outputs());
-            require(each->type() == sessions_[0]->type(), "sessions", "of one dtype", text_of(each->type()));
-        }
-        for (const std::size_t each : rows_) kinds_ = std::max(kinds_, each + 1);
-    }
-
-    /// Compute Z (networks, n, outputs).
-    void logits(nb::handle X, nb::handle Z) {
-        const nb::list kinds = value_of<nb::list>(X, "X", "a list of arrays");
-        require(kinds.size() >= kinds_, "X", "an array for each kind of rows", kinds.size());
-        const nb::dlpack::dtype type = sessions_[0]->type();
-        std::int64_t n = any_length;
-        std::vector<Array> arrays;
-        for (std::size_t i = 0; i < sessions_.size(); ++i) {
-            arrays.push_back(array_of<Array>(kinds[rows_[i]], "X", type, {n, sessions_[i]->inputs()}));
-            n = static_cast<std::int64_t>(arrays.back().shape(0));
-        }
-        const std::int64_t k = sessions_[0]->outputs();
-        const Writable into = array_of<Writable>(Z, "Z", type, {static_cast<std::int64_t>(sessions_.size()), n, k});
-        for (const Array& each : arrays) require_apart(each, into, "Z");
-        char* to = static_cast<char*>(into.data());
-        for (std::size_t i = 0; i < sessions_.size(); ++i, to += static_cast<std::size_t>(n * k) * into.itemsize())
-            sessions_[i]->infer(arrays[i].data(), n, to);
-    }
-
-  private:
-    nb::list kept_;  // keeps the sessions alive
-    std::vector<Session*> sessions_;
-    std::vector<std::size_t> rows_;
-    std::size_t kinds_ = 0;
 };
 
 }  // namespace chainrule

@@ -162,8 +162,8 @@ def test_one_row_takes_one_call_of_the_extension(monkeypatch, rows, answer):
     calls = []
 
     class Networks:
-        def __init__(self, sessions, rows):
-            self.inner = module_networks(sessions, rows)
+        def __init__(self, predictors, rows):
+            self.inner = module_networks(predictors, rows)
 
         def logits(self, X, Z):
             calls.append(len(X))
@@ -171,7 +171,7 @@ def test_one_row_takes_one_call_of_the_extension(monkeypatch, rows, answer):
 
     module_networks = module.Networks
     monkeypatch.setattr(module, "Networks", Networks)
-    monkeypatch.setattr(native.NativeSession, "logits_into", property(lambda session: pytest.fail("a second call")))
+    monkeypatch.setattr(native, "predictor", lambda *_: pytest.fail("a second call"))
     model = table_model()
     assert len(model.core.members) == 2
     for row in rows.to_dicts()[:3]:

@@ -3,11 +3,11 @@
 // In: CHAINRULE_ISA and the target flags. Out: factories of trainers in float32 and float64.
 #include <atomic>
 #include <chrono>
-#include <memory>
 
 #include "../order.hpp"
 #include "../team.hpp"
 #include "../trainer.hpp"
+#include "inference.hpp"
 #include "phase_runner.hpp"
 
 namespace chainrule::CHAINRULE_ISA {
@@ -16,9 +16,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr auto poll_interval = std::chrono::milliseconds(20);
-constexpr double flops_per_thread = 5e6;        // work of a step that is worth one more thread
-constexpr double infer_flops_per_thread = 1e8;  // the same for a prediction, which starts its threads each time
-constexpr std::int64_t infer_chunk = 192;
+constexpr double flops_per_thread = 5e6;  // work of a step that is worth one more thread
 
 template <class T>
 class NativeTrainer final : public Trainer {
@@ -29,7 +27,8 @@ class NativeTrainer final : public Trainer {
           nanoseconds_(phases_.size()),
           order_(spec.settings.seed, spec.rows.count, spec.settings.batch_size < spec.rows.count, spec.rows.visited),
           rows_(spec.rows.count),
-          threads_(spec.threads) {}
+          threads_(spec.threads),
+          inference_(runner_.network, spec.threads) {}
 
     void read(const StateVectors& to) const override { runner_.network.read(to); }
 
@@ -69,32 +68,12 @@ class NativeTrainer final : public Trainer {
     }
 
     void logits(const void* X, std::int64_t n, void* Z) override {
-        infer_ = {static_cast<const T*>(X), static_cast<T*>(Z), n};
-        double flops = 0;
-        std::int64_t widest = Panels<T>::padded(runner_.network.X.columns);
-        for (const StageState<T>& s : runner_.network.stages) {
-            flops += 2.0 * static_cast<double>(n * s.plan.inputs * s.plan.outputs);
-            widest = std::max(widest, Panels<T>::padded(s.plan.outputs));
-        }
-        const std::int64_t rows = std::min(n, infer_chunk);
-        const int wanted = static_cast<int>(
-            std::min<double>(flops / infer_flops_per_thread, static_cast<double>(ceiling(n, infer_chunk)))
-        );
-        const int members = threads_ > 0 ? threads_ : std::max(1, std::min(allowed_threads(), wanted));
-        reserve(rows, widest, members);
-        next_task_.store(0, std::memory_order_relaxed);
-        in_team(members, [](void* self, int id, int) { static_cast<NativeTrainer*>(self)->infer(id); }, this);
+        const bool averaged = runner_.settings.ema_decay >= 0 && step_ > 0;
+        const std::int64_t d = runner_.network.X.columns;
+        inference_.run({X, n, d, 1, sizeof(T) == 4}, {}, {.logits = Z}, averaged ? runner_.network.to_average() : 0);
     }
 
   private:
-    struct Inference {
-        const T* X;
-        T* Z;
-        std::int64_t n;
-    };
-
-    // ---- training
-
     void work(int id, int members) {
         if (id == 0) begin_step(members);
         barrier_.arrive(members, [] {});
@@ -160,73 +139,6 @@ class NativeTrainer final : public Trainer {
         if (poll_.stop(poll_.context)) stopping_ = true;
     }
 
-    // ---- inference
-
-    void reserve(std::int64_t rows, std::int64_t width, int members) {
-        if (rows * width * members <= infer_room_) return;
-        infer_room_ = rows * width * members;
-        infer_arena_ = std::make_unique<Arena>();
-        for (int pass = 0; pass < 2; ++pass) {
-            for (T*& buffer : infer_buffers_) buffer = infer_arena_->template place<T>(infer_room_);
-            if (pass == 0) infer_arena_->commit();
-        }
-    }
-
-    void infer(int id) {
-        const std::int64_t rows = std::min(infer_.n, infer_chunk), room = rows * infer_width();
-        for (std::int64_t task;
-             (task = next_task_.fetch_add(1, std::memory_order_relaxed)) < ceiling(infer_.n, infer_chunk);) {
-            const std::int64_t first = task * infer_chunk, n = std::min(infer_chunk, infer_.n - first);
-            const std::int64_t d = runner_.network.X.columns;
-            T *from = infer_buffers_[0] + id * room, *to = infer_buffers_[1] + id * room;
-            const Panels<T> X{from, n, d};
-            const bool averaged = runner_.settings.ema_decay >= 0 && step_ > 0;
-            const std::ptrdiff_t shift = averaged ? runner_.network.to_average() : 0;
-            for (std::int64_t i = 0; i < n; ++i) gather_row<T>(infer_.X + (first + i) * d, X, i);
-            for (const StageState<T>& s : runner_.network.stages) {
-                infer_stage(s, shift, {from, n, s.plan.inputs}, {to, n, s.plan.outputs});
-                std::swap(from, to);
-            }
-            const std::int64_t k = runner_.network.stages.back().plan.outputs;
-            from_panels<T>({from, n, k}, infer_.Z + first * k);
-        }
-    }
-
-    std::int64_t infer_width() const {
-        std::int64_t widest = Panels<T>::padded(runner_.network.X.columns);
-        for (const StageState<T>& s : runner_.network.stages)
-            widest = std::max(widest, Panels<T>::padded(s.plan.outputs));
-        return widest;
-    }
-
-    /// `shift` is the distance from a parameter to the number used for it in inference.
-    static void infer_stage(const StageState<T>& s, std::ptrdiff_t shift, Panels<T> A, Panels<T> Y) {
-        if (s.plan.embeds()) return embed<T>(s.groups, A, Y, 0, A.rows, shift);
-        const T epsilon = static_cast<T>(s.plan.epsilon);
-        Panels<T> weights = s.weights;
-        NormVectors<T> norm = s.norm;
-        if (s.plan.dense) weights.data += shift;
-        for (T** vector : {&norm.gamma, &norm.beta})
-            if (*vector != nullptr) *vector += shift;
-        for (std::int64_t q = 0; q < Y.count(); ++q) {
-            const T* const bias = s.bias() ? s.bias() + shift + q * panel_width<T> : nullptr;
-            if (s.plan.dense)
-                multiply<T>(A, weights, bias, Y, q, 0, A.rows);
-            else
-                std::copy(A.panel(q), A.panel(q) + A.rows * A.width(q), Y.panel(q));
-            if (s.scales()) scale_rows<T>(Y, {}, q, 0, A.rows, norm.gamma);
-            if (s.batch_norm()) batch_norm_infer<T>(Y, q, 0, A.rows, norm, epsilon);
-        }
-        if (s.layer_norm())
-            for (std::int64_t i = 0; i < A.rows; ++i) layer_norm_forward<T>(Y, {}, i, norm, epsilon, nullptr);
-        const T a = static_cast<T>(s.plan.activation_parameter);
-        for (std::int64_t q = 0; q < Y.count(); ++q)
-            if (s.plan.parametric())
-                parametric_tail<T>(Y, {}, {}, q, 0, A.rows, s.plan.activation, a, s.alpha.w + shift, {});
-            else
-                forward_tail<T>(Y, {}, q, 0, A.rows, s.plan.activation, a, {});
-    }
-
     PhaseRunner<T> runner_;
     std::vector<Phase> phases_;
     std::vector<double> nanoseconds_;
@@ -241,10 +153,7 @@ class NativeTrainer final : public Trainer {
     bool stopping_ = false, finished_ = false, gathered_ = false, profiles_ = false;
     Barrier barrier_;
     alignas(64) std::atomic<std::int64_t> next_task_{0};
-    Inference infer_{};
-    std::unique_ptr<Arena> infer_arena_;
-    T* infer_buffers_[2] = {nullptr, nullptr};
-    std::int64_t infer_room_ = 0;
+    Inference<T> inference_;
 };
 
 }  // namespace

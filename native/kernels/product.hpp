@@ -13,7 +13,7 @@ enum class Start { zero, bias, resume };
 
 /// Terms per part of a long sum; the parts are added in order. This keeps operands in cache and rounding errors small.
 inline constexpr std::int64_t rows_per_part = 512;
-inline constexpr std::int64_t panels_per_part = 64;
+inline constexpr std::int64_t panels_per_part = vector_bytes == 32 ? 32 : 64;  // with AVX2 one panel of B fills the first cache
 
 template <class T, int R, int V>
 using Accumulators = Vec<T>[R][V];

@@ -6,6 +6,7 @@
 #include "../arena.hpp"
 #include "../trainer.hpp"
 #include "features.hpp"
+#include "losses.hpp"
 #include "norms.hpp"
 #include "tail.hpp"
 
@@ -251,7 +252,7 @@ class Network {
 
     void place_buffers(StageState<T>& s, bool first) {
         const std::int64_t k = Panels<T>::padded(s.plan.outputs), rows = batch * k;
-        const bool transposes = s.plan.dense && !first;
+        const bool transposes = s.plan.dense && !first && batch > 0;  // for the way back alone
         s.transposed = {
             transposes ? arena_.place<T>(s.plan.outputs * Panels<T>::padded(s.plan.inputs)) : nullptr, s.plan.outputs,
             s.plan.inputs

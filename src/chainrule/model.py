@@ -18,10 +18,10 @@ from chainrule.constraints import POSITIVE
 from chainrule.data import Standardizer
 from chainrule.data.matrix import as_matrix, default_names
 from chainrule.data.row_sketch import RowSketch
-from chainrule.engines import predictor
+from chainrule.engines import RawPredictor, predictor, raw_predictor
 from chainrule.engines.border import weight_faults
 from chainrule.errors import must_be, raise_all
-from chainrule.nn.losses import Loss, TargetKind
+from chainrule.nn.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy, TargetKind
 from chainrule.nn.net import Net
 from chainrule.prediction import Classes, Predictor
 
@@ -111,6 +111,13 @@ class Model(Predictor):
         numbers = ((self.w, self.buffers), *self.others)
         return partial(averaged_logits, self.loss, [predictor(self.net, w, buffers) for w, buffers in numbers])
 
+    @cached_property
+    def _raw(self) -> RawPredictor | None:
+        """What scales, checks and predicts rows in one call; None for several networks, and without the extension."""
+        if self.others:
+            return None
+        return raw_predictor(self.net, self.w, self.buffers, self.inputs.mean, self.inputs.scale)
+
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields alone; the prediction function is rebuilt when it is needed."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
@@ -152,7 +159,21 @@ class Model(Predictor):
         InvalidValueError
             For NaN and infinity.
         """
-        return self._forward(self.inputs.apply(X, self.w.dtype))
+        Z = None if self._raw is None else self._raw.logits(X)
+        if Z is not None:
+            return Z
+        scaled = self.inputs.apply(X, self.w.dtype)
+        return self._forward(scaled)
+
+    def _most_probable(self, X: Array) -> Array:
+        usual = type(self.loss) in (SoftmaxCrossEntropy, BinaryCrossEntropy)
+        found = self._raw.classes(X, self.temperature) if usual and self._raw is not None else None
+        if found is None:
+            return super()._most_probable(X)
+        undecided = np.flatnonzero(found < 0)
+        if undecided.size:
+            found[undecided] = super()._most_probable(X[undecided])
+        return found
 
 
 def _faults(model: Model) -> Iterator[str]:

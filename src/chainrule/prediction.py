@@ -208,7 +208,11 @@ class Predictor(ABC):
             return np.column_stack([known[P[:, block].argmax(axis=1)] for known, block in chosen])
         if self.multilabel:
             return (self.matrix_logits(X) > 0).astype(np.int64)
-        return self.classes[self._probabilities(X).argmax(axis=1)]
+        return self.classes[self._most_probable(X)]
+
+    def _most_probable(self, X: Array) -> Array:
+        """Return the number of each row's most probable class."""
+        return self._probabilities(X).argmax(axis=1)
 
     def _values(self, X: Array) -> Array:
         if isinstance(self.loss, Quantile):

@@ -3,11 +3,13 @@
 In: huge and tiny columns, columns that are nearly always 0. Out: unit variance, a bounded size, or the place of the number.
 """
 
+import tracemalloc
 import warnings
 
 import numpy as np
 import pytest
 
+from chainrule import NetClassifier
 from chainrule.data import Standardizer
 from chainrule.errors import InvalidValueError
 
@@ -119,3 +121,52 @@ def test_pixels_with_one_scale_are_left_as_they_were():
     shared = Standardizer.fit(X, shared=True)
     assert len(set(shared.scale)) == 1
     assert shared.scale[0] == pytest.approx(np.sqrt(((X - X.mean()) ** 2).mean()), rel=1e-12)
+
+
+def edge_columns(n=9000):
+    """Columns that take each way through the fit: ordinary, tiny, huge, constant, rare, nearly constant."""
+    random = np.random.default_rng(5)
+    X = random.normal(size=(n, 7))
+    X[:, 1] *= 1e-170
+    X[:, 2] *= 1e120
+    X[:, 3] = 4.2
+    X[:, 4] = random.random(n) < 0.002
+    X[:, 5] = 1e9 + 1e-3 * X[:, 5]
+    return X
+
+
+@pytest.mark.parametrize("order", ["C", "F", "strided"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int16", "uint8"])
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_rows_read_where_they_lie_have_the_bits_of_a_copy(order, dtype, shared, weighted):
+    X = edge_columns()
+    X = X if dtype == "float64" else np.clip(X, -100, 100).astype(dtype)
+    X = {"C": np.ascontiguousarray, "F": np.asfortranarray, "strided": lambda X: np.repeat(X, 2, axis=1)[:, ::2]}[
+        order
+    ](X)
+    random = np.random.default_rng(6)
+    for rows in (np.arange(len(X)), random.permutation(len(X))[:7000], np.array([8999, 3])):
+        weights = random.random(len(rows)) if weighted else None
+        copied = Standardizer.fit(X[rows], shared=shared, weights=weights)
+        found = Standardizer.fit(X, shared=shared, weights=weights, rows=rows)
+        np.testing.assert_array_equal(found.mean, copied.mean)
+        np.testing.assert_array_equal(found.scale, copied.scale)
+        for type_ in ("float32", "float64"):
+            if not shared or type_ == "float64":
+                np.testing.assert_array_equal(found.apply(X, type_, rows), copied.apply(X[rows], type_))
+
+
+def test_a_fit_needs_no_copy_of_its_rows():
+    X = np.random.default_rng(0).normal(size=(40_000, 50))
+    y = (X[:, 0] > 0).astype(int)
+    for held_out, most in ((False, 0.75), (True, 0.9)):
+        network = NetClassifier(
+            (4,), max_iter=1, batch_size=500, dtype="float32", random_state=0, early_stopping=held_out
+        )
+        network.fit(X[:1000], y[:1000])
+        tracemalloc.start()
+        network.fit(X, y)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < most * X.nbytes  # the rows in float32 are half of it

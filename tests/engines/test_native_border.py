@@ -89,6 +89,12 @@ class Bound:
         """A session, some arguments changed."""
         return module.Session(**{**self.plan, **self.rows, "visited": ALL, "threads": 1, **changed})
 
+    def predictor(self, **changed: Any) -> Any:
+        """A predictor of the same network, some arguments changed."""
+        start = self.recipe.start()
+        numbers = {"w": start.w, "statistics": start.buffers, "mean": None, "scale": None}
+        return module.Predictor(**{"stages": self.plan["stages"], **numbers, "threads": 1, **changed})
+
     def state(self) -> dict[str, Any]:
         """Arrays of the right sizes for `read` and `write`."""
         start = self.recipe.start()
@@ -110,6 +116,11 @@ class Bound:
         yield "run", {"rates": np.full(3, 1e-3)}, lambda a: self.session.run(0, 0, a["rates"], lambda: False)
         Z = np.empty((N, 4), self.recipe.dtype)
         yield "logits", {"X": self.rows["X"], "Z": Z}, lambda a: self.session.logits(a["X"], a["Z"])
+        predictor = self.predictor()
+        yield "Predictor.logits", {"X": self.rows["X"], "Z": Z}, lambda a: predictor.logits(a["X"], a["Z"])
+        start = self.recipe.start()
+        numbers = {"w": start.w, "statistics": start.buffers, "mean": np.zeros(8), "scale": np.ones(8)}
+        yield "Predictor", numbers, lambda a: self.predictor(**a)
         few = {"X": self.rows["X"][:2].copy(), "Z": Z[:2].copy()}
         yield "logits of few rows", few, lambda a: self.session.logits(a["X"], a["Z"])
 
@@ -147,7 +158,11 @@ def test_every_function_refuses_every_wrong_array(dtype, loss):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_read_only_arrays_are_read_but_not_written(dtype):
     bound = Bound(dtype)
-    written = {("read", name) for name in bound.state()} | {("logits", "Z"), ("logits of few rows", "Z")}
+    written = {("read", name) for name in bound.state()} | {
+        ("logits", "Z"),
+        ("logits of few rows", "Z"),
+        ("Predictor.logits", "Z"),
+    }
     tried = 0
     for function, right, call in bound.functions():
         for name, array in right.items():
@@ -173,7 +188,7 @@ def test_numbers_of_rows_are_checked(dtype):
 def test_a_call_for_several_networks_refuses_every_wrong_array():
     bound = Bound()
     other = Bound("float64")
-    several = module.Networks([bound.session, bound.make()], [0, 1])
+    several = module.Networks([bound.predictor(), bound.predictor()], [0, 1])
     right = {"first": bound.rows["X"], "second": bound.rows["X"].copy(), "Z": np.empty((2, N, 4), np.float32)}
 
     def call(arrays):
@@ -185,15 +200,61 @@ def test_a_call_for_several_networks_refuses_every_wrong_array():
             assert refused(lambda changed={**right, name: wrong}: call(changed)), (name, kind)
     assert refused(lambda: several.logits([right["first"]], right["Z"]))
     assert refused(lambda: several.logits(right["first"], right["Z"]))
-    for sessions, rows in (
+    one = bound.predictor()
+    scaled = bound.predictor(mean=np.zeros(8), scale=np.ones(8))
+    for predictors, rows in (
         ([], []),
-        ([bound.session], []),
-        ([bound.session, other.session], [0, 0]),
+        ([one], []),
+        ([one, other.predictor()], [0, 0]),
+        ([one, scaled], [0, 0]),
+        ([bound.session], [0]),
         ([None], [0]),
         (None, [0]),
     ):
-        assert refused(lambda sessions=sessions, rows=rows: module.Networks(sessions, rows))
-    assert refused(lambda: module.Networks([bound.session], [-1]))
+        assert refused(lambda predictors=predictors, rows=rows: module.Networks(predictors, rows))
+    assert refused(lambda: module.Networks([one], [-1]))
+
+
+READ_ANYWHERE = (
+    *("every second number", "negative strides", "Fortran order", "columns of a wider one"),
+    *("dtype f4", "dtype f8"),
+)
+"""Rows in the user's units may be of either type and lie anywhere."""
+
+MATRIX_ALLOWS = {
+    "X": (*READ_ANYWHERE, "one row more", "ten times the rows"),
+    "visited": ("None",),
+    "Z": ("dtype f4", "dtype f8"),
+}
+"""What a matrix that is scaled row by row may be besides."""
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_functions_that_scale_refuse_every_wrong_array(dtype):
+    bound = Bound(dtype)
+    predictor = bound.predictor(mean=np.zeros(8), scale=np.ones(8))
+    X, numbers = bound.rows["X"], np.arange(N, dtype=np.uint32)
+    mean = {"mean": np.zeros(8), "scale": np.ones(8)}
+    functions = (
+        ({"X": X, "Z": np.empty((N, 4), dtype)}, lambda a: predictor.logits(a["X"], a["Z"])),
+        ({"X": X, "classes": np.empty(N, np.int64)}, lambda a: predictor.classes(a["X"], a["classes"], 1.0)),
+        ({"X": X, "visited": numbers, **mean, "Z": np.empty((N, 8), dtype)}, lambda a: module.standardize(*a.values())),
+    )
+    tried = 0
+    for right, call in functions:
+        assert not refused(lambda call=call, right=right: call(right))
+        for name, array in right.items():
+            for kind, wrong in every_wrong(array):
+                allowed = MATRIX_ALLOWS if "visited" in right else {"X": READ_ANYWHERE}
+                free = kind in allowed.get(name, ())
+                changed = {**right, name: wrong}
+                assert refused(lambda call=call, changed=changed: call(changed)) != free, (name, kind)
+                tried += 1
+    assert tried >= 200
+    for outside in (N, 2**31, 2**32 - 1):
+        wrong = np.array([0, outside], np.uint32)
+        assert refused(lambda wrong=wrong: module.standardize(X, wrong, *mean.values(), np.empty((2, 8), dtype)))
+    assert refused(lambda: module.standardize(X, None, *mean.values(), X))
 
 
 NUMBERS = [None, "1", 1.5, -1, -(2**63), 2**63, 2**70, math.nan, math.inf, [], np.zeros(2)]
@@ -204,6 +265,7 @@ def test_numbers_out_of_range_are_refused(wrong):
     bound = Bound()
     rates = np.full(1, 1e-3)
     assert refused(lambda: bound.make(threads=wrong))
+    assert refused(lambda: bound.predictor(threads=wrong))
     assert refused(lambda: bound.session.run(wrong, 0, rates, lambda: False))
     assert refused(lambda: bound.session.run(0, wrong, rates, lambda: False))
     assert refused(lambda: bound.session.write(**_split(bound.state()), step=wrong))
@@ -323,6 +385,7 @@ def test_plans_and_settings_are_plans_and_settings():
     stages, phases = bound.plan["stages"], bound.plan["phases"]
     for wrong in (stages[:-1], stages[1:], stages[::-1], stages * 2):
         assert refused(lambda x=wrong: bound.make(stages=x))
+        assert refused(lambda x=wrong: bound.predictor(stages=x))
     for wrong in (phases[1:], phases[::-1], phases * 2):
         assert refused(lambda x=wrong: bound.make(phases=x))
 

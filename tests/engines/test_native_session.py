@@ -15,7 +15,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from chainrule.engines.base import Rows
-from chainrule.engines.native import NativeEngine, extension
+from chainrule.engines.native import NativeEngine, _network, extension
 from chainrule.engines.plan import memory
 from chainrule.engines.reference import ReferenceEngine
 from chainrule.errors import InvalidValueError
@@ -311,24 +311,24 @@ def test_a_row_to_visit_must_be_one_of_the_rows(number):
         NativeEngine().compile(recipe, rows)
 
 
-def sessions(outputs=(2, 2), inputs=(3, 4), dtypes=("float32", "float32")):
-    """A session of the extension for each network."""
+def compiled(outputs=(2, 2), inputs=(3, 4), dtypes=("float32", "float32")):
+    """A predictor of the extension for each network."""
     found = []
     for d, k, dtype in zip(inputs, outputs, dtypes, strict=True):
-        recipe = Recipe(mlp(d, [5], k), MeanSquaredError(), batch_size=1, dtype=dtype)
-        found.append(NativeEngine().compile(recipe, Rows.of(recipe, np.zeros((1, d)), np.zeros((1, k))))._session)
+        start = Recipe(mlp(d, [5], k), MeanSquaredError(), batch_size=1, dtype=dtype).start()
+        found.append(_network(mlp(d, [5], k), start.w, start.buffers))
     return found
 
 
 @pytest.mark.parametrize("n", [0, 1, 4, 5, 700])
 def test_networks_together_give_the_logits_of_each(n):
-    each = sessions()
+    each = compiled()
     X = [np.random.default_rng(d).normal(size=(n, d)).astype(np.float32) for d in (3, 4)]
     Z = np.empty((2, n, 2), np.float32)
     built.Networks(each, [0, 1]).logits(X, Z)
-    for session, rows, together in zip(each, X, Z, strict=True):
+    for network, rows, together in zip(each, X, Z, strict=True):
         alone = np.empty((n, 2), np.float32)
-        session.logits(rows, alone)
+        network.logits(rows, alone)
         np.testing.assert_array_equal(together, alone)
 
 
@@ -347,13 +347,13 @@ def test_networks_together_give_the_logits_of_each(n):
     ],
 )
 def test_networks_refuse_arrays_of_other_sizes(X, Z):
-    together = built.Networks(sessions(), [0, 1])
+    together = built.Networks(compiled(), [0, 1])
     with pytest.raises(InvalidValueError, match=" must be "):
         together.logits([np.zeros(shape, np.float32) for shape in X], np.zeros(Z, np.float32))
 
 
 def test_networks_refuse_arrays_of_another_dtype():
-    together = built.Networks(sessions(), [0, 1])
+    together = built.Networks(compiled(), [0, 1])
     X = [np.zeros((2, 3), np.float32), np.zeros((2, 4), np.float32)]
     for wrong in ([X[0].astype(np.float64), X[1]], [X[0], X[1].astype(np.float64)]):
         with pytest.raises(InvalidValueError, match=" must be "):
@@ -374,4 +374,4 @@ def test_networks_refuse_arrays_of_another_dtype():
 )
 def test_networks_that_do_not_go_together_are_refused(different, rows):
     with pytest.raises(InvalidValueError, match=" must be "):
-        built.Networks(sessions(**different), rows)
+        built.Networks(compiled(**different), rows)

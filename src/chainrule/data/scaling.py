@@ -5,7 +5,7 @@ In: training rows, never test rows. Out: a `Standardizer` that maps any rows the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.data.checks import check_finite, check_numeric
+from chainrule.engines import standardized
 from chainrule.errors import InvalidValueError, must_be
 
 _ROUNDING = 16 * np.finfo(np.float64).eps
@@ -78,7 +79,12 @@ class Standardizer:
 
     @classmethod
     def fit(
-        cls, X: Array, shared: bool = False, weights: Array | None = None, hold_constant: bool = False
+        cls,
+        X: Array,
+        shared: bool = False,
+        weights: Array | None = None,
+        hold_constant: bool = False,
+        rows: Array | None = None,
     ) -> Standardizer:
         """Compute mean and scale of the rows of X, in two passes, so that a large mean costs no digits of the scale.
 
@@ -103,6 +109,8 @@ class Standardizer:
         hold_constant : bool, default=False
             Whether a constant column stays at 0 in later rows, whatever it holds there: nothing was learned of it, so it
             must not move a prediction.
+        rows : array of int of shape (m,), default=None
+            Numbers of the training rows in X, which are read where they lie; None takes all. `weights` are theirs.
 
         Returns
         -------
@@ -114,18 +122,19 @@ class Standardizer:
             For NaN, infinity and numbers above 1e150 (with row and column), no rows, and wrong weights.
         """
         _check_rows(X)
-        w = np.ones(len(X)) if weights is None else _checked_weights(weights, len(X))
+        table = _Table(X, rows)
+        w = np.ones(len(table)) if weights is None else _checked_weights(weights, len(table))
         pool = _over_columns if shared else _per_column
-        first = X[np.argmax(w > 0)].astype(np.float64)
-        mean = pool(first + _weighted_mean(X, w, lambda x: x - first))  # (1)
-        variance = pool(_weighted_mean(X, w, lambda x: (x - mean) ** 2))  # (2)
+        first = table[np.argmax(w > 0)].astype(np.float64)
+        mean = pool(first + _weighted_mean(table, w, lambda x: x - first))  # (1)
+        variance = pool(_weighted_mean(table, w, lambda x: (x - mean) ** 2))  # (2)
         deviation = np.sqrt(variance)
         if not shared:
-            deviation = _enlarged(X, w, mean, _with_underflow(X, w, mean, variance, deviation))
+            deviation = _enlarged(table, w, mean, _with_underflow(table, w, mean, variance, deviation))
         constant = deviation <= _ROUNDING * np.abs(mean)
         return cls(mean, np.where(constant, _HELD if hold_constant else 1.0, deviation))
 
-    def apply(self, X: Array, dtype: Any = np.float64) -> Array:
+    def apply(self, X: Array, dtype: Any = np.float64, rows: Array | None = None) -> Array:
         """Standardize rows, computed in float64 and then stored in `dtype`.
 
         Forward  (3) Z = (X - μ) / σ
@@ -136,10 +145,12 @@ class Standardizer:
             Rows in the user's units.
         dtype : dtype, default=float64
             Type of the result.
+        rows : array of int of shape (m,), default=None
+            Numbers of the rows to standardize, which are read where they lie; None takes all.
 
         Returns
         -------
-        array of shape (n, d)
+        array of shape (n, d) or (m, d)
 
         Raises
         ------
@@ -147,7 +158,12 @@ class Standardizer:
             For another number of columns, NaN or infinity, and numbers so far from the training rows that `dtype` cannot
             hold them.
         """
-        self._check_columns("X", X)
+        self._check_shape("X", X)
+        compiled = standardized(X, self.mean, self.scale, dtype, rows)
+        if compiled is not None:
+            return compiled
+        check_finite("Standardizer", "X", X)
+        X = X if rows is None else X[rows]
         Z = np.empty(X.shape, dtype)
         try:
             with np.errstate(over="raise"):
@@ -183,16 +199,16 @@ class Standardizer:
         array of shape (n, d)
             Rows in the user's units, float64.
         """
-        self._check_columns("Z", Z)
+        self._check_shape("Z", Z)
+        check_finite("Standardizer", "Z", Z)
         return Z * self.scale + self.mean  # (4)
 
-    def _check_columns(self, argument: str, values: Array) -> None:
+    def _check_shape(self, argument: str, values: Array) -> None:
         columns = len(self.mean)
         if values.ndim != 2 or values.shape[1] != columns:
             allowed = f"of shape (n, {columns}), the columns it was fitted to"
             raise InvalidValueError(must_be("Standardizer", argument, allowed, values.shape))
         check_numeric("Standardizer", argument, values)
-        check_finite("Standardizer", argument, values)
 
 
 def _check_rows(X: Array) -> None:
@@ -215,45 +231,65 @@ def _checked_weights(weights: Array, n: int) -> Array:
     return w
 
 
-def _weighted_mean(X: Array, w: Array, of: Callable[[Array], Array]) -> Array:
+@dataclass(frozen=True)
+class _Table:
+    """Rows of a matrix, or some of them, read block by block without a copy of all."""
+
+    X: Array
+    rows: Array | None
+
+    def __len__(self) -> int:
+        return len(self.X) if self.rows is None else len(self.rows)
+
+    def __getitem__(self, take: Any) -> Array:
+        found: Array = self.X[take if self.rows is None else self.rows[take]]
+        return found
+
+    def blocks(self) -> Iterator[tuple[slice, Array]]:
+        """Yield each block and its place."""
+        for start in range(0, len(self), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            yield block, self[block]
+
+
+def _weighted_mean(table: _Table, w: Array, of: Callable[[Array], Array]) -> Array:
     """Compute Σ wᵢ of(xᵢ) / Σ wᵢ for each column, in float64, block by block."""
-    total = np.zeros(X.shape[1])
-    for start in range(0, len(X), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        total += (w[block, None] * of(X[block].astype(np.float64))).sum(axis=0)
-    return total / w.sum()
+    total: Array | float = 0.0
+    for block, x in table.blocks():
+        total = total + (w[block, None] * of(x.astype(np.float64))).sum(axis=0)
+    mean: Array = total / w.sum()
+    return mean
 
 
-def _with_underflow(X: Array, w: Array, mean: Array, variance: Array, deviation: Array) -> Array:
+def _with_underflow(table: _Table, w: Array, mean: Array, variance: Array, deviation: Array) -> Array:
     """Return the standard deviations, computed once more, in a unit of their own, where the squares were too small."""
     columns = np.flatnonzero(variance < _TINY)
-    unit = _farthest(X, w, mean, columns)
+    unit = _farthest(table, w, mean, columns)
     columns, unit = columns[unit > 0], unit[unit > 0]
     if not columns.size:
         return deviation
-    own = _weighted_mean(X[:, columns], w, lambda x: ((x - mean[columns]) / unit) ** 2)
+    own = _weighted_mean(table, w, lambda x: ((x[:, columns] - mean[columns]) / unit) ** 2)
     deviation = deviation.copy()
     deviation[columns] = unit * np.sqrt(own)
     return deviation
 
 
-def _enlarged(X: Array, w: Array, mean: Array, deviation: Array) -> Array:
+def _enlarged(table: _Table, w: Array, mean: Array, deviation: Array) -> Array:
     """Return the scales, enlarged where a column is rarely not 0."""
-    zeros = 1.0 - _weighted_mean(X, w, lambda x: x != 0)
+    zeros = 1.0 - _weighted_mean(table, w, lambda x: x != 0)
     columns = np.flatnonzero((zeros >= _MOSTLY) & (deviation > 0))
     if not columns.size:
         return deviation
     deviation = deviation.copy()
-    deviation[columns] = np.maximum(deviation[columns], _farthest(X, w, mean, columns) / _FARTHEST)
+    deviation[columns] = np.maximum(deviation[columns], _farthest(table, w, mean, columns) / _FARTHEST)
     return deviation
 
 
-def _farthest(X: Array, w: Array, mean: Array, columns: Array) -> Array:
+def _farthest(table: _Table, w: Array, mean: Array, columns: Array) -> Array:
     """Return the largest distance from the mean in each of some columns, over the rows that count."""
     most = np.zeros(len(columns))
-    for start in range(0, len(X) if columns.size else 0, _BLOCK):
-        block = slice(start, start + _BLOCK)
-        distance = np.abs(X[block][:, columns].astype(np.float64) - mean[columns])
+    for block, x in table.blocks() if columns.size else ():
+        distance = np.abs(x[:, columns].astype(np.float64) - mean[columns])
         most = np.maximum(most, (distance * (w[block, None] > 0)).max(axis=0))
     return most
 

@@ -8,18 +8,32 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.engines.base import Engine, Rows, Session, never, refuse
+from chainrule.engines.base import Engine, RawPredictor, Rows, Session, never, refuse
 from chainrule.engines.border import weight_faults
 from chainrule.engines.reference import ReferenceEngine, logits
 from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
 from chainrule.nn.net import Net
 from chainrule.nn.step import Recipe
 
-__all__ = ["ENGINES", "Engine", "Rows", "Session", "choose", "never", "predictor", "predictors", "why_unavailable"]
+__all__ = [
+    "ENGINES",
+    "Engine",
+    "RawPredictor",
+    "Rows",
+    "Session",
+    "choose",
+    "never",
+    "predictor",
+    "predictors",
+    "raw_predictor",
+    "standardized",
+    "why_unavailable",
+]
 
 
 def _native_engine() -> Engine:
@@ -105,6 +119,68 @@ def predictor(net: Net, w: Array, buffers: Array) -> Callable[[Array], Array]:
         if compiled is not None:
             return compiled
     return partial(logits, net, w.copy(), buffers.copy())
+
+
+def raw_predictor(net: Net, w: Array, buffers: Array, mean: Array, scale: Array) -> RawPredictor | None:
+    """Return a predictor for rows in the user's units, which scales and checks them on their way in.
+
+    Parameters
+    ----------
+    net : Net
+        The network.
+    w : array of shape (P,)
+        Parameters; copied.
+    buffers : array of shape (B,)
+        Running statistics; copied.
+    mean : array of shape (d,)
+        What is subtracted from each column, float64.
+    scale : array of shape (d,)
+        What each column is then divided by, float64.
+
+    Returns
+    -------
+    RawPredictor or None
+        None where only `predictor` can run the network, on rows that were scaled before.
+
+    Raises
+    ------
+    InvalidValueError
+        For weights or statistics of another network.
+    """
+    raise_all(weight_faults("predictor", net, w, buffers))
+    if why_unavailable("native"):
+        return None
+    from chainrule.engines import native
+
+    return native.raw_predictor(net, w, buffers, mean, scale)
+
+
+def standardized(X: Array, mean: Array, scale: Array, dtype: Any, visited: Array | None = None) -> Array | None:
+    """Return (X - mean) / scale of rows in one pass over memory, on all cores.
+
+    Parameters
+    ----------
+    X : array of shape (n, d)
+        Rows.
+    mean : array of shape (d,)
+        What is subtracted from each column.
+    scale : array of shape (d,)
+        What each column is then divided by.
+    dtype : dtype
+        Type of the result; it is computed in float64.
+    visited : array of shape (m,), default=None
+        Numbers of the rows to scale; None scales all.
+
+    Returns
+    -------
+    array of shape (n, d) or (m, d), or None
+        None if a number is not finite or out of range, or where the compiled extension cannot compute it.
+    """
+    if why_unavailable("native"):
+        return None
+    from chainrule.engines import native
+
+    return native.standardized(X, mean, scale, dtype, visited)
 
 
 def predictors(networks: Sequence[tuple[Net, Array, Array, int]]) -> Callable[[Sequence[Array]], Array]:

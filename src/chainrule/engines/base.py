@@ -229,6 +229,41 @@ class Session(Protocol):
         """
 
 
+class RawPredictor(Protocol):
+    """Predictions of one network for rows in the user's units."""
+
+    def logits(self, X: Array) -> Array | None:
+        """Return the logits of rows, or None where the rows must be checked and scaled before.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            Rows in the user's units.
+
+        Returns
+        -------
+        array of shape (n, k) or None
+            None if a number is not finite or out of range, or of a type that is not read.
+        """
+
+    def classes(self, X: Array, temperature: float) -> Array | None:
+        """Return the most probable class of each row, by its number.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            Rows in the user's units.
+        temperature : float
+            What the logits are divided by.
+
+        Returns
+        -------
+        array of shape (n,) or None
+            -1 for a row whose best two classes are so close that only their rounded probabilities can decide; None as for
+            `logits`.
+        """
+
+
 class Engine(Protocol):
     """A way to run the mathematics: it says what it cannot run, and compiles recipes to sessions."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from enum import Enum
 from typing import Any
 
@@ -159,10 +159,10 @@ def _enumerator(module: Any, value: Enum) -> Any:
 
 def predictor(net: Net, w: Array, buffers: Array) -> Callable[[Array], Array] | None:
     """Return a function from rows to logits that runs compiled kernels, or None if that is impossible."""
-    session = _predicting(net, w, buffers)
-    if session is None:
+    network = _network(net, w, buffers)
+    if network is None:
         return None
-    dtype, outputs, run = w.dtype, net.outputs, session.logits_into
+    dtype, outputs, run = w.dtype, net.outputs, network.logits
 
     def logits(X: Array) -> Array:
         X = ready(X, dtype)
@@ -173,16 +173,76 @@ def predictor(net: Net, w: Array, buffers: Array) -> Callable[[Array], Array] | 
     return logits
 
 
+def raw_predictor(net: Net, w: Array, buffers: Array, mean: Array, scale: Array) -> NativePredictor | None:
+    """Return a predictor for rows in the user's units, or None if compiled kernels cannot run the network."""
+    network = _network(net, w, buffers, ready(mean, np.float64), ready(scale, np.float64))
+    return None if network is None else NativePredictor(network, net.outputs, w.dtype)
+
+
+class NativePredictor:
+    """Predictions for rows in the user's units, which the extension scales and checks on their way in."""
+
+    def __init__(self, network: Any, outputs: int, dtype: Any) -> None:
+        self._logits = network.logits
+        self._classes = network.classes
+        self._outputs = outputs
+        self._dtype = dtype
+
+    def logits(self, X: Array) -> Array | None:
+        """Return the logits (n, k) of rows (n, d), or None if a number is out of range or of a type that is not read."""
+        rows = _readable(X)
+        if rows is None:
+            return None
+        Z = np.empty((len(rows), self._outputs), self._dtype)
+        return Z if self._logits(rows, Z) else None
+
+    def classes(self, X: Array, temperature: float) -> Array | None:
+        """Return the number of each row's class (n), -1 where only its probabilities can decide; None as above."""
+        rows = _readable(X)
+        if rows is None:
+            return None
+        found = np.empty(len(rows), np.int64)
+        return found if self._classes(rows, found, temperature) else None
+
+
+def standardized(X: Array, mean: Array, scale: Array, dtype: Any, visited: Array | None = None) -> Array | None:
+    """Return (X - mean) / scale of the rows `visited` (None: all), computed in float64 and stored in `dtype`.
+
+    None if a number is out of range, or where compiled kernels cannot compute it.
+    """
+    module = extension()
+    rows = None if module is None or np.dtype(dtype) not in _FLOATS else _readable(X)
+    if rows is None:
+        return None
+    numbers = None if visited is None else ready(visited, np.uint32)
+    Z = np.empty((len(rows) if numbers is None else len(numbers), len(mean)), dtype)
+    return Z if module.standardize(rows, numbers, ready(mean, np.float64), ready(scale, np.float64), Z) else None
+
+
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+"""Types of rows that the extension reads."""
+
+
+def _readable(X: Array) -> Array | None:
+    """Return rows as the extension reads them, in any order in memory; None for types wider than float64."""
+    if X.dtype not in _FLOATS:
+        if X.dtype.itemsize > 8:
+            return None
+        X = X.astype(np.float64)
+    size = X.itemsize
+    rows, columns = X.strides
+    return X if X.flags.aligned and rows % size == 0 and columns % size == 0 else X.copy()
+
+
 def predictors(networks: Sequence[tuple[Net, Array, Array, int]]) -> Callable[[Sequence[Array]], Array] | None:
     """Return a function from rows of several kinds to the logits of all networks, each with its kind of rows.
 
     One call of the extension computes all of them. None if that is impossible.
     """
-    sessions = [_predicting(net, w, buffers) for net, w, buffers, _ in networks]
-    if any(session is None for session in sessions):
+    compiled = [_network(net, w, buffers) for net, w, buffers, _ in networks]
+    if any(network is None for network in compiled):
         return None
-    native = [session._session for session in sessions if session is not None]
-    run = extension().Networks(native, [which for *_, which in networks]).logits
+    run = extension().Networks(compiled, [which for *_, which in networks]).logits
     dtype = networks[0][1].dtype
     count, outputs = len(networks), networks[0][0].outputs
 
@@ -195,15 +255,20 @@ def predictors(networks: Sequence[tuple[Net, Array, Array, int]]) -> Callable[[S
     return logits
 
 
-def _predicting(net: Net, w: Array, buffers: Array) -> NativeSession | None:
-    """Return a session that holds a network's numbers, None where the extension cannot run it."""
+def _network(net: Net, w: Array, buffers: Array, mean: Array | None = None, scale: Array | None = None) -> Any:
+    """Return the extension's predictor with a network's numbers, None where the extension cannot run the network."""
     recipe = Recipe(net, MeanSquaredError(), batch_size=2, dtype=str(w.dtype))
     if NativeEngine().supports(recipe):
         return None
-    rows = Rows(np.zeros((2, net.inputs), w.dtype), np.zeros((2, net.outputs), w.dtype), np.ones(2, w.dtype))
-    session = NativeSession(recipe, rows)
-    session.load(replace(recipe.start(), w=w, buffers=buffers))
-    return session
+    module = extension()
+    return module.Predictor(
+        stages=[record(module, "FusedStage", stage.fields()) for stage in lower(recipe).stages],
+        w=ready(w, w.dtype),
+        statistics=ready(buffers, w.dtype),
+        mean=mean,
+        scale=scale,
+        threads=0,
+    )
 
 
 class NativeEngine:

@@ -17,7 +17,7 @@ from chainrule import inspection
 from chainrule.arrays import Array
 from chainrule.callbacks.scikit_learn import CallbackSupportMixin
 from chainrule.errors import InvalidValueError, must_be
-from chainrule.estimators.rows import chunks, rows
+from chainrule.estimators.rows import chunks, rows, validated
 from chainrule.model import Model
 from chainrule.nn.losses import TargetKind
 
@@ -107,7 +107,11 @@ class FittedNetwork(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Trans
         """Return an answer for rows of any kind: in one call for an array, a chunk at a time for a sparse matrix."""
         checked = rows(self, X)
         if type(checked) is np.ndarray:
-            return answer(checked)
+            try:
+                return answer(checked)
+            except InvalidValueError:
+                validated(self, checked)  # scikit-learn's own words, where it refuses the rows too
+                raise
         return np.concatenate([answer(part) for part in chunks(checked)])
 
     @property

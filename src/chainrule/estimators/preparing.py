@@ -220,9 +220,10 @@ class PreparingNetwork(FittedNetwork):
         weights, held_out = self._weighted(target, data, validation)
         problem = build_problem(
             data.settings,
-            (data.X[rest], data.y[rest]),
+            (data.X, data.y),
             target=target,
-            weights=weights[rest],
+            rows=rest,
+            weights=weights,
             validation=held_out,
             init_from=data.base,
             feature_names=[str(name) for name in getattr(self, "feature_names_in_", ())],

@@ -30,6 +30,7 @@ def build_problem(
     data: Data,
     *,
     target: Target | None = None,
+    rows: Array | None = None,
     weights: Array | None = None,
     class_weight: ClassWeight = None,
     validation: tuple[Array, ...] | None = None,
@@ -48,6 +49,8 @@ def build_problem(
     target : Target or None, default=None
         What the targets are; None derives it from the training rows: classes or continuous targets, as the data set says
         or, of arrays, as y suggests.
+    rows : ndarray of int of shape (m,) or None, default=None
+        Numbers of the training rows among those of arrays X, y and `weights`, which are read where they lie; None takes all.
     weights : ndarray of shape (n,) or None, default=None
         Weights of the training rows; None is 1. A row of weight 2 counts as two rows.
     class_weight : mapping, "balanced" or None, default=None
@@ -84,27 +87,30 @@ def build_problem(
     """
     parts = _named_parts(data, feature_names, target_name)
     X, y = parts.train
+    if rows is not None:
+        y = y[rows]
+        weights = None if weights is None else weights[rows]
     if target is None and parts.task == "regression":
         weights = usual_weights("train", y, weights, settings.regression_loss(), in_order=False)
     if target is None:
         target = classification(y, settings) if parts.task == "classification" else regression(y, settings, weights)
     weights = _weighted(weights, target, y, class_weight)
     net = settings.network(X.shape[1], target.outputs) if init_from is None else _inherited(init_from, X, target)
-    inputs = scaler(X, settings.scaling, weights) if init_from is None else init_from.inputs
-    recipe = settings.recipe(net, target.loss, len(X))
+    inputs = scaler(X, settings.scaling, weights, rows) if init_from is None else init_from.inputs
+    recipe = settings.recipe(net, target.loss, len(y))
 
-    def rows(part: tuple[Array, ...], name: str = "y") -> Rows:
-        return Rows.of(recipe, inputs.apply(part[0], settings.dtype), target.encode(part[1], name), *part[2:])
+    def ready(part: tuple[Array, ...], name: str = "y", take: Array | None = None) -> Rows:
+        return Rows.of(recipe, inputs.apply(part[0], settings.dtype, take), target.encode(part[1], name), *part[2:])
 
     held_out = parts.validation if validation is None else validation
     problem = TrainingProblem(
         recipe,
-        rows((X, y) if weights is None else (X, y, weights)),
-        settings.config(len(X), held_out is not None),
-        None if held_out is None else rows(held_out, "validation rows"),
+        ready((X, y) if weights is None else (X, y, weights), take=rows),
+        settings.config(len(y), held_out is not None),
+        None if held_out is None else ready(held_out, "validation rows"),
         settings.engine,
         feature_names=parts.feature_names or tuple(f"x{i}" for i in range(X.shape[1])),
-        test=None if parts.test is None else rows(parts.test, "test rows"),
+        test=None if parts.test is None else ready(parts.test, "test rows"),
         inputs=inputs,
         target=target,
         target_name=parts.target_name,
@@ -112,11 +118,12 @@ def build_problem(
     return problem if init_from is None else problem.with_weights_of(init_from)
 
 
-def scaler(X: Array, scaling: str, weights: Array | None = None) -> Standardizer:
-    """Return the scaling of inputs, from training rows only; a row of weight 2 counts as two rows."""
+def scaler(X: Array, scaling: str, weights: Array | None = None, rows: Array | None = None) -> Standardizer:
+    """Return the scaling of inputs, from training rows only (`rows` of X); a row of weight 2 counts as two rows."""
     if scaling == "none":
         return Standardizer.identity(X.shape[1])
-    return Standardizer.fit(X, shared=scaling == "shared", weights=weights, hold_constant=scaling == "columns")
+    held = scaling == "columns"
+    return Standardizer.fit(X, shared=scaling == "shared", weights=weights, hold_constant=held, rows=rows)
 
 
 @dataclass(frozen=True, eq=False)
