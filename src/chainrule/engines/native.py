@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from chainrule.arrays import Array
 from chainrule.constraints import Interval
 from chainrule.engines.base import Rows, Session, never
 from chainrule.engines.border import checked_batches, checked_inputs, checked_rows, checked_state, ready
-from chainrule.engines.plan import lower, obstacles
+from chainrule.engines.plan import Plan, lower, obstacles
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.nn.losses import MeanSquaredError
 from chainrule.nn.net import Net
@@ -45,10 +46,10 @@ class NativeSession:
         rows = checked_rows(recipe, rows)
         self._recipe = recipe
         self._batches = len(recipe.batches(len(rows)))
-        self.plan = lower(recipe)
+        self.plan, stages, phases = _lowered(recipe)
         self._session = module.Session(
-            stages=[record(module, "FusedStage", stage.fields()) for stage in self.plan.stages],
-            phases=[record(module, "Phase", phase.fields()) for phase in self.plan.phases],
+            stages=stages,
+            phases=phases,
             settings=record(module, "TrainingSettings", self.plan.settings()),
             X=rows.X,
             Y=rows.Y,
@@ -56,7 +57,17 @@ class NativeSession:
             visited=_NONE if rows.visited is None else rows.visited,
             threads=threads,
         )
-        self.load(recipe.start())
+        self._write(recipe.start())
+
+    @property
+    def recipe(self) -> Recipe:
+        """What is trained."""
+        return self._recipe
+
+    @property
+    def native(self) -> Any:
+        """The extension's own session."""
+        return self._session
 
     @property
     def state(self) -> State:
@@ -70,8 +81,11 @@ class NativeSession:
 
     def load(self, state: State) -> None:
         """Continue from a state."""
+        self._write(checked_state(self._recipe, state))
+
+    def _write(self, state: State) -> None:
+        """Copy a state of the recipe in."""
         dtype = self._recipe.dtype
-        state = checked_state(self._recipe, state)
         self._session.write(
             w=ready(state.w, dtype),
             statistics=ready(state.buffers, dtype),
@@ -123,18 +137,52 @@ class NativeSession:
         return tuple(1e-9 * each for each in self._session.nanoseconds)
 
 
+def _lowered(recipe: Recipe) -> tuple[Plan, list[Any], list[Any]]:
+    """Return the plan of a recipe with the extension's stages and phases, kept from the last time for an equal network."""
+    multipliers = tuple(recipe.learning_rate_multipliers.items())
+    shape = _Shape((*(getattr(recipe, name) for name in _SHAPING), multipliers), recipe)
+    try:
+        hash(shape)
+    except TypeError:  # a part that holds arrays
+        return _lower(shape)
+    plan, stages, phases = _lower_once(shape)
+    return Plan(recipe, plan.stages), stages, phases
+
+
+_SHAPING = tuple(f.name for f in fields(Recipe) if f.name not in {"seed", "learning_rate_multipliers"})
+"""What stages and phases follow from, the multipliers apart: all but the seed, which is one of the settings."""
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """What the stages and phases of a recipe follow from."""
+
+    parts: tuple[Any, ...]
+    recipe: Recipe = field(compare=False)
+
+
+def _lower(shape: _Shape) -> tuple[Plan, list[Any], list[Any]]:
+    module, plan = extension(), lower(shape.recipe)
+    stages = [record(module, "FusedStage", stage.fields()) for stage in plan.stages]
+    return plan, stages, [record(module, "Phase", phase.fields()) for phase in plan.phases]
+
+
+_lower_once = lru_cache(maxsize=16)(_lower)
+
+
 def record(module: Any, name: str, values: Mapping[str, Any]) -> Any:
     """Fill one of the extension's structs by the names of its fields, enumerators by their names.
 
     Raises `TypeError` unless the values name exactly the fields that the struct has.
     """
     struct = getattr(module, name)
-    if values.keys() != field_names(struct):
-        differing = sorted(values.keys() ^ field_names(struct))
+    names = field_names(struct)
+    if values.keys() != names:
+        differing = sorted(values.keys() ^ names)
         raise TypeError(f"{name}: Python and C++ must name the same fields, but only one side has {differing}.")
     filled = struct()
-    for field, value in values.items():
-        setattr(filled, field, _converted(module, value))
+    for name_of_field, value in values.items():
+        setattr(filled, name_of_field, _converted(module, value))
     return filled
 
 
@@ -147,6 +195,7 @@ def _converted(module: Any, value: Any) -> Any:
     return record(module, type(value).__name__, value.fields()) if hasattr(value, "fields") else value
 
 
+@cache
 def field_names(struct: type) -> set[str]:
     """Return the names of the fields of one of the extension's structs."""
     return {name for name, member in vars(struct).items() if isinstance(member, property)}

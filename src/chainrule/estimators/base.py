@@ -313,5 +313,7 @@ def _temperature(model: Model, X: Array, y: Array, weights: Array) -> float:
 def _some_rows(problem: TrainingProblem) -> tuple[Array, Array]:
     """Return training rows on the network's scale, evenly spaced, with their weights."""
     rows = problem.rows
+    if len(rows) <= _IMPORTANCE_ROWS:
+        return rows.X.copy(), rows.c.copy()
     take = np.linspace(0, len(rows) - 1, min(len(rows), _IMPORTANCE_ROWS)).astype(int)
     return rows.X[take], rows.c[take]
