@@ -38,6 +38,8 @@ class Block:
         Largest number of epochs in one call, as `room_for` returns it.
     X : array (n, d) or None, default=None
         Rows whose logits are wanted after each epoch.
+
+    Its `figures` (room, 6) hold the `FIGURES` of each epoch, valid until the next run.
     """
 
     def __init__(self, session: NativeSession, room: int, X: Array | None = None) -> None:
@@ -45,7 +47,7 @@ class Block:
         dtype, P = recipe.dtype, recipe.net.size
         X = np.empty((0, recipe.net.inputs), dtype) if X is None else checked_inputs(recipe.net, X, dtype)
         self.room = room
-        self._figures = np.empty((room, len(FIGURES)))
+        self.figures = np.empty((room, len(FIGURES)))
         self._w = np.empty((room, P), dtype)
         self._buffers = np.empty((room, recipe.net.buffers.size), dtype)
         self._vectors = {name: np.empty((room, P), dtype) for name in recipe.state_names}
@@ -53,7 +55,7 @@ class Block:
         self._step = 0
         self.native = extension().Block(
             session=session.native,
-            figures=self._figures,
+            figures=self.figures,
             w=self._w,
             statistics=self._buffers,
             vectors=self._vectors,
@@ -68,11 +70,6 @@ class Block:
         self._step = epoch * (len(rates) // count)
         self.native.plan(epoch=epoch, count=count, rates=ready(rates, np.float64), seconds=seconds)
 
-    def figures(self, done: int) -> list[list[float]]:
-        """Return the `FIGURES` of the first epochs."""
-        figures: list[list[float]] = self._figures[:done].tolist()
-        return figures
-
     def logits(self, i: int) -> Array:
         """Return the logits (n, k) after epoch i of the block; valid until the next run."""
         logits: Array = self._Z[i]
@@ -80,7 +77,7 @@ class Block:
 
     def state(self, i: int) -> State:
         """Return a copy of the state after epoch i of the block."""
-        step = self._step + int(self._figures[: i + 1, FIGURES.index("steps")].sum())
+        step = self._step + int(self.figures[: i + 1, FIGURES.index("steps")].sum())
         vectors = {name: vector[i].copy() for name, vector in self._vectors.items()}
         return State(self._w[i].copy(), self._buffers[i].copy(), vectors, step)
 

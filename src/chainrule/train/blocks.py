@@ -8,9 +8,12 @@ In: sessions, problems, monitors. Out: the snapshots at the ends of the runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeGuard
+
+import numpy as np
 
 from chainrule.engines import Session, never
 from chainrule.engines.blocks import Block, room_for, run_blocks
@@ -26,9 +29,9 @@ from chainrule.train.records import (
     Stop,
     StopReason,
     diverged,
-    epoch_record,
     filled,
     measure_rows,
+    shown_score,
     spent,
 )
 
@@ -86,8 +89,7 @@ class InBlocks:
             self.stop = Stop(StopReason.INTERRUPTED, f"in epoch {self._number}")
         begun = self._number
         best = last = None
-        for i, figures in enumerate(self.block.figures(done)):
-            epoch = self._record(i, figures)
+        for i, epoch in enumerate(self._records(done)):
             self._number += 1
             decision = self.watchers.observe(epoch)
             self._epochs.append(epoch)
@@ -107,36 +109,54 @@ class InBlocks:
         if best is not None:
             self.now = replace(self.now, best=(begun + best + 1, self.block.state(best)))
 
-    def _record(self, i: int, figures: list[float]) -> Epoch:
-        """Return the record of epoch i of the block."""
-        loss, score, weight, norm, steps, seconds = figures
-        sums = filled(Sums, loss=0.0 + loss, score=0.0 + score, weight=weight, norm=norm, steps=int(steps))
-        complete = sums.steps == self._per_epoch
+    def _records(self, done: int) -> Iterator[Epoch]:
+        """Yield the records of the epochs of the block, computed as `epoch_record` does, but of all of them at once."""
+        loss = self.problem.recipe.loss
+        sums, score, weight, norm, steps, seconds = self.block.figures[:done].T
+        with np.errstate(all="ignore"):
+            means = np.where(weight != 0, (0.0 + sums, 0.0 + score) / weight, math.nan)
+            norms = np.where(steps != 0, norm / steps, math.nan)
+        columns = (*means.tolist(), norm.tolist(), norms.tolist(), steps.tolist(), seconds.tolist())
+        for i, (train_loss, score_, total, mean_norm, count, took) in enumerate(zip(*columns, strict=True)):
+            complete = count == self._per_epoch
+            held_out = self._held_out(i) if complete else None
+            validation_loss = math.nan if held_out is None else held_out.mean_loss
+            finite = math.isfinite(train_loss) and math.isfinite(total)
+            yield filled(
+                Epoch,
+                number=self._number + 1,
+                metric=loss.metric,
+                train_loss=train_loss,
+                train_score=shown_score(loss, score_),
+                validation_loss=validation_loss,
+                validation_score=math.nan if held_out is None else shown_score(loss, held_out.mean_score),
+                learning_rate=float(self._rates[i * self._per_epoch + max(int(count), 1) - 1]),
+                gradient_norm=mean_norm,
+                seconds=took,
+                steps=int(count),
+                complete=complete,
+                finite=finite and (held_out is None or math.isfinite(validation_loss)),
+                state=spent,
+            )
+
+    def _held_out(self, i: int) -> Sums | None:
+        """Return the sums of the validation rows after epoch i of the block."""
         rows = self.problem.validation
-        return epoch_record(
-            self._number + 1,
-            self.problem.recipe.loss,
-            sums,
-            measure_rows(self.problem.recipe, self.block.logits(i), rows) if rows is not None and complete else None,
-            rate=float(self._rates[i * self._per_epoch + max(int(steps), 1) - 1]),
-            seconds=seconds,
-            complete=complete,
-            state=spent,
-        )
+        return None if rows is None else measure_rows(self.problem.recipe, self.block.logits(i), rows)
 
     def end(self) -> Snapshot:
         """Return the snapshot at the end of the run."""
         return replace(self.now, epochs=tuple(self._epochs), stop=self.stop or COMPLETED)
 
 
-def suits(session: Session, problem: TrainingProblem, begun: Snapshot, watchers: Watched) -> TypeGuard[NativeSession]:
-    """Check whether a training can run in blocks: native, at the start of an epoch, and nothing needs each epoch at once."""
+def suits(session: Session, problem: TrainingProblem, begun: Snapshot) -> TypeGuard[NativeSession]:
+    """Check whether a training can run in blocks: native, at the start of an epoch, with a schedule known ahead."""
     if not isinstance(session, NativeSession) or plateau_rule(problem.config.schedule) is not None:
         return False
     per_epoch = len(problem.recipe.batches(len(problem.rows)))
     begins = int(begun.state.step) % per_epoch == 0 and not begun.sums.steps
     validated = 0 if problem.validation is None else len(problem.validation.X)
-    return begins and watchers.ahead() > 1 and room_for(session, validated, problem.config.epochs) > 1
+    return begins and room_for(session, validated, problem.config.epochs) > 1
 
 
 def train_in_blocks(

@@ -323,30 +323,32 @@ def train(
         now = Snapshot(session.state, Sums(), (), None) if kept is None else kept
         if kept is not None:
             session.load(kept.state)
-        with _watched(problem, monitors) as watchers, interruptible(*checkpointer.signals) as interrupted:
+        with watched(problem, monitors) as watchers, interruptible(*checkpointer.signals) as interrupted:
             for epoch in now.epochs:
                 watchers.observe(epoch)
             if now.stop is None:
                 now = _train_to_end(session, problem, now, watchers, interrupted, checkpointer)
             notes = (*notes, *checkpointer.notes)
-            number, state = now.best or (None, now.state)
-            seconds = time.perf_counter() - began
-            stop = now.stop or COMPLETED
-            run = Run(now.epochs, state, number, stop, chosen.name, notes, seconds, tuple(watchers.memories))
-            watchers.run = run
+            watchers.run = run = run_of(now, chosen.name, notes, time.perf_counter() - began, watchers)
     return run
+
+
+def run_of(now: Snapshot, engine: str, notes: tuple[str, ...], seconds: float, watchers: Watchers) -> Run:
+    """Return the result of a training from the snapshot at its end."""
+    number, state = now.best or (None, now.state)
+    return Run(now.epochs, state, number, now.stop or COMPLETED, engine, notes, seconds, tuple(watchers.memories))
 
 
 def _train_to_end(
     session: Session,
     problem: TrainingProblem,
     begun: Snapshot,
-    watchers: _Watchers,
+    watchers: Watchers,
     interrupted: Callable[[], bool],
     checkpointer: Checkpointer,
 ) -> Snapshot:
     """Train from one snapshot to the one at the end of the run, in blocks of epochs where nothing needs each at once."""
-    if isinstance(checkpointer, NoCheckpoint) and suits(session, problem, begun, watchers):
+    if isinstance(checkpointer, NoCheckpoint) and watchers.ahead() > 1 and suits(session, problem, begun):
         return train_in_blocks([InBlocks(session, problem, begun, watchers)], interrupted)[0]
     return _train_on(session, problem, begun, watchers.observe, interrupted, checkpointer)
 
@@ -407,7 +409,7 @@ def _interrupted(now: Snapshot, epoch: Epoch, checkpointer: Checkpointer) -> Sna
     return replace(now, stop=Stop(StopReason.INTERRUPTED, f"in epoch {epoch.number}"))
 
 
-class _Watchers:
+class Watchers:
     """The monitors of one run with what they remember."""
 
     def __init__(self, monitors: Sequence[Monitor]) -> None:
@@ -429,19 +431,22 @@ class _Watchers:
     def ahead(self) -> int:
         """Return how many epochs may run before the next decision can matter; 1 unless every monitor knows better."""
         pairs = zip(self.monitors, self.memories, strict=True)
-        return min((_ahead(monitor, memory) for monitor, memory in pairs), default=MANY_EPOCHS)
+        return min(
+            (int(vars(type(m))["ahead"](m, memory)) if knows_ahead(m) else 1 for m, memory in pairs),
+            default=MANY_EPOCHS,
+        )
 
 
-def _ahead(monitor: Monitor, memory: Any) -> int:
-    """Return what a monitor says that it can do without; one that inherits this but observes in its own way says nothing."""
+def knows_ahead(monitor: Any) -> bool:
+    """Check whether a monitor says how many epochs it can do without; not so if it inherits that, but observes anew."""
     own = vars(type(monitor))
-    return int(own["ahead"](monitor, memory)) if "ahead" in own and "observe" in own else 1
+    return "ahead" in own and "observe" in own
 
 
 @contextmanager
-def _watched(problem: TrainingProblem, monitors: Sequence[Monitor]) -> Iterator[_Watchers]:
+def watched(problem: TrainingProblem, monitors: Sequence[Monitor]) -> Iterator[Watchers]:
     """Start the monitors, and end them however the run ends."""
-    watchers = _Watchers(monitors)
+    watchers = Watchers(monitors)
     try:
         watchers.memories.extend(monitor.start(problem) for monitor in monitors)
         yield watchers

@@ -212,7 +212,7 @@ class TrainingProblem:
         -------
         TrainingProblem
         """
-        return self if seed == self.recipe.seed else replace(self, recipe=replace(self.recipe, seed=seed))
+        return self if seed == self.recipe.seed else replace(self, recipe=self.recipe.with_seed(seed))
 
     def with_learning_rate(self, rate: float) -> TrainingProblem:
         """Return the problem with another base learning rate.

@@ -217,8 +217,12 @@ def spent() -> State:
 
 
 def metric_value(loss: Loss, sums: Sums) -> float:
+    """Return the metric from the sums of scores."""
+    return shown_score(loss, sums.mean_score)
+
+
+def shown_score(loss: Loss, score: float) -> float:
     """Return the metric from a mean score: accuracy as it is, the root for "rmse"."""
-    score = sums.mean_score
     return math.sqrt(score) if loss.metric == "rmse" and score >= 0 else score
 
 
