@@ -115,7 +115,7 @@ def train(
     if watched.cards is None:
         o.print_json(_plain(outcome, folder))
     else:
-        _show(outcome, folder, watched.cards)
+        _show_files(outcome, folder, watched.cards)
     if outcome.run.diverged:
         raise typer.Exit(1)
 
@@ -140,15 +140,19 @@ def _recorded(
         with together:
             outcome = _finished(source, options, loaded, watched, checkpoint)
         check_same_model(out, outcome)
+        _show_scores(outcome, watched.cards)
         return outcome, out
     with new_run_folder(source, out) as unfinished:
         with together:
             outcome = _finished(source, options, loaded, watched, checkpoint)
         write(unfinished.place, outcome)
         try:
-            draw(unfinished.place, outcome)
-        finally:
-            folder = unfinished.finish()
+            _show_scores(outcome, watched.cards)
+        finally:  # nobody waits for pictures to see a result, and nobody who reads no further loses them
+            try:
+                draw(unfinished.place, outcome)
+            finally:
+                folder = unfinished.finish()
     return outcome, folder
 
 
@@ -276,7 +280,10 @@ def _plain(outcome: TrainOutcome, folder: Path) -> dict[str, Any]:
     return dict(outcome.summary) | plain
 
 
-def _show(outcome: TrainOutcome, folder: Path, cards: Cards) -> None:
+def _show_scores(outcome: TrainOutcome, cards: Cards | None) -> None:
+    """Print the scores and how the training ended; nothing with JSON."""
+    if cards is None:
+        return
     out = o.console()
     model = outcome.model
     parts = outcome.loaded.parts
@@ -288,6 +295,11 @@ def _show(outcome: TrainOutcome, folder: Path, cards: Cards) -> None:
     out.print(run_sentence(outcome.run))
     for note in outcome.run.notes:
         out.print(note, markup=False)
+
+
+def _show_files(outcome: TrainOutcome, folder: Path, cards: Cards) -> None:
+    """Print what the doctor says, and what lies in the run folder."""
+    out = o.console()
     if outcome.report is not None:
         show_report(out, outcome.report, folder, cards.shown)
     files = "model.safetensors, run.jsonl, learning-curve.png, config.json, report.html"
