@@ -34,6 +34,7 @@ from chainrule.cli.unused import option_flag, refuse, source_facts, typed, typed
 from chainrule.constraints import OneOf
 from chainrule.doctor import DoctorMonitor, examine_problem
 from chainrule.errors import InvalidValueError, must_be, raise_all
+from chainrule.io.staging import UnfinishedFolder
 from chainrule.model import Model
 from chainrule.pipeline import as_kept, confusion_matrix, stopping_monitors
 from chainrule.pipeline import evaluate as evaluate_model
@@ -146,14 +147,20 @@ def _recorded(
         with together:
             outcome = _finished(source, options, loaded, watched, checkpoint)
         write(unfinished.place, outcome)
-        try:
-            _show_scores(outcome, watched.cards)
-        finally:  # nobody waits for pictures to see a result, and nobody who reads no further loses them
-            try:
-                draw(unfinished.place, outcome)
-            finally:
-                folder = unfinished.finish()
+        folder = _shown_and_drawn(unfinished, outcome, watched.cards)
     return outcome, folder
+
+
+def _shown_and_drawn(unfinished: UnfinishedFolder, outcome: TrainOutcome, cards: Cards | None) -> Path:
+    """Show a result before its pictures are drawn, and finish its folder whatever happens on the way."""
+    try:
+        _show_scores(outcome, cards)
+    finally:
+        try:
+            draw(unfinished.place, outcome)
+        finally:
+            folder = unfinished.finish()
+    return folder
 
 
 def _for_processes(options: o.TrainOptions, doctor: str, shared: d.ProcessOptions) -> o.TrainOptions:

@@ -16,8 +16,7 @@ from typing import Protocol, TypeGuard
 import numpy as np
 
 from chainrule.engines import Session, never
-from chainrule.engines.blocks import Block, room_for, run_blocks
-from chainrule.engines.native import NativeSession
+from chainrule.engines.native import Block, NativeSession, room_for, run_blocks
 from chainrule.nn.schedules import Plateau, plateau_rule
 from chainrule.nn.step import Sums
 from chainrule.train.monitors import Decision
@@ -66,7 +65,7 @@ class InBlocks:
 
     @property
     def begun(self) -> bool:
-        """Whether an epoch was run, or none was to be."""
+        """Whether an epoch was run, or there was none to run."""
         return bool(self._epochs) or self.stop is None
 
     @property

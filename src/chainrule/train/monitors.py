@@ -211,7 +211,17 @@ class EarlyStopping(Checked):
         return (best, counted, mean), Decision(keep and self.keep, no_improvement(name, counted.waited))
 
     def ahead(self, memory: tuple[Best, Best, RunningMean]) -> int:
-        """Return how many epochs it can do without: its patience has to end before it stops a run."""
+        """Return how many epochs it can do without: its patience has to end before it stops a run.
+
+        Parameters
+        ----------
+        memory : tuple
+            What the last call returned.
+
+        Returns
+        -------
+        int
+        """
         return max(1, self.patience - memory[1].waited)
 
     def end(self, memory: tuple[Best, Best, RunningMean], run: Run | None) -> None:
@@ -252,7 +262,17 @@ class BestWeights(Checked):
         return (Best(figure) if keep else best, mean), KEEP if keep else GO_ON
 
     def ahead(self, memory: tuple[Best, RunningMean]) -> int:
-        """Return that it can do without any number of epochs: it never stops a run."""
+        """Return that it can do without any number of epochs: it never stops a run.
+
+        Parameters
+        ----------
+        memory : tuple
+            What the last call returned.
+
+        Returns
+        -------
+        int
+        """
         return MANY_EPOCHS
 
     def end(self, memory: tuple[Best, RunningMean], run: Run | None) -> None:
