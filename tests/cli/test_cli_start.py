@@ -49,7 +49,7 @@ def test_help_imports_neither_tables_nor_pictures_nor_other_commands(arguments, 
 def test_training_digits_imports_what_it_uses(tmp_path):
     names = imported(command("train", "digits", "--epochs", "2", "--json"), tmp_path)
     assert heavy(names) == {"typer", "matplotlib", "PIL"}
-    assert not own(names) & {"search", "studies", "bench", "estimators", "inspection"}
+    assert not own(names) & {"search", "studies", "bench", "estimators"}
 
 
 def test_pictures_are_imported_when_the_result_is_printed(tmp_path):
