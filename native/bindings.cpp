@@ -16,6 +16,7 @@
 
 #include "allocations.hpp"
 #include "arguments.hpp"
+#include "blocks.hpp"
 #include "border.hpp"
 #include "dispatch.hpp"
 #include "prediction.hpp"
@@ -170,6 +171,16 @@ NB_MODULE(_native, module) {
         .def_prop_ro("nbytes", &Session::bytes)
         .def_prop_ro("threads", &Session::threads)
         .def_prop_ro("isa", &Session::isa);
+    nb::class_<Block>(module, "Block")
+        .def(
+            nb::init<nb::handle, nb::handle, nb::handle, nb::handle, nb::handle, nb::handle, nb::handle>(), nb::kw_only(),
+            nb::arg("session").none(), nb::arg("figures").none(), nb::arg("w").none(), nb::arg("statistics").none(),
+            nb::arg("vectors").none(), nb::arg("X").none(), nb::arg("Z").none()
+        )
+        .def(
+            "plan", &Block::plan, nb::kw_only(), nb::arg("epoch").none(), nb::arg("count").none(),
+            nb::arg("rates").none(), nb::arg("seconds").none()
+        );
     nb::class_<Networks>(module, "Networks")
         .def(nb::init<nb::handle, nb::handle>(), nb::arg("predictors").none(), nb::arg("rows").none())
         .def("logits", &Networks::logits, nb::arg("X").none(), nb::arg("Z").none());
@@ -190,6 +201,9 @@ NB_MODULE(_native, module) {
         "vector_names",
         [](nb::handle settings) { return vector_names(value_of<TrainingSettings>(settings, "settings", "TrainingSettings")); },
         nb::arg("settings").none()
+    );
+    module.def(
+        "run_blocks", &run_blocks, nb::kw_only(), nb::arg("blocks").none(), nb::arg("threads").none(), nb::arg("stop").none()
     );
     module.def("isas", [] {
         std::vector<std::string> names;

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <exception>
 #include <memory>
+#include <cstddef>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -139,6 +140,9 @@ class Session {
     const char* isa() const { return isa_; }
 
   private:
+    friend class Block;
+    friend std::vector<std::int64_t> run_blocks(nb::handle blocks, nb::handle threads, nb::object stop);
+
     struct StopCallback {
         nb::object stop;
         std::exception_ptr error;
@@ -195,12 +199,18 @@ class Session {
     template <class Kind>
     struct StateArrays {
         Kind w, statistics;
+        std::size_t bytes_w, bytes_statistics;  // of one state
         std::vector<Kind> named;
         StateVectors vectors;
 
-        StateArrays(const Session& session, nb::handle w_, nb::handle statistics_, nb::handle vectors_)
-            : w(array_of<Kind>(w_, "w", session.type_, {session.sizes_.parameters})),
-              statistics(array_of<Kind>(statistics_, "statistics", session.type_, {session.sizes_.statistics})) {
+        /// Of one state, or with `epochs` of as many states one after the other.
+        StateArrays(
+            const Session& session, nb::handle w_, nb::handle statistics_, nb::handle vectors_, std::int64_t epochs = 0
+        )
+            : w(vector(session, w_, "w", session.sizes_.parameters, epochs)),
+              statistics(vector(session, statistics_, "statistics", session.sizes_.statistics, epochs)),
+              bytes_w(static_cast<std::size_t>(session.sizes_.parameters) * w.itemsize()),
+              bytes_statistics(static_cast<std::size_t>(session.sizes_.statistics) * w.itemsize()) {
             const std::vector<std::string> names = vector_names(session.settings_);
             if (!nb::isinstance<nb::dict>(vectors_)) require(false, "vectors", "a dictionary", type_of(vectors_));
             const auto given = nb::borrow<nb::dict>(vectors_);
@@ -211,13 +221,32 @@ class Session {
             for (const std::string& name : names) {
                 if (!given.contains(name.c_str())) require(false, "vectors", "of the names " + joined(names), "none of the name " + name);
                 const nb::object array = given[name.c_str()];
-                named.push_back(array_of<Kind>(array, name.c_str(), session.type_, {session.sizes_.parameters}));
+                named.push_back(vector(session, array, name.c_str(), session.sizes_.parameters, epochs));
                 void* const data = address(named.back());
                 if (moments.first != nullptr && name == moments.first) vectors.first_moment = data;
                 if (moments.second != nullptr && name == moments.second) vectors.second_moment = data;
                 if (name == gradient_sum_name) vectors.gradient_sum = data;
                 if (name == weight_average_name) vectors.weight_average = data;
             }
+        }
+
+        static Kind vector(
+            const Session& session, nb::handle array, const char* name, std::int64_t size, std::int64_t epochs
+        ) {
+            if (epochs == 0) return array_of<Kind>(array, name, session.type_, {size});
+            return array_of<Kind>(array, name, session.type_, {epochs, size});
+        }
+
+        /// The vectors of one of several states.
+        StateVectors epoch(std::int64_t i) const {
+            StateVectors at = vectors;
+            const auto skip = [i](void*& vector, std::size_t bytes) {
+                if (vector != nullptr) vector = static_cast<char*>(vector) + static_cast<std::size_t>(i) * bytes;
+            };
+            skip(at.statistics, bytes_statistics);
+            for (void** each : {&at.w, &at.first_moment, &at.second_moment, &at.gradient_sum, &at.weight_average})
+                skip(*each, bytes_w);
+            return at;
         }
 
         static void* address(const Kind& array) { return const_cast<void*>(static_cast<const void*>(array.data())); }

@@ -23,8 +23,8 @@ from chainrule.doctor.vocabulary.records import Report
 from chainrule.errors import InvalidValueError
 from chainrule.estimators.arguments import checked_settings
 from chainrule.estimators.call import SplitBy
-from chainrule.pipeline import stopping_monitors, with_kept_length
-from chainrule.train import Monitor, train
+from chainrule.pipeline import as_kept, stopped_run, stopping_monitors
+from chainrule.train import Monitor, Run, train
 from chainrule.train.problem import TrainingProblem
 from doctor import noisy_commands as commands
 from doctor.fault import Impossible, Prevented
@@ -110,16 +110,26 @@ def examine(training: Training, sound: Training) -> dict[str, Any]:
     """The estimator's `examine`; the doctor's own call for a network that no setting makes."""
     if training.beyond is None:
         return of_report(estimator(training).examine(**training.rows))
-    return of_report(examine_problem(kept(training)))
+    return of_report(examined(training))
+
+
+def examined(training: Training) -> Any:
+    """Examine the training that `fit` would run, to its stop, with rows to judge by."""
+    problem, run = _stopped(training)
+    return examine_problem(problem, run=run)
 
 
 def kept(training: Training) -> TrainingProblem:
     """The problem with as many epochs as `fit` would keep, and rows to judge by."""
+    problem, run = _stopped(training)
+    return problem if run is None else as_kept(problem, run)
+
+
+def _stopped(training: Training) -> tuple[TrainingProblem, Run | None]:
     problem = problem_of(training)
-    if problem.validation is not None:
-        return with_kept_length(problem, stopping(training))
-    problem = with_held_out(problem)
-    return with_kept_length(problem, stopping(training), validated=False)
+    chooses = problem.validation is not None
+    problem = problem if chooses else with_held_out(problem)
+    return problem, stopped_run(problem, stopping(training), validated=chooses)
 
 
 def watch(training: Training, sound: Training) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import math
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
 from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, ClassVar, Protocol, Self
@@ -67,7 +68,8 @@ class Interval:
         """Check whether the value is a number (no bool) of the right kind between the ends."""
         if value is None:
             return self.optional
-        if isinstance(value, bool) or not isinstance(value, Integral if self.whole else Real):
+        plain = type(value) is int or (type(value) is float and not self.whole)
+        if not plain and (isinstance(value, bool) or not isinstance(value, Integral if self.whole else Real)):
             return False
         number: Any = value
         if not self.whole and isinstance(number, int) and abs(number) > _LARGEST:
@@ -259,8 +261,21 @@ def faults(owner: str, values: Mapping[str, Any], allowed: Mapping[str, Constrai
 
 def validate(piece: Any) -> None:
     """Raise one error that names every field of a dataclass outside its constraint."""
-    allowed = {f.name: f.metadata["constraint"] for f in fields(piece) if "constraint" in f.metadata}
-    raise_all(faults(type(piece).__name__, {name: getattr(piece, name) for name in allowed}, allowed))
+    allowed = constraints_of(type(piece))  # type: ignore[arg-type]  # (classes are hashable)
+    values = {name: getattr(piece, name) for name in allowed}
+    if not all_allowed(values, allowed):
+        raise_all(faults(type(piece).__name__, values, allowed))
+
+
+@cache
+def constraints_of(cls: type) -> Mapping[str, Constraint]:
+    """Return the constraints of a dataclass by the names of its fields."""
+    return {f.name: f.metadata["constraint"] for f in fields(cls) if "constraint" in f.metadata}
+
+
+def all_allowed(values: Mapping[str, Any], allowed: Mapping[str, Constraint]) -> bool:
+    """Check whether every value keeps its constraint, without a word about those that do not."""
+    return all(constraint.allows(values[name]) for name, constraint in allowed.items())
 
 
 class Checked:
@@ -281,10 +296,17 @@ class Checked:
         validate(self)
 
 
+@cache
+def _names_of(cls: type) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the fields of a dataclass that are given in order, and those that are given by name only."""
+    known = [f for f in fields(cls) if f.init]
+    ordered, options = (tuple(f.name for f in known if f.kw_only is by_name) for by_name in (False, True))
+    return ordered, options
+
+
 def _call_faults(cls: type[Checked], positional: tuple[Any, ...], named: Mapping[str, Any]) -> Iterator[str]:
     """Yield a sentence for each option given by position or under an unknown name."""
-    known = [f for f in fields(cls) if f.init]  # type: ignore[arg-type]  # (a base of dataclasses only)
-    ordered, options = ([f.name for f in known if f.kw_only is by_name] for by_name in (False, True))
+    ordered, options = _names_of(cls)  # type: ignore[arg-type]  # (classes are hashable)
     if options and len(positional) > len(ordered):
         allowed = f"given by name ({', '.join(options)})"
         yield must_be(cls.__name__, "options", allowed, positional[len(ordered)], cls.positional_hint)

@@ -52,6 +52,15 @@ def mix(x: Array) -> Array:
     return x ^ (x >> np.uint32(15))
 
 
+def _mix_one(x: int) -> int:
+    """Map one word as `mix` does: of a Python integer this takes a tenth of the time."""
+    x ^= x >> 16
+    x = x * 0x21F0AAAD & _MASK
+    x ^= x >> 15
+    x = x * 0xD35A2D97 & _MASK
+    return x ^ x >> 15
+
+
 @dataclass(frozen=True, eq=False)
 class Stream:
     """A key of 64 bits from which any number of words can be read at any index.
@@ -88,11 +97,22 @@ class Stream:
         Forward    (1) a' = mix(a ⊕ mix(v))    (2) b' = mix((b + v·φ) ⊕ a')
         """
         a, b = self.a, self.b
+        if isinstance(a, np.ndarray) and all(isinstance(value, int | np.integer) for value in path):
+            return self._fold_numbers(path)
         for value in path:
             v = _word(value)
             a = mix(a ^ mix(v))  # (1)
             b = mix((b + v * np.uint32(_GOLDEN)) ^ a)  # (2)
         return Stream(a, b)
+
+    def _fold_numbers(self, path: tuple[int, ...]) -> Stream:
+        """Return what `fold` returns, of numbers that are known, without arrays."""
+        a, b = int(self.a[0]), int(self.b[0])
+        for value in path:
+            v = int(value) & _MASK
+            a = _mix_one(a ^ _mix_one(v))
+            b = _mix_one((b + v * _GOLDEN & _MASK) ^ a)
+        return Stream(np.array([a], np.uint32), np.array([b], np.uint32))
 
     def words(self, xp: Namespace, n: int) -> Array:
         """Return n words, uint32, all different: word(i) = mix(mix(i + a) ⊕ b)."""

@@ -19,10 +19,10 @@ import typer
 
 from chainrule import cli
 from chainrule.cli import unused
-from chainrule.cli.app import app
+from chainrule.cli.app import whole
 from chainrule.report import matplotlib
 
-COMMANDS = typer.main.get_command(app).commands
+COMMANDS = typer.main.get_command(whole()).commands
 QUICK = ["--epochs", "3"]
 
 SITUATIONS = {

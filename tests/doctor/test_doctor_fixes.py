@@ -20,7 +20,7 @@ from doctor_traces import epochs, problem, reading, stuck, trace
 
 import chainrule
 from chainrule import NetClassifier, NetRegressor, doctor
-from chainrule.cli.app import app
+from chainrule.cli.app import whole
 from chainrule.cli.options import TrainOptions
 from chainrule.data import Standardizer
 from chainrule.doctor import rules
@@ -327,7 +327,7 @@ def test_remedies_are_those_that_can_be_made():
 
 def parsed(command, line):
     """Return the options that the parser of a command reads from a line."""
-    parser = typer.main.get_command(app).commands[command]
+    parser = typer.main.get_command(whole()).commands[command]
     with parser.make_context(command, ["digits", *shlex.split(line)]) as context:
         return TrainOptions(**{f.name: context.params[f.name] for f in fields(TrainOptions)})
 

@@ -16,12 +16,12 @@ import pytest
 import typer
 from replaced_commands import REPLACED, snippets
 
-from chainrule.cli.app import app
+from chainrule.cli.app import whole
 from chainrule.search import Space
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-PARSER = typer.main.get_command(app)
+PARSER = typer.main.get_command(whole())
 SHELL = ("sh", "bash", "console")
 KINDS = {"python", "py", "py " + snippets.OTHERS, 'python title="chainrule"', *SHELL, "text", "toml", "json", "c", "js"}
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import typer
 
-from chainrule.cli.app import app
+from chainrule.cli.app import whole
 from chainrule.cli.options import TrainOptions
 from chainrule.nn.initializers import INITIALIZERS
 from chainrule.studies import STUDIES
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "learn" / "lecture.md").read_text("utf-8")
-PARSER = typer.main.get_command(app)
+PARSER = typer.main.get_command(whole())
 SECTIONS = dict(re.findall(r"^## ([^\n]+)\n\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL))
 ROWS = [
     [cell.strip() for cell in line.strip("|").split(" | ")]

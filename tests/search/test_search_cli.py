@@ -12,12 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import typer
 from rich.console import Console
 
 from chainrule import cli
-from chainrule.cli import app as commands
-from chainrule.cli.search import search, seconds, status_table, train_line
+from chainrule.cli.search import seconds, status_table, train_line
 from chainrule.data import load
 from chainrule.errors import InvalidValueError
 from chainrule.io import load_model
@@ -27,16 +25,6 @@ from chainrule.search import search as run_python_search
 from chainrule.search.spec import plan_search
 
 SMALL = ["--method", "random", "--trials", "3", "--epochs", "6", "--seeds", "2", "--workers", "1"]
-
-
-@pytest.fixture(autouse=True)
-def registered(monkeypatch):
-    """The command, in an application of its own where the package's does not have it yet."""
-    if all(command.name != "search" for command in commands.app.registered_commands):
-        both = typer.Typer(rich_markup_mode=None)
-        both.command("train")(cli.app.training.train)
-        both.command("search")(search)
-        monkeypatch.setattr(commands, "app", both)
 
 
 @pytest.mark.slow

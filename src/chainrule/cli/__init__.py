@@ -49,9 +49,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     import typer
 
-    from chainrule.cli.app import app
+    from chainrule.cli.app import application
 
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(application(sys.argv[1:] if arguments is None else list(arguments)))
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *where, **more: _show_warning(message)
         return _run(command, arguments)

@@ -20,7 +20,6 @@ from chainrule.cli.table_rows import TableRows, date_proposals, kept_rows, read_
 from chainrule.cli.unused import typed
 from chainrule.data import split
 from chainrule.data.splits import split_by_group, split_by_time
-from chainrule.data.table import describe
 from chainrule.data.table.files import table_ending
 from chainrule.errors import must_be, raise_all
 from chainrule.pipeline.option_names import option_name
@@ -159,6 +158,8 @@ def train_table(source: str, options: o.TrainOptions, table: TableOptions, quiet
     -------
     TrainedTable
     """
+    from chainrule.data.table import describe
+
     preset = presets.get(table.preset or "table")
     raise_all(_faults(options, table))
     reading = options.reading("train")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,11 +17,13 @@ from chainrule.cli import options as o
 from chainrule.cli.option_values import kept_labels
 from chainrule.cli.source_rows import labels_of
 from chainrule.data import BUILTIN
-from chainrule.data.table import ReadOptions, TableSchema, TargetColumn, read_file, read_target
+from chainrule.data.table import ReadOptions, TableSchema
 from chainrule.data.table.files import table_ending
-from chainrule.data.table.frames import FrameRows
 from chainrule.data.table.shell import option_text
 from chainrule.errors import InvalidValueError, did_you_mean, must_be
+
+if TYPE_CHECKING:
+    from chainrule.data.table import TargetColumn
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +115,9 @@ def read_rows(path: Path, options: o.TrainOptions, reading: ReadOptions) -> Tabl
     -------
     TableRows
     """
+    from chainrule.data.table import read_file, read_target
+    from chainrule.data.table.frames import FrameRows
+
     file = read_file(path, reading)
     found = read_target(file.name, file.frame, options.target, options.task)
     frame = FrameRows(file.frame, None if found.kept.all() else np.flatnonzero(found.kept))
@@ -139,6 +144,8 @@ def read_part(path: Path, rows: TableRows, schema: TableSchema, reading: ReadOpt
     -------
     TableRows
     """
+    from chainrule.data.table import read_target
+    from chainrule.data.table.frames import FrameRows
     from chainrule.data.table.loading import file_for
 
     file = file_for(path, schema, reading)

@@ -34,6 +34,7 @@ from chainrule.cli.unused import option_flag, refuse, source_facts, typed, typed
 from chainrule.constraints import OneOf
 from chainrule.doctor import DoctorMonitor, examine_problem
 from chainrule.errors import InvalidValueError, must_be, raise_all
+from chainrule.io.staging import UnfinishedFolder
 from chainrule.model import Model
 from chainrule.pipeline import confusion_matrix, stopping_monitors
 from chainrule.pipeline import evaluate as evaluate_model
@@ -115,7 +116,7 @@ def train(
     if watched.cards is None:
         o.print_json(_plain(outcome, folder))
     else:
-        _show(outcome, folder, watched.cards)
+        _show_files(outcome, folder, watched.cards)
     if outcome.run.diverged:
         raise typer.Exit(1)
 
@@ -140,16 +141,26 @@ def _recorded(
         with together:
             outcome = _finished(source, options, loaded, watched, checkpoint)
         check_same_model(out, outcome)
+        _show_scores(outcome, watched.cards)
         return outcome, out
     with new_run_folder(source, out) as unfinished:
         with together:
             outcome = _finished(source, options, loaded, watched, checkpoint)
         write(unfinished.place, outcome)
+        folder = _shown_and_drawn(unfinished, outcome, watched.cards)
+    return outcome, folder
+
+
+def _shown_and_drawn(unfinished: UnfinishedFolder, outcome: TrainOutcome, cards: Cards | None) -> Path:
+    """Show a result before its pictures are drawn, and finish its folder whatever happens on the way."""
+    try:
+        _show_scores(outcome, cards)
+    finally:
         try:
             draw(unfinished.place, outcome)
         finally:
             folder = unfinished.finish()
-    return outcome, folder
+    return folder
 
 
 def _for_processes(options: o.TrainOptions, doctor: str, shared: d.ProcessOptions) -> o.TrainOptions:
@@ -276,7 +287,10 @@ def _plain(outcome: TrainOutcome, folder: Path) -> dict[str, Any]:
     return dict(outcome.summary) | plain
 
 
-def _show(outcome: TrainOutcome, folder: Path, cards: Cards) -> None:
+def _show_scores(outcome: TrainOutcome, cards: Cards | None) -> None:
+    """Print the scores and how the training ended; nothing with JSON."""
+    if cards is None:
+        return
     out = o.console()
     model = outcome.model
     parts = outcome.loaded.parts
@@ -288,6 +302,11 @@ def _show(outcome: TrainOutcome, folder: Path, cards: Cards) -> None:
     out.print(run_sentence(outcome.run))
     for note in outcome.run.notes:
         out.print(note, markup=False)
+
+
+def _show_files(outcome: TrainOutcome, folder: Path, cards: Cards) -> None:
+    """Print what the doctor says, and what lies in the run folder."""
+    out = o.console()
     if outcome.report is not None:
         show_report(out, outcome.report, folder, cards.shown)
     files = "model.safetensors, run.jsonl, learning-curve.png, config.json, report.html"

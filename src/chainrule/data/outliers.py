@@ -51,6 +51,8 @@ def wild_cells(x: Array) -> WildCells | None:
     values, counts = np.unique(x[np.isfinite(x)], return_counts=True)
     if len(values) <= _DISTINCT:
         return None
+    if _without_a_gap(values):
+        return None
     outside = _beyond_the_gap(values, counts)
     rest = values[~outside]
     width = float(rest[-1] - rest[0])
@@ -61,6 +63,13 @@ def wild_cells(x: Array) -> WildCells | None:
     if len(rest) < _DISTINCT or not (width > 0 and wild):
         return None
     return _described(x, np.flatnonzero(np.isin(x, values[outside])))
+
+
+def _without_a_gap(values: Array) -> bool:
+    """Check whether the longest empty stretch is too short, whichever side of it the rest is on: most columns end here."""
+    place = int((values[1:] - values[:-1]).argmax())
+    low, below, above, high = values[[0, place, place + 1, -1]].tolist()
+    return bool(above - below < min(_GAP, _CODE_GAP) * min(below - low, high - above))
 
 
 def _beyond_the_gap(values: Array, counts: Array) -> Array:

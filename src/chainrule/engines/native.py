@@ -1,5 +1,7 @@
 """The native engine: the same mathematics several times faster, as a plan run by compiled kernels, an epoch per call.
 
+Of a small network an epoch takes less time than a call from Python: a `Block` runs several in one call, for one or many
+sessions.
 In: a recipe and rows. Out: a session that holds all numbers in the extension's own layout and copies them out on request.
 """
 
@@ -7,8 +9,9 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from enum import Enum
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,8 +19,8 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.constraints import Interval
 from chainrule.engines.base import Rows, Session, never
-from chainrule.engines.border import checked_batches, checked_inputs, checked_rows, checked_state, ready
-from chainrule.engines.plan import lower, obstacles
+from chainrule.engines.border import MOST_ROWS, checked_batches, checked_inputs, checked_rows, checked_state, ready
+from chainrule.engines.plan import Plan, lower, obstacles
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.nn.losses import MeanSquaredError
 from chainrule.nn.net import Net
@@ -45,10 +48,10 @@ class NativeSession:
         rows = checked_rows(recipe, rows)
         self._recipe = recipe
         self._batches = len(recipe.batches(len(rows)))
-        self.plan = lower(recipe)
+        self.plan, stages, phases = _lowered(recipe)
         self._session = module.Session(
-            stages=[record(module, "FusedStage", stage.fields()) for stage in self.plan.stages],
-            phases=[record(module, "Phase", phase.fields()) for phase in self.plan.phases],
+            stages=stages,
+            phases=phases,
             settings=record(module, "TrainingSettings", self.plan.settings()),
             X=rows.X,
             Y=rows.Y,
@@ -56,7 +59,17 @@ class NativeSession:
             visited=_NONE if rows.visited is None else rows.visited,
             threads=threads,
         )
-        self.load(recipe.start())
+        self._write(recipe.start())
+
+    @property
+    def recipe(self) -> Recipe:
+        """What is trained."""
+        return self._recipe
+
+    @property
+    def native(self) -> Any:
+        """The extension's own session."""
+        return self._session
 
     @property
     def state(self) -> State:
@@ -70,8 +83,11 @@ class NativeSession:
 
     def load(self, state: State) -> None:
         """Continue from a state."""
+        self._write(checked_state(self._recipe, state))
+
+    def _write(self, state: State) -> None:
+        """Copy a state of the recipe in."""
         dtype = self._recipe.dtype
-        state = checked_state(self._recipe, state)
         self._session.write(
             w=ready(state.w, dtype),
             statistics=ready(state.buffers, dtype),
@@ -123,18 +139,52 @@ class NativeSession:
         return tuple(1e-9 * each for each in self._session.nanoseconds)
 
 
+def _lowered(recipe: Recipe) -> tuple[Plan, list[Any], list[Any]]:
+    """Return the plan of a recipe with the extension's stages and phases, kept from the last time for an equal network."""
+    multipliers = tuple(recipe.learning_rate_multipliers.items())
+    shape = _Shape((*(getattr(recipe, name) for name in _SHAPING), multipliers), recipe)
+    try:
+        hash(shape)
+    except TypeError:  # a part that holds arrays
+        return _lower(shape)
+    plan, stages, phases = _lower_once(shape)
+    return Plan(recipe, plan.stages), stages, phases
+
+
+_SHAPING = tuple(f.name for f in fields(Recipe) if f.name not in {"seed", "learning_rate_multipliers"})
+"""What stages and phases follow from, the multipliers apart: all but the seed, which is one of the settings."""
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """What the stages and phases of a recipe follow from."""
+
+    parts: tuple[Any, ...]
+    recipe: Recipe = field(compare=False)
+
+
+def _lower(shape: _Shape) -> tuple[Plan, list[Any], list[Any]]:
+    module, plan = extension(), lower(shape.recipe)
+    stages = [record(module, "FusedStage", stage.fields()) for stage in plan.stages]
+    return plan, stages, [record(module, "Phase", phase.fields()) for phase in plan.phases]
+
+
+_lower_once = lru_cache(maxsize=16)(_lower)
+
+
 def record(module: Any, name: str, values: Mapping[str, Any]) -> Any:
     """Fill one of the extension's structs by the names of its fields, enumerators by their names.
 
     Raises `TypeError` unless the values name exactly the fields that the struct has.
     """
     struct = getattr(module, name)
-    if values.keys() != field_names(struct):
-        differing = sorted(values.keys() ^ field_names(struct))
+    names = field_names(struct)
+    if values.keys() != names:
+        differing = sorted(values.keys() ^ names)
         raise TypeError(f"{name}: Python and C++ must name the same fields, but only one side has {differing}.")
     filled = struct()
-    for field, value in values.items():
-        setattr(filled, field, _converted(module, value))
+    for name_of_field, value in values.items():
+        setattr(filled, name_of_field, _converted(module, value))
     return filled
 
 
@@ -147,6 +197,7 @@ def _converted(module: Any, value: Any) -> Any:
     return record(module, type(value).__name__, value.fields()) if hasattr(value, "fields") else value
 
 
+@cache
 def field_names(struct: type) -> set[str]:
     """Return the names of the fields of one of the extension's structs."""
     return {name for name, member in vars(struct).items() if isinstance(member, property)}
@@ -155,6 +206,87 @@ def field_names(struct: type) -> set[str]:
 def _enumerator(module: Any, value: Enum) -> Any:
     """Return the extension's enumerator with the same class name and the same name, in lower case."""
     return getattr(module, type(value).__name__)[value.name.lower()]
+
+
+MOST_NUMBERS = 2**19
+"""Numbers that a block's arrays may hold: 4 MB in float64."""
+
+MOST_EPOCHS = 64
+"""Epochs of a block. More would gain little: a call costs less than one epoch."""
+
+FIGURES = ("loss", "score", "weight", "norm", "steps", "seconds")
+"""What an epoch measures, in the extension's order; the first five as in `nn.step.Sums`."""
+
+
+class Block:
+    """The next epochs of a session, and arrays with room for what up to `room` epochs give.
+
+    Parameters
+    ----------
+    session : NativeSession
+        The training.
+    room : int
+        Largest number of epochs in one call, as `room_for` returns it.
+    X : array (n, d) or None, default=None
+        Rows whose logits are wanted after each epoch.
+
+    Its `figures` (room, 6) hold the `FIGURES` of each epoch, valid until the next run.
+    """
+
+    def __init__(self, session: NativeSession, room: int, X: Array | None = None) -> None:
+        recipe = session.recipe
+        dtype, P = recipe.dtype, recipe.net.size
+        X = np.empty((0, recipe.net.inputs), dtype) if X is None else checked_inputs(recipe.net, X, dtype)
+        self.room = room
+        self.figures = np.empty((room, len(FIGURES)))
+        self._w = np.empty((room, P), dtype)
+        self._buffers = np.empty((room, recipe.net.buffers.size), dtype)
+        self._vectors = {name: np.empty((room, P), dtype) for name in recipe.state_names}
+        self._Z = np.empty((room, len(X), recipe.net.outputs), dtype)
+        self._step = 0
+        self.native = extension().Block(
+            session=session.native,
+            figures=self.figures,
+            w=self._w,
+            statistics=self._buffers,
+            vectors=self._vectors,
+            X=X,
+            Z=self._Z,
+        )
+
+    def plan(self, epoch: int, rates: Array, count: int, seconds: float) -> None:
+        """Plan `count` epochs from number `epoch`, with a rate for each batch, for about these seconds."""
+        if not 0 <= epoch <= MOST_ROWS - count:
+            raise InvalidValueError(must_be("Block", "epoch", f"in 0..{MOST_ROWS - count}", epoch))
+        self._step = epoch * (len(rates) // count)
+        self.native.plan(epoch=epoch, count=count, rates=ready(rates, np.float64), seconds=seconds)
+
+    def logits(self, i: int) -> Array:
+        """Return the logits (n, k) after epoch i of the block; valid until the next run."""
+        logits: Array = self._Z[i]
+        return logits
+
+    def state(self, i: int) -> State:
+        """Return a copy of the state after epoch i of the block."""
+        step = self._step + int(self.figures[: i + 1, FIGURES.index("steps")].sum())
+        vectors = {name: vector[i].copy() for name, vector in self._vectors.items()}
+        return State(self._w[i].copy(), self._buffers[i].copy(), vectors, step)
+
+
+def room_for(session: NativeSession, validated: int, epochs: int) -> int:
+    """Return how many epochs a block of this session should have room for, given its validation rows; 1 is not worth it."""
+    net = session.recipe.net
+    numbers = (1 + len(session.recipe.state_names)) * net.size + net.buffers.size + validated * net.outputs
+    return max(1, min(epochs, MOST_EPOCHS, MOST_NUMBERS // numbers))
+
+
+def run_blocks(blocks: Sequence[Block], stop: Callable[[], bool] = never, threads: int = 1) -> list[int]:
+    """Run planned blocks on up to `threads` threads, and return how many epochs of each were begun.
+
+    The last of these epochs is incomplete if `stop`, which is called from this thread about every 20 ms, said True.
+    """
+    done: list[int] = extension().run_blocks(blocks=[block.native for block in blocks], threads=threads, stop=stop)
+    return done
 
 
 def predictor(net: Net, w: Array, buffers: Array) -> Callable[[Array], Array] | None:

@@ -19,7 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 from chainrule.arrays import Array
 from chainrule.calibration import temperature
 from chainrule.callbacks.scikit_learn import Fitted, fit_task, with_callbacks
-from chainrule.ensemble import train_together
+from chainrule.ensemble import cores, train_together
 from chainrule.estimators.call import Call, SplitBy, UserValidation
 from chainrule.estimators.preparing import BUILDING, PreparingNetwork
 from chainrule.estimators.scoring import Score, Scored, Scoring, scorer
@@ -28,6 +28,7 @@ from chainrule.nn.losses import SoftmaxCrossEntropy
 from chainrule.pipeline import stopped_run, stopping_monitors
 from chainrule.target import Target
 from chainrule.train import Epoch, Monitor, Progress, Run, TrainingProblem, train
+from chainrule.train.many import train_many
 
 if TYPE_CHECKING:
     from chainrule.doctor import Report
@@ -236,8 +237,9 @@ class NetEstimator(PreparingNetwork):
         """Set the fitted attributes that every way of training sets; no record holds rows."""
         known = call.continues
         problems = call.problems[: len(runs)]
-        first, *others = (problem.model(run.state) for problem, run in zip(problems, runs, strict=True))
-        model: Model = replace(first, others=tuple((other.w, other.buffers) for other in others))
+        model: Model = problems[0].model(runs[0].state)
+        others = [(each.recipe.weights(run.state), run.state.buffers) for each, run in zip(problems, runs, strict=True)]
+        model = replace(model, others=tuple(others[1:])) if len(others) > 1 else model
         if known:
             model = replace(model, temperature=self.model_.temperature)
         if getattr(self, "calibrate", False) and call.validation is not None:
@@ -286,13 +288,16 @@ def _train_all(
     problems: Sequence[TrainingProblem], monitors: Sequence[Sequence[Monitor]], folders: Sequence[Path | None]
 ) -> list[Run]:
     """Train each network; after Ctrl-C return only the runs of those that began."""
+    checkpointed = folders[0] is not None
     if len(problems) == 1:
         return [train(problems[0], monitors[0], checkpoint=folders[0])]
+    together = None if checkpointed else train_many(problems, monitors, cores())
+    if together is not None:
+        return together
     calls = [
         lambda problem=problem, watching=watching, folder=folder: train(problem, watching, checkpoint=folder)
         for problem, watching, folder in zip(problems, monitors, folders, strict=True)
     ]
-    checkpointed = folders[0] is not None
     return train_together(calls, signals=(signal.SIGINT, signal.SIGTERM) if checkpointed else (signal.SIGINT,))
 
 
@@ -313,5 +318,7 @@ def _temperature(model: Model, X: Array, y: Array, weights: Array) -> float:
 def _some_rows(problem: TrainingProblem) -> tuple[Array, Array]:
     """Return training rows on the network's scale, evenly spaced, with their weights."""
     rows = problem.rows
+    if len(rows) <= _IMPORTANCE_ROWS:
+        return rows.X.copy(), rows.c.copy()
     take = np.linspace(0, len(rows) - 1, min(len(rows), _IMPORTANCE_ROWS)).astype(int)
     return rows.X[take], rows.c[take]

@@ -97,6 +97,23 @@ class Recipe:
             hint = "One row has no variance: its normalized values are 0, and nothing but β would learn."
             raise_all([must_be("Recipe", "batch_size", "at least 2 with batch norm", self.batch_size, hint)])
 
+    def with_seed(self, seed: int) -> Recipe:
+        """Return the recipe with another seed; what else was checked and computed stays.
+
+        Parameters
+        ----------
+        seed : int
+            Seed of first weights, shuffles and masks, in [0, 2**64).
+
+        Returns
+        -------
+        Recipe
+        """
+        other = object.__new__(Recipe)
+        other.__dict__.update(vars(self), seed=seed)
+        validate(other)
+        return other
+
     @cached_property
     def batch_normed(self) -> bool:
         """Whether a layer normalizes over the batch."""

@@ -7,11 +7,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from chainrule.constraints import COUNT, NOT_NEGATIVE, POSITIVE, SHARE, Either, Interval, OneOf, constrained, faults
+from chainrule.constraints import (
+    COUNT,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SHARE,
+    Either,
+    Interval,
+    OneOf,
+    all_allowed,
+    constrained,
+    constraints_of,
+    faults,
+)
 from chainrule.engines import ENGINES
 from chainrule.errors import did_you_mean, must_be, raise_all
 from chainrule.nn import losses, optimizers, schedules
@@ -163,8 +175,10 @@ class Settings:
 
     def faults(self, owner: str, shown: Callable[[str], str] = str) -> Iterator[str]:
         """Yield a sentence for every setting outside its limits."""
-        allowed = {shown(f.name): f.metadata["constraint"] for f in fields(self) if "constraint" in f.metadata}
-        yield from faults(owner, {shown(name): value for name, value in vars(self).items()}, allowed)
+        constraints, values = constraints_of(type(self)), vars(self)  # type: ignore[arg-type]  # (classes are hashable)
+        if not all_allowed(values, constraints):
+            allowed = {shown(name): constraint for name, constraint in constraints.items()}
+            yield from faults(owner, {shown(name): value for name, value in values.items()}, allowed)
         yield from self._shape_faults(owner, shown)
         yield from self._other_faults(owner, shown)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.data import Task
-from chainrule.data.table import ReadOptions, TableSchema, as_frame, describe
+from chainrule.data.table import ReadOptions, TableSchema
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.pipeline import Settings
 from chainrule.pipeline.targets import classification, regression, usual_weights
@@ -137,6 +137,8 @@ def fit_table(
         For too few rows, no usable column, and whatever is wrong with rows or target.
     """
     began = time.monotonic()
+    from chainrule.data.table import as_frame, describe
+
     frame = as_frame(owner, rows)
     if len(frame) != len(y):
         raise InvalidValueError(must_be(owner, "y", f"of shape ({len(frame)},), one value per row of X", y.shape))

@@ -5,7 +5,6 @@ In: arguments, or a `TrainingProblem` and monitors. Out: `Epoch` records, or a `
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,13 +25,25 @@ from chainrule.nn.net import Net
 from chainrule.nn.optimizers import Adam, Optimizer
 from chainrule.nn.penalties import Clip, Penalty
 from chainrule.nn.schedules import ConstantSchedule, Plateau, Schedule, plateau_rule
-from chainrule.nn.step import Recipe, State, Sums, measure
+from chainrule.nn.step import Recipe, State, Sums
+from chainrule.train.blocks import InBlocks, suits, train_in_blocks
 from chainrule.train.checkpoint import opened
-from chainrule.train.checkpointing import Checkpointer
+from chainrule.train.checkpointing import Checkpointer, NoCheckpoint
 from chainrule.train.interrupts import interruptible
-from chainrule.train.monitors import Decision, Monitor
+from chainrule.train.monitors import GO_ON, MANY_EPOCHS, Decision, Monitor
 from chainrule.train.problem import TrainConfig, TrainingProblem, rows_per_batch
-from chainrule.train.records import COMPLETED, Epoch, Run, Snapshot, Stop, StopReason, diverged, metric_value, spent
+from chainrule.train.records import (
+    COMPLETED,
+    Epoch,
+    Run,
+    Snapshot,
+    Stop,
+    StopReason,
+    diverged,
+    epoch_record,
+    measure_rows,
+    spent,
+)
 
 __all__ = ["Epoch", "Run", "TrainConfig", "fit", "iterate", "train"]
 
@@ -194,16 +205,15 @@ def iterate(
         done = int(sums.steps) - int(begun.steps)
         begun = Sums()
         step += done
-        held_out = _measure(session, recipe, validation) if done == len(rates) else Sums()
-        epoch = _epoch(
+        complete = done == len(rates)
+        epoch = epoch_record(
             number + 1,
             recipe.loss,
             sums,
-            held_out,
+            _measure(session, recipe, validation) if complete else None,
             rate=float(rates[max(done, 1) - 1]),
             seconds=time.perf_counter() - began,
-            complete=done == len(rates),
-            finite=_finite(sums) and (validation is None or done < len(rates) or _finite(held_out)),
+            complete=complete,
             state=_handle(session, step),
         )
         yield epoch
@@ -246,16 +256,12 @@ def _plateau_tracker(schedule: Schedule, validated: bool) -> Callable[[Plateau, 
     return follow
 
 
-def _measure(session: Session, recipe: Recipe, rows: Rows | None) -> Sums:
-    """Return the validation sums; numbers that overflow show there, not as warnings."""
+def _measure(session: Session, recipe: Recipe, rows: Rows | None) -> Sums | None:
+    """Return the validation sums, None without validation rows; numbers that overflow show there, not as warnings."""
     if rows is None:
-        return Sums()
+        return None
     with np.errstate(all="ignore"):
-        return measure(recipe, np, session.logits(rows.X), rows.Y, rows.c)
-
-
-def _finite(sums: Sums) -> bool:
-    return math.isfinite(sums.mean_loss) and math.isfinite(sums.norm)
+        return measure_rows(recipe, session.logits(rows.X), rows)
 
 
 def _handle(session: Session, step: int) -> Callable[[], State]:
@@ -266,34 +272,6 @@ def _handle(session: Session, step: int) -> Callable[[], State]:
         return now if int(now.step) == step else spent()
 
     return state
-
-
-def _epoch(
-    number: int,
-    loss: Loss,
-    sums: Sums,
-    held_out: Sums,
-    rate: float,
-    seconds: float,
-    complete: bool,
-    finite: bool,
-    state: Callable[[], State],
-) -> Epoch:
-    return Epoch(
-        number=number,
-        metric=loss.metric,
-        train_loss=sums.mean_loss,
-        train_score=metric_value(loss, sums),
-        validation_loss=held_out.mean_loss,
-        validation_score=metric_value(loss, held_out),
-        learning_rate=rate,
-        gradient_norm=sums.mean_norm,
-        seconds=seconds,
-        steps=int(sums.steps),
-        complete=complete,
-        finite=finite,
-        state=state,
-    )
 
 
 def train(
@@ -341,20 +319,38 @@ def train(
         session.load(problem.start)
     began = time.perf_counter()
     with opened(checkpoint, problem) as checkpointer:
-        now = checkpointer.load() or Snapshot(session.state, Sums(), (), None)
-        session.load(now.state)
-        with _watched(problem, monitors) as watchers, interruptible(*checkpointer.signals) as interrupted:
+        kept = checkpointer.load()
+        now = Snapshot(session.state, Sums(), (), None) if kept is None else kept
+        if kept is not None:
+            session.load(kept.state)
+        with watched(problem, monitors) as watchers, interruptible(*checkpointer.signals) as interrupted:
             for epoch in now.epochs:
                 watchers.observe(epoch)
             if now.stop is None:
-                now = _train_on(session, problem, now, watchers.observe, interrupted, checkpointer)
+                now = _train_to_end(session, problem, now, watchers, interrupted, checkpointer)
             notes = (*notes, *checkpointer.notes)
-            number, state = now.best or (None, now.state)
-            seconds = time.perf_counter() - began
-            stop = now.stop or COMPLETED
-            run = Run(now.epochs, state, number, stop, chosen.name, notes, seconds, tuple(watchers.memories))
-            watchers.run = run
+            watchers.run = run = run_of(now, chosen.name, notes, time.perf_counter() - began, watchers)
     return run
+
+
+def run_of(now: Snapshot, engine: str, notes: tuple[str, ...], seconds: float, watchers: Watchers) -> Run:
+    """Return the result of a training from the snapshot at its end."""
+    number, state = now.best or (None, now.state)
+    return Run(now.epochs, state, number, now.stop or COMPLETED, engine, notes, seconds, tuple(watchers.memories))
+
+
+def _train_to_end(
+    session: Session,
+    problem: TrainingProblem,
+    begun: Snapshot,
+    watchers: Watchers,
+    interrupted: Callable[[], bool],
+    checkpointer: Checkpointer,
+) -> Snapshot:
+    """Train from one snapshot to the one at the end of the run, in blocks of epochs where nothing needs each at once."""
+    if isinstance(checkpointer, NoCheckpoint) and watchers.ahead() > 1 and suits(session, problem, begun):
+        return train_in_blocks([InBlocks(session, problem, begun, watchers)], interrupted)[0]
+    return _train_on(session, problem, begun, watchers.observe, interrupted, checkpointer)
 
 
 def _train_on(
@@ -413,7 +409,7 @@ def _interrupted(now: Snapshot, epoch: Epoch, checkpointer: Checkpointer) -> Sna
     return replace(now, stop=Stop(StopReason.INTERRUPTED, f"in epoch {epoch.number}"))
 
 
-class _Watchers:
+class Watchers:
     """The monitors of one run with what they remember."""
 
     def __init__(self, monitors: Sequence[Monitor]) -> None:
@@ -423,18 +419,34 @@ class _Watchers:
 
     def observe(self, epoch: Epoch) -> Decision:
         """Show an epoch to every monitor, and join their decisions."""
-        decisions = []
+        joined = GO_ON
         for i, monitor in enumerate(self.monitors):
             self.memories[i], decision = monitor.observe(self.memories[i], epoch)
-            decisions.append(decision)
-        stops = [decision.stop for decision in decisions if decision.stop is not None]
-        return Decision(any(decision.keep for decision in decisions), stops[0] if stops else None)
+            if joined is GO_ON:
+                joined = decision
+            elif decision.keep or decision.stop is not None:
+                joined = Decision(joined.keep or decision.keep, joined.stop or decision.stop)
+        return joined
+
+    def ahead(self) -> int:
+        """Return how many epochs may run before the next decision can matter; 1 unless every monitor knows better."""
+        pairs = zip(self.monitors, self.memories, strict=True)
+        return min(
+            (int(vars(type(m))["ahead"](m, memory)) if knows_ahead(m) else 1 for m, memory in pairs),
+            default=MANY_EPOCHS,
+        )
+
+
+def knows_ahead(monitor: Any) -> bool:
+    """Check whether a monitor says how many epochs it can do without; not so if it inherits that, but observes anew."""
+    own = vars(type(monitor))
+    return "ahead" in own and "observe" in own
 
 
 @contextmanager
-def _watched(problem: TrainingProblem, monitors: Sequence[Monitor]) -> Iterator[_Watchers]:
+def watched(problem: TrainingProblem, monitors: Sequence[Monitor]) -> Iterator[Watchers]:
     """Start the monitors, and end them however the run ends."""
-    watchers = _Watchers(monitors)
+    watchers = Watchers(monitors)
     try:
         watchers.memories.extend(monitor.start(problem) for monitor in monitors)
         yield watchers

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from chainrule.constraints import COUNT, NOT_NEGATIVE, SHARE, Checked, Interval, OneOf, constrained
 from chainrule.train.problem import TrainingProblem
@@ -16,6 +16,10 @@ from chainrule.train.records import Epoch, Run, Stop, StopReason
 
 _STEPS = Interval(0, math.inf, "[)", whole=True)
 _WATCHED = OneOf(("validation_loss", "validation_score", "train_loss", "train_score"))
+
+
+MANY_EPOCHS = 2**31
+"""More epochs than any run has: what a monitor that never stops a run says."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,16 @@ class Decision:
     stop: Stop | None = None
 
 
+GO_ON, KEEP = Decision(), Decision(keep=True)
+"""The two decisions that most epochs end with."""
+
+
 class Monitor(Protocol):
-    """The methods of a monitor. Its settings are frozen; what it remembers of a run is passed in and out."""
+    """The methods of a monitor. Its settings are frozen; what it remembers of a run is passed in and out.
+
+    A monitor that reads only figures may say with a method `ahead(memory)` how many epochs may run before its next decision
+    can matter; small networks then run that many in one call. Its epochs have no `state()`.
+    """
 
     def start(self, problem: TrainingProblem) -> Any:
         """Return the memory at the start of a run.
@@ -102,8 +114,7 @@ def no_improvement(figure: str, epochs: int) -> Stop:
     return Stop(StopReason.EARLY_STOPPING, f"{figure} did not improve for {epochs} epoch{'s' if epochs > 1 else ''}")
 
 
-@dataclass(frozen=True)
-class Best:
+class Best(NamedTuple):
     """The best figure so far, and the epochs and steps since."""
 
     figure: float = math.inf
@@ -115,8 +126,7 @@ class Best:
         return Best(self.figure, self.waited + 1, self.steps + steps)
 
 
-@dataclass(frozen=True)
-class RunningMean:
+class RunningMean(NamedTuple):
     """The mean of a figure over the last epochs, in which an epoch counts `share` times as much as the next.
 
     Reference  [kingma2015] 3: the division by Σ (1 - β) βⁱ, so that the first epochs count in full
@@ -195,9 +205,24 @@ class EarlyStopping(Checked):
         best = Best(figure) if keep else best
         counted = Best(figure) if figure < counted.figure - self.tolerance else counted.longer(epoch.steps)
         ended = counted.waited >= self.patience and counted.steps >= self.steps
+        if not ended:
+            return (best, counted, mean), KEEP if keep and self.keep else GO_ON
         name = ("smoothed " if self.smoothing else "") + _NAMES[self.watched]
-        stop = no_improvement(name, counted.waited) if ended else None
-        return (best, counted, mean), Decision(keep and self.keep, stop)
+        return (best, counted, mean), Decision(keep and self.keep, no_improvement(name, counted.waited))
+
+    def ahead(self, memory: tuple[Best, Best, RunningMean]) -> int:
+        """Return how many epochs it can do without: its patience has to end before it stops a run.
+
+        Parameters
+        ----------
+        memory : tuple
+            What the last call returned.
+
+        Returns
+        -------
+        int
+        """
+        return max(1, self.patience - memory[1].waited)
 
     def end(self, memory: tuple[Best, Best, RunningMean], run: Run | None) -> None:
         """End without closing anything."""
@@ -234,7 +259,21 @@ class BestWeights(Checked):
         mean = mean.add(own, self.smoothing)
         figure = mean.seen(own)
         keep = figure < best.figure
-        return (Best(figure) if keep else best, mean), Decision(keep)
+        return (Best(figure) if keep else best, mean), KEEP if keep else GO_ON
+
+    def ahead(self, memory: tuple[Best, RunningMean]) -> int:
+        """Return that it can do without any number of epochs: it never stops a run.
+
+        Parameters
+        ----------
+        memory : tuple
+            What the last call returned.
+
+        Returns
+        -------
+        int
+        """
+        return MANY_EPOCHS
 
     def end(self, memory: tuple[Best, RunningMean], run: Run | None) -> None:
         """End without closing anything."""

@@ -61,9 +61,9 @@ class TrainConfig(Checked):
         -------
         ndarray of shape (steps,)
         """
-        times = [(step + i) / per_epoch for i in range(steps)]
         if isinstance(self.schedule, ConstantSchedule):
             return np.full(steps, self.learning_rate * plateau.factor)
+        times = [(step + i) / per_epoch for i in range(steps)]
         return np.array([self.learning_rate * plateau.factor * self.schedule.factor(e, self.epochs) for e in times])
 
 
@@ -212,7 +212,7 @@ class TrainingProblem:
         -------
         TrainingProblem
         """
-        return replace(self, recipe=replace(self.recipe, seed=seed))
+        return self if seed == self.recipe.seed else replace(self, recipe=self.recipe.with_seed(seed))
 
     def with_learning_rate(self, rate: float) -> TrainingProblem:
         """Return the problem with another base learning rate.
@@ -226,7 +226,8 @@ class TrainingProblem:
         -------
         TrainingProblem
         """
-        return replace(self, config=replace(self.config, learning_rate=rate))
+        same = rate == self.config.learning_rate
+        return self if same else replace(self, config=replace(self.config, learning_rate=rate))
 
     def with_weights_of(self, model: Model) -> TrainingProblem:
         """Return the problem that begins with a trained model's weights and a fresh optimizer.

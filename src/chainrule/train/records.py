@@ -9,12 +9,18 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
+
+from chainrule.arrays import Array
 from chainrule.display import HtmlDisplay
+from chainrule.engines import Rows
 from chainrule.errors import InvalidValueError
 from chainrule.nn.losses import Loss
-from chainrule.nn.step import State, Sums
+from chainrule.nn.step import Recipe, State, Sums, measure
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -211,6 +217,56 @@ def spent() -> State:
 
 
 def metric_value(loss: Loss, sums: Sums) -> float:
+    """Return the metric from the sums of scores."""
+    return shown_score(loss, sums.mean_score)
+
+
+def shown_score(loss: Loss, score: float) -> float:
     """Return the metric from a mean score: accuracy as it is, the root for "rmse"."""
-    score = sums.mean_score
     return math.sqrt(score) if loss.metric == "rmse" and score >= 0 else score
+
+
+def epoch_record(
+    number: int,
+    loss: Loss,
+    sums: Sums,
+    held_out: Sums | None,
+    *,
+    rate: float,
+    seconds: float,
+    complete: bool,
+    state: Callable[[], State],
+) -> Epoch:
+    """Return the record of an epoch from its sums, and from those of the validation rows where they were measured."""
+    train_loss = sums.mean_loss
+    validation_loss = math.nan if held_out is None else held_out.mean_loss
+    finite = math.isfinite(train_loss) and math.isfinite(sums.norm)
+    return filled(
+        Epoch,
+        number=number,
+        metric=loss.metric,
+        train_loss=train_loss,
+        train_score=metric_value(loss, sums),
+        validation_loss=validation_loss,
+        validation_score=math.nan if held_out is None else metric_value(loss, held_out),
+        learning_rate=rate,
+        gradient_norm=sums.mean_norm,
+        seconds=seconds,
+        steps=int(sums.steps),
+        complete=complete,
+        finite=finite and (held_out is None or math.isfinite(validation_loss)),
+        state=state,
+    )
+
+
+def filled(cls: type[T], **fields: Any) -> T:
+    """Return an object of a frozen dataclass whose fields are all given: of a small network's epochs there are thousands."""
+    record = object.__new__(cls)
+    record.__dict__.update(fields)
+    return record
+
+
+def measure_rows(recipe: Recipe, Z: Array, rows: Rows) -> Sums:
+    """Return the sums of validation rows from their logits; numbers that overflow show there, not as warnings."""
+    with np.errstate(all="ignore"):
+        return measure(recipe, np, Z, rows.Y, rows.c)

@@ -12,6 +12,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.calibration import expected_calibration_error, reliability
+from chainrule.pipeline.evaluation import metrics
 from chainrule.pipeline.evaluation.checks import both_sides, labels_and_probabilities, positive_class
 from chainrule.pipeline.evaluation.scores import average_precision, roc_auc
 
@@ -114,8 +115,6 @@ def roc_curve(y: Any, P: Any, classes: Any = None, label: Any = None) -> RocCurv
     >>> curve.auc, curve.true_positive_rate.tolist()
     (0.75, [0.0, 0.5, 0.5, 1.0, 1.0])
     """
-    from sklearn import metrics
-
     positive, score, chosen = _one_against_rest("roc_curve", y, P, classes, label)
     false, true, thresholds = metrics.roc_curve(positive, score)
     return RocCurve(chosen, false, true, thresholds, roc_auc(positive, score))
@@ -144,8 +143,6 @@ def precision_recall_curve(y: Any, P: Any, classes: Any = None, label: Any = Non
     >>> curve.recall.tolist(), curve.share
     ([1.0, 1.0, 0.5, 0.5, 0.0], 0.5)
     """
-    from sklearn import metrics
-
     positive, score, chosen = _one_against_rest("precision_recall_curve", y, P, classes, label)
     precision, recall, thresholds = metrics.precision_recall_curve(positive, score)
     area = average_precision(positive, score)

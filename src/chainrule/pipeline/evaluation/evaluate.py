@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array, MatrixLike
+from chainrule.pipeline.evaluation.metrics import binary_f1, macro_f1
 from chainrule.pipeline.evaluation.scores import balanced_accuracy, mean_of_classes, roc_auc, value_scores
 from chainrule.prediction import Predictor
 from chainrule.target import Target, class_indices
@@ -96,9 +97,7 @@ def _targets(model: Predictor, X: MatrixLike, y: Array, predicted: Array) -> Ite
 
 def _of_one_target(y: Array, predicted: Array, P: Array, label: bool) -> tuple[float, float, float]:
     """Return balanced accuracy, f1 and area under the ROC curve."""
-    from sklearn import metrics
-
-    f1 = float(metrics.f1_score(y, predicted, average="binary" if label else "macro", zero_division=0))
+    f1 = binary_f1(y, predicted) if label else macro_f1(y, predicted)
     return balanced_accuracy(y, predicted), f1, mean_of_classes([roc_auc(y == k, P[:, k]) for k in range(P.shape[1])])
 
 

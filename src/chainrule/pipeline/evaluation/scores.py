@@ -14,6 +14,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.calibration import expected_calibration_error
 from chainrule.errors import InvalidValueError, must_be
+from chainrule.pipeline.evaluation import metrics
 from chainrule.pipeline.evaluation.checks import labels_and_probabilities
 
 
@@ -165,22 +166,18 @@ def class_scores(y: Any, P: Any, classes: Any = None, threshold: float | None = 
     >>> scores.accuracy, scores.roc_auc, scores.classes[1].recall
     (0.75, 1.0, 1.0)
     """
-    from sklearn import metrics
-
     numbers, P, classes = labels_and_probabilities("class_scores", y, P, classes)
     predicted = P.argmax(axis=1) if threshold is None else (P[:, -1] >= threshold).astype(np.int64)
     if threshold is not None and len(classes) != 2:
         raise InvalidValueError(must_be("class_scores", "threshold", "None unless there are two classes", threshold))
     every = range(len(classes))
-    precision, recall, f1, support = metrics.precision_recall_fscore_support(
-        numbers, predicted, labels=every, zero_division=0
-    )
+    precision, recall, f1, support = metrics.precision_recall_f1(numbers, predicted, len(classes))
     areas = [roc_auc(numbers == k, P[:, k]) for k in every]
     averages = [average_precision(numbers == k, P[:, k]) for k in every]
     seen = np.union1d(numbers, predicted)
     return ClassScores(
-        log_loss=float(metrics.log_loss(numbers, _normalized(P), labels=every)) if len(classes) > 1 else 0.0,
-        accuracy=float(metrics.accuracy_score(numbers, predicted)),
+        log_loss=metrics.log_loss(numbers, _normalized(P)) if len(classes) > 1 else 0.0,
+        accuracy=float(np.mean(numbers == predicted)),
         balanced_accuracy=balanced_accuracy(numbers, predicted),
         precision=float(precision[seen].mean()),
         recall=float(recall[seen].mean()),
@@ -220,16 +217,14 @@ def value_scores(y: Any, predicted: Any) -> ValueScores:
     >>> value_scores([1.0, 2.0, 3.0], [1.0, 2.0, 4.0]).mae.__round__(3)
     0.333
     """
-    from sklearn import metrics
-
     y = np.asarray(y, np.float64)
     predicted = np.asarray(predicted, np.float64)
     if y.shape != predicted.shape or not len(y):
         raise InvalidValueError(must_be("value_scores", "predicted", f"of shape {y.shape}, n > 0", predicted.shape))
-    error = float(metrics.mean_squared_error(y, predicted))
+    error = metrics.mean_squared_error(y, predicted)
     spread = float(np.var(y, axis=0).mean())
     r2 = 1.0 - error / spread if spread > 0 else math.nan
-    return ValueScores(error**0.5, float(metrics.mean_absolute_error(y, predicted)), r2)
+    return ValueScores(error**0.5, metrics.mean_absolute_error(y, predicted), r2)
 
 
 def balanced_accuracy(y: Array, predicted: Array) -> float:
@@ -240,17 +235,13 @@ def balanced_accuracy(y: Array, predicted: Array) -> float:
 
 def roc_auc(positive: Array, score: Array) -> float:
     """Return the area under the ROC curve of one class; NaN where all rows are on one side."""
-    from sklearn import metrics
-
-    return math.nan if positive.all() or not positive.any() else float(metrics.roc_auc_score(positive, score))
+    return math.nan if positive.all() or not positive.any() else metrics.roc_area(positive, score)
 
 
 def average_precision(positive: Array, score: Array) -> float:
     """Return the area under the precision-recall curve of one class; NaN where all rows are on one side."""
-    from sklearn import metrics
-
     one_sided = positive.all() or not positive.any()
-    return math.nan if one_sided else float(metrics.average_precision_score(positive, score))
+    return math.nan if one_sided else metrics.average_precision(positive, score)
 
 
 def mean_of_classes(values: list[float]) -> float:
