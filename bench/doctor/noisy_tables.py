@@ -14,6 +14,9 @@ from doctor.kill import wilson
 from doctor.noisy_faults import KIND_OF, KINDS, NOISY
 
 SOUND = 0.05
+LEARNED = 0.98
+"""Share of a constant's error that the best network of a host must stay below."""
+
 """Share of a constant's error by which a sound network may be worse than the best of its host."""
 
 HARMED = 0.02
@@ -29,14 +32,18 @@ def percent(hits: int, n: int) -> str:
 
 
 def sound(lines: Iterable[Line]) -> Iterator[Line]:
-    """The networks without a fault that are about as good as the best of their host and seed."""
+    """The networks without a fault that are about as good as the best of their host and seed.
+
+    Where the best is no better than a constant prediction, none is: nothing was learned, and it may well be said.
+    """
     groups = defaultdict(list)
     for line in lines:
         if "error" in line and not line.get("fault"):
             groups[line["host"], line["seed"]].append(line)
     for group in groups.values():
         best = min(line["error"] for line in group)
-        yield from (line for line in group if line["error"] <= best + max(SOUND, 2 * line["noise"]))
+        if best < LEARNED:
+            yield from (line for line in group if line["error"] <= best + max(SOUND, 2 * line["noise"]))
 
 
 def twins(lines: Iterable[Line]) -> dict[tuple[str, str, int], Line]:

@@ -5,11 +5,17 @@ In: findings made by hand, trials with given gains, tiny trainings. Out: finding
 
 from dataclasses import replace
 
+import numpy as np
+import pytest
 from doctor_trials import PROBLEM, TRACE, diagnosed, evidence, finding
 
 from chainrule.doctor.diagnosis import diagnose
 from chainrule.doctor.diagnosis.gate import gate
+from chainrule.doctor.trials.reachable import Comparison, Errors
+from chainrule.doctor.vocabulary.records import RemedyTrial
 from chainrule.train.records import diverged
+
+HELPED = RemedyTrial("class-weights", 20, (1.0,), (0.5,), True, 0.5)
 
 
 def test_without_trials_the_gate_decides():
@@ -44,3 +50,37 @@ def test_outcomes_and_evidence_pass_the_gate():
 def test_constant_columns_are_a_warning_if_there_are_many():
     many, few = (finding("constant-feature", "info", figures={"count": n, "columns": 8.0}) for n in (2.0, 1.0))
     assert [found.severity for found in gate((many, few), evidence({}))] == ["warning", "info"]
+
+
+def among_noise(left=0.6, remaining=0.6, separable=False):
+    """Evidence of a network that is about as good as quick models, which leave much."""
+    network, quick = (Errors(np.full(100, share), np.full(100, share)) for share in (left, remaining))
+    comparison = Comparison("boosted trees", quick, network, separable)
+    return replace(evidence({}, failed=False), comparison=comparison)
+
+
+@pytest.mark.parametrize(("gain", "severity"), [(0.05, "info"), (0.08, "info"), (0.1, "warning"), (0.5, "warning")])
+def test_a_small_gain_among_noise_is_information(gain, severity):
+    helped = RemedyTrial("more-epochs", 20, (1.0,), (1.0 - gain,), True, gain)
+    found = finding("learning-rate-too-low", confirmed=True, trials=(helped,))
+    assert gate((found,), among_noise())[0].severity == severity
+
+
+def test_constant_columns_of_a_network_that_is_good_enough_are_information():
+    many = finding("constant-feature", "info", figures={"count": 6.0, "columns": 8.0})
+    assert gate((many,), among_noise())[0].severity == "info"
+
+
+@pytest.mark.parametrize(
+    ("recall", "separable", "severity"), [(0.6, True, "info"), (0.1, False, "info"), (0.1, True, "warning")]
+)
+def test_a_rare_class_is_information_unless_it_could_be_recognized_and_is_not(recall, separable, severity):
+    found = finding("class-imbalance", confirmed=True, figures={"recall": recall}, trials=(HELPED,))
+    assert gate((found,), among_noise(separable=separable))[0].severity == severity
+
+
+@pytest.mark.parametrize(("share", "severity"), [(0.11, "info"), (0.3, "warning")])
+def test_few_doubtful_labels_among_noise_are_information(share, severity):
+    found = finding("label-noise", figures={"share": share})
+    assert gate((found,), among_noise())[0].severity == severity
+    assert gate((found,), evidence({}, failed=False))[0].severity == "warning"

@@ -85,6 +85,10 @@ class DataLimits:
     """Recall of a rare class below which imbalance is a warning."""
     recall_critical: float = 0.3
     """The same below which it is critical."""
+    recall_missed: float = 0.2
+    """The same below which it is more than information although the network is about as good as quick models."""
+    noise_share: float = 0.15
+    """Share of doubtful labels below which they are information among classes that overlap."""
     rare_share: float = 0.5
     """Share of an even share up to which a class is rare."""
     conflict_share: float = 0.01

@@ -180,6 +180,9 @@ class Thresholds:
     noise: float = 0.25
     """Share of a constant's mistakes from which what a quick model leaves counts as noise."""
 
+    least_gain: float = 0.05
+    """Share of a constant's mistakes that a remedy must remove to be more than information beside so much noise."""
+
     few_rows_to_compare: int = 30
     """Rows of each part below which a network is not compared with quick models."""
 

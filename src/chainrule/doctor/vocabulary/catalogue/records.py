@@ -96,6 +96,8 @@ class Symptom:
         A cause of its own if the training had few steps.
     judged_by_recall : bool
         A warning if rare classes are recognized much less often than frequent ones.
+    small_is_noise : bool, default=False
+        Whether a small share of it cannot be told from noise of the data.
     judged_by_share : bool
         A warning if a large share of the columns is affected.
     clear_untested : bool
@@ -135,6 +137,7 @@ class Symptom:
     problem_specific: bool = False
     short_run_only: bool = False
     judged_by_recall: bool = False
+    small_is_noise: bool = False
     judged_by_share: bool = False
     clear_untested: bool = False
     rate_change: int = 0

@@ -136,6 +136,7 @@ DATA = (
         "Some labels are probably wrong: a simple model that never saw these rows confidently predicts another class.",
         remedies=("drop-bad-rows",),
         self_evident=True,
+        small_is_noise=True,
     ),
     Symptom(
         "misaligned-labels",
