@@ -14,10 +14,10 @@ from doctor.kill import wilson
 from doctor.noisy_faults import KIND_OF, KINDS, NOISY
 
 SOUND = 0.05
+"""Share of a constant's error by which a sound network may be worse than the best of its host."""
+
 LEARNED = 0.98
 """Share of a constant's error that the best network of a host must stay below."""
-
-"""Share of a constant's error by which a sound network may be worse than the best of its host."""
 
 HARMED = 0.02
 """A drop of the test score that counts as harm by a repair."""

@@ -11,7 +11,7 @@ import pytest
 import typer
 from doctor_bench import small
 
-from chainrule.cli.app import app
+from chainrule.cli.app import whole
 from chainrule.cli.options import TrainOptions
 from chainrule.doctor.vocabulary.catalogue import SYMPTOMS
 
@@ -186,7 +186,7 @@ def test_an_estimator_and_its_network_are_judged_alike(task):
 
 
 def parsed(words):
-    parser = typer.main.get_command(app).commands["doctor"]
+    parser = typer.main.get_command(whole()).commands["doctor"]
     with parser.make_context("doctor", ["rows.csv", *words]) as context:
         return TrainOptions(**{f.name: context.params[f.name] for f in fields(TrainOptions)})
 
