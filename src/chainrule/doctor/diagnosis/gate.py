@@ -56,7 +56,7 @@ def _gated(finding: Finding, evidence: Evidence) -> Finding:
 
 
 def _misses_a_class(finding: Finding, evidence: Evidence) -> bool:
-    """Check whether nearly all rows of a class are missed that a quick model tells apart."""
+    """Check whether nearly all rows of a class are missed that a quick model recognizes."""
     return evidence.separable and finding.figures.get("recall", 1.0) < DATA_LIMITS.recall_missed
 
 

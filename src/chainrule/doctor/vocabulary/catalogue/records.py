@@ -97,7 +97,7 @@ class Symptom:
     judged_by_recall : bool
         A warning if rare classes are recognized much less often than frequent ones.
     small_is_noise : bool, default=False
-        Whether a small share of it cannot be told from noise of the data.
+        Whether a small share of it cannot be distinguished from noise of the data.
     judged_by_share : bool
         A warning if a large share of the columns is affected.
     clear_untested : bool
