@@ -158,7 +158,8 @@ class Arrays:
         return replace(self, **parts), space
 
     def _run(self, code: str, names: Mapping[str, Any], X: Array) -> dict[str, Any]:
-        given = {"X": X, "y": self.y.copy(), "X_val": self.X_val, "y_val": self.y_val, "np": np}
+        held = (None if part is None else part.copy() for part in (self.X_val, self.y_val))
+        given = {"X": X, "y": self.y.copy(), **dict(zip(("X_val", "y_val"), held, strict=True)), "np": np}
         space = {**names, **given, "X_train": self.X, "y_train": self.y}
         exec(code, space)
         return space
@@ -250,7 +251,7 @@ class FitCall:
             call = statement.value if isinstance(statement, ast.Expr) else None
             name = ast.unparse(call.func) if isinstance(call, ast.Call) else ""
             if isinstance(call, ast.Call) and name in ("mlp", "fit") and ast.unparse(call.args[0]) == "...":
-                space = {**NAMES, "X_val": self.arrays.X_val, "y_val": self.arrays.y_val}
+                space = {**NAMES, **vars(self.arrays), "np": np}
                 values = {word.arg: eval(ast.unparse(word.value), dict(space)) for word in call.keywords}
                 changed = changed._called(name, values)
             else:

@@ -120,6 +120,7 @@ def configurations():
     yield with_recipe(diabetes, loss=BinaryCrossEntropy())
     yield with_rows(with_recipe(circles, loss=SoftmaxCrossEntropy()), Y=np.zeros(len(circles.rows), np.int64))
     yield with_recipe(healthy("digits", batch_norm=True), batch_size=2)
+    yield with_layers(circles, Dense(1))
     yield with_recipe(digits, net=mlp(64, [16, 16], 10, initializer=Constant(0.5)))
     yield with_recipe(digits, net=mlp(64, [64, 64], 10, initializer=Normal(sigma=1.0)))
     yield with_rows(digits, X=100 * digits.rows.X)
@@ -312,7 +313,7 @@ def test_settings_are_in_the_table_and_the_table_is_that_of_the_estimators():
     named = {setting.name for fix in fixes() for setting in fix.settings}
     assert named <= set(OPTION_NAMES)
     estimators = {*inspect.signature(NetClassifier).parameters, *inspect.signature(NetRegressor).parameters}
-    assert set(OPTION_NAMES) - estimators == {"task", "max_grad_value"}
+    assert set(OPTION_NAMES) - estimators == {"task", "max_grad_value", "drop"}
     options = {f.name for f in fields(TrainOptions)}
     assert {names.option for names in OPTION_NAMES.values() if names.option} <= options
     assert {f.name for f in fields(Settings)} - set(OPTION_NAMES) == {
@@ -394,18 +395,24 @@ def test_the_estimators_take_every_fix():
 
 def test_code_compiles_and_its_calls_bind():
     known = NAMES | {"Net": Net, "gradcheck": gradcheck, "Standardizer": Standardizer, "np": np}
-    given = {"X", "y", "X_train", "net", "loss"}
+    known |= {"fit": chainrule.fit, "len": len}
+    given = {"X", "y", "X_val", "y_val", "X_train", "net", "loss"}
     codes = [fix.code for fix in fixes() if fix.code]
     assert len(codes) > 8
     for code in codes:
         tree = ast.parse(code)
         made = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        made |= {alias.name for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) for alias in n.names}
         for node in ast.walk(tree):
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
                 assert node.id in {*known, *given, *made}, code
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in known:
                 names = [keyword.arg for keyword in node.keywords]
-                inspect.signature(known[node.func.id]).bind(*node.args, **dict.fromkeys(names))
+                signature = inspect.signature(known[node.func.id])
+                shortened = [*map(ast.unparse, node.args)] == ["..."]
+                (signature.bind_partial if shortened else signature.bind)(
+                    *([] if shortened else node.args), **dict.fromkeys(names)
+                )
 
 
 def test_a_report_speaks_to_whoever_asked():

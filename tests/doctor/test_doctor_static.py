@@ -84,7 +84,6 @@ def test_healthy_cases_raise_no_alarm(name, seed):
         {"activation": "selu"},
         {"initializer": "glorot"},
         {"initializer": "orthogonal"},
-        {"hidden_layer_sizes": ()},
         {"hidden_layer_sizes": (32,) * 6},
         {"optimizer": "sgd", "learning_rate_init": 0.1, "max_grad_norm": 1.0},
         {"optimizer": "nesterov", "learning_rate_init": 0.01},
@@ -102,6 +101,11 @@ def test_healthy_cases_raise_no_alarm(name, seed):
 def test_usual_choices_raise_no_alarm(options):
     for name in ("digits", "circles"):
         assert alarms(healthy(name, **options), RULES) == {}
+
+
+def test_a_linear_model_is_a_usual_choice_where_the_task_is_linear():
+    assert alarms(healthy("digits", hidden_layer_sizes=()), RULES) == {}
+    assert set(alarms(healthy("circles", hidden_layer_sizes=()), RULES)) == {"no-hidden-layer"}
 
 
 def test_every_rule_has_a_known_symptom_in_the_order_of_causes():

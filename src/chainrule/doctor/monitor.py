@@ -255,6 +255,9 @@ def _final_report(memory: WatchState, run: Run) -> Report:
     remaining = USUAL.overhead * seconds - probing - (time.perf_counter() - began)
     result = monitoring_report(problem, trace, memory.first, dict(memory.suppress), remaining)
     took = probing + time.perf_counter() - began
+    if memory.recorder.refused:
+        skipped = (f"readings of the layers: {memory.recorder.refused}", *result.skipped)
+        result = replace(result, skipped=skipped)
     return replace(result, seconds=took, overhead=took / max(seconds - probing, 1e-9), watched_only=True)
 
 
@@ -265,5 +268,6 @@ def _readings(memory: WatchState, final: State, epochs: Sequence[Epoch]) -> tupl
         number = memory.epoch_of(final)
         rates = [epoch.learning_rate for epoch in epochs if epoch.number <= max(number, 1)]
         rate = rates[-1] if rates else memory.problem.config.learning_rate
-        readings.append(memory.recorder.read(final, number, rate))
+        last = memory.recorder.read(final, number, rate)
+        readings += [] if last is None else [last]
     return (*readings, *(() if memory.breaking is None else (memory.breaking,)))

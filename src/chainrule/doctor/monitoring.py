@@ -12,7 +12,7 @@ from dataclasses import replace
 from chainrule.doctor.diagnosis import diagnose
 from chainrule.doctor.examine import make_report
 from chainrule.doctor.observe.blas import one_thread, per_row
-from chainrule.doctor.observe.readings import layer_readings, remaining_loss_share, training_failed
+from chainrule.doctor.observe.readings import has_layer_readings, layer_readings, remaining_loss_share, training_failed
 from chainrule.doctor.rules.run import run_rules
 from chainrule.doctor.rules.selection import (
     RuleSelection,
@@ -41,6 +41,8 @@ def current_problem(
     Only rules that read no rows run, and only after a first part of the training, if more than half of a constant's loss
     remains and nearly as much as at half of the epochs so far: most trainings begin badly and recover.
     """
+    if not has_layer_readings(trace):
+        return None
     few = with_fewer_rows(problem)
     early = layer_readings(trace)[-1].epoch < min(USUAL.early_share * problem.config.epochs, USUAL.early_epochs)
     if early or not training_failed(few, trace) or not _has_stalled(few, trace):

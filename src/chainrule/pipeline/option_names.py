@@ -164,8 +164,10 @@ OPTION_NAMES: Mapping[str, OptionName] = {
     "n_iter_no_change": OptionName("", "patience", typed=lambda epochs: str(epochs or 0)),
     "validation_fraction": OptionName("fit.validation", "validation_fraction", code=lambda share: "(X_val, y_val)"),
     "scaling": OptionName("", "scaling"),
+    "drop": OptionName("", "drop", argument=_not_an_argument, typed=",".join),
 }
-"""Every setting, by the argument of the estimators; `task` chooses between them, `max_grad_value` is `fit`'s alone."""
+"""Every setting, by the argument of the estimators; `task` chooses between them, `max_grad_value` is `fit`'s alone,
+`drop` that of tables."""
 
 _DOUBLE_SWITCHES = ("header",)
 """Switches that can be typed both ways, because leaving them out lets the rules decide."""

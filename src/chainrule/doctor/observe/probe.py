@@ -84,13 +84,24 @@ class Probe:
     first: dict[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._take(self.rows)
+        self._slopes = {i: largest_slope(f) for i, f in enumerate(self.problem.recipe.net.layers)}
+
+    def use_a_batch(self) -> bool:
+        """Read as many rows as a batch has from now on; False if it does so already."""
+        size = min(self.problem.recipe.batch_size, len(self.problem.rows))
+        if len(self.X) == size:
+            return False
+        self._take(size)
+        return True
+
+    def _take(self, count: int) -> None:
         n = len(self.problem.rows)
-        take = np.linspace(0, n - 1, min(n, self.rows)).astype(np.int64)
+        take = np.linspace(0, n - 1, min(n, count)).astype(np.int64)
         self.X, self.Y, self.c = (
             part[take] for part in (self.problem.rows.X, self.problem.rows.Y, self.problem.rows.c)
         )
         self.c = self.c if self.c.any() else np.ones_like(self.c)
-        self._slopes = {i: largest_slope(f) for i, f in enumerate(self.problem.recipe.net.layers)}
 
     def read(self, state: State, epoch: int, rate: float) -> Reading:
         """Return a reading of a state, as if the next step used this learning rate."""

@@ -25,20 +25,38 @@ def require_trace(trace: Trace | None) -> Trace:
 
 
 def layer_readings(trace: Trace) -> tuple[Reading, ...]:
-    """Return the readings with layers; that of the step that diverged has none."""
+    """Return the readings with layers; raise `NotApplicable` without any, as where the user's own code refuses them.
+
+    The reading of the step that diverged has no layers.
+    """
+    if not (found := _with_layers(trace)):
+        raise NotApplicable("no reading of the layers could be taken")
+    return found
+
+
+def has_layer_readings(trace: Trace) -> bool:
+    """Check whether there are readings with layers."""
+    return bool(_with_layers(trace))
+
+
+def _with_layers(trace: Trace) -> tuple[Reading, ...]:
     return tuple(reading for reading in trace.readings if reading.layers)
 
 
 def last_readings(trace: Trace) -> tuple[Reading, ...]:
     """Return the last readings, at most three, without the initial one if there are others."""
-    readings = layer_readings(trace)
+    readings = _with_layers(trace)
     return readings[1:][-USUAL.last_window :] or readings
 
 
 def remaining_loss_share(problem: TrainingProblem, trace: Trace) -> float:
-    """Return the final share of a constant prediction's loss, in inference, on the probed training rows."""
+    """Return the final share of a constant prediction's loss, in inference, on the probed training rows.
+
+    Without readings the training loss of the last epoch stands for it.
+    """
     floor = float(floors(problem.recipe.loss, problem.rows).mean())
-    last = layer_readings(trace)[-1].loss
+    readings = _with_layers(trace)
+    last = readings[-1].loss if readings else trace.epochs[-1].train_loss if trace.epochs else math.inf
     return (last - floor) / max(trace.baseline - floor, 1e-300) if math.isfinite(last) else math.inf
 
 

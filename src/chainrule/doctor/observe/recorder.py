@@ -15,6 +15,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.doctor.observe.blas import one_thread, per_row
 from chainrule.doctor.observe.probe import Probe, walk
+from chainrule.doctor.vocabulary.own_code import fault_in_words
 from chainrule.doctor.vocabulary.records import Reading, Trace
 from chainrule.doctor.vocabulary.targets import baseline_loss
 from chainrule.doctor.vocabulary.thresholds import USUAL
@@ -31,7 +32,8 @@ class Recorder:
     """Takes readings and snapshots of one training, less often if they cost too much.
 
     `share` is the part of the training's time that readings may take, `last_cost` the seconds of the last one, `seconds`
-    those of all. The next reading is due after epoch `due`.
+    those of all. The next reading is due after epoch `due`. `refused` is why the user's own code
+    allows none, if it does not.
 
     Costs are measured by the wall clock, so on a busy machine the same training may be read after other epochs. The trained
     weights do not depend on this, but suspicions may, so informational findings may differ between runs.
@@ -45,16 +47,27 @@ class Recorder:
     last_cost: float = 0.0
     interval: float = 1.0
     due: float = 1.0
+    refused: str = ""
 
-    def read(self, state: State, epoch: int, rate: float) -> Reading:
-        """Return a reading without recording it."""
-        with one_thread(len(self.probe.X) * per_row(self.probe.problem.recipe.net)):
-            return self.probe.read(state, epoch, rate)
+    def read(self, state: State, epoch: int, rate: float) -> Reading | None:
+        """Return a reading without recording it; None where the user's own code refuses the rows, and as many as a batch."""
+        if self.refused:
+            return None
+        try:
+            with one_thread(len(self.probe.X) * per_row(self.probe.problem.recipe.net)):
+                return self.probe.read(state, epoch, rate)
+        except Exception as fault:
+            reason = fault_in_words(self.probe.problem, fault)
+        if not self.readings and self.probe.use_a_batch():
+            return self.read(state, epoch, rate)
+        self.refused = reason
+        return None
 
     def take(self, state: State, epoch: int, rate: float) -> None:
         """Take a reading now."""
         began = time.perf_counter()
-        self.readings.append(self.read(state, epoch, rate))
+        reading = self.read(state, epoch, rate)
+        self.readings += [] if reading is None else [reading]
         self.snapshots[int(state.step)] = state
         self.last_cost = time.perf_counter() - began
         self.seconds += self.last_cost
@@ -120,7 +133,7 @@ def record_training(problem: TrainingProblem, thorough: bool = True, epochs: int
 def _read_final(recorder: Recorder, state: State, epoch: int, rate: float) -> None:
     """Make the reading of the final state the last one: what came after it was not kept."""
     recorder.readings = [reading for reading in recorder.readings if reading.step <= int(state.step)]
-    if recorder.readings[-1].step != int(state.step):
+    if not recorder.readings or recorder.readings[-1].step != int(state.step):
         recorder.take(state, epoch, rate)
 
 

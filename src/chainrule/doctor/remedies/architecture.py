@@ -109,6 +109,18 @@ def add_nonlinearity(problem: TrainingProblem) -> TrainingProblem | None:
     return with_layers(replace(problem, start=None), layers)
 
 
+def add_hidden_layer(problem: TrainingProblem) -> TrainingProblem | None:
+    """Add a hidden layer with relu to a network that has only one affine layer, with initial weights that suit it."""
+    layers = problem.recipe.net.layers
+    dense = [i for i, layer in enumerate(layers) if isinstance(layer, Dense)]
+    if len(dense) != 1:
+        return None
+    i = dense[0]
+    hidden = (Dense(USUAL.widened), Activation("relu"))
+    last = replace(layers[i], initializer=None)  # type: ignore[type-var]
+    return with_layers(replace(problem, start=None), [*layers[:i], *hidden, last, *layers[i + 1 :]])
+
+
 def _linear(layer: Layer) -> bool:
     return isinstance(layer, BatchNorm | Dropout | Scale) or (isinstance(layer, Activation) and is_affine(layer))
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.data.outliers import wild_cells
+from chainrule.doctor.remedies.alignment import SCALES, Alignment, aligned_rows, alignment
 from chainrule.doctor.remedies.settings import with_rows
 from chainrule.doctor.vocabulary.targets import class_indices
 from chainrule.doctor.vocabulary.thresholds import USUAL
@@ -56,44 +57,11 @@ def drop_wild_targets(problem: TrainingProblem) -> TrainingProblem | None:
 
 
 def align_validation(problem: TrainingProblem) -> TrainingProblem | None:
-    """Give the validation columns the training columns' order, means and standard deviations."""
-    held = problem.validation
-    if held is None:
+    """Make the validation columns follow the training columns; where nothing does, give them their means and deviations."""
+    if problem.validation is None:
         return None
-    X = problem.rows.X.astype(np.float64)
-    X_held = held.X.astype(np.float64)[:, _order(problem.rows, held)]
-    spread = X_held.std(axis=0)
-    Z = (X_held - X_held.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-    aligned = (Z * X.std(axis=0) + X.mean(axis=0)).astype(held.X.dtype)
-    return replace(problem, validation=replace(held, X=aligned))
-
-
-def _order(rows: Rows, held: Rows) -> Array:
-    """Return for each training column the validation column that is related to the target most alike.
-
-    Columns are paired one by one, the most alike first; where columns are no more alike than others, they stay in place.
-    """
-    own, other = _relations(rows), _relations(held)
-    distance = np.abs(own[:, None, :] - other[None, :, :]).max(axis=2)
-    chance = USUAL.clear_errors * np.sqrt(1.0 / len(rows) + 1.0 / len(held))
-    if (np.diag(distance) <= chance).all():
-        return np.arange(len(distance))
-    order = np.full(len(distance), -1)
-    for _ in range(len(distance)):
-        i, j = np.unravel_index(int(np.argmin(distance)), distance.shape)
-        order[i] = j
-        distance[i, :] = distance[:, j] = np.inf
-    return order
-
-
-def _relations(rows: Rows) -> Array:
-    """Return the correlation of each input column with each target column (d, k)."""
-    classes = class_indices(rows)
-    Y = rows.Y.astype(np.float64) if classes is None else (classes[:, None] == np.arange(USUAL.related_classes)) * 1.0
-    X = rows.X.astype(np.float64)
-    X, Y = (A - A.mean(axis=0) for A in (X, Y))
-    length = np.sqrt(np.outer((X * X).sum(axis=0), (Y * Y).sum(axis=0)))
-    return np.asarray(X.T @ Y / np.where(length > 0, length, 1.0))
+    change = alignment(problem) or Alignment(scale=SCALES[-1])
+    return replace(problem, validation=aligned_rows(problem, change))
 
 
 def _spread(x: Array) -> tuple[float, float]:

@@ -144,6 +144,14 @@ def class_weights(problem: TrainingProblem) -> TrainingProblem | None:
     return replace(problem, rows=replace(problem.rows, c=(problem.rows.c * weight[y]).astype(problem.rows.c.dtype)))
 
 
+def label_smoothing(problem: TrainingProblem) -> TrainingProblem | None:
+    """Smooth the labels of a loss over classes that does not smooth them yet."""
+    loss = problem.recipe.loss
+    if not isinstance(loss, SoftmaxCrossEntropy) or loss.label_smoothing > 0:
+        return None
+    return with_recipe(problem, loss=replace(loss, label_smoothing=USUAL.label_smoothing))
+
+
 def matching_loss(problem: TrainingProblem) -> TrainingProblem | None:
     """Use the loss that the targets require, directly on the last affine layer."""
     y = class_indices(problem.rows)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from chainrule.doctor.observe.readings import layer_readings, training_failed
+from chainrule.doctor.observe.readings import has_layer_readings, layer_readings, training_failed
 from chainrule.doctor.rules import configuration, training
 from chainrule.doctor.vocabulary.catalogue import NAN_LOSS, OVERFITTING, SUSPICIOUS_VALIDATION, SYMPTOMS, Cost
 from chainrule.doctor.vocabulary.records import Finding, Rule, Trace
@@ -131,5 +131,5 @@ def _mistake_shares(problem: TrainingProblem, trace: Trace) -> tuple[float, floa
 
 def _kept_epoch(trace: Trace) -> Epoch | None:
     """Return the epoch after which the last reading was taken."""
-    number = layer_readings(trace)[-1].epoch
+    number = layer_readings(trace)[-1].epoch if has_layer_readings(trace) else trace.epochs[-1].number
     return next((epoch for epoch in trace.epochs if epoch.number == number), None)

@@ -41,6 +41,14 @@ class DataLimits:
     """How many times less it explains on validation rows if these follow another relation."""
     broken_errors: float = 3.0
     """Standard errors that the difference must exceed."""
+    aligned: float = 0.02
+    """Share of the targets by which a change may explain less than the best one and be taken for its simplicity."""
+    scaled_by_user: float = 0.05
+    """Distance from mean 0 and deviation 1, or from the range [0, 1], up to which the user has scaled a column."""
+    named_columns: int = 5
+    """Columns that a sentence names at most."""
+    dropped_loss: float = 0.01
+    """Share of the targets' variance that a fast model may lose without the columns that are left out."""
 
     # Columns.
 

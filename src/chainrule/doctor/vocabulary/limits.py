@@ -240,6 +240,10 @@ class Limits:
     """Standard error of a validation score that suffices to choose by."""
     most_held_out: float = 0.3
     """Share of all rows that is held out at most."""
+    nonlinear: float = 0.2
+    """Share of the targets by which a model that is not linear must explain more for a hidden layer to be missing."""
+    nonlinear_few: float = 0.5
+    """The same on the rows of a network that has too few to hold any out."""
     underfitting: float = 0.3
     """Share of the loss from which a network underfits."""
     metric_epochs: int = 20

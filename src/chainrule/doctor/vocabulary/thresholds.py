@@ -354,6 +354,8 @@ class Thresholds:
     norm_rows: int = 16
     """Training rows below which batch norm is not tried."""
 
+    label_smoothing: float = 0.1
+    """Label smoothing that is tried."""
     widened: int = 32
     """Units that a widened layer has at least."""
 

@@ -4,6 +4,7 @@ In: a training problem. Out: `RULES`, each a pure function that returns a findin
 """
 
 from chainrule.doctor.rules.configuration.heads import constant_output, output_loss_mismatch, output_range, wrong_loss
+from chainrule.doctor.rules.configuration.hidden import no_hidden_layer
 from chainrule.doctor.rules.configuration.layers import (
     bias_before_norm,
     doubled_activation,
@@ -33,6 +34,7 @@ RULES: tuple[Rule, ...] = (
     Rule("wrong-loss", wrong_loss, "rows"),
     Rule("hidden-softmax", hidden_softmax, "recipe"),
     Rule("linear-collapse", linear_collapse, "recipe"),
+    Rule("no-hidden-layer", no_hidden_layer, "rows"),
     Rule("doubled-activation", doubled_activation, "recipe"),
     Rule("bias-before-norm", bias_before_norm, "recipe"),
     Rule("dropout-before-norm", dropout_before_norm, "recipe"),

@@ -72,11 +72,25 @@ def class_imbalance(problem: TrainingProblem, trace: Trace | None) -> Finding | 
         measured=f"class shares from {percent(weight.min() / weight.sum())} to {percent(p.max())}, evenness {evenness:.2f}"
         + ("" if recall != recall else f"; lowest recall of a rare class {percent(recall)}"),
         usual="a ratio below 10, or class weights that compensate",
-        fix=Fix("Give rare classes a larger weight.", (Setting("class_weight", "balanced"),), remedy="class-weights"),
+        fix=Fix(
+            "Give rare classes a larger weight.",
+            (Setting("class_weight", "balanced"),),
+            _weights_in_code(problem, codes),
+            "class-weights",
+        ),
         ratio=ratio,
         evenness=evenness,
         recall=recall,
     )
+
+
+def _weights_in_code(problem: TrainingProblem, codes: Array) -> str:
+    """Return the call of `fit` in which every class of its own targets counts the same."""
+    count = np.bincount(codes, minlength=2)
+    if problem.recipe.loss.targets is TargetKind.CLASSES:
+        return f"fit(..., sample_weight=len(y) / ({np.count_nonzero(count)} * np.bincount(y)[y]))"
+    zero, one = len(codes) / (2.0 * np.maximum(count, 1))
+    return f"fit(..., sample_weight=np.where(np.ravel(y) > 0.5, {one:.4g}, {zero:.4g}))"
 
 
 def label_conflict(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
@@ -124,9 +138,10 @@ def label_noise(problem: TrainingProblem, trace: Trace | None) -> Finding | None
         return None
     rows = take[seen.rows]
     share = max(seen.sure_error, len(rows) / len(take))
+    smoothed = _is_smoothed(problem)
     return make_finding(
         "label-noise",
-        "warning",
+        "info" if smoothed else "warning",
         f"About {percent(share)} of the labels look wrong",
         meaning="A network eventually memorizes wrong labels: its training loss falls while its predictions get worse.",
         measured=f"a fast model disagrees with {percent(seen.sure_error)} of the labels where it is confident, and with "
@@ -134,7 +149,7 @@ def label_noise(problem: TrainingProblem, trace: Trace | None) -> Finding | None
         usual="almost none where the model is confident",
         fix=Fix(
             "Check the doubtful rows first; label smoothing makes wrong labels less harmful.",
-            (Setting("label_smoothing", 0.1),),
+            () if smoothed else (Setting("label_smoothing", USUAL.label_smoothing),),
             code=f"X[{rows[:5].tolist()}]",
             remedy="drop-bad-rows",
         ),
@@ -144,6 +159,12 @@ def label_noise(problem: TrainingProblem, trace: Trace | None) -> Finding | None
         label=seen.label,
         label_error=seen.label_error,
     )
+
+
+def _is_smoothed(problem: TrainingProblem) -> bool:
+    """Check whether labels are smoothed, by the loss or by the encoding of the targets: then that advice was followed."""
+    encoded = 0.0 if problem.target is None else problem.target.smoothing
+    return max(float(getattr(problem.recipe.loss, "label_smoothing", 0.0)), encoded) > 0
 
 
 def _is_right(problem: TrainingProblem, trace: Trace | None, doubted: float) -> bool:

@@ -8,15 +8,23 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.observe.quick_models import Folds, one_hot, ridge_predictions
+from chainrule.doctor.remedies.alignment import Alignment, alignment, is_shifted, relations, shifted_columns
+from chainrule.doctor.rules.data.dropping import can_be_dropped, drop_settings
 from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
 from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
-from chainrule.doctor.vocabulary.targets import class_indices, subsample_indices
+from chainrule.doctor.vocabulary.targets import class_indices
 from chainrule.doctor.vocabulary.wording import column_name, percent
 from chainrule.engines import Rows
+from chainrule.pipeline.option_names import COMMAND_LINE, Setting
 from chainrule.train.problem import TrainingProblem
+
+_WITHOUT = "or leave them out, and a share of the training rows is held out in their place."
+_SPLIT = (
+    "from chainrule.data import split; X, y = np.concatenate([X, X_val]), np.concatenate([y, y_val]); "
+    "rest, held = split(y, 0.2, 0, stratify=True); X_val, y_val, X, y = X[held], y[held], X[rest], y[rest]"
+)
 
 
 def validation_differs(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
@@ -32,22 +40,9 @@ def validation_differs(problem: TrainingProblem, trace: Trace | None) -> Finding
     if not (np.isfinite(held.X).all() and np.isfinite(problem.rows.X).all()):
         raise NotApplicable("some numbers are not finite")
     shifted = shifted_columns(problem.rows.X, held.X)
-    if shifted is not None and shifted.mean() >= DATA_LIMITS.shifted_columns:
+    if shifted is not None and is_shifted(problem.rows.X, held.X):
         return _on_another_scale(problem, held, shifted)
     return _another_relation(problem, held)
-
-
-def shifted_columns(X: Array, X_held: Array) -> Array | None:
-    """Return for each column that varies widely whether it differs in mean or scale; None if no column varies widely."""
-    X, X_held = X.astype(np.float64), X_held.astype(np.float64)
-    low, high = np.quantile(X, (0.05, 0.95), axis=0)
-    wide = np.flatnonzero(high > low)
-    if not len(wide):
-        return None
-    m, s = X[:, wide].mean(axis=0), X[:, wide].std(axis=0)
-    moved = np.abs(X_held[:, wide].mean(axis=0) - m) > DATA_LIMITS.shifted_mean * s
-    ratio = X_held[:, wide].std(axis=0) / s
-    return np.asarray(moved | (ratio > DATA_LIMITS.shifted_scale) | (ratio < 1.0 / DATA_LIMITS.shifted_scale))
 
 
 def _on_another_scale(problem: TrainingProblem, held: Rows, shifted: Array) -> Finding:
@@ -61,63 +56,54 @@ def _on_another_scale(problem: TrainingProblem, held: Rows, shifted: Array) -> F
         meaning="A network that has learned one scale cannot read another, so these rows do not show what it has learned.",
         measured=f"{column_name(problem.feature_names, j)} has mean {X[:, j].mean():.3g} and standard deviation "
         f"{X[:, j].std():.3g} in the training rows, {X_held[:, j].mean():.3g} and {X_held[:, j].std():.3g} in the "
-        f"validation rows; {percent(shifted.mean())} of the columns differ as much",
+        f"validation rows; {percent(shifted[1].mean())} of the columns differ as much",
         usual="equal means and standard deviations, up to chance",
-        fix=Fix(
-            "Apply the scaling of the training rows to the validation rows, once.",
-            code="scaling = Standardizer.fit(X_train); X_val = scaling.apply(X_val)",
-            remedy="align-validation",
-        ),
+        fix=_fix(problem, shifted[0][shifted[1] > 0].tolist()),
         column=j,
         distance=float(distance[j]),
-        columns=float(shifted.mean()),
+        columns=float(shifted[1].mean()),
     )
 
 
 def _another_relation(problem: TrainingProblem, held: Rows) -> Finding | None:
-    rows = problem.rows
-    take, take_held = (subsample_indices(part.X, DATA_LIMITS.fast_rows) for part in (rows, held))
-    Y, Y_held = _columns(rows, held)
-    if Y is None or Y_held is None or not Y[take].std(axis=0).all():
-        return None
-    X, X_held, Y, Y_held = rows.X[take], held.X[take_held], Y[take], Y_held[take_held]
-    center = Y.mean(axis=0)
-    own = _errors(Folds.of(X).predict(Y - center) + center, Y, center)
-    other = _errors(ridge_predictions(X, Y - center, X_held) + center, Y_held, center)
-    explained, elsewhere = 1.0 - float(own.mean()), 1.0 - float(other.mean())
-    noise = float(np.hypot(own.std() / np.sqrt(len(own)), other.std() / np.sqrt(len(other))))
-    enough = explained >= DATA_LIMITS.broken_explained and elsewhere < explained / DATA_LIMITS.broken_ratio
-    if not (enough and explained - elsewhere > DATA_LIMITS.broken_errors * noise):
+    seen = next(iter(relations(problem.rows, held, [held.X])), None)
+    if seen is None or not seen.breaks:
         return None
     return make_finding(
         "validation-differs",
         "warning",
         "The validation rows do not follow what the training rows show",
         meaning="Their columns may stand in another order, or their rows and targets may not belong together.",
-        measured=f"a fast model explains {percent(explained)} of the targets on training rows that it has not seen, and "
-        f"{percent(elsewhere)} on validation rows",
+        measured=f"a fast model explains {percent(seen.explained)} of the targets on training rows that it has not seen, "
+        f"and {percent(seen.elsewhere)} on validation rows",
         usual="about as much on both",
-        fix=Fix("Check that both parts have the same columns in the same order.", remedy="align-validation"),
-        explained=explained,
-        elsewhere=elsewhere,
+        fix=_fix(problem, []),
+        explained=seen.explained,
+        elsewhere=seen.elsewhere,
     )
 
 
-def _columns(rows: Rows, held: Rows) -> tuple[Array | None, Array | None]:
-    """Return the targets of both parts as columns; None if they have no common form."""
-    classes, held_classes = class_indices(rows), class_indices(held)
-    if classes is not None and held_classes is not None:
-        K = 1 + int(max(classes.max(), held_classes.max()))
-        return one_hot(classes, K), one_hot(held_classes, K)
-    if rows.Y.ndim < 2 or held.Y.ndim < 2 or not (np.isfinite(rows.Y).all() and np.isfinite(held.Y).all()):
-        return None, None
-    return rows.Y.astype(np.float64), held.Y.astype(np.float64)
+def _fix(problem: TrainingProblem, shifted: list[int]) -> Fix:
+    """Return the change that makes the rows alike; on the command line shifted columns to leave out, if none is needed."""
+    found = alignment(problem)
+    text = _in_words(problem, found)
+    settings: tuple[Setting, ...] = ()
+    if problem.interface == COMMAND_LINE and can_be_dropped(problem, shifted):
+        settings = drop_settings(problem, shifted)
+        text += " Until then, train without the columns that differ: the others tell as much."
+    return Fix(text, settings, "" if found is None else found.code, "align-validation")
 
 
-def _errors(P: Array, Y: Array, center: Array) -> Array:
-    """Return squared errors (n) as shares of a constant's, at most 10 each."""
-    constant = float(((Y - center) ** 2).sum(axis=1).mean())
-    return np.minimum(((P - Y) ** 2).sum(axis=1) / max(constant, 1e-300), 10.0)
+def _in_words(problem: TrainingProblem, found: Alignment | None) -> str:
+    if found is None:
+        return f"Check that the validation rows belong to their targets and come from the same source; {_WITHOUT}"
+    if found.order:
+        moved = [j for j, k in enumerate(found.order) if j != k]
+        named = [column_name(problem.feature_names, j) for j in moved[: DATA_LIMITS.named_columns]]
+        more = ", ..." if len(moved) > len(named) else ""
+        text = "Put the validation columns in the order of the training columns: others stand in place of"
+        return f"{text} {', '.join(named)}{more}; {_WITHOUT}"
+    return f"Give the validation rows the units of the training rows, and scale both alike, once; {_WITHOUT}"
 
 
 def single_class(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
@@ -138,7 +124,11 @@ def single_class(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
         meaning="Such rows cannot show whether the network tells the classes apart.",
         measured=f"{len(held_classes)} validation rows of class {name}; the training rows have {seen} classes",
         usual="all classes, in the same shares",
-        fix=Fix("Shuffle the rows before you split them, and keep the classes' shares in both parts."),
+        fix=Fix(
+            "Put all rows together and split them again, so that both parts have every class in the same share. A command "
+            "without validation rows of its own splits in this way.",
+            code=_SPLIT,
+        ),
         rows=len(held_classes),
         label=k,
     )

@@ -5,16 +5,20 @@ In: the rows as the network sees them. Out: findings that name column and value,
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.data.outliers import wild_cells
+from chainrule.data.outliers import WildCells, wild_cells
 from chainrule.doctor.observe.quick_models import Folds
+from chainrule.doctor.rules.data.dropping import can_be_dropped, drop_settings
 from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.targets import class_indices, subsample_indices
 from chainrule.doctor.vocabulary.wording import column_name, percent
+from chainrule.pipeline.option_names import COMMAND_LINE, Setting
 from chainrule.train.problem import TrainingProblem
 
 
@@ -28,8 +32,11 @@ def strange_cells(problem: TrainingProblem, trace: Trace | None) -> Finding | No
     value, middle = (raw_input(problem, worst, each) for each in (cells.value, cells.middle))
     share = len(cells.rows) / len(problem.rows)
     others = "" if len(found) == 1 else f"; {len(found) - 1} more columns have such values"
-    nearest = min(abs(raw_input(problem, worst, float(x)) - middle) for x in problem.rows.X[cells.rows, worst])
-    code = f"X[np.abs(X[:, {worst}] - {middle:.6g}) > {0.5 * nearest:.6g}, {worst}] = {middle:.6g}"
+    text = "Correct these cells. In a table, leave codes for missing values empty; in an array, fill them."
+    settings: tuple[Setting, ...] = ()
+    if problem.interface == COMMAND_LINE and can_be_dropped(problem, [*found]):
+        settings = drop_settings(problem, [*found])
+        text += " Until then, train without the column: the others tell as much."
     return make_finding(
         "strange-cells",
         "warning",
@@ -39,17 +46,45 @@ def strange_cells(problem: TrainingProblem, trace: Trace | None) -> Finding | No
         measured=f"{value:.6g} in {_rows(len(cells.rows), share)}, {cells.distance:.3g} standard deviations from the "
         f"others, whose median is {middle:.6g}{others}",
         usual="no value far from all others",
-        fix=Fix(
-            "Correct these cells. In a table, leave codes for missing values empty; in an array, fill them.",
-            code=code,
-            remedy="fill-strange-cells",
-        ),
+        fix=Fix(text, settings, _filled(problem, found), "fill-strange-cells"),
         column=worst,
         value=value,
         share=share,
         distance=cells.distance,
         columns=len(found),
     )
+
+
+def _filled(problem: TrainingProblem, found: Mapping[int, WildCells]) -> str:
+    """Return the line that fills such cells with the median of the others, in the user's units.
+
+    Where the user scaled the rows, the column must be scaled again: the cells had made all others nearly equal.
+    """
+    limits = [(j, *_middle_and_limit(problem, j, cells)) for j, cells in found.items()]
+    scaled = "" if problem.inputs is not None else _scaling_of(problem.rows.X[:, [*found]])
+    if len(limits) == 1 and not scaled:
+        j, middle, limit = limits[0]
+        return f"X[np.abs(X[:, {j}] - {middle:.6g}) > {limit:.6g}, {j}] = {middle:.6g}"
+    each = ", ".join(f"({j}, {middle:.6g}, {limit:.6g})" for j, middle, limit in limits)
+    filled = "np.where(np.abs(X[:, j] - m) > far, m, X[:, j])"
+    return f"for j, m, far in [{each}]: x = {filled}; X[:, j] = {scaled or 'x'}"
+
+
+def _middle_and_limit(problem: TrainingProblem, j: int, cells: WildCells) -> tuple[float, float]:
+    """Return the median of the other values, and the distance from it beyond which a value is filled."""
+    middle = raw_input(problem, j, cells.middle)
+    return middle, 0.5 * min(abs(raw_input(problem, j, float(x)) - middle) for x in problem.rows.X[cells.rows, j])
+
+
+def _scaling_of(X: Array) -> str:
+    """Return how columns (n, k) that the user scaled are scaled again; "" where they are not scaled."""
+    X = X.astype(np.float64)
+    near = DATA_LIMITS.scaled_by_user
+    if np.allclose(X.mean(axis=0), 0.0, atol=near) and np.allclose(X.std(axis=0), 1.0, atol=near):
+        return "(x - x.mean()) / x.std()"
+    if np.allclose(X.min(axis=0), 0.0, atol=near) and np.allclose(X.max(axis=0), 1.0, atol=near):
+        return "(x - x.min()) / (x.max() - x.min())"
+    return ""
 
 
 def wild_targets(problem: TrainingProblem, trace: Trace | None) -> Finding | None:

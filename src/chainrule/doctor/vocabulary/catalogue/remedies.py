@@ -48,6 +48,12 @@ DATA = (
         changes_units=True,
         reweights_classes=True,
     ),
+    Remedy(
+        "label-smoothing",
+        "Spread a tenth of each label over all classes.",
+        settings={"label_smoothing": USUAL.label_smoothing},
+        changes_units=True,
+    ),
 )
 
 NETWORK = (
@@ -89,6 +95,12 @@ NETWORK = (
         problem_specific=True,
         safe=True,
         may_be_intended=True,
+    ),
+    Remedy(
+        "add-hidden-layer",
+        "Add a hidden layer of 32 units with relu.",
+        settings={"hidden_layer_sizes": FROM_PROBLEM, "activation": "relu"},
+        problem_specific=True,
     ),
     Remedy("add-bias", "Add a bias to every dense layer that no norm layer follows.", problem_specific=True),
     Remedy(
