@@ -96,6 +96,29 @@ def test_the_order_of_columns_is_said_and_is_all_that_changes():
     assert (run(fix.code, X=RAW, X_val=X_val)["X_val"] == RAW[CUT:]).all()
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_order_is_found_where_the_inputs_say_little_about_the_targets(seed):
+    y = SCORE + 6 * np.random.default_rng(seed).normal(size=len(SCORE))
+    order = np.r_[1, 2, 3, 0] if seed % 2 else np.r_[2, 0, 3, 1]
+    given = problem_of_estimator(RAW[:CUT], y[:CUT], RAW[CUT:][:, order], y[CUT:])
+    assert (RAW[CUT:][:, order][:, list(alignment(given).order)] == RAW[CUT:]).all()
+    shifted = problem_of_fit(Z[:CUT], y[:CUT], Z[CUT:] + 3, y[CUT:])
+    assert not alignment(shifted).order
+
+
+@pytest.mark.parametrize("columns", [(1, 2), (1, 3), (2, 3), (1, 2, 3), (1, 2, 3, 4)])
+def test_a_command_leaves_shifted_columns_out_only_where_the_others_tell_as_much(columns):
+    X = np.c_[RAW[:, :2], rng.normal(size=(800, 3))][:, : max(4, 1 + len(columns))]
+    X_val = X[CUT:].copy()
+    X_val[:, columns] += 1000.0
+    lines = []
+    for y in (Z[:, 0], X[:, columns].sum(axis=1)):
+        given = build_problem(Settings(), (X[:CUT], y[:CUT]), validation=(X_val, y[CUT:]))
+        found = parts.validation_differs(replace(given, interface=COMMAND_LINE), None)
+        lines.append(found.fix.line(COMMAND_LINE))
+    assert lines == ["--drop " + ",".join(f"x{j}" for j in columns), ""]
+
+
 def test_the_trial_tests_what_the_line_does():
     X_val = SPOILED["standardized"](RAW[CUT:])
     given = problem_of_estimator(RAW[:CUT], SCORE[:CUT], X_val, SCORE[CUT:])

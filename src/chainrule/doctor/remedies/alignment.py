@@ -109,7 +109,10 @@ def relations(rows: Rows, held: Rows, candidates: list[Array]) -> list[Relation]
 
 
 def alignment(problem: TrainingProblem) -> Alignment | None:
-    """Return the simplest change after which the validation rows differ no more, and are predicted about best; else None."""
+    """Return the simplest change after which the validation rows differ no more, and are predicted about best; else None.
+
+    Where the inputs say too little about the targets to tell by that, another order counts only if no column differs in it.
+    """
     held = problem.validation
     if held is None:
         return None
@@ -118,11 +121,29 @@ def alignment(problem: TrainingProblem) -> Alignment | None:
     versions = [each.apply(X, X_held) for each in known]
     fit = [i for i, each in enumerate(versions) if not is_shifted(X, each)]
     seen = relations(problem.rows, held, [scaled_inputs(problem, versions[i]) for i in fit]) if fit else []
-    if not seen:
-        return known[fit[0]] if fit else None
+    if not seen or seen[0].explained < DATA_LIMITS.broken_explained:
+        return _by_scale_alone(X, [(known[i], versions[i]) for i in fit])
     good = [(known[i], each) for i, each in zip(fit, seen, strict=True) if not each.breaks]
     best = max((each.elsewhere for _, each in good), default=0.0)
     return next((found for found, each in good if each.elsewhere >= best - DATA_LIMITS.aligned), None)
+
+
+def _by_scale_alone(X: Array, candidates: list[tuple[Alignment, Array]]) -> Alignment | None:
+    """Return the order in which no column differs, at its nearest; else the simplest scale at which fewer than half do."""
+    alike = []
+    for change, X_val in candidates:
+        shifted = shifted_columns(X, X_val)
+        if change.order and not change.scale and shifted is not None and not shifted[1].any():
+            alike.append((float(np.diag(_quantile_distances(X, X_val)).mean()), change))
+    if alike:
+        return min(alike, key=lambda pair: pair[0])[1]
+    return next((change for change, _ in candidates if not change.order), None)
+
+
+def _quantile_distances(X: Array, X_held: Array) -> Array:
+    """Return for each pair of a training and a validation column how far their quantiles are apart, in deviations (d, d)."""
+    own, other = (np.quantile(part, np.linspace(0.05, 0.95, 9), axis=0).T for part in (X, X_held))
+    return np.asarray(np.abs(own[:, None] - other[None]).mean(axis=2) / np.maximum(X.std(axis=0), 1e-12)[:, None])
 
 
 def aligned_rows(problem: TrainingProblem, change: Alignment) -> Rows:
@@ -152,10 +173,7 @@ def _orders(rows: Rows, held: Rows, X: Array, X_held: Array) -> Iterator[tuple[i
     yield ()
     d = X.shape[1]
     likely = [np.roll(np.arange(d), 1), np.roll(np.arange(d), -1), np.arange(d)[::-1]]
-    levels = np.linspace(0.05, 0.95, 9)
-    spread = np.maximum(X.std(axis=0), 1e-12)
-    own, other = (np.quantile(part, levels, axis=0).T for part in (X, X_held))
-    likely.append(_paired(np.abs(own[:, None] - other[None]).mean(axis=2) / spread[:, None]))
+    likely.append(_paired(_quantile_distances(X, X_held)))
     likely.append(related_order(rows, held))
     seen = {tuple(range(d))}
     for order in likely:

@@ -47,6 +47,8 @@ class DataLimits:
     """Distance from mean 0 and deviation 1, or from the range [0, 1], up to which the user has scaled a column."""
     named_columns: int = 5
     """Columns that a sentence names at most."""
+    most_dropped: int = 5
+    """Columns that a command is advised to leave out at most."""
     dropped_loss: float = 0.01
     """Share of the targets' variance that a fast model may lose without the columns that are left out."""
 

@@ -23,7 +23,7 @@ _MADE_OF_ANOTHER = ("=", ",", " ", ":", "(")
 def can_be_dropped(problem: TrainingProblem, columns: Sequence[int]) -> bool:
     """Check whether columns have names to leave them out by, and a fast model does as well on unseen rows without them."""
     names = problem.feature_names
-    if not columns or len(columns) >= problem.rows.X.shape[1] or len(names) <= max(columns):
+    if not 0 < len(columns) <= min(DATA_LIMITS.most_dropped, problem.rows.X.shape[1] - 1) or len(names) <= max(columns):
         return False
     if any(part in names[j] for j in columns for part in _MADE_OF_ANOTHER) or not np.isfinite(problem.rows.X).all():
         return False

@@ -88,7 +88,8 @@ def _fix(problem: TrainingProblem, shifted: list[int]) -> Fix:
     found = alignment(problem)
     text = _in_words(problem, found)
     settings: tuple[Setting, ...] = ()
-    if problem.interface == COMMAND_LINE and can_be_dropped(problem, shifted):
+    reordered = found is not None and bool(found.order)
+    if problem.interface == COMMAND_LINE and not reordered and can_be_dropped(problem, shifted):
         settings = drop_settings(problem, shifted)
         text += " Until then, train without the columns that differ: the others tell as much."
     return Fix(text, settings, "" if found is None else found.code, "align-validation")
