@@ -206,6 +206,9 @@ def test_the_card_of_a_high_rate_runs_helps_and_is_not_printed_again():
         ("classification", "F75", "exact"),
         ("regression", "F74", "counter"),
         ("regression", "F61", "0.9"),
+        ("regression", "F81", "other order"),
+        ("classification", "F81", "shifted"),
+        ("classification", "F82", "last"),
     ],
 )
 def test_cards_of_all_callers_run_help_and_are_not_printed_again(task, fault, level):

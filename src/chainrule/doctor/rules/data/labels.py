@@ -139,6 +139,7 @@ def label_noise(problem: TrainingProblem, trace: Trace | None) -> Finding | None
     rows = take[seen.rows]
     share = max(seen.sure_error, len(rows) / len(take))
     smoothed = _is_smoothed(problem)
+    helps = "the labels are smoothed already." if smoothed else "label smoothing makes wrong labels less harmful."
     return make_finding(
         "label-noise",
         "info" if smoothed else "warning",
@@ -148,7 +149,7 @@ def label_noise(problem: TrainingProblem, trace: Trace | None) -> Finding | None
         f"{percent(seen.label_error)} of those it predicts as class {seen.label}; most doubtful rows: {rows[:5].tolist()}",
         usual="almost none where the model is confident",
         fix=Fix(
-            "Check the doubtful rows first; label smoothing makes wrong labels less harmful.",
+            f"Check the doubtful rows first; {helps}",
             () if smoothed else (Setting("label_smoothing", USUAL.label_smoothing),),
             code=f"X[{rows[:5].tolist()}]",
             remedy="drop-bad-rows",
