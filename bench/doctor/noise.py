@@ -29,7 +29,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS") if __name__ == "__main__" else ():  # an import changes nothing
     os.environ.setdefault(_name, "1")
 _HERE = Path(__file__).resolve()
 sys.path[:1] = [str(_HERE.parents[1]), str(_HERE.parents[2])]

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS") if __name__ == "__main__" else ():  # an import changes nothing
     os.environ.setdefault(_name, "1")
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 

@@ -351,7 +351,7 @@ print(network.score(X, y) > 0.7, len(network.model_.members), threading.active_c
 
 @pytest.mark.skipif(os.name == "nt", reason="sends a signal")
 def test_ctrl_c_keeps_each_networks_best_epoch():
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "2"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
     child = subprocess.Popen([sys.executable, "-c", INTERRUPTED], **pipes)
     assert child.stdout.readline() == "begun\n", child.stderr.read()
