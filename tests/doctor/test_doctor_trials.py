@@ -224,6 +224,13 @@ def test_validation_rows_seen_in_training_are_left_out():
     assert unseen_rows(problem) is problem.validation
 
 
+def test_nothing_is_judged_by_validation_rows_of_one_class():
+    problem = plane()
+    held = problem.validation
+    of_one = held[np.flatnonzero(held.Y.reshape(len(held), -1)[:, 0] == held.Y.reshape(len(held), -1)[0, 0])]
+    assert unseen_rows(replace(problem, validation=of_one)) is None
+
+
 def parts(rows):
     return rows.X, rows.Y, rows.c
 

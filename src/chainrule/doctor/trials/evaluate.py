@@ -42,9 +42,12 @@ def with_held_out(problem: TrainingProblem) -> TrainingProblem:
 
 
 def unseen_rows(problem: TrainingProblem) -> Rows | None:
-    """Return the validation rows that are no training rows; None if fewer than half of them, or fewer than 2, remain."""
+    """Return the validation rows that are no training rows; None if fewer than half of them, or fewer than 2, remain.
+
+    None too if they are all of one class and the training rows are not: predicting nothing else is right on them.
+    """
     held = problem.validation
-    if held is None:
+    if held is None or (_of_one_class(held) and not _of_one_class(problem.rows)):
         return None
     training = {row.tobytes() for row in problem.rows.X}
     new = np.array([row.tobytes() not in training for row in held.X])
@@ -53,6 +56,11 @@ def unseen_rows(problem: TrainingProblem) -> Rows | None:
     if new.sum() < max(USUAL.fewest_held_out, len(new) / 2):
         return None
     return held[new]
+
+
+def _of_one_class(rows: Rows) -> bool:
+    classes = class_indices(rows)
+    return classes is not None and len(np.unique(classes)) == 1
 
 
 def epoch_seconds(problem: TrainingProblem) -> float:
