@@ -176,6 +176,9 @@ ALLOWED = {
     "bench/machine.py": {"subprocess.run"},
     "data/table/apart.py": {"sys.executable", "subprocess.run"},  # with -P, as tests/untrusted holds
     "bench/peers/programs.py": {"subprocess.run"},
+    "cli/distributed.py": {"subprocess.Popen"},  # of the command that `processes.python` returns
+    "exporters/c_run.py": {"subprocess.run"},  # a compiler and what it compiled, in a temporary folder
+    "exporters/js_run.py": {"subprocess.run"},  # node
 }
 STARTS = {
     "sys.executable",

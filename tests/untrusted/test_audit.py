@@ -111,6 +111,7 @@ def test_no_source_of_the_package_reads_pickles_or_runs_text():
     forbidden = {"eval", "exec", "compile", "__import__"}
     modules = {"pickle", "marshal", "shelve", "joblib", "cloudpickle", "yaml", "dill"}
     channels = {"search/executor.py", "search/worker.py", "processes.py", "studies/runner.py"}  # to their own children
+    written = {"exporters/numpy_source.py"}  # runs what it wrote; test_exported_names.py holds that names stay text
     faults = []
     for path in sorted(package.rglob("*.py")):
         name = path.relative_to(package).as_posix()
@@ -118,7 +119,7 @@ def test_no_source_of_the_package_reads_pickles_or_runs_text():
             called = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else None
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            if called in forbidden or ({each.split(".")[0] for each in names} & modules and name not in channels):
+            if (called in forbidden and name not in written) or ({each.split(".")[0] for each in names} & modules and name not in channels):
                 faults.append(f"{name}:{node.lineno}")
     assert faults == []
 
