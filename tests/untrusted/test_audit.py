@@ -119,7 +119,8 @@ def test_no_source_of_the_package_reads_pickles_or_runs_text():
             called = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else None
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            if (called in forbidden and name not in written) or ({each.split(".")[0] for each in names} & modules and name not in channels):
+            loads = {each.split(".")[0] for each in names} & modules and name not in channels
+            if loads or (called in forbidden and name not in written):
                 faults.append(f"{name}:{node.lineno}")
     assert faults == []
 
