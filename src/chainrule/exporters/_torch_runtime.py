@@ -20,8 +20,11 @@ def state_of(data):
     for name, entry in json.loads(data[8 : 8 + size]).items():
         if name != "__metadata__":
             start, end = (8 + size + offset for offset in entry["data_offsets"])
-            tensor = torch.frombuffer(bytearray(data[start:end]), dtype=DTYPES[entry["dtype"]])
-            found[name] = tensor.reshape(entry["shape"])
+            kind = DTYPES[entry["dtype"]]
+            held = (
+                torch.frombuffer(bytearray(data[start:end]), dtype=kind) if end > start else torch.empty(0, dtype=kind)
+            )
+            found[name] = held.reshape(entry["shape"])
     return found
 
 
