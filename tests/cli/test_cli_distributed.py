@@ -113,7 +113,7 @@ def test_a_rank_that_is_killed_comes_back_and_the_weights_are_those_of_an_undist
 
 @pytest.mark.slow
 def test_a_rank_that_is_stopped_is_told_and_holds_up_nobody(tmp_path):
-    options = ["moons", "--epochs", "100000", *FIXED[2:], "--watchdog", "5", "--processes", "2"]
+    options = ["moons", "--epochs", "100000", *FIXED[2:], "--watchdog", "15", "--processes", "2"]
     options += ["--coordinator", f"127.0.0.1:{free_port()}", "--out", "run"]
     ranks = [start(*options, "--rank", str(rank), folder=tmp_path) for rank in range(2)]
     try:

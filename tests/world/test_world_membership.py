@@ -62,7 +62,7 @@ def test_no_world_is_joined_by_itself():
 def test_fingerprints_are_equal_for_equal_bits_only():
     w = np.arange(4.0)
     assert (world.fingerprint("a", w) == world.fingerprint("a", w.copy())).all()
-    others = [("b", w), ("a", w + 1e-16 * 8), ("a", w.astype(np.float32)), ("a", w[:3])]
+    others = [("b", w), ("a", w + 1e-16 * 8), ("a", w.astype(np.float32)), ("a", w[:3]), ("a", w[None])]
     for other in others:
         assert (world.fingerprint("a", w) != world.fingerprint(*other)).any()
 

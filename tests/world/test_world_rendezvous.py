@@ -74,6 +74,11 @@ def test_other_numbers_of_processes_are_named():
     assert all("processes must be 3 on every rank, got 2 on rank 1" in answer for answer in answers)
 
 
+def test_a_rank_beyond_those_of_rank_0_is_not_called_doubled():
+    answers = told([0, 3], 2, sizes=[2, 4])
+    assert all("processes must be 2 on every rank, got 4 on rank 3" in answer for answer in answers)
+
+
 def test_nobody_at_the_address_is_told_in_time():
     began = time.monotonic()
     assert "Nobody answers there" in told([1], 2, seconds=0.5)[0]
@@ -96,7 +101,7 @@ def test_strangers_at_the_door_change_nothing():
     address = f"127.0.0.1:{free_port()}"
     host = threading.Thread(target=meet, args=(address, 2, 0, 20.0, "1"))
     host.start()
-    for noise in (b"GET / HTTP/1.1\r\n\r\n", b"", b"\xff" * 400, b"7", b"one 2 3"):
+    for noise in (b"GET / HTTP/1.1\r\n\r\n", b"", b"\xff" * 400, b"7", b"one 2 3", b"1 two 3"):
         for _ in range(50):
             try:
                 with socket.create_connection(("127.0.0.1", int(address.split(":")[1])), timeout=2) as stranger:

@@ -47,7 +47,7 @@ Watchdog = Annotated[
     typer.Option(min=1.0, help="Seconds without progress after which a rank ends.", rich_help_panel="Processes"),
 ]
 
-_PROGRAM = "import sys\nfrom chainrule.cli import main\nsys.exit(main())"
+_PROGRAM = "from chainrule.cli import main\nmain()"
 
 _SETTLE = 5.0
 """Seconds that the other processes have to end by themselves after one is lost."""
@@ -125,10 +125,10 @@ def _faults(options: ProcessOptions) -> Iterator[str]:
     if options.processes is not None and options.processes < 1:
         yield must_be("train", "--processes", "at least 1", options.processes)
     if (options.rank is None) != (options.coordinator is None):
-        missing = "--rank" if options.rank is None else "--coordinator"
-        yield must_be("train", missing, "given with the other of --rank and --coordinator", None)
+        missing, other = ("--rank", "--coordinator") if options.rank is None else ("--coordinator", "--rank")
+        yield f"train: {missing} must be given with {other}, got none."
     elif options.rank is not None and options.processes is None:
-        yield must_be("train", "--processes", "given with --rank", None)
+        yield "train: --processes must be given with --rank, got none."
 
 
 def launch(options: ProcessOptions, arguments: Sequence[str], checkpoint: Path | None) -> int:

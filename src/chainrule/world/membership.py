@@ -185,7 +185,7 @@ def fingerprint(*parts: Any) -> Array:
     Parameters
     ----------
     *parts : array or object
-        Arrays count by their bytes, all else by its `repr`.
+        Arrays count by their type, shape and bytes, all else by its `repr`.
 
     Returns
     -------
@@ -194,7 +194,9 @@ def fingerprint(*parts: Any) -> Array:
     """
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
-        digest.update(np.ascontiguousarray(part).tobytes() if isinstance(part, np.ndarray) else repr(part).encode())
+        of_array = isinstance(part, np.ndarray)
+        digest.update(f"{part.dtype.str}{part.shape}".encode() if of_array else repr(part).encode())
+        digest.update(np.ascontiguousarray(part).tobytes() if of_array else b"")
     return np.frombuffer(digest.digest(), np.uint32)
 
 

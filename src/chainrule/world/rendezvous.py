@@ -84,15 +84,17 @@ class _Host:
         try:
             rank, processes, version = guest.recv(_LONGEST).decode("utf-8", "replace").split(" ", 2)
             number = int(rank)
+            count = int(processes)
         except (OSError, ValueError):  # not one of us
             guest.close()
             return ""
-        if number in self.waiting or not 0 < number < self.processes:
+        if count != self.processes or not 0 < number < count:
+            self.waiting[-1] = guest
+            return f"World: processes must be {self.processes} on every rank, got {count} on rank {number}."
+        if number in self.waiting:
             self.waiting[-1] = guest
             return f"World: each rank from 0 to {self.processes - 1} must be started once, got rank {number} twice."
         self.waiting[number] = guest
-        if int(processes) != self.processes:
-            return f"World: processes must be {self.processes} on every rank, got {processes} on rank {number}."
         if version != self.version:
             return f"World: versions must be {self.version} on every rank, got {version} on rank {number}."
         return ""
@@ -127,8 +129,7 @@ def _greet(address: tuple[str, int], greeting: str, until: float, coordinator: s
     while True:
         with _dialed(address, until) as line:
             if line is not None:
-                line.sendall(greeting.encode())
-                answer = _answer(line, until)
+                answer = _answer(line, greeting, until)
                 if answer == _GO:
                     return
                 if answer:
@@ -153,9 +154,10 @@ def _dialed(address: tuple[str, int], until: float) -> Iterator[socket.socket | 
             line.close()
 
 
-def _answer(line: socket.socket, until: float) -> bytes:
-    """Return what rank 0 answers, nothing where the connection breaks or the time is up."""
+def _answer(line: socket.socket, greeting: str, until: float) -> bytes:
+    """Return what rank 0 answers to a greeting, nothing where the connection breaks or the time is up."""
     line.settimeout(max(_PAUSE, until - time.monotonic() + 5.0))
     with suppress(OSError):
+        line.sendall(greeting.encode())
         return line.recv(_LONGEST)
     return b""
