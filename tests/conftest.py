@@ -1,11 +1,12 @@
 """Why: fixtures that more than one test module needs.
 
-In: nothing. Out: a generator; rows that estimators learn; JAX in 64 bits, for one test only.
+In: nothing. Out: a generator; rows that estimators learn; JAX in 64 bits, for one test only; a process as it was.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 
 # Two workers whose products use two threads each wait for one another more than they work.
@@ -13,6 +14,24 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def process_as_it_was() -> Iterator[None]:
+    """The search path, the environment and the working folder after each test as before it.
+
+    Pages and benchmarks are programs of their own: run inside a test, they set these for themselves, and the next
+    test of the same worker would meet them.
+    """
+    path = list(sys.path)
+    variables = dict(os.environ)
+    folder = os.getcwd()
+    yield
+    sys.path[:] = path
+    if dict(os.environ) != variables:
+        os.environ.clear()
+        os.environ.update(variables)
+    os.chdir(folder)
 
 
 @pytest.fixture
