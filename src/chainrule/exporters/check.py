@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,10 +15,16 @@ from chainrule.exporters.draw import draw_rows, kept
 from chainrule.exporters.evaluate import rounding, run
 from chainrule.exporters.plan import InferencePlan
 from chainrule.exporters.registry import Exporter, ExportOptions
+from chainrule.model import Model
+from chainrule.pack import Pack
 from chainrule.prediction import Predictor
+from chainrule.table_model import TableModel
 
 ROWS = 1000
 """Rows that are drawn for a check."""
+
+_DRAWS = 12
+"""Draws of rounding for rows that differ by more than the tolerance; with few, a row may be drawn too well each time."""
 
 _LARGEST = 1e30
 """Rows with larger predictions are left out: float32 ends there."""
@@ -37,7 +43,7 @@ class Check:
     tolerance : float
         Largest difference that is allowed.
     uncertain : int
-        Rows that differ by more, but no more than the rounding of float32 moves the model's own answer.
+        Rows that differ by more, but no more than the rounding of float32 moves such an answer, the model's own included.
     ties : int
         Rows whose class differs because two classes are equally probable within the tolerance.
     seconds : float
@@ -122,8 +128,9 @@ def check(
     over = np.flatnonzero((far > tolerance).any(axis=1))
     allowed = np.full(far.shape, tolerance)
     if len(over):
-        unit = np.maximum(1.0, np.abs(reference.numbers[over]))
-        allowed[over] = np.maximum(tolerance, rounding(plan, kept(rows, np.isin(np.arange(len(far)), over))) / unit)
+        doubtful = kept(rows, np.isin(np.arange(len(far)), over))
+        uncertain = _uncertainty(model, plan, doubtful, reference.numbers[over])
+        allowed[over] = np.maximum(tolerance, uncertain / np.maximum(1.0, np.abs(reference.numbers[over])))
     wrong = np.argwhere(~(far <= allowed))
     if len(wrong):
         i, j = wrong[0]
@@ -170,6 +177,43 @@ def checked_rows(
     return rows, model_answers(model, plan, rows)
 
 
+def in_double(model: Predictor) -> Predictor:
+    """Return a model whose networks compute in float64.
+
+    Parameters
+    ----------
+    model : Model, Pack or TableModel
+        The model.
+
+    Returns
+    -------
+    Predictor
+        With the same numbers.
+    """
+    if isinstance(model, TableModel):
+        return replace(model, core=in_double(model.core))
+    if isinstance(model, Pack):
+        members = [replace(each, w=_double(each.w), buffers=_double(each.buffers)) for each in model.members]
+        return replace(model, members=tuple(members))
+    assert isinstance(model, Model)
+    others = tuple((_double(w), _double(buffers)) for w, buffers in model.others)
+    return replace(model, w=_double(model.w), buffers=_double(model.buffers), others=others)
+
+
+def _double(numbers: Array) -> Array:
+    return numbers.astype(np.float64)
+
+
+def _uncertainty(model: Predictor, plan: InferencePlan, rows: Rows, reference: Array) -> Array:
+    """Return how far float32 moves the answers: by the rounding of each step, and as it moved the model's own.
+
+    The second counts what rounding does to every program alike, such as the loss of a probability's digits beside 1. It
+    compares the model with itself, so that a fault of the plan is not taken for rounding.
+    """
+    own = np.abs(model_answers(in_double(model), plan, rows).numbers - reference)
+    return rounding(plan, rows, _DRAWS) + np.where(np.isfinite(own), own, 0.0)
+
+
 def differences(numbers: Array, reference: Array) -> Array:
     """Return |a - b| / max(1, |b|) for each number, infinity where one is NaN."""
     with np.errstate(invalid="ignore"):
@@ -184,7 +228,7 @@ def _ties(plan: InferencePlan, exporter: Exporter, answers: Answers, reference: 
         if found.shape != wanted.shape or found.dtype.kind != wanted.dtype.kind:
             raise _refusal(exporter, f"classes of type {found.dtype} instead of {wanted.dtype}")
         differs = found != wanted
-        real = differs & (_margins(plan, k, reference.numbers) > _double(plan, k, allowed))
+        real = differs & (_margins(plan, k, reference.numbers) > _twice(plan, k, allowed))
         if real.any():
             i = int(np.argwhere(real)[0][0])
             raise _refusal(exporter, f"class {found[i]!r} instead of {wanted[i]!r} for a row of the check")
@@ -206,7 +250,7 @@ def _margins(plan: InferencePlan, k: int, P: Array) -> Array:
     return ordered[:, -1] - ordered[:, -2] if ordered.shape[1] > 1 else np.ones(len(P))
 
 
-def _double(plan: InferencePlan, k: int, allowed: Array) -> Array:
+def _twice(plan: InferencePlan, k: int, allowed: Array) -> Array:
     return 2.0 * (allowed if plan.output.kind == "labels" else allowed[:, _block(plan, k)].max(axis=1))
 
 

@@ -192,13 +192,18 @@ def _apply(stage: Apply, Z: Array, noise: Noise) -> Array:
     return noise(A, np.abs(A))
 
 
+def _flat(Y: Array) -> Array:
+    """Return (n, d, u) as (n, d u), for no rows too."""
+    return Y.reshape(len(Y), Y.shape[1] * Y.shape[2])
+
+
 def _cosines(stage: Cosines, A: Array, noise: Noise) -> Array:
     x = A[:, :, None]
     product, b = x * stage.w.astype(A.dtype), stage.b.astype(A.dtype)
     U = 2.0 * np.pi * noise(product + b, np.abs(product) + np.abs(b))
     H = np.concatenate([x, np.cos(noise(U, np.abs(U)))], axis=2)
     Y = stage.gamma.astype(A.dtype) * H + stage.beta.astype(A.dtype)
-    return noise(Y, np.abs(Y) + np.abs(stage.beta)).reshape(len(A), -1)
+    return _flat(noise(Y, np.abs(Y) + np.abs(stage.beta)))
 
 
 def _periodic(stage: Periodic, A: Array, noise: Noise) -> Array:
@@ -207,7 +212,7 @@ def _periodic(stage: Periodic, A: Array, noise: Noise) -> Array:
     H = np.cos(noise(U, np.abs(U) + np.abs(stage.b)))
     E = np.einsum("ndm,dmu->ndu", H, stage.V.astype(A.dtype)) + stage.c.astype(A.dtype)
     E = noise(E, np.abs(stage.V).sum(axis=1) + np.abs(stage.c))
-    return np.concatenate([x, E], axis=2).reshape(len(A), -1)
+    return _flat(np.concatenate([x, E], axis=2))
 
 
 def _piecewise(stage: PiecewiseLinear, A: Array, noise: Noise) -> Array:
@@ -219,7 +224,7 @@ def _piecewise(stage: PiecewiseLinear, A: Array, noise: Noise) -> Array:
     F = np.clip((x - start) / width, lowest, highest)
     line, steps = x * stage.a.astype(A.dtype), np.einsum("ndt,dtu->ndu", F, stage.P.astype(A.dtype))
     size = np.abs(line) + np.abs(stage.c) + np.einsum("ndt,dtu->ndu", np.abs(F), np.abs(stage.P))
-    return noise(line + stage.c.astype(A.dtype) + steps, size).reshape(len(A), -1)
+    return _flat(noise(line + stage.c.astype(A.dtype) + steps, size))
 
 
 def _lookup(stage: Lookup, C: Array, noise: Noise) -> Array:
@@ -297,7 +302,8 @@ def _values(output: Output, A: Array) -> Array:
     if output.limits is not None:
         values = np.clip(values, *output.limits)
     if output.kind == "quantiles":
-        values = np.sort(values.reshape(len(values), -1, len(output.levels)), axis=2).reshape(len(values), -1)
+        q = len(output.levels)
+        values = _flat(np.sort(values.reshape(len(values), values.shape[1] // q, q), axis=2))
     return values
 
 

@@ -198,7 +198,8 @@ def cosines(A: Array, w: Array, b: Array, gamma: Array, beta: Array) -> Array:
     """Return gamma H + beta of H = [x, cos(2 pi (x w + b))] for each column x."""
     x = A[:, :, None]
     H = np.concatenate([x, np.cos(2.0 * np.pi * (x * w + b))], axis=2)
-    return (gamma * H + beta).reshape(len(A), -1)
+    Y = gamma * H + beta
+    return Y.reshape(len(Y), Y.shape[1] * Y.shape[2])
 
 
 def periodic(A: Array, w: Array, b: Array, V: Array, c: Array) -> Array:
@@ -206,7 +207,8 @@ def periodic(A: Array, w: Array, b: Array, V: Array, c: Array) -> Array:
     x = A[:, :, None]
     H = np.cos(2.0 * np.pi * x * w + b)
     E = np.einsum("ndm,dmu->ndu", H, V) + c
-    return np.concatenate([x, E], axis=2).reshape(len(A), -1)
+    Y = np.concatenate([x, E], axis=2)
+    return Y.reshape(len(Y), Y.shape[1] * Y.shape[2])
 
 
 def piecewise_linear(A: Array, edges: Array, a: Array, c: Array, P: Array) -> Array:
@@ -216,7 +218,8 @@ def piecewise_linear(A: Array, edges: Array, a: Array, c: Array, P: Array) -> Ar
     lowest = np.array([-np.inf, *np.zeros(bins - 1)], A.dtype)
     highest = np.array([*np.ones(bins - 1), np.inf], A.dtype)
     F = np.clip((x - edges[:-1].astype(A.dtype)) / np.diff(edges).astype(A.dtype), lowest, highest)
-    return (x * a + c + np.einsum("ndt,dtu->ndu", F, P)).reshape(len(A), -1)
+    Y = x * a + c + np.einsum("ndt,dtu->ndu", F, P)
+    return Y.reshape(len(Y), Y.shape[1] * Y.shape[2])
 
 
 def looked_up(C: Array, tables: Any) -> Array:

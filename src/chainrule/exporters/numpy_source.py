@@ -221,7 +221,7 @@ def _quantiles(output: Output) -> str:
     return f'''def predict_quantiles(rows):
     """Return the quantiles {", ".join(str(level) for level in output.levels)} of rows: (n, {q}), or (n, k, {q})."""
     A = values(rows)
-    Q = np.sort(A.reshape(len(A), -1, {q}), axis=2)
+    Q = np.sort(A.reshape(len(A), A.shape[1] // {q}, {q}), axis=2)
     return Q[:, 0] if Q.shape[1] == 1 else Q
 
 

@@ -147,7 +147,7 @@ def _forward(plan: InferencePlan) -> list[str]:
         lines.append(f"A = A.clamp({output.limits[0]!r}, {output.limits[1]!r})")
     if output.kind == "quantiles":
         q = len(output.levels)
-        lines.append(f"A = A.reshape(len(A), -1, {q}).sort(2).values.flatten(1)")
+        lines.append(f"A = A.reshape(len(A), A.shape[1] // {q}, {q}).sort(2).values.flatten(1)")
     return [*lines, "return A"]
 
 
@@ -215,7 +215,7 @@ def _quantiles(output: Output) -> str:
     return f'''def predict_quantiles(rows):
     """Return the quantiles {", ".join(str(level) for level in output.levels)} of rows."""
     Q = predictions(rows)
-    Q = Q.reshape(len(Q), -1, {len(output.levels)})
+    Q = Q.reshape(len(Q), Q.shape[1] // {len(output.levels)}, {len(output.levels)})
     return Q[:, 0] if Q.shape[1] == 1 else Q
 
 
