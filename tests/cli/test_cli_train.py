@@ -7,6 +7,7 @@ import json
 import re
 import statistics
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import polars as pl
@@ -15,7 +16,7 @@ import pytest
 from chainrule import cli
 from chainrule.io import load_model
 
-FILES = {"model.safetensors", "run.jsonl", "learning-curve.png", "config.json", "report.html", "doctor.json"}
+FILES = {"model.safetensors", "run.jsonl", "learning-curve.svg", "config.json", "report.html", "doctor.json"}
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +87,7 @@ def test_run_folder_holds_model_log_curve_and_settings(chainrule):
     records = [json.loads(line) for line in (folder / "run.jsonl").read_text().splitlines()]
     assert [record["epoch"] for record in records] == [1, 2, 3]
     assert all(record["train_loss"] > 0 and 0 <= record["validation_accuracy"] <= 1 for record in records)
-    assert (folder / "learning-curve.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    assert ElementTree.parse(folder / "learning-curve.svg").getroot().tag == "{http://www.w3.org/2000/svg}svg"
     config = json.loads((folder / "config.json").read_text())
     assert config["settings"]["seed"] == 3
     assert config["settings"]["source"] == "digits"

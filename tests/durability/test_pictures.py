@@ -9,6 +9,7 @@ import os
 import subprocess
 import warnings
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -18,10 +19,11 @@ from chainrule import cli
 from chainrule.cli import run_folder
 from chainrule.io import load_model
 from chainrule.processes import python
-from chainrule.report import matplotlib
+from chainrule.report import matplotlib, series
 from chainrule.report.displays import CalibrationDisplay, ConfusionDisplay
-from chainrule.report.matplotlib import as_text, learning_curve, png
+from chainrule.report.matplotlib import as_text, png
 from chainrule.report.plots import Curve, Level, LinePlot, Mark
+from chainrule.report.svg import sheet
 from chainrule.studies import Conclusion, Results, Study, StudyConfig, drawing
 from chainrule.studies.presenting import write as write_page
 from chainrule.train import Epoch
@@ -65,7 +67,7 @@ def place(tmp_path, monkeypatch):
 
 
 SHORT = ["--epochs", "2", "--engine", "reference"]
-FILES = ["config.json", "learning-curve.png", "model.safetensors", "report.html", "run.jsonl"]
+FILES = ["config.json", "learning-curve.svg", "model.safetensors", "report.html", "run.jsonl"]
 
 
 def run(capsys, *arguments):
@@ -108,7 +110,8 @@ def test_any_name_of_columns_labels_and_target_is_shown_by_every_command(place, 
     run(capsys, "predict", "one/model.safetensors", path, "--out", "predicted.csv")
     for page in ("one/report.html", "doctor.html", "compare.html"):
         assert Path(page).read_bytes().decode().endswith("</html>\n")
-    assert all(Path(picture).read_bytes().startswith(b"\x89PNG") for picture in ("one/learning-curve.png", "rates.png"))
+    assert Path("rates.png").read_bytes().startswith(b"\x89PNG")
+    assert ElementTree.parse("one/learning-curve.svg").getroot().tag.endswith("svg")
 
 
 @pytest.mark.slow
@@ -156,9 +159,9 @@ def test_any_name_can_be_drawn(kind):
 
 def test_any_name_is_the_title_of_a_learning_curve():
     for name in NAMES.values():
-        assert learning_curve(epochs(), 2, name).get_suptitle() == as_text(name)
-    name = "".join(NAMES[kind] for kind in FAST)
-    assert png(learning_curve(epochs(), 2, name)).startswith(b"\x89PNG")
+        plots = [series.learning_curve(epochs(), part, [Mark(2, name)]) for part in ("loss", "score")]
+        root = ElementTree.fromstring(sheet(name, plots).encode(errors="replace"))
+        assert float(root.get("width")) == 840
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs file names that are no text")
@@ -216,12 +219,12 @@ FAULTS = [
 
 
 @pytest.mark.parametrize("error", FAULTS, ids=lambda e: type(e).__name__)
-@pytest.mark.parametrize("what", ["learning-curve.png", "report.html"])
+@pytest.mark.parametrize("what", ["learning-curve.svg", "report.html"])
 def test_a_fault_in_drawing_is_a_warning_and_the_model_is_there(place, monkeypatch, capsys, error, what):
     if what == "report.html":
         monkeypatch.setattr(run_folder, "run_report", raising(error))
     else:
-        monkeypatch.setattr(run_folder.matplotlib, "png", raising(error))
+        monkeypatch.setattr(run_folder, "sheet", raising(error))
     assert cli.run(["train", "iris", *SHORT, "--doctor", "off", "--out", "run", "--json"]) == 0
     told = capsys.readouterr()
     assert json.loads(told.out)["model"] == str(Path("run/model.safetensors"))
@@ -233,7 +236,7 @@ def test_a_fault_in_drawing_is_a_warning_and_the_model_is_there(place, monkeypat
 
 
 def test_ctrl_c_while_drawing_keeps_the_model(place, monkeypatch):
-    monkeypatch.setattr(run_folder.matplotlib, "png", raising(KeyboardInterrupt()))
+    monkeypatch.setattr(run_folder, "sheet", raising(KeyboardInterrupt()))
     assert cli.run(["train", "iris", *SHORT, "--doctor", "off", "--out", "run", "--json"]) == 130
     assert sorted(os.listdir("run")) == ["config.json", "model.safetensors", "run.jsonl"]
     assert sorted(os.listdir(place)) == ["run"]

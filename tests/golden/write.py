@@ -42,7 +42,7 @@ PRESET = {
     "category_units": 2,
 }
 TRAIN = "train table.csv --target kind --preset plain --hidden 5 --epochs 12 --doctor advise --json --out run"
-SHOWN = ("report.html", "learning-curve.png")
+SHOWN = ("report.html", "learning-curve.svg")
 """Files of a run folder for people; nothing reads them."""
 
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from page_records import case, reading
 
 from chainrule.report import matplotlib, series
+from chainrule.report.plots import Mark
 from chainrule.train import Epoch
 from chainrule.train.range_test import RangeResult
 
@@ -29,9 +30,14 @@ def epoch(number, train=1.0, held_out=math.nan, metric="accuracy"):
     return Epoch(**{field.name: given.get(field.name, 0.0) for field in fields(Epoch)})
 
 
-def test_learning_curve_draws_losses_and_scores():
+def drawn(epochs, part="loss", marks=()):
+    return matplotlib.draw(Figure().subplots(), series.learning_curve(epochs, part, marks))
+
+
+def test_a_learning_curve_draws_losses_and_scores():
     epochs = [epoch(i + 1, train=2.0 / (i + 1), held_out=2.5 / (i + 1)) for i in range(4)]
-    left, right = matplotlib.learning_curve(epochs, best_epoch=3, title="digits").axes
+    marks = [Mark(3, "best: epoch 3")]
+    left, right = (drawn(epochs, part, marks) for part in ("loss", "score"))
     train, held_out, mark = left.lines
     assert train.get_xydata().tolist() == [[i + 1, 2.0 / (i + 1)] for i in range(4)]
     assert held_out.get_ydata().tolist() == [2.5 / (i + 1) for i in range(4)]
@@ -43,7 +49,7 @@ def test_learning_curve_draws_losses_and_scores():
 
 
 def test_curve_without_validation_or_with_losses_below_zero():
-    left, _ = matplotlib.learning_curve([epoch(1), epoch(2, train=-1.0)]).axes
+    left = drawn([epoch(1), epoch(2, train=-1.0)])
     assert len(left.lines) == 1
     assert left.get_yscale() == "linear"
 
@@ -52,7 +58,7 @@ def test_curve_without_validation_or_with_losses_below_zero():
     "epochs", [[epoch(1)], [epoch(1, train=math.nan)], [epoch(1, 1.0, 1.0), epoch(2, math.inf, math.inf)]]
 )
 def test_short_and_diverged_runs_still_make_a_picture(epochs):
-    picture = matplotlib.png(matplotlib.learning_curve(epochs))
+    picture = matplotlib.png(drawn(epochs).figure)
     assert picture.startswith(b"\x89PNG\r\n\x1a\n")
     assert len(picture) > 5000
 
@@ -72,7 +78,7 @@ def test_pictures_need_no_display_and_leave_no_global_state():
         return None if pyplot is None else pyplot.get_fignums()
 
     before = open_figures()
-    matplotlib.png(matplotlib.learning_curve([epoch(1)]))
+    matplotlib.png(drawn([epoch(1)]).figure)
     assert open_figures() == before
 
 

@@ -14,7 +14,7 @@ from page_records import HOSTILE
 
 from chainrule.report.plots import BarPlot, Curve, Level, LinePlot, Mark, Points, ScatterPlot
 from chainrule.report.series import Table
-from chainrule.report.svg import document, figure, heatmap, matrix, units
+from chainrule.report.svg import document, figure, heatmap, matrix, sheet, units
 from chainrule.report.svg.markup import escaped
 from chainrule.report.svg.scales import scale, thinned
 
@@ -163,3 +163,34 @@ def test_a_file_stands_alone_with_its_title_legend_and_both_schemes(plot):
     if isinstance(plot, LinePlot):
         assert {HOSTILE, "b"} <= set(words)
     assert not re.search(r"url\(|@import|href", text)
+
+
+@pytest.mark.parametrize(
+    "plots",
+    [
+        [LinePlot("one", [Curve("a", [0, 1], [1, 2]), Curve("b", [0, 1], [2, 1])])],
+        [LinePlot("loss", [Curve("a", [0], [1])]), LinePlot("score", [Curve("a", [0], [math.nan])])],
+        [LinePlot(HOSTILE, [Curve(HOSTILE, [0, 1], [1, 2])], marks=[Mark(1, HOSTILE)]), BarPlot("b", ["x"], [1.0])],
+        [LinePlot("low", [Curve("a", [0], [1])], height=170.0), LinePlot("high", [Curve("a", [0], [1])])],
+        [ScatterPlot("points", [Points("a", [1], [2])], "x", "y")] * 3,
+    ],
+)
+def test_a_sheet_shows_plots_side_by_side_under_its_title(plots):
+    text = sheet(HOSTILE, plots)
+    root = ElementTree.fromstring(text)
+    space = "{http://www.w3.org/2000/svg}"
+    words = [element.text for element in root.iter(f"{space}text")]
+    assert words[-1].removesuffix("…") in " ".join(HOSTILE.split())
+    assert {plot.title for plot in plots} <= set(words)
+    moved = [group.get("transform") for group in root.findall(f"{space}g")]
+    assert moved == [f"translate({420 * i} 24)" for i in range(len(plots))]
+    assert float(root.get("width")) == 420 * len(plots)
+    assert float(root.get("height")) > 170
+    assert text.count("<style>") == 1
+    assert not re.search(r"url\(|@import|href", text)
+
+
+def test_a_sheet_of_one_plot_draws_what_its_document_draws():
+    plot = LinePlot("one", [Curve("a", [0, 1], [1, 2]), Curve("b", [0, 1], [2, 1])])
+    shapes = document(plot).split("</style>")[1].removesuffix("</svg>")
+    assert shapes in sheet("above", [plot])

@@ -28,8 +28,10 @@ from chainrule.io import save_model, write_atomically
 from chainrule.io.model_file import model_bytes
 from chainrule.io.staging import UnfinishedFolder, is_free, unfinished, whole_folder
 from chainrule.model import Model
-from chainrule.report import matplotlib
+from chainrule.report import series
 from chainrule.report.page import PageContent, doctor_page, judge_model, run_page
+from chainrule.report.plots import Mark
+from chainrule.report.svg import sheet
 from chainrule.table_model import TableModel
 from chainrule.train import Run
 
@@ -37,7 +39,7 @@ FILES = frozenset(
     {
         "model.safetensors",
         "run.jsonl",
-        "learning-curve.png",
+        "learning-curve.svg",
         "config.json",
         "doctor.json",
         "report.html",
@@ -157,14 +159,7 @@ def write(folder: Path, outcome: TrainOutcome) -> None:
 
 def draw(folder: Path, outcome: TrainOutcome) -> None:
     """Draw the curve and the page of a run whose result is saved; a fault costs the picture, not the run."""
-
-    def curve() -> bytes:
-        run = outcome.run
-        return matplotlib.png(
-            matplotlib.learning_curve(run.epochs, run.best_epoch, title(outcome.source, outcome.model))
-        )
-
-    draw_safely(folder / "learning-curve.png", curve)
+    draw_safely(folder / "learning-curve.svg", lambda: encoded(learning_curves(outcome)))
     draw_safely(folder / "report.html", lambda: encoded(run_report(outcome)))
 
 
@@ -207,6 +202,14 @@ def _saved(outcome: TrainOutcome) -> Model | TableModel:
 def title(source: str, model: Model) -> str:
     """Return the title of a run's pictures and pages."""
     return f"{printable(Path(source).stem or source)}: {model.net.size:,} parameters"
+
+
+def learning_curves(outcome: TrainOutcome) -> str:
+    """Return the picture of a run: its loss and its score by epoch, as an SVG file, which needs no library."""
+    run = outcome.run
+    marks = [] if run.best_epoch is None else [Mark(float(run.best_epoch), f"best: epoch {run.best_epoch}")]
+    plots = [series.learning_curve(run.epochs, part, marks) for part in ("loss", "score")]
+    return sheet(title(outcome.source, outcome.model), plots)
 
 
 def run_report(outcome: TrainOutcome) -> str:

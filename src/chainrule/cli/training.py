@@ -309,7 +309,7 @@ def _show_files(outcome: TrainOutcome, folder: Path, cards: Cards) -> None:
     out = o.console()
     if outcome.report is not None:
         show_report(out, outcome.report, folder, cards.shown)
-    files = "model.safetensors, run.jsonl, learning-curve.png, config.json, report.html"
+    files = "model.safetensors, run.jsonl, learning-curve.svg, config.json, report.html"
     out.print(f"{folder}: {files}" + ("" if outcome.report is None else ", doctor.json"), markup=False)
 
 

@@ -1,6 +1,6 @@
 """Plots drawn by matplotlib, for PNG files and for axes that the caller has.
 
-In: plots as data, epoch records, a range test. Out: matplotlib figures, the axes that were drawn on, bytes as PNG.
+In: plots as data, a range test. Out: matplotlib figures, the axes that were drawn on, bytes as PNG.
 """
 
 from __future__ import annotations
@@ -14,36 +14,10 @@ from typing import Any
 import numpy as np
 
 from chainrule.report import series
-from chainrule.report.plots import NEUTRAL, PALETTE, Curve, LinePlot, Mark, finite
-from chainrule.train import Epoch
+from chainrule.report.plots import NEUTRAL, PALETTE, Curve, LinePlot, finite
 from chainrule.train.range_test import RangeResult
 
 TRAINING_COLOR, HELD_OUT_COLOR, NEUTRAL_COLOR = (PALETTE[i] for i in (0, 1, NEUTRAL))
-
-
-def learning_curve(epochs: Sequence[Epoch], best_epoch: int | None = None, title: str = "") -> Any:
-    """Return a `Figure` with loss and metric by epoch, on training and validation rows.
-
-    Parameters
-    ----------
-    epochs : sequence of Epoch
-        The epochs of a run, at least one.
-    best_epoch : int, default=None
-        The epoch whose weights were kept; it is marked.
-    title : str, default=""
-        The title of the figure.
-
-    Returns
-    -------
-    figure : matplotlib.figure.Figure
-        Two axes side by side: the loss, then the metric.
-    """
-    figure = _figure(10.0, 3.8)
-    marks = [] if best_epoch is None else [Mark(best_epoch, f"best: epoch {best_epoch}")]
-    for axes, part in zip(figure.subplots(1, 2), ("loss", "score"), strict=True):
-        draw(axes, series.learning_curve(epochs, part, marks))
-    figure.suptitle(as_text(title), parse_math=False)
-    return figure
 
 
 def rate_curve(result: RangeResult) -> Any:

@@ -3,7 +3,7 @@
 In: plots as data, tables of numbers. Out: `<figure>` elements for a page, SVG files that stand alone.
 """
 
-from chainrule.report.svg.charts import document, figure
+from chainrule.report.svg.charts import document, figure, sheet
 from chainrule.report.svg.fields import heatmap, matrix, units
 
-__all__ = ["document", "figure", "heatmap", "matrix", "units"]
+__all__ = ["document", "figure", "heatmap", "matrix", "sheet", "units"]

@@ -47,6 +47,33 @@ def figure(plot: Plot) -> Html:
 def document(plot: Plot) -> str:
     """Return a plot as an SVG file that stands alone, with its title, legend and both color schemes inside."""
     drawing = draw(plot)
+    shapes, height = _panel(drawing)
+    return svg(drawing.title, drawing.description, [_style(), *shapes], drawing.width, height, alone=True)
+
+
+def sheet(title: str, plots: Sequence[Plot]) -> str:
+    """Return plots side by side as one SVG file that stands alone, under a title."""
+    drawings = [draw(plot) for plot in plots]
+    above = 24.0
+    width = height = 0.0
+    shapes: list[Html] = [_style()]
+    for drawing in drawings:
+        panel, below = _panel(drawing)
+        shapes.append(tag("g", *panel, transform=f"translate({width:g} {above:g})"))
+        width += drawing.width
+        height = max(height, above + below)
+    name = clipped(title, int(width / 7.5))
+    shapes.append(tag("text", name, class_="mid strong", x=width / 2, y=17.0))
+    words = ". ".join(f"{drawing.title}: {drawing.description}" for drawing in drawings)
+    return svg(title, words, shapes, width, height, alone=True)
+
+
+def _style() -> Html:
+    return tag("style", Html(stylesheet() + "svg { background: var(--paper); }"))
+
+
+def _panel(drawing: Drawing) -> tuple[list[Html], float]:
+    """Return a plot with its title above and its legend below, and how high that is."""
     above = 22.0
     below = 0.0
     shapes = [tag("text", drawing.title, class_="strong", x=8.0, y=15.0)]
@@ -61,9 +88,7 @@ def document(plot: Plot) -> str:
         shapes.append(tag("line", x1=x, x2=x + 18, y1=y, y2=y, class_=f"line s{color}", stroke_dasharray=dash))
         shapes.append(tag("text", name, x=x + 24, y=y + 4))
         x, below = x + width, y + 12.0 - above - drawing.height
-    height = above + drawing.height + below
-    style = tag("style", Html(stylesheet() + "svg { background: var(--paper); }"))
-    return svg(drawing.title, drawing.description, [style, *shapes], drawing.width, height, alone=True)
+    return shapes, above + drawing.height + below
 
 
 def draw(plot: Plot) -> Drawing:
