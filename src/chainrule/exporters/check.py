@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 
@@ -191,7 +192,7 @@ def in_double(model: Predictor) -> Predictor:
         With the same numbers.
     """
     if isinstance(model, TableModel):
-        return replace(model, core=in_double(model.core))
+        return TableModel(model.schema, cast("Model | Pack", in_double(model.core)))
     if isinstance(model, Pack):
         members = [replace(each, w=_double(each.w), buffers=_double(each.buffers)) for each in model.members]
         return replace(model, members=tuple(members))
