@@ -4,7 +4,8 @@ With a table, start from `NetClassifier` or `NetRegressor`. With a loop or layer
 layers, `fit`, and the pieces in `chainrule.losses`, `chainrule.optimizers` and `chainrule.schedules`. `save_model` and
 `load_model` keep what was trained; `examine` says what is wrong with a training.
 
-Importing this package imports NumPy only. Estimators, the doctor and the other modules are imported on first use.
+Importing this package imports nothing else. Layers, estimators, the doctor and the other modules are imported on first use;
+those of a network of your own need NumPy only.
 """
 
 from __future__ import annotations
@@ -13,10 +14,6 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 
 from chainrule import display
-from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm
-from chainrule.nn.multilayer import mlp
-from chainrule.nn.net import Net
-from chainrule.train.loop import fit
 
 if TYPE_CHECKING:
     from chainrule import data, doctor, train
@@ -25,6 +22,10 @@ if TYPE_CHECKING:
     from chainrule.exporters import export, from_keras, from_torch
     from chainrule.io import load_model, save_model
     from chainrule.nn import layers, losses, optimizers, schedules
+    from chainrule.nn.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm
+    from chainrule.nn.multilayer import mlp
+    from chainrule.nn.net import Net
+    from chainrule.train.loop import fit
 
 
 def _html(shown: object) -> str | None:
@@ -66,6 +67,10 @@ __all__ = [
 ]
 
 _FROM = {
+    **dict.fromkeys(("Activation", "BatchNorm", "Dense", "Dropout", "LayerNorm"), "chainrule.nn.layers"),
+    "Net": "chainrule.nn.net",
+    "mlp": "chainrule.nn.multilayer",
+    "fit": "chainrule.train.loop",
     "NetClassifier": "chainrule.estimators",
     "NetRegressor": "chainrule.estimators",
     "TableClassifier": "chainrule.estimators",

@@ -33,8 +33,16 @@ def own(names):
     return {name for name in OUR_OWN if f"chainrule.{name}" in names}
 
 
-def test_importing_the_package_imports_numpy_only(tmp_path):
+def test_importing_the_package_imports_nothing_else(tmp_path):
     names = imported(f"import chainrule; {REPORT}", tmp_path)
+    assert "numpy" not in names
+    assert {name for name in names if name.startswith("chainrule.")} == {"chainrule.display"}
+
+
+@pytest.mark.parametrize("name", ["Activation", "Dense", "Net", "mlp", "fit", "losses", "train"])
+def test_a_network_of_ones_own_imports_numpy_only(name, tmp_path):
+    names = imported(f"from chainrule import {name}; {REPORT}", tmp_path)
+    assert "numpy" in names
     assert not heavy(names)
     assert not own(names)
 
@@ -48,19 +56,14 @@ def test_help_imports_neither_tables_nor_pictures_nor_other_commands(arguments, 
 
 def test_training_digits_imports_what_it_uses(tmp_path):
     names = imported(command("train", "digits", "--epochs", "2", "--json"), tmp_path)
-    assert heavy(names) == {"typer", "matplotlib", "PIL"}
+    assert heavy(names) == {"typer"}
     assert not own(names) & {"search", "studies", "bench", "estimators"}
 
 
-def test_pictures_are_imported_when_the_result_is_printed(tmp_path):
-    code = (
-        "import sys; from chainrule.cli import training; before = training._show_scores\n"
-        "def shown(*arguments):\n"
-        "    assert 'matplotlib' not in sys.modules\n"
-        "    before(*arguments)\n"
-        "training._show_scores = shown\n" + command("train", "digits", "--epochs", "2")
-    )
-    assert "matplotlib" in imported(code, tmp_path)
+def test_a_run_with_its_picture_and_page_needs_no_library_for_pictures(tmp_path):
+    names = imported(command("train", "digits", "--epochs", "2", "--out", "run"), tmp_path)
+    assert not {"matplotlib", "PIL"} & names
+    assert {"learning-curve.svg", "report.html"} <= {path.name for path in (tmp_path / "run").iterdir()}
 
 
 @pytest.mark.parametrize("name", app.COMMANDS)

@@ -112,10 +112,10 @@ def test_a_functional_network_and_its_scaling(keras):
     model = from_keras(network, feature_names=tuple("abcd"))
     assert np.abs(model.predict(X) - np.asarray(network(X))).max() < 2e-6
     branch = keras.Model(start, layers.Dense(2)(layers.Concatenate()([Z, start])))
-    with pytest.raises(InvalidValueError, match="layers in a row, got a network with branches"):
+    with pytest.raises(InvalidValueError, match="layers in a row, got 'a network with branches'"):
         from_keras(branch)
     within = keras.Model(start, [Z, layers.Dense(2)(Z)])
-    with pytest.raises(InvalidValueError, match="network with branches"):
+    with pytest.raises(InvalidValueError, match="a network with branches"):
         from_keras(within)
 
 

@@ -15,7 +15,7 @@ from chainrule.engines import why_unavailable
 from chainrule.processes import python
 
 _IMPORTS = {
-    "native": "chainrule",
+    "native": "chainrule.train.loop",
     "scikit-learn": "sklearn.neural_network",
     "torch": "torch",
     "jax-step": "jax",
