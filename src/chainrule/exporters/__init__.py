@@ -5,7 +5,7 @@ against the model before it is written.
 """
 
 from chainrule.exporters.exporting import Exported, export
-from chainrule.exporters.from_keras import from_keras
-from chainrule.exporters.from_torch import from_torch
+from chainrule.exporters.keras_networks import from_keras
+from chainrule.exporters.torch_networks import from_torch
 
 __all__ = ["Exported", "export", "from_keras", "from_torch"]
