@@ -111,30 +111,39 @@ class InBlocks:
     def _records(self, done: int) -> Iterator[Epoch]:
         """Yield the records of the epochs of the block, computed as `epoch_record` does, but of all of them at once."""
         loss = self.problem.recipe.loss
+        n = self._per_epoch
         sums, score, weight, norm, steps, seconds = self.block.figures[:done].T
         with np.errstate(all="ignore"):
             means = np.where(weight != 0, (0.0 + sums, 0.0 + score) / weight, math.nan)
             norms = np.where(steps != 0, norm / steps, math.nan)
-        columns = (*means.tolist(), norm.tolist(), norms.tolist(), steps.tolist(), seconds.tolist())
-        for i, (train_loss, score_, total, mean_norm, count, took) in enumerate(zip(*columns, strict=True)):
-            complete = count == self._per_epoch
-            held_out = self._held_out(i) if complete else None
-            validation_loss = math.nan if held_out is None else held_out.mean_loss
-            finite = math.isfinite(train_loss) and math.isfinite(total)
+        last = np.arange(done) * n + np.maximum(steps.astype(np.int64), 1) - 1
+        rates = np.asarray(self._rates, np.float64)[last]
+        finite = np.isfinite(means[0]) & np.isfinite(norm)
+        columns = (*means, norms, steps, seconds, rates, finite)
+        held_out = None
+        validation_loss = validation_score = math.nan
+        for i, (train_loss, train_score, mean_norm, count, took, rate, sound) in enumerate(
+            zip(*(column.tolist() for column in columns), strict=True)
+        ):
+            complete = count == n
+            if self.problem.validation is not None:
+                held_out = self._held_out(i) if complete else None
+                validation_loss = math.nan if held_out is None else held_out.mean_loss
+                validation_score = math.nan if held_out is None else shown_score(loss, held_out.mean_score)
             yield filled(
                 Epoch,
                 number=self._number + 1,
                 metric=loss.metric,
                 train_loss=train_loss,
-                train_score=shown_score(loss, score_),
+                train_score=shown_score(loss, train_score),
                 validation_loss=validation_loss,
-                validation_score=math.nan if held_out is None else shown_score(loss, held_out.mean_score),
-                learning_rate=float(self._rates[i * self._per_epoch + max(int(count), 1) - 1]),
+                validation_score=validation_score,
+                learning_rate=rate,
                 gradient_norm=mean_norm,
                 seconds=took,
                 steps=int(count),
                 complete=complete,
-                finite=finite and (held_out is None or math.isfinite(validation_loss)),
+                finite=sound and (held_out is None or math.isfinite(validation_loss)),
                 state=spent,
             )
 
