@@ -13,6 +13,7 @@ import cards
 import catalogue
 import equations
 import notebooks
+import pictures
 import reference
 from mkdocs.structure.files import File
 
@@ -49,9 +50,9 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
 
 
 def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
-    """Turn LaTeX into MathML; put drawings and cards inside the page, so that they take its colors."""
+    """Turn LaTeX into MathML; put drawings, charts and cards inside the page, so that they take its colors."""
     drawn = _DRAWING.sub(lambda image: _inside(image[3], image[1]), equations.mathml(html))
-    return cards.inside(drawn)
+    return cards.inside(pictures.inside(drawn))
 
 
 def _inside(name: str, label: str) -> str:

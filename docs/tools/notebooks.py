@@ -16,7 +16,9 @@ from snippets import Cell, cells
 
 _IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)]+\.svg)\)(\{[^}]*\})?")
 _PAGE = re.compile(r"\]\((?!https?:|attachment:|#)([^)]+)\)")
-_BOX = re.compile(r'^!!! \w+ "([^"]+)"\n((?:(?: {4}.*)?\n)*(?: {4}.*)?)', re.MULTILINE)
+_BOX = re.compile(r'^(!!!|\?\?\?) \w+ "([^"]+)"\n((?:(?: {4}.*)?\n)*(?: {4}.*)?)', re.MULTILINE)
+_FOLDED = "folded"
+"""Mark of code that stays hidden until the reader opens it: solutions of exercises."""
 SETUP = (
     Cell("markdown", "This notebook needs `chainrule`. In a clone of the repository: `%pip install -q .`", 0),
     Cell("python", "import chainrule", 0),
@@ -43,15 +45,25 @@ def dumped(chapter: Path, site: str = "") -> str:
 
 
 def _without_boxes(markdown: str) -> str:
-    """Turn boxes (`!!! question "To try"`), which Jupyter does not know, into paragraphs with a bold title."""
-    return _BOX.sub(lambda box: f"**{box[1]}.** {textwrap.dedent(box[2]).strip()}\n", markdown)
+    """Turn boxes (`!!! question "To try"`), which Jupyter does not know, into paragraphs with a bold title.
+
+    Code in a box that the page keeps closed (`??? success "Solution"`) is marked as folded.
+    """
+    return _BOX.sub(_paragraph, markdown)
+
+
+def _paragraph(box: re.Match[str]) -> str:
+    inside = textwrap.dedent(box[3]).strip()
+    inside = inside.replace("```python\n", f"```python {_FOLDED}\n") if box[1] == "???" else inside
+    return f"**{box[2]}.** {inside}\n\n" if not inside.startswith("```") else f"**{box[2]}.**\n\n{inside}\n\n"
 
 
 def _cell(cell: Cell, number: int, folder: Path, site: str) -> dict[str, Any]:
     if cell.kind == "python":
         printed = [] if cell.output is None else [{"output_type": "stream", "name": "stdout", "text": cell.output}]
         code = {"cell_type": "code", "execution_count": None, "outputs": printed, "source": cell.source.rstrip("\n")}
-        return {"id": f"cell-{number}", "metadata": {}, **code}
+        hidden = {"jupyter": {"source_hidden": True, "outputs_hidden": True}} if cell.info == _FOLDED else {}
+        return {"id": f"cell-{number}", "metadata": hidden, **code}
     text, inside = _with_drawings(_prose(cell), folder)
     text = _PAGE.sub(lambda link: f"]({site}/{_address(link[1])})" if site else "]", text)
     extra = {"attachments": inside} if inside else {}

@@ -48,13 +48,14 @@ class Cell:
     """Part of a page: prose ("markdown") or a code fence; `output` is the ```text fence that follows a Python block.
 
     Python runs, whether its fence says `python` or `py`, and so do the commands of `sh`, `bash` and `console`. Other
-    fences, and Python marked with `OTHERS`, are only shown.
+    fences, and Python marked with `OTHERS`, are only shown. `info` is what follows the kind on the fence's first line.
     """
 
     kind: str
     source: str
     line: int
     output: str | None = None
+    info: str = ""
 
 
 def cells(markdown: str) -> list[Cell]:
@@ -78,7 +79,7 @@ def _stretches(markdown: str) -> Iterator[Cell]:
             yield Cell("markdown", prose.strip("\n"), _line(markdown, start))
         kind = "shown" if OTHERS in fence["info"] else _KINDS.get(fence["kind"], "shown")
         source = textwrap.dedent(fence["source"]) if kind != "shown" else fence[0].rstrip("\n")
-        yield Cell(kind, source, _line(markdown, fence.start("source")))
+        yield Cell(kind, source, _line(markdown, fence.start("source")), info=fence["info"].strip())
         start = fence.end()
     if markdown[start:].strip():
         yield Cell("markdown", markdown[start:].strip("\n"), _line(markdown, start))

@@ -118,10 +118,22 @@ def test_notebook_travels_alone(chapter):
     text = "\n".join(cell["source"] for cell in prose)
     assert not re.search(r"\]\((?!attachment:|https?:)", text)
     assert "!!!" not in text
+    assert "???" not in text
     inside = {name: picture for cell in prose for name, picture in cell.get("attachments", {}).items()}
     assert set(re.findall(r"\(attachment:([^)]+)\)", text)) == set(inside)
+    drawings = {path.name: path.read_bytes() for path in (DOCS / "drawings").rglob("*.svg")}
     for name, picture in inside.items():
-        assert base64.b64decode(picture["image/svg+xml"]) == (DOCS / "drawings" / name).read_bytes()
+        assert base64.b64decode(picture["image/svg+xml"]) == drawings[name]
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=named)
+def test_chapter_has_an_exercise_whose_solution_runs_and_stays_closed(chapter):
+    text = chapter.read_text("utf-8")
+    assert re.search(r'^!!! question "Exercise"\n    \S', text, re.MULTILINE)
+    solution = text.split('\n??? success "Solution"\n')[1]
+    assert re.match(r"(?:\n|    .*\n)*?    ```python\n(?:\n|    .*\n)+?    ```\n\n    ```text\n    \S", solution)
+    code = [cell for cell in notebooks.notebook(chapter)["cells"] if cell["cell_type"] == "code"]
+    assert [cell["metadata"].get("jupyter", {}).get("source_hidden", False) for cell in code].count(True) == 1
 
 
 def test_notebook_is_valid():

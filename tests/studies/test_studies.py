@@ -85,6 +85,9 @@ CONTRARY: Mapping[str, Callable[[Results], Results]] = {
     "rate-decades": swapped("Adam, the suggestion", "Adam, ten times it"),
     "pretraining": moved("test_error", 0.3, "fine-tuned, 20 rows"),
     "annealing": swapped("constant", "cosine"),
+    "batch-of-one": swapped("1 row", "all rows"),
+    "equal-rates": swapped("descent, just below the limit", "mean of gradients, just below the limit"),
+    "unequal-widths": swapped("a funnel, Xavier", "a funnel, Glorot"),
 }
 
 
@@ -126,7 +129,17 @@ def test_a_suggestion_is_near_only_where_it_is_near() -> None:
     assert "is not near" in study.conclude(far).sentence
 
 
-TOYS = ("annealing", "saturation", "ten-layers", "cost-curves", "descent-paths", "adam-betas", "lecture-network")
+TOYS = (
+    "annealing",
+    "saturation",
+    "ten-layers",
+    "cost-curves",
+    "descent-paths",
+    "adam-betas",
+    "lecture-network",
+    "equal-rates",
+    "unequal-widths",
+)
 
 
 @pytest.mark.parametrize("name", TOYS)
@@ -230,7 +243,8 @@ def test_the_command_runs_a_study(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert told["studies"]["input-scaling"]["holds"] is True
     assert Path(told["page"]).is_file()
     assert command(line[:-1]) == 0
-    assert "Standardized inputs" in capsys.readouterr().out
+    printed = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"Standardized inputs.*: holds here Claim: ", printed)
 
 
 def test_the_command_lists_and_refuses(capsys: pytest.CaptureFixture[str]) -> None:

@@ -141,9 +141,12 @@ def _show(each: Any, results: Any) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from chainrule.studies.presenting import VERDICTS
+
     conclusion = each.conclude(results)
     out = o.console()
-    out.print(Text(f"\n{each.title}", style="bold"))
+    out.print(Text(f"\n{each.title}: {VERDICTS[conclusion.holds]}", style="bold"))
+    out.print(f"Claim: {each.claim}", markup=False)
     out.print(conclusion.sentence, markup=False)
     table = Table(*conclusion.header, box=None, header_style="dim")
     for row in conclusion.rows:

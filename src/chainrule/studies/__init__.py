@@ -11,6 +11,7 @@ from chainrule.studies import (
     annealing,
     basic_advanced,
     batch_norm,
+    batch_of_one,
     batch_size,
     caching,
     clipping,
@@ -18,6 +19,7 @@ from chainrule.studies import (
     depth,
     descent_paths,
     dropout,
+    equal_rates,
     initialization,
     input_scaling,
     lecture_network,
@@ -35,6 +37,7 @@ from chainrule.studies import (
     symmetry,
     ten_layers,
     transfer,
+    unequal_widths,
 )
 from chainrule.studies.papers import PAPERS
 from chainrule.studies.runner import run
@@ -70,10 +73,13 @@ _MODULES = (
     rate_decades,
     pretraining,
     annealing,
+    batch_of_one,
+    equal_rates,
+    unequal_widths,
 )
 
 STUDIES: Mapping[str, Study] = {module.STUDY.name: module.STUDY for module in _MODULES}
-"""Every study by name: the lecture's ten exercises in its order, its other claims, its pictures, and four exercises in a
-setting in which the effect shows."""
+"""Every study by name: the lecture's ten exercises in its order, its other claims, its pictures, four exercises in a
+setting in which the effect shows, and three claims beside the first setting in which they fail."""
 
 __all__ = ["PAPERS", "STUDIES", "Cell", "Conclusion", "Results", "Study", "StudyConfig", "run"]

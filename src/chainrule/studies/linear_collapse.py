@@ -10,11 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.data import load
+from chainrule.nn.losses import BinaryCrossEntropy
 from chainrule.nn.multilayer import mlp
+from chainrule.report.contours import boundary, decision_line
+from chainrule.report.plots import NEUTRAL, Curve
 from chainrule.studies import drawing
 from chainrule.studies.common import quick_or_full, rows, trained
 from chainrule.studies.statistics import difference, estimate
 from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
+from chainrule.train import fit
 
 _ARMS: Mapping[str, Mapping[str, Any]] = {
     "no hidden layer": {"hidden": (), "activation": "identity"},
@@ -22,6 +27,9 @@ _ARMS: Mapping[str, Mapping[str, Any]] = {
     "6 linear layers": {"hidden": (64,) * 5, "activation": "identity"},
     "3 relu layers": {"hidden": (64, 64), "activation": "relu"},
 }
+
+
+_PLANE = ((-2.0, 3.0), (-1.6, 2.0))
 
 
 def _arms(config: StudyConfig) -> Mapping[str, Mapping[str, Any]]:
@@ -41,7 +49,27 @@ def _run(cell: Cell) -> dict[str, Any]:
     X = split.test.X.astype(np.float64)
     Z = net(w, state.buffers.astype(np.float64), X)
     one = X @ W + b
-    return {"test_error": record["test_error"], "distance": float(np.abs(Z - one).max() / np.abs(Z).max())}
+    distance = float(np.abs(Z - one).max() / np.abs(Z).max())
+    return {"test_error": record["test_error"], "distance": distance, "line": _line(cell)}
+
+
+def _line(cell: Cell) -> list[list[float | None]]:
+    """Return the decision boundary of the same layers on two half moons; None stands between two lines."""
+    moons = load("moons", seed=cell.seed)
+    net = mlp(2, cell.options["hidden"], 1, activation=cell.options["activation"])
+    *_, last = fit(
+        net,
+        moons.X,
+        moons.y,
+        loss=BinaryCrossEntropy(),
+        epochs=60,
+        learning_rate=0.01,
+        batch_size=50,
+        seed=cell.seed,
+    )
+    state = last.state()
+    line = decision_line(lambda X: net(state, X)[:, 0], *_PLANE, n=40)
+    return [[round(v, 3) if np.isfinite(v) else None for v in part] for part in line]
 
 
 def _conclude(results: Results) -> Conclusion:
@@ -66,7 +94,13 @@ def _draw(results: Results) -> drawing.Pictures:
     colors = {arm: i for i, arm in enumerate(results.arms)}
     distance = {arm: results.values(arm, "distance") for arm in results.arms}
     errors = {arm: 100 * results.values(arm, "test_error") for arm in results.arms}
+    moons = load("moons")
+    lines = []
+    for arm in ("6 linear layers", "3 relu layers"):
+        x, y = (np.array(part, np.float64) for part in results.of_arm(arm)[0]["line"])
+        lines.append(boundary(arm, moons.X, moons.y, [Curve("boundary", x, y, NEUTRAL)], *_PLANE))
     return {
+        "The boundary between two half moons, first seed": lines,
         "Without activations the layers are one matrix": [
             drawing.bars(
                 "Distance of the network from its one matrix",
@@ -77,7 +111,7 @@ def _draw(results: Results) -> drawing.Pictures:
                 note="1e−15 is rounding: the network and the product of its matrices are the same map.",
             ),
             drawing.bars("Test error", errors, "test error, %", colors=colors),
-        ]
+        ],
     }
 
 

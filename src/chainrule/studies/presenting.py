@@ -20,7 +20,8 @@ from chainrule.studies.drawing import READING
 from chainrule.studies.papers import PAPERS
 from chainrule.studies.study import Conclusion, Results, Study, StudyConfig
 
-_VERDICTS: Mapping[bool | None, str] = {True: "holds here", False: "not shown here", None: "measured"}
+VERDICTS: Mapping[bool | None, str] = {True: "holds here", False: "not shown here", None: "measured"}
+"""What a conclusion says about its claim, in words."""
 
 
 def plain(study: Study, results: Results) -> dict[str, Any]:
@@ -93,7 +94,7 @@ def _overview(studies: Sequence[Study], results: Mapping[str, Results]) -> Html 
     """Return the verdicts, with links to their studies, if there is more than one."""
     if len(studies) == 1:
         return None
-    verdicts = [_VERDICTS[study.conclude(results[study.name]).holds] for study in studies]
+    verdicts = [VERDICTS[study.conclude(results[study.name]).holds] for study in studies]
     links = [tag("a", study.title, href=f"#{section_id(i)}") for i, study in enumerate(studies, 1)]
     return table(("study", "its claim"), list(zip(links, verdicts, strict=True)))
 
@@ -101,7 +102,7 @@ def _overview(studies: Sequence[Study], results: Mapping[str, Results]) -> Html 
 def _section(study: Study, found: Conclusion, drawn: Sequence[Html]) -> Section:
     body = joined(
         tag("p", tag("strong", f"Claim ({study.source}): "), study.claim),
-        tag("p", tag("strong", f"Found ({_VERDICTS[found.holds]}): "), found.sentence),
+        tag("p", tag("strong", f"Found ({VERDICTS[found.holds]}): "), found.sentence),
         *drawn,
         table(found.header, found.rows, numbers=False),
     )
