@@ -134,7 +134,6 @@ class StreamSession:
             self._reader.close()
             self._reader = None
         self._rest = None
-        self._stream.close()
 
 
 def _pieces(stream: StreamRows, rows: int, size: int, epoch: int, row: int) -> Iterator[Block]:

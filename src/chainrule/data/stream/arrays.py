@@ -5,6 +5,7 @@ In: a pair of arrays or of .npy files; a function without arguments. Out: an `Ar
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,7 +19,7 @@ from chainrule.data.matrix import default_names
 from chainrule.data.stream.source import PIECE, ArrayPiece, FramePiece, Manifest, Piece, text_digest
 from chainrule.errors import FormatError, InvalidValueError, MissingError, must_be
 
-_GROUP_BYTES = 2**20
+_GROUP_BYTES = 2**17
 _HEAD = 2**16
 
 TARGET = "target"
@@ -39,7 +40,7 @@ def mapped(owner: str, path: str | os.PathLike[str]) -> Array:
 
 
 class ArraySource:
-    """Rows of two arrays, X (n, d) and y (n), cut into groups of about a megabyte.
+    """Rows of two arrays, X (n, d) and y (n), cut into groups of about a hundred kilobytes.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ class ArraySource:
         self._names = names
         self.columns = (*names, TARGET)
         row = X.shape[1] * X.itemsize + y.itemsize
-        self._step = int(np.clip(_GROUP_BYTES // row, 256, PIECE))
+        self._step = int(np.clip(_GROUP_BYTES // row, 16, PIECE))
         sizes = tuple(min(self._step, len(X) - start) for start in range(0, len(X), self._step))
         self.manifest = Manifest(sizes, tuple(size * row for size in sizes), self._fingerprint())
 
@@ -91,6 +92,10 @@ class ArraySource:
         rows = slice(start, start + self.manifest.sizes[group])
         yield ArrayPiece(np.array(self._X[rows]), np.array(self._y[rows]), self._names, TARGET)
         self._give_back()
+
+    def reader(self) -> ArraySource:
+        """Return itself: reading keeps no place."""
+        return self
 
     def _give_back(self) -> None:
         """Let the system take back the pages of a mapped file that were read."""
@@ -187,6 +192,12 @@ class BatchSource:
         self._running = None
         hint = "The function must return an iterator over the same batches at each call."
         raise InvalidValueError(f"{self.place(group)} must be the same each time, got another. {hint}")
+
+    def reader(self) -> BatchSource:
+        """Return the same batches with a place of their own."""
+        found = copy.copy(self)
+        found._running = None
+        return found
 
     def close(self) -> None:
         """Forget the running iterator."""

@@ -302,4 +302,5 @@ class _Without:
         self.columns = tuple(name for name in source.columns if name not in hidden)
         self.pieces = source.pieces
         self.place = source.place
+        self.reader = source.reader
         self.close: Callable[[], None] = source.close

@@ -5,6 +5,7 @@ In: paths and globs. Out: a `ParquetSource`; one line for a file that is missing
 
 from __future__ import annotations
 
+import copy
 import glob
 import importlib
 import json
@@ -151,6 +152,12 @@ class ParquetSource:
         if (now.st_size, now.st_mtime_ns) != (footer.size, footer.changed):
             hint = "Start again, so that it is described anew."
             raise FormatError(f"{footer.path}: the file must stay as it was, got one that changed meanwhile. {hint}")
+
+    def reader(self) -> ParquetSource:
+        """Return the same rows with open files of their own."""
+        found = copy.copy(self)
+        found._open = OrderedDict()
+        return found
 
     def close(self) -> None:
         """Close open files."""

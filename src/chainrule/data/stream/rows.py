@@ -6,15 +6,14 @@ In: a source, its design, scaling, target and shares. Out: blocks (X, Y, c) in t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.data.scaling import Standardizer
 from chainrule.data.stream.design import Design, scaled
-from chainrule.data.stream.order import RowOrder
+from chainrule.data.stream.order import RowOrder, Window
 from chainrule.data.stream.parts import TRAIN, Shares, part_codes
 from chainrule.data.stream.source import Piece, Source
 from chainrule.data.stream.targets import StreamTarget
@@ -96,39 +95,41 @@ class StreamRows:
 
     def blocks(self, epoch: int, start: int = 0) -> Iterator[Block]:
         """Yield the rows of an epoch from row number `start` on, a window at a time."""
-        for window in self.order.windows(epoch, start):
-            X: Array | None = None
-            Y: Any = None
-            c: Any = None
-            n = len(window.order)
-            place = np.empty(n, np.int64)
-            place[window.order] = np.arange(n) - window.skip
-            done = 0
-            for group in window.groups:
-                for x, y, weight in self._group(int(group)):
-                    to = place[done : done + len(x)]
-                    if len(to) < len(x):
-                        raise FormatError(f"{self.cut.source.place(int(group))}: the rows must stay as they were.")
-                    done += len(x)
-                    if X is None:
-                        X = np.empty((n - window.skip, *x.shape[1:]), x.dtype)
-                        Y = np.empty((n - window.skip, *y.shape[1:]), y.dtype)
-                        c = np.empty(n - window.skip, weight.dtype)
-                    wanted = slice(None) if not window.skip else to >= 0
-                    X[to[wanted]] = x[wanted]
-                    Y[to[wanted]] = y[wanted]
-                    c[to[wanted]] = weight[wanted]
-            if X is None or done < n:
-                raise FormatError(f"{self.cut.source.place(int(group))}: the rows must stay as they were, got fewer.")
-            block = (X, Y, c)
-            X = Y = c = None
-            yield block
-            del block
+        cut = replace(self.cut, source=self.cut.source.reader())
+        try:
+            for window in self.order.windows(epoch, start):
+                yield self._window(cut, window)
+        finally:
+            cut.source.close()
 
-    def _group(self, group: int) -> Iterator[Block]:
+    def _window(self, cut: Cut, window: Window) -> Block:
+        """Return the rows of a window in the order of the visit, without those that were visited before."""
+        n, skip = len(window.order), window.skip
+        place = np.empty(n, np.int64)
+        place[window.order] = np.arange(n) - skip
+        made: Block | None = None
+        done = 0
+        for group in window.groups:
+            for block in self._group(cut, int(group)):
+                to = place[done : done + len(block[0])]
+                done += len(block[0])
+                if len(to) < len(block[0]):
+                    break
+                if made is None:
+                    X, Y, c = (np.empty((n - skip, *part.shape[1:]), part.dtype) for part in block)
+                    made = (X, Y, c)
+                wanted = slice(None) if not skip else to >= 0
+                for whole, part in zip(made, block, strict=True):
+                    whole[to[wanted]] = part[wanted]
+        if made is None or done != n:
+            places = ", ".join(cut.source.place(int(group)) for group in window.groups[:3])
+            raise FormatError(f"{places}: the rows must stay as they were, got {done:,} and not {n:,} of them.")
+        return made
+
+    def _group(self, cut: Cut, group: int) -> Iterator[Block]:
         """Yield the training rows of a group, a piece at a time."""
-        place = self.cut.source.place(group)
-        for _, piece, rows, codes, y in self.cut.divided(group, self.design.columns):
+        place = cut.source.place(group)
+        for _, piece, rows, codes, y in cut.divided(group, self.design.columns):
             mine = codes == TRAIN
             if not mine.any():
                 continue
@@ -136,7 +137,3 @@ class StreamRows:
             x = scaled(self.design, self.scaling, place, piece, self.dtype, take)
             Y, c = self.encode(y if take is None else y[mine])
             yield x, np.ascontiguousarray(Y), c
-
-    def close(self) -> None:
-        """Close the files."""
-        self.cut.source.close()

@@ -79,6 +79,9 @@ class Source(Protocol):
     def place(self, group: int) -> str:
         """Return what messages call a group."""
 
+    def reader(self) -> Source:
+        """Return the same rows for another thread, with places and open files of its own."""
+
     def close(self) -> None:
         """Close open files."""
 
