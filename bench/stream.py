@@ -9,6 +9,7 @@ In: a size in GB, a limit on memory. Out: a line for each way of training, as JS
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import resource
 import subprocess
@@ -97,6 +98,7 @@ def stream(folder: Path, files: list[Path], options: Any) -> dict[str, Any]:
     from chainrule.pipeline.streaming import build_streamed_problem
     from chainrule.train import train
 
+    importlib.import_module("pyarrow.parquet")
     base = peak()
     began = time.perf_counter()
     data = open_dataset([str(path) for path in files], "y", max_memory=options.max_memory)
