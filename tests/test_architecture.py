@@ -69,7 +69,7 @@ DOCTOR_LEVELS = (
 OUTSIDE = {
     "jax": {"engines.jax", "world"},
     "safetensors": {"io", "train.checkpoint", "exporters.torch_module"},
-    "polars": {"data.table", "data.dataset"},
+    "polars": {"data.table", "data.dataset", "data.stream"},
     "fastexcel": {"data.table"},
     "sklearn": {"data", "doctor.observe.quick_models", "estimators", "sklearn", "callbacks.scikit_learn", "pipeline"},
     "scipy": {"sklearn", "data.transforms"},

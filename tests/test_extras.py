@@ -11,9 +11,10 @@ import tomllib
 from pathlib import Path
 
 import numpy as np
+import polars
 import pytest
 
-from chainrule import NetClassifier, cli, fit, mlp
+from chainrule import NetClassifier, cli, fit, mlp, open_dataset
 from chainrule.bench.peers import Skipped, need
 from chainrule.callbacks.mlflow import MLflowLogger
 from chainrule.callbacks.tensorboard import TensorBoardLogger
@@ -42,6 +43,12 @@ def workbook(folder):
     """Write a file that is read as a workbook."""
     (folder / "t.xlsx").write_bytes(b"PK\x03\x04" + bytes(30))
     return str(folder / "t.xlsx")
+
+
+def parquet(folder):
+    """Write a Parquet file."""
+    polars.DataFrame({"x": [1.0, 2.0], "y": [0, 1]}).write_parquet(folder / "t.parquet")
+    return str(folder / "t.parquet")
 
 
 def hidden_jax(monkeypatch):
@@ -74,6 +81,7 @@ PYTHON = {
     "jax": ("jax", lambda folder: list(fit(mlp(2, [2], 1), X, y, loss="binary_cross_entropy", engine="jax"))),
     "jax of an estimator": ("jax", lambda folder: NetClassifier(engine="jax").fit(X, y)),
     "excel": ("fastexcel", lambda folder: read_file(Path(workbook(folder)))),
+    "parquet": ("pyarrow", lambda folder: open_dataset(parquet(folder), "y")),
     "search": ("optuna", lambda folder: search("iris", out=folder / "s", budget=SearchBudget("tpe", trials=1))),
     "tensorboard": ("tensorboard", lambda folder: NetClassifier(callbacks=[TensorBoardLogger(folder)]).fit(X, y)),
     "mlflow": ("mlflow", lambda folder: NetClassifier(callbacks=[MLflowLogger()]).fit(X, y)),
@@ -89,6 +97,7 @@ COMMANDS = {
     "jax, lr-find": ("jax", ["lr-find", "iris", "--engine", "jax"]),
     "excel": ("fastexcel", ["train", "t.xlsx", "--target", "y"]),
     "excel, plain": ("fastexcel", ["train", "t.xlsx", "--target", "y", "--preset", "plain"]),
+    "parquet": ("pyarrow", ["train", "t.parquet", "--target", "y", "--max-memory", "8MB"]),
     "search": ("optuna", ["search", "iris", "--method", "tpe"]),
     "cluster": ("ray", ["search", "iris", "--method", "random", "--cluster", "local"]),
 }
@@ -111,6 +120,7 @@ def test_python_names_the_extra_in_one_line(tmp_path, monkeypatch, name, package
 def test_a_command_names_the_extra_in_one_line(tmp_path, monkeypatch, capsys, name, package, words):
     monkeypatch.chdir(tmp_path)
     workbook(tmp_path)
+    parquet(tmp_path)
     hidden_jax(monkeypatch) if package == "jax" else hide(monkeypatch, package)
     assert cli.run(words) == 2
     out, err = capsys.readouterr()

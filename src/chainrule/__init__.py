@@ -17,6 +17,7 @@ from chainrule import display
 
 if TYPE_CHECKING:
     from chainrule import data, doctor, train
+    from chainrule.data.stream import open_dataset
     from chainrule.doctor.examine import examine
     from chainrule.estimators import NetClassifier, NetRegressor, TableClassifier, TableRegressor
     from chainrule.exporters import export, from_keras, from_torch
@@ -60,6 +61,7 @@ __all__ = [
     "load_model",
     "losses",
     "mlp",
+    "open_dataset",
     "optimizers",
     "save_model",
     "schedules",
@@ -80,6 +82,7 @@ _FROM = {
     "from_keras": "chainrule.exporters",
     "from_torch": "chainrule.exporters",
     "load_model": "chainrule.io",
+    "open_dataset": "chainrule.data.stream",
     "save_model": "chainrule.io",
 }
 """Where the names that are imported on first use come from."""

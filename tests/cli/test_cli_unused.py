@@ -158,6 +158,7 @@ VALUES = {
     "to": "torch",
     "opset": "17",
     "row_format": "csv",
+    "max_memory": "8MB",
 }
 """A value for each option that is no switch, other than its default and than the situations have."""
 

@@ -175,6 +175,7 @@ ALLOWED = {
     "bench/workers.py": {"multiprocessing.get_context"},  # within SAFE_PATH, as tested above
     "bench/machine.py": {"subprocess.run"},
     "data/table/apart.py": {"sys.executable", "subprocess.run"},  # with -P, as tests/untrusted holds
+    "data/stream/footers.py": {"sys.executable", "subprocess.run"},  # with -P
     "bench/peers/programs.py": {"subprocess.run"},
     "cli/distributed.py": {"subprocess.Popen"},  # of the command that `processes.python` returns
     "exporters/c_run.py": {"subprocess.run"},  # a compiler and what it compiled, in a temporary folder

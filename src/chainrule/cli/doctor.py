@@ -16,7 +16,7 @@ from chainrule.cli import options as o
 from chainrule.cli.doctor_report import ImprovedOptions, command_line, improved_options, show_report
 from chainrule.cli.problem import LoadedProblem, load_problem
 from chainrule.cli.run_folder import options_of_run
-from chainrule.cli.unused import typed
+from chainrule.cli.unused import refuse, typed
 from chainrule.doctor import examine_problem
 from chainrule.doctor.vocabulary.records import Report
 from chainrule.pipeline import stopped_run, stopping_monitors
@@ -42,6 +42,7 @@ def doctor(
     0 healthy, 1 problem found, 2 usage error.
     """
     o.check_page("doctor", out)
+    refuse("doctor", {"streamed": False})
     suppressed = o.suppressed("doctor", suppress)
     if Path(source).is_dir() and (Path(source) / "config.json").is_file():
         source, options = _options_of(Path(source), options)

@@ -22,6 +22,7 @@ _OPTIONAL = {
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "fastexcel": "excel",
+    "pyarrow": "parquet",
     "optuna": "search",
     "ray": "cluster",
     "tensorboard": "tensorboard",

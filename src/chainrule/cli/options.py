@@ -49,14 +49,12 @@ _data = functools.partial(typer.Option, rich_help_panel=_DATA)
 table_option = functools.partial(typer.Option, rich_help_panel="Tables")
 """An option of the preset for tables."""
 
-Source = Annotated[
-    str,
-    typer.Argument(
-        metavar="SOURCE",
-        help="A built-in name (digits, circles, mnist, ...), a table (.csv, .tsv, .txt, .parquet, .xlsx, each also .gz), "
-        "an .npz file, or a folder with IDX files.",
-    ),
-]
+SOURCE = typer.Argument(
+    metavar="SOURCE",
+    help="A built-in name (digits, circles, mnist, ...), a table (.csv, .tsv, .txt, .parquet, .xlsx, each also .gz), "
+    "an .npz file, or a folder with IDX files.",
+)
+Source = Annotated[str, SOURCE]
 Target = Annotated[str | None, _data(help="Column to predict; required for tables.")]
 TaskName = Annotated[
     str | None, _data("--task", help="classification or regression; derived from the target by default.")
@@ -95,6 +93,14 @@ Initializer = Annotated[
 BatchNorm = Annotated[bool, _network("--batch-norm", help="Batch norm after every hidden dense layer.")]
 LayerNorm = Annotated[bool, _network("--layer-norm", help="Layer norm after every hidden dense layer.")]
 Dropout = Annotated[float, _network(help="Fraction dropped after every hidden layer.")]
+MaxMemory = Annotated[
+    str | None,
+    _data(
+        metavar="SIZE",
+        help="Stream Parquet files: keep at most this much of the rows in memory, such as 1GB. A pattern is always "
+        "streamed, by default with 256MB.",
+    ),
+]
 KeepClasses = Annotated[
     str | None, _data(metavar="LABEL,...", help="Classes to learn; rows of other classes are left out.")
 ]
@@ -263,6 +269,7 @@ class TrainOptions:
     time: Time = None
     validation: ValidationRows = None
     test: TestRows = None
+    max_memory: MaxMemory = None
     hidden: Hidden = "100"
     activation: ActivationName = "relu"
     initializer: Initializer = None

@@ -15,9 +15,11 @@ import numpy as np
 from chainrule.cli import options as o
 from chainrule.cli.option_values import kept_labels
 from chainrule.cli.source_rows import labels_of
+from chainrule.cli.streamed import is_streamed, streamed_problem
 from chainrule.cli.table_rows import date_proposals, is_table, kept_rows, read_part, read_rows
 from chainrule.cli.unused import refuse, source_facts
 from chainrule.data import Dataset, Parts, load, three_way
+from chainrule.data.row_sketch import RowSketch
 from chainrule.errors import InvalidValueError, must_be, raise_all
 from chainrule.pipeline import Settings, Situation, build_problem, unused
 from chainrule.pipeline.option_names import COMMAND_LINE, option_name
@@ -31,10 +33,13 @@ class LoadedProblem:
     settings: Settings
     parts: Parts = field(repr=False)
     problem: TrainingProblem
+    sketch: RowSketch | None = None
 
 
 def load_problem(source: str, options: o.TrainOptions, command: str, quiet: bool) -> LoadedProblem:
     """Load and split the data, make the problem, and find the learning rate where that is wanted."""
+    if is_streamed(source, options):
+        return load_streamed(source, options, command, quiet)
     settings = options.settings(command)
     dataset, split = _table(source, options, command) if is_table(source) else _other(source, options, command)
     refuse(command, source_facts(source, own_test=dataset.test is not None))
@@ -55,6 +60,28 @@ def load_problem(source: str, options: o.TrainOptions, command: str, quiet: bool
     if not quiet:
         o.console(stderr=True).print(f"learning rate {rate:.2g} (range test)")
     return LoadedProblem(replace(settings, learning_rate_init=rate), parts, problem.with_learning_rate(rate))
+
+
+def load_streamed(source: str, options: o.TrainOptions, command: str, quiet: bool) -> LoadedProblem:
+    """Describe data larger than memory, make the problem, and find the learning rate where that is wanted."""
+    settings = options.settings(command)
+    made = streamed_problem(source, options, command, settings)
+    task = made.parts.train.task
+    at = Situation(task, own_validation=options.validation is not None)
+    raise_all([*_option_faults(command, options, made.parts.train), *unused(command, settings, at, option_name)])
+    problem = replace(made.problem, interface=COMMAND_LINE)
+    settings = replace(settings, max_iter=problem.config.epochs)
+    if not quiet:
+        _show_reading(made.parts.train, options)
+        for sentence in made.sentences:
+            o.console(stderr=True).print(sentence, markup=False, highlight=False, soft_wrap=True)
+    if options.lr == "find":
+        rate = find_learning_rate(replace(problem, stream=None)).suggestion
+        settings = replace(settings, learning_rate_init=rate)
+        problem = problem.with_learning_rate(rate)
+        if not quiet:
+            o.console(stderr=True).print(f"learning rate {rate:.2g} (range test on a sample of the rows)")
+    return LoadedProblem(settings, made.parts, problem, made.sketch)
 
 
 def _table(source: str, options: o.TrainOptions, command: str) -> tuple[Dataset, dict[str, Any]]:

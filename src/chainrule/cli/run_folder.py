@@ -132,7 +132,7 @@ def new_run_folder(source: str, out: Path | None) -> Iterator[UnfinishedFolder]:
 
 def _numbers(source: str) -> Iterator[Path]:
     """Yield runs/NAME-1, -2, ..., as far as they are not there."""
-    name = (Path(source).stem or "run")[:_LONGEST]
+    name = "".join(letter for letter in Path(source).stem if letter not in "*?[]").strip("-_. ")[:_LONGEST] or "run"
     for k in itertools.count(1):
         folder = Path("runs") / f"{name}-{k}"
         if not folder.exists():
@@ -194,7 +194,8 @@ def _saved(outcome: TrainOutcome) -> Model | TableModel:
     """Return the model with hashes of the rows that it was trained and chosen on, and with the schema of its table."""
     parts = outcome.loaded.parts
     held = [part.X for part in (parts.train, parts.validation) if part is not None]
-    model = replace(outcome.model, trained_on=RowSketch.of(np.vstack(held)))
+    sketch = outcome.loaded.sketch or RowSketch.of(np.vstack(held))
+    model = replace(outcome.model, trained_on=sketch)
     schema = parts.train.schema
     return model if schema is None else TableModel(schema, model)
 

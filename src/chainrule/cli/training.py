@@ -28,6 +28,7 @@ from chainrule.cli.run_folder import (
     new_run_folder,
     write,
 )
+from chainrule.cli.streamed import WHY_PLAIN, can_be_streamed, check_streamed, is_streamed, source_of
 from chainrule.cli.table import TableOptions, choose_preset
 from chainrule.cli.table_run import run_table
 from chainrule.cli.unused import option_flag, refuse, source_facts, typed, typed_line
@@ -57,8 +58,14 @@ DEFAULT_LEVEL = "watch"
 
 @o.with_training_options
 def train(
-    source: o.Source,
     options: o.TrainOptions,
+    source: Annotated[str | None, o.SOURCE] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATTERN", help="Parquet files by a pattern, such as 'part-*.parquet', in place of SOURCE."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; by default runs/NAME-1, -2, ...")] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Save checkpoints here; rerun the same command to resume.")
@@ -87,12 +94,17 @@ def train(
     as_json: o.Json = False,
 ) -> None:
     """Train on SOURCE, print the scores, and write a run folder."""
+    source = source_of(source, data)
     table = TableOptions(preset, seconds)
     shared = d.ProcessOptions(distributed, processes, rank, coordinator, restarts, watchdog)
     one = [option_flag(name) for name in (*_OF_ONE_NETWORK, *_SEVERAL) if name in typed()]
-    uses_table, why_not = choose_preset(source, options, table, one)
+    streamed = is_streamed(source, options)
+    if streamed:
+        check_streamed(options, preset, seconds, doctor, shared.given)
+    uses_table, why_not = (False, WHY_PLAIN) if streamed else choose_preset(source, options, table, one)
     several = {"several": shared.given, "launched": shared.launches}
-    refuse("train", source_facts(source) | {"doctor": doctor != "off"} | several)
+    streams = {"streamed": can_be_streamed(source), "held in memory": not streamed}
+    refuse("train", source_facts(source) | {"doctor": doctor != "off"} | several | streams)
     if uses_table:
         run_table(source, options, table, out, as_json)
         return

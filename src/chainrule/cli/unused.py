@@ -60,6 +60,10 @@ _TABLE = Rule("table", ("columns", "drop", "decimal"), "for this source", "Only 
 _TEXT = Rule("text table", ("separator", "encoding"), "for this source", "Only tables in text have one.")
 _OWN_TEST = Rule("test rows", ("test_fraction",), "for this source", "It has test rows of its own.")
 _HEADER = Rule("headed", ("header",), "for this source", "Only tables in text and workbooks have a first line.")
+_STREAMED = Rule(
+    "streamed", ("max_memory",), "for this source", "Only Parquet files and patterns of them are streamed."
+)
+_NOT_STREAMED = Rule("streamed", ("max_memory",), "for this command", "Only train reads rows while it trains.")
 _TRAINING = (_TABLE, _TEXT, _HEADER, _OWN_TEST)
 _READING = (Rule("table", ("decimal",), "for this source", "Only tables have decimal marks."), _TEXT, _HEADER)
 _SUBJECT = (
@@ -71,13 +75,20 @@ _SUBJECT = (
 RULES: Mapping[str, tuple[Rule, ...]] = {
     "train": (
         *_TRAINING,
+        _STREAMED,
+        Rule(
+            "held in memory",
+            ("time",),
+            "for streamed rows",
+            "They are held out by a hash; --group names a column of keys.",
+        ),
         Rule("doctor", ("suppress",), "with --doctor off", "Nothing is found that could be suppressed."),
         Rule(
             "launched", ("restarts",), "without --processes", "Only processes that are started here are started again."
         ),
         Rule("several", ("watchdog",), "with one process", "It waits for nobody."),
     ),
-    "doctor": _TRAINING,
+    "doctor": (*_TRAINING, _NOT_STREAMED),
     "lr-find": (_TABLE, _TEXT, _HEADER),
     "search": (
         _OWN_TEST,

@@ -58,6 +58,20 @@ class RowSketch:
         """
         return cls(np.unique(row_hashes(X))[:MOST_HASHES])
 
+    def joined(self, X: Array) -> RowSketch:
+        """Return the sketch of the same rows and more.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            The further rows.
+
+        Returns
+        -------
+        RowSketch
+        """
+        return RowSketch(np.union1d(self.hashes, row_hashes(X))[:MOST_HASHES])
+
     def share(self, X: Array) -> float | None:
         """Estimate which share of rows is among those of the sketch.
 

@@ -16,19 +16,19 @@ from chainrule.data.checks import check_finite, check_numeric
 from chainrule.engines import standardized
 from chainrule.errors import InvalidValueError, must_be
 
-_ROUNDING = 16 * np.finfo(np.float64).eps
+ROUNDING = 16 * np.finfo(np.float64).eps
 """A standard deviation below this share of |mean| is rounding noise of a constant column."""
 
-_HELD = 1e300
+HELD = 1e300
 """What a constant column is divided by, where it is held at 0."""
 
-_MOSTLY = 0.99
+MOSTLY = 0.99
 """Share of zeros from which a column counts as rare, such as that of a rare word or a rare category."""
 
-_FARTHEST = 10.0
+FARTHEST = 10.0
 """Largest distance from 0 that a rare column reaches after scaling: what a column that is 1 in 1 % of the rows reaches."""
 
-_TINY = 1e-280
+TINY = 1e-280
 """A variance below this has lost digits to underflow, or all of them."""
 
 _BLOCK = 4096
@@ -131,8 +131,8 @@ class Standardizer:
         deviation = np.sqrt(variance)
         if not shared:
             deviation = _enlarged(table, w, mean, _with_underflow(table, w, mean, variance, deviation))
-        constant = deviation <= _ROUNDING * np.abs(mean)
-        return cls(mean, np.where(constant, _HELD if hold_constant else 1.0, deviation))
+        constant = deviation <= ROUNDING * np.abs(mean)
+        return cls(mean, np.where(constant, HELD if hold_constant else 1.0, deviation))
 
     def apply(self, X: Array, dtype: Any = np.float64, rows: Array | None = None) -> Array:
         """Standardize rows, computed in float64 and then stored in `dtype`.
@@ -263,7 +263,7 @@ def _weighted_mean(table: _Table, w: Array, of: Callable[[Array], Array]) -> Arr
 
 def _with_underflow(table: _Table, w: Array, mean: Array, variance: Array, deviation: Array) -> Array:
     """Return the standard deviations, computed once more, in a unit of their own, where the squares were too small."""
-    columns = np.flatnonzero(variance < _TINY)
+    columns = np.flatnonzero(variance < TINY)
     unit = _farthest(table, w, mean, columns)
     columns, unit = columns[unit > 0], unit[unit > 0]
     if not columns.size:
@@ -277,11 +277,11 @@ def _with_underflow(table: _Table, w: Array, mean: Array, variance: Array, devia
 def _enlarged(table: _Table, w: Array, mean: Array, deviation: Array) -> Array:
     """Return the scales, enlarged where a column is rarely not 0."""
     zeros = 1.0 - _weighted_mean(table, w, lambda x: x != 0)
-    columns = np.flatnonzero((zeros >= _MOSTLY) & (deviation > 0))
+    columns = np.flatnonzero((zeros >= MOSTLY) & (deviation > 0))
     if not columns.size:
         return deviation
     deviation = deviation.copy()
-    deviation[columns] = np.maximum(deviation[columns], _farthest(table, w, mean, columns) / _FARTHEST)
+    deviation[columns] = np.maximum(deviation[columns], _farthest(table, w, mean, columns) / FARTHEST)
     return deviation
 
 

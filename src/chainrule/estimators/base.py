@@ -19,6 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 from chainrule.arrays import Array
 from chainrule.calibration import temperature
 from chainrule.callbacks.scikit_learn import Fitted, fit_task, with_callbacks
+from chainrule.data.stream.dataset import StreamedDataset
 from chainrule.ensemble import cores, train_together
 from chainrule.estimators.call import Call, SplitBy, UserValidation
 from chainrule.estimators.preparing import BUILDING, PreparingNetwork
@@ -61,7 +62,7 @@ class NetEstimator(PreparingNetwork):
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: Any = None,
         *,
         X_val: Any = None,
@@ -78,10 +79,11 @@ class NetEstimator(PreparingNetwork):
 
         Parameters
         ----------
-        X : array-like, frame or sparse matrix of shape (n, d)
-            Rows; a pandas or polars frame gives the columns' names, a sparse matrix (csr or csc) is made dense.
-        y : array-like of shape (n,) or (n, k)
-            Targets.
+        X : array-like, frame or sparse matrix of shape (n, d), or StreamedDataset
+            Rows; a pandas or polars frame gives the columns' names, a sparse matrix (csr or csc) is made dense. Rows that
+            `chainrule.open_dataset` opened are read while the network trains on them.
+        y : array-like of shape (n,) or (n, k), default=None
+            Targets; only a `StreamedDataset` has them itself.
         sample_weight : array-like of shape (n,) or None, default=None
             Weights >= 0, where 2 counts a row twice and 0 leaves it out; None is 1.
         X_val, y_val, sample_weight_val : like X, y, sample_weight, default=None
@@ -116,7 +118,14 @@ class NetEstimator(PreparingNetwork):
         >>> NetRegressor(max_iter=100, random_state=0).fit(X, X[:, 0] ** 2).score(X, X[:, 0] ** 2) > 0.9
         True
         """
-        call = self._fit_call(X, y, sample_weight, (X_val, y_val, sample_weight_val), SplitBy(groups, times))
+        if isinstance(X, StreamedDataset):
+            from chainrule.estimators.streamed import streamed_call
+
+            others = {"sample_weight": sample_weight, "X_val": X_val, "y_val": y_val, "y": y, "groups": groups}
+            call = streamed_call(self, X, {**others, "sample_weight_val": sample_weight_val, "times": times})
+            y = None
+        else:
+            call = self._fit_call(X, y, sample_weight, (X_val, y_val, sample_weight_val), SplitBy(groups, times))
         self._note_classes(call.problems[0].target)
         score = self._score(call)
         folders = _folders(checkpoint, len(call.problems))
@@ -251,7 +260,7 @@ class NetEstimator(PreparingNetwork):
         self.runs_ = tuple(replace(run, memories=()) for run in runs)
         self.run_ = self.runs_[0]
         self.epochs_ = [*(self.epochs_ if known else ()), *self.run_.epochs]
-        self.t_ = (self.t_ if known else 0) + len(problems[0].rows) * len(self.run_.epochs)
+        self.t_ = (self.t_ if known else 0) + problems[0].trained_rows * len(self.run_.epochs)
 
     def _keep_scores(self, run: Run, validated: bool) -> None:
         """Keep the validation scores of this call, by `scoring` or by the loss's metric."""

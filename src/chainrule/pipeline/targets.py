@@ -130,6 +130,29 @@ def regression(y: Array, settings: Settings, weights: Array | None = None) -> Ta
     return Target(None, loss, values.shape[1], Standardizer.fit(values, weights=weights) if scaled else None)
 
 
+def streamed_regression(values: Standardizer, settings: Settings) -> Target:
+    """Return the target of one column of continuous values whose mean and scale are known.
+
+    Parameters
+    ----------
+    values : Standardizer
+        Mean and scale of the training rows' values.
+    settings : Settings
+        Of these `loss` and `quantiles`.
+
+    Returns
+    -------
+    Target
+    """
+    loss = settings.regression_loss()
+    if loss.targets.are_classes:
+        raise InvalidValueError(must_be("fit", "loss", "for continuous targets", loss, "A classifier takes it."))
+    k = loss.outputs_per_target
+    scaled = bool(loss.links) and loss.link == "identity"
+    scaling = Standardizer(np.repeat(values.mean, k), np.repeat(values.scale, k))
+    return Target(None, loss, k, scaling if scaled else None)
+
+
 def usual_weights(owner: str, y: Array, weights: Array | None, loss: Loss, in_order: bool = True) -> Array | None:
     """Return weights that leave out targets far from all others if squares are minimized, and warn of them.
 

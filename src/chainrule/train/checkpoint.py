@@ -75,6 +75,8 @@ def fingerprint(problem: TrainingProblem) -> str:
         for array in () if part is None else (part.X, part.Y, part.c):
             digest.update(f"{array.dtype.str}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data.cast("B"))
+    if problem.stream is not None:
+        digest.update(problem.stream.fingerprint.encode())
     if problem.start is not None:
         memory = problem.start.optimizer_state
         for vector in (problem.start.w, problem.start.buffers, *(memory[name] for name in sorted(memory))):

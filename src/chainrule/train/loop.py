@@ -6,7 +6,7 @@ In: arguments, or a `TrainingProblem` and monitors. Out: `Epoch` records, or a `
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import reduce
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.engines import Rows, Session, choose, never
+from chainrule.engines import Engine, Rows, Session, choose, never
 from chainrule.engines.border import checked_state
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.nn import losses, optimizers, schedules
@@ -178,7 +178,7 @@ def fit(
 def iterate(
     session: Session,
     recipe: Recipe,
-    rows: Rows,
+    rows: Sized,
     config: TrainConfig,
     validation: Rows | None = None,
     stop: Callable[[], bool] = never,
@@ -314,11 +314,10 @@ def train(
     all epochs completed
     """
     chosen, notes = choose(problem.engine, problem.recipe)
-    session = chosen.compile(problem.recipe, problem.rows)
-    if problem.start is not None:
-        session.load(problem.start)
     began = time.perf_counter()
-    with opened(checkpoint, problem) as checkpointer:
+    with compiled(chosen, problem) as session, opened(checkpoint, problem) as checkpointer:
+        if problem.start is not None:
+            session.load(problem.start)
         kept = checkpointer.load()
         now = Snapshot(session.state, Sums(), (), None) if kept is None else kept
         if kept is not None:
@@ -331,6 +330,21 @@ def train(
             notes = (*notes, *checkpointer.notes)
             watchers.run = run = run_of(now, chosen.name, notes, time.perf_counter() - began, watchers)
     return run
+
+
+@contextmanager
+def compiled(engine: Engine, problem: TrainingProblem) -> Iterator[Session]:
+    """Yield a session of an engine for a problem; one that reads its rows stops reading at the end."""
+    if problem.stream is None:
+        yield engine.compile(problem.recipe, problem.rows)
+        return
+    from chainrule.train.streamed import StreamSession
+
+    session = StreamSession(engine, problem.recipe, problem.stream)
+    try:
+        yield session
+    finally:
+        session.close()
 
 
 def run_of(now: Snapshot, engine: str, notes: tuple[str, ...], seconds: float, watchers: Watchers) -> Run:
@@ -374,7 +388,7 @@ def _train_on(
     for epoch in iterate(
         session,
         problem.recipe,
-        problem.rows,
+        problem.rows if problem.stream is None else problem.stream,
         problem.config,
         problem.validation,
         interrupted,

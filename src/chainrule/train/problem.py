@@ -6,6 +6,7 @@ In: a recipe, rows on the network's scale, a configuration. Out: `TrainConfig`, 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from chainrule.model import Model
 from chainrule.nn.schedules import ConstantSchedule, Plateau, ReduceOnPlateau, Schedule
 from chainrule.nn.step import Recipe, State
 from chainrule.target import Target
+
+if TYPE_CHECKING:
+    from chainrule.data.stream.rows import StreamRows
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,9 @@ class TrainingProblem:
         Name of the target.
     interface : {"fit", "estimator", "command line"}, default="fit"
         Who made the problem: reports use the names that this interface gives the settings.
+    stream : StreamRows or None, default=None
+        Training rows that are read while the network is trained on them; `rows` are then a sample of them, which monitors
+        and reports look at.
 
     Examples
     --------
@@ -148,6 +155,12 @@ class TrainingProblem:
     target: Target | None = field(default=None, repr=False)
     target_name: str = "target"
     interface: str = "fit"
+    stream: StreamRows | None = field(default=None, repr=False)
+
+    @property
+    def trained_rows(self) -> int:
+        """Number of rows that an epoch visits."""
+        return len(self.rows if self.stream is None else self.stream)
 
     @property
     def classes(self) -> Array | None:
@@ -158,7 +171,7 @@ class TrainingProblem:
     @property
     def steps_per_epoch(self) -> int:
         """Number of steps in an epoch."""
-        return len(self.recipe.batches(len(self.rows)))
+        return len(self.recipe.batches(self.trained_rows))
 
     @property
     def steps(self) -> int:

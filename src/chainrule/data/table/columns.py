@@ -28,7 +28,7 @@ MOST_LEVELS = 256
 _OWN, _HASHED = 192, 64
 """Codes of a category with more levels: of frequent levels, and of those that are hashed."""
 
-_COUNTED = 10
+COUNTED = 10
 """Rows from which on 1, 2, 3, ... is taken for a count of the rows."""
 
 _MANY = 20
@@ -38,8 +38,8 @@ _MOSTLY = 0.9
 """Share of a column's filled cells that must be numbers for the others to count as gaps."""
 
 _ID_WORD = r"id|idx|index|row[_ ]?id|row[_ ]?names?|row[_ ]?num(ber)?|uuid|guid"
-_ID_NAME = re.compile(rf"(?i:(^|[_ .-])({_ID_WORD}))$|[a-z](Id|ID)$")
-_SAVED_INDEX = re.compile(r"^(__index_level_\d+__|Unnamed: 0|)$")
+ID_NAME = re.compile(rf"(?i:(^|[_ .-])({_ID_WORD}))$|[a-z](Id|ID)$")
+SAVED_INDEX = re.compile(r"^(__index_level_\d+__|Unnamed: 0|)$")
 
 
 _REPEATED = 3
@@ -67,7 +67,7 @@ class Cells:
 
 def column_of(owner: str, cells: pl.Series, asked: str | None, decimal: str | None) -> tuple[Column, str]:
     """Return what a column is, with a warning about its cells if there is one."""
-    kind, typed = _typed(owner, cells, asked, decimal)
+    kind, typed = typed_cells(owner, cells, asked, decimal)
     reason = f"asked for (--columns {cells.name}={asked})" if asked else typed.reason
     if asked == "id":
         return Column(cells.name, "id", reason, used=False), ""
@@ -86,7 +86,7 @@ def column_of(owner: str, cells: pl.Series, asked: str | None, decimal: str | No
     return _text(typed, reason, asked), ""
 
 
-def _typed(owner: str, cells: pl.Series, asked: str | None, decimal: str | None) -> tuple[str, Cells]:
+def typed_cells(owner: str, cells: pl.Series, asked: str | None, decimal: str | None) -> tuple[str, Cells]:
     """Return a column's kind by its type and its texts, and its cells of that type."""
     name, kind = cells.name, cells.dtype
     if asked in ("category", "text", "id"):
@@ -210,10 +210,10 @@ def _counts_rows(typed: Cells, numbers: NumberRange) -> str:
     values, n = typed.values, len(typed.values)
     if typed.gaps or n < 2:
         return ""
-    if _SAVED_INDEX.match(typed.name) and values.n_unique() == n:
+    if SAVED_INDEX.match(typed.name) and values.n_unique() == n:
         return "a saved row index"
     spread = numbers.highest - numbers.lowest
-    if n < _COUNTED or spread < n - 1 or (not values.dtype.is_integer() and (values != values.round()).any()):
+    if n < COUNTED or spread < n - 1 or (not values.dtype.is_integer() and (values != values.round()).any()):
         return ""
     if spread == n - 1 and numbers.lowest in (0, 1):
         steps = np.diff(values.to_numpy())
@@ -221,7 +221,7 @@ def _counts_rows(typed: Cells, numbers: NumberRange) -> str:
             return f"counts the rows ({int(numbers.lowest)}, {int(numbers.lowest) + 1}, ... in the file's order)"
         if n >= _MANY and values.n_unique() == n:
             return f"the numbers {int(numbers.lowest)} to {int(numbers.highest)}, each once"
-    if n >= _MANY and _ID_NAME.search(typed.name) and values.n_unique() == n:
+    if n >= _MANY and ID_NAME.search(typed.name) and values.n_unique() == n:
         return "whole numbers that are all distinct, and its name"
     return ""
 
@@ -241,37 +241,62 @@ def _date(typed: Cells, reason: str) -> Column:
 
 def _text(typed: Cells, reason: str, asked: str | None) -> Column:
     """Return a column of texts: a category, a text of words, or an id."""
-    if _SAVED_INDEX.match(typed.name) and not asked:
-        return Column(typed.name, "id", "a saved row index", used=False)
-    n = len(typed.values)
     levels, gaps, labels = _levels(typed.values)
+    found = Levels(levels, gaps, labels, len(typed.values), typed.values.dtype == pl.String)
+    return text_column(typed.name, found, reason, asked)
+
+
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """The distinct texts of a column with their counts (columns "level" and "count"), its gaps, labels among marks, rows."""
+
+    counts: pl.DataFrame
+    gaps: int
+    labels: Mapping[str, str]
+    n: int
+    texts: bool = True
+
+
+def text_column(name: str, found: Levels, reason: str, asked: str | None) -> Column:
+    """Return a column of texts by its levels: a category, a text of words, or an id."""
+    if SAVED_INDEX.match(name) and not asked:
+        return Column(name, "id", "a saved row index", used=False)
+    levels, gaps, n = found.counts, found.gaps, found.n
     distinct, filled = levels.height, n - gaps
     if not distinct:
-        return Column(typed.name, "constant", "empty", used=False)
+        return Column(name, "constant", "empty", used=False)
     if asked == "text" or (asked is None and _is_text(levels["level"], filled)):
-        found = reason or f"texts of several words, {distinct:,} of them distinct"
-        return Column(typed.name, "text", found, True, gaps=gaps)
+        why = reason or f"texts of several words, {distinct:,} of them distinct"
+        return Column(name, "text", why, True, gaps=gaps)
     alone = levels["count"].to_numpy().max() < _REPEATED and distinct > 0.8 * filled
     if asked is None and filled >= _MANY and (distinct == filled or alone):
-        found = "all texts are distinct" if distinct == filled else f"{distinct:,} of {filled:,} texts are distinct"
-        return Column(typed.name, "id", found, used=False, gaps=gaps)
-    found = reason or f"{distinct:,} distinct {'texts' if typed.values.dtype == pl.String else 'values'}"
-    found += "".join(f"; {mark!r} is a label: {why}" for mark, why in labels.items())
-    return _category(typed.name, found, levels, n, gaps)
+        why = "all texts are distinct" if distinct == filled else f"{distinct:,} of {filled:,} texts are distinct"
+        return Column(name, "id", why, used=False, gaps=gaps)
+    why = reason or f"{distinct:,} distinct {'texts' if found.texts else 'values'}"
+    why += "".join(f"; {mark!r} is a label: {because}" for mark, because in found.labels.items())
+    return _category(name, why, levels, n, gaps)
 
 
 def _levels(values: pl.Series) -> tuple[pl.DataFrame, int, Mapping[str, str]]:
     """Return the levels of a column with their counts, its gaps, and the marks that are labels."""
+    return levels_of(level_counts(values), len(values))
+
+
+def level_counts(values: pl.Series) -> pl.DataFrame:
+    """Return the distinct texts of a column, marks of gaps among them, with their counts."""
     if values.dtype == pl.String:
-        levels = clean_text(values).alias("level").drop_nulls().value_counts()
-    else:
-        counts = values.alias("level").drop_nulls().value_counts()
-        names = pl.Series("level", [label(level) for level in counts["level"]], dtype=pl.String)
-        levels = counts.with_columns(names).group_by("level").agg(pl.col("count").sum())
+        return clean_text(values).alias("level").drop_nulls().value_counts()
+    counts = values.alias("level").drop_nulls().value_counts()
+    names = pl.Series("level", [label(level) for level in counts["level"]], dtype=pl.String)
+    return counts.with_columns(names).group_by("level").agg(pl.col("count").sum())
+
+
+def levels_of(levels: pl.DataFrame, n: int) -> tuple[pl.DataFrame, int, Mapping[str, str]]:
+    """Return the levels among the distinct texts of n rows, the gaps, and the marks that are labels."""
     marked = levels["level"].str.to_lowercase().is_in(list(MARKS))
     labels = label_marks(levels["level"]) if marked.any() and levels.height <= _LABELS else {}
     levels = levels.filter(~marked | levels["level"].is_in(list(labels)))
-    return levels, len(values) - int(levels["count"].sum()), labels
+    return levels, n - int(levels["count"].sum()), labels
 
 
 def _category(name: str, reason: str, levels: pl.DataFrame, n: int, gaps: int) -> Column:

@@ -5,7 +5,7 @@ In: a frame and the name of its target. Out: a `TableSchema`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import polars as pl
@@ -60,24 +60,39 @@ def describe(
     [('size', 'number'), ('color', 'category')]
     """
     options = options or ReadOptions()
-    raise_all(_option_faults(owner, frame, options))
+    raise_all(option_faults(owner, frame, options))
     found = [
         column_of(owner, frame[name], options.kinds.get(name), options.decimal)
         for name in frame.columns
         if name != target
     ]
-    columns = _without_duplicates(frame, [column for column, _ in found], options)
-    columns = [_dropped(column) if column.name in options.drop else column for column in columns]
-    columns = _something_used(owner, columns, target)
-    warnings = [warning for column, warning in found if warning and column.name not in options.drop]
-    warnings += [sentence for column in columns for sentence in _left_out(column, options)]
+    columns, warnings = assembled(owner, found, target, options, lambda a, b: equal_cells(frame[a], frame[b]))
     y = frame[target] if target is not None and target in frame.columns else y
     if y is not None:
         warnings += leaks(frame, [column.name for column in columns if column.used], y)
     return TableSchema(tuple(columns), target, tuple(warnings))
 
 
-def _option_faults(owner: str, frame: pl.DataFrame | FrameRows, options: ReadOptions) -> Iterator[str]:
+def assembled(
+    owner: str,
+    found: Sequence[tuple[Column, str]],
+    target: str | None,
+    options: ReadOptions,
+    equal: Callable[[str, str], bool],
+) -> tuple[list[Column], list[str]]:
+    """Return the columns that `column_of` found, without those that the user or a twin makes superfluous, and warnings.
+
+    `equal` says of two columns by name whether all their cells are the same.
+    """
+    columns = _without_duplicates([column for column, _ in found], options, equal)
+    columns = [_dropped(column) if column.name in options.drop else column for column in columns]
+    columns = _something_used(owner, columns, target)
+    warnings = [warning for column, warning in found if warning and column.name not in options.drop]
+    return columns, warnings + [sentence for column in columns for sentence in _left_out(column, options)]
+
+
+def option_faults(owner: str, frame: pl.DataFrame | FrameRows, options: ReadOptions) -> Iterator[str]:
+    """Yield a sentence for every option that names no column or kind."""
     for name in (*options.kinds, *options.drop):
         if name not in frame.columns:
             yield must_be(owner, "column", "one of the table's", name, did_you_mean(name, frame.columns))
@@ -90,14 +105,14 @@ def _dropped(column: Column) -> Column:
     return replace(column, used=False, reason=f"{column.reason}; left out as asked (--drop)")
 
 
-def _without_duplicates(frame: pl.DataFrame | FrameRows, columns: list[Column], options: ReadOptions) -> list[Column]:
+def _without_duplicates(columns: list[Column], options: ReadOptions, equal: Callable[[str, str], bool]) -> list[Column]:
     """Leave out the columns that equal an earlier one."""
     seen: dict[object, list[Column]] = {}
     kept = []
     for column in columns:
         if column.used and column.name not in options.kinds:
             key = (column.kind, column.numbers, column.categories, column.gaps)
-            twin = next((each for each in seen.get(key, ()) if _equal(frame[each.name], frame[column.name])), None)
+            twin = next((each for each in seen.get(key, ()) if equal(each.name, column.name)), None)
             if twin is not None:
                 kept.append(Column(column.name, "duplicate", f"equals column {twin.name!r}", used=False))
                 continue
@@ -106,7 +121,8 @@ def _without_duplicates(frame: pl.DataFrame | FrameRows, columns: list[Column], 
     return kept
 
 
-def _equal(a: pl.Series, b: pl.Series) -> bool:
+def equal_cells(a: pl.Series, b: pl.Series) -> bool:
+    """Check whether two columns are equal cell by cell, gaps included."""
     if a.dtype.is_numeric() and b.dtype.is_numeric():
         a, b = a.cast(pl.Float64), b.cast(pl.Float64)
     return a.dtype == b.dtype and bool(a.eq_missing(b).all())

@@ -104,7 +104,7 @@ def read_file(path: Path, options: ReadOptions | None = None) -> TableFile:
     except pl.exceptions.PolarsError as error:
         cause = str(error).partition("\n")[0]
         raise FormatError(f"{path.name}: the file must be a readable table, got: {cause}") from error
-    frame = _of_known_types(path.name, frame)
+    frame = of_known_types(path.name, frame)
     if frame.is_empty():
         raise InvalidValueError(f"{path.name}: the table must have at least one row, got none.")
     return TableFile(path.name, frame, tuple(facts))
@@ -117,7 +117,7 @@ def _large(path: Path, ending: str, options: ReadOptions) -> TableFile | None:
     if ending not in TEXT_ENDINGS or not is_large(path):
         return None
     read = read_blocks(path, options)
-    return None if read is None else TableFile(path.name, _of_known_types(path.name, read[0]), read[1])
+    return None if read is None else TableFile(path.name, of_known_types(path.name, read[0]), read[1])
 
 
 def _option_faults(owner: str, options: ReadOptions) -> list[str]:
@@ -146,7 +146,7 @@ def _parquet(name: str, data: bytes) -> tuple[pl.DataFrame, list[str]]:
     return frame.drop(saved), [f"{name!r} is left out: the index that pandas saved" for name in saved]
 
 
-def _of_known_types(name: str, frame: pl.DataFrame) -> pl.DataFrame:
+def of_known_types(name: str, frame: pl.DataFrame) -> pl.DataFrame:
     """Return the frame with whole numbers of 128 bits as usual numbers; refuse columns without cells that Python knows."""
     wide = [column for column, kind in frame.schema.items() if kind in (pl.Int128, pl.UInt128)]
     nested = [column for column, kind in frame.schema.items() if kind.is_nested() or kind == pl.Object]

@@ -195,13 +195,13 @@ def breaking_step(problem: TrainingProblem, session: Session, state: State) -> R
 def broken_reading(problem: TrainingProblem, state: State, epochs: Sequence[Epoch], most: float) -> Reading:
     """Return a reading of the step at which a run diverged, from the last finite state.
 
-    The epochs from there on are trained again if they took at most `most` seconds; otherwise only the last step of the
-    last epoch can be named.
+    The epochs from there on are trained again if they took at most `most` seconds and their rows are in memory; otherwise
+    only the last step of the last epoch can be named.
     """
-    done = int(state.step) // _per_epoch(problem)
+    done = int(state.step) // problem.steps_per_epoch
     last = epochs[-1].number
-    if sum(epoch.seconds for epoch in epochs if epoch.number > done) > most:
-        step = (last - 1) * _per_epoch(problem) + epochs[-1].steps - 1
+    if problem.stream is not None or sum(epoch.seconds for epoch in epochs if epoch.number > done) > most:
+        step = (last - 1) * problem.steps_per_epoch + epochs[-1].steps - 1
         return Reading(last, step, math.nan, math.nan, (), nonfinite="the loss")
     session = choose(problem.engine, problem.recipe)[0].compile(problem.recipe, problem.rows)
     session.load(state)

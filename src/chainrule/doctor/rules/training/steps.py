@@ -281,7 +281,7 @@ def batch_too_small(problem: TrainingProblem, trace: Trace | None) -> Finding | 
 def batch_too_large(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Check for fewer than ten updates per epoch with batches of more than 32 rows, and few updates in all."""
     trace = require_trace(trace)
-    updates = len(problem.recipe.batches(len(problem.rows)))
+    updates = problem.steps_per_epoch
     total = sum(epoch.steps for epoch in trace.epochs)
     if (
         updates >= USUAL.few_updates

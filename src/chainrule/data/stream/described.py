@@ -1,0 +1,282 @@
+"""The description of a streamed table, equal to the one that the same rows get in memory.
+
+Columns are read a few at a time, as many as the limit has room for. One that alone is too large is described in passes of
+its own: a number by exact quartiles, a text by its distinct values.
+In: a source and what the user says about columns. Out: a `TableSchema`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import polars as pl
+
+from chainrule.arrays import Array
+from chainrule.data.stream.memory import text_of
+from chainrule.data.stream.quantiles import ColumnFacts, facts_of
+from chainrule.data.stream.source import Source
+from chainrule.data.table.calendar import DAY, part
+from chainrule.data.table.cells import TEXT
+from chainrule.data.table.columns import (
+    COUNTED,
+    ID_NAME,
+    SAVED_INDEX,
+    Levels,
+    column_of,
+    level_counts,
+    levels_of,
+    text_column,
+    typed_cells,
+)
+from chainrule.data.table.dates import microseconds
+from chainrule.data.table.gaps import label
+from chainrule.data.table.kinds import assembled, equal_cells, option_faults
+from chainrule.data.table.leaks import leaks
+from chainrule.data.table.schema import Column, NumberRange, ReadOptions, TableSchema
+from chainrule.data.table.values import text_of as plain_texts
+from chainrule.errors import InvalidValueError, raise_all
+
+_COPIES = 4
+"""Copies of a column that describing it makes."""
+
+_CELL, _TEXT_CELL = 8, 64
+"""Bytes of a number, and of a text on average."""
+
+_HISTOGRAMS = 2**21
+"""Bytes that the search for a column's quartiles takes besides the numbers."""
+
+_LEAK_ROWS = 20_000
+
+
+def describe_stream(owner: str, source: Source, target: str, options: ReadOptions, memory: int) -> TableSchema:
+    """Find out what every column of a streamed table is.
+
+    Parameters
+    ----------
+    owner : str
+        The object that messages name.
+    source : Source
+        The rows.
+    target : str
+        Name of the target, which is not described.
+    options : ReadOptions
+        What the user says about columns.
+    memory : int
+        Bytes that this may take.
+
+    Returns
+    -------
+    TableSchema
+    """
+    raise_all(option_faults(owner, source, options))  # type: ignore[arg-type]  # (it reads the names of the columns)
+    names = [name for name in source.columns if name != target]
+    head = _head(source)
+    n = source.manifest.rows
+    sizes = {name: n * _COPIES * (_TEXT_CELL if head[name].dtype in TEXT else _CELL) for name in names}
+    found: dict[str, tuple[Column, str]] = {}
+    for few in _batches([name for name in names if sizes[name] <= memory], sizes, memory):
+        frame = _whole(source, few)
+        for name in few:
+            found[name] = column_of(owner, frame[name], options.kinds.get(name), options.decimal)
+    large = [name for name in names if name not in found]
+    found |= _large(owner, source, [head[name] for name in large], options, memory)
+    columns, warnings = assembled(
+        owner, [found[name] for name in names], target, options, lambda a, b: _equal(source, a, b)
+    )
+    warnings += leaks(head, [column.name for column in columns if column.used], head[target])
+    return TableSchema(tuple(columns), target, tuple(warnings))
+
+
+def _head(source: Source) -> pl.DataFrame:
+    """Return the first rows, which tell the types of the columns, and columns that give the target away."""
+    parts: list[pl.DataFrame] = []
+    for group, size in enumerate(source.manifest.sizes):
+        parts += [piece.frame(source.columns) for piece in source.pieces(group)] if size else []
+        if sum(part.height for part in parts) >= _LEAK_ROWS:
+            break
+    return pl.concat(parts).head(_LEAK_ROWS)
+
+
+def _batches(names: Sequence[str], sizes: dict[str, int], memory: int) -> Iterator[list[str]]:
+    """Yield columns that fit in memory together."""
+    few: list[str] = []
+    taken = 0
+    for name in names:
+        if few and taken + sizes[name] > memory:
+            yield few
+            few, taken = [], 0
+        few.append(name)
+        taken += sizes[name]
+    if few:
+        yield few
+
+
+def _whole(source: Source, names: Sequence[str]) -> pl.DataFrame:
+    """Return whole columns."""
+    groups = range(len(source.manifest.sizes))
+    return pl.concat([piece.frame(names) for group in groups for piece in source.pieces(group, names)])
+
+
+def _equal(source: Source, a: str, b: str) -> bool:
+    """Check whether two columns are equal cell by cell."""
+    for group in range(len(source.manifest.sizes)):
+        for piece in source.pieces(group, [a, b]):
+            if not equal_cells(piece.column(a), piece.column(b)):
+                return False
+    return True
+
+
+def _large(
+    owner: str, source: Source, heads: Sequence[pl.Series], options: ReadOptions, memory: int
+) -> dict[str, tuple[Column, str]]:
+    """Return the columns that are too large to be held."""
+    found: dict[str, tuple[Column, str]] = {}
+    numbers = []
+    for head in heads:
+        asked = options.kinds.get(head.name)
+        if asked == "id":
+            found[head.name] = column_of(owner, head, asked, options.decimal)
+        elif head.dtype in TEXT or asked in ("category", "text"):
+            found[head.name] = (_large_text(owner, source, head.name, asked, options, memory), "")
+        elif head.dtype.is_temporal() and not isinstance(head.dtype, pl.Duration):
+            found[head.name] = (_large_date(owner, source, head.name, asked, memory), "")
+        else:
+            typed_cells(owner, head, asked, options.decimal)  # refuses cells of other types
+            numbers.append(head)
+    together = max(1, memory // (2 * _HISTOGRAMS))
+    for first in range(0, len(numbers), together):
+        few = numbers[first : first + together]
+        facts = _facts(source, [head.name for head in few], memory // 2 // len(few))
+        for head, each in zip(few, facts, strict=True):
+            found[head.name] = _large_number(head, each, options.kinds.get(head.name))
+    return found
+
+
+def _facts(source: Source, names: Sequence[str], memory: int) -> list[ColumnFacts]:
+    def run() -> Iterator[tuple[int, Array]]:
+        for group in range(len(source.manifest.sizes)):
+            for piece in source.pieces(group, names):
+                for j, name in enumerate(names):
+                    values = _floats(piece.column(name))
+                    yield j, np.where(np.isinf(values), np.nan, values)
+
+    return facts_of(run, len(names), max(1000, memory // 8 // 8))
+
+
+def _floats(cells: pl.Series) -> Array:
+    if isinstance(cells.dtype, pl.Duration):
+        cells = cells.dt.total_microseconds() / DAY
+    values: Array = cells.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    return values
+
+
+def _range(name: str, facts: ColumnFacts) -> NumberRange:
+    """Return where the values lie, as `number_range` says of a column in memory."""
+    if not facts.filled:
+        return NumberRange(name, 0.0, 1.0, 0.0, 0.0)
+    lower, center, upper = facts.quartiles
+    scale = upper - lower
+    if not 0 < scale < float("inf"):
+        scale = facts.highest / 2 - facts.lowest / 2
+    return NumberRange(name, center, scale if scale > 0 else 1.0, facts.lowest, facts.highest)
+
+
+def _large_number(head: pl.Series, facts: ColumnFacts, asked: str | None) -> tuple[Column, str]:
+    """Return a column of numbers or booleans, as `column_of` says of one in memory."""
+    name = head.name
+    boolean = head.dtype == pl.Boolean and asked != "number"
+    if asked is None and facts.filled == 0:
+        return Column(name, "constant", "empty", used=False), ""
+    if asked is None and not facts.gaps and facts.lowest == facts.highest:
+        value = label(bool(facts.lowest) if boolean else facts.lowest)
+        return Column(name, "constant", f"always {value}", used=False, value=value), ""
+    numbers = _range("", facts)
+    reason = f"asked for (--columns {name}={asked})" if asked else "true or false" if boolean else "numbers"
+    if boolean:
+        center = float(facts.quartiles[1] >= 0.5)
+        own = (NumberRange("", center, 1.0, 0.0, 1.0),)
+        return Column(name, "boolean", reason, True, own, ("false", "true"), gaps=facts.gaps), ""
+    counts = "" if asked else _counts_rows(name, facts)
+    if counts:
+        return Column(name, "id", counts, False, (numbers,), gaps=facts.gaps), ""
+    return Column(name, "number", reason, True, (numbers,), gaps=facts.gaps), ""
+
+
+def _counts_rows(name: str, facts: ColumnFacts) -> str:
+    """Return how a column counts the rows, "" if it does not; numbers that do not rise are not compared with each other."""
+    if facts.gaps or facts.rows < COUNTED:
+        return ""
+    if SAVED_INDEX.match(name) and facts.rising:
+        return "a saved row index"
+    if facts.steps and facts.lowest in (0, 1):
+        return f"counts the rows ({int(facts.lowest)}, {int(facts.lowest) + 1}, ... in the file's order)"
+    if facts.whole and facts.rising and ID_NAME.search(name):
+        return "whole numbers that are all distinct, and its name"
+    return ""
+
+
+def _large_date(owner: str, source: Source, name: str, asked: str | None, memory: int) -> Column:
+    """Return a column of dates with those parts that vary, as `column_of` says of one in memory."""
+    groups = range(len(source.manifest.sizes))
+
+    def moments() -> Iterator[Array]:
+        for group in groups:
+            yield from (microseconds(piece.column(name)) for piece in source.pieces(group, [name]))
+
+    if asked not in (None, "date"):
+        raise InvalidValueError(f"{owner}: column {name!r} must be a {asked}, as asked, got dates.")
+    first = ColumnFacts()
+    for values in moments():
+        first.add(values)
+    if not first.filled:
+        return Column(name, "constant", "empty", used=False)
+    if asked is None and not first.gaps and first.lowest == first.highest:
+        return Column(name, "constant", "one date", used=False)
+    origin = int(first.lowest // DAY * DAY)
+    time = next(piece for piece in source.pieces(0, [name])).column(name).dtype == pl.Time
+    names = ("hour",) if time else ("days", "month", "weekday", "day", "hour")
+
+    def run() -> Iterator[tuple[int, Array]]:
+        for values in moments():
+            yield from ((j, part(each, values, origin)) for j, each in enumerate(names))
+
+    found = facts_of(run, len(names), max(1000, memory // 8 // 8 // len(names)))
+    ranges = [_range(each, facts) for each, facts in zip(names, found, strict=True)]
+    varying = tuple(each for each in ranges if each.highest > each.lowest) or tuple(ranges[:1])
+    reason = f"asked for (--columns {name}={asked})" if asked else "dates"
+    return Column(name, "date", reason, True, varying, gaps=first.gaps, origin=origin)
+
+
+def _large_text(owner: str, source: Source, name: str, asked: str | None, options: ReadOptions, memory: int) -> Column:
+    """Return a column of texts by its distinct values."""
+    counts: pl.DataFrame | None = None
+    for group in range(len(source.manifest.sizes)):
+        own = [level_counts(plain_texts(piece.column(name))) for piece in source.pieces(group, [name])]
+        merged = pl.concat([each.cast({"count": pl.Int64}) for each in ([] if counts is None else [counts]) + own])
+        counts = merged.group_by("level").agg(pl.col("count").sum())
+        if counts.estimated_size() * _COPIES > memory:
+            hint = "Leave it out, or allow more memory."
+            got = f"more than {counts.height:,} of them"
+            raise InvalidValueError(
+                f"{owner}: the distinct texts of column {name!r} must fit in {text_of(memory)}, got {got}. {hint}"
+            )
+    assert counts is not None
+    n = source.manifest.rows
+    texts = pl.Series(name, counts["level"])
+    kind = typed_cells(owner, texts, asked, options.decimal)[0] if asked is None and texts.len() else "category"
+    if kind != "category":
+        hint = f"Convert the column to {kind}s in the files, or allow more memory."
+        raise InvalidValueError(f"{owner}: column {name!r} must hold {kind}s as such, got them as texts. {hint}")
+    levels, gaps, labels = levels_of(counts.sort("level"), n)
+    reason = f"asked for (--columns {name}={asked})" if asked else ""
+    if asked is None and not gaps and levels.height == 1:
+        value = label(levels["level"][0])
+        return Column(name, "constant", f"always {value}", used=False, value=value)
+    return text_column(name, Levels(levels, gaps, labels, n), reason, asked)
+
+
+def names_of_numbers(schema: TableSchema) -> tuple[str, ...] | None:
+    """Return the columns of a table of which all that are used are numbers without gaps; None for any other."""
+    plain = all(column.kind == "number" and not column.gaps and column.written is None for column in schema.used)
+    return tuple(column.name for column in schema.used) if plain else None
