@@ -43,7 +43,12 @@ class TrialBudget:
     def test_remedies(self, finding: Finding) -> Finding:
         """Return the finding with the trials of its remedies, and whether one of them helped."""
         names = () if finding.entry.self_evident else (finding.fix.remedy, *finding.entry.remedies)
-        trials = [trial for name in dict.fromkeys(names) if name and (trial := self.trial(name, True)) is not None]
+        trials: list[RemedyTrial] = []
+        for name in filter(None, dict.fromkeys(names)):
+            if finding.entry.rate_change and _is_past(trials):
+                break
+            trial = self.trial(name, True)
+            trials += [] if trial is None else [trial]
         if not trials:
             return finding
         best = max(trials, key=lambda trial: (trial.helped, trial.gain))
@@ -172,6 +177,14 @@ def is_problem_specific(finding: Finding) -> bool:
 def is_clear(finding: Finding) -> bool:
     """Check whether its own figures suffice where no trial was made."""
     return finding.entry.clear_untested and finding.confirmed is None and bool(finding.figures.get("clear"))
+
+
+def _is_past(trials: Sequence[RemedyTrial]) -> bool:
+    """Check whether the last learning rate went too far: it did clearly worse than the best before it, or than this one."""
+    if not trials:
+        return False
+    best = max((trial.gain for trial in trials[:-1]), default=0.0)
+    return not trials[-1].helped and trials[-1].gain < max(best, 0.0) - USUAL.rate_past
 
 
 def _best_first(trials: Sequence[RemedyTrial], best: RemedyTrial) -> tuple[RemedyTrial, ...]:
