@@ -12,6 +12,8 @@ from chainrule.doctor.observe.readings import training_failed
 from chainrule.doctor.trials.reachable import Comparison, compare
 from chainrule.doctor.trials.runner import TrialRunner
 from chainrule.doctor.vocabulary.catalogue import find_remedy
+from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
+from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.records import SEVERITIES, Finding, RemedyTrial, Trace
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.train.problem import TrainingProblem
@@ -118,6 +120,12 @@ class Evidence:
         """Whether a quick model tells the rarest class apart."""
         return self.comparison is not None and self.comparison.separable
 
+    def accepts(self, finding: Finding) -> bool:
+        """Check whether it is rare classes that quick models do not recognize either, and the network is as good."""
+        if not (self.matches and finding.entry.judged_by_recall):
+            return False
+        return not (self.separable and finding.figures.get("recall", 1.0) < DATA_LIMITS.recall_missed)
+
     @property
     def noisy(self) -> bool:
         """Whether it is, and quick models leave much unexplained: then what remains is mostly noise of the data."""
@@ -184,7 +192,7 @@ def _is_past(trials: Sequence[RemedyTrial]) -> bool:
     if not trials:
         return False
     best = max((trial.gain for trial in trials[:-1]), default=0.0)
-    return not trials[-1].helped and trials[-1].gain < max(best, 0.0) - USUAL.rate_past
+    return not trials[-1].helped and trials[-1].gain < max(best, 0.0) - LIMITS.rate_past
 
 
 def _best_first(trials: Sequence[RemedyTrial], best: RemedyTrial) -> tuple[RemedyTrial, ...]:

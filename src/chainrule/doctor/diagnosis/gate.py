@@ -32,7 +32,8 @@ def _gated(finding: Finding, evidence: Evidence) -> Finding:
     if evidence.matches and entry.yields_to_proof:
         return replace(finding, severity="info")
     if evidence.matches and (
-        entry.judged_by_share or (entry.judged_by_recall and not _misses_a_class(finding, evidence))
+        entry.judged_by_share
+        or (entry.judged_by_recall and (evidence.accepts(finding) or not _has_proof(finding, evidence)))
     ):
         return replace(finding, severity="info")
     if evidence.noisy and _is_small(finding, evidence):
@@ -53,12 +54,6 @@ def _gated(finding: Finding, evidence: Evidence) -> Finding:
         return replace(finding, confirmed=None)
     untested_failure = finding.confirmed is None and evidence.failed and evidence.runner is None
     return finding if untested_failure else replace(finding, severity="info")
-
-
-def _misses_a_class(finding: Finding, evidence: Evidence) -> bool:
-    """Check whether nearly all rows of a class are missed that a quick model recognizes."""
-    missed = evidence.separable and finding.figures.get("recall", 1.0) < DATA_LIMITS.recall_missed
-    return missed and _has_proof(finding, evidence)
 
 
 def _is_small(finding: Finding, evidence: Evidence) -> bool:

@@ -19,7 +19,7 @@ def try_remedies(findings: Findings, evidence: Evidence) -> Findings:
     tested = {
         finding.symptom: evidence.budget.test_remedies(finding)
         for finding in sorted(findings, key=_is_general)
-        if finding.severity != "info" or finding.entry.always_reported
+        if finding.severity != "info" or (finding.entry.always_reported and not evidence.accepts(finding))
     }
     return tuple(tested.get(finding.symptom, finding) for finding in findings)
 

@@ -15,6 +15,7 @@ from chainrule.arrays import Array
 from chainrule.doctor.trials.evaluate import Outcome
 from chainrule.doctor.trials.replication import Pair
 from chainrule.doctor.trials.scoring import RowScores, standard_error
+from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.targets import class_indices
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.train.problem import TrainingProblem
@@ -23,7 +24,7 @@ from chainrule.train.problem import TrainingProblem
 def is_proven(pairs: Sequence[Pair], by_loss: bool) -> bool:
     """Check whether the remedy removes mistakes, or loss where losses are comparable, beyond doubt and for every seed.
 
-    The first pair is the training in question: its gain must exceed `Thresholds.proof_errors` standard errors of the paired
+    The first pair is the training in question: its gain must exceed `Limits.proof_errors` standard errors of the paired
     differences and `Thresholds.least_gain`. Every other seed must show half of the latter.
     """
     kinds = ("mistakes", "losses") if by_loss else ("mistakes",)
@@ -40,7 +41,7 @@ def _gains(removed: Sequence[Array]) -> bool:
 
 def _is_clear(removed: Array) -> bool:
     gain = float(removed.mean())
-    return gain >= USUAL.least_gain and gain > USUAL.proof_errors * standard_error(removed)
+    return gain >= USUAL.least_gain and gain > LIMITS.proof_errors * standard_error(removed)
 
 
 def recognizes_more(problem: TrainingProblem, pairs: Sequence[Pair]) -> bool:

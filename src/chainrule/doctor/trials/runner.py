@@ -40,7 +40,7 @@ from chainrule.doctor.trials.replication import (
 )
 from chainrule.doctor.trials.scoring import Floor, RowScores, is_better, score_state
 from chainrule.doctor.trials.trade import trade_in_words
-from chainrule.doctor.vocabulary.catalogue import USUAL_RATE, find_remedy
+from chainrule.doctor.vocabulary.catalogue import SYMPTOMS, USUAL_RATE, find_remedy
 from chainrule.doctor.vocabulary.own_code import fault_in_words
 from chainrule.doctor.vocabulary.records import RemedyTrial, Trace
 from chainrule.doctor.vocabulary.targets import class_indices
@@ -48,6 +48,9 @@ from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.errors import InvalidValueError
 from chainrule.nn.layers import BatchNorm
 from chainrule.train.problem import TrainingProblem
+
+ALWAYS_REPORTED = frozenset(name for entry in SYMPTOMS.values() if entry.always_reported for name in entry.remedies)
+"""Remedies of symptoms that are reported whatever a trial says."""
 
 
 @dataclass
@@ -210,6 +213,16 @@ class TrialRunner:
             return recognizes_more(self.problem, pairs)
         return is_proven(pairs, not entry.changes_units)
 
+    def _is_hopeless(self, remedy: str, old: Outcome, new: Outcome) -> bool:
+        """Check whether a gain cannot be proven any more, so that further seeds would be trained in vain.
+
+        Only beside noise, where proof is asked for, and not where a finding is reported whatever its trial says.
+        """
+        found = self.comparison
+        if remedy in ALWAYS_REPORTED or found is None or not (found.matches and found.remaining >= USUAL.noise):
+            return False
+        return not is_proven([(old, new)], not find_remedy(remedy).changes_units)
+
     def was_tested(self, remedy: str) -> bool:
         """Check whether the remedy was tested before."""
         return any(name == remedy for name, _ in self.trials)
@@ -220,6 +233,8 @@ class TrialRunner:
             return None
         specific = suspected and self._is_specific(remedy)
         helped, gain = self._helps(remedy, old, new, specific)
+        if self._is_hopeless(remedy, old, new):
+            return RemedyTrial(remedy, new.steps, old.curve, new.curve, False, gain, old.steps)
         if helped and self.user_validation and old is not self.actual:
             helped = self._helps(remedy, self.actual, new, specific)[0]
         if helped:

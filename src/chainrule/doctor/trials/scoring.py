@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.own_code import is_own_loss
 from chainrule.doctor.vocabulary.targets import (
     are_continuous,
@@ -148,7 +149,7 @@ def reducible(share: float, floor: float) -> float:
     >>> reducible(0.9, 0.5), reducible(0.8, 0.9)
     (0.4, 0.2)
     """
-    return max(share - floor, USUAL.reducible_least * share, 1e-12)
+    return max(share - floor, LIMITS.reducible_least * share, 1e-12)
 
 
 def is_better(

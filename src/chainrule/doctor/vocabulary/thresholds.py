@@ -174,9 +174,6 @@ class Thresholds:
     unreached_most: float = 0.15
     """The same at most, where few rows judge."""
 
-    behind_errors: float = 2.5
-    """Standard errors by which a quick model must be better for a network to be behind it."""
-
     separable: float = 0.9
     """Share of pairs (a row of the rarest class, another row) that a quick model ranks rightly if it knows the class."""
 
@@ -185,12 +182,6 @@ class Thresholds:
 
     least_gain: float = 0.05
     """Share of a constant's mistakes that a remedy must remove to be more than information beside so much noise."""
-
-    reducible_least: float = 0.25
-    """Share of its mistakes or loss that a network may lose at least, however much of them quick models leave."""
-
-    proof_errors: float = 2.5
-    """Standard errors of its paired differences that a gain must exceed beside so much noise."""
 
     few_rows_to_compare: int = 30
     """Rows of each part below which a network is not compared with quick models."""
@@ -279,9 +270,6 @@ class Thresholds:
 
     seeds: int = 3
     """Seeds that must agree where a gain is small."""
-
-    rate_past: float = 0.1
-    """Share by which a learning rate may do worse than the best so far before rates beyond it are no longer tried."""
 
     second_seed_margin: float = 0.5
     """Share of the usual gain that a second seed must show if it does not show all of it."""
