@@ -22,7 +22,7 @@ def gate(findings: Findings, evidence: Evidence) -> Findings:
     severity if the training failed. Evidence passes as it is, and so do outcomes, except where the network is about as good
     as quick models: how a training ended is then a warning only if a remedy helps. What a sound network can live with is
     information there: constant columns, rare classes unless it misses nearly all of one that a quick model recognizes and
-    class weights are proven to mend that, a small share of doubtful labels, and a remedy whose gain is not beyond doubt.
+    class weights are proven to correct that, a small share of doubtful labels, and a remedy whose gain is not beyond doubt.
     """
     return tuple(_gated(finding, evidence) for finding in findings)
 
