@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chainrule import NetClassifier, cli, fit, mlp
+from chainrule import NetClassifier, TableClassifier, cli, fit, mlp
 from chainrule.bench.peers import Skipped, need
 from chainrule.callbacks.mlflow import MLflowLogger
 from chainrule.callbacks.tensorboard import TensorBoardLogger
@@ -77,6 +77,7 @@ PYTHON = {
     "search": ("optuna", lambda folder: search("iris", out=folder / "s", budget=SearchBudget("tpe", trials=1))),
     "tensorboard": ("tensorboard", lambda folder: NetClassifier(callbacks=[TensorBoardLogger(folder)]).fit(X, y)),
     "mlflow": ("mlflow", lambda folder: NetClassifier(callbacks=[MLflowLogger()]).fit(X, y)),
+    "cluster": ("ray", lambda folder: TableClassifier(cluster="local").fit(X, y)),
     "docs": ("latex2mathml", from_latex),
     "onnx": ("onnx", lambda folder: onnx_of(NetClassifier((2,), max_iter=1, engine="reference").fit(X, y))),
     "onnx, scikit-learn": ("skl2onnx", lambda folder: converters()),
@@ -91,6 +92,8 @@ COMMANDS = {
     "excel, plain": ("fastexcel", ["train", "t.xlsx", "--target", "y", "--preset", "plain"]),
     "search": ("optuna", ["search", "iris", "--method", "tpe"]),
     "cluster": ("ray", ["search", "iris", "--method", "random", "--cluster", "local"]),
+    "cluster, one network": ("ray", ["train", "iris", "--cluster", "local", "--workers", "2"]),
+    "cluster, a pack": ("ray", ["train", "t.xlsx", "--target", "y", "--cluster", "local"]),
 }
 
 
