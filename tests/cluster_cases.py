@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,13 +26,23 @@ def two_nodes() -> Iterator[Any]:
         patch.undo()
 
 
-def _started(attempts: int = 3) -> Any:
-    """Start the first node; again where a busy machine does not start it within Ray's half a minute."""
+def added(nodes: Any) -> Any:
+    """Add a node of one core to a cluster and return it."""
+    return _patiently(lambda: nodes.add_node(num_cpus=1))
+
+
+def _started() -> Any:
     from ray.cluster_utils import Cluster  # reads the environment once
 
+    head = {"num_cpus": 1, "include_dashboard": False}
+    return _patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
+
+
+def _patiently(start: Callable[[], Any], attempts: int = 4) -> Any:
+    """Start a node; again where a busy machine does not start it within Ray's half a minute."""
     for attempt in range(attempts):
         try:
-            return Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+            return start()
         except Exception:
             if attempt == attempts - 1:
                 raise

@@ -64,9 +64,6 @@ def attach(owner: str, address: str, insecure: bool = False) -> None:
     """
     if find_spec("ray") is None:
         raise MissingError(f"{owner}: a cluster needs ray. Install it with: pip install 'chainrule[cluster]'.")
-    os.environ.setdefault(
-        "RAY_BACKEND_LOG_LEVEL", "fatal"
-    )  # read once; its other lines are about what this module says
     if address == "local":
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from cluster_cases import two_nodes
+from cluster_cases import added, two_nodes
 
 import chainrule
 from chainrule import cli
@@ -112,6 +113,14 @@ def test_a_machine_that_lacks_something_is_named(monkeypatch, wanted, folder, sa
         raise AssertionError(fault)
 
 
+def test_a_machine_without_the_package_is_named():
+    died = RuntimeError("The actor died.\nModuleNotFoundError: No module named 'chainrule'\n  at worker")
+    said = "train: every machine of the cluster must have chainrule .*, got: No module named 'chainrule'"
+    assert re.match(said, cluster_ranks._fault(died))
+    assert cluster_ranks._fault(RuntimeError("The node died.")) == ""
+    assert cluster_ranks._fault(("10.0.0.1:5", "")) == ""
+
+
 def test_a_machine_without_a_free_port_is_named(monkeypatch, tmp_path):
     class Full(socket.socket):
         def bind(self, address):
@@ -164,14 +173,14 @@ class TestOnACluster:
     def test_a_node_that_is_killed_changes_no_bit_of_the_weights(self, cluster, tmp_path):
         whole = ended(start("train", *FIXED, "--processes", "2", "--out", "whole", folder=tmp_path))
         assert whole[0] == 0, whole[2]
-        node = cluster.add_node(num_cpus=1)
+        node = added(cluster)
         more = ["--cluster", cluster.address, "--workers", "2", "--checkpoint", "kept", "--out", "killed"]
         process = start("train", *FIXED, *more, folder=tmp_path)
         line = process.stderr.readline()
         while line and "joined" not in line:
             line = process.stderr.readline()
         cluster.remove_node(node, allow_graceful=False)
-        cluster.add_node(num_cpus=1)
+        added(cluster)
         code, out, err = ended(process)
         assert code == 0, err
         assert err.count("a process was lost") == 1, err

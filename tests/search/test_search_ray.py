@@ -12,7 +12,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from cluster_cases import two_nodes
+from cluster_cases import added, two_nodes
 
 from chainrule.cluster import attach, raise_if_old
 from chainrule.data import Dataset
@@ -57,7 +57,7 @@ t.run({folder!r}, {trials}, hands=lambda problem: t.RayExecutor(problem, 2))
 
 def test_a_killed_node_and_a_killed_driver_cost_no_trial(tmp_path, cluster):
     alone = run(tmp_path / "alone", 12, workers=1)
-    node = cluster.add_node(num_cpus=1)
+    node = added(cluster)
     place = {
         "tests": os.path.dirname(__file__),
         "address": cluster.address,

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from cluster_cases import two_nodes
+from cluster_cases import added, two_nodes
 
 from chainrule import TableClassifier, TableRegressor
 from chainrule.cluster import attach
@@ -61,7 +61,7 @@ def test_a_node_that_is_killed_during_a_pack_changes_no_bit(cluster):
     X, y = rows()
     settings = {"preset": QUICK, "seconds": None, "random_state": 3}
     alone = TableRegressor(**settings).fit(X, y)
-    node = cluster.add_node(num_cpus=1)
+    node = added(cluster)
     attach("test", cluster.address)
     on_cluster = TableRegressor(**settings, cluster=cluster.address)
     killed = []

@@ -9,6 +9,7 @@ In: a cluster that this process has joined, and the command as it was typed. Out
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -192,9 +193,9 @@ def _started(workers: int, arguments: Sequence[str], heart: Heart) -> Iterator[_
     folder = os.getcwd()
     with Gang("train", Rank, workers) as gang:
         places = gang.ask("place", versions(), folder)
-        faults = [place[1] for place in places if isinstance(place, tuple) and place[1]]
-        if faults:
-            raise InvalidValueError(faults[0])
+        faults = [_fault(place) for place in places]
+        if any(faults):
+            raise InvalidValueError(next(filter(None, faults)))
         address = places[0][0] if isinstance(places[0], tuple) else ""
         if not address:
             yield _Ranks(gang, heart, News(code=_LOST))
@@ -206,6 +207,14 @@ def _started(workers: int, arguments: Sequence[str], heart: Heart) -> Iterator[_
             yield _Ranks(gang, heart)
         finally:
             gang.ask("end")
+
+
+def _fault(place: tuple[str, str] | Exception) -> str:
+    """Return what is wrong with a machine; nothing for one that was lost, which is tried again."""
+    if isinstance(place, tuple):
+        return place[1]
+    found = re.search(r"(No module named \S+)", str(place))
+    return f"train: every machine of the cluster must have {versions()}, got: {found[1]}." if found else ""
 
 
 class _Ranks:
