@@ -28,7 +28,7 @@ LEVELS = (
     {"errors"},
     {"constraints"},
     {"arrays"},
-    {"random", "processes", "intervals", "world"},
+    {"random", "processes", "intervals", "world", "cluster"},
     {"nn"},
     {"engines"},
     {"data"},
@@ -81,6 +81,7 @@ OUTSIDE = {
         "cli.info",
         "bench.peers",
         "ensemble",
+        "cluster",
         "doctor.observe.blas",
         "doctor.observe.quick_models",
     },
@@ -89,7 +90,7 @@ OUTSIDE = {
     "skl2onnx": {"sklearn_onnx"},
     "torch": {"exporters"},
     "optuna": {"search"},
-    "ray": {"search"},
+    "ray": {"cluster"},
 }
 SHARED_BY_ENGINES = {"base", "border", "plan"}
 EVERYWHERE = {"numpy", "chainrule", *sys.stdlib_module_names}

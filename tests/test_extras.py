@@ -14,7 +14,7 @@ import numpy as np
 import polars
 import pytest
 
-from chainrule import NetClassifier, cli, fit, mlp, open_dataset
+from chainrule import NetClassifier, TableClassifier, cli, fit, mlp, open_dataset
 from chainrule.bench.peers import Skipped, need
 from chainrule.callbacks.mlflow import MLflowLogger
 from chainrule.callbacks.tensorboard import TensorBoardLogger
@@ -85,6 +85,7 @@ PYTHON = {
     "search": ("optuna", lambda folder: search("iris", out=folder / "s", budget=SearchBudget("tpe", trials=1))),
     "tensorboard": ("tensorboard", lambda folder: NetClassifier(callbacks=[TensorBoardLogger(folder)]).fit(X, y)),
     "mlflow": ("mlflow", lambda folder: NetClassifier(callbacks=[MLflowLogger()]).fit(X, y)),
+    "cluster": ("ray", lambda folder: TableClassifier(cluster="local").fit(X, y)),
     "docs": ("latex2mathml", from_latex),
     "onnx": ("onnx", lambda folder: onnx_of(NetClassifier((2,), max_iter=1, engine="reference").fit(X, y))),
     "onnx, scikit-learn": ("skl2onnx", lambda folder: converters()),
@@ -100,6 +101,8 @@ COMMANDS = {
     "parquet": ("pyarrow", ["train", "t.parquet", "--target", "y", "--max-memory", "8MB"]),
     "search": ("optuna", ["search", "iris", "--method", "tpe"]),
     "cluster": ("ray", ["search", "iris", "--method", "random", "--cluster", "local"]),
+    "cluster, one network": ("ray", ["train", "iris", "--cluster", "local", "--workers", "2"]),
+    "cluster, a pack": ("ray", ["train", "t.xlsx", "--target", "y", "--cluster", "local"]),
 }
 
 

@@ -124,7 +124,7 @@ def test_a_rank_that_is_stopped_is_told_and_holds_up_nobody(tmp_path):
         code, _, err = ended(ranks[0], 120)
         assert code == 75, err
         assert "rank 0 of 2 ends: no progress" in err
-        assert time.monotonic() - began < 60
+        assert time.monotonic() - began < 45  # twice the watchdog, and the time to end
         assert not (tmp_path / "run").exists()
     finally:
         for rank in ranks:

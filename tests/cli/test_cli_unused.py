@@ -132,6 +132,7 @@ VALUES = {
     "suppress": "no-validation=known",
     "preset": "plain",
     "seconds": "0.01",
+    "networks": "3",
     "group": "owner",
     "time": "day",
     "test": "t.csv",

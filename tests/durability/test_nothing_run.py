@@ -144,9 +144,9 @@ def test_a_cluster_is_joined_from_an_empty_folder(place, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", ray)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.chdir(place)
-    from chainrule.search.ray_executor import attach
+    from chainrule.cluster import attach
 
-    attach("head:6379")
+    attach("search", "head:6379")
     assert os.getcwd() == str(place)
     assert len(joined) == 1
     assert joined[0][0] != str(place)
@@ -178,6 +178,7 @@ ALLOWED = {
     "data/stream/footers.py": {"sys.executable", "subprocess.run"},  # with -P
     "bench/peers/programs.py": {"subprocess.run"},
     "cli/distributed.py": {"subprocess.Popen"},  # of the command that `processes.python` returns
+    "cli/cluster_ranks.py": {"subprocess.Popen"},  # of the command that `processes.python` returns
     "exporters/c_run.py": {"subprocess.run"},  # a compiler and what it compiled, in a temporary folder
     "exporters/js_run.py": {"subprocess.run"},  # node
 }

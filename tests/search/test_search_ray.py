@@ -12,12 +12,14 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from cluster_cases import added, two_nodes
 
+from chainrule.cluster import attach, raise_if_old
 from chainrule.data import Dataset
 from chainrule.errors import InvalidValueError
 from chainrule.pipeline import Settings
 from chainrule.search import SearchBudget, search
-from chainrule.search.ray_executor import RayExecutor, attach, raise_if_old
+from chainrule.search.ray_executor import RayExecutor
 
 pytestmark = [
     pytest.mark.skipif(find_spec("ray") is None, reason="chainrule[cluster] is not installed"),
@@ -40,32 +42,22 @@ def run(folder, trials, **more):
 
 @pytest.fixture(scope="module")
 def cluster():
-    patch = pytest.MonkeyPatch()
-    patch.setenv("RAY_AUTH_MODE", "token")
-    patch.setenv("RAY_AUTH_TOKEN", "ab" * 32)
-    from ray.cluster_utils import Cluster  # reads the environment once
-
-    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    yield nodes
-    import ray
-
-    ray.shutdown()
-    nodes.shutdown()
-    patch.undo()
+    with two_nodes() as nodes:
+        yield nodes
 
 
 DRIVER = """
 import sys
 sys.path.insert(0, {tests!r})
 import test_search_ray as t
-t.attach({address!r})
+t.attach("search", {address!r})
 t.run({folder!r}, {trials}, hands=lambda problem: t.RayExecutor(problem, 2))
 """
 
 
 def test_a_killed_node_and_a_killed_driver_cost_no_trial(tmp_path, cluster):
     alone = run(tmp_path / "alone", 12, workers=1)
-    node = cluster.add_node(num_cpus=1)
+    node = added(cluster)
     place = {
         "tests": os.path.dirname(__file__),
         "address": cluster.address,
@@ -78,7 +70,7 @@ def test_a_killed_node_and_a_killed_driver_cost_no_trial(tmp_path, cluster):
         time.sleep(0.05)
     driver.send_signal(signal.SIGKILL)
     driver.wait()
-    attach(cluster.address)
+    attach("search", cluster.address)
     killed = []
 
     def watch(board):
@@ -95,10 +87,10 @@ def test_a_killed_node_and_a_killed_driver_cost_no_trial(tmp_path, cluster):
 def test_a_cluster_without_a_token_is_refused(monkeypatch):
     monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
     with pytest.raises(InvalidValueError, match="cluster must be one that requires a token, got 'head:6379'"):
-        attach("head:6379")
+        attach("search", "head:6379")
 
 
 def test_an_old_ray_is_refused():
     with pytest.raises(InvalidValueError, match=r"ray must be of version 2\.52 or later, got '2\.51\.2'"):
-        raise_if_old("2.51.2")
-    raise_if_old("2.60.0")
+        raise_if_old("search", "2.51.2")
+    raise_if_old("search", "2.60.0")

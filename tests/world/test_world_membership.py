@@ -91,9 +91,11 @@ def ended(monkeypatch):
 
 
 def test_work_that_hangs_is_given_up(ended):
+    began = time.monotonic()
     dog = world.Watchdog(World("h:1", 2, 0, watchdog=0.2))
     with dog.watching():
         assert ended.seen.wait(10)
+    assert time.monotonic() - began < 5
     assert "no progress" in ended.reasons[0]
 
 
@@ -108,9 +110,20 @@ def test_work_that_ends_is_not_given_up(ended):
 
 def test_slow_work_is_given_the_time_that_it_usually_takes():
     dog = world.Watchdog(World("h:1", 2, 0, watchdog=1.0))
-    assert dog.allowed == 1.0
-    dog._durations = [0.5] * 9
-    assert dog.allowed == 10.0
+    assert dog.allowed() == 2.0
+    for seconds, allowed in ((0.01, 1.0), (0.06, 1.2), (0.5, 2.0), (5.0, 15.0)):
+        dog._durations["steps"] = [seconds] * 9
+        assert dog.allowed() == pytest.approx(allowed)
+
+
+@pytest.mark.parametrize("compiling", [0.0, 1.0, 15.0, 1000.0])
+def test_what_compiling_took_lets_nobody_wait_longer(compiling):
+    dog = world.Watchdog(World("h:1", 2, 0, watchdog=15.0))
+    dog._durations["steps"] = [compiling]
+    assert dog.allowed() == 30.0
+    dog._durations["steps"] = [compiling, 0.1]
+    dog._durations["comparison"] = [compiling] * 9
+    assert dog.allowed() == 15.0
 
 
 def test_a_fault_of_ones_own_passes_through(ended):

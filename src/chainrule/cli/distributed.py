@@ -1,4 +1,4 @@
-"""`chainrule train` by several processes: which world this one belongs to, and a launcher for one machine.
+"""`chainrule train` by several processes: which world this one belongs to, and launchers for one machine and for a cluster.
 
 In: the options that say who takes part. Out: a `World` to join; or processes that are started here, watched, and started
 again from the last checkpoint where one of them is lost.
@@ -47,10 +47,34 @@ Watchdog = Annotated[
     typer.Option(min=1.0, help="Seconds without progress after which a rank ends.", rich_help_panel="Processes"),
 ]
 
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="A Ray cluster that trains: host:port, ray://host:port, or local.",
+        rich_help_panel="Processes",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Processes of the cluster that share a network, or that train networks of a pack; by default all cores.",
+        rich_help_panel="Processes",
+    ),
+]
+Insecure = Annotated[
+    bool,
+    typer.Option("--insecure-cluster", help="Accept a cluster that requires no token.", rich_help_panel="Processes"),
+]
+
 _PROGRAM = "from chainrule.cli import main\nmain()"
 
 _SETTLE = 5.0
 """Seconds that the other processes have to end by themselves after one is lost."""
+
+_RETURN = 60.0
+"""Seconds that a cluster has to replace machines that it lost."""
 
 _ENDED = (0, 1, 2, 130)
 """Exit codes after which nothing is started again: done, diverged, a mistake, Ctrl-C."""
@@ -72,6 +96,12 @@ class ProcessOptions:
         How often lost processes are started again.
     watchdog : float, default=60.0
         Seconds without progress after which a rank ends.
+    cluster : str or None, default=None
+        Address of a Ray cluster that starts the processes.
+    workers : int or None, default=None
+        How many it starts.
+    insecure : bool, default=False
+        Whether it may be one that requires no token.
     """
 
     distributed: bool = False
@@ -80,16 +110,20 @@ class ProcessOptions:
     coordinator: str | None = None
     restarts: int = 3
     watchdog: float = 60.0
+    cluster: str | None = None
+    workers: int | None = None
+    insecure: bool = False
 
     @property
     def launches(self) -> bool:
-        """Whether the processes are started here."""
-        return self.processes is not None and self.rank is None and not self.distributed
+        """Whether the processes are started here, or by a cluster."""
+        by_us = self.processes is not None and self.rank is None and not self.distributed
+        return by_us or self.cluster is not None
 
     @property
     def given(self) -> bool:
         """Whether several processes take part."""
-        return self.distributed or self.processes is not None
+        return self.distributed or self.processes is not None or self.cluster is not None
 
     def world(self) -> World | None:
         """Return the world that this process joins, None where it trains alone.
@@ -117,6 +151,13 @@ class ProcessOptions:
 
 def _faults(options: ProcessOptions) -> Iterator[str]:
     by_hand = {"--processes": options.processes, "--rank": options.rank, "--coordinator": options.coordinator}
+    if options.cluster is not None:
+        for name, value in {**by_hand, "--distributed": options.distributed or None}.items():
+            if value is not None:
+                yield must_be("train", name, "left out with --cluster", value, "The cluster starts --workers ranks.")
+        if options.workers is None:
+            yield "train: --workers must be given with --cluster for one network, got none."
+        return
     if options.distributed:
         for name, value in by_hand.items():
             if value is not None:
@@ -132,7 +173,7 @@ def _faults(options: ProcessOptions) -> Iterator[str]:
 
 
 def launch(options: ProcessOptions, arguments: Sequence[str], checkpoint: Path | None) -> int:
-    """Start the processes of a training on this machine, and start them again where some are lost.
+    """Start the processes of a training on this machine or a cluster, and start them again where some are lost.
 
     Parameters
     ----------
@@ -149,22 +190,32 @@ def launch(options: ProcessOptions, arguments: Sequence[str], checkpoint: Path |
         The exit code of rank 0, or of the first process that failed.
     """
     out = console(stderr=True)
-    for attempt in range(options.restarts + 1):
-        code = _one_attempt(options.processes or 1, arguments)
+    for number in range(options.restarts + 1):
+        code = _one_attempt(options, arguments, first=number == 0)
         if code in _ENDED:
             return code
-        if attempt < options.restarts:
+        if number < options.restarts:
             where = "from the last checkpoint" if checkpoint is not None else "from the beginning (no --checkpoint)"
             out.print(f"a process was lost (exit code {code}); all are started again {where}", markup=False)
     out.print(f"gave up after {options.restarts} restarts", markup=False)
     return EXIT_BROKEN
 
 
-def _one_attempt(n: int, arguments: Sequence[str]) -> int:
+def _one_attempt(options: ProcessOptions, arguments: Sequence[str], first: bool) -> int:
     """Run the processes once; return 0 where all did well, else the first exit code that was not."""
-    address = f"127.0.0.1:{_free_port()}"
+    kept = _without(arguments, "--processes", "--restarts", "--cluster", "--workers")
+    if options.cluster is None:
+        return _run_here(options.processes or 1, kept)
+    from chainrule.cli.cluster_ranks import attempt
+
+    kept = [word for word in kept if word != "--insecure-cluster"]
+    return attempt(options.workers or 1, kept, 0.0 if first else _RETURN)
+
+
+def _run_here(n: int, kept: Sequence[str]) -> int:
+    """Run the processes once on this machine."""
+    address = f"127.0.0.1:{free_port()}"
     own = ["--coordinator", address, "--processes", str(n)]
-    kept = _without(arguments, "--processes", "--restarts")
     children = [
         subprocess.Popen(
             python(_PROGRAM, *kept, *own, "--rank", str(rank)),
@@ -210,8 +261,16 @@ def _without(arguments: Sequence[str], *options: str) -> list[str]:
     return kept
 
 
-def _free_port() -> int:
-    """Return a port of this machine that nothing listens at."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+def free_port(host: str = "127.0.0.1") -> int:
+    """Return a port of an address of this machine that nothing listens at.
+
+    Raises `InvalidValueError` where there is none.
+    """
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as found:
+            found.bind((host, 0))
+            return int(found.getsockname()[1])
+    except OSError as error:
+        hint = "Ranks find one another at a free port."
+        text = f"train: {host} must have a free port, got none ({error.strerror or error}). {hint}"
+        raise InvalidValueError(text) from None

@@ -189,9 +189,10 @@ def _executor(cluster: str | None, workers: int, insecure: bool) -> Callable[[Se
     """Return a factory of executors."""
     if cluster is None:
         return lambda data: ProcessExecutor(data, workers)
-    from chainrule.search.ray_executor import RayExecutor, attach
+    from chainrule.cluster import attach
+    from chainrule.search.ray_executor import RayExecutor
 
-    attach(cluster, insecure)
+    attach("search", cluster, insecure)
     return lambda data: RayExecutor(data, workers)
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.cli import distributed as d
 from chainrule.cli import options as o
 from chainrule.cli.table_rows import TableRows, date_proposals, kept_rows, read_part, read_rows
 from chainrule.cli.unused import typed
@@ -47,10 +48,19 @@ class TableOptions:
         Name or file of the preset; None decides by the other options.
     seconds : float or None
         Time for the training; None is 20 seconds, and 40 for more than 100,000 rows.
+    networks : int or None
+        Number of networks, which then have all the time that they take.
     """
 
     preset: str | None = None
     seconds: float | None = None
+    networks: int | None = None
+
+    @property
+    def chosen(self) -> Preset:
+        """What networks are drawn from, as many as were asked for."""
+        preset = presets.get(self.preset or "table")
+        return preset if self.networks is None else replace(preset, members=self.networks)
 
 
 def choose_preset(source: str, options: o.TrainOptions, table: TableOptions, plain: list[str]) -> tuple[bool, str]:
@@ -89,7 +99,8 @@ def choose_preset(source: str, options: o.TrainOptions, table: TableOptions, pla
         return True, ""
     if table.preset == "plain" or not is_table or plain:
         hint = "It belongs to the preset for tables." if is_table else "It needs a table file."
-        raise_all([f"train: --seconds must be left out here. {hint}"] if table.seconds is not None else [])
+        given = {"--seconds": table.seconds, "--networks": table.networks}
+        raise_all(f"train: {name} must be left out here. {hint}" for name, value in given.items() if value is not None)
         because = f"{plain[0]} is an option of one network" if is_table and table.preset is None else ""
         return False, f"Preset plain: {because}. Leave it out for the preset for tables." if because else ""
     return True, ""
@@ -138,7 +149,9 @@ class TrainedTable:
         return self.train.y if self.validation is None else np.concatenate([self.train.y, self.validation.y])
 
 
-def train_table(source: str, options: o.TrainOptions, table: TableOptions, quiet: bool) -> TrainedTable:
+def train_table(
+    source: str, options: o.TrainOptions, table: TableOptions, quiet: bool, shared: d.ProcessOptions
+) -> TrainedTable:
     """Read a table, hold out test rows, and train a pack on the others.
 
     Every network holds out the validation rows where there are some, otherwise a fold of the training rows.
@@ -153,6 +166,8 @@ def train_table(source: str, options: o.TrainOptions, table: TableOptions, quiet
         What was typed of the options for tables.
     quiet : bool
         Whether nothing is printed on the way.
+    shared : ProcessOptions
+        Whether a cluster trains, which this process has joined, and with how many processes.
 
     Returns
     -------
@@ -160,27 +175,25 @@ def train_table(source: str, options: o.TrainOptions, table: TableOptions, quiet
     """
     from chainrule.data.table import describe
 
-    preset = presets.get(table.preset or "table")
+    preset = table.chosen
     raise_all(_faults(options, table))
     reading = options.reading("train")
     rows = kept_rows(read_rows(Path(source), options, reading), options, "train")
     inside, outside = _parts(rows, options)
     train = rows.take(inside)
     began = time.monotonic()
-    seconds = table.seconds or time_for(len(train.y))
+    seconds = None if table.networks else table.seconds or time_for(len(train.y))
     schema = describe(train.name, train.described, train.target.name, reading)
-    validation, test = (
-        None if file is None else read_part(Path(file), train, schema, reading)
-        for file in (options.validation, options.test)
-    )
+    files = (options.validation, options.test)
+    validation, test = (None if file is None else read_part(Path(file), train, schema, reading) for file in files)
     if test is None and len(outside):
         test = rows.take(outside)
-    tell = o.console(stderr=True)
-    if not quiet:
+    tell = None if quiet else o.console(stderr=True)
+    if tell is not None:
         _show_reading(tell, rows, date_proposals(schema, options))
     notes: list[str] = []
     y = np.concatenate([train.y, *([] if validation is None else [validation.y])])
-    with _progress(None if quiet else tell, preset, seconds) as on_member:
+    with _progress(tell, preset, seconds) as on_member:
         E = schema.encode_parts(rows.name, _to_encode(train, validation, test, notes))
         fit = fit_encoded(
             schema,
@@ -194,6 +207,8 @@ def train_table(source: str, options: o.TrainOptions, table: TableOptions, quiet
             times=train.times,
             held_out=None if validation is None else np.arange(len(train.y), len(y)),
             target_name=rows.target.name,
+            workers=shared.workers,
+            on_cluster=shared.cluster is not None,
             on_member=on_member,
         )
     return TrainedTable(fit, train, validation, test, preset, E, tuple(notes))
@@ -212,6 +227,9 @@ def _faults(options: o.TrainOptions, table: TableOptions) -> Iterator[str]:
         yield must_be("train", "--test-fraction", "in [0, 1)", options.test_fraction)
     if table.seconds is not None and not table.seconds > 0:
         yield must_be("train", "--seconds", "above 0", table.seconds)
+    if table.seconds is not None and table.networks is not None:
+        hint = "Networks have all the time that they take."
+        yield must_be("train", "--seconds", "left out beside --networks", table.seconds, hint)
     yield from options.split_faults("train")
 
 
@@ -241,14 +259,15 @@ def _show_reading(tell: Any, rows: TableRows, proposals: Iterator[str]) -> None:
 
 
 @contextmanager
-def _progress(tell: Any, preset: Preset, seconds: float) -> Iterator[Callable[[TrainedMember], None] | None]:
+def _progress(tell: Any, preset: Preset, seconds: float | None) -> Iterator[Callable[[TrainedMember], None] | None]:
     """Show the networks that are done, while they train."""
     if tell is None:
         yield None
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    shown = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn(f"of {seconds:g} s"))
+    limit = "" if seconds is None else f"of {seconds:g} s"
+    shown = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn(limit))
     with Progress(*shown, console=tell, transient=True) as progress:
         bar = progress.add_task("training networks", total=preset.members)
 

@@ -10,10 +10,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from chainrule.cli import distributed as d
 from chainrule.cli import options as o
 from chainrule.cli.run_folder import check_writable, draw_safely, encoded, new_run_folder
 from chainrule.cli.table import TableOptions, train_table
 from chainrule.cli.table_content import content_of
+from chainrule.cluster import attach
 from chainrule.data.row_sketch import RowSketch
 from chainrule.io import save_model, write_atomically
 from chainrule.report import table_terminal
@@ -26,7 +28,9 @@ FILES = ("model.safetensors", "report.html", "networks.jsonl", "preset.json", "c
 """What a run folder holds."""
 
 
-def run_table(source: str, options: o.TrainOptions, table: TableOptions, out: Path | None, as_json: bool) -> None:
+def run_table(
+    source: str, options: o.TrainOptions, table: TableOptions, out: Path | None, as_json: bool, shared: d.ProcessOptions
+) -> None:
     """Train a pack on a table, print its scores, and write a run folder.
 
     Parameters
@@ -41,10 +45,14 @@ def run_table(source: str, options: o.TrainOptions, table: TableOptions, out: Pa
         The run folder; None makes a new one in runs.
     as_json : bool
         Whether to print one JSON object instead of tables.
+    shared : ProcessOptions
+        Whether a cluster trains the networks.
     """
+    if shared.cluster is not None:
+        attach("train", shared.cluster, shared.insecure)
     check_writable(out or Path("runs") / "run", empty=out is not None)
     with new_run_folder(source, out) as unfinished:
-        trained = train_table(source, options, table, quiet=as_json)
+        trained = train_table(source, options, table, as_json, shared)
         place = unfinished.place
         save_model(_with_hashes(trained.fit), place / "model.safetensors")
         try:

@@ -32,6 +32,7 @@ from chainrule.cli.streamed import WHY_PLAIN, can_be_streamed, check_streamed, i
 from chainrule.cli.table import TableOptions, choose_preset
 from chainrule.cli.table_run import run_table
 from chainrule.cli.unused import option_flag, refuse, source_facts, typed, typed_line
+from chainrule.cluster import attach
 from chainrule.constraints import OneOf
 from chainrule.doctor import DoctorMonitor, examine_problem
 from chainrule.errors import InvalidValueError, must_be, raise_all
@@ -85,28 +86,36 @@ def train(
     seconds: Annotated[
         float | None, o.table_option(help="Time for the training: 20, or 40 above 100,000 rows.")
     ] = None,
+    networks: Annotated[
+        int | None, o.table_option(min=1, max=10_000, help="Train this many networks, however long it takes.")
+    ] = None,
     distributed: d.Distributed = False,
     processes: d.Processes = None,
     rank: d.Rank = None,
     coordinator: d.Coordinator = None,
     restarts: d.Restarts = 3,
     watchdog: d.Watchdog = 60.0,
+    cluster: d.Cluster = None,
+    workers: d.Workers = None,
+    insecure_cluster: d.Insecure = False,
     as_json: o.Json = False,
 ) -> None:
     """Train on SOURCE, print the scores, and write a run folder."""
     source = source_of(source, data)
-    table = TableOptions(preset, seconds)
-    shared = d.ProcessOptions(distributed, processes, rank, coordinator, restarts, watchdog)
+    table = TableOptions(preset, seconds, networks)
+    shared = d.ProcessOptions(
+        distributed, processes, rank, coordinator, restarts, watchdog, cluster, workers, insecure_cluster
+    )
     one = [option_flag(name) for name in (*_OF_ONE_NETWORK, *_SEVERAL) if name in typed()]
     streamed = is_streamed(source, options)
     if streamed:
         check_streamed(options, preset, seconds, doctor, shared.given)
     uses_table, why_not = (False, WHY_PLAIN) if streamed else choose_preset(source, options, table, one)
-    several = {"several": shared.given, "launched": shared.launches}
+    several = {"several": shared.given, "launched": shared.launches, "cluster": cluster is not None}
     streams = {"streamed": can_be_streamed(source), "held in memory": not streamed}
     refuse("train", source_facts(source) | {"doctor": doctor != "off"} | several | streams)
     if uses_table:
-        run_table(source, options, table, out, as_json)
+        run_table(source, options, table, out, as_json, shared)
         return
     if doctor not in LEVELS:
         levels = OneOf(LEVELS)
@@ -119,6 +128,8 @@ def train(
     cards = None if as_json or follows else Cards(o.console(stderr=True))
     watched = _Watching("off" if follows else doctor, o.suppressed("train", suppress), cards)
     options.settings("train")
+    if cluster is not None:
+        attach("train", cluster, insecure_cluster)
     if shared.launches:
         raise typer.Exit(d.launch(shared, typed_line(), checkpoint))
     if world is not None and follows:

@@ -87,6 +87,12 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             "launched", ("restarts",), "without --processes", "Only processes that are started here are started again."
         ),
         Rule("several", ("watchdog",), "with one process", "It waits for nobody."),
+        Rule(
+            "cluster",
+            ("workers", "insecure_cluster"),
+            "without --cluster",
+            "Without a cluster, everything runs on this machine.",
+        ),
     ),
     "doctor": (*_TRAINING, _NOT_STREAMED),
     "lr-find": (_TABLE, _TEXT, _HEADER),

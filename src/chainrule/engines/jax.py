@@ -153,9 +153,9 @@ class JaxSession:
         )
         self.load(recipe.start())
 
-    def _together(self) -> AbstractContextManager[None]:
+    def _together(self, kind: str) -> AbstractContextManager[None]:
         """Return a context that watches work that needs the other processes, where there are some."""
-        return nullcontext() if self._watchdog is None else self._watchdog.watching()
+        return nullcontext() if self._watchdog is None else self._watchdog.watching(kind)
 
     def _numerics(self) -> ExitStack:
         """Return a context with the recipe's dtype and the engine's products; the process's own settings stay."""
@@ -210,7 +210,7 @@ class JaxSession:
         """Compare the numbers of all processes, when they set out and at the start of every epoch."""
         now = self.state
         vectors = the_world.tree_parts(now.optimizer_state)
-        with self._together():
+        with self._together("comparison"):
             the_world.check_agreement(
                 "weights and place in the training", epoch, first, now.step, now.w, now.buffers, *vectors
             )
@@ -223,7 +223,7 @@ class JaxSession:
 
     def _advance(self, rates: Array, first: int, last: int) -> Sums:
         size = self._sizes[first]
-        with self._together():
+        with self._together("steps"):
             moved = self._steps(
                 self._state, self._data, self._order[1], rates, np.int32(first), np.int32(last), size=size
             )
@@ -235,7 +235,7 @@ class JaxSession:
         """Compute Z in inference; rows are padded to a power of two, so that few shapes are ever compiled."""
         X = checked_inputs(self._recipe.net, X, self._recipe.dtype)
         chunks = [self._padded(X[start : start + _CHUNK]) for start in range(0, max(len(X), 1), _CHUNK)]
-        with self._numerics(), self._together():
+        with self._numerics(), self._together(f"answers for {len(X)} rows"):
             w = self._recipe.weights(self._state)
             Z = [self._logits(w, self._state.buffers, chunk) for chunk in chunks]
             return np.concatenate([np.asarray(part) for part in Z])[: len(X)]

@@ -16,6 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d
 
 from chainrule.arrays import Array
+from chainrule.cluster import attach
 from chainrule.constraints import COUNT, NOT_NEGATIVE, Interval
 from chainrule.data import Task
 from chainrule.data.checks import check_finite
@@ -47,6 +48,7 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]
         columns: Mapping[str, str] | None = None,
         drop: Sequence[str] = (),
         n_jobs: int | None = None,
+        cluster: str | None = None,
         verbose: bool = False,
         random_state: Any = None,
     ) -> None:
@@ -55,6 +57,7 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]
         self.columns = columns
         self.drop = drop
         self.n_jobs = n_jobs
+        self.cluster = cluster
         self.verbose = verbose
         self.random_state = random_state
 
@@ -64,6 +67,8 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]
         """Train and keep what is known of the table and the training."""
         owner = type(self).__name__
         raise_all(self._argument_faults(owner))
+        if self.cluster is not None:
+            attach(owner, self.cluster)
         named = not _unnamed(X)
         frame = as_frame(owner, X if named else _array(owner, X, fewest=2))
         weights = None if sample_weight is None else _weights(owner, sample_weight, frame)
@@ -80,7 +85,8 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]
             groups=None if groups is None else np.asarray(groups),
             times=None if times is None else np.asarray(times),
             validation=self._held_out(owner, *validation),
-            workers=_workers(self.n_jobs),
+            workers=_workers(self.n_jobs, self.cluster is not None),
+            on_cluster=self.cluster is not None,
             on_member=_narrate if self.verbose else None,
         )
         self.n_features_in_ = frame.width
@@ -117,6 +123,8 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]
             found.append(must_be(owner, "seconds", f"{_SECONDS} or 'auto'", self.seconds))
         if self.n_jobs is not None and not (COUNT.allows(self.n_jobs) or self.n_jobs == -1):
             found.append(must_be(owner, "n_jobs", "a whole number >= 1, -1 or None", self.n_jobs))
+        if not (self.cluster is None or (isinstance(self.cluster, str) and self.cluster)):
+            found.append(must_be(owner, "cluster", "the address of a Ray cluster or None", self.cluster))
         if isinstance(self.drop, str):
             found.append(must_be(owner, "drop", "a list of columns", self.drop, f"Write [{self.drop!r}]."))
         if self.columns is not None and not isinstance(self.columns, Mapping):
@@ -187,6 +195,9 @@ class TableClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]
         Columns to leave out.
     n_jobs : int, default=None
         Networks that train at the same time; None and -1 take all cores.
+    cluster : str, default=None
+        A Ray cluster that trains the networks: "host:port", "ray://host:port", "auto" or "local". A network is the same
+        wherever it is trained; with `seconds=None` so is the pack. None trains on this machine.
     verbose : bool, default=False
         Whether to print a line for each network.
     random_state : int, RandomState or None, default=None
@@ -340,6 +351,9 @@ class TableRegressor(RegressorMixin, TableEstimator):  # type: ignore[misc]
         Columns to leave out.
     n_jobs : int, default=None
         Networks that train at the same time; None and -1 take all cores.
+    cluster : str, default=None
+        A Ray cluster that trains the networks: "host:port", "ray://host:port", "auto" or "local". A network is the same
+        wherever it is trained; with `seconds=None` so is the pack. None trains on this machine.
     verbose : bool, default=False
         Whether to print a line for each network.
     random_state : int, RandomState or None, default=None
@@ -483,8 +497,11 @@ def _weights(owner: str, sample_weight: Any, frame: Any) -> Array:
     return weights
 
 
-def _workers(n_jobs: int | None) -> int:
-    return cores() if n_jobs is None or n_jobs == -1 else int(n_jobs)
+def _workers(n_jobs: int | None, on_cluster: bool) -> int | None:
+    """Return how many networks train at the same time; None leaves it to the cluster's cores."""
+    if n_jobs is None or n_jobs == -1:
+        return None if on_cluster else cores()
+    return int(n_jobs)
 
 
 def _warn(sentences: Sequence[str]) -> None:

@@ -92,6 +92,7 @@ def fit_table(
     validation: tuple[Any, Array] | None = None,
     target_name: str = "target",
     workers: int | None = None,
+    on_cluster: bool = False,
     on_member: Callable[[TrainedMember], None] | None = None,
 ) -> TableFit:
     """Describe the table, encode its rows, and train a pack on them.
@@ -124,6 +125,8 @@ def fit_table(
         Name of the target.
     workers : int, default=None
         Members that train at the same time; None is one for each core.
+    on_cluster : bool, default=False
+        Whether the cluster that this process has joined (`chainrule.cluster.attach`) trains the members.
     on_member : callable, default=None
         Called with each member when it is done.
 
@@ -169,6 +172,7 @@ def fit_table(
         held_out=None if validation is None else np.arange(n, len(E)),
         target_name=target_name,
         workers=workers,
+        on_cluster=on_cluster,
         on_member=on_member,
         owner=owner,
     )
@@ -189,6 +193,7 @@ def fit_encoded(
     held_out: Array | None = None,
     target_name: str = "target",
     workers: int | None = None,
+    on_cluster: bool = False,
     on_member: Callable[[TrainedMember], None] | None = None,
     owner: str | None = None,
 ) -> TableFit:
@@ -218,6 +223,8 @@ def fit_encoded(
         Name of the target.
     workers : int, default=None
         Members that train at the same time; None is one for each core.
+    on_cluster : bool, default=False
+        Whether the cluster that this process has joined (`chainrule.cluster.attach`) trains the members.
     on_member : callable, default=None
         Called with each member when it is done.
     owner : str, default=None
@@ -247,6 +254,7 @@ def fit_encoded(
         feature_names=[feature.name for feature in schema.features],
         target_name=target_name,
         workers=workers,
+        on_cluster=on_cluster,
         on_member=on_member,
     )
     return TableFit(TableModel(schema, run.pack), run, E)

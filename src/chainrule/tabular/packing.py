@@ -5,11 +5,9 @@ In: a feature matrix and the target of its rows. Out: a `PackRun`: the `Pack`, i
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 
@@ -18,15 +16,15 @@ from chainrule.calibration import temperature
 from chainrule.data.folds import folds
 from chainrule.data.transforms import FeatureTransform
 from chainrule.engines import Rows
-from chainrule.ensemble import cores, train_together
 from chainrule.errors import must_be, raise_all
 from chainrule.nn.layers import Dense
 from chainrule.nn.net import Net
 from chainrule.nn.step import Recipe
 from chainrule.pack import Member, Pack
-from chainrule.tabular.members import Deadline, Fold, Task, TrainedMember, train_member
+from chainrule.tabular.members import Deadline, Fold, Task, TrainedMember
 from chainrule.tabular.preset import Preset
 from chainrule.tabular.selection import held_out_mean, select
+from chainrule.tabular.spreading import PackWork, train_here, train_on_cluster
 from chainrule.target import Target
 
 _MARGIN = 0.05
@@ -80,6 +78,7 @@ def train_pack(
     feature_names: Sequence[str] = (),
     target_name: str = "target",
     workers: int | None = None,
+    on_cluster: bool = False,
     on_member: Callable[[TrainedMember], None] | None = None,
 ) -> PackRun:
     """Train members until the preset's number or the time is reached; weigh, calibrate and average them.
@@ -115,6 +114,8 @@ def train_pack(
         Name of the target.
     workers : int, default=None
         Members that train at the same time; None is one for each core.
+    on_cluster : bool, default=False
+        Whether the cluster that this process has joined (`chainrule.cluster.attach`) trains the members.
     on_member : callable, default=None
         Called with each member when it is done.
 
@@ -130,23 +131,10 @@ def train_pack(
     methods = list(dict.fromkeys(preset.transforms))
     transforms = tuple(FeatureTransform.fit(E, sizes, method) for method in methods)
     order, held = Fold.of(parts)
-    rows = [_rows(transform.apply(E, rows=order), task, order) for transform in transforms]
-    crew = _Crew(deadline, workers or cores())
-
-    def call(number: int) -> TrainedMember | None:
-        if not crew.may_start():
-            return None
-        settings = preset.draw(number, seed)
-        which = methods.index(settings.transform)
-        part = held[settings.fold % len(held)]
-        member = train_member(number, settings, preset, transforms[which], rows[which], task, part, seed, deadline)
-        crew.done(member)
-        if on_member is not None:
-            on_member(member)
-        return member
-
-    calls = [partial(call, number) for number in range(preset.members)]
-    trained = [member for member in train_together(calls, workers) if member is not None]
+    rows = tuple(_rows(transform.apply(E, rows=order), task, order) for transform in transforms)
+    work = PackWork(preset, seed, transforms, rows, task, held)
+    spread = train_on_cluster if on_cluster else train_here
+    trained = spread(work, deadline, workers, on_member or _ignore)
     members = _whole_ones(trained)
     weights, T, held_out, score = _weighed(members, task, calibrate=target.classes is not None)
     pack = Pack(
@@ -228,26 +216,5 @@ def _weighed(members: Sequence[TrainedMember], task: Task, calibrate: bool) -> t
     return weights, T, held_out, float(score)
 
 
-class _Crew:
-    """Decides whether one more member fits into the time, from what the ones before took."""
-
-    def __init__(self, deadline: Deadline, workers: int) -> None:
-        self.deadline = deadline
-        self.workers = workers
-        self.taken: list[float] = []
-        self.started = 0
-        self.lock = threading.Lock()
-
-    def may_start(self) -> bool:
-        """Return whether a member may start now."""
-        with self.lock:
-            self.started += 1
-            if self.started <= self.workers:
-                return True
-            expected = max(self.taken[-2 * self.workers :], default=0.0)
-            return self.deadline.left > expected
-
-    def done(self, member: TrainedMember) -> None:
-        """Note what a member took."""
-        with self.lock:
-            self.taken.append(member.seconds)
+def _ignore(member: TrainedMember) -> None:
+    """Do nothing with a member that is done."""
