@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chainrule.cli import options as o
+from chainrule.cli.doctor_report import command_line
 from chainrule.cli.problem import LoadedProblem, load_problem
 from chainrule.cli.run_folder import TrainOutcome, check_writable, draw, new_run_folder, write
 from chainrule.cli.unused import option_flag, typed
@@ -99,6 +100,7 @@ def serve(
     """
     from chainrule.lab.commands import Lab
     from chainrule.lab.guard import new_token
+    from chainrule.lab.page_data import page_data
     from chainrule.lab.page_files import page_files
     from chainrule.lab.room import Room
     from chainrule.lab.server import LabServer, application, listening
@@ -108,8 +110,8 @@ def serve(
     socket = listening(port)
     port = socket.getsockname()[1]
     token = new_token()
-    running = Lab(room, None if subject is None else folders.keep)
-    server = LabServer(application(running, page_files(), token, port), running)
+    running = Lab(room) if subject is None else Lab(room, folders.keep, folders.typed)
+    server = LabServer(application(running, page_files(more=page_data()), token, port), running)
     address = f"http://127.0.0.1:{port}/#token={token}"
     console = o.console()
     console.print(address, markup=False)
@@ -240,6 +242,26 @@ class RunFolders:
             finally:
                 folder = unfinished.finish()
         return folder, [*notes, *remedies]
+
+    def typed(self, recipe: LabRecipe, epochs: int) -> tuple[str, list[str]]:
+        """Return the command that trains as a recipe says.
+
+        Parameters
+        ----------
+        recipe : LabRecipe
+            What the page's controls say.
+        epochs : int
+            Epochs to train.
+
+        Returns
+        -------
+        str
+            "" where no option can say it.
+        list of str
+            Why.
+        """
+        options, notes = recipe_options(self.options, recipe, epochs)
+        return "" if notes else command_line(self.source, options), notes
 
     def _free(self) -> Path | None:
         """Return the folder that was asked for, or with the next number behind it."""

@@ -29,6 +29,9 @@ Answer = tuple[Header, Mapping[str, Array]]
 Keep = Callable[[LabSession], tuple[Path, list[str]]]
 """Writes the run folder of a training; returns where, and what the user should know."""
 
+Typed = Callable[[LabRecipe, int], tuple[str, list[str]]]
+"""Returns the command that trains a recipe for some epochs, and what it cannot say."""
+
 EPSILON = 1e-5
 """Relative step of the central differences."""
 
@@ -51,10 +54,11 @@ _CHECKED = 2_000_000
 
 @dataclass(frozen=True)
 class Lab:
-    """What commands work with: the trainings, and how one is kept (None where nothing is written)."""
+    """What commands work with: the trainings, how one is kept, how one is typed (None without a table)."""
 
     room: Room
     keep: Keep | None = None
+    typed: Typed | None = None
 
 
 def number(header: Mapping[str, Any], name: str, usual: Any = None) -> Any:
@@ -115,15 +119,35 @@ def close(lab: Lab, header: Header, arrays: Arrays) -> Answer:
 
 
 def outputs(lab: Lab, header: Header, arrays: Arrays) -> Answer:
-    """Return probabilities or values for rows in the user's units."""
-    only(header, "session")
+    """Return probabilities or values for rows in the user's units.
+
+    With "columns", X holds these columns only, and all others are those of the one row `base`.
+    """
+    only(header, "session", "columns")
     session = lab.room.get(header.get("session"))
-    X = arrays.get("X")
+    X = _whole(arrays, header.get("columns"), session.live.problem.recipe.net.inputs)
     d, k = session.live.problem.recipe.net.inputs, session.live.problem.recipe.net.outputs
     if X is None or X.ndim != 2 or X.shape[1] != d or not len(X) or len(X) * k > _MOST_OUTPUTS:
         raise InvalidValueError(must_be("lab", "X", f"rows of {d} numbers", None if X is None else X.shape))
     with session.turn.command():
         return {}, {"outputs": session.live.outputs(np.asarray(X, np.float64))}
+
+
+def _whole(arrays: Arrays, columns: Any, d: int) -> Array | None:
+    """Return rows with all of their columns."""
+    X, base = arrays.get("X"), arrays.get("base")
+    if columns is None or X is None:
+        return X
+    whole = isinstance(columns, list) and all(type(column) is int and 0 <= column < d for column in columns)
+    if not whole or base is None or base.shape != (d,) or X.ndim != 2 or X.shape[1] != len(columns):
+        raise InvalidValueError(
+            must_be("lab", "columns", f"numbers of columns in 0..{d - 1}, with a base row", columns)
+        )
+    if len(X) * d > _MOST_OUTPUTS:
+        raise InvalidValueError(must_be("lab", "X", f"at most {_MOST_OUTPUTS // d} rows", len(X)))
+    full = np.tile(base.astype(np.float64), (len(X), 1))
+    full[:, columns] = X
+    return full
 
 
 def save(lab: Lab, header: Header, arrays: Arrays) -> Answer:
@@ -223,6 +247,16 @@ def keep(lab: Lab, header: Header, arrays: Arrays) -> Answer:
     return {"run": str(folder), "notes": notes}, {}
 
 
+def code(lab: Lab, header: Header, arrays: Arrays) -> Answer:
+    """Return the command that trains the table with a recipe, as the page's controls say it."""
+    only(header, "recipe", "epochs")
+    recipe = LabRecipe.of(header.get("recipe"))
+    if lab.typed is None:
+        raise InvalidValueError("lab: only the table of the command line has a command. Start chainrule lab FILE.")
+    command, notes = lab.typed(recipe, number(header, "epochs"))
+    return {"command": command, "notes": notes}, {}
+
+
 COMMANDS: Mapping[str, Callable[[Lab, Header, Arrays], Answer]] = {
     "table": table,
     "open": begin,
@@ -236,5 +270,6 @@ COMMANDS: Mapping[str, Callable[[Lab, Header, Arrays], Answer]] = {
     "row": row,
     "apply": apply,
     "keep": keep,
+    "code": code,
 }
 """Commands that answer at once; "run" and "examine" are streams."""

@@ -5,7 +5,7 @@ In: a table's problem, or arrays of a stranger. Out: a training problem for each
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -133,14 +133,15 @@ class Subject:
         return rows
 
     def row(self, index: int) -> Rows:
-        """Return one of the drawn rows as the network gets it."""
-        rows = self.drawn()
-        if not 0 <= index < len(rows):
-            raise InvalidValueError(must_be("lab", "row", f"a number in 0..{len(rows) - 1}", index))
-        part, place = rows[index]
-        found = self.problem.rows if part == "train" else self.problem.validation
-        assert found is not None
-        return found[np.array([place])]
+        """Return one of the drawn training rows as the network gets it, by its place among them."""
+        places = self.drawn_training()
+        if not 0 <= index < len(places):
+            raise InvalidValueError(must_be("lab", "row", f"a number in 0..{len(places) - 1}", index))
+        return self.problem.rows[np.array([places[index]])]
+
+    def drawn_training(self) -> Sequence[int]:
+        """Return the numbers of the training rows that the page gets, in its order."""
+        return [place for part, place in self.drawn() if part == "train"]
 
     def table(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Return what the page shows of the rows: names, kinds and counts, and the rows to draw in the user's units."""
@@ -167,6 +168,8 @@ class Subject:
             "sampled": len(drawn) < n + held,
             "facts": list(self.facts),
             "recipe": self.recipe.plain(),
+            "batch_size": self.problem.recipe.batch_size,
+            "epochs": self.problem.config.epochs,
         }
         arrays = {
             "X": np.concatenate(X),
@@ -240,6 +243,10 @@ class _Uploaded(Subject):
         found = {int(row): ("train", i) for i, row in enumerate(train)}
         found |= {int(row): ("validation", i) for i, row in enumerate(held)}
         return [found[row] for row in sorted(found)]
+
+    def drawn_training(self) -> Sequence[int]:
+        """Return all training rows, as the page named them."""
+        return range(len(self.places[0]))
 
 
 def _shape_faults(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> list[str]:

@@ -20,13 +20,13 @@ const FORMULAS = {
 export function steps(row, { data, settings, index }) {
   const inner = row.layers.map((layer, k) => layerStep(layer, k, row.layers.length, settings));
   const back = [...row.layers].reverse().map((layer, k) => backStep(layer, row, k, settings));
-  return [inputStep(data, index), ...inner, lossStep(row, data), ...back.filter(Boolean), updateStep(settings)];
+  return [inputStep(data, index, row.x), ...inner, lossStep(row, data), ...back.filter(Boolean), updateStep(settings)];
 }
 
-function inputStep(data, index) {
+function inputStep(data, index, known) {
   const width = data.columns.length;
   const values = Array.from(data.X.subarray(index * width, (index + 1) * width));
-  const scaled = values.map((value, k) => scaling(data, k, value));
+  const scaled = known ?? values.map((value, k) => scaling(data, k, value));
   return step("Inputs, scaled", "x = (value − mean) / standard deviation, over the training rows",
     table(data.columns, [["value", values], ["x", scaled]]));
 }

@@ -90,6 +90,32 @@ async function asked(key, name, body, more = {}) {
   throw new Error(said.error ?? `The lab answered ${answer.status}.`);
 }
 
+/** A recipe with what the command line said and the page has no control for. */
+function completed(recipe, data) {
+  if (!data?.recipe) return recipe;
+  const { init, l1, optimizer } = data.recipe;
+  const same = optimizer.kind === recipe.optimizer.kind;
+  return { ...recipe, init, l1, optimizer: same ? { ...optimizer, ...recipe.optimizer } : recipe.optimizer };
+}
+
+/** Rows of which most columns never change: the columns that do, and one row for all others. */
+function thin(X, rows) {
+  const width = X.length / rows;
+  const columns = [];
+  for (let k = 0; k < width; k++) {
+    for (let i = k + width; i < X.length; i += width) {
+      if (X[i] !== X[k]) {
+        columns.push(k);
+        break;
+      }
+    }
+  }
+  if (rows < 2 || columns.length > width / 2) return null;
+  const values = new Float64Array(rows * columns.length);
+  for (let i = 0; i < rows; i++) columns.forEach((k, j) => (values[i * columns.length + j] = X[i * width + k]));
+  return { columns, values, base: X.slice(0, width) };
+}
+
 /** @typedef {{epoch: number, step: number, state: ArrayBuffer}} Snapshot */
 
 /** Trains on the server. */
@@ -132,7 +158,7 @@ export class RemoteTrainer {
   /** Begin at first weights. Data that `table` gave stay on the server; other data are sent. @param {any} problem */
   async open({ recipe, data }) {
     const before = this.session;
-    const { info, session } = data?.server || !data ? await this.opened({ recipe }) : await this.opened({
+    const { info, session } = data?.server || !data ? await this.opened({ recipe: completed(recipe, data) }) : await this.opened({
       recipe, columns: data.columns, target: data.target, classes: data.classes?.map(String) ?? null,
     }, {
       X: { values: data.X, shape: [data.X.length / data.columns.length, data.columns.length] },
@@ -196,7 +222,12 @@ export class RemoteTrainer {
 
   /** @param {Float64Array} X raw rows, one after another @param {number} rows */
   async outputs(X, rows) {
-    const found = await this.send("outputs", this.mine(), { X: { values: X, shape: [rows, X.length / rows] } });
+    const few = thin(X, rows);
+    const found = few
+      ? await this.send("outputs", this.mine({ columns: few.columns }), {
+        X: { values: few.values, shape: [rows, few.columns.length] }, base: { values: few.base, shape: [few.base.length] },
+      })
+      : await this.send("outputs", this.mine(), { X: { values: X, shape: [rows, X.length / rows] } });
     return found.outputs;
   }
 
@@ -225,7 +256,7 @@ export class RemoteTrainer {
     return this.send("check", this.mine({ rows }));
   }
 
-  /** One of the drawn rows through the network. @param {number} i */
+  /** One of the drawn training rows through the network. @param {number} i its place in `train` */
   row(i) {
     return this.send("row", this.mine({ row: i }));
   }
@@ -254,6 +285,11 @@ export class RemoteTrainer {
   async apply(remedy, from = "now") {
     const { session, recipe, ...info } = await this.send("apply", this.mine({ remedy, from }));
     return { trainer: new RemoteTrainer({ token: this.token, session }), recipe, info };
+  }
+
+  /** The command that trains the server's table with a recipe; "" and the reasons where no option can say it. */
+  code(recipe, epochs, data) {
+    return this.send("code", { recipe: completed(recipe, data), epochs });
   }
 
   /** Write the run folder. @returns {Promise<{run: string, notes: string[]}>} */
