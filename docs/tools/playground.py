@@ -128,12 +128,16 @@ def _xor() -> Mapping[str, Any]:
 
 def _line() -> Mapping[str, Any]:
     x, noise = _inputs("line")
-    return _toy("line", "a straight line with noise", x[:, None], (0.8 * x + 0.4 * noise).round(4), ("x",), "y", "regression")
+    return _toy(
+        "line", "a straight line with noise", x[:, None], (0.8 * x + 0.4 * noise).round(4), ("x",), "y", "regression"
+    )
 
 
 def _sine() -> Mapping[str, Any]:
     x, noise = _inputs("sine")
-    return _toy("sine", "a wave with noise", x[:, None], (np.sin(2 * x) + 0.15 * noise).round(4), ("x",), "y", "regression")
+    return _toy(
+        "sine", "a wave with noise", x[:, None], (np.sin(2 * x) + 0.15 * noise).round(4), ("x",), "y", "regression"
+    )
 
 
 def _inputs(name: str) -> tuple[Array, Array]:
@@ -152,7 +156,11 @@ def symptoms() -> Mapping[str, Any]:
     return {
         "limits": limits,
         "symptoms": {
-            entry.name: {"summary": entry.summary, "rank": 1000 * entry.order[0] + entry.order[1], "remedies": list(entry.remedies)}
+            entry.name: {
+                "summary": entry.summary,
+                "rank": 1000 * entry.order[0] + entry.order[1],
+                "remedies": list(entry.remedies),
+            }
             for entry in SYMPTOMS.values()
         },
         "remedies": {
