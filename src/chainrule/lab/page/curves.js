@@ -30,7 +30,7 @@ export function drawCurves(canvas, { runs, run, frame, info }, view) {
     for (const [k, field] of fields.entries()) {
       context.lineWidth = each === run ? 2 : 1.4;
       context.setLineDash(k ? [6, 4] : []);
-      polyline(context, each.points.map((point) => [at.x(place(point)), drawable(point[field], log) ? at.y(point[field]) : NaN]));
+      polyline(context, own(each, runs).map((point) => [at.x(place(point)), drawable(point[field], log) ? at.y(point[field]) : NaN]));
     }
   }
   context.restore();
@@ -40,6 +40,12 @@ export function drawCurves(canvas, { runs, run, frame, info }, view) {
   polyline(context, [[now, at.top], [now, at.bottom]]);
   context.setLineDash([]);
   return { epochAt: (px) => Math.round(at.back(px, 0)[0]) };
+}
+
+/** The points of a run that are not its origin's. */
+function own(run, runs) {
+  const shared = run.from && runs.some((other) => other.id === run.from.run) ? run.from.step : 0;
+  return run.points.filter((point) => point.step >= shared);
 }
 
 /** Where a point stands on the axis of epochs. */

@@ -44,9 +44,11 @@ function layerStep(layer, k, layers, settings) {
   const last = k === layers - 1;
   const name = activationOf(layer, k, last, settings);
   const norm = !last && settings.batch_norm ? ", normalized over the batch" : "";
-  const equation = last ? `Z = A W + b` : `Z = A W + b${norm}, A = ${name}(Z)`;
+  const [now, before] = [low(k + 1), k ? `A${low(k)}` : "x"];
+  const sum = `Z${now} = ${before} W${now} + b${now}`;
+  const equation = last ? sum : `${sum}${norm}, A${now} = ${name}(Z${now})`;
   const lines = [["Z", layer.Z], ...(last ? [] : [["A", layer.A]])];
-  const example = !last && layer.Z?.length ? `a₁ = ${formula(name, short(layer.Z[0]))} = ${short(layer.A[0])}` : "";
+  const example = !last && layer.Z?.length ? `unit 1: ${formula(name, short(layer.Z[0]))} = ${short(layer.A[0])}` : "";
   return step(`${titled(layer.name)}: forward`, equation, table(units(layer.Z), lines), example);
 }
 
@@ -65,7 +67,7 @@ function lossStep(row, data) {
   const link = data.classes.length === 2 ? "p = 1 / (1 + e⁻ᶻ)" : "p = softmax(Z)";
   const p = shares[row.target];
   return step("Loss", `${link}, J = −log p of the true class`, table(data.classes.map(String), [["p", shares]]),
-    `true class ${label}: J = −log ${short(p)} = ${short(row.loss)}`);
+    `true class ${label}: J = −log ${p > 0.9995 ? `(1 − ${short(1 - p)})` : short(p)} = ${short(row.loss)}`);
 }
 
 const binary = (z) => [1 / (1 + Math.exp(z)), 1 / (1 + Math.exp(-z))];
@@ -80,8 +82,10 @@ function softmax(Z) {
 function backStep(layer, row, k, settings) {
   if (!layer.dZ) return null;
   const name = activationOf(layer, row.layers.length - 1 - k, k === 0, settings);
-  const equation = k === 0 ? "dZ = prediction − truth" : `dA = dZ of the next layer · Wᵀ, dZ = dA · ${name}′(Z)`;
-  return step(`${titled(layer.name)}: backward`, `${equation}, then dW = Aᵀ dZ`, table(units(layer.dZ), [["dZ", layer.dZ]]));
+  const at = row.layers.length - k;
+  const [now, after] = [low(at), low(at + 1)];
+  const equation = k === 0 ? `dZ${now} = prediction − truth` : `dZ${now} = (dZ${after} W${after}ᵀ) · ${name}′(Z${now})`;
+  return step(`${titled(layer.name)}: backward`, `${equation}, then dW${now} = ${at > 1 ? `A${low(at - 1)}` : "x"}ᵀ dZ${now}`, table(units(layer.dZ), [["dZ", layer.dZ]]));
 }
 
 function updateStep(settings) {
@@ -90,6 +94,9 @@ function updateStep(settings) {
   const pull = settings.alpha ? `, dw + ${settings.alpha} w in place of dw` : "";
   return step("Step", `${general}${pull}`, null, `${settings.optimizer}, η = ${settings.rate}, dw averaged over ${settings.batch} rows`);
 }
+
+/** A layer's number below the line. */
+const low = (k) => [...String(k)].map((digit) => "₀₁₂₃₄₅₆₇₈₉"[Number(digit)]).join("");
 
 const units = (values) => Array.from(values ?? [], (_, i) => `${i + 1}`);
 

@@ -55,7 +55,7 @@ export function commandOf(settings, data, source) {
   const shares = settings.hidden.map((layer) => layer.dropout);
   if (names.length && !one(names)) return { command: null, reason: "The command line takes one activation for all layers; use Python." };
   if (names.length && !one(shares)) return { command: null, reason: "The command line takes one dropout rate for all layers; use Python." };
-  const words = ["chainrule train", source.load ?? shell(source.file)];
+  const words = [`chainrule train ${source.load ?? shell(source.file)}`];
   if (!source.load) words.push(`--target ${shell(data.target)}${settings.task ? ` --task ${settings.task}` : ""}`);
   words.push(`--hidden ${settings.hidden.map((layer) => layer.units).join(",") || "none"}`);
   if (names.length) words.push(`--activation ${names[0]}`);

@@ -9,7 +9,8 @@ const MOST_BYTES = 128 * 2 ** 20;
  * @typedef {{epoch: number, step: number, loss: number|null, validation_loss: number|null, score: number|null,
  *   validation_score: number|null}} Point
  * @typedef {{id: number, settings: import("./settings.js").Settings, label: string, points: Point[], snapshots: any[],
- *   from: {run: number, epoch: number}|null,
+ *   apart: number,
+ *   from: {run: number, epoch: number, step: number}|null,
  *   history: {settings: import("./settings.js").Settings, epoch: number}[]}} Run
  */
 
@@ -72,15 +73,16 @@ export class Session {
     return this.alone(async () => {
       const origin = this.run;
       const { epoch, step } = this.frame;
-      const from = { run: origin.id, epoch: 0 };
+      const from = { run: origin.id, epoch: 0, step: 0 };
       if (fresh || epoch === 0 || !sameShape(origin.settings, settings)) return this.begin(settings, label, from);
       const state = await this.trainer.save();
-      from.epoch = epoch;
+      Object.assign(from, { epoch, step });
       await this.begin(settings, label, from);
       this.frame = await this.trainer.load(state);
       this.run.history = [...origin.history, { settings: origin.settings, epoch }];
       this.run.points = origin.points.filter((point) => point.step <= step);
       this.run.snapshots = [...origin.snapshots.filter((kept) => kept.step < step), state];
+      this.run.apart = origin.apart;
       return this.frame;
     });
   }
@@ -113,7 +115,7 @@ export class Session {
     this.info = await this.trainer.open(this.problem(settings));
     this.frame = await this.trainer.frame();
     this.born += 1;
-    this.run = { id: this.born, settings, label, points: [], snapshots: [], from, history: [] };
+    this.run = { id: this.born, settings, label, points: [], snapshots: [], from, history: [], apart: 1 };
     this.runs.push(this.run);
     this.remember();
     await this.keep();
@@ -140,12 +142,12 @@ export class Session {
   async keep() {
     const kept = this.run.snapshots;
     const last = kept.at(-1);
-    if (last && (last.step >= this.frame.step || this.frame.epoch - last.epoch < (this.run.apart ?? 1))) return;
+    if (last && (last.step >= this.frame.step || this.frame.epoch - last.epoch < (this.run.apart))) return;
     kept.push(await this.trainer.save());
     const most = Math.max(8, Math.min(MOST_SNAPSHOTS, Math.floor(MOST_BYTES / (kept[0].state.byteLength + 1))));
     if (kept.length > most) {
       this.run.snapshots = kept.filter((_, i) => i % 2 === 0 || i === kept.length - 1);
-      this.run.apart = 2 * (this.run.apart ?? 1);
+      this.run.apart *= 2;
     }
   }
 }

@@ -22,7 +22,7 @@ export class Strips {
       this.rows = frame.layers.map((layer) => new Strip(layer));
       fill(this.place, ...this.rows.map((row) => row.node));
     }
-    const most = Math.max(...frame.layers.map((layer) => layer.gradient_norm ?? 0), 1e-12);
+    const most = Math.max(...frame.layers.map((layer) => layer.gradient_norm).filter(Number.isFinite), 1e-12);
     frame.layers.forEach((layer, i) => this.rows[i].show(layer, most, limits));
   }
 }
@@ -46,17 +46,18 @@ class Strip {
 
   show(layer, most, limits) {
     const { counts, edges } = layer.histogram ?? { counts: [], edges: [0, 1] };
-    const top = Math.max(...counts, 1);
+    const top = Math.max(...counts.filter(Number.isFinite), 1);
     this.bars.forEach((bar, i) => {
-      const height = (38 * (counts[i] ?? 0)) / top;
+      const height = (38 * (counts[i] || 0)) / top;
       bar.setAttribute("y", String(40 - height));
       bar.setAttribute("height", String(height));
     });
-    const at = (120 * (0 - edges[0])) / (edges.at(-1) - edges[0]);
+    const zero = (120 * (0 - edges[0])) / (edges.at(-1) - edges[0]);
+    const at = Number.isFinite(zero) ? zero : -1;
     this.zero.setAttribute("x1", String(at));
     this.zero.setAttribute("x2", String(at));
     this.zero.setAttribute("visibility", at >= 0 && at <= 120 ? "visible" : "hidden");
-    say(this.histogram, `${short(layer.activation_mean)} ± ${short(layer.activation_std)}`);
+    say(this.histogram, `${brief(layer.activation_mean)} ± ${brief(layer.activation_std)}`);
     this.length.setAttribute("width", String(logPlace(layer.gradient_norm / most, [-4, 0])));
     say(this.gradient, short(layer.gradient_norm));
     const ratio = layer.update_ratio;
@@ -77,9 +78,12 @@ class Strip {
 
 const described = (layer) => `${layer.units} ${layer.units === 1 ? "unit" : "units"}${layer.kind ? `, ${layer.kind}` : ""}`;
 
+/** Two digits are enough beside a picture. */
+const brief = (x) => short(Number.isFinite(x) ? Number(x.toPrecision(2)) : x);
+
 const cell = (name, picture, figure) => make("div", { class: "cell" }, make("span", { class: "what" }, name), picture, figure);
 
-const logPlace = (value, [low, high]) => 120 * Math.min(Math.max((Math.log10(Math.max(value, 1e-30)) - low) / (high - low), 0), 1);
+const logPlace = (value, [low, high]) => (Number.isFinite(value) ? 120 : 0) * Math.min(Math.max((Math.log10(Math.max(value || 0, 1e-30)) - low) / (high - low), 0), 1);
 
 /** A scale from 10⁻⁶ to 1 with the usual ratio marked. */
 function gauge(needle) {

@@ -41,6 +41,7 @@ export class View {
     find("row").max = String(data.train.length);
     const score = data.classes ? "accuracy" : "R²";
     say(find("name-score"), score);
+    say(find("name-held-score"), `${score}, `);
     find("curve").options[1].textContent = score;
     this.showKey(data);
   }
