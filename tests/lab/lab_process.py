@@ -20,7 +20,12 @@ def started(folder, *words, **variables):
     """Start `chainrule lab` in a folder; return the process and the address that it printed."""
     environment = {**os.environ, "PYTHONPATH": SOURCE, **variables}
     process = subprocess.Popen(
-        [sys.executable, "-c", "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + MAIN, *words],
+        [
+            sys.executable,
+            "-c",
+            "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + MAIN,
+            *words,
+        ],
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,

@@ -234,7 +234,10 @@ def test_gradients_agree_with_differences_and_rows_with_the_network(name, hidden
     }
     header, arrays = caller.ask("table")
     row, _ = caller.ask("row", {"session": number, "row": 3})
-    outputs = caller.ask("outputs", {"session": number}, X=arrays["X"][3:4])[1]["outputs"][0]
+    shown_row = arrays["X"][arrays["train"][3]]
+    outputs = caller.ask("outputs", {"session": number}, X=shown_row[None])[1]["outputs"][0]
+    few = {"X": shown_row[None, [1]], "base": shown_row}
+    assert (caller.ask("outputs", {"session": number, "columns": [1]}, **few)[1]["outputs"][0] == outputs).all()
     session = caller.lab.room.get(number)
     loss = session.live.problem.recipe.loss
     target = session.subject.problem.target
@@ -242,7 +245,7 @@ def test_gradients_agree_with_differences_and_rows_with_the_network(name, hidden
     shown = shown if target.scaling is None else target.scaling.undo(shown)
     assert np.allclose(shown[0], outputs, rtol=1e-4, atol=1e-5)
     if header["classes"]:
-        assert row["target"] == arrays["y"][3]
+        assert row["target"] == arrays["y"][arrays["train"][3]]
     assert [layer["shape"][1] for layer in row["layers"]] == [
         *(layer["units"] for layer in hidden),
         len(row["layers"][-1]["Z"]),
