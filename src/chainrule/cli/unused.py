@@ -29,6 +29,7 @@ _OTHER_FLAGS = {
     "head": "--head",
     "peer_keys": "--peers",
     "row_format": "--format",
+    "opened": "--open",
 }
 """Options that are called otherwise than their parameter."""
 
