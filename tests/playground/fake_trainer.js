@@ -218,10 +218,9 @@ export class WasmTrainer {
   }
 
   async row(i) {
-    const index = this.data.train[i];
-    const { loss, A, Z, dZ } = this.pass(index, new Float64Array(this.w.length));
+    const { loss, A, Z, dZ } = this.pass(i, new Float64Array(this.w.length));
     const layers = Z.map((z, k) => ({ name: k === Z.length - 1 ? "output" : `layer ${k + 1}`, kind: "dense", shape: [this.widths[k], this.widths[k + 1]], Z: z, A: A[k + 1], dZ: dZ[k] }));
-    return { index, loss, target: this.data.y[index], layers };
+    return { index: i, loss, target: this.data.y[i], x: this.input(this.data.X, i), layers };
   }
 
   async close() {}
