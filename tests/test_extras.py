@@ -91,6 +91,8 @@ COMMANDS = {
     "excel, plain": ("fastexcel", ["train", "t.xlsx", "--target", "y", "--preset", "plain"]),
     "search": ("optuna", ["search", "iris", "--method", "tpe"]),
     "cluster": ("ray", ["search", "iris", "--method", "random", "--cluster", "local"]),
+    "lab": ("starlette", ["lab", "iris"]),
+    "lab, server": ("uvicorn", ["lab"]),
 }
 
 

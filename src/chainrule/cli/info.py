@@ -24,6 +24,8 @@ _OPTIONAL = {
     "fastexcel": "excel",
     "optuna": "search",
     "ray": "cluster",
+    "starlette": "lab",
+    "uvicorn": "lab",
     "tensorboard": "tensorboard",
     "mlflow": "mlflow",
 }

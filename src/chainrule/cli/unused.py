@@ -78,6 +78,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         Rule("several", ("watchdog",), "with one process", "It waits for nobody."),
     ),
     "doctor": _TRAINING,
+    "lab": _TRAINING,
     "lr-find": (_TABLE, _TEXT, _HEADER),
     "search": (
         _OWN_TEST,

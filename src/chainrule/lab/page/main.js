@@ -5,6 +5,7 @@ import { writeTable } from "./csv.js";
 import { fill, find, make, say } from "./dom.js";
 import { counted, percent, short } from "./figures.js";
 import { listen, save, tableFrom } from "./files.js";
+import { Lab, LAB } from "./lab.js";
 import { Player } from "./player.js";
 import { Session } from "./session.js";
 import { changed, difference, equal, sameRows, sameShape } from "./settings.js";
@@ -16,8 +17,9 @@ import { loadTrainer } from "./trainers.js";
 import { View } from "./view.js";
 
 class Page {
-  constructor(trainer, toys, catalogue) {
+  constructor(trainer, toys, catalogue, lab) {
     this.trainer = trainer;
+    this.lab = lab;
     this.toys = toys;
     this.session = null;
     this.file = null;
@@ -33,8 +35,13 @@ class Page {
       },
       rewind: (epoch) => this.rewind(epoch),
       source: (settings) => this.source(settings),
+      code: (session) => lab.code(session),
     });
     showToys(toys, (change) => this.change(change));
+    lab?.show({
+      change: (change) => this.change(change), session: () => this.session, speak: (text) => this.speak(text), catalogue,
+      remedy: (settings) => this.remedy(settings), guarded: (act) => this.guarded(act),
+    });
     this.listen();
   }
 
@@ -108,21 +115,33 @@ class Page {
   /** Settings with other rows: a new session. */
   async rows(settings) {
     await this.player.pause();
+    const { told, table, data, notes } = settings.source === LAB ? await this.lab.rows(settings) : this.local(settings);
+    const session = new Session(this.trainer, data);
+    await session.start(told);
+    this.session = session;
+    this.table = table;
+    if (told.source === "file") this.told([...table.notes, ...notes], data);
+    this.view.opened(session);
+    say(find("engine"), `Engine: ${session.info.engine}. ${counted(session.info.parameters, "parameter")}.`);
+    this.take(told);
+    await this.view.redraw();
+  }
+
+  /** Rows that the page has itself. */
+  local(settings) {
     const own = settings.source === "file";
     const table = own ? this.file : tableOf(settings.source, this.toys[settings.source]);
     const known = table.columns.some((column) => column.name === settings.target);
     const told = changed(settings, { target: own ? (known ? settings.target : usualTarget(table)) : "" });
     const target = own ? told.target : this.toys[settings.source].target;
     const { data, notes } = dataOf(table, target, told.task, told.held, told.seed);
-    const session = new Session(this.trainer, data);
-    await session.start(told);
-    this.session = session;
-    this.table = table;
-    if (own) this.told([...table.notes, ...notes], data);
-    this.view.opened(session);
-    say(find("engine"), `Engine: ${session.info.engine}. ${counted(session.info.parameters, "parameter")}.`);
-    this.take(told);
-    await this.view.redraw();
+    return { told, table, data, notes };
+  }
+
+  /** The parts of the address; without any, what the page begins with. */
+  linked() {
+    if (this.lab?.first && !/[#&]data=/.test(location.hash)) return [{ settings: this.lab.settings, epoch: 0 }];
+    return fromLink(location.hash, [...Object.keys(this.toys), ...(this.lab?.first ? [LAB] : [])]);
   }
 
   told(notes, data) {
@@ -313,9 +332,9 @@ async function boot() {
   }
   find("main").hidden = false;
   find("fault").hidden = true;
-  const page = new Page(trainer, toys, catalogue);
-  window.addEventListener("hashchange", () => page.guarded(() => page.begin(fromLink(location.hash, Object.keys(toys)))));
-  await page.guarded(() => page.begin(fromLink(location.hash, Object.keys(toys))));
+  const page = new Page(trainer, toys, catalogue, await Lab.of(trainer));
+  window.addEventListener("hashchange", () => page.guarded(() => page.begin(page.linked())));
+  await page.guarded(() => page.begin(page.linked()));
 }
 
 boot().catch((error) => {

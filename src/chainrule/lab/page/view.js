@@ -202,14 +202,24 @@ export class View {
     return result.verdict;
   }
 
+  /** Rows of a server are split by its options, which it knows alone. */
+  serverCode(session) {
+    say(find("python"), "# The command trains this network; chainrule.io.load_model reads it from the run folder.\n");
+    this.act.code(session).then((found) => session === this.session && this.command(found), () => {});
+  }
+
+  command({ command, reason }) {
+    say(find("command"), command ?? reason);
+    document.querySelector('[data-copy="command"]').hidden = command === null;
+  }
+
   code() {
     const { session } = this;
     const { settings } = session.run;
     const source = this.act.source(settings);
     say(find("python"), pythonOf(settings, session.data, source));
-    const { command, reason } = commandOf(settings, session.data, source);
-    say(find("command"), command ?? reason);
-    document.querySelector('[data-copy="command"]').hidden = command === null;
+    this.command(commandOf(settings, session.data, source));
+    if (session.data.server) this.serverCode(session);
     const rows = `${count(session.data.y.length)} rows as ${source.file}`;
     say(find("rows-note"), source.load ? `${rows}, for other programs.` : `${rows}: the code above reads this file.`);
     const file = settings.source === "file" ? " The rows of your file are not in it." : "";
