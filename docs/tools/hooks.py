@@ -28,7 +28,7 @@ def on_files(files: Any, config: Any) -> Any:
         files.append(File.generated(config, f"learn/{chapter.stem}.ipynb", content=text))
     files.append(File.generated(config, "reference/symptoms.md", content=catalogue.page()))
     files.append(File.generated(config, "reference/report.schema.json", content=catalogue.schema()))
-    for name, content in playground.files():
+    for name, content in playground.files().items():
         files.append(File.generated(config, f"playground/{name}", content=content))
     return files
 

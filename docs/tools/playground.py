@@ -6,10 +6,11 @@ Without ziglang the site is built all the same, and the page says that its engin
 
 from __future__ import annotations
 
-import importlib.util
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+import wasm
 
 import chainrule
 from chainrule.lab.page_data import page_data
@@ -18,37 +19,37 @@ PAGE = Path(chainrule.__file__).parent / "lab" / "page"
 """The page lies in the package, since `chainrule lab` serves it too."""
 
 TRAINER = '<meta name="trainer" content="{}">'
+_SERVED = {".html", ".css", ".js", ".json", ".wasm"}
 
 
-def files(folder: Path | None = None) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of every file of the playground.
+def files(engine: Path | None = None) -> Mapping[str, bytes]:
+    """Return name and content of every file of the playground.
 
     Parameters
     ----------
-    folder : Path, default=None
-        Folder with a built engine; None builds it if ziglang is installed.
+    engine : Path, default=None
+        Folder with a compiled engine, or whatever else lies in the page's folder `engine`; None compiles it if ziglang
+        is installed.
     """
-    engine = dict(built_engine()) if folder is None else dict(_inside(folder))
-    for name, content in _inside(PAGE):
-        yield name, _with_trainer(content, bool(engine)) if name == "index.html" else content
-    yield from ((name.removeprefix("/"), content) for name, content in page_data().items())
-    yield from ((f"engine/{name}", content) for name, content in engine.items())
+    compiled = dict(_compiled() if engine is None else _inside(engine))
+    page = dict(_inside(PAGE))
+    page["index.html"] = _with_trainer(page["index.html"], bool(compiled))
+    data = {name.removeprefix("/"): content for name, content in page_data().items()}
+    return page | data | {f"engine/{name}": content for name, content in compiled.items()}
 
 
 def write(folder: Path, engine: Path | None = None) -> None:
     """Write the playground into a folder."""
-    for name, content in files(engine):
+    for name, content in files(engine).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
 
 
-def built_engine() -> Iterator[tuple[str, bytes]]:
-    """Yield the files of the compiled engine; nothing where there is no compiler for it."""
-    if importlib.util.find_spec("ziglang") is None or not (PAGE / "engine").is_dir():
+def _compiled() -> Iterator[tuple[str, bytes]]:
+    """Yield the compiled engine; nothing where there is no compiler for it."""
+    if wasm.why_not():
         return
-    import wasm
-
     with tempfile.TemporaryDirectory() as folder:
         wasm.build(Path(folder))
         yield from _inside(Path(folder))
@@ -56,7 +57,7 @@ def built_engine() -> Iterator[tuple[str, bytes]]:
 
 def _inside(folder: Path) -> Iterator[tuple[str, bytes]]:
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix in {".html", ".css", ".js", ".json", ".wasm"}:
+        if path.is_file() and path.suffix in _SERVED:
             yield path.relative_to(folder).as_posix(), path.read_bytes()
 
 

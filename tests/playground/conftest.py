@@ -17,6 +17,8 @@ sys.path.append(str(HERE.parents[1] / "docs" / "tools"))
 
 import playground  # noqa: E402
 
+READY = "document.getElementById('now-loss').textContent !== '–' && document.querySelectorAll('#chain li').length > 0"
+
 
 @pytest.fixture(scope="session")
 def address(tmp_path_factory):
@@ -47,9 +49,7 @@ def tab(wire, address):
         tabs.append(page)
         page.open(address + (f"#{fragment}" if fragment else ""))
         if ready:
-            page.wait(
-                "document.getElementById('now-loss').textContent !== '–' && document.querySelectorAll('#chain li').length > 0"
-            )
+            page.wait(READY)
         return page
 
     yield opened
@@ -64,7 +64,7 @@ def shared(wire, address):
     """One page for tests that leave it usable; its console is read at the end."""
     page = Page(wire)
     page.open(address)
-    page.wait("document.querySelectorAll('#chain li').length > 0")
+    page.wait(READY)
     yield page
     assert page.said() == []
     page.close()

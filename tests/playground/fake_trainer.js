@@ -1,4 +1,5 @@
-/** A small trainer in plain JavaScript, for tests of the page where the compiled engine was not built: dense layers only. */
+/** A small trainer in plain JavaScript, for tests of the page where the compiled engine was not built: dense layers only,
+ * whatever a recipe says of batch norm and dropout. */
 
 const CURVES = {
   identity: [(z) => z, () => 1],
@@ -10,8 +11,8 @@ const CURVES = {
 
 export class WasmTrainer {
   async open({ recipe, data }) {
-    for (const { activation, batch_norm: norm } of recipe.hidden) {
-      if (norm || !CURVES[activation]) throw new Error(`The fake trainer has no ${norm ? "batch norm" : activation}.`);
+    for (const { activation } of recipe.hidden) {
+      if (!CURVES[activation]) throw new Error(`The fake trainer has no ${activation}.`);
     }
     this.recipe = recipe;
     this.data = data;
@@ -218,10 +219,9 @@ export class WasmTrainer {
   }
 
   async row(i) {
-    const index = this.data.train[i];
-    const { loss, A, Z, dZ } = this.pass(index, new Float64Array(this.w.length));
+    const { loss, A, Z, dZ } = this.pass(i, new Float64Array(this.w.length));
     const layers = Z.map((z, k) => ({ name: k === Z.length - 1 ? "output" : `layer ${k + 1}`, kind: "dense", shape: [this.widths[k], this.widths[k + 1]], Z: z, A: A[k + 1], dZ: dZ[k] }));
-    return { index, loss, target: this.data.y[index], layers };
+    return { index: i, loss, target: this.data.y[i], x: this.input(this.data.X, i), layers };
   }
 
   async close() {}

@@ -1,6 +1,7 @@
 /** Trains frame after frame until it is paused, at a pace that leaves the page smooth. */
 
 const FRAME_MS = 45;
+const LONG_MS = 250;
 const SLOW_MS = 180;
 
 export class Player {
@@ -9,7 +10,8 @@ export class Player {
     this.page = page;
     this.playing = false;
     this.speed = "frame";
-    this.epochMs = 0;
+    this.epochs = 1;
+    this.steps = 0;
     this.round = Promise.resolve();
   }
 
@@ -17,6 +19,8 @@ export class Player {
   play(session, until) {
     if (this.playing) return this.round;
     this.playing = true;
+    this.steps = 0;
+    this.epochs = 1;
     this.round = this.loop(session, until);
     return this.round;
   }
@@ -52,8 +56,7 @@ export class Player {
     const began = performance.now();
     const amount = this.amount(session, until);
     await session.advance(amount);
-    const steps = amount.steps ?? amount.epochs * session.info.steps_per_epoch;
-    this.epochMs = ((performance.now() - began) / steps) * session.info.steps_per_epoch;
+    this.adapt(performance.now() - began, session.info.steps_per_epoch);
     await this.page.shown(session.frame);
     await nextFrame();
     if (this.speed === "slow") await wait(SLOW_MS - (performance.now() - began));
@@ -61,13 +64,17 @@ export class Player {
 
   /** One epoch a frame, several where there is no hurry to draw each, or some steps where an epoch is long. */
   amount(session, until) {
-    const left = until - session.frame.epoch;
-    if (this.epochMs > 2 * FRAME_MS) {
-      const share = FRAME_MS / this.epochMs;
-      return { steps: Math.max(1, Math.floor(share * session.info.steps_per_epoch)) };
-    }
-    if (this.speed !== "full" || !this.epochMs) return { epochs: 1 };
-    return { epochs: Math.min(left, Math.max(1, Math.floor(FRAME_MS / this.epochMs))) };
+    if (this.steps) return { steps: this.steps };
+    return { epochs: this.speed === "full" ? Math.min(until - session.frame.epoch, this.epochs) : 1 };
+  }
+
+  /** More where a frame was short, less where it was long. */
+  adapt(ms, perEpoch) {
+    if (this.steps) this.steps = Math.max(1, ms < FRAME_MS ? 2 * this.steps : ms > LONG_MS ? Math.floor(this.steps / 2) : this.steps);
+    else if (ms > LONG_MS && this.epochs === 1 && perEpoch > 1) this.steps = Math.max(1, Math.floor((perEpoch * FRAME_MS) / ms));
+    else if (ms < FRAME_MS && this.speed === "full") this.epochs *= 2;
+    else if (ms > LONG_MS) this.epochs = Math.max(1, Math.floor(this.epochs / 2));
+    if (this.steps >= perEpoch) this.steps = 0;
   }
 }
 

@@ -108,7 +108,8 @@ export class Session {
   }
 
   problem(settings) {
-    return { recipe: recipeOf(settings, this.data.task), data: this.data };
+    const { task, ...data } = this.data;
+    return { recipe: recipeOf(settings, task), data };
   }
 
   async begin(settings, label, from) {

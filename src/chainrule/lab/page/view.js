@@ -149,7 +149,7 @@ export class View {
   cards() {
     const { session } = this;
     const found = findings(this.catalogue, session);
-    const key = JSON.stringify([found, session.run.id]);
+    const key = JSON.stringify([found, session.run.id, session.frame.epoch < 2]);
     if (key === this.shown) return;
     this.shown = key;
     if (!found.length) {
@@ -175,10 +175,11 @@ export class View {
 
   async explain() {
     const { session } = this;
-    const answer = await session.ask("row", this.row);
+    const index = session.data.train[this.row];
+    const answer = await session.ask("row", index);
     if (session !== this.session) return;
     find("row").value = String(this.row + 1);
-    fill(find("chain"), ...steps(answer, { data: session.data, settings: session.run.settings, index: session.data.train[this.row] }));
+    fill(find("chain"), ...steps(answer, { data: session.data, settings: session.run.settings, index }));
   }
 
   /** Look at another training row. @param {number} row */
@@ -196,7 +197,7 @@ export class View {
   }
 
   async check() {
-    const result = checked(await this.session.ask("check", {}));
+    const result = checked(await this.session.ask("check", {}), this.catalogue.limits.gradient_error);
     fill(find("checked"), result.node);
     return result.verdict;
   }
