@@ -1,11 +1,13 @@
 // Checks of everything that crosses from Python: behind them, sizes, ranges and offsets are known to be right.
 // In: structs and numbers as they came. Out: the sizes that arrays must have, or one exception that names the field.
 #pragma once
+#include <array>
 #include <cstdint>
+#include <cstdio>
 #include <span>
-#include <sstream>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 #include "plan.hpp"
 
@@ -16,13 +18,27 @@ struct BorderFault : std::invalid_argument {
     using std::invalid_argument::invalid_argument;
 };
 
+/// A value in words. Streams would say the same, and make the engine of a page twice as large.
+template <class Value>
+inline std::string in_words(const Value& value) {
+    if constexpr (std::is_floating_point_v<Value>) {
+        std::array<char, 32> digits;
+        std::snprintf(digits.data(), digits.size(), "%g", static_cast<double>(value));
+        return digits.data();
+    } else if constexpr (std::is_integral_v<Value>) {
+        return std::to_string(value);
+    } else {
+        return value;
+    }
+}
+
 /// Throw unless `right`: "Session: <argument> must be <allowed>, got <got>." Nothing is built where all is right.
 template <class Argument, class Allowed, class Got>
 inline void require(bool right, const Argument& argument, const Allowed& allowed, const Got& got) {
     if (right) return;
-    std::ostringstream text;
-    text << "Session: " << argument << " must be " << allowed << ", got " << got << ".";
-    throw BorderFault(text.str());
+    throw BorderFault(
+        "Session: " + in_words(argument) + " must be " + in_words(allowed) + ", got " + in_words(got) + "."
+    );
 }
 
 inline constexpr std::int64_t most_columns = std::int64_t{1} << 24;

@@ -22,6 +22,10 @@ CLUSTER = "it needs several machines; tests/cli/test_cli_distributed.py runs sev
 QUICK_SEARCH = "chainrule search iris --trials 2 --seeds 1 --epochs 2 --method random --out found"
 
 REPLACED = {
+    "pip install 'chainrule[lab]'": Instead(INSTALLS),
+    "chainrule lab iris --hidden 16": Instead(
+        "it serves until it is ended; tests/lab/test_lab_command.py starts and ends it"
+    ),
     "pip install .": Instead(INSTALLS),
     "pip install '.[jax]'": Instead(INSTALLS),
     "pip install '.[bench]'": Instead(INSTALLS),

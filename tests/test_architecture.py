@@ -45,7 +45,7 @@ LEVELS = (
     {"doctor"},
     {"report"},
     {"search"},
-    {"estimators", "sklearn"},
+    {"estimators", "sklearn", "lab"},
     {"studies", "bench", "sklearn_onnx"},
     {"cli"},
     {"__main__"},
@@ -91,6 +91,8 @@ OUTSIDE = {
     "torch": {"exporters"},
     "optuna": {"search"},
     "ray": {"cluster"},
+    "starlette": {"lab"},
+    "uvicorn": {"lab"},
 }
 SHARED_BY_ENGINES = {"base", "border", "plan"}
 EVERYWHERE = {"numpy", "chainrule", *sys.stdlib_module_names}

@@ -103,6 +103,8 @@ COMMANDS = {
     "cluster": ("ray", ["search", "iris", "--method", "random", "--cluster", "local"]),
     "cluster, one network": ("ray", ["train", "iris", "--cluster", "local", "--workers", "2"]),
     "cluster, a pack": ("ray", ["train", "t.xlsx", "--target", "y", "--cluster", "local"]),
+    "lab": ("starlette", ["lab", "iris"]),
+    "lab, server": ("uvicorn", ["lab"]),
 }
 
 

@@ -14,6 +14,7 @@ import catalogue
 import equations
 import notebooks
 import pictures
+import playground
 import reference
 from mkdocs.structure.files import File
 
@@ -22,12 +23,14 @@ _DOCS = Path(__file__).parent.parent
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Add a notebook beside each chapter, the page of symptoms and remedies, and the schema of reports."""
+    """Add a notebook beside each chapter, the page of symptoms and remedies, the schema of reports, and the playground."""
     for chapter in sorted((_DOCS / "learn").glob("[0-9]*.md")):
         text = _checked(notebooks.dumped(chapter, (config.site_url or "").rstrip("/")))
         files.append(File.generated(config, f"learn/{chapter.stem}.ipynb", content=text))
     files.append(File.generated(config, "reference/symptoms.md", content=catalogue.page()))
     files.append(File.generated(config, "reference/report.schema.json", content=catalogue.schema()))
+    for name, content in playground.files().items():
+        files.append(File.generated(config, f"playground/{name}", content=content))
     return files
 
 

@@ -9,6 +9,8 @@
 #include <immintrin.h>
 #elif defined(__aarch64__)
 #include <arm_neon.h>
+#elif defined(__wasm_simd128__)
+#include <wasm_simd128.h>
 #endif
 
 namespace chainrule::CHAINRULE_ISA {
@@ -127,6 +129,11 @@ inline Vec<T> sqrt(Vec<T> x) {
         return (Vec<T>)_mm_sqrt_ps((__m128)x);
     else
         return (Vec<T>)_mm_sqrt_pd((__m128d)x);
+#elif defined(__wasm_simd128__)
+    if constexpr (sizeof(T) == 4)
+        return (Vec<T>)wasm_f32x4_sqrt((v128_t)x);
+    else
+        return (Vec<T>)wasm_f64x2_sqrt((v128_t)x);
 #else
     if constexpr (sizeof(T) == 4)
         return (Vec<T>)vsqrtq_f32((float32x4_t)x);
@@ -168,6 +175,11 @@ inline Vec<T> nearest(Vec<T> x) {
         return (Vec<T>)_mm_round_ps((__m128)x, 0);
     else
         return (Vec<T>)_mm_round_pd((__m128d)x, 0);
+#elif defined(__wasm_simd128__)
+    if constexpr (sizeof(T) == 4)
+        return (Vec<T>)wasm_f32x4_nearest((v128_t)x);
+    else
+        return (Vec<T>)wasm_f64x2_nearest((v128_t)x);
 #else
     if constexpr (sizeof(T) == 4)
         return (Vec<T>)vrndnq_f32((float32x4_t)x);

@@ -160,6 +160,7 @@ VALUES = {
     "opset": "17",
     "row_format": "csv",
     "max_memory": "8MB",
+    "port": "4321",
 }
 """A value for each option that is no switch, other than its default and than the situations have."""
 
@@ -195,13 +196,13 @@ ONLY = {
 }
 """Options of situations that differ from another situation in nothing else."""
 
-NOT_WALKED = {"bench", "profile"}
-"""Commands that print times."""
+NOT_WALKED = {"bench", "profile", "lab"}
+"""Commands that print times, and one that serves until it is ended (tests/lab walks its options)."""
 
 
 def test_every_command_and_every_option_is_walked():
     assert set(SITUATIONS) == set(COMMANDS) - NOT_WALKED
-    for command in SITUATIONS:
+    for command in [*SITUATIONS, "lab"]:
         for option in options(command):
             assert option.is_flag or option.name in VALUES, f"{command} {option.name}"
 

@@ -27,6 +27,11 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
         "compare",
         "Compare runs with the first one: which settings differ and how the results change.",
     ),
+    "lab": (
+        "lab",
+        "lab",
+        "Train SOURCE in a page of the browser: change settings, watch every layer, rewind, branch, ask the doctor.",
+    ),
     "lr-find": (
         "training",
         "lr_find",

@@ -25,6 +25,8 @@ _OPTIONAL = {
     "pyarrow": "parquet",
     "optuna": "search",
     "ray": "cluster",
+    "starlette": "lab",
+    "uvicorn": "lab",
     "tensorboard": "tensorboard",
     "mlflow": "mlflow",
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast, get_type_hints
@@ -370,12 +370,17 @@ class TrainOptions:
             yield must_be(command, "--class-weight", "'balanced'", self.class_weight)
 
 
-def with_training_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Return a command whose parameter `options` is given on the command line as the options of `TrainOptions`."""
+def with_training_options(command: Callable[..., None], without: Collection[str] = ()) -> Callable[..., None]:
+    """Return a command whose parameter `options` is given on the command line as the options of `TrainOptions`.
+
+    Those in `without` keep their defaults.
+    """
     hints = get_type_hints(TrainOptions, include_extras=True)
     keyword = inspect.Parameter.KEYWORD_ONLY
     shared = [
-        inspect.Parameter(f.name, keyword, default=f.default, annotation=hints[f.name]) for f in fields(TrainOptions)
+        inspect.Parameter(f.name, keyword, default=f.default, annotation=hints[f.name])
+        for f in fields(TrainOptions)
+        if f.name not in without
     ]
     parameters: list[inspect.Parameter] = []
     for parameter in inspect.signature(command, eval_str=True).parameters.values():
@@ -383,7 +388,7 @@ def with_training_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(**arguments: Any) -> None:
-        options = TrainOptions(**{f.name: arguments.pop(f.name) for f in fields(TrainOptions)})
+        options = TrainOptions(**{f.name: arguments.pop(f.name) for f in fields(TrainOptions) if f.name not in without})
         command(options=options, **arguments)
 
     signature = inspect.Signature(parameters)

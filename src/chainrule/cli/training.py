@@ -265,7 +265,7 @@ def _trained(
         raise typer.Exit(130)
     report = None if watched.level == "off" else the_doctor.report(run)
     model = problem.model(run.state)
-    return TrainOutcome(source, options, loaded, model, run, _summary(loaded, model, run), report)
+    return TrainOutcome(source, options, loaded, model, run, summary_of(loaded, model, run), report)
 
 
 def _examined(outcome: TrainOutcome, watched: _Watching) -> TrainOutcome:
@@ -288,7 +288,8 @@ def _repaired(outcome: TrainOutcome, watched: _Watching) -> TrainOutcome:
     return replace(outcome, report=replace(outcome.report, notes=(*outcome.report.notes, *improved.log)))
 
 
-def _summary(loaded: LoadedProblem, model: Model, run: Run) -> dict[str, Any]:
+def summary_of(loaded: LoadedProblem, model: Model, run: Run) -> dict[str, Any]:
+    """Return the scores of all parts and the facts of a run, as its folder keeps them."""
     scores = {name: evaluate_model(model, part.X, part.y) for name, part in available_parts(loaded.parts).items()}
     return {
         **scores,

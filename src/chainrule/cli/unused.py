@@ -29,6 +29,7 @@ _OTHER_FLAGS = {
     "head": "--head",
     "peer_keys": "--peers",
     "row_format": "--format",
+    "opened": "--open",
 }
 """Options that are called otherwise than their parameter."""
 
@@ -95,6 +96,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         ),
     ),
     "doctor": (*_TRAINING, _NOT_STREAMED),
+    "lab": (*_TRAINING, _NOT_STREAMED),
     "lr-find": (_TABLE, _TEXT, _HEADER),
     "search": (
         _OWN_TEST,

@@ -18,7 +18,7 @@ from chainrule.doctor.rules import configuration, data, preflight, training
 from chainrule.doctor.rules.run import run_rules
 from chainrule.doctor.trials.evaluate import with_held_out
 from chainrule.doctor.trials.repair import repair
-from chainrule.doctor.trials.runner import TrialRunner
+from chainrule.doctor.trials.runner import TrialRunner, Watch
 from chainrule.doctor.vocabulary.catalogue import NO_VALIDATION, STATISTICS_LEAKAGE, SYMPTOMS
 from chainrule.doctor.vocabulary.records import Finding, Report, Rule, Trace
 from chainrule.doctor.vocabulary.thresholds import USUAL
@@ -233,6 +233,7 @@ def examine_problem(
     before: bool = False,
     run: Run | None = None,
     seconds: float | None = None,
+    watch: Watch | None = None,
 ) -> Report:
     """Train a problem, run all rules, test remedies, and report.
 
@@ -251,6 +252,9 @@ def examine_problem(
         judged. None trains all epochs.
     seconds : float, default=None
         Seconds after which no further training of a trial begins; None sets no limit by the clock.
+    watch : callable, default=None
+        Called while trials run, with each point of their curves: the remedy ("" for none), the offset of the seed, the
+        epoch and the held-out loss. What it raises besides `Exception` ends the examination.
 
     Returns
     -------
@@ -264,7 +268,7 @@ def examine_problem(
         epochs = 0 if kept is problem else len(run.epochs)
     trace = record_training(kept, trials, epochs, planned)
     deadline = began + (math.inf if seconds is None else seconds)
-    report = report_on(kept, trace, suppress=suppress, trials=trials, before=before, deadline=deadline)
+    report = report_on(kept, trace, suppress=suppress, trials=trials, before=before, deadline=deadline, watch=watch)
     return replace(report, seconds=time.perf_counter() - began)
 
 
@@ -281,6 +285,7 @@ def report_on(
     trials: bool = False,
     before: bool = False,
     deadline: float = math.inf,
+    watch: Watch | None = None,
 ) -> Report:
     """Return the report on a recorded training: rules, trials if wanted until the deadline, diagnosis."""
     began = time.perf_counter()
@@ -290,7 +295,7 @@ def report_on(
     wanted = [rule for rule in rules if rule.symptom not in suppressed]
     suspicions = list(run_rules(wanted, problem, trace, skipped))
     runner = (
-        TrialRunner(problem, trace, deadline=deadline)
+        TrialRunner(problem, trace, deadline=deadline, watch=watch)
         if trials and len(problem.rows) >= USUAL.fewest_to_judge
         else None
     )

@@ -5,6 +5,7 @@ In: a training problem. Out: an `Outcome`: scores on held-out and training rows,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -77,14 +78,17 @@ def epoch_seconds(problem: TrainingProblem) -> float:
     return steps * layers * per_layer + 6.0 * P * n / USUAL.operations_per_second + USUAL.epoch_overhead
 
 
-def train_and_score(problem: TrainingProblem) -> Outcome:
-    """Train a problem without probes, and score the final network on its validation and training rows."""
+def train_and_score(problem: TrainingProblem, watch: Callable[[int, float], None] | None = None) -> Outcome:
+    """Train a problem without probes, and score the final network on its validation and training rows.
+
+    `watch` is given each point of the curve when it is measured: the epoch and the held-out loss.
+    """
     assert problem.validation is not None
     recipe = problem.recipe
     session = choose(problem.engine, recipe)[0].compile(recipe, problem.rows)
     if problem.start is not None:
         session.load(problem.start)
-    curve, steps, diverged = _train(problem, session)
+    curve, steps, diverged = _train(problem, session, watch)
     diverged = diverged or not np.isfinite(session.state.w).all()
     with np.errstate(all="ignore"):
         held, trained = (
@@ -96,7 +100,9 @@ def train_and_score(problem: TrainingProblem) -> Outcome:
     return Outcome(held, trained, thin_curve(tuple(curve)), steps, diverged)
 
 
-def _train(problem: TrainingProblem, session: Session) -> tuple[list[float], int, bool]:
+def _train(
+    problem: TrainingProblem, session: Session, watch: Callable[[int, float], None] | None
+) -> tuple[list[float], int, bool]:
     """Run all epochs; return held-out losses, the number of steps, and whether the loss stopped being finite."""
     assert problem.validation is not None
     curve: list[float] = []
@@ -108,6 +114,8 @@ def _train(problem: TrainingProblem, session: Session) -> tuple[list[float], int
             return curve, steps, True
         if epoch.number % every == 0 or epoch.number == problem.config.epochs:
             curve.append(_mean_loss(problem.recipe, session, problem.validation))
+            if watch is not None:
+                watch(epoch.number, curve[-1])
     return curve, steps, False
 
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -51,6 +52,8 @@ from chainrule.train.problem import TrainingProblem
 
 ALWAYS_REPORTED = frozenset(name for entry in SYMPTOMS.values() if entry.always_reported for name in entry.remedies)
 """Remedies of symptoms that are reported whatever a trial says."""
+Watch = Callable[[str, int, int, float], None]
+"""What follows trials while they run: remedy, offset of the seed, epoch, held-out loss."""
 
 
 @dataclass
@@ -60,6 +63,7 @@ class TrialRunner:
     `problem` keeps only validation rows that are no training rows; if there are too few, a fifth of the training rows is
     held out and `user_validation` is False. `limit` is the number of epochs that a trial may take, `cost` its seconds by
     a count of operations, `spent` those of all trainings so far, `late` the remedies that the deadline left untested.
+    `watch` is given each point of each curve when it is measured: remedy, offset of the seed, epoch, held-out loss.
     """
 
     problem: TrainingProblem
@@ -67,6 +71,7 @@ class TrialRunner:
     deadline: float = math.inf
     spent: float = 0.0
     late: set[str] = field(default_factory=set)
+    watch: Watch | None = None
     outcomes: dict[tuple[str, int, int], Outcome | None] = field(default_factory=dict)
     trials: dict[tuple[str, bool], RemedyTrial | None] = field(default_factory=dict)
 
@@ -105,7 +110,8 @@ class TrialRunner:
         epochs = max(1, min(changed.config.epochs, _epoch_limit(limit, remedy)))
         self.spent += epochs * epoch_seconds(changed)
         try:
-            return train_and_score(replace(changed, config=replace(changed.config, epochs=epochs)))
+            watch = None if self.watch is None else partial(self.watch, remedy, seed_offset)
+            return train_and_score(replace(changed, config=replace(changed.config, epochs=epochs)), watch)
         except InvalidValueError:
             return None
         except Exception as fault:
