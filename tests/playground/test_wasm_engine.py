@@ -162,11 +162,12 @@ SMOOTH = {"relu": "tanh", "leaky_relu": "gelu", "exp": "sigmoid"}
 
 
 def smooth(case):
-    """Return the case with activations without kinks, whose gradient every check can find."""
+    """Return the case with usual weights and activations without kinks, whose gradient differences can find."""
     case = copy.deepcopy(case)
     for layer in case["recipe"]["hidden"]:
         layer["activation"] = SMOOTH.get(layer["activation"], layer["activation"])
     case["recipe"]["optimizer"] = {"kind": "adam", "learning_rate": 0.003}
+    case["recipe"]["init"] = "auto"  # tiny weights make batch norm too steep for differences
     return case
 
 
@@ -176,7 +177,7 @@ def test_the_inside_of_a_network_is_that_of_the_mathematics(wasm):
         recipe, _, _ = problem_of(case)
         data, net = case["data"], recipe.net
         w, buffers = (numbers(found[name], "float32").astype(float) for name in ("w", "buffers"))
-        assert found["check"]["worst"] < 1e-5, found["check"]
+        assert found["check"]["worst"] < 1e-6, found["check"]
         assert len(found["check"]["layers"]) == len(net.parameters.slots)
         row = found["row"]
         one = {**case, "data": {**data, "validation": [row["index"]]}}

@@ -1,7 +1,7 @@
 """Microseconds per training step of the playground's engine in node, beside scikit-learn and TensorFlow.js.
 
 In: node, ziglang; a folder where npm installed @tensorflow/tfjs-core, -layers and two backends, if there is one. Out: lines.
-`python bench/playground.py [FOLDER [WASM]]`.
+`python bench/page_engine.py [FOLDER [WASM]]`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def case(d: int, units: int, k: int, batch: int, steps: int) -> dict[str, Any]:
     n = batch * steps
     recipe = {
         "task": "multiclass",
-        "hidden": [{"units": units, "activation": "relu"}],
+        "hidden": [{"units": units, "activation": "relu", "batch_norm": False, "dropout": 0}],
         "init": "auto",
         "optimizer": {"kind": "adam", "learning_rate": 0.001},
         "batch_size": batch,
