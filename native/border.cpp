@@ -20,7 +20,7 @@ struct Place {
     template <class Got>
     void require(bool right, const char* field, const char* allowed, const Got& got) const {
         if (right) return;
-        chainrule::require(false, std::string(list) + "[" + std::to_string(i) + "]." + field, allowed, got);
+        chainrule::require(false, std::string(list) + "[" + in_words(i) + "]." + field, allowed, got);
     }
 };
 
@@ -43,7 +43,7 @@ class Parts {
         std::int64_t end = 0;
         for (const auto& [offset, size] : parts_) {
             if (offset != end)
-                require(false, std::string("offset of ") + name_, std::to_string(end) + ", where the last one ends", offset);
+                require(false, std::string("offset of ") + name_, in_words(end) + ", where the last one ends", offset);
             end += size;
         }
         require(end <= most_parameters, std::string("the number of ") + name_, "at most 2^40", end);

@@ -26,7 +26,9 @@ inline std::string in_words(const Value& value) {
         std::snprintf(digits.data(), digits.size(), "%g", static_cast<double>(value));
         return digits.data();
     } else if constexpr (std::is_integral_v<Value>) {
-        return std::to_string(value);
+        std::array<char, 32> digits;
+        std::snprintf(digits.data(), digits.size(), "%lld", static_cast<long long>(value));
+        return digits.data();
     } else {
         return value;
     }

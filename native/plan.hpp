@@ -9,6 +9,14 @@
 
 namespace chainrule {
 
+/// Whether this is the engine of a web page: its plans have neither embeddings nor parametric activations nor accumulated
+/// gradients, and three losses. Leaving the rest out halves its size.
+#if defined(CHAINRULE_PAGE)
+inline constexpr bool for_page = true;
+#else
+inline constexpr bool for_page = false;
+#endif
+
 /// What stands between a product and its activation: nothing, a normalization, or a factor for each column.
 enum class Norm : std::int64_t { none, batch, layer, scale };
 
@@ -98,8 +106,8 @@ struct FusedStage {
     std::vector<FeatureGroup> groups;
 
     bool has_bias() const { return b >= 0; }
-    bool parametric() const { return alpha >= 0; }
-    bool embeds() const { return !groups.empty(); }
+    bool parametric() const { return !for_page && alpha >= 0; }
+    bool embeds() const { return !for_page && !groups.empty(); }
 };
 
 /// One phase of a step; its tasks are independent of one another.

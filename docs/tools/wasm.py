@@ -23,9 +23,9 @@ SOURCES = (
     "wasm/team.cpp",
 )
 FLAGS = (
-    *("-target", "wasm32-wasi", "-mexec-model=reactor", "-msimd128", "-std=c++20", "-O3", "-s"),
+    *("-target", "wasm32-wasi", "-mexec-model=reactor", "-msimd128", "-std=c++20", "-O2", "-s"),
     *("-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-ffunction-sections", "-fdata-sections"),
-    *("-Wl,--gc-sections", "-DCHAINRULE_ISA=simd128", "-Wno-bitwise-conditional-parentheses"),
+    *("-Wl,--gc-sections", "-DCHAINRULE_ISA=simd128", "-DCHAINRULE_PAGE", "-Wno-bitwise-conditional-parentheses"),
 )
 
 

@@ -288,6 +288,8 @@ inline Measured through_link(
     Panels<T> Z, const Targets<T>& targets, Panels<T> G, std::int64_t first, std::int64_t last, const TrainingSettings& s
 ) {
     const T delta = static_cast<T>(s.delta);
+    if constexpr (for_page)
+        return columnwise<T, kind, Function<T, ActivationKind::identity>>(Z, targets, G, first, last, delta);
     switch (s.link) {
         case ActivationKind::sigmoid:
             return columnwise<T, kind, Function<T, ActivationKind::sigmoid>>(Z, targets, G, first, last, delta);
@@ -317,15 +319,19 @@ inline Measured apply_loss(
             measured.score = all_right<T>(Z, targets, first, last);
             return measured;
         }
+        case LossKind::mean_squared_error: return through_link<T, LossKind::mean_squared_error>(Z, targets, G, first, last, s);
+        default: break;
+    }
+    if constexpr (for_page) return {};
+    switch (s.loss) {
         case LossKind::poisson:
             return columnwise<T, LossKind::poisson, Function<T, ActivationKind::exp>>(Z, targets, G, first, last, T(0));
-        case LossKind::mean_squared_error: return through_link<T, LossKind::mean_squared_error>(Z, targets, G, first, last, s);
         case LossKind::mean_absolute_error: return through_link<T, LossKind::mean_absolute_error>(Z, targets, G, first, last, s);
         case LossKind::huber: return through_link<T, LossKind::huber>(Z, targets, G, first, last, s);
         case LossKind::quantile: return through_link<T, LossKind::quantile>(Z, targets, G, first, last, s);
         case LossKind::multi_softmax_cross_entropy: return softmax_heads<T>(Z, targets, G, first, last, s);
+        default: return {};
     }
-    return {};
 }
 
 }  // namespace chainrule::CHAINRULE_ISA

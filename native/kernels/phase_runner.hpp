@@ -226,7 +226,7 @@ class PhaseRunner {
         double& partial = network.partials[slot.partial + block];
         if (slot.gradient != nullptr)
             partial = pass_over<T, Pass::measure>(rule, slot, offset, g, size);
-        else if (slot.sum == nullptr)
+        else if (for_page || slot.sum == nullptr)
             partial = pass_over<T, Pass::whole>(rule, slot, offset, g, size);
         else
             partial = accumulate<Pass::whole>(slot, offset, g, size, T(1));
@@ -344,6 +344,7 @@ class PhaseRunner {
     }
 
     void embedding_gradient(std::int64_t l, std::int64_t task) {
+        if constexpr (for_page) return;
         for (const FeatureSlots<T>& group : network.stages[l].groups) {
             if (task < group.tasks())
                 return chainrule::CHAINRULE_ISA::embedding_gradient<T>(
@@ -367,7 +368,7 @@ class PhaseRunner {
             if (task < count) {
                 const std::int64_t offset = task * update_chunk, size = std::min(update_chunk, slot.size - offset);
                 T* const g = slot.gradient + offset;
-                if (slot.sum == nullptr)
+                if (for_page || slot.sum == nullptr)
                     pass_over<T, Pass::update>(rule, slot, offset, g, size, scale);
                 else
                     accumulate<Pass::update>(slot, offset, g, size, scale);

@@ -103,6 +103,7 @@ class Network {
     /// columns, and the distance between its rows here.
     template <class F>
     void each_embedding_run(F&& f) const {
+        if constexpr (for_page) return;
         for (const FeatureSlots<T>& group : stages.front().groups)
             group.each_run([&](std::int64_t theirs, T* ours, std::int64_t rows, std::int64_t columns, std::int64_t stride) {
                 f(theirs, ours - parameters_, rows, columns, stride);
@@ -179,7 +180,8 @@ class Network {
         std::int64_t widest = 0;
         for (StageState<T>& stage : stages) {
             place_parameters(stage);
-            for (FeatureSlots<T>& group : stage.groups) place_features(group, keeps_gradient);
+            if constexpr (!for_page)
+                for (FeatureSlots<T>& group : stage.groups) place_features(group, keeps_gradient);
             place_buffers(stage, &stage == &stages.front());
             widest = std::max(widest, Panels<T>::padded(stage.plan.outputs));
         }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "../border.hpp"
 #include "../kernels/phase_runner.hpp"
 
 namespace chainrule::wasm {
@@ -59,20 +60,13 @@ class ProbeOf final : public Probe {
         CHAINRULE_ISA::from_panels<T>(at(stage).output(n_), static_cast<T*>(to));
     }
 
-    /// The slope g' at each of these, for activations that read it from their answer.
+    /// The slope g' at each of these, for the two activations that are flat at both ends.
     void slopes(std::int64_t stage, void* to) const override {
         const Stage& s = at(stage);
-        const Matrix Y = s.output(n_);
-        std::vector<T> slopes(static_cast<std::size_t>(Y.size()));
-        const T a = static_cast<T>(s.plan.activation_parameter);
-        CHAINRULE_ISA::with_function<T>(s.plan.activation, [&]<class F>(F) {
-            if constexpr (!F::reads_Z)
-                for (std::int64_t i = 0; i < Y.size(); i += CHAINRULE_ISA::lanes<T>) {
-                    const auto slope = F::derivative(CHAINRULE_ISA::load(Y.data + i), a);
-                    std::copy_n(reinterpret_cast<const T*>(&slope), CHAINRULE_ISA::lanes<T>, slopes.data() + i);
-                }
-        });
-        CHAINRULE_ISA::from_panels<T>({slopes.data(), n_, Y.columns}, static_cast<T*>(to));
+        using enum ActivationKind;
+        if (s.plan.activation == sigmoid) return slopes_of<CHAINRULE_ISA::Function<T, sigmoid>>(s.output(n_), static_cast<T*>(to));
+        require(s.plan.activation == tanh, "activation", "sigmoid or tanh", static_cast<int>(s.plan.activation));
+        slopes_of<CHAINRULE_ISA::Function<T, tanh>>(s.output(n_), static_cast<T*>(to));
     }
 
     /// dL/dZ (n, outputs) in front of a stage's activation, from the last pass backward.
@@ -102,6 +96,16 @@ class ProbeOf final : public Probe {
         std::vector<T>& to = arrived_[static_cast<std::size_t>(stage)];
         to.resize(static_cast<std::size_t>(n_ * s.plan.outputs));
         CHAINRULE_ISA::from_panels<T>({runner_.network.gradients[s.gradient_buffer], n_, s.plan.outputs}, to.data());
+    }
+
+    template <class F>
+    void slopes_of(Matrix Y, T* to) const {
+        std::vector<T> slopes(static_cast<std::size_t>(Y.size()));
+        for (std::int64_t i = 0; i < Y.size(); i += CHAINRULE_ISA::lanes<T>) {
+            const auto slope = F::derivative(CHAINRULE_ISA::load(Y.data + i), T(0));
+            std::copy_n(reinterpret_cast<const T*>(&slope), CHAINRULE_ISA::lanes<T>, slopes.data() + i);
+        }
+        CHAINRULE_ISA::from_panels<T>({slopes.data(), n_, Y.columns}, to);
     }
 
     static void copy_vector(const CHAINRULE_ISA::Slot<T>& slot, std::int64_t offset, std::int64_t size, T* flat) {

@@ -219,7 +219,8 @@ export class Trainer {
     const { w, buffers, step } = this.training.read();
     const state = { w: Float64Array.from(w), buffers: Float64Array.from(buffers), step };
     const found = gradientCheck(probe, this.network, this.blocks, state, numbers);
-    this.engine.call("probe_close", probe.at);
+    probe.close();
+    for (const room of [wide.X, wide.Y, wide.c]) room.free();
     return found;
   }
 
@@ -228,7 +229,8 @@ export class Trainer {
     this.ready();
     const index = whole("row", i, 0, this.data.y.length - 1);
     const network = inferenceOf(this.network);
-    const probe = this.probe(network, this.part(Int32Array.of(index), Float64Array), 1);
+    const rows = this.part(Int32Array.of(index), Float64Array);
+    const probe = this.probe(network, rows, 1);
     probe.write(foldedNumbers(this.network, network, this.training.read()), new Float64Array(0));
     const { loss } = probe.run([0], 0, true);
     const layers = blocksOf(network).map((block) => ({
@@ -239,12 +241,13 @@ export class Trainer {
       A: Array.from(probe.output(block.last)),
       dZ: Array.from(probe.arrived(block.before)),
     }));
-    this.engine.call("probe_close", probe.at);
-    const x = Array.from(standardized(this.data.X, this.d, Int32Array.of(index), this.inputs, Float64Array));
+    const x = Array.from(rows.X.view);
+    probe.close();
+    for (const room of [rows.X, rows.Y, rows.c]) room.free();
     return { index, loss, target: this.data.y[index], x, layers };
   }
 
-  close() {
+  async close() {
     this.engine = null;
     this.training = null;
     this.inside = null;

@@ -92,16 +92,20 @@ export class Engine {
   }
 
   /**
-   * Describe a plan with its rows to the engine.
+   * Make a training or a probe of a plan and its rows; the rows stay where they are, the description is copied.
+   * @param {"trainer_open"|"probe_open"} what
    * @param {{stages: any[], phases: any[], settings: any}} plan
    * @param {{X: Room, Y: Room, c: Room, count: number, wide: boolean}} rows
    */
-  problem(plan, rows) {
+  open(what, plan, rows) {
     const stages = this.put(this.structs("FusedStage", plan.stages));
     const phases = this.put(this.structs("Phase", plan.phases));
     const settings = this.put(this.structs("TrainingSettings", [plan.settings]));
     const words = [stages.at, plan.stages.length, phases.at, plan.phases.length, settings.at, rows.X.at, rows.Y.at, rows.c.at, rows.count, rows.wide ? 1 : 0];
-    return this.put(Uint32Array.from(words));
+    const problem = this.put(Uint32Array.from(words));
+    const at = this.call(what, problem.at);
+    for (const room of [stages, phases, settings, problem]) room.free();
+    return at;
   }
 
   /** Random numbers for first weights. */
@@ -171,7 +175,7 @@ export class Training {
   constructor(engine, plan, rows, { size, statistics, moments }) {
     this.engine = engine;
     this.type = rows.wide ? Float64Array : Float32Array;
-    this.at = engine.call("trainer_open", engine.problem(plan, rows).at);
+    this.at = engine.open("trainer_open", plan, rows);
     this.w = engine.room(this.type, size);
     this.statistics = engine.room(this.type, statistics);
     this.moments = Array.from({ length: moments }, () => engine.room(this.type, size));
@@ -219,7 +223,7 @@ export class Probe {
   constructor(engine, plan, rows, { size, statistics }) {
     this.engine = engine;
     this.type = rows.wide ? Float64Array : Float32Array;
-    this.at = engine.call("probe_open", engine.problem(plan, rows).at);
+    this.at = engine.open("probe_open", plan, rows);
     this.stages = plan.stages;
     this.most = plan.settings.batch_size;
     this.order = engine.room(Uint32Array, this.most);
@@ -256,6 +260,11 @@ export class Probe {
   /** dL/dZ in front of its activation. */
   arrived(stage) {
     return this.matrix("probe_arrived", stage);
+  }
+
+  close() {
+    this.engine.call("probe_close", this.at);
+    for (const room of [this.order, this.w, this.statistics]) room.free();
   }
 
   gradient() {

@@ -25,8 +25,8 @@ export function fitted(X, d, rows, hold) {
   const far = farthest(X, d, rows, mean);
   scale.forEach((_, j) => {
     if (variance[j] < TINY && far[j] > 0) {
-      const own = average((x, column) => (column === j ? ((x - mean[j]) / far[j]) * ((x - mean[j]) / far[j]) : 0));
-      scale[j] = far[j] * Math.sqrt(own[j]);
+      const alone = Float64Array.from(rows, (row) => (X[row * d + j] - mean[j]) / far[j]);
+      scale[j] = far[j] * Math.sqrt(weighted(alone, 1, Int32Array.from(rows, (_, i) => i), (x) => x * x)[0]);
     }
   });
   const filled = average((x) => (x === 0 ? 0 : 1));
