@@ -127,7 +127,7 @@ class Wire:
         self.number, self.rest = 0, b""
         self.ready, self.events = [], []
 
-    def ask(self, method, session=None, timeout=60.0, **values):
+    def ask(self, method, session=None, timeout=120.0, **values):
         self.number += 1
         message = {"id": self.number, "method": method, "params": values} | ({"sessionId": session} if session else {})
         data = json.dumps(message).encode() + b"\0"
@@ -192,7 +192,7 @@ class Page:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def wait(self, script, seconds=30.0):
+    def wait(self, script, seconds=120.0):
         """Wait until an expression is true."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:

@@ -44,7 +44,7 @@ def train(page, epochs):
     choose(page, "speed", "full")
     choose(page, "epochs", str(epochs))
     click(page, "train")
-    page.wait(f"{TEXT.format('spoken')}.startsWith('Done at epoch {epochs}')", 60)
+    page.wait(f"{TEXT.format('spoken')}.startsWith('Done at epoch {epochs}')")
 
 
 def share(percentage):

@@ -17,7 +17,7 @@ import { short } from "./figures.js";
  */
 export function axes(canvas, { x, y, names, ratio = null, log = false, grid = true }, colors) {
   const { context, width, height } = fitted(canvas, ratio);
-  const [left, top, right, bottom] = [46, 10, width - 10, height - 36];
+  const [left, top, right, bottom] = [46, 10, width - 16, height - 36];
   const up = log ? Math.log10 : (value) => value;
   const [low, high] = y.map(up);
   const toX = (value) => left + ((value - x[0]) / (x[1] - x[0])) * (right - left);
