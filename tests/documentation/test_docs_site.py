@@ -252,7 +252,9 @@ def test_links_between_pages_lead_somewhere():
             r"\]\(([^)#\s]+)(?:#[^)]*)?\)", re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
         ):
             target = (page.parent / link).resolve()
-            assert "://" in link or target.exists() or target in [*GENERATED, *OTHER_GENERATED], f"{named(page)}: {link}"
+            assert "://" in link or target.exists() or target in [*GENERATED, *OTHER_GENERATED], (
+                f"{named(page)}: {link}"
+            )
 
 
 def test_every_page_stands_in_the_navigation():
