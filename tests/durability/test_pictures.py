@@ -244,7 +244,7 @@ def test_ctrl_c_while_drawing_keeps_the_model(place, monkeypatch):
 
 OTHERS = {
     "doctor": (["doctor", "iris", *SHORT, "--out", "page.html"], "chainrule.cli.doctor._page"),
-    "lr-find": (["lr-find", "iris", "--picture", "rates.png"], "chainrule.cli.training.matplotlib.rate_curve"),
+    "lr-find": (["lr-find", "iris", "--picture", "rates.png"], "chainrule.cli.lr_find.matplotlib.rate_curve"),
     "compare": (["compare", "run", "run", "--out", "page.html"], "chainrule.cli.compare.compare_page"),
     "search": (
         [

@@ -33,7 +33,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
         "Train SOURCE in a page of the browser: change settings, watch every layer, rewind, branch, ask the doctor.",
     ),
     "lr-find": (
-        "training",
+        "lr_find",
         "lr_find",
         "Suggest a learning rate for SOURCE: train at rising rates and take a tenth of the one with the lowest loss.",
     ),

@@ -18,6 +18,7 @@ from typing import Annotated
 import typer
 
 from chainrule.cli.console import console
+from chainrule.cluster import attach
 from chainrule.errors import InvalidValueError, must_be, raise_all
 from chainrule.processes import python
 from chainrule.world import EXIT_BROKEN, World
@@ -189,6 +190,8 @@ def launch(options: ProcessOptions, arguments: Sequence[str], checkpoint: Path |
     int
         The exit code of rank 0, or of the first process that failed.
     """
+    if options.cluster is not None:
+        attach("train", options.cluster, options.insecure)
     out = console(stderr=True)
     for number in range(options.restarts + 1):
         code = _one_attempt(options, arguments, first=number == 0)
