@@ -12,8 +12,6 @@ from chainrule.doctor.observe.readings import training_failed
 from chainrule.doctor.trials.reachable import Comparison, compare
 from chainrule.doctor.trials.runner import TrialRunner
 from chainrule.doctor.vocabulary.catalogue import find_remedy
-from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
-from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.records import SEVERITIES, Finding, RemedyTrial, Trace
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.train.problem import TrainingProblem
@@ -45,12 +43,7 @@ class TrialBudget:
     def test_remedies(self, finding: Finding) -> Finding:
         """Return the finding with the trials of its remedies, and whether one of them helped."""
         names = () if finding.entry.self_evident else (finding.fix.remedy, *finding.entry.remedies)
-        trials: list[RemedyTrial] = []
-        for name in filter(None, dict.fromkeys(names)):
-            if finding.entry.rate_change and _is_past(trials):
-                break
-            trial = self.trial(name, True)
-            trials += [] if trial is None else [trial]
+        trials = [trial for name in dict.fromkeys(names) if name and (trial := self.trial(name, True)) is not None]
         if not trials:
             return finding
         best = max(trials, key=lambda trial: (trial.helped, trial.gain))
@@ -120,12 +113,6 @@ class Evidence:
         """Whether a quick model tells the rarest class apart."""
         return self.comparison is not None and self.comparison.separable
 
-    def accepts(self, finding: Finding) -> bool:
-        """Check whether it is rare classes that quick models do not recognize either, and the network is as good."""
-        if not (self.matches and finding.entry.judged_by_recall):
-            return False
-        return not (self.separable and finding.figures.get("recall", 1.0) < DATA_LIMITS.recall_missed)
-
     @property
     def noisy(self) -> bool:
         """Whether it is, and quick models leave much unexplained: then what remains is mostly noise of the data."""
@@ -185,14 +172,6 @@ def is_problem_specific(finding: Finding) -> bool:
 def is_clear(finding: Finding) -> bool:
     """Check whether its own figures suffice where no trial was made."""
     return finding.entry.clear_untested and finding.confirmed is None and bool(finding.figures.get("clear"))
-
-
-def _is_past(trials: Sequence[RemedyTrial]) -> bool:
-    """Check whether the last learning rate went too far: it did clearly worse than the best before it, or than this one."""
-    if not trials:
-        return False
-    best = max((trial.gain for trial in trials[:-1]), default=0.0)
-    return not trials[-1].helped and trials[-1].gain < max(best, 0.0) - LIMITS.rate_past
 
 
 def _best_first(trials: Sequence[RemedyTrial], best: RemedyTrial) -> tuple[RemedyTrial, ...]:

@@ -11,16 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of the single rules and of proofs, chosen on the tuning half of `bench/doctor`."""
-
-    # Proof beside noise.
-
-    proof_errors: float = 2.5
-    """Standard errors that a gain must exceed to be beyond doubt, and by which a quick model must be better."""
-    reducible_least: float = 0.25
-    """Share of its mistakes or loss that a network may lose at least, however much of them quick models leave."""
-    rate_past: float = 0.1
-    """Share by which a learning rate may do worse than the best so far before rates beyond it are no longer tried."""
+    """Limits of the single rules, chosen on the tuning half of `bench/doctor`."""
 
     # Output and loss.
 
