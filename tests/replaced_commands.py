@@ -82,11 +82,6 @@ REPLACED = {
     "chainrule train big.parquet --target y --cluster head:6379 --networks 64": Instead(
         "it needs a cluster; tests/cli/test_cli_cluster.py runs one"
     ),
-    "python bench/scale.py": Instead("it measures for a minute; tests/bench/test_bench_scale.py runs it with --quick"),
-    "python bench/scale.py --processes 1 2 4 --figures docs/images": Instead(
-        "it measures for minutes; tests/bench/test_bench_scale.py runs it with --quick"
-    ),
-    "python bench/kills.py": Instead(HOURS),
     "chainrule train digits --epochs 5 --processes 2 --checkpoint kept": Instead(
         "it starts processes that load JAX; tests/cli/test_cli_distributed.py runs them",
         ("chainrule train digits --epochs 2 --checkpoint kept",),

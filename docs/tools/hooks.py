@@ -14,7 +14,7 @@ import catalogue
 import equations
 import notebooks
 import pictures
-import playground
+import playground_page
 import reference
 from mkdocs.structure.files import File
 
@@ -29,7 +29,7 @@ def on_files(files: Any, config: Any) -> Any:
         files.append(File.generated(config, f"learn/{chapter.stem}.ipynb", content=text))
     files.append(File.generated(config, "reference/symptoms.md", content=catalogue.page()))
     files.append(File.generated(config, "reference/report.schema.json", content=catalogue.schema()))
-    for name, content in playground.files().items():
+    for name, content in playground_page.files().items():
         files.append(File.generated(config, f"playground/{name}", content=content))
     return files
 

@@ -80,7 +80,7 @@ WRONG_USE = {
         "error: train: No such option: --epoch. Did you mean '--epochs'?",
     ),
     "option misspelled": (["train", "digits", "--hiden", 3], "No such option: --hiden. Did you mean '--hidden'?"),
-    "no source": (["train"], "error: train: Missing argument"),
+    "no source": (["train"], "error: train: SOURCE must be given, got None. Or name Parquet files with --data."),
     "word for a whole number": (
         ["train", "digits", "--epochs", "many"],
         "train: --epochs must be 'auto' or a whole number >= 1, got 'many'.",

@@ -55,7 +55,7 @@ def test_all_kinds_of_blocks_are_counted():
     assert counts["other"] == 8
     assert counts["c"] == counts["js"] == 1  # tests/exporters/test_page_code.py runs them
     replaced = sum(line in REPLACED for line in commands())
-    assert replaced < 45 < len(commands())
+    assert replaced < 50 < len(commands())
 
 
 def test_every_replaced_command_stands_on_a_page_and_says_why():
@@ -92,7 +92,7 @@ def test_scripts_and_their_options_exist():
         words = shlex.split(line)
         for word in words:
             if word.startswith(("bench/", "tests/")):
-                assert (ROOT / word).is_file(), line
+                assert (ROOT / word).exists(), line
         if "pytest" not in words:
             folder = ROOT / "bench" / "tables" if "bench.tables" in words else (ROOT / words[1]).parent
             text = "\n".join(path.read_text("utf-8") for path in folder.glob("*.py"))

@@ -179,7 +179,7 @@ def outcome():
 
 @pytest.mark.parametrize("there", [False, True], ids=["new", "empty"])
 def test_a_run_folder_is_whole_or_not_there(tmp_path, monkeypatch, capsys, outcome, there):
-    monkeypatch.setattr(run_folder.matplotlib, "png", lambda figure: b"picture")
+    monkeypatch.setattr(run_folder, "learning_curves", lambda outcome: "picture")
     monkeypatch.setattr(run_folder, "run_report", lambda outcome: "page")
     out = tmp_path / "some" / "run"
     results = {"model.safetensors", "run.jsonl", "config.json"}

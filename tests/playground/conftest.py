@@ -15,7 +15,7 @@ from browser import BROWSER, Page, chromium, site
 HERE = Path(__file__).parent
 sys.path.append(str(HERE.parents[1] / "docs" / "tools"))
 
-import playground  # noqa: E402
+import playground_page  # noqa: E402
 
 READY = "document.getElementById('now-loss').textContent !== '–' && document.querySelectorAll('#chain li').length > 0"
 
@@ -26,7 +26,7 @@ def address(tmp_path_factory):
     engine = tmp_path_factory.mktemp("engine")
     shutil.copy(HERE / "fake_trainer.js", engine / "trainer.js")
     folder = tmp_path_factory.mktemp("site")
-    playground.write(folder, engine)
+    playground_page.write(folder, engine)
     with site(folder) as url:
         yield url
 

@@ -23,10 +23,10 @@ from chainrule.pipeline.settings import OPTIMIZERS
 
 sys.path.append(str(Path(__file__).parents[2] / "docs" / "tools"))
 
-import playground
+import playground_page
 import wasm
 
-REPORTS = playground.PAGE.parents[1] / "report" / "svg" / "svg.css"
+REPORTS = playground_page.PAGE.parents[1] / "report" / "svg" / "svg.css"
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_names_of_the_page_are_pythons(shared):
     names = shared.run("import('/settings.js').then(m => ({activations: m.ACTIVATIONS, optimizers: m.OPTIMIZERS}))")
     assert set(names["activations"]) <= set(ACTIVATIONS)
     assert set(names["optimizers"]) <= set(OPTIMIZERS)
-    source = (playground.PAGE / "symptoms.js").read_text("utf-8")
+    source = (playground_page.PAGE / "symptoms.js").read_text("utf-8")
     rules = source[source.index("const RULES") : source.index("const REMEDIES")]
     assert len(found := re.findall(r'^  "?([a-z-]+)"?: \(', rules, re.MULTILINE)) == 14
     assert set(found) <= set(SYMPTOMS)
@@ -67,7 +67,7 @@ def test_names_of_the_page_are_pythons(shared):
     assert len(own) >= 15
     assert set(own) <= set(REMEDIES)
     limits = set(re.findall(r"limits\.(\w+)", source)) - {"limits"}
-    assert limits <= set(json.loads(playground.files(playground.PAGE)["symptoms.json"])["limits"])
+    assert limits <= set(json.loads(playground_page.files(playground_page.PAGE)["symptoms.json"])["limits"])
 
 
 def test_colors_are_those_of_the_reports():
@@ -76,14 +76,14 @@ def test_colors_are_those_of_the_reports():
 
     known = palette(REPORTS)
     assert known
-    assert [each for each in palette(playground.PAGE / "style.css") if each[0] not in ("desk", "on")] == known
+    assert [each for each in palette(playground_page.PAGE / "style.css") if each[0] not in ("desk", "on")] == known
 
 
 def test_a_site_without_a_compiler_has_the_page_and_the_page_says_so(monkeypatch, tmp_path, wire):
     from browser import Page, site
 
     monkeypatch.setattr(wasm, "why_not", lambda: "no compiler")
-    playground.write(tmp_path)
+    playground_page.write(tmp_path)
     with site(tmp_path) as url:
         page = Page(wire)
         page.open(url)
