@@ -49,9 +49,10 @@ class Training:
 
     def _read(self) -> None:
         assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.text.append(line)
-            self._lines.put((time.monotonic(), line))
+        with self.process.stderr as lines:
+            for line in lines:
+                self.text.append(line)
+                self._lines.put((time.monotonic(), line))
         self._lines.put((time.monotonic(), ""))
 
     def when(self, words: str, seconds: float = 300.0) -> float | None:
