@@ -81,9 +81,11 @@ def only(header: Mapping[str, Any], *names: str) -> None:
 
 
 def table(lab: Lab, header: Header, arrays: Arrays) -> Answer:
-    """Return the rows of the command line, as far as the page draws them."""
+    """Return the rows of the command line, as far as the page draws them; nothing where the lab has no table."""
     only(header, "seed")
     seed = number(header, "seed") if header.get("seed") is not None else None
+    if lab.room.subject is None:
+        return {}, {}
     return lab.room.table(seed).table()
 
 

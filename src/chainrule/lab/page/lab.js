@@ -22,7 +22,7 @@ export class Lab {
   /** The lab of a page; null where the engine runs inside the page. @param {any} trainer @returns {Promise<Lab|null>} */
   static async of(trainer) {
     if (!trainer.table) return null;
-    return new Lab(trainer, (await trainer.hasTable()) ? await trainer.table() : null);
+    return new Lab(trainer, await trainer.table());
   }
 
   /** The settings of the command line, as far as the page has controls for them. */

@@ -147,12 +147,7 @@ export class RemoteTrainer {
    */
   async table(seed) {
     const found = await this.send("table", seed === undefined ? {} : { seed });
-    return { ...found, server: true };
-  }
-
-  /** Whether the lab was started with a table. */
-  async hasTable() {
-    return this.table().then(() => true, () => false);
+    return found.name === undefined ? null : { ...found, server: true };
   }
 
   /** Begin at first weights. Data that `table` gave stay on the server; other data are sent. @param {any} problem */
