@@ -14,6 +14,12 @@ const MOST_BYTES = 128 * 2 ** 20;
  *   history: {settings: import("./settings.js").Settings, epoch: number}[]}} Run
  */
 
+/** What each trainer has to do, one thing after another, and the session whose data it holds. @type {WeakMap<any, any>} */
+const TURNS = new WeakMap();
+
+/** What a session hears that asks when its trainer holds the data of another. */
+export class Superseded extends Error {}
+
 export class Session {
   /** @param {any} trainer @param {import("./table.js").Data} data */
   constructor(trainer, data) {
@@ -26,19 +32,23 @@ export class Session {
     this.info = null;
     this.frame = null;
     this.born = 0;
-    this.waiting = Promise.resolve();
+    if (!TURNS.has(trainer)) TURNS.set(trainer, { waiting: Promise.resolve(), holder: null });
+    this.turn = TURNS.get(trainer);
   }
 
-  /** Do one thing after another: a trainer is never asked two things at once. */
-  alone(job) {
-    const next = this.waiting.then(job);
-    this.waiting = next.catch(() => {});
+  /** Do one thing after another: a trainer is never asked two things at once, by whichever session. */
+  alone(job, opens = false) {
+    const next = this.turn.waiting.then(() => {
+      if (!opens && this.turn.holder !== this) throw new Superseded("Other data have been opened.");
+      return job();
+    });
+    this.turn.waiting = next.catch(() => {});
     return next;
   }
 
   /** Begin a run at its first weights. @param {string} label what it is called in the legend */
   start(settings, label = "run 1") {
-    return this.alone(() => this.begin(settings, label, null));
+    return this.alone(() => this.begin(settings, label, null), true);
   }
 
   /** Replace the present run by one with these settings; other runs stay. */
@@ -114,6 +124,7 @@ export class Session {
 
   async begin(settings, label, from) {
     this.info = await this.trainer.open(this.problem(settings));
+    this.turn.holder = this;
     this.frame = await this.trainer.frame();
     this.born += 1;
     this.run = { id: this.born, settings, label, points: [], snapshots: [], from, history: [], apart: 1 };

@@ -7,6 +7,7 @@ import { count, percent, short, steady } from "./figures.js";
 import { answers, drawMap, plan, viewsOf } from "./map.js";
 import { commandOf, pythonOf } from "./python.js";
 import { Strips } from "./strips.js";
+import { Superseded } from "./session.js";
 import { findings, remedied } from "./symptoms.js";
 
 const CALM_MS = 500;
@@ -66,12 +67,16 @@ export class View {
   /** Everything, at rest. */
   async redraw() {
     if (!this.session) return;
-    this.figures();
-    await this.pictures();
-    this.cards();
-    this.runs();
-    this.code();
-    await this.explain();
+    try {
+      this.figures();
+      await this.pictures();
+      this.cards();
+      this.runs();
+      this.code();
+      await this.explain();
+    } catch (error) {
+      if (!(error instanceof Superseded)) throw error;
+    }
   }
 
   figures() {
