@@ -21,7 +21,7 @@ from chainrule.nn.multilayer import mlp
 from chainrule.nn.schedules import ReduceOnPlateau
 from chainrule.nn.step import Recipe
 from chainrule.train import EarlyStopping, TrainConfig, TrainingProblem, train
-from chainrule.train.checkpoint import checkpoint_folder, fingerprint
+from chainrule.train.checkpoint import checkpoint_folder, fingerprint, reading
 
 KILLS = int(os.environ.get("CHAINRULE_KILLS", "50"))
 ENGINES = [name for name in ("reference", "native") if not why_unavailable(name)]
@@ -150,6 +150,20 @@ def test_a_signal_ends_the_run_in_time_and_it_goes_on(tmp_path, number, engine):
     child.stdout.close()
     child.stderr.close()
     same(run(tmp_path, engine), undisturbed(engine))
+
+
+def test_what_a_killed_process_could_not_remove_is_removed_when_the_run_is_over(tmp_path, monkeypatch):
+    whole = run(tmp_path)
+    with monkeypatch.context() as patch, checkpoint_folder(tmp_path, fingerprint(problem())) as checkpointer:
+        patch.setattr(type(checkpointer), "_remove_before", lambda self, first: None)
+        checkpointer.save(checkpointer.load())
+        checkpointer.save(checkpointer.load())
+    left = sorted(tmp_path.glob("snapshot-*"))
+    assert len(left) > 4
+    reading(tmp_path, problem()).load()
+    assert sorted(tmp_path.glob("snapshot-*")) == left
+    same(run(tmp_path), whole)
+    assert sorted(tmp_path.glob("snapshot-*")) == left[-4:]
 
 
 def test_a_folder_serves_one_process(tmp_path):

@@ -184,14 +184,19 @@ class FolderCheckpointer:
     def load(self) -> Snapshot | None:
         """Return the newest whole snapshot; a damaged one is skipped with a note.
 
+        What a process could not remove before it was killed is removed here: the run may be over and write no more.
+
         Raises `InvalidValueError` when the folder holds another run, `FormatError` when nothing in it is whole.
         """
         numbers = sorted(self._numbers(), reverse=True)
         for number in numbers:
             try:
-                return self._read(number)
+                snapshot = self._read(number)
             except FormatError as error:
                 self.notes = (*self.notes, f"checkpoint {number} is damaged ({error}); the one before is used")
+            else:
+                self._remove_before(number - KEPT + 1)
+                return snapshot
         if numbers:
             raise FormatError(f"{self._folder}: no checkpoint is whole. {'; '.join(self.notes)}.")
         return None
@@ -258,6 +263,9 @@ class _ReadingCheckpointer(FolderCheckpointer):
 
     def save(self, snapshot: Snapshot) -> None:
         """Do nothing with it."""
+
+    def _remove_before(self, first: int) -> None:
+        """Remove nothing: another process writes here."""
 
 
 def _canonical(plain: Any) -> bytes:
