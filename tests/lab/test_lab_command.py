@@ -146,7 +146,9 @@ def test_a_signal_ends_a_training_between_two_steps(tmp_path):
     out, code = ended(process, signal.SIGINT)
     assert code == 0, out
     assert "Traceback" not in out
-    assert "runs/digits-1" in out
+    folder, _, names = next(line for line in out.splitlines() if line.startswith("runs/")).partition(": ")
+    assert folder == "runs/digits-1"
+    assert sorted(names.split(", ")) == sorted(path.name for path in (tmp_path / folder).iterdir())
     thread.join(10)
 
 

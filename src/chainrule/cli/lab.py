@@ -19,7 +19,7 @@ import typer
 from chainrule.cli import options as o
 from chainrule.cli.doctor_report import command_line
 from chainrule.cli.problem import LoadedProblem, load_problem
-from chainrule.cli.run_folder import TrainOutcome, check_writable, draw, new_run_folder, write
+from chainrule.cli.run_folder import TrainOutcome, check_writable, draw, listed, new_run_folder, write
 from chainrule.cli.unused import option_flag, typed
 from chainrule.errors import ChainruleError, InvalidValueError, MissingError, must_be, raise_all
 from chainrule.pipeline.option_names import figure
@@ -138,9 +138,7 @@ def _keep_last(folders: RunFolders, session: LabSession) -> None:
         return
     for note in notes:
         o.console(stderr=True).print(note, markup=False)
-    o.console().print(
-        f"{folder}: model.safetensors, run.jsonl, learning-curve.png, config.json, report.html", markup=False
-    )
+    o.console().print(listed(folder), markup=False)
 
 
 def _subject(source: str, options: o.TrainOptions, quiet: bool = False) -> Subject:

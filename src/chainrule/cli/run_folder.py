@@ -49,6 +49,8 @@ FILES = frozenset(
 )
 """Everything that a run folder may hold."""
 
+_SHOWN = ("model.safetensors", "run.jsonl", "learning-curve.svg", "config.json", "report.html", "doctor.json")
+
 _LONGEST = 80
 """Letters of a source's name in the name of its folder."""
 
@@ -203,6 +205,11 @@ def _saved(outcome: TrainOutcome) -> Model | TableModel:
 def title(source: str, model: Model) -> str:
     """Return the title of a run's pictures and pages."""
     return f"{printable(Path(source).stem or source)}: {model.net.size:,} parameters"
+
+
+def listed(folder: Path) -> str:
+    """Return the line that names a run folder of one network and the files in it."""
+    return f"{folder}: {', '.join(name for name in _SHOWN if (folder / name).exists())}"
 
 
 def learning_curves(outcome: TrainOutcome) -> str:

@@ -25,6 +25,7 @@ from chainrule.cli.run_folder import (
     check_writable,
     draw,
     holds_this_run,
+    listed,
     new_run_folder,
     write,
 )
@@ -329,8 +330,7 @@ def _show_files(outcome: TrainOutcome, folder: Path, cards: Cards) -> None:
     out = o.console()
     if outcome.report is not None:
         show_report(out, outcome.report, folder, cards.shown)
-    files = "model.safetensors, run.jsonl, learning-curve.svg, config.json, report.html"
-    out.print(f"{folder}: {files}" + ("" if outcome.report is None else ", doctor.json"), markup=False)
+    out.print(listed(folder), markup=False)
 
 
 def run_sentence(run: Run) -> str:
