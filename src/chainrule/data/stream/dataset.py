@@ -204,9 +204,23 @@ class StreamedDataset:
         return tuple(name for name in self.source.columns if name not in left_out)
 
     def order(self, sizes: Array, row_bytes: int) -> RowOrder:
-        """Return the order of rows of these sizes of groups, with as many groups in a window as fit.
+        """Return the order in which rows are read, with as many groups in a window as fit.
 
-        Raises `InvalidValueError` where one alone does not.
+        Parameters
+        ----------
+        sizes : array of shape (g,)
+            Rows of each group that are trained on.
+        row_bytes : int
+            Bytes of one row as the engine takes it.
+
+        Returns
+        -------
+        RowOrder
+
+        Raises
+        ------
+        InvalidValueError
+            Where one group alone does not fit.
         """
         largest = int(sizes.max()) * row_bytes
         self._check_groups(largest, 1)
@@ -223,7 +237,18 @@ class StreamedDataset:
         raise InvalidValueError(must_be("open_dataset", "max_memory", allowed, text_of(self.max_memory), hint))
 
     def fingerprint(self, *parts: Any) -> str:
-        """Return the sha256 of the rows, their order and further plain data."""
+        """Return the sha256 of the rows, their order and further plain data.
+
+        Parameters
+        ----------
+        *parts : object
+            Further plain data that the run depends on.
+
+        Returns
+        -------
+        str
+            Hexadecimal digits.
+        """
         return text_digest(self.source.manifest.fingerprint, self.seed, self.max_memory, self.target, self.key, *parts)
 
     def position(self, epoch: int, next_row: int) -> Position:
