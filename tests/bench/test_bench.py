@@ -13,7 +13,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from chainrule.bench import embeddings, figure, machine, measure, peers, tables, workers, workloads
+from chainrule.bench import embeddings, figure, instructions, machine, measure, peers, tables, workers, workloads
 from chainrule.bench import profile as profiles
 from chainrule.bench.measure import MeasureSettings, Result, Spread, Timing
 from chainrule.bench.peers import PEERS, Skipped
@@ -22,6 +22,7 @@ from chainrule.cli import benchmarks, run
 from chainrule.engines import Rows, choose
 from chainrule.engines.reference import logits
 from chainrule.errors import InvalidValueError
+from chainrule.nn.layers import Activation
 from chainrule.nn.losses import SoftmaxCrossEntropy
 from chainrule.report.explain import explain
 from chainrule.report.matplotlib import png
@@ -56,7 +57,7 @@ MEASURED = result(
 REPORT = tables.BenchReport({"processor": "one"}, PEAK, MeasureSettings(3, 0.1), (MEASURED,))
 
 
-def test_nine_workloads_of_training_are_the_tables():
+def test_ten_workloads_of_training_are_the_tables():
     training = [w for w in WORKLOADS.values() if w.kind == "training"]
     found = {(w.widths, w.batch, w.batch_norm) for w in training}
     assert found == {
@@ -69,6 +70,7 @@ def test_nine_workloads_of_training_are_the_tables():
         ((784, 512, 512, 10), 128, False),
         ((50, 64, 64, 2), 256, False),
         ((1024, 2048, 2048, 1000), 512, False),
+        ((4, 32, 16, 4), 10_000, False),
     }
     assert all(w.rows % w.batch == 0 for w in training)  # no ragged batch, which JAX's users would have to leave out
     assert all((w.dropout == 0.2) == w.batch_norm for w in training)
@@ -325,6 +327,65 @@ def test_a_worker_times_in_its_own_process_and_outlives_a_peer_that_cannot():
         worker._process.join()
         with pytest.raises(Skipped, match="its process ended"):
             worker.run(1)
+
+
+@pytest.mark.skipif(workers.os.name != "posix", reason="other Pythons are started on POSIX systems")
+def test_a_peer_can_run_in_another_python_that_has_this_package(tmp_path):
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={":".join(filter(None, sys.path))} exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    with workers.Worker(PEERS["reference"], 1, str(python)) as worker:
+        worker.prepare(TINY)
+        assert worker.run(2) > 0.0
+    with workers.Worker(PEERS["reference"], 1, "/bin/false") as worker, pytest.raises(Skipped, match="/bin/false: is"):
+        worker.prepare(TINY)
+
+
+def test_a_peer_of_an_old_release_says_how_to_run_it():
+    with pytest.raises(Skipped, match=r"needs jax 0.4.31, found .*--interpreter jax-0.4.31=PYTHON"):
+        peers.prepare("jax-0.4.31", TINY, 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("tohrch=python3", "PEER=PYTHON with a peer that takes part, got 'tohrch=python3'. Did you mean 'torch'"),
+        ("torch", "PEER=PYTHON with a peer that takes part, got 'torch'"),
+        ("torch=", "PEER=PYTHON with a peer that takes part, got 'torch='"),
+        ("keras=python3", "PEER=PYTHON with a peer that takes part, got 'keras=python3'"),
+        ("torch=/no/such/python", "PEER=PYTHON with a program, got '/no/such/python'"),
+    ],
+)
+def test_an_interpreter_that_cannot_be_is_refused(given, message):
+    with pytest.raises(InvalidValueError, match=message.replace(".", r"\.")):
+        benchmarks._pythons([given], ["native", "torch"])
+
+
+def test_all_libraries_keep_to_one_set_of_instructions_and_forget_it_afterwards(monkeypatch):
+    monkeypatch.setattr(instructions, "available", lambda: ("v3",))
+    monkeypatch.setenv("XLA_FLAGS", "--one")
+    monkeypatch.delenv("CHAINRULE_ISA", raising=False)
+    with instructions.kept("v3"):
+        assert instructions.os.environ["CHAINRULE_ISA"] == "v3"
+        assert instructions.os.environ["XLA_FLAGS"] == "--one --xla_cpu_max_isa=AVX2"
+    assert "CHAINRULE_ISA" not in instructions.os.environ
+    assert instructions.os.environ["XLA_FLAGS"] == "--one"
+    with pytest.raises(InvalidValueError, match="--isa must be a level of this processor: v3, got 'v4'"):
+        instructions.kept("v4")
+    with instructions.kept(None):
+        assert "CHAINRULE_ISA" not in instructions.os.environ
+
+
+@pytest.mark.parametrize("level", instructions.available())
+def test_the_native_engine_runs_on_the_instructions_it_is_told(level):
+    with instructions.kept(level):
+        session = choose("native", TINY.recipe)[0].compile(TINY.recipe, Rows.of(TINY.recipe, *TINY.data()))
+        assert session.isa == level
+
+
+def test_a_workload_says_its_activation():
+    net = WORKLOADS["4-32-16-4-tanh"].net
+    assert [layer.function for layer in net.layers if isinstance(layer, Activation)] == ["tanh", "tanh"]
 
 
 def test_fewer_processors_for_a_while():

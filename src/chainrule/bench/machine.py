@@ -23,7 +23,7 @@ from chainrule.bench.workloads import WORKLOADS
 from chainrule.engines import Rows, choose, why_unavailable
 from chainrule.processes import python
 
-PACKAGES = ("numpy", "scikit-learn", "torch", "jax", "keras", "optax")
+PACKAGES = ("numpy", "scikit-learn", "torch", "jax", "mlx", "keras", "optax")
 """Timed packages, by the names of their distributions."""
 
 KERNELS = ("", "SkylakeX", "Haswell")

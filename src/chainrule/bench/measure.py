@@ -10,6 +10,7 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from chainrule.bench.peers import Peer, Skipped
 from chainrule.bench.workers import Timed, Worker
@@ -173,11 +174,19 @@ def side_by_side(
     settings: MeasureSettings,
     processors: int,
     tell: Callable[[str], None] = lambda text: None,
+    interpreters: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Result]:
-    """Yield one result per workload; each peer keeps its process from the first workload to the last."""
+    """Yield one result per workload; each peer keeps its process from the first workload to the last.
+
+    A peer in `interpreters` runs in that Python.
+    """
     kinds = {workload.kind for workload in workloads}
     with ExitStack() as stack:
-        workers = {p.key: stack.enter_context(Worker(p, processors)) for p in taking_part if kinds & set(p.kinds)}
+        workers = {
+            p.key: stack.enter_context(Worker(p, processors, interpreters.get(p.key, "")))
+            for p in taking_part
+            if kinds & set(p.kinds)
+        }
         for workload in workloads:
             tell(workload.name)
             part = {p.key: workers[p.key] for p in taking_part if workload.kind in p.kinds}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -35,17 +36,31 @@ class Timed(Protocol):
         """Run units and return the seconds they took."""
 
 
+class Process(Protocol):
+    """A peer's process: of multiprocessing, or of another Python."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+
+_SERVE = """
+import sys
+from multiprocessing.connection import Connection
+from chainrule.bench.workers import serve
+serve(Connection(int(sys.argv[1])), sys.argv[2], int(sys.argv[3]))
+"""
+
+
 class Worker:
     """One peer's process; leaving its context ends it."""
 
-    def __init__(self, peer: Peer, processors: int) -> None:
+    def __init__(self, peer: Peer, processors: int, interpreter: str = "") -> None:
         self.peer = peer
         self.threads: tuple[int, ...] = ()
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(theirs, peer.key, processors), daemon=True)
+        self._interpreter = interpreter
+        self._pipe, theirs = multiprocessing.get_context("spawn").Pipe()
         with environment({**peer.environment, **SAFE_PATH}):
-            self._process.start()
+            self._process, self._wait = _started(theirs, peer.key, processors, interpreter)
         theirs.close()
 
     def __enter__(self) -> Worker:
@@ -53,7 +68,7 @@ class Worker:
 
     def __exit__(self, *error: object) -> None:
         self._process.kill()
-        self._process.join()
+        self._wait()
         self._pipe.close()
 
     def prepare(self, workload: Workload) -> None:
@@ -79,10 +94,22 @@ class Worker:
                 raise Skipped(f"took more than {_PATIENCE:g} s")
             kind, answer = self._pipe.recv()
         except (EOFError, OSError) as error:
-            raise Skipped("its process ended") from error
+            of = f", of {self._interpreter}: is this package installed there?" if self._interpreter else ""
+            raise Skipped(f"its process ended{of}") from error
         if kind == "skipped":
             raise Skipped(answer)
         return answer
+
+
+def _started(pipe: Connection, key: str, processors: int, interpreter: str) -> tuple[Process, Callable[[], object]]:
+    """Start a peer's process, with this Python or with another, and return how to wait for its end."""
+    if not interpreter:
+        process = multiprocessing.get_context("spawn").Process(target=serve, args=(pipe, key, processors), daemon=True)
+        process.start()
+        return process, process.join
+    command = [interpreter, "-P", "-c", _SERVE, str(pipe.fileno()), key, str(processors)]
+    other = subprocess.Popen(command, pass_fds=[pipe.fileno()], stdin=subprocess.DEVNULL)
+    return other, other.wait
 
 
 def serve(pipe: Connection, key: str, processors: int) -> None:

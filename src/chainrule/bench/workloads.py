@@ -6,7 +6,7 @@ In: nothing. Out: the workloads by name, each with its network, its rows and the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -43,6 +43,8 @@ class Workload:
         Whether hidden layers have batch norm.
     dropout : float, default=0.0
         Dropout rate of hidden layers.
+    activation : {"relu", "tanh"}, default="relu"
+        Activation of hidden layers.
     epochs : int, default=1
         Epochs per unit of a run, so that a full-batch workload has as many steps per unit as the others.
     goals : mapping of str to float, default={}
@@ -56,6 +58,7 @@ class Workload:
     rows: int
     batch_norm: bool = False
     dropout: float = 0.0
+    activation: str = "relu"
     epochs: int = 1
     goals: Mapping[str, float] = field(default_factory=dict)
 
@@ -71,9 +74,10 @@ class Workload:
 
     @property
     def net(self) -> Net:
-        """The network as this package builds it: relu, softmax cross-entropy on its logits."""
+        """The network as this package builds it, with logits for softmax cross-entropy."""
         inputs, *hidden, outputs = self.widths
-        return mlp(inputs, hidden, outputs, norm="batch" if self.batch_norm else None, dropout=self.dropout)
+        norm = "batch" if self.batch_norm else None
+        return mlp(inputs, hidden, outputs, activation=self.activation, norm=norm, dropout=self.dropout)
 
     @property
     def recipe(self) -> Recipe:
@@ -113,7 +117,7 @@ def _training(
     """Return a workload without and one with batch norm and dropout."""
     name = "-".join(map(str, widths))
     plain = Workload(name, "training", tuple(widths), batch, rows, epochs=epochs, goals=goals)
-    return plain, Workload(f"{name}-bn-dropout", "training", tuple(widths), batch, rows, True, 0.2, epochs, goals)
+    return plain, replace(plain, name=f"{name}-bn-dropout", batch_norm=True, dropout=0.2)
 
 
 def _prediction(widths: Sequence[int], rows: int) -> Workload:
@@ -128,6 +132,7 @@ _ALL = (
     _training((784, 512, 512, 10), 128, 6400, {"pytorch": 3.4, "jax": 2.4})[0],
     _training((50, 64, 64, 2), 256, 10240, {"pytorch": 6.0, "jax": 4.0})[0],
     _training((1024, 2048, 2048, 1000), 512, 2048, {"pytorch": 2.3, "jax": 1.5})[0],
+    Workload("4-32-16-4-tanh", "training", (4, 32, 16, 4), 10_000, 10_000, activation="tanh", epochs=5),
     _prediction((64, 128, 10), 1),
     _prediction((784, 256, 128, 10), 1),
     _prediction((784, 256, 128, 10), 10_000),
@@ -136,7 +141,7 @@ _ALL = (
 )
 
 WORKLOADS: Mapping[str, Workload] = {workload.name: workload for workload in _ALL}
-"""Every workload by name: nine of training, three of prediction, two whole programs."""
+"""Every workload by name: ten of training, three of prediction, two whole programs."""
 
 WIDE = Workload("1024-4096-4096-1000", "training", (1024, 4096, 4096, 1000), 8192, 32768)
 """For GPUs only: a step large enough to keep one busy."""

@@ -5,7 +5,10 @@ In: workloads and peers, or an architecture. Out: timings side by side; a step's
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +16,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from chainrule.bench import embeddings, machine, measure, peers, tables, workers, workloads
+from chainrule.bench import embeddings, instructions, machine, measure, peers, tables, workers, workloads
 from chainrule.bench import figure as drawing
 from chainrule.bench import profile as profiles
 from chainrule.cli import info
@@ -49,6 +52,21 @@ def bench(
         int | None, typer.Option(help="Repeats per peer, interleaved; default: 7, or 3 with --quick.")
     ] = None,
     threads: Threads = None,
+    isa: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Keep all libraries to one set of instructions: {' (AVX2) or '.join(instructions.NAMES)} (AVX-512); "
+            "default: each library's choice."
+        ),
+    ] = None,
+    interpreter: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--interpreter",
+            metavar="PEER=PYTHON",
+            help="Run a peer in another Python, which has its version of a library, and this package. Repeatable.",
+        ),
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Small workloads and short repeats, for a first impression only.")
     ] = False,
@@ -67,7 +85,8 @@ def bench(
         raise InvalidValueError(must_be("bench", "--repeats", "at least 1", repeats))
     ours = our_key(engine)
     if layers:
-        given = {"--workload": workload, "--peers": peer_keys, "--markdown": markdown, "--figure": figure}
+        names = {"--workload": workload, "--peers": peer_keys, "--isa": isa, "--interpreter": interpreter}
+        given = {**names, "--markdown": markdown, "--figure": figure}
         raise_all(f"bench: {name} must be left out beside --layers." for name, value in given.items() if value)
         chosen = _QUICK if quick else measure.MeasureSettings()
         _show_layers(engine, replace(chosen, repeats=repeats or chosen.repeats), processors("bench", threads), as_json)
@@ -78,15 +97,16 @@ def bench(
     settings = _QUICK if quick else measure.MeasureSettings()
     settings = settings if repeats is None else replace(settings, repeats=repeats)
     progress = o.console(stderr=True)
-    machine_info = machine_facts(count)
-    with workers.restricted(count):
+    pythons = _pythons(interpreter or (), [peer.key for peer in participants])
+    with instructions.kept(isa), workers.restricted(count):
+        machine_info = machine_facts(count)
         peak = machine.peak(count, 0.1 if quick else 1.0)
         results = []
 
         def announce(name: str) -> None:
             progress.print(f"{name} ...", markup=False)
 
-        for result in measure.side_by_side(selected, participants, ours, settings, count, announce):
+        for result in measure.side_by_side(selected, participants, ours, settings, count, announce, pythons):
             results.append(result)
             if not as_json:
                 o.console().print(tables.terminal(result, peak))
@@ -96,6 +116,27 @@ def bench(
         o.print_json(tables.plain(report))
     else:
         _show_goals(report)
+
+
+def _pythons(given: Sequence[str], taking_part: Sequence[str]) -> dict[str, str]:
+    """Return the Python of each peer that has one of its own, from texts like peer=python."""
+    pairs = [text.partition("=") for text in given]
+    problems = [
+        must_be(
+            "bench", "--interpreter", "PEER=PYTHON with a peer that takes part", text, did_you_mean(key, taking_part)
+        )
+        for text, (key, _, path) in zip(given, pairs, strict=True)
+        if key not in taking_part or not path
+    ]
+    missing = [
+        must_be("bench", "--interpreter", "PEER=PYTHON with a program", path)
+        for key, _, path in pairs
+        if path and shutil.which(path) is None
+    ]
+    raise_all([*problems, *missing])
+    if pairs and os.name != "posix":
+        raise InvalidValueError("bench: --interpreter needs a POSIX system.")
+    return {key: path for key, _, path in pairs}
 
 
 def _show_layers(engine: str, settings: measure.MeasureSettings, count: int, as_json: bool) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
+from importlib import import_module, metadata
+from importlib.util import find_spec
 from typing import Any
 
 from chainrule.bench.workloads import Workload
@@ -39,7 +40,10 @@ class Runner:
 
 @dataclass(frozen=True)
 class Peer:
-    """One library used in one way: `variant` is its module's name for that way, `family` the name that goals use."""
+    """One library used in one way: `variant` is its module's name for that way, `family` the name that goals use.
+
+    `requires` pins a distribution to a version, for a peer that is an old release.
+    """
 
     key: str
     title: str
@@ -48,6 +52,7 @@ class Peer:
     variant: str
     kinds: tuple[str, ...] = ("training", "prediction")
     environment: Mapping[str, str] = field(default_factory=dict)
+    requires: tuple[str, str] | None = None
 
     @property
     def ours(self) -> bool:
@@ -65,9 +70,21 @@ _ALL = (
     Peer("scikit-learn", "scikit-learn", "scikit-learn", "scikit", "", _EVERY),
     Peer("torch", "PyTorch eager", "pytorch", "pytorch", "eager", _EVERY),
     Peer("torch-compile", "PyTorch compiled", "pytorch compiled", "pytorch", "compiled"),
+    Peer(
+        "torch-autotune",
+        "PyTorch, max-autotune",
+        "pytorch compiled",
+        "pytorch",
+        "autotune",
+        environment={"TORCHINDUCTOR_CPP_WRAPPER": "1"},
+    ),
     Peer("jax-step", "JAX, jit per step", "jax", "jax_user", "step", _EVERY),
     Peer("jax-scan", "JAX, scanned epoch", "jax", "jax_user", "scan", ("training",)),
     Peer("jax-epochs", "JAX, scanned epochs", "jax without a record per epoch", "jax_user", "epochs", ("training",)),
+    Peer(
+        "jax-0.4.31", "JAX 0.4.31, scanned epoch", "jax", "jax_user", "scan", ("training",), requires=("jax", "0.4.31")
+    ),
+    Peer("mlx", "MLX, compiled", "mlx", "mlx_user", ""),
     Peer("keras", "Keras on JAX", "keras", "keras_user", "", environment={"KERAS_BACKEND": "jax"}),
     Peer("lecture", "the lecture's network", "lecture", "lecture", ""),
 )
@@ -95,12 +112,24 @@ def prepare(key: str, workload: Workload, threads: int) -> Runner:
     peer = PEERS[key]
     if workload.kind not in peer.kinds:
         raise Skipped(f"does not take part in {workload.kind}")
+    if peer.requires is not None:
+        _check_version(peer, *peer.requires)
     if workload.kind == "program":
         runner: Runner = import_module("chainrule.bench.peers.programs").prepare(workload, peer)
     else:
         runner = import_module(f"chainrule.bench.peers.{peer.module}").prepare(workload, peer.variant, threads)
     runner.run(1)
     return runner
+
+
+def _check_version(peer: Peer, distribution: str, version: str) -> None:
+    """Raise `Skipped` where another version of a peer's library is installed, or none."""
+    found = metadata.version(distribution) if find_spec(distribution) else "none"
+    if found != version:
+        raise Skipped(
+            f"needs {distribution} {version}, found {found}. Name a Python that has it, and this package, with "
+            f"--interpreter {peer.key}=PYTHON."
+        )
 
 
 def need(module: str) -> Any:

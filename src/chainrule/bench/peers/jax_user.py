@@ -51,7 +51,7 @@ def apply(jax: Any, workload: Workload, parameters: Any, statistics: Any, x: Any
         else:
             z = z + p["b"]
         new.append(after)
-        x = jax.nn.relu(z)
+        x = jax.nn.relu(z) if workload.activation == "relu" else jax.numpy.tanh(z)
         if workload.dropout and key is not None:
             kept = jax.random.bernoulli(jax.random.fold_in(key, i), 1.0 - workload.dropout, x.shape)
             x = jax.numpy.where(kept, x / (1.0 - workload.dropout), 0.0)

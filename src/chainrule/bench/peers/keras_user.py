@@ -47,7 +47,7 @@ def network(keras: Any, workload: Workload) -> Any:
         model.add(keras.layers.Dense(k, use_bias=not workload.batch_norm))
         if workload.batch_norm:
             model.add(keras.layers.BatchNormalization(momentum=0.9))
-        model.add(keras.layers.ReLU())
+        model.add(keras.layers.Activation(workload.activation))
         if workload.dropout:
             model.add(keras.layers.Dropout(workload.dropout))
     model.add(keras.layers.Dense(workload.widths[-1]))

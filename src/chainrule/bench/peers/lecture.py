@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.bench.peers import Runner, numpy_threads
+from chainrule.bench.peers import Runner, Skipped, numpy_threads
 from chainrule.bench.workloads import LEARNING_RATE, Workload
 
 
@@ -93,6 +93,8 @@ class LectureNetwork:
 
 def prepare(workload: Workload, variant: str, threads: int) -> Runner:
     """Set up classes as columns of 0 and 1, and batches by a shuffle of the columns."""
+    if workload.activation != "relu":
+        raise Skipped("its hidden layers are relu")
     network = LectureNetwork(workload.widths, workload.batch_norm, 1.0 - workload.dropout)
     X, y = workload.data()
     X, Y = X.T.astype(float), np.eye(workload.widths[-1])[y].T

@@ -1,6 +1,7 @@
 """PyTorch, with which most people build networks.
 
-In: a workload; eager, compiled, or compiled with CUDA graphs; a device. Out: a runner of epochs or predictions.
+In: a workload; eager, compiled, with CUDA graphs, or with every kernel tuned; a device. Out: a runner of epochs or
+predictions.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 from chainrule.bench.peers import Runner, Skipped, need, one_or_all
 from chainrule.bench.workloads import LEARNING_RATE, Workload
 
-_MODES = {"compiled": "default", "graphs": "reduce-overhead"}
+_MODES = {"compiled": "default", "graphs": "reduce-overhead", "autotune": "max-autotune"}
 
 
 def prepare(workload: Workload, variant: str, threads: int, device: str = "cpu") -> Runner:
@@ -33,7 +34,7 @@ def network(torch: Any, workload: Workload) -> Any:
     for d, k in hidden:
         layers.append(torch.nn.Linear(d, k, bias=not workload.batch_norm))
         layers += [torch.nn.BatchNorm1d(k)] if workload.batch_norm else []
-        layers.append(torch.nn.ReLU())
+        layers.append(torch.nn.ReLU() if workload.activation == "relu" else torch.nn.Tanh())
         layers += [torch.nn.Dropout(workload.dropout)] if workload.dropout else []
     return torch.nn.Sequential(*layers, torch.nn.Linear(last, outputs))
 

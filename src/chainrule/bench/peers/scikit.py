@@ -17,6 +17,7 @@ def prepare(workload: Workload, variant: str, threads: int) -> Runner:
         raise Skipped("it has neither batch norm nor dropout")
     network = need("sklearn.neural_network").MLPClassifier(
         workload.widths[1:-1],
+        workload.activation,
         alpha=0.0,
         batch_size=min(workload.batch, workload.rows),
         learning_rate_init=LEARNING_RATE,
