@@ -70,7 +70,10 @@ class RowSketch:
         -------
         RowSketch
         """
-        return RowSketch(np.union1d(self.hashes, row_hashes(X))[:MOST_HASHES])
+        hashes = row_hashes(X)
+        if len(self.hashes) >= MOST_HASHES:
+            hashes = hashes[hashes < self.hashes[-1]]
+        return RowSketch(np.union1d(self.hashes, hashes)[:MOST_HASHES])
 
     def share(self, X: Array) -> float | None:
         """Estimate which share of rows is among those of the sketch.

@@ -155,7 +155,9 @@ def raw_predictor(net: Net, w: Array, buffers: Array, mean: Array, scale: Array)
     return native.raw_predictor(net, w, buffers, mean, scale)
 
 
-def standardized(X: Array, mean: Array, scale: Array, dtype: Any, visited: Array | None = None) -> Array | None:
+def standardized(
+    X: Array, mean: Array, scale: Array, dtype: Any, visited: Array | None = None, into: Array | None = None
+) -> Array | None:
     """Return (X - mean) / scale of rows in one pass over memory, on all cores.
 
     Parameters
@@ -170,6 +172,8 @@ def standardized(X: Array, mean: Array, scale: Array, dtype: Any, visited: Array
         Type of the result; it is computed in float64.
     visited : array of shape (m,), default=None
         Numbers of the rows to scale; None scales all.
+    into : array of shape (n, d) or (m, d), default=None
+        Contiguous array of this dtype that the result is written to; None makes one.
 
     Returns
     -------
@@ -180,7 +184,7 @@ def standardized(X: Array, mean: Array, scale: Array, dtype: Any, visited: Array
         return None
     from chainrule.engines import native
 
-    return native.standardized(X, mean, scale, dtype, visited)
+    return native.standardized(X, mean, scale, dtype, visited, into)
 
 
 def predictors(networks: Sequence[tuple[Net, Array, Array, int]]) -> Callable[[Sequence[Array]], Array]:

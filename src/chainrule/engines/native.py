@@ -337,8 +337,10 @@ class NativePredictor:
         return found if self._classes(rows, found, temperature) else None
 
 
-def standardized(X: Array, mean: Array, scale: Array, dtype: Any, visited: Array | None = None) -> Array | None:
-    """Return (X - mean) / scale of the rows `visited` (None: all), computed in float64 and stored in `dtype`.
+def standardized(
+    X: Array, mean: Array, scale: Array, dtype: Any, visited: Array | None = None, into: Array | None = None
+) -> Array | None:
+    """Return (X - mean) / scale of the rows `visited` (None: all), computed in float64 and stored in `dtype`, in `into`.
 
     None if a number is out of range, or where compiled kernels cannot compute it.
     """
@@ -347,7 +349,7 @@ def standardized(X: Array, mean: Array, scale: Array, dtype: Any, visited: Array
     if rows is None:
         return None
     numbers = None if visited is None else ready(visited, np.uint32)
-    Z = np.empty((len(rows) if numbers is None else len(numbers), len(mean)), dtype)
+    Z = np.empty((len(rows) if numbers is None else len(numbers), len(mean)), dtype) if into is None else into
     return Z if module.standardize(rows, numbers, ready(mean, np.float64), ready(scale, np.float64), Z) else None
 
 

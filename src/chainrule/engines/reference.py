@@ -26,7 +26,7 @@ class ReferenceSession:
 
     def __init__(self, recipe: Recipe, rows: Rows) -> None:
         self._recipe = recipe
-        self._rows = checked_rows(recipe, rows.gathered())
+        self._rows = checked_rows(recipe, rows)
         self._bounds = recipe.batches(len(self._rows))
         self._order: tuple[int, Array] = (-1, np.zeros(0))
         self.state = recipe.start()
@@ -47,9 +47,8 @@ class ReferenceSession:
     def _steps(self, first: int, rates: Array, stop: Callable[[], bool], sums: Sums) -> Sums:
         """Run batch by batch; overflow shows in the sums, not as warnings."""
         for (start, end), rate in zip(self._bounds[first : first + len(rates)], rates, strict=True):
-            take = self._order[1][start:end]
-            X, Y, c = self._rows.X[take], self._rows.Y[take], self._rows.c[take]
-            self.state, measured = train_step(self._recipe, np, self.state, X, Y, c, rate)
+            rows = self._rows[self._order[1][start:end]]
+            self.state, measured = train_step(self._recipe, np, self.state, rows.X, rows.Y, rows.c, rate)
             sums = sums + Sums(*(float(getattr(measured, f.name)) for f in fields(Sums)))
             if stop():
                 break

@@ -35,6 +35,9 @@ _SAMPLE = 20_000
 """Training rows that are kept in memory as well, for scores, monitors and the range test."""
 
 _FEWEST = 64
+_NUMBERS = 32
+"""Bytes of a row's numbers in the orders of a window and of the engine."""
+
 _BYTES = 12
 """Bytes of a number of a row that is held out: as it is, and scaled."""
 
@@ -233,7 +236,7 @@ def _stream(
         return (encoded if encoded.dtype.kind in "iu" and encoded.ndim == 1 else encoded.astype(kind)), c
 
     d = len(design.names)
-    order = dataset.order(counted.sizes, (d + target.outputs + 2) * kind.itemsize)
+    order = dataset.order(counted.sizes, (d + target.outputs + 2) * kind.itemsize + _NUMBERS)
     print_ = dataset.fingerprint(list(design.names), list(astuple(cut.shares)), order.per_window)
     return StreamRows(cut, design, scaling, encode, order, recipe.dtype, dataset.window, print_)
 

@@ -289,16 +289,34 @@ def test_a_reader_that_fails_or_is_closed_hangs_nobody():
         yield 1
         raise OSError("gone")
 
-    reader = Prefetch(failing(), lambda item: 1, 10)
+    reader = Prefetch(failing(), 10)
     assert reader.get() == 1
     with pytest.raises(OSError, match="gone"):
         reader.get()
-    endless = Prefetch(iter(int, 1), lambda item: 1, 10)
+    endless = Prefetch(iter(int, 1), 10)
     endless.get()
     began = time.monotonic()
     endless.close()
     assert time.monotonic() - began < 10
-    assert Prefetch(iter([]), lambda item: 1, 10).get() is None
+    assert Prefetch(iter([]), 10).get() is None
+
+
+def test_a_reader_begins_no_item_before_a_place_is_free():
+    begun = []
+
+    def items():
+        for i in range(9):
+            begun.append(i)
+            yield i
+
+    reader = Prefetch(items(), 2)
+    assert [reader.get(), reader.get()] == [0, 1]
+    time.sleep(0.05)
+    assert begun == [0, 1]
+    reader.free()
+    assert reader.get() == 2
+    assert begun == [0, 1, 2]
+    reader.close()
 
 
 def child(code, folder, **more):

@@ -20,6 +20,9 @@ from chainrule.data.stream.source import PIECE, ArrayPiece, FramePiece, Manifest
 from chainrule.errors import FormatError, InvalidValueError, MissingError, must_be
 
 _GROUP_BYTES = 2**17
+_MORE = 40
+"""Bytes that a row takes in memory besides its numbers."""
+
 _HEAD = 2**16
 
 TARGET = "target"
@@ -69,7 +72,7 @@ class ArraySource:
         self._names = names
         self.columns = (*names, TARGET)
         row = X.shape[1] * X.itemsize + y.itemsize
-        self._step = int(np.clip(_GROUP_BYTES // row, 16, PIECE))
+        self._step = int(np.clip(_GROUP_BYTES // (row + _MORE), 16, PIECE))
         sizes = tuple(min(self._step, len(X) - start) for start in range(0, len(X), self._step))
         self.manifest = Manifest(sizes, tuple(size * row for size in sizes), self._fingerprint())
 

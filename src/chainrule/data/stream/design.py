@@ -5,7 +5,7 @@ In: pieces of a source. Out: matrices in the user's units, and the same scaled.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -81,11 +81,10 @@ def _finite(X: Array) -> bool:
         return bool(np.isfinite(X.sum(dtype=np.float64)))
 
 
-def scaled(design: Design, scaling: Standardizer, place: str, piece: Piece, dtype: Any, rows: Array | None) -> Array:
-    """Return the rows `rows` (None: all) of a piece on the network's scale; most are checked only while they are scaled."""
+def scaled(design: Design, scaling: Standardizer, place: str, piece: Piece, rows: Array | None, into: Array) -> None:
+    """Write the rows `rows` (None: all) of a piece on the network's scale; most are checked only while they are scaled."""
     if isinstance(design, NumberDesign) or (isinstance(design, TableDesign) and design._numbers):
         X = piece.matrix(design.columns)
-        quick = None if X is None else standardized(X, scaling.mean, scaling.scale, dtype, rows)
-        if quick is not None:
-            return quick
-    return scaling.apply(design.plain(place, piece), dtype, rows)
+        if X is not None and standardized(X, scaling.mean, scaling.scale, into.dtype, rows, into) is not None:
+            return
+    into[...] = scaling.apply(design.plain(place, piece), into.dtype, rows)

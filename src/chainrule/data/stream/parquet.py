@@ -13,13 +13,20 @@ import os
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from chainrule.arrays import Array
 from chainrule.data.stream.footers import Footer, read_footers
 from chainrule.data.stream.memory import WARN_ABOVE, text_of
-from chainrule.data.stream.source import PIECE, FramePiece, Manifest, text_digest
+from chainrule.data.stream.source import PIECE, Manifest, text_digest
 from chainrule.errors import DataWarning, FormatError, InvalidValueError, MissingError, must_be
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _OPEN = 8
 """Files that are open at one time."""
@@ -105,7 +112,7 @@ class ParquetSource:
         f, g = self._groups[group]
         return f"{self.footers[f].path}, row group {g + 1}"
 
-    def pieces(self, group: int, names: Sequence[str] | None = None) -> Iterator[FramePiece]:
+    def pieces(self, group: int, names: Sequence[str] | None = None) -> Iterator[ArrowPiece]:
         """Yield the rows of a row group; `FormatError` names the file and the group where it cannot be read."""
         import polars as pl
 
@@ -114,12 +121,10 @@ class ParquetSource:
         done = 0
         try:
             read = self._opened(f)
-            for batch in read.iter_batches(batch_size=PIECE, row_groups=[g], columns=wanted, use_threads=False):
-                frame = pl.from_arrow(batch)
-                assert isinstance(frame, pl.DataFrame)
-                done += frame.height
-                frame = frame if frame.columns == wanted else frame.select(wanted)
-                yield FramePiece(_known(self.place(group), frame))
+            columns = None if len(wanted) == len(self.footers[f].schema) else wanted
+            for batch in read.iter_batches(batch_size=PIECE, row_groups=[g], columns=columns, use_threads=False):
+                done += batch.num_rows
+                yield ArrowPiece(self.place(group), batch)
         except FormatError:
             raise
         except (OSError, ValueError, KeyError, RuntimeError, pl.exceptions.PolarsError) as error:
@@ -193,6 +198,50 @@ def _saved_index(footer: Footer) -> list[str]:
     found = [name for name in index if isinstance(name, str) and kinds.get(name, "").lstrip("u").startswith("int")]
     found = [name for name in found if not name.startswith("__index_level_")]
     return found if len(found) < len(kinds) else []
+
+
+@dataclass(frozen=True, eq=False)
+class ArrowPiece:
+    """Rows of a record batch, which are converted column by column as they are asked for."""
+
+    place: str
+    batch: Any
+
+    @property
+    def height(self) -> int:
+        """Number of rows."""
+        return int(self.batch.num_rows)
+
+    def column(self, name: str) -> pl.Series:
+        """Return one column."""
+        return self.frame([name])[name]
+
+    def frame(self, names: Sequence[str]) -> pl.DataFrame:
+        """Return columns as a frame."""
+        import polars as pl
+
+        frame = pl.from_arrow(self.batch.select(list(names)))
+        assert isinstance(frame, pl.DataFrame)
+        known: pl.DataFrame = _known(self.place, frame)
+        return known
+
+    def matrix(self, names: Sequence[str]) -> Array | None:
+        """Return columns as one matrix whose columns are contiguous, of float32 where all cells are exact in it."""
+        places = {name: j for j, name in enumerate(self.batch.schema.names)}
+        columns = [self.batch.column(places[name]) for name in names]
+        kinds = {str(column.type) for column in columns}
+        if not kinds <= _NUMBERS or any(column.null_count for column in columns):
+            return None
+        X = np.empty((self.height, len(columns)), np.float32 if kinds <= _EXACT else np.float64, "F")
+        for j, column in enumerate(columns):
+            X[:, j] = column.to_numpy(zero_copy_only=False)
+        return X
+
+
+_EXACT = frozenset({"float", "int8", "int16", "uint8", "uint16", "bool"})
+"""Arrow types whose numbers are exact in float32."""
+
+_NUMBERS = _EXACT | {"double", "int32", "int64", "uint32", "uint64"}
 
 
 def _known(place: str, frame: Any) -> Any:

@@ -36,12 +36,14 @@ class Shares:
 
 def part_codes(shares: Shares, group: int, start: int, n: int, keys: Any = None) -> Array:
     """Return the part of rows start .. start + n - 1 of a group: `TRAIN`, `VALIDATION` or `TEST`."""
+    codes = np.zeros(n, np.int8)
+    if not shares.validation and not shares.test:
+        return codes
     stream = Stream.from_seed(shares.seed).fold(Purpose.SPLIT, _PARTS)
     if keys is None:
         u = _share(stream.fold(group), np.arange(start, start + n, dtype=np.uint32))
     else:
         u = _share(stream, _hashes(keys))
-    codes = np.zeros(n, np.int8)
     codes[u < shares.test + shares.validation] = VALIDATION
     codes[u < shares.test] = TEST
     return codes

@@ -6,6 +6,7 @@ In: a source, its design, scaling, target and shares. Out: blocks (X, Y, c) in t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -95,45 +96,47 @@ class StreamRows:
 
     def blocks(self, epoch: int, start: int = 0) -> Iterator[Block]:
         """Yield the rows of an epoch from row number `start` on, a window at a time."""
+        with self.reading() as cut:
+            for window in self.order.windows(epoch, start):
+                X = np.empty((len(window.order), len(self.design.names)), self.dtype)
+                parts = [part for *_, part in self._filled(cut, window, X)]
+                Y, c = (np.concatenate([part[i] for part in parts]) for i in range(2))
+                visited = window.order[window.skip :]
+                del parts
+                yield np.take(X, visited, axis=0), Y[visited], c[visited]
+
+    @contextmanager
+    def reading(self) -> Iterator[Cut]:
+        """Provide the rows with open files of their own, for one thread."""
         cut = replace(self.cut, source=self.cut.source.reader())
         try:
-            for window in self.order.windows(epoch, start):
-                yield self._window(cut, window)
+            yield cut
         finally:
             cut.source.close()
 
-    def _window(self, cut: Cut, window: Window) -> Block:
-        """Return the rows of a window in the order of the visit, without those that were visited before."""
-        n, skip = len(window.order), window.skip
-        place = np.empty(n, np.int64)
-        place[window.order] = np.arange(n) - skip
-        made: Block | None = None
+    def fill(self, cut: Cut, window: Window, into: Block) -> None:
+        """Write the rows of a window into arrays, in the order of the files."""
+        X, Y, c = into
+        for start, end, (targets, weights) in self._filled(cut, window, X):
+            Y[start:end] = targets
+            c[start:end] = weights
+
+    def _filled(self, cut: Cut, window: Window, X: Array) -> Iterator[tuple[int, int, tuple[Array, Array]]]:
+        """Write the rows of a window into X; yield which were written, with their targets and weights, piece by piece."""
+        n = len(window.order)
         done = 0
         for group in window.groups:
-            for block in self._group(cut, int(group)):
-                to = place[done : done + len(block[0])]
-                done += len(block[0])
-                if len(to) < len(block[0]):
-                    break
-                if made is None:
-                    X, Y, c = (np.empty((n - skip, *part.shape[1:]), part.dtype) for part in block)
-                    made = (X, Y, c)
-                wanted = slice(None) if not skip else to >= 0
-                for whole, part in zip(made, block, strict=True):
-                    whole[to[wanted]] = part[wanted]
-        if made is None or done != n:
+            place = cut.source.place(int(group))
+            for _, piece, rows, codes, y in cut.divided(int(group), self.design.columns):
+                mine = codes == TRAIN
+                end = done + int(np.count_nonzero(mine))
+                if end == done or end > n:
+                    done = end
+                    continue
+                take = None if end - done == piece.height else rows[mine]
+                scaled(self.design, self.scaling, place, piece, take, X[done:end])
+                yield done, end, self.encode(y if take is None else y[mine])
+                done = end
+        if done != n:
             places = ", ".join(cut.source.place(int(group)) for group in window.groups[:3])
             raise FormatError(f"{places}: the rows must stay as they were, got {done:,} and not {n:,} of them.")
-        return made
-
-    def _group(self, cut: Cut, group: int) -> Iterator[Block]:
-        """Yield the training rows of a group, a piece at a time."""
-        place = cut.source.place(group)
-        for _, piece, rows, codes, y in cut.divided(group, self.design.columns):
-            mine = codes == TRAIN
-            if not mine.any():
-                continue
-            take = None if len(rows) == piece.height and mine.all() else rows[mine]
-            x = scaled(self.design, self.scaling, place, piece, self.dtype, take)
-            Y, c = self.encode(y if take is None else y[mine])
-            yield x, np.ascontiguousarray(Y), c

@@ -159,14 +159,14 @@ def survey(cut: Cut, design: Design, scaling: str, weigh: Weigh) -> Survey:
     for group in range(len(cut.source.manifest.sizes)):
         for start, rows, X, codes, y in _plain(cut, design, group):
             mine = codes == TRAIN
-            moments.add(X[mine], weigh(y[mine]))
+            moments.add(_where(X, mine), weigh(_where(y, mine)))
             kept = codes.copy()
             kept[mine & ~sample_mask(cut.shares, group, start, int(rows.max(initial=-1)) + 1)[rows]] = -1
             for part, found in held.items():
                 take = kept == part
                 if take.any():
                     found.append((X[take].astype(np.float64), y[take]))
-            sketch = sketch.joined(X[codes != TEST])
+            sketch = sketch.joined(_where(X, codes != TEST))
     parts = {part: _joined(found) for part, found in held.items() if found}
     if scaling == "none":
         return Survey(Standardizer.identity(len(design.names)), parts, sketch)
@@ -220,6 +220,11 @@ def _training(cut: Cut, design: Design, weigh: Weigh) -> Iterator[tuple[Array, A
         for _, _, X, codes, y in _plain(cut, design, group):
             mine = codes == TRAIN
             yield X[mine], weigh(y[mine])
+
+
+def _where(rows: Array, mask: Array) -> Array:
+    """Return the rows of a mask, without a copy where these are all."""
+    return rows if mask.all() else rows[mask]
 
 
 def _joined(found: list[tuple[Array, Array]]) -> HeldRows:
