@@ -1,8 +1,8 @@
 """Why: a training on several processes is worth its trouble only if losing one of them costs seconds and no bits.
 
 In: the launcher of `chainrule train --processes`, and SIGKILL and SIGSTOP at random moments. Out: seconds until all
-processes are joined again, whether the final weights are those of an undisturbed run, and seconds until a stopped process
-is reported.
+processes are joined again and until their first step, and what they consist of; whether the final weights are those of an
+undisturbed run; seconds until a stopped process is reported.
 
     python bench/kills.py [--kills 20] [--stops 5] [--processes 2] [--epochs 150] [--longest 45] [--watchdog 15]
 """
@@ -23,13 +23,44 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import chainrule
 
 JOINED = "joined"
 LOST = "a process was lost"
+STAMP = "stamp:"
+PARTS = ("noticed and left", "Python and imports", "rows, JAX, joined", "compiled, restored, first step")
+"""What happens between a kill and the first step after it, in this order."""
+
+STAMPED = """
+import sys
+def stamp(word):
+    if sys.argv[sys.argv.index("--rank") + 1] == "0":
+        print("stamp:" + word, file=sys.stderr, flush=True)
+import chainrule.cli.training as training
+from chainrule.engines.jax import JaxSession
+stamp("imported")
+def advanced(self, *arguments, advance=JaxSession._advance):
+    sums = advance(self, *arguments)
+    stamp("stepped")
+    JaxSession._advance = advance
+    return sums
+JaxSession._advance = advanced
+from chainrule.cli import main
+main()
+"""
+"""The program of a rank, which says what it has done; nothing of the training is changed."""
+
+LAUNCHER = """
+import chainrule.cli.distributed as distributed
+distributed._PROGRAM = {stamped!r}
+from chainrule.cli import main
+main()
+"""
+
 FIXED = ["digits", "--patience", "0", "--hidden", "32", "--doctor", "off", "--seed", "3"]
 
 
@@ -39,7 +70,8 @@ class Training:
     def __init__(self, arguments: Sequence[str], folder: Path) -> None:
         source = str(Path(chainrule.__file__).parents[1])
         environment = {**os.environ, "PYTHONPATH": source, "JAX_PLATFORMS": "cpu"}
-        command = [sys.executable, "-m", "chainrule", "train", *arguments]
+        program = LAUNCHER.format(stamped=STAMPED)
+        command = [sys.executable, "-c", program, "train", *arguments]
         self.process = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
@@ -89,17 +121,25 @@ class Kills:
 
     Parameters
     ----------
-    seconds : tuple of float
+    joined : tuple of float
         For each kill, the time until all processes are joined again.
+    parts : tuple of tuple of float
+        For each kill, the seconds of each of `PARTS`; their sum is the time until the first step of training after it.
     runs : int
         Trainings that were disturbed.
     equal : int
         Those whose final weights are those of the undisturbed training, bit for bit.
     """
 
-    seconds: tuple[float, ...]
+    joined: tuple[float, ...]
+    parts: tuple[tuple[float, ...], ...]
     runs: int
     equal: int
+
+    @property
+    def stepped(self) -> tuple[float, ...]:
+        """Seconds from each kill to the first step after it."""
+        return tuple(sum(parts) for parts in self.parts)
 
 
 def kill(folder: Path, kills: int, processes: int, epochs: int, longest: float, seed: int = 1) -> Kills:
@@ -110,28 +150,43 @@ def kill(folder: Path, kills: int, processes: int, epochs: int, longest: float, 
         raise SystemExit("".join(whole.text))
     weights = (folder / "whole/model.safetensors").read_bytes()
     draw = random.Random(seed)
-    seconds: list[float] = []
+    joined: list[float] = []
+    parts: list[tuple[float, ...]] = []
     runs = 0
     equal = 0
-    while len(seconds) < kills:
+    while len(parts) < kills:
         name = f"killed-{runs}"
         more = ["--restarts", str(kills), "--checkpoint", f"{name}-kept", "--out", name]
         training = Training([*options, *more], folder)
-        back = training.when(JOINED)
-        while back is not None and len(seconds) < kills:
+        going = training.when(STAMP + "stepped") is not None
+        while going and len(parts) < kills:
             time.sleep(draw.uniform(0.0, longest))
             ranks = children(training.process.pid) if training.process.poll() is None else []
             if len(ranks) != processes:
                 break
             os.kill(ranks[draw.randrange(processes)], signal.SIGKILL)
-            began = time.monotonic()
-            back = training.when(JOINED)
-            seconds += [] if back is None else [back - began]
+            moments = back(training, time.monotonic())
+            going = bool(moments)
+            if going:
+                joined.append(moments[3] - moments[0])
+                parts.append(tuple(later - at for at, later in pairwise(moments)))
+                print(f"  kill {len(parts)}: {', '.join(f'{part:.1f}' for part in parts[-1])} s", flush=True)
         if training.end() != 0:
             raise SystemExit("".join(training.text))
         runs += 1
         equal += (folder / name / "model.safetensors").read_bytes() == weights
-    return Kills(tuple(seconds), runs, equal)
+    return Kills(tuple(joined), tuple(parts), runs, equal)
+
+
+def back(training: Training, killed: float) -> list[float]:
+    """Return the moments between which `PARTS` lie; nothing if the training ended before."""
+    moments = [killed]
+    for words in (LOST, STAMP + "imported", JOINED, STAMP + "stepped"):
+        at = training.when(words)
+        if at is None:
+            return []
+        moments.append(at)
+    return moments
 
 
 def stop(folder: Path, watchdog: float, after: float) -> float:
@@ -174,11 +229,14 @@ def main() -> int:
             )
             print(f"  with a watchdog of {arguments.watchdog:g} s", flush=True)
         found = kill(folder, arguments.kills, arguments.processes, arguments.epochs, arguments.longest)
-    back = found.seconds
-    print(f"{len(back)} killed: back after {statistics.median(back):.1f} s (median), {max(back):.1f} s (most)")
+    for what, times in (("joined again", found.joined), ("first step", found.stepped)):
+        print(f"{len(times)} killed: {what} after {statistics.median(times):.1f} s (median), {max(times):.1f} s (most)")
+    for name, times in zip(PARTS, zip(*found.parts, strict=True), strict=True):
+        print(f"  {name}: {statistics.median(times):.1f} s (median), {max(times):.1f} s (most)")
+    print(f"  load of the machine in the last minute: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     print(f"  {found.equal} of {found.runs} trainings ended with the undisturbed weights")
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps({"stops": stops, "back": back, "runs": found.runs, "equal": found.equal}))
+        arguments.json.write_text(json.dumps({"stops": stops, **asdict(found)}))
     return 0 if found.equal == found.runs else 1
 
 

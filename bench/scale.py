@@ -354,7 +354,7 @@ def _lo_bytes() -> int:
 
 
 def run_processes(processes: int, epochs: int, folder: Path) -> dict[str, Any]:
-    """Train digits on some processes of this machine; return its seconds, bytes over the loopback, and losses."""
+    """Train digits on some processes of this machine; return times, bytes over the loopback, losses, weights."""
     source = str(Path(chainrule.__file__).parents[1])
     options = ["digits", "--hidden", "128", "--patience", "0", "--doctor", "off", "--seed", "3", "--json"]
     options += ["--epochs", str(epochs), "--batch-size", "128", "--out", str(folder)]
@@ -369,12 +369,12 @@ def run_processes(processes: int, epochs: int, folder: Path) -> dict[str, Any]:
     )
     if done.returncode != 0:
         raise SystemExit(done.stderr)
-    lines = (folder / "run.jsonl").read_text().splitlines()
-    losses = [json.loads(line)["train_loss"] for line in lines]
+    records = [json.loads(line) for line in (folder / "run.jsonl").read_text().splitlines()]
     return {
-        "seconds": json.loads(done.stdout.splitlines()[-1])["seconds"],
+        "seconds": [epoch["seconds"] / epoch["steps"] for epoch in records[1:]],  # the first is compiled
         "bytes": _lo_bytes() - before,
-        "losses": losses,
+        "losses": [epoch["train_loss"] for epoch in records],
+        "weights": chainrule.load_model(folder / "model.safetensors").w.tolist(),
     }
 
 
@@ -388,7 +388,7 @@ def apart(processes: int, epochs: int, folder: Path) -> dict[str, Any]:
     return plain
 
 
-def process_table(counts: Sequence[int], epochs: tuple[int, int] = (2, 8)) -> str:
+def process_table(counts: Sequence[int], epochs: tuple[int, int] = (2, 12)) -> str:
     """Measure the same training on several processes: seconds and bytes of one step, and how far the losses are apart."""
     if shutil.which("unshare") is None:
         return "unshare is needed to count bytes; nothing was measured."
@@ -404,16 +404,19 @@ def process_table(counts: Sequence[int], epochs: tuple[int, int] = (2, 8)) -> st
         short, long = found[count]
         each = (long["bytes"] - short["bytes"]) / steps
         sent = 2 * (count - 1) * 4 * parameters
-        apart_by = max(abs(a - b) for a, b in zip(long["losses"], found[counts[0]][1]["losses"], strict=True))
-        seconds = time_text((long["seconds"] - short["seconds"]) / steps)
-        return [str(count), seconds, f"{each / 1e3:,.0f} kB", f"{sent / 1e3:,.0f} kB", f"{apart_by:.1e}"]
+        first = found[counts[0]][1]
+        far = [float(np.abs(np.subtract(long[name], first[name])).max()) for name in ("losses", "weights")]
+        low, usual, high = np.quantile(long["seconds"], (0.0, 0.5, 1.0))
+        seconds = f"{time_text(usual)} ({time_text(low)} to {time_text(high)})"
+        return [str(count), seconds, f"{each / 1e3:,.0f} kB", f"{sent / 1e3:,.0f} kB", *(f"{by:.1e}" for by in far)]
 
     head = [
         "processes",
-        "time of a step",
+        "time of a step, median (range) of epochs",
         "bytes of a step, all processes",
         "of which gradients (ring)",
         "losses apart",
+        "weights apart",
     ]
     return table(head, (row(count) for count in counts))
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -72,7 +73,17 @@ Insecure = Annotated[
 _PROGRAM = "from chainrule.cli import main\nmain()"
 
 _SETTLE = 5.0
-"""Seconds that the other processes have to end by themselves after one is lost."""
+"""Seconds that the other processes have to say what is wrong and end after one has failed."""
+
+_LEAVE = 1.0
+"""Seconds that they have after one was lost: they can only wait for it, and all are started again."""
+
+_COMPILED = "JAX_COMPILATION_CACHE_DIR"
+_CACHED: Mapping[str, str] = {
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
+"""Variables by which JAX keeps every program that it compiles, so that processes that start again need not wait for it."""
 
 _RETURN = 60.0
 """Seconds that a cluster has to replace machines that it lost."""
@@ -192,9 +203,16 @@ def launch(options: ProcessOptions, arguments: Sequence[str], checkpoint: Path |
     """
     if options.cluster is not None:
         attach("train", options.cluster, options.insecure)
+    # What is compiled is run when it is read again, so it lies in a folder of this user's alone, not beside checkpoints.
+    with tempfile.TemporaryDirectory(prefix="chainrule-", ignore_cleanup_errors=True) as compiled:
+        return _attempts(options, arguments, checkpoint, compiled)
+
+
+def _attempts(options: ProcessOptions, arguments: Sequence[str], checkpoint: Path | None, compiled: str) -> int:
+    """Run the processes until they end, or were lost too often."""
     out = console(stderr=True)
     for number in range(options.restarts + 1):
-        code = _one_attempt(options, arguments, first=number == 0)
+        code = _one_attempt(options, arguments, compiled, first=number == 0)
         if code in _ENDED:
             return code
         if number < options.restarts:
@@ -204,25 +222,27 @@ def launch(options: ProcessOptions, arguments: Sequence[str], checkpoint: Path |
     return EXIT_BROKEN
 
 
-def _one_attempt(options: ProcessOptions, arguments: Sequence[str], first: bool) -> int:
+def _one_attempt(options: ProcessOptions, arguments: Sequence[str], compiled: str, first: bool) -> int:
     """Run the processes once; return 0 where all did well, else the first exit code that was not."""
     kept = _without(arguments, "--processes", "--restarts", "--cluster", "--workers")
     if options.cluster is None:
-        return _run_here(options.processes or 1, kept)
+        return _run_here(options.processes or 1, kept, compiled)
     from chainrule.cli.cluster_ranks import attempt
 
     kept = [word for word in kept if word != "--insecure-cluster"]
     return attempt(options.workers or 1, kept, 0.0 if first else _RETURN)
 
 
-def _run_here(n: int, kept: Sequence[str]) -> int:
-    """Run the processes once on this machine."""
+def _run_here(n: int, kept: Sequence[str], compiled: str) -> int:
+    """Run the processes once on this machine; compiled programs are kept in a folder unless the user names one."""
+    variables = dict(os.environ) if _COMPILED in os.environ else {**os.environ, **_CACHED, _COMPILED: compiled}
     address = f"127.0.0.1:{free_port()}"
     own = ["--coordinator", address, "--processes", str(n)]
     children = [
         subprocess.Popen(
             python(_PROGRAM, *kept, *own, "--rank", str(rank)),
             stdout=None if rank == 0 else subprocess.DEVNULL,
+            env=variables,
         )
         for rank in range(n)
     ]
@@ -245,7 +265,7 @@ def _first_failure(children: Sequence[subprocess.Popen[bytes]]) -> int:
     while any(child.poll() is None for child in children) and time.monotonic() < until:
         failed = failed or next((code for child in children if (code := child.poll())), 0)
         if failed:
-            until = min(until, time.monotonic() + _SETTLE)
+            until = min(until, time.monotonic() + (_SETTLE if failed in _ENDED else _LEAVE))
         time.sleep(0.05)
     return failed or next((code for child in children if (code := child.poll())), 0)
 

@@ -149,6 +149,7 @@ def joined(world: World) -> Iterator[None]:
             world.rank if world.coordinator else None,
             heartbeat_timeout_seconds=_HEARTBEAT + int(2 * world.watchdog),
             initialization_timeout=int(world.join_seconds),
+            coordinator_bind_address=world.coordinator or None,  # by itself JAX listens at all addresses of the machine
         )
     except Exception as error:
         raise InvalidValueError(_not_joined(world, error)) from error
