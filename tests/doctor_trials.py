@@ -66,6 +66,7 @@ class StubRunner(TrialRunner):
     """A trial runner whose trials end with given gains."""
 
     rows = longer = comparison = None
+    proven: frozenset[str] = frozenset()
 
     def __init__(self, gains, mistake=0.8):
         self.gains, self.tested, self.cost, self.problem = gains, [], 0.0, PROBLEM
@@ -87,6 +88,9 @@ class StubRunner(TrialRunner):
 
     def was_tested(self, remedy):
         return remedy in self.tested
+
+    def proves(self, remedy):
+        return remedy in self.proven
 
     def trial(self, remedy, suspected=False):
         self.tested.append(remedy)

@@ -193,6 +193,30 @@ def test_a_straight_line_of_the_target_is_named(copy):
     assert "target-copy" in ill(report)
 
 
+def beside_noise(classes, noise):
+    """What is found where a column is the target with noise of so many of its deviations."""
+    y = np.arange(400) % 2 if classes else normal(400, 1)[:, 0]
+    column = y + noise * y.std() * normal(400, 1, 2)[:, 0]
+    X = np.c_[normal(400, 9, 1), column].astype(np.float32)
+    problem = replace(healthy("circles" if classes else "diabetes"), feature_names=())
+    return untidy.target_copy(with_rows(problem, X=X, Y=y.astype(np.float32)[:, None]), None)
+
+
+@pytest.mark.parametrize("noise", [0.002, 0.004, 0.01, 0.02, 0.025])
+@pytest.mark.parametrize("classes", [True, False])
+def test_a_column_that_is_nearly_the_target_is_named(classes, noise):
+    found = beside_noise(classes, noise)
+    assert "column 9" in found.title
+    assert "but for" in found.measured
+    assert "but for" not in beside_noise(classes, 0.0).measured
+
+
+@pytest.mark.parametrize("noise", [0.05, 0.1, 0.2, 0.5, 1.0])
+@pytest.mark.parametrize("classes", [True, False])
+def test_a_column_that_says_much_of_the_target_is_no_copy(classes, noise):
+    assert beside_noise(classes, noise) is None
+
+
 # Parts
 
 

@@ -121,3 +121,27 @@ def test_a_fault_of_the_evaluation_explains_nothing():
         ("suspicious-validation", ()),
         ("no-validation", ()),
     ]
+
+
+@pytest.mark.parametrize(
+    ("fact", "cause", "remedy"),
+    [
+        ("class-imbalance", "learning-rate-too-low", "rate*10"),
+        ("class-imbalance", "dropout-too-high", "no-dropout"),
+        ("constant-feature", "clipping-too-tight", "no-clip"),
+        ("label-noise", "frozen-layer", "unfreeze"),
+        ("misaligned-labels", "over-regularized", "no-penalty"),
+    ],
+)
+def test_a_fact_about_the_rows_stands_behind_a_proven_cause_of_a_failed_training(fact, cause, remedy):
+    seen = finding(fact, "info" if fact == "constant-feature" else "warning", figures={"count": 6.0, "columns": 8.0})
+    found, _ = diagnosed([seen, finding(cause)], {remedy: 0.8})
+    assert (found[0].symptom, fact in found[0].explains) == (cause, True)
+    alone, _ = diagnosed([seen, finding(cause)], {})
+    assert alone[0].symptom == fact
+
+
+def test_validation_rows_of_one_class_come_first():
+    suspicions = [finding("stopped-too-early"), finding("single-class-validation")]
+    found, _ = diagnosed(suspicions, {"longer": 0.9})
+    assert (found[0].symptom, found[0].explains) == ("single-class-validation", ("stopped-too-early",))

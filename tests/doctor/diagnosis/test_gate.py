@@ -12,7 +12,7 @@ from doctor_trials import PROBLEM, TRACE, diagnosed, evidence, finding
 from chainrule.doctor.diagnosis import diagnose
 from chainrule.doctor.diagnosis.gate import gate
 from chainrule.doctor.trials.reachable import Comparison, Errors
-from chainrule.doctor.vocabulary.records import RemedyTrial
+from chainrule.doctor.vocabulary.records import OTHERS, RemedyTrial
 from chainrule.train.records import diverged
 
 HELPED = RemedyTrial("class-weights", 20, (1.0,), (0.5,), True, 0.5)
@@ -52,18 +52,36 @@ def test_constant_columns_are_a_warning_if_there_are_many():
     assert [found.severity for found in gate((many, few), evidence({}))] == ["warning", "info"]
 
 
-def among_noise(left=0.6, remaining=0.6, separable=False):
-    """Evidence of a network that is about as good as quick models, which leave much."""
+def among_noise(left=0.6, remaining=0.6, separable=False, proven=()):
+    """Evidence of a network that is about as good as quick models, which leave much; some remedies are beyond doubt."""
     network, quick = (Errors(np.full(100, share), np.full(100, share)) for share in (left, remaining))
     comparison = Comparison("boosted trees", quick, network, separable)
-    return replace(evidence({}, failed=False), comparison=comparison)
+    found = replace(evidence({}, failed=False), comparison=comparison)
+    found.runner.proven = frozenset(proven)
+    return found
 
 
-@pytest.mark.parametrize(("gain", "severity"), [(0.05, "info"), (0.08, "info"), (0.1, "warning"), (0.5, "warning")])
-def test_a_small_gain_among_noise_is_information(gain, severity):
-    helped = RemedyTrial("more-epochs", 20, (1.0,), (1.0 - gain,), True, gain)
-    found = finding("learning-rate-too-low", confirmed=True, trials=(helped,))
-    assert gate((found,), among_noise())[0].severity == severity
+@pytest.mark.parametrize(
+    ("symptom", "remedy"),
+    [
+        ("learning-rate-too-low", "rate*10"),
+        ("over-regularized", "no-penalty"),
+        ("strange-cells", "fill-strange-cells"),
+        ("stopped-too-early", "longer"),
+        ("dropout-too-high", "no-dropout"),
+    ],
+)
+def test_a_gain_among_noise_counts_if_it_is_beyond_doubt(symptom, remedy):
+    found = finding(symptom, confirmed=True, trials=(RemedyTrial(remedy, 20, (1.0,), (0.9,), True, 0.1),))
+    assert gate((found,), among_noise())[0].severity == "info"
+    assert gate((found,), among_noise(proven=[remedy]))[0].severity == "warning"
+    assert gate((found,), among_noise(remaining=0.1))[0].severity == "warning"  # there is no noise to hide in
+
+
+def test_causes_that_hide_one_another_are_proven_together():
+    joint = RemedyTrial("no-clip", 20, (1.0,), (0.5,), True, 0.5, before=OTHERS)
+    found = finding("clipping-too-tight", confirmed=True, trials=(joint,))
+    assert gate((found,), among_noise())[0].severity == "warning"
 
 
 def test_constant_columns_of_a_network_that_is_good_enough_are_information():
@@ -76,7 +94,8 @@ def test_constant_columns_of_a_network_that_is_good_enough_are_information():
 )
 def test_a_rare_class_is_information_unless_it_could_be_recognized_and_is_not(recall, separable, severity):
     found = finding("class-imbalance", confirmed=True, figures={"recall": recall}, trials=(HELPED,))
-    assert gate((found,), among_noise(separable=separable))[0].severity == severity
+    assert gate((found,), among_noise(separable=separable, proven=["class-weights"]))[0].severity == severity
+    assert gate((found,), among_noise(separable=separable))[0].severity == "info"
 
 
 @pytest.mark.parametrize(("share", "severity"), [(0.11, "info"), (0.3, "warning")])

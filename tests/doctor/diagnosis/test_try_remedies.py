@@ -3,6 +3,7 @@
 In: findings made by hand, trials with given gains, tiny trainings. Out: findings.
 """
 
+import pytest
 from doctor_trials import diagnosed, evidence, finding
 
 from chainrule.doctor.diagnosis.try_remedies import try_remedies
@@ -27,3 +28,31 @@ def test_remedies_are_tested_with_the_best_first():
     (found,) = try_remedies((finding("learning-rate-too-high"),), known)
     assert (found.confirmed, [trial.remedy for trial in found.trials]) == (True, ["rate/100", "rate/10"])
     assert try_remedies((finding("learning-rate-too-high"),), evidence()) == (finding("learning-rate-too-high"),)
+
+
+def test_what_is_peculiar_to_a_training_is_tested_before_what_helps_any():
+    known = evidence({"rate*10": 0.5, "no-clip": 0.9, "no-penalty": 0.1, "longer": 0.3})
+    suspicions = [finding(name) for name in ("learning-rate-too-low", "clipping-too-tight", "undertrained", "noise")]
+    found = try_remedies(tuple(suspicions), known)
+    assert [each.symptom for each in found] == [each.symptom for each in suspicions]
+    assert known.runner.tested[0] == "no-clip"
+
+
+@pytest.mark.parametrize(
+    ("symptom", "gains", "tested"),
+    [
+        ("learning-rate-too-low", {"rate*10": -0.5, "rate*100": 0.9}, ["rate*10"]),
+        ("learning-rate-too-low", {"rate*10": 0.14, "rate*100": -0.1}, ["rate*10", "rate*100"]),
+        (
+            "learning-rate-too-low",
+            {"rate*10": 0.0, "rate*100": 0.9},
+            ["rate*10", "rate*100", "rate*1000", "usual-rate"],
+        ),
+        ("learning-rate-too-high", {"rate/10": -0.2, "rate/100": 0.9}, ["rate/10"]),
+        ("learning-rate-too-high", {"rate/10": 0.0, "rate/100": 0.1}, ["rate/10", "rate/100", "rate/1000"]),
+    ],
+)
+def test_rates_beyond_one_that_does_worse_are_not_tried(symptom, gains, tested):
+    known = evidence(gains)
+    try_remedies((finding(symptom),), known)
+    assert known.runner.tested == tested

@@ -23,7 +23,9 @@ def collect(findings: Findings, evidence: Evidence) -> Findings:
     Two suspicions depend on whether the training failed, so they are added here: a custom loss if it did, layers without a
     bias if it did not. Class imbalance becomes a warning if rare classes are recognized much less often than frequent ones.
     """
-    judged = [_judge_by_recall(finding, evidence.runner) for finding in findings]
+    judged = [
+        finding if evidence.accepts(finding) else _judge_by_recall(finding, evidence.runner) for finding in findings
+    ]
     if evidence.failed:
         return merge([*judged, *unknown_loss(evidence.problem)])
     return merge([*missing_bias(evidence.problem), *judged])

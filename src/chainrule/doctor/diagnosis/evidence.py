@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from chainrule.doctor.observe.readings import training_failed
+from chainrule.doctor.observe.readings import has_hardly_moved, training_failed
 from chainrule.doctor.trials.reachable import Comparison, compare
 from chainrule.doctor.trials.runner import TrialRunner
 from chainrule.doctor.vocabulary.catalogue import find_remedy
+from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
+from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.records import SEVERITIES, Finding, RemedyTrial, Trace
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.train.problem import TrainingProblem
@@ -42,8 +44,17 @@ class TrialBudget:
 
     def test_remedies(self, finding: Finding) -> Finding:
         """Return the finding with the trials of its remedies, and whether one of them helped."""
-        names = () if finding.entry.self_evident else (finding.fix.remedy, *finding.entry.remedies)
-        trials = [trial for name in dict.fromkeys(names) if name and (trial := self.trial(name, True)) is not None]
+        names: tuple[str, ...] = (finding.fix.remedy, *finding.entry.remedies)
+        if finding.entry.self_evident:
+            names = ()
+        elif finding.entry.rate_change:  # in the order of their size, or what is past cannot be told
+            names = (*finding.entry.remedies, finding.fix.remedy)
+        trials: list[RemedyTrial] = []
+        for name in filter(None, dict.fromkeys(names)):
+            if finding.entry.rate_change and _is_past(trials):
+                break
+            trial = self.trial(name, True)
+            trials += [] if trial is None else [trial]
         if not trials:
             return finding
         best = max(trials, key=lambda trial: (trial.helped, trial.gain))
@@ -95,12 +106,13 @@ class Evidence:
     def of(cls, problem: TrainingProblem, trace: Trace, runner: TrialRunner | None, needed: bool = True) -> Evidence:
         """Return the evidence at the start of a diagnosis, with the full budget.
 
-        The network is compared with quick models if `needed`: in a diagnosis without suspicions nothing depends on it.
+        The network is compared with quick models if `needed`: in a diagnosis without suspicions nothing depends on it. One
+        that is still at its start is not compared: what it predicts is chance.
         """
         failed = has_failed(problem, trace, runner)
         comparison = None
         if needed and not trace.stopped:
-            comparison = compare(problem, trace.final, boosted=False) if runner is None else runner.comparison
+            comparison = _quick_comparison(problem, trace) if runner is None else runner.comparison
         return cls(problem, trace, TrialBudget(runner), failed and not _matches(comparison), comparison)
 
     @property
@@ -113,6 +125,12 @@ class Evidence:
         """Whether a quick model tells the rarest class apart."""
         return self.comparison is not None and self.comparison.separable
 
+    def accepts(self, finding: Finding) -> bool:
+        """Check whether it is rare classes that quick models do not recognize either, and the network is as good."""
+        if not (self.matches and finding.entry.judged_by_recall):
+            return False
+        return not (self.separable and finding.figures.get("recall", 1.0) < DATA_LIMITS.recall_missed)
+
     @property
     def noisy(self) -> bool:
         """Whether it is, and quick models leave much unexplained: then what remains is mostly noise of the data."""
@@ -122,6 +140,10 @@ class Evidence:
     def runner(self) -> TrialRunner | None:
         """The trial runner, if there are trials."""
         return self.budget.runner
+
+
+def _quick_comparison(problem: TrainingProblem, trace: Trace) -> Comparison | None:
+    return None if has_hardly_moved(problem, trace) else compare(problem, trace.final, boosted=False)
 
 
 def _matches(comparison: Comparison | None) -> bool:
@@ -172,6 +194,14 @@ def is_problem_specific(finding: Finding) -> bool:
 def is_clear(finding: Finding) -> bool:
     """Check whether its own figures suffice where no trial was made."""
     return finding.entry.clear_untested and finding.confirmed is None and bool(finding.figures.get("clear"))
+
+
+def _is_past(trials: Sequence[RemedyTrial]) -> bool:
+    """Check whether the last learning rate went too far: it did clearly worse than the best before it, or than this one."""
+    if not trials:
+        return False
+    best = max((trial.gain for trial in trials[:-1]), default=0.0)
+    return not trials[-1].helped and trials[-1].gain < max(best, 0.0) - LIMITS.rate_past
 
 
 def _best_first(trials: Sequence[RemedyTrial], best: RemedyTrial) -> tuple[RemedyTrial, ...]:

@@ -35,7 +35,7 @@ def explain(findings: Findings, evidence: Evidence) -> Findings:
     if not ill:
         return tuple(sorted(infos, key=rank))
     ill = [_without_refuted_fix(finding) for finding in ill]
-    primary = _primary(ill)
+    primary = _primary(ill, evidence.failed)
     if primary.entry.is_evidence:
         return (*sorted(ill, key=rank), *sorted(infos, key=rank))
     evaluation = [finding for finding in ill if finding is not primary and finding.entry.is_evidence]
@@ -61,14 +61,16 @@ def _without_refuted_fix(finding: Finding) -> Finding:
     )
 
 
-def _primary(ill: Sequence[Finding]) -> Finding:
+def _primary(ill: Sequence[Finding], failed: bool) -> Finding:
     causes = [finding for finding in ill if finding.entry.explains_failure]
     most = max((confirmed_gain(finding) for finding in causes), default=0.0)
     strong = [f for f in causes if f.confirmed is None or confirmed_gain(f) >= USUAL.comparable * most]
     proven = any(finding.confirmed for finding in strong)
 
     def order(finding: Finding) -> tuple[bool, bool, bool, tuple[int, int]]:
-        yields = proven and finding.entry.yields_to_proof
+        entry = finding.entry
+        background = entry.is_background and (failed or entry.judged_by_recall or entry.judged_by_share)
+        yields = proven and (entry.yields_to_proof or (background and not finding.confirmed))
         return not is_clear(finding), yields, not is_problem_specific(finding), rank(finding)
 
     return min(strong or ill, key=order)

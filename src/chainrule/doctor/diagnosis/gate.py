@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chainrule.doctor.diagnosis.evidence import Evidence, Findings, confirmed_gain, is_clear
+from chainrule.doctor.diagnosis.evidence import Evidence, Findings, is_clear
 from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
 from chainrule.doctor.vocabulary.records import Finding
 from chainrule.doctor.vocabulary.thresholds import USUAL
@@ -21,8 +21,8 @@ def gate(findings: Findings, evidence: Evidence) -> Findings:
     stays a cause if its remedy does not help alone: another fault may hide the gain. Without trials, suspicions keep their
     severity if the training failed. Evidence passes as it is, and so do outcomes, except where the network is about as good
     as quick models: how a training ended is then a warning only if a remedy helps. What a sound network can live with is
-    information there: constant columns, rare classes unless it misses nearly all of one that a quick model recognizes, a
-    small share of doubtful labels, and a remedy that removes less than a twentieth of what a constant prediction leaves.
+    information there: constant columns, rare classes unless it misses nearly all of one that a quick model recognizes and
+    class weights are proven to correct that, a small share of doubtful labels, and a remedy whose gain is not beyond doubt.
     """
     return tuple(_gated(finding, evidence) for finding in findings)
 
@@ -32,7 +32,8 @@ def _gated(finding: Finding, evidence: Evidence) -> Finding:
     if evidence.matches and entry.yields_to_proof:
         return replace(finding, severity="info")
     if evidence.matches and (
-        entry.judged_by_share or (entry.judged_by_recall and not _misses_a_class(finding, evidence))
+        entry.judged_by_share
+        or (entry.judged_by_recall and (evidence.accepts(finding) or not _has_proof(finding, evidence)))
     ):
         return replace(finding, severity="info")
     if evidence.noisy and _is_small(finding, evidence):
@@ -55,19 +56,19 @@ def _gated(finding: Finding, evidence: Evidence) -> Finding:
     return finding if untested_failure else replace(finding, severity="info")
 
 
-def _misses_a_class(finding: Finding, evidence: Evidence) -> bool:
-    """Check whether nearly all rows of a class are missed that a quick model recognizes."""
-    return evidence.separable and finding.figures.get("recall", 1.0) < DATA_LIMITS.recall_missed
-
-
 def _is_small(finding: Finding, evidence: Evidence) -> bool:
     """Check whether what was found matters little beside the noise of the data."""
     if finding.entry.small_is_noise:
         return finding.figures.get("share", 1.0) < DATA_LIMITS.noise_share
-    comparison = evidence.comparison
-    if not (finding.confirmed and finding.entry.explains_failure and comparison is not None):
-        return False
-    return confirmed_gain(finding) * comparison.left < USUAL.least_gain
+    return bool(finding.confirmed) and finding.entry.explains_failure and not _has_proof(finding, evidence)
+
+
+def _has_proof(finding: Finding, evidence: Evidence) -> bool:
+    """Check whether a trial of one of its remedies leaves no doubt; without trials nothing can be asked for."""
+    if evidence.runner is None:
+        return True
+    helped = [trial for trial in finding.trials if trial.helped]
+    return any(trial.joint or evidence.runner.proves(trial.remedy) for trial in helped)
 
 
 def _affects_many(finding: Finding) -> bool:

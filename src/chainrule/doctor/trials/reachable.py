@@ -20,6 +20,7 @@ from chainrule.doctor.observe.quick_models import (
 )
 from chainrule.doctor.trials.scoring import predicted_classes, standard_error
 from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
+from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.own_code import fault_in_words
 from chainrule.doctor.vocabulary.targets import class_indices, subsample_indices
 from chainrule.doctor.vocabulary.thresholds import USUAL
@@ -75,14 +76,17 @@ class Comparison:
 
 
 def _matches(network: Array, quick: Array) -> bool:
-    """Check whether the network explains nearly as much as a quick model, row by row.
+    """Check whether the network explains nearly as much as a quick model, row by row, or chance may explain what it misses.
 
     Forward    (1) 1 - e_network >= r max(0, 1 - e_quick) - t, with r = `Thresholds.reached`
-               t is two standard errors of e_network - e_quick, between `Thresholds.unreached` and `unreached_most`
+               t is two standard errors s of e_network - e_quick, between `Thresholds.unreached` and `unreached_most`
+               (2) e_network - e_quick <= q s, with q = `Limits.proof_errors`
     """
-    noise = USUAL.clear_errors * standard_error(network - quick)
-    slack = min(max(USUAL.unreached, noise), USUAL.unreached_most)
-    return 1.0 - float(network.mean()) >= USUAL.reached * max(0.0, 1.0 - float(quick.mean())) - slack  # (1)
+    error = standard_error(network - quick)
+    slack = min(max(USUAL.unreached, USUAL.clear_errors * error), USUAL.unreached_most)
+    missed = float(network.mean() - quick.mean())
+    reached = 1.0 - float(network.mean()) >= USUAL.reached * max(0.0, 1.0 - float(quick.mean())) - slack  # (1)
+    return reached or missed <= LIMITS.proof_errors * error  # (2)
 
 
 def compare(problem: TrainingProblem, state: State, boosted: bool = True) -> Comparison | None:

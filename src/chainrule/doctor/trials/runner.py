@@ -17,6 +17,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.doctor.observe.readings import has_hardly_moved
 from chainrule.doctor.remedies.apply import JOINED, apply_remedies, split_names
 from chainrule.doctor.trials.evaluate import (
     Outcome,
@@ -30,6 +31,7 @@ from chainrule.doctor.trials.evaluate import (
     with_held_out,
 )
 from chainrule.doctor.trials.more_data import more_data_trial
+from chainrule.doctor.trials.proof import is_proven, recognizes_more
 from chainrule.doctor.trials.reachable import Comparison, compare
 from chainrule.doctor.trials.replication import (
     Pair,
@@ -38,9 +40,9 @@ from chainrule.doctor.trials.replication import (
     starts_learning,
     training_loss_improves,
 )
-from chainrule.doctor.trials.scoring import RowScores, is_better, score_state
+from chainrule.doctor.trials.scoring import Floor, RowScores, is_better, score_state
 from chainrule.doctor.trials.trade import trade_in_words
-from chainrule.doctor.vocabulary.catalogue import USUAL_RATE, find_remedy
+from chainrule.doctor.vocabulary.catalogue import SYMPTOMS, USUAL_RATE, find_remedy
 from chainrule.doctor.vocabulary.own_code import fault_in_words
 from chainrule.doctor.vocabulary.records import RemedyTrial, Trace
 from chainrule.doctor.vocabulary.targets import class_indices
@@ -49,6 +51,8 @@ from chainrule.errors import InvalidValueError
 from chainrule.nn.layers import BatchNorm
 from chainrule.train.problem import TrainingProblem
 
+ALWAYS_REPORTED = frozenset(name for entry in SYMPTOMS.values() if entry.always_reported for name in entry.remedies)
+"""Remedies of symptoms that are reported whatever a trial says."""
 Watch = Callable[[str, int, int, float], None]
 """What follows trials while they run: remedy, offset of the seed, epoch, held-out loss."""
 
@@ -140,8 +144,17 @@ class TrialRunner:
 
     @cached_property
     def comparison(self) -> Comparison | None:
-        """The recorded training compared with quick models."""
-        return compare(self.problem, self.trace.final)
+        """The recorded training compared with quick models; None if it is still at its start."""
+        return None if has_hardly_moved(self.problem, self.trace) else compare(self.problem, self.trace.final)
+
+    @cached_property
+    def floor(self) -> Floor:
+        """What quick models leave on the held-out rows, if that is mostly noise."""
+        found = self.comparison
+        if found is None or found.remaining < USUAL.noise:
+            return Floor()
+        shares = (np.minimum(each, USUAL.worst_share) for each in (found.quick.mistakes, found.quick.squares))
+        return Floor(*(min(1.0, float(each.mean())) for each in shares))
 
     def recalls(self) -> tuple[Array, Array]:
         """Return for rows of rare and of frequent classes whether a network that had not seen them was right.
@@ -197,7 +210,25 @@ class TrialRunner:
         same_units = not any(each.changes_units for each in differing)
         weighted = any(each.reweights_classes for each in differing)
         one, other = (class_balanced(self.problem, each) if weighted else each.held_out for each in (before, after))
-        return is_better(one, other, same_units, weighted=weighted)[0]
+        return is_better(one, other, same_units, weighted=weighted, floor=Floor() if weighted else self.floor)[0]
+
+    def proves(self, remedy: str) -> bool:
+        """Check whether the gain of a remedy is beyond doubt (see `proof`), for the recorded training and a second seed."""
+        pairs = self._pairs(remedy, seeds=2)
+        entry = find_remedy(remedy)
+        if entry.reweights_classes:
+            return recognizes_more(self.problem, pairs)
+        return is_proven(pairs, not entry.changes_units)
+
+    def _is_hopeless(self, remedy: str, old: Outcome, new: Outcome) -> bool:
+        """Check whether a gain cannot be proven any more, so that further seeds would be trained in vain.
+
+        Only beside noise, where proof is asked for, and not where a finding is reported whatever its trial says.
+        """
+        found = self.comparison
+        if remedy in ALWAYS_REPORTED or found is None or not (found.matches and found.remaining >= USUAL.noise):
+            return False
+        return not is_proven([(old, new)], not find_remedy(remedy).changes_units)
 
     def was_tested(self, remedy: str) -> bool:
         """Check whether the remedy was tested before."""
@@ -209,6 +240,8 @@ class TrialRunner:
             return None
         specific = suspected and self._is_specific(remedy)
         helped, gain = self._helps(remedy, old, new, specific)
+        if self._is_hopeless(remedy, old, new):
+            return RemedyTrial(remedy, new.steps, old.curve, new.curve, False, gain, old.steps)
         if helped and self.user_validation and old is not self.actual:
             helped = self._helps(remedy, self.actual, new, specific)[0]
         if helped:
@@ -271,13 +304,13 @@ class TrialRunner:
             return 0.0
         return starts_learning(self._pairs(remedy), by_loss, entry.corrects_error)
 
-    def _pairs(self, remedy: str, agree: bool = False) -> list[Pair]:
-        """Return the training without and with a remedy from three seeds; none if the remedy cannot be applied.
+    def _pairs(self, remedy: str, agree: bool = False, seeds: int = USUAL.seeds) -> list[Pair]:
+        """Return the training without and with a remedy from some seeds; none if the remedy cannot be applied.
 
         If they must `agree`, the first seed without a gain settles it: none are returned, and no further seed is trained.
         """
         pairs: list[Pair] = []
-        for offset in range(USUAL.seeds):
+        for offset in range(seeds):
             old, new = self.outcome("", offset), self.outcome(remedy, offset)
             if old is None or new is None:
                 continue
@@ -306,7 +339,9 @@ class TrialRunner:
         """Return whether the outcome with a remedy is better than without it, and by which share."""
         entry = find_remedy(remedy)
         pair = self._compared(remedy, old, new)
-        return is_better(*pair, not entry.changes_units, suspected, weighted=entry.reweights_classes)
+        weighted = entry.reweights_classes
+        floor = Floor() if weighted else self.floor
+        return is_better(*pair, not entry.changes_units, suspected, weighted=weighted, floor=floor)
 
     def _compared(self, remedy: str, old: Outcome, new: Outcome) -> tuple[RowScores, RowScores]:
         """Return what is compared: held-out rows; with class weights all rows, every class counting the same."""

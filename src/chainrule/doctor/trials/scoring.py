@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.own_code import is_own_loss
 from chainrule.doctor.vocabulary.targets import (
     are_continuous,
@@ -134,38 +135,63 @@ def standard_error(differences: Array) -> float:
     return float(differences.std(ddof=1) / math.sqrt(len(differences))) if len(differences) > 1 else math.inf
 
 
+@dataclass(frozen=True)
+class Floor:
+    """What quick models leave of mistakes and losses where much of both is noise; 0 where it is not."""
+
+    mistake: float = 0.0
+    loss: float = 0.0
+
+
+def reducible(share: float, floor: float) -> float:
+    """Return what is left above a floor, and a quarter at least: quick models are not the best that there is.
+
+    >>> reducible(0.9, 0.5), reducible(0.8, 0.9)
+    (0.4, 0.2)
+    """
+    return max(share - floor, LIMITS.reducible_least * share, 1e-12)
+
+
 def is_better(
-    old: RowScores, new: RowScores, by_loss: bool = True, suspected: bool = False, weighted: bool = False
+    old: RowScores,
+    new: RowScores,
+    by_loss: bool = True,
+    suspected: bool = False,
+    weighted: bool = False,
+    floor: Floor = Floor(),
 ) -> tuple[bool, float]:
     """Return whether the second is better by more than chance and by enough to matter, and the share that it removes.
 
     Enough is a share of the mistakes and of the baseline (`Thresholds`), beyond two standard errors of the paired
     differences; beyond 1.3 if the cause was `suspected` before the experiment. If mistakes do not differ enough, a much
     lower loss counts, as long as mistakes are not more. Rows that become right are counted net of those that become wrong;
-    if they are `weighted`, in units of the heaviest.
+    if they are `weighted`, in units of the heaviest. Shares are of what lies above the `floor` of noise.
     """
-    enough, relative = _fewer_mistakes(old, new, suspected, weighted)
+    enough, relative = _fewer_mistakes(old, new, suspected, weighted, floor)
     if enough:
         return True, relative
     fixed = old.mistakes - new.mistakes
     lower = old.losses - new.losses
     saved = float(lower.mean())
-    share = max(saved / max(old.loss, 1e-12), -USUAL.worst_share)
+    share = max(saved / reducible(old.loss, floor.loss), -USUAL.worst_share)
     clear = saved > USUAL.clear_errors * standard_error(lower)
-    large = saved >= USUAL.loss_gain and share >= USUAL.relative_loss_gain and clear
+    least = max(USUAL.least_gain, USUAL.loss_gain * (1.0 - floor.loss))
+    large = saved >= least and share >= USUAL.relative_loss_gain and clear
     if by_loss and large and float(fixed.mean()) >= -standard_error(fixed):
         return True, share
     return False, relative if not by_loss or abs(relative) >= abs(share) else share
 
 
-def _fewer_mistakes(old: RowScores, new: RowScores, suspected: bool, weighted: bool) -> tuple[bool, float]:
+def _fewer_mistakes(
+    old: RowScores, new: RowScores, suspected: bool, weighted: bool, floor: Floor
+) -> tuple[bool, float]:
     """Return whether mistakes fall by enough and by more than chance, and the share of them that is removed."""
     errors = USUAL.suspected_errors if suspected else USUAL.errors
     enough = USUAL.suspected_gain if suspected else USUAL.gain
     share = USUAL.suspected_relative if suspected else USUAL.relative_gain
     fixed = old.mistakes - new.mistakes
     gain = float(fixed.mean())
-    relative = max(gain / max(old.mistake, 1e-12), -USUAL.worst_share)
+    relative = max(gain / reducible(old.mistake, floor.mistake), -USUAL.worst_share)
     rows = fixed.sum() / max(np.abs(fixed).max(), 1e-300) if weighted else np.sign(fixed).sum()
     clear = gain > errors * standard_error(fixed) and rows >= USUAL.fewest_rows
     return bool(gain >= enough and relative >= share and clear), relative

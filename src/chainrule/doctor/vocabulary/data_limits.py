@@ -52,6 +52,15 @@ class DataLimits:
     dropped_loss: float = 0.01
     """Share of the targets' variance that a fast model may lose without the columns that are left out."""
 
+    # Copies of the target.
+
+    copy_told: float = 0.999
+    """Share of the variance from which a column that alone tells the target is one made from it."""
+    copy_exact: float = 2e-6
+    """Distance of that share from 1 that rounding explains."""
+    copy_apart: float = 6.0
+    """Deviations within the classes by which the values of any two of them must differ."""
+
     # Columns.
 
     fast_rows: int = 2000

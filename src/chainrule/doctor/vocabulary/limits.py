@@ -11,7 +11,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of the single rules, chosen on the tuning half of `bench/doctor`."""
+    """Limits of the single rules and of proofs, chosen on the tuning half of `bench/doctor`."""
+
+    # Proof beside noise.
+
+    proof_errors: float = 2.5
+    """Standard errors that a gain must exceed to be beyond doubt, and by which a quick model must be better."""
+    hardly_moved: float = 0.01
+    """Distance from its initial weights, relative to their norm, below which a network that failed has not begun."""
+    hardly_fell: float = 0.1
+    """Share of its initial loss above the least possible that such a training loses at most."""
+    reducible_least: float = 0.25
+    """Share of its mistakes or loss that a network may lose at least, however much of them quick models leave."""
+    rate_past: float = 0.1
+    """Share by which a learning rate may do worse than the best so far before rates beyond it are no longer tried."""
 
     # Output and loss.
 

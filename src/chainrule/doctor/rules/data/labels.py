@@ -210,7 +210,11 @@ def misaligned_labels(problem: TrainingProblem, trace: Trace | None) -> Finding 
         meaning="Fast models do no better than on shuffled targets, so the rows of X and y may be misaligned.",
         measured=f"ridge regression {by_ridge:.1f}, nearest neighbor {by_neighbor:.1f} standard deviations above chance",
         usual="above 5",
-        fix=Fix("Check that the rows of X and y were kept, shuffled and sorted together."),
+        fix=Fix(
+            "Check that the rows of X and y were kept, shuffled and sorted together. No setting can pair them again: make "
+            "the table anew from its sources, joined by a key and not by position. If the pairs are right, the inputs say "
+            "nothing about the target."
+        ),
         ridge=by_ridge,
         neighbor=by_neighbor,
         rows=len(take),

@@ -126,8 +126,9 @@ def single_class(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
         measured=f"{len(held_classes)} validation rows of class {name}; the training rows have {seen} classes",
         usual="all classes, in the same shares",
         fix=Fix(
-            "Put all rows together and split them again, so that both parts have every class in the same share. A command "
-            "without validation rows of its own splits in this way.",
+            "Put all rows together and split them again, so that both parts have every class in the same share. Where "
+            "both are files, append one to the other and name no file of validation rows: rows are then split in this way. "
+            "No option joins two files.",
             code=_SPLIT,
         ),
         rows=len(held_classes),

@@ -5,6 +5,7 @@ In: the rows as the network sees them. Out: findings that name column and value,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -146,7 +147,7 @@ def row_counter(problem: TrainingProblem, trace: Trace | None) -> Finding | None
 
 
 def target_copy(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Check for a column that is the target itself: a straight line of it, or one value for each class.
+    """Check for a column that is the target itself, exactly or nearly: a straight line of it, or one value for each class.
 
     Needs 30 rows and another column: of a single column it may be the task itself.
     """
@@ -154,20 +155,22 @@ def target_copy(problem: TrainingProblem, trace: Trace | None) -> Finding | None
     if n < DATA_LIMITS.counter_rows or X.shape[1] < 2 or not np.isfinite(X).all():
         raise NotApplicable("needs 30 rows and two columns")
     classes = class_indices(problem.rows)
-    copies = [
-        j for j, x in enumerate(X.T) if (_is_line(x, problem.rows.Y) if classes is None else _is_code(x, classes))
-    ]
+    told = np.array([_told_by(x, problem.rows.Y) if classes is None else _told_apart(x, classes) for x in X.T])
+    copies = np.flatnonzero(told > DATA_LIMITS.copy_told).tolist()
     if not copies:
         return None
+    copies.sort(key=lambda j: -told[j])
+    exact = told[copies[0]] > 1.0 - DATA_LIMITS.copy_exact
+    most = "" if exact else f", but for {percent(1.0 - told[copies[0]])} of the variance"
     name = column_name(problem.feature_names, copies[0])
     return make_finding(
         "target-copy",
         "warning",
         f"{name} is the target in other words",
         meaning="A column that alone tells the target is usually made from it, and missing or wrong in new rows.",
-        measured=f"{name} is a straight line of the target"
+        measured=f"{name} is a straight line of the target{most}"
         if classes is None
-        else f"each of the {len(np.unique(classes))} classes has its own value of {name}",
+        else f"each of the {len(np.unique(classes))} classes has its own value of {name}{most}",
         usual="inputs that are known before the target is",
         fix=Fix(
             f"Leave {name} out, unless it is known before the target.", code=f"X = np.delete(X, {copies[:5]}, axis=1)"
@@ -226,15 +229,22 @@ def _share(X: Array, Y: Array) -> float:
     return 1.0 - float(((Folds.of(X).predict(Y) - Y) ** 2).sum() / max(float((Y**2).sum()), 1e-300))
 
 
-def _is_line(x: Array, Y: Array) -> bool:
-    """Check whether a column is a straight line of one of the targets."""
+def _told_by(x: Array, Y: Array) -> float:
+    """Return the largest share of the variance of a target that a straight line in a column explains; 0 for a constant."""
     x = x.astype(np.float64) - x.mean(dtype=np.float64)
     Y = Y.astype(np.float64) - Y.mean(axis=0, dtype=np.float64)
-    length = np.sqrt((x @ x) * (Y * Y).sum(axis=0))
-    return bool((np.abs(x @ Y) > (1.0 - DATA_LIMITS.copy_correlation) * length).any() and (length > 0).all())
+    length = np.atleast_1d((x @ x) * (Y * Y).sum(axis=0))
+    return float((np.atleast_1d(x @ Y) ** 2 / length).max()) if (length > 0).all() else 0.0
 
 
-def _is_code(x: Array, classes: Array) -> bool:
-    """Check whether a column has one value for each class."""
-    values, codes = np.unique(x, return_inverse=True)
-    return len(values) == len(np.unique(classes)) == len({*zip(codes.tolist(), classes.tolist(), strict=True)})
+def _told_apart(x: Array, classes: Array) -> float:
+    """Return the share of a column's variance that lies between the classes, if these do not overlap; else 0."""
+    x = x.astype(np.float64)
+    count = np.bincount(classes)
+    seen = count > 0
+    means = np.bincount(classes, x)[seen] / count[seen]
+    between = float((count[seen] * (means - x.mean()) ** 2).sum())
+    total = float(((x - x.mean()) ** 2).sum())
+    within = math.sqrt(max(total - between, 0.0) / len(x))
+    apart = len(means) > 1 and np.diff(np.sort(means)).min() > DATA_LIMITS.copy_apart * within
+    return between / total if total > 0 and apart else 0.0

@@ -118,6 +118,8 @@ class Symptom:
         Whether its preflight check always runs for layers, losses and optimizers written by the user.
     yields_to_proof : bool
         A check that many causes fail: a cause that a trial confirms comes first, and a network that does well passes it.
+    is_background : bool
+        A fact about the rows with which most trainings succeed: where one failed, a cause that a trial confirms comes first.
     by_rule : bool
         Whether a rule reports it; the diagnosis itself does otherwise.
     """
@@ -148,6 +150,7 @@ class Symptom:
     draws_weights: bool = False
     checks_custom_code: bool = False
     yields_to_proof: bool = False
+    is_background: bool = False
     by_rule: bool = True
 
     @property

@@ -57,10 +57,12 @@ DATA = (
     ),
     Symptom(
         "single-class-validation",
-        Kind.EVIDENCE,
+        Kind.CAUSE,
         Area.DATA,
         "All validation rows are of one class, so the validation score says nothing about the others.",
         self_evident=True,
+        certain=True,
+        fit_possible=True,
     ),
     Symptom(
         "constant-feature",
@@ -69,6 +71,7 @@ DATA = (
         "Some input columns hold a single value and carry no information.",
         fit_possible=True,
         judged_by_share=True,
+        is_background=True,
     ),
     Symptom(
         "duplicate-feature",
@@ -106,6 +109,7 @@ DATA = (
         remedies=("class-weights",),
         always_reported=True,
         judged_by_recall=True,
+        is_background=True,
     ),
     Symptom(
         "label-conflict",
@@ -137,6 +141,7 @@ DATA = (
         remedies=("drop-bad-rows", "label-smoothing"),
         self_evident=True,
         small_is_noise=True,
+        is_background=True,
     ),
     Symptom(
         "misaligned-labels",
@@ -144,6 +149,7 @@ DATA = (
         Area.DATA,
         "Inputs and targets are unrelated, as if one of them had been shuffled separately.",
         self_evident=True,
+        is_background=True,
     ),
     Symptom(
         "noisy-inputs",
@@ -151,6 +157,7 @@ DATA = (
         Area.DATA,
         "Some rows do not follow the structure of the others and are predicted much worse.",
         self_evident=True,
+        is_background=True,
     ),
     Symptom(
         "too-little-data",

@@ -1,0 +1,72 @@
+"""Decide whether a remedy's gain on held-out rows is beyond doubt, and how far it stands out of its own error.
+
+Beside much noise a remedy often seems to help: many are tested, on a few hundred rows. There a gain counts only if it is
+several of its own standard errors, more than a floor, and seen again with another seed.
+In: outcomes without and with a remedy, from two seeds. Out: whether the gain is proven; its size in standard errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.doctor.trials.evaluate import Outcome
+from chainrule.doctor.trials.replication import Pair
+from chainrule.doctor.trials.scoring import RowScores, standard_error
+from chainrule.doctor.vocabulary.limits import LIMITS
+from chainrule.doctor.vocabulary.targets import class_indices
+from chainrule.doctor.vocabulary.thresholds import USUAL
+from chainrule.train.problem import TrainingProblem
+
+
+def is_proven(pairs: Sequence[Pair], by_loss: bool) -> bool:
+    """Check whether the remedy removes mistakes, or loss where losses are comparable, beyond doubt and for every seed.
+
+    The first pair is the training in question: its gain must exceed `Limits.proof_errors` standard errors of the paired
+    differences and `Thresholds.least_gain`. Every other seed must show half of the latter.
+    """
+    kinds = ("mistakes", "losses") if by_loss else ("mistakes",)
+    return any(
+        _gains([getattr(old.held_out, kind) - getattr(new.held_out, kind) for old, new in pairs]) for kind in kinds
+    )
+
+
+def _gains(removed: Sequence[Array]) -> bool:
+    if not removed or not _is_clear(removed[0]):
+        return False
+    return all(float(each.mean()) >= USUAL.second_seed_margin * USUAL.least_gain for each in removed[1:])
+
+
+def _is_clear(removed: Array) -> bool:
+    gain = float(removed.mean())
+    return gain >= USUAL.least_gain and gain > LIMITS.proof_errors * standard_error(removed)
+
+
+def recognizes_more(problem: TrainingProblem, pairs: Sequence[Pair]) -> bool:
+    """Check whether class weights recognize more held-out rows, every class counting the same, at no clear cost in accuracy.
+
+    Rows that the network was trained on say nothing: it may know them by their noise. If mistakes become more, the weights
+    only exchange the rows of one class for those of another.
+    """
+    held = problem.validation
+    y = None if held is None else class_indices(held)
+    if y is None:
+        return False
+    count = np.bincount(y)
+    share = len(y) / (np.count_nonzero(count) * count[y])
+    removed = [_wrong(old.held_out) - _wrong(new.held_out) for old, new in pairs]
+    plain = removed[0] if removed else np.zeros(1)
+    return _gains([each * share for each in removed]) and float(plain.mean()) >= -standard_error(plain)
+
+
+def _wrong(scores: RowScores) -> Array:
+    return (scores.mistakes > 0) * 1.0
+
+
+def gain_in_errors(old: Outcome, new: Outcome, by_loss: bool) -> float:
+    """Return the gain of mistakes, or of loss where losses are comparable and say more, in its own standard errors."""
+    kinds = ("mistakes", "losses") if by_loss else ("mistakes",)
+    removed = [getattr(old.held_out, kind) - getattr(new.held_out, kind) for kind in kinds]
+    return max(float(each.mean()) / max(standard_error(each), 1e-12) for each in removed)
