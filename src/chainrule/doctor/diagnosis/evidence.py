@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from chainrule.doctor.observe.readings import has_hardly_moved, training_failed
+from chainrule.doctor.observe.readings import training_failed
 from chainrule.doctor.trials.reachable import Comparison, compare
 from chainrule.doctor.trials.runner import TrialRunner
 from chainrule.doctor.vocabulary.catalogue import find_remedy
@@ -106,13 +106,12 @@ class Evidence:
     def of(cls, problem: TrainingProblem, trace: Trace, runner: TrialRunner | None, needed: bool = True) -> Evidence:
         """Return the evidence at the start of a diagnosis, with the full budget.
 
-        The network is compared with quick models if `needed`: in a diagnosis without suspicions nothing depends on it. One
-        that is still at its start is not compared: what it predicts is chance.
+        The network is compared with quick models if `needed`: in a diagnosis without suspicions nothing depends on it.
         """
         failed = has_failed(problem, trace, runner)
         comparison = None
         if needed and not trace.stopped:
-            comparison = _quick_comparison(problem, trace) if runner is None else runner.comparison
+            comparison = compare(problem, trace.final, boosted=False) if runner is None else runner.comparison
         return cls(problem, trace, TrialBudget(runner), failed and not _matches(comparison), comparison)
 
     @property
@@ -140,10 +139,6 @@ class Evidence:
     def runner(self) -> TrialRunner | None:
         """The trial runner, if there are trials."""
         return self.budget.runner
-
-
-def _quick_comparison(problem: TrainingProblem, trace: Trace) -> Comparison | None:
-    return None if has_hardly_moved(problem, trace) else compare(problem, trace.final, boosted=False)
 
 
 def _matches(comparison: Comparison | None) -> bool:

@@ -10,7 +10,6 @@ import math
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.records import LayerReading, NotApplicable, Reading, Trace
 from chainrule.doctor.vocabulary.targets import class_indices, floors
 from chainrule.doctor.vocabulary.thresholds import USUAL
@@ -64,21 +63,6 @@ def remaining_loss_share(problem: TrainingProblem, trace: Trace) -> float:
 def training_failed(problem: TrainingProblem, trace: Trace) -> bool:
     """Check whether training failed: it diverged, or more than half of a constant prediction's loss is left."""
     return bool(trace.stopped) or remaining_loss_share(problem, trace) > USUAL.failed_share
-
-
-def has_hardly_moved(problem: TrainingProblem, trace: Trace) -> bool:
-    """Check whether a training that failed is still at its start: its weights moved by little, and so did its loss.
-
-    Whatever such a network predicts is chance of its initial weights, also where quick models are no better.
-    """
-    losses = [reading.loss for reading in _with_layers(trace)]
-    if len(losses) < 2 or not training_failed(problem, trace):
-        return False
-    begun = (problem.recipe.start() if problem.start is None else problem.start).w
-    moved = float(np.linalg.norm(trace.final.w - begun)) / max(float(np.linalg.norm(begun)), 1e-300)
-    floor = float(floors(problem.recipe.loss, problem.rows).mean())
-    fell = (losses[0] - losses[-1]) / max(losses[0] - floor, 1e-300)
-    return moved < LIMITS.hardly_moved and fell < LIMITS.hardly_fell
 
 
 def weighted_layers(net: Net, reading: Reading) -> list[LayerReading]:

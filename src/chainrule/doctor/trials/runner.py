@@ -17,7 +17,6 @@ from functools import cached_property, partial
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.observe.readings import has_hardly_moved
 from chainrule.doctor.remedies.apply import JOINED, apply_remedies, split_names
 from chainrule.doctor.trials.evaluate import (
     Outcome,
@@ -145,7 +144,7 @@ class TrialRunner:
     @cached_property
     def comparison(self) -> Comparison | None:
         """The recorded training compared with quick models; None if it is still at its start."""
-        return None if has_hardly_moved(self.problem, self.trace) else compare(self.problem, self.trace.final)
+        return compare(self.problem, self.trace.final)
 
     @cached_property
     def floor(self) -> Floor:

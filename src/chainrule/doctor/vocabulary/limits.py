@@ -17,10 +17,6 @@ class Limits:
 
     proof_errors: float = 2.5
     """Standard errors that a gain must exceed to be beyond doubt, and by which a quick model must be better."""
-    hardly_moved: float = 0.01
-    """Distance from its initial weights, relative to their norm, below which a network that failed has not begun."""
-    hardly_fell: float = 0.1
-    """Share of its initial loss above the least possible that such a training loses at most."""
     reducible_least: float = 0.25
     """Share of its mistakes or loss that a network may lose at least, however much of them quick models leave."""
     rate_past: float = 0.1
