@@ -143,7 +143,7 @@ class TrialRunner:
 
     @cached_property
     def comparison(self) -> Comparison | None:
-        """The recorded training compared with quick models; None if it is still at its start."""
+        """The recorded training compared with quick models."""
         return compare(self.problem, self.trace.final)
 
     @cached_property
