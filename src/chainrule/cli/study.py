@@ -148,7 +148,9 @@ def _show(each: Any, results: Any) -> None:
     out.print(Text(f"\n{each.title}: {VERDICTS[conclusion.holds]}", style="bold"))
     out.print(f"Claim: {each.claim}", markup=False)
     out.print(conclusion.sentence, markup=False)
-    table = Table(*conclusion.header, box=None, header_style="dim")
-    for row in conclusion.rows:
-        table.add_row(*row)
-    out.print(table)
+    for header, rows in (conclusion.criteria_table(), (conclusion.header, conclusion.rows)):
+        table = Table(*header, box=None, header_style="dim")
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        if rows:
+            out.print(table)

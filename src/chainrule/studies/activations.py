@@ -15,7 +15,7 @@ from chainrule.nn.step import Recipe
 from chainrule.studies import drawing
 from chainrule.studies.common import quick_or_full, rows, trained
 from chainrule.studies.optimizers import suggested_rate
-from chainrule.studies.statistics import difference, estimate
+from chainrule.studies.statistics import Criterion, below, difference, estimate, paired, ratio
 from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 
 _NAMES = ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish")
@@ -32,6 +32,17 @@ def _run(cell: Cell) -> dict[str, Any]:
     record, _ = trained(split, net, seed=cell.seed, epochs=quick_or_full(cell.config, 10, 20), rate=rate)
     quarter = max(len(record["train_loss"]) // 4 - 1, 0)
     return {**record, "rate": rate, "early_loss": record["train_loss"][quarter]}
+
+
+def _criteria(results: Results) -> tuple[Criterion, ...]:
+    early = {arm: results.values(arm, "early_loss") for arm in results.arms}
+    test = {arm: results.values(arm, "test_error") for arm in results.arms}
+    figure = "training loss after a quarter of the epochs"
+    return (
+        below("relu against sigmoid", figure, ratio(early["relu"], early["sigmoid"]), unit="times"),
+        below("relu against identity", "test error", paired(test["relu"], test["identity"]), unit="points"),
+        below("relu against tanh", figure, ratio(early["relu"], early["tanh"]), unit="times", shown=False),
+    )
 
 
 def _conclude(results: Results) -> Conclusion:
@@ -53,7 +64,7 @@ def _conclude(results: Results) -> Conclusion:
     header, table = results.table(
         rate=("rate", 1, ""), early_training_loss=("early_loss", 1, ""), test_error=("test_error", 100, "%")
     )
-    return Conclusion(sentence, early.sure and early.mean < 0 and bent.sure and bent.mean < 0, header, table)
+    return Conclusion.by(_criteria(results), sentence, header, table)
 
 
 def _draw(results: Results) -> drawing.Pictures:

@@ -16,7 +16,7 @@ from chainrule.nn.multilayer import mlp
 from chainrule.nn.optimizers import Adam
 from chainrule.studies import drawing
 from chainrule.studies.common import quick_or_full
-from chainrule.studies.statistics import difference, estimate
+from chainrule.studies.statistics import Criterion, below, difference, estimate
 from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 from chainrule.train import fit
 
@@ -47,6 +47,17 @@ def _run(cell: Cell) -> dict[str, Any]:
     return {"cost": [float(f"{cost:.4g}") for cost in costs[::5]], "first": costs[0], "last": costs[-1]}
 
 
+def _criteria(results: Results) -> tuple[Criterion, ...]:
+    early = 50
+    return (
+        *(below(arm, "cost after 500 epochs", results.values(arm, "last"), _LEARNED) for arm in results.arms),
+        *(
+            below(arm, f"cost after {early} epochs", results.values(arm, "cost")[:, early // 5], _LEARNED, shown=False)
+            for arm in results.arms
+        ),
+    )
+
+
 def _conclude(results: Results) -> Conclusion:
     usual, shorter = results.arms
     last = {arm: estimate(results.values(arm, "last")) for arm in results.arms}
@@ -60,7 +71,7 @@ def _conclude(results: Results) -> Conclusion:
         f"(difference {gain.text(2)}{noise})."
     )
     header, table = results.table(first_cost=("first", 1, ""), last_cost=("last", 1, ""))
-    return Conclusion(sentence, learned, header, table)
+    return Conclusion.by(_criteria(results), sentence, header, table)
 
 
 def _draw(results: Results) -> drawing.Pictures:

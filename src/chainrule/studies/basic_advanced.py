@@ -14,7 +14,7 @@ from chainrule.data import Dataset, Standardizer, load, three_way
 from chainrule.nn.multilayer import mlp
 from chainrule.studies import drawing
 from chainrule.studies.common import Split, Subset, quick_or_full, rows, trained, with_train
-from chainrule.studies.statistics import difference, estimate
+from chainrule.studies.statistics import Criterion, below, difference, estimate, paired
 from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 
 _TASKS = ("0 against 1", "all classes", "circles")
@@ -64,6 +64,19 @@ def _run(cell: Cell) -> dict[str, Any]:
     return {k: record[k] for k in ("train_loss", "validation_loss", "test_error")}
 
 
+def _criteria(results: Results) -> tuple[Criterion, ...]:
+    return tuple(
+        below(
+            task,
+            "test error, advanced minus basic",
+            paired(*(results.values(f"{task}, {name}", "test_error") for name in ("advanced", "basic"))),
+            unit="points",
+            shown=task == "all classes",
+        )
+        for task in _TASKS
+    )
+
+
 def _conclude(results: Results) -> Conclusion:
     gain = {
         task: difference(
@@ -81,10 +94,8 @@ def _conclude(results: Results) -> Conclusion:
         f"Batch norm and dropout change the test error by: {'; '.join(verdicts)}. The task 0 against 1 is {easy} "
         f"({100 * basic['0 against 1']:.2g} % of rows wrong without them)."
     )
-    helped = any(found.sure and found.mean < 0 for found in gain.values())
-    harmed = any(found.sure and found.mean > 0 for found in gain.values())
     header, table = results.table(test_error=("test_error", 100, "%"))
-    return Conclusion(sentence, helped and not harmed, header, table)
+    return Conclusion.by(_criteria(results), sentence, header, table)
 
 
 def _draw(results: Results) -> drawing.Pictures:

@@ -16,7 +16,7 @@ from chainrule.nn.multilayer import mlp
 from chainrule.nn.optimizers import SGD
 from chainrule.studies import drawing
 from chainrule.studies.common import quick_or_full, rows, trained
-from chainrule.studies.statistics import difference
+from chainrule.studies.statistics import Criterion, below, difference, ratio
 from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 
 _SIZES: Mapping[str, tuple[int | None, float]] = {"1 row": (1, 0.01), "32 rows": (32, 0.1), "all rows": (None, 0.5)}
@@ -54,6 +54,16 @@ def _run(cell: Cell) -> dict[str, Any]:
     }
 
 
+def _criteria(results: Results) -> tuple[Criterion, ...]:
+    one, few, every = results.arms
+    read = ratio(results.values(one, "rows_to_goal"), results.values(every, "rows_to_goal"))
+    time = ratio(results.values(one, "seconds_per_pass"), results.values(few, "seconds_per_pass"))
+    return (
+        below("one row over all rows", f"rows read to a loss of {_GOAL:g}", read, unit="times"),
+        below("one row over 32 rows", "seconds for one pass over the rows", time, unit="times", shown=False),
+    )
+
+
 def _conclude(results: Results) -> Conclusion:
     one, few, every = results.arms
     read = {arm: np.log(results.values(arm, "rows_to_goal")) for arm in results.arms}
@@ -74,7 +84,7 @@ def _conclude(results: Results) -> Conclusion:
         seconds_per_pass=("seconds_per_pass", 1, ""),
         test_error=("test_error", 100, "%"),
     )
-    return Conclusion(sentence, fewer, header, table)
+    return Conclusion.by(_criteria(results), sentence, header, table)
 
 
 def _ratio(gain: ConfidenceInterval) -> str:

@@ -14,7 +14,7 @@ from chainrule.nn.multilayer import mlp
 from chainrule.studies import drawing
 from chainrule.studies.common import quick_or_full, rows, trained
 from chainrule.studies.initialization import by_layer
-from chainrule.studies.statistics import difference
+from chainrule.studies.statistics import Criterion, above, below, difference, paired, ratio
 from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 
 _DEPTHS = (5, 10)
@@ -44,6 +44,35 @@ def _run(cell: Cell) -> dict[str, Any]:
     return {"gradients": gradients, "first_over_last": gradients[0] / gradients[-1], "test_error": record["test_error"]}
 
 
+def _criteria(results: Results) -> tuple[Criterion, ...]:
+    deep, shallow = _DEPTHS[-1], _DEPTHS[0]
+    share = {arm: results.values(arm, "first_over_last") for arm in results.arms}
+    test = {arm: results.values(arm, "test_error") for arm in results.arms}
+    where, plain, normed = f"{deep} layers", f"{deep} sigmoid", f"{deep} sigmoid + batch norm"
+    figure, error = "gradient of the first layer over the last", "test error, batch norm minus plain"
+    relu = f"{shallow} relu"
+    return (
+        below(f"{where}, sigmoid", figure, share[plain], 0.01, unit="times"),
+        above(f"{where}, relu", figure, share[f"{deep} relu"], 0.01, unit="times"),
+        above(
+            f"{where}, sigmoid",
+            f"{figure}, batch norm over plain",
+            ratio(share[normed], share[plain]),
+            30,
+            unit="times",
+        ),
+        below(f"{where}, sigmoid", error, paired(test[normed], test[plain]), -0.1, unit="points"),
+        below(
+            f"{shallow} layers, relu",
+            error,
+            paired(test[f"{relu} + batch norm"], test[relu]),
+            -0.1,
+            unit="points",
+            shown=False,
+        ),
+    )
+
+
 def _conclude(results: Results) -> Conclusion:
     ratio = {arm: float(np.median(results.values(arm, "first_over_last"))) for arm in results.arms}
     deep = _DEPTHS[-1]
@@ -61,9 +90,8 @@ def _conclude(results: Results) -> Conclusion:
         f"error by "
         f"{gain.size(3, 100)} points{noise}."
     )
-    holds = plain < 0.01 and normed > 30 * plain and gain.sure and gain.mean < 0
     header, table = results.table(first_layer_over_last=("first_over_last", 1, ""), test_error=("test_error", 100, "%"))
-    return Conclusion(sentence, holds, header, table)
+    return Conclusion.by(_criteria(results), sentence, header, table)
 
 
 def _draw(results: Results) -> drawing.Pictures:

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.arrays import Array
 from chainrule.studies import drawing
-from chainrule.studies.statistics import estimate
+from chainrule.studies.statistics import Criterion, below, estimate, ratio
 from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 
 _ROWS, _GOAL, _MOST = 200, 0.3, 2000
@@ -48,6 +49,22 @@ def _run(cell: Cell) -> dict[str, Any]:
     }
 
 
+def _criteria(results: Results) -> tuple[Criterion, ...]:
+    batch, mini, single = results.arms
+
+    def between(figure: str, a: str, b: str) -> Array:
+        return ratio(results.values(a, figure), results.values(b, figure))
+
+    detour, read = "length over a straight line", "rows read"
+    return (
+        below("all rows over 20", detour, between("detour", batch, mini), unit="times"),
+        below("20 rows over one", detour, between("detour", mini, single), unit="times"),
+        below("one row over 20", read, between("rows_read", single, mini), unit="times"),
+        below("20 rows over all", read, between("rows_read", mini, batch), unit="times"),
+        below("one row over all", "steps", between("steps", single, batch), unit="times", shown=False),
+    )
+
+
 def _conclude(results: Results) -> Conclusion:
     batch, mini, single = results.arms
     detour = {arm: estimate(results.values(arm, "detour")) for arm in results.arms}
@@ -65,7 +82,7 @@ def _conclude(results: Results) -> Conclusion:
     header, table = results.table(
         length_over_straight_line=("detour", 1, ""), steps=("steps", 1, ""), rows_read=("rows_read", 1, "")
     )
-    return Conclusion(sentence, meander and cheap, header, table)
+    return Conclusion.by(_criteria(results), sentence, header, table)
 
 
 def _draw(results: Results) -> drawing.Pictures:

@@ -13,7 +13,7 @@ import numpy as np
 from chainrule.nn.multilayer import mlp
 from chainrule.studies import drawing
 from chainrule.studies.common import quick_or_full, rows, trained, with_train
-from chainrule.studies.statistics import difference
+from chainrule.studies.statistics import Criterion, below, difference, paired
 from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 
 _RATES = (0.0, 0.2, 0.5, 0.8)
@@ -48,13 +48,29 @@ def _by_size(results: Results, figure: str) -> dict[int, dict[float, Any]]:
     return table
 
 
+def _criteria(results: Results) -> tuple[Criterion, ...]:
+    table = _by_size(results, "test_error")
+    small, large = min(table), max(table)
+    gain = {n: paired(table[n][0.5], table[n][0.0]) for n in table}
+    figure = "test error, dropout 0.5 minus none"
+    return (
+        below(f"{small} rows", figure, gain[small], unit="points"),
+        below(
+            f"{small} rows",
+            f"that gain minus the one with {large} rows",
+            paired(gain[small], gain[large]),
+            unit="points",
+        ),
+        below(f"{large} rows", figure, gain[large], unit="points", shown=False),
+    )
+
+
 def _conclude(results: Results) -> Conclusion:
     table = _by_size(results, "test_error")
     gains = {n: {rate: difference(errors[rate], errors[0.0]) for rate in errors if rate} for n, errors in table.items()}
     best = {n: min(found, key=lambda rate: found[rate].mean) for n, found in gains.items()}
     small, large = min(table), max(table)
     at_small, at_large = gains[small][best[small]], gains[large][best[large]]
-    holds = at_small.sure and at_small.mean < 0 and at_small.mean <= at_large.mean
     helped = "lowers" if at_small.mean < 0 else "raises"
     certainty = "" if at_small.sure else " (within seed noise)"
     trend = "helps most with few rows" if at_small.mean < at_large.mean else "does not help more with few rows"
@@ -68,7 +84,7 @@ def _conclude(results: Results) -> Conclusion:
     )
     header = ("training rows", *(f"dropout {rate:g}" for rate in _RATES))
     shown = [(str(n), *(f"{100 * table[n][rate].mean():.2f} %" for rate in _RATES)) for n in sorted(table)]
-    return Conclusion(sentence, holds, header, tuple(shown))
+    return Conclusion.by(_criteria(results), sentence, header, tuple(shown))
 
 
 def _draw(results: Results) -> drawing.Pictures:

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.arrays import Array
 from chainrule.nn.optimizers import SGD, EmaMomentum, Optimizer, SGDMomentum, StepContext
 from chainrule.report.plots import Curve, LinePlot
 from chainrule.studies import drawing
-from chainrule.studies.statistics import difference, estimate
+from chainrule.studies.statistics import Criterion, below, difference, estimate, paired
 from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 
 _METHODS: Mapping[str, Optimizer] = {"descent": SGD(), "mean of gradients": EmaMomentum(), "classical": SGDMomentum()}
@@ -47,6 +48,19 @@ def _run(cell: Cell) -> dict[str, Any]:
     }
 
 
+def _criteria(results: Results) -> tuple[Criterion, ...]:
+    def against(method: str, rate: str, name: str) -> Array:
+        return paired(*(results.values(f"{each}, {rate}", name) for each in (method, "descent")))
+
+    near, half = _RATES
+    swing, left = "swing across, mean of gradients minus descent", "left along, classical momentum minus descent"
+    return (
+        below(near, swing, against("mean of gradients", near, "swing")),
+        below(near, left, against("classical", near, "left")),
+        below(half, swing, against("mean of gradients", half, "swing"), shown=False),
+    )
+
+
 def _conclude(results: Results) -> Conclusion:
     def against(method: str, rate: str, name: str) -> Any:
         return difference(results.values(f"{method}, {rate}", name), results.values(f"descent, {rate}", name))
@@ -56,7 +70,6 @@ def _conclude(results: Results) -> Conclusion:
     faster = {method: against(method, near, "left") for method in list(_METHODS)[1:]}
     swing = {arm: estimate(results.values(arm, "swing")) for arm in results.arms}
     slow = against("mean of gradients", half, "swing")
-    holds = damped.sure and damped.mean < 0 and faster["classical"].sure and faster["classical"].mean < 0
     ema = "does not" if faster["mean of gradients"].mean >= 0 or not faster["mean of gradients"].sure else "does too"
     verb = "damps" if damped.sure and damped.mean < 0 else "does not damp"
     lead = "speeds up" if faster["classical"].sure and faster["classical"].mean < 0 else "does not speed up"
@@ -68,7 +81,7 @@ def _conclude(results: Results) -> Conclusion:
         f"mean {'adds a swing' if slow.sure and slow.mean > 0 else 'adds none'} ({slow.text(2)})."
     )
     header, table = results.table(swing_across=("swing", 1, ""), left_along=("left", 1, ""))
-    return Conclusion(sentence, bool(holds), header, table)
+    return Conclusion.by(_criteria(results), sentence, header, table)
 
 
 def _draw(results: Results) -> drawing.Pictures:

@@ -14,7 +14,7 @@ from chainrule.arrays import Array
 from chainrule.data import Standardizer
 from chainrule.nn.optimizers import SGD, StepContext
 from chainrule.studies import drawing
-from chainrule.studies.statistics import estimate
+from chainrule.studies.statistics import Criterion, above, estimate, ratio
 from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 
 _UNITS = (1.0, 3.0, 10.0, 30.0)
@@ -55,6 +55,17 @@ def _run(cell: Cell) -> dict[str, Any]:
     return {"condition": float(curvatures[1] / curvatures[0]), "steps": steps, "path": path, "hessian": H.tolist()}
 
 
+def _criteria(results: Results) -> tuple[Criterion, ...]:
+    def saved(unit: float) -> Array:
+        return ratio(*(results.values(f"unit {unit:g}, {kind}", "steps") for kind in ("raw", "standardized")))
+
+    figure = "steps, raw over standardized"
+    return (
+        above(f"scales {_UNITS[-1]:g} to 1", figure, saved(_UNITS[-1]), 2.0, unit="times"),
+        above("equal scales", figure, saved(_UNITS[0]), 2.0, unit="times", shown=False),
+    )
+
+
 def _conclude(results: Results) -> Conclusion:
     steps = {arm: estimate(results.values(arm, "steps")).mean for arm in results.arms}
     condition = {arm: estimate(results.values(arm, "condition")).mean for arm in results.arms}
@@ -69,7 +80,7 @@ def _conclude(results: Results) -> Conclusion:
         f"{faster:.3g})."
     )
     header, table = results.table(condition_number=("condition", 1, ""), steps=("steps", 1, ""))
-    return Conclusion(sentence, faster > 2, header, table)
+    return Conclusion.by(_criteria(results), sentence, header, table)
 
 
 def _draw(results: Results) -> drawing.Pictures:

@@ -17,13 +17,13 @@ from chainrule.nn.losses import BinaryCrossEntropy
 from chainrule.nn.multilayer import mlp
 from chainrule.studies import drawing
 from chainrule.studies.common import quick_or_full
-from chainrule.studies.statistics import difference, estimate
+from chainrule.studies.statistics import Criterion, above, at_least, below, difference, estimate, paired, ratio
 from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 from chainrule.train import fit
 
 _STRIDE, _ZOOM = 10, 100
 """Epochs between two recorded costs; the epoch after which the lecture looks closer."""
-_LEARNED = 0.99
+_LEARNED, _HARM = 0.99, 0.02
 """Share of the training rows that a network which has learned the task is right for."""
 
 
@@ -68,11 +68,24 @@ def _run(cell: Cell) -> dict[str, Any]:
     }
 
 
+def _criteria(results: Results) -> tuple[Criterion, ...]:
+    test, cost = (
+        [results.values(arm, figure) for arm in ("advanced", "basic")] for figure in ("test_accuracy", "last_cost")
+    )
+    return (
+        *(
+            at_least(arm, "training accuracy", results.values(arm, "train_accuracy"), _LEARNED, unit="%")
+            for arm in results.arms
+        ),
+        above("test rows", "accuracy, advanced minus basic", paired(*test), -_HARM, unit="points"),
+        below("training cost, dropout on", "advanced over basic", ratio(*cost), unit="times", shown=False),
+    )
+
+
 def _conclude(results: Results) -> Conclusion:
     test = {arm: estimate(results.values(arm, "test_accuracy")) for arm in results.arms}
     last = {arm: estimate(results.values(arm, "last_cost")) for arm in results.arms}
     gain = difference(results.values("advanced", "test_accuracy"), results.values("basic", "test_accuracy"))
-    learned = min(results.values(arm, "train_accuracy").min() for arm in results.arms) > _LEARNED
     harm = gain.sure and gain.mean < 0
     verdict = "does worse" if harm else "does better" if gain.sure and gain.mean > 0 else "does no harm"
     lower = "lower" if last["basic"].mean < last["advanced"].mean else "higher"
@@ -87,7 +100,7 @@ def _conclude(results: Results) -> Conclusion:
         training_accuracy=("train_accuracy", 100, "%"),
         test_accuracy=("test_accuracy", 100, "%"),
     )
-    return Conclusion(sentence, bool(learned and not harm), header, table)
+    return Conclusion.by(_criteria(results), sentence, header, table)
 
 
 def _draw(results: Results) -> drawing.Pictures:

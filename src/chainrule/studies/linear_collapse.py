@@ -17,7 +17,7 @@ from chainrule.report.contours import boundary, decision_line
 from chainrule.report.plots import NEUTRAL, Curve
 from chainrule.studies import drawing
 from chainrule.studies.common import quick_or_full, rows, trained
-from chainrule.studies.statistics import difference, estimate
+from chainrule.studies.statistics import Criterion, at_least, at_most, below, difference, estimate, paired
 from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 from chainrule.train import fit
 
@@ -72,6 +72,29 @@ def _line(cell: Cell) -> list[list[float | None]]:
     return [[round(v, 3) if np.isfinite(v) else None for v in part] for part in line]
 
 
+def _criteria(results: Results) -> tuple[Criterion, ...]:
+    far = {arm: results.values(arm, "distance") for arm in results.arms}
+    test = {arm: results.values(arm, "test_error") for arm in results.arms}
+    figure = "distance from one matrix"
+    return (
+        at_most("6 linear layers", figure, far["6 linear layers"], 1e-9),
+        at_least("3 relu layers", figure, far["3 relu layers"], 1e-3),
+        below(
+            "3 relu layers",
+            "test error, minus 3 linear layers",
+            paired(test["3 relu layers"], test["3 linear layers"]),
+            unit="points",
+        ),
+        below(
+            "6 linear layers",
+            "test error, minus 3 linear layers",
+            paired(test["6 linear layers"], test["3 linear layers"]),
+            unit="points",
+            shown=False,
+        ),
+    )
+
+
 def _conclude(results: Results) -> Conclusion:
     far = {arm: float(results.values(arm, "distance").max()) for arm in results.arms}
     deep = difference(results.values("6 linear layers", "test_error"), results.values("no hidden layer", "test_error"))
@@ -85,9 +108,8 @@ def _conclude(results: Results) -> Conclusion:
         f"largest output), with {level} after the same number of epochs. relu between the layers changes the error by "
         f"{bent.text(2, 100)} points (from {straight})."
     )
-    holds = far["6 linear layers"] < 1e-9 and far["3 relu layers"] > 1e-3 and bent.sure and bent.mean < 0
     header, table = results.table(distance_from_one_matrix=("distance", 1, ""), test_error=("test_error", 100, "%"))
-    return Conclusion(sentence, holds, header, table)
+    return Conclusion.by(_criteria(results), sentence, header, table)
 
 
 def _draw(results: Results) -> drawing.Pictures:

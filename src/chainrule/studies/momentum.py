@@ -15,7 +15,7 @@ from chainrule.arrays import Array
 from chainrule.nn.optimizers import SGD, EmaMomentum, Nesterov, Optimizer, SGDMomentum, StepContext
 from chainrule.report.plots import LinePlot
 from chainrule.studies import drawing
-from chainrule.studies.statistics import estimate
+from chainrule.studies.statistics import Criterion, below, estimate, ratio
 from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 
 _METHODS: Mapping[str, Optimizer] = {
@@ -64,6 +64,19 @@ def _run(cell: Cell) -> dict[str, Any]:
     return {"steps": steps, "path": path, "equal_path": [[float(f"{v:.4g}") for v in point] for point in equal]}
 
 
+def _criteria(results: Results) -> tuple[Criterion, ...]:
+    def gain(k: float) -> Array:
+        return ratio(*(results.values(f"{name}, κ = {k:g}", "steps") for name in ("classical", "descent")))
+
+    easy, hard = _CONDITIONS[0], _CONDITIONS[-1]
+    figure = "steps, momentum over descent"
+    return (
+        below(f"κ = {hard:g}", figure, gain(hard), unit="times"),
+        below(f"κ = {hard:g}", f"that ratio over the one at κ = {easy:g}", ratio(gain(hard), gain(easy)), unit="times"),
+        below(f"κ = {easy:g}", figure, gain(easy), unit="times", shown=False),
+    )
+
+
 def _conclude(results: Results) -> Conclusion:
     steps = {arm: estimate(results.values(arm, "steps")).mean for arm in results.arms}
     hard = _CONDITIONS[-1]
@@ -81,7 +94,7 @@ def _conclude(results: Results) -> Conclusion:
         (f"{k:g}", *(estimate(results.values(f"{name}, κ = {k:g}", "steps")).text() for name in _METHODS))
         for k in _CONDITIONS
     )
-    return Conclusion(sentence, gain[hard] > 1 and gain[hard] > gain[_CONDITIONS[0]], header, table)
+    return Conclusion.by(_criteria(results), sentence, header, table)
 
 
 def _draw(results: Results) -> drawing.Pictures:

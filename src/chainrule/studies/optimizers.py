@@ -23,7 +23,7 @@ from chainrule.nn.optimizers import (
 from chainrule.nn.step import Recipe
 from chainrule.studies import drawing
 from chainrule.studies.common import Split, quick_or_full, rows, trained
-from chainrule.studies.statistics import difference, estimate
+from chainrule.studies.statistics import Criterion, below, difference, estimate, paired, ratio
 from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 from chainrule.train import range_test
 
@@ -64,6 +64,23 @@ def _early(results: Results, arm: str) -> Any:
     return losses[:, max(losses.shape[1] // 4 - 1, 0)]
 
 
+def _criteria(results: Results) -> tuple[Criterion, ...]:
+    early = {arm: _early(results, arm) for arm in results.arms}
+    test = {arm: results.values(arm, "test_error") for arm in results.arms}
+    figure = "training loss after a quarter of the epochs"
+    return (
+        below("Adam against descent", figure, ratio(early["Adam"], early["descent"]), unit="times"),
+        below("momentum against descent", figure, ratio(early["momentum"], early["descent"]), unit="times"),
+        below(
+            "Adam against momentum",
+            "test error at the end",
+            paired(test["Adam"], test["momentum"]),
+            unit="points",
+            shown=False,
+        ),
+    )
+
+
 def _conclude(results: Results) -> Conclusion:
     early = {arm: estimate(_early(results, arm)).mean for arm in results.arms}
     first = min(early, key=lambda arm: early[arm])
@@ -81,7 +98,7 @@ def _conclude(results: Results) -> Conclusion:
     header, table = results.table(
         rate=("rate", 1, ""), test_error=("test_error", 100, "%"), final_training_loss=("last_loss", 1, "")
     )
-    return Conclusion(sentence, ahead.sure and ahead.mean < 0, header, table)
+    return Conclusion.by(_criteria(results), sentence, header, table)
 
 
 def _with_last(cell: Cell) -> dict[str, Any]:

@@ -40,7 +40,15 @@ def plain(study: Study, results: Results) -> dict[str, Any]:
         Dictionaries, lists, strings and numbers.
     """
     figures = {arm: {str(seed): record for seed, record in by.items()} for arm, by in results.records.items()}
-    return {"claim": study.claim, "source": study.source, **asdict(study.conclude(results)), "figures": figures}
+    found = study.conclude(results)
+    criteria = [dict(zip(found.criteria_table()[0], row, strict=True)) for row in found.criteria_table()[1]]
+    return {
+        "claim": study.claim,
+        "source": study.source,
+        **asdict(found),
+        "criteria": criteria,
+        "figures": figures,
+    }
 
 
 def write(studies: Sequence[Study], results: Mapping[str, Results], config: StudyConfig, folder: Path) -> Path:
@@ -103,7 +111,17 @@ def _section(study: Study, found: Conclusion, drawn: Sequence[Html]) -> Section:
     body = joined(
         tag("p", tag("strong", f"Claim ({study.source}): "), study.claim),
         tag("p", tag("strong", f"Found ({VERDICTS[found.holds]}): "), found.sentence),
+        _criteria(found),
         *drawn,
         table(found.header, found.rows, numbers=False),
     )
     return Section(study.title, body, study.reading)
+
+
+def _criteria(found: Conclusion) -> Html | None:
+    """Return the table from which the verdict follows."""
+    if not found.criteria:
+        return None
+    header, rows = found.criteria_table()
+    note = 'The claim holds here if each of these is met. Rows "beside it" are another setting, and do not count.'
+    return joined(tag("p", note, class_="note"), table(header, rows, numbers=False))

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from chainrule.arrays import Array
 from chainrule.nn.multilayer import mlp
 from chainrule.studies import drawing
 from chainrule.studies.common import Split, Subset, quick_or_full, rows, trained
-from chainrule.studies.statistics import difference, estimate
+from chainrule.studies.statistics import Criterion, below, difference, estimate, paired
 from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 from chainrule.studies.transfer import balanced, inherit
 
@@ -46,6 +47,14 @@ def _run(cell: Cell) -> dict[str, Any]:
     return {"rows": n, "test_error": record["test_error"]}
 
 
+def _criteria(results: Results) -> tuple[Criterion, ...]:
+    def gain(n: int) -> Array:
+        return paired(*(results.values(f"{way}, {n} rows", "test_error") for way in ("fine-tuned", "from scratch")))
+
+    figure = "test error, pretrained minus from scratch"
+    return tuple(below(f"{n} rows", figure, gain(n), unit="points", shown=n == _ROWS[0]) for n in _ROWS)
+
+
 def _conclude(results: Results) -> Conclusion:
     errors = {arm: results.values(arm, "test_error") for arm in results.arms}
     gains = {n: difference(errors[f"fine-tuned, {n} rows"], errors[f"from scratch, {n} rows"]) for n in _ROWS}
@@ -67,7 +76,7 @@ def _conclude(results: Results) -> Conclusion:
         )
         for n in _ROWS
     )
-    return Conclusion(sentence, helps, header, table)
+    return Conclusion.by(_criteria(results), sentence, header, table)
 
 
 def _draw(results: Results) -> drawing.Pictures:

@@ -16,7 +16,7 @@ from chainrule.nn.multilayer import mlp
 from chainrule.report.plots import Points, ScatterPlot
 from chainrule.studies import drawing
 from chainrule.studies.common import quick_or_full, rows, trained
-from chainrule.studies.statistics import difference, estimate
+from chainrule.studies.statistics import Criterion, below, difference, estimate, ratio
 from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 
 _NAMES = ("rate", "width", "dropout", "batch norm")
@@ -75,6 +75,17 @@ def _importance(results: Results) -> Array:
     return np.array([shares[0] + shares[-1], *shares[1:-1]]) / shares.sum()
 
 
+def _criteria(results: Results) -> tuple[Criterion, ...]:
+    best = {arm: results.values(arm, "best_so_far") for arm in results.arms}
+    figure = "best validation loss, random over grid"
+    return (
+        below(f"after {_TRIALS} trials", figure, ratio(best["random"][:, -1], best["grid"][:, -1]), unit="times"),
+        below(
+            "after the first trial", figure, ratio(best["random"][:, 0], best["grid"][:, 0]), unit="times", shown=False
+        ),
+    )
+
+
 def _conclude(results: Results) -> Conclusion:
     gain = difference(results.values("random", "best_loss"), results.values("grid", "best_loss"))
     importance = dict(zip(_NAMES, _importance(results), strict=True))
@@ -93,7 +104,7 @@ def _conclude(results: Results) -> Conclusion:
         its_test_error=("test_error", 100, "%"),
         its_rate=("best_rate", 1, ""),
     )
-    return Conclusion(sentence, gain.sure and gain.mean < 0, header, table)
+    return Conclusion.by(_criteria(results), sentence, header, table)
 
 
 def _draw(results: Results) -> drawing.Pictures:

@@ -19,7 +19,7 @@ from chainrule.nn.step import Recipe
 from chainrule.report.plots import Curve, LinePlot, Mark
 from chainrule.studies import drawing
 from chainrule.studies.common import quick_or_full, rows, trained
-from chainrule.studies.statistics import difference
+from chainrule.studies.statistics import Criterion, below, difference, ratio
 from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 from chainrule.train import RangeTest, range_test
 
@@ -54,6 +54,22 @@ def _run(cell: Cell) -> dict[str, Any]:
     }
 
 
+def _criteria(results: Results) -> tuple[Criterion, ...]:
+    loss = {arm: results.values(arm, "loss") for arm in results.arms}
+    figure = "validation loss of the suggestion over that of"
+    return tuple(
+        below(
+            name,
+            f"{figure} {which}",
+            ratio(loss[f"{name}, the suggestion"], loss[f"{name}, {which}"]),
+            unit="times",
+            shown=name == "Adam",
+        )
+        for name in ("Adam", "Nesterov")
+        for which in ("a tenth of it", "ten times it")
+    )
+
+
 def _conclude(results: Results) -> Conclusion:
     losses = {arm: np.log(results.values(arm, "loss")) for arm in results.arms}
     gains = {
@@ -72,7 +88,7 @@ def _conclude(results: Results) -> Conclusion:
         f"{'; '.join(parts)}."
     )
     header, table = results.table(rate=("rate", 1, ""), validation_loss=("loss", 1, ""))
-    return Conclusion(sentence, holds, header, table)
+    return Conclusion.by(_criteria(results), sentence, header, table)
 
 
 def _times(gain: ConfidenceInterval) -> str:

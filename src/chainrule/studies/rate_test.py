@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.arrays import Array
 from chainrule.engines import Rows, choose
 from chainrule.nn.losses import SoftmaxCrossEntropy
 from chainrule.nn.multilayer import mlp
@@ -18,7 +19,7 @@ from chainrule.nn.step import Recipe
 from chainrule.report.plots import NEUTRAL, Curve, LinePlot, Mark
 from chainrule.studies import drawing
 from chainrule.studies.common import quick_or_full, rows, trained
-from chainrule.studies.statistics import estimate
+from chainrule.studies.statistics import Criterion, below, estimate, ratio
 from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 from chainrule.train import RangeTest, range_test
 from chainrule.train.range_test import valley
@@ -73,6 +74,19 @@ def _excess(results: Results, rule: str) -> float:
     return estimate(np.concatenate(excess)).mean
 
 
+def _criteria(results: Results) -> tuple[Criterion, ...]:
+    def excess(arm: str) -> Array:
+        return ratio(results.values(arm, "tenth_loss"), results.values(arm, "best_loss"))
+
+    off = np.exp(np.abs(np.log(ratio(results.values("Adam", "tenth_rate"), results.values("Adam", "best_rate")))))
+    figure = "validation loss over the best of the grid"
+    return (
+        below("Adam", "factor between the suggested and the best rate", off, _NEAR, unit="times"),
+        below("Adam", figure, excess("Adam"), 1.0 + _EXCESS, unit="times"),
+        below("descent", figure, excess("descent"), 1.0 + _EXCESS, unit="times", shown=False),
+    )
+
+
 def _conclude(results: Results) -> Conclusion:
     factors = {rule: _factor(results, rule) for rule in ("tenth", "valley")}
     excess = {rule: _excess(results, rule) for rule in ("tenth", "valley")}
@@ -93,7 +107,7 @@ def _conclude(results: Results) -> Conclusion:
         at_tenth=("tenth_loss", 1, ""),
         at_valley=("valley_loss", 1, ""),
     )
-    return Conclusion(sentence, near and cheap, header, table)
+    return Conclusion.by(_criteria(results), sentence, header, table)
 
 
 def _draw(results: Results) -> drawing.Pictures:

@@ -13,7 +13,7 @@ import numpy as np
 from chainrule.nn.activations import activation
 from chainrule.report.plots import Curve, LinePlot
 from chainrule.studies import drawing
-from chainrule.studies.statistics import estimate
+from chainrule.studies.statistics import Criterion, at_least, at_most, estimate
 from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 
 _NAMES = ("sigmoid", "tanh", "relu", "leaky_relu")
@@ -44,11 +44,22 @@ def _run(cell: Cell) -> dict[str, Any]:
     }
 
 
+def _criteria(results: Results) -> tuple[Criterion, ...]:
+    at = {arm: results.values(arm, "slope_at_10") for arm in results.arms}
+    middle = results.values("sigmoid", "slope")[:, len(_GRID) // 2]
+    return (
+        at_most("sigmoid", "slope at z = 10", at["sigmoid"], _FLAT),
+        at_most("tanh", "slope at z = 10", at["tanh"], _FLAT),
+        at_least("relu", "slope at z = 10", at["relu"], 1),
+        at_most("relu", "share of flat positive inputs", results.values("relu", "flat_positive"), 0),
+        at_most("sigmoid", "slope at z = 0", middle, _FLAT, shown=False),
+    )
+
+
 def _conclude(results: Results) -> Conclusion:
     at = {arm: results.values(arm, "slope_at_10")[0] for arm in results.arms}
     flat = {arm: estimate(results.values(arm, "flat_positive")) for arm in results.arms}
     saturates = at["sigmoid"] < _FLAT and at["tanh"] < _FLAT
-    passes = at["relu"] == 1.0
     verb = "are flat there" if saturates else "are not flat there"
     sentence = (
         f"At z = 10 the slope of sigmoid is {at['sigmoid']:.2g} and that of tanh {at['tanh']:.2g}, so both {verb}; that of "
@@ -63,7 +74,7 @@ def _conclude(results: Results) -> Conclusion:
         flat_entries=("flat", 100, "%"),
         flat_positive_entries=("flat_positive", 100, "%"),
     )
-    return Conclusion(sentence, bool(saturates and passes and flat["relu"].mean == 0.0), header, table)
+    return Conclusion.by(_criteria(results), sentence, header, table)
 
 
 def _draw(results: Results) -> drawing.Pictures:

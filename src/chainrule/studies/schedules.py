@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.arrays import Array
 from chainrule.nn.multilayer import mlp
 from chainrule.nn.optimizers import Nesterov
 from chainrule.nn.schedules import ConstantSchedule, Cosine, Exponential, InverseTimeDecay, OneCycle, Schedule, Step
 from chainrule.studies import drawing
 from chainrule.studies.common import quick_or_full, rows, trained
-from chainrule.studies.statistics import difference, estimate
+from chainrule.studies.statistics import Criterion, below, difference, estimate, ratio
 from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 
 _RATES = (0.003, 0.01, 0.03, 0.1)
@@ -61,6 +62,17 @@ def _run(cell: Cell) -> dict[str, Any]:
     }
 
 
+def _criteria(results: Results) -> tuple[Criterion, ...]:
+    def against(arm: str) -> Array:
+        return ratio(results.values(arm, "last_validation_loss"), results.values("constant", "last_validation_loss"))
+
+    figure = "final validation loss over that of a constant rate"
+    return (
+        below("cosine", figure, against("cosine"), unit="times"),
+        *(below(arm, figure, against(arm), unit="times", shown=False) for arm in results.arms[1:] if arm != "cosine"),
+    )
+
+
 def _conclude(results: Results) -> Conclusion:
     gains = {
         arm: difference(results.values(arm, "last_validation_loss"), results.values("constant", "last_validation_loss"))
@@ -83,7 +95,7 @@ def _conclude(results: Results) -> Conclusion:
         training_loss=("last_train_loss", 1, ""),
         test_error=("test_error", 100, "%"),
     )
-    return Conclusion(sentence, bool(sure), header, table)
+    return Conclusion.by(_criteria(results), sentence, header, table)
 
 
 def _draw(results: Results) -> drawing.Pictures:

@@ -15,7 +15,7 @@ from chainrule.nn.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
 from chainrule.nn.multilayer import mlp
 from chainrule.studies import drawing
 from chainrule.studies.common import Split, Subset, quick_or_full, rows, trained
-from chainrule.studies.statistics import difference, estimate
+from chainrule.studies.statistics import Criterion, below, difference, estimate, paired
 from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 
 _ARMS: Mapping[str, Mapping[str, Any]] = {
@@ -53,6 +53,15 @@ def _hot(split: Split, part: Subset) -> Subset:
     return Subset(part.X, np.eye(split.classes, dtype=np.float32)[part.y])
 
 
+def _criteria(results: Results) -> tuple[Criterion, ...]:
+    with_, without = (results.values(arm, "test_error") for arm in ("softmax, 128 units", "softmax, no hidden layer"))
+    return (
+        below("one hidden layer", "test error", with_, 0.05, unit="%"),
+        below("one hidden layer", "test error, minus that without it", paired(with_, without), unit="points"),
+        below("no hidden layer", "test error", without, 0.05, unit="%", shown=False),
+    )
+
+
 def _conclude(results: Results) -> Conclusion:
     error = {arm: estimate(results.values(arm, "test_error")).mean for arm in results.arms}
     hidden = difference(
@@ -72,7 +81,7 @@ def _conclude(results: Results) -> Conclusion:
         f"({100 * by_class.max():.2g} % wrong)."
     )
     header, table = results.table(test_error=("test_error", 100, "%"), log_loss=("log_loss", 1, ""))
-    return Conclusion(sentence, error["softmax, 128 units"] <= 0.05 and hidden.mean < 0, header, table)
+    return Conclusion.by(_criteria(results), sentence, header, table)
 
 
 def _draw(results: Results) -> drawing.Pictures:

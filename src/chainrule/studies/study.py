@@ -17,7 +17,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.report.plots import Plot
-from chainrule.studies.statistics import estimate
+from chainrule.studies.statistics import Criterion, estimate
 
 Record = Mapping[str, Any]
 """What one cell measured: plain data, as it is written to a file."""
@@ -146,12 +146,42 @@ class Conclusion:
         Titles of the table behind it.
     rows : tuple of tuples of str
         Its rows.
+    criteria : tuple of Criterion, default=()
+        What the verdict follows from: it holds if all those are met that are about the claim's own setting. The others
+        are measured beside it, in a setting in which the effect need not show.
     """
 
     sentence: str
     holds: bool | None
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    criteria: tuple[Criterion, ...] = ()
+
+    @classmethod
+    def by(
+        cls,
+        criteria: Sequence[Criterion],
+        sentence: str,
+        header: tuple[str, ...],
+        rows: tuple[tuple[str, ...], ...],
+    ) -> Conclusion:
+        """Return the conclusion whose verdict follows from criteria."""
+        holds = all(criterion.met for criterion in criteria if criterion.shown)
+        return cls(sentence, holds, header, rows, tuple(criteria))
+
+    def criteria_table(self) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+        """Return header and rows of the criteria: those of the claim first, then those beside it."""
+        rows = [
+            (
+                each.where if each.shown else f"beside it: {each.where}",
+                each.figure,
+                each.measured,
+                each.asked,
+                "yes" if each.met else "no",
+            )
+            for each in sorted(self.criteria, key=lambda each: not each.shown)
+        ]
+        return ("setting", "figure", "measured (95 %)", "must be", "met"), tuple(rows)
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.arrays import Array
 from chainrule.nn.layers import Context, Dense
 from chainrule.nn.net import Net
 from chainrule.report.plots import Curve, LinePlot
 from chainrule.studies import drawing
+from chainrule.studies.statistics import Criterion, at_least, at_most
 from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 
 _LAYERS = 10
@@ -36,6 +38,31 @@ def _run(cell: Cell) -> dict[str, Any]:
     return {"signal": signal, "gradient": gradient, "out": signal[-1], "back": gradient[0]}
 
 
+def _criteria(results: Results) -> tuple[Criterion, ...]:
+    def off(factor: float) -> Array:
+        found = np.concatenate([results.values(f"weights of {factor:g}", name) for name in ("out", "back")])
+        return np.abs(found / factor**_LAYERS - 1.0)
+
+    figure = "signal and gradient, relative distance from the factor to the power of ten"
+    large, same, small = _FACTORS
+    return (
+        *(at_most(f"weights of {factor:g}", figure, off(factor), 1e-9) for factor in (large, small)),
+        at_least(
+            f"weights of {large:g}", "signal after ten layers", results.values(f"weights of {large:g}", "out"), 50
+        ),
+        at_most(
+            f"weights of {small:g}", "signal after ten layers", results.values(f"weights of {small:g}", "out"), 0.002
+        ),
+        at_least(
+            f"weights of {same:g}",
+            "signal after ten layers",
+            results.values(f"weights of {same:g}", "out"),
+            50,
+            shown=False,
+        ),
+    )
+
+
 def _conclude(results: Results) -> Conclusion:
     out = {arm: float(results.values(arm, "out").mean()) for arm in results.arms}
     back = {arm: float(results.values(arm, "back").mean()) for arm in results.arms}
@@ -50,7 +77,7 @@ def _conclude(results: Results) -> Conclusion:
         f"{back['weights of 1']:.3g}, which {'is' if exact else 'is NOT'} the factor to the power of ten."
     )
     header, table = results.table(signal_out=("out", 1, ""), gradient_back=("back", 1, ""))
-    return Conclusion(sentence, exact, header, table)
+    return Conclusion.by(_criteria(results), sentence, header, table)
 
 
 def _draw(results: Results) -> drawing.Pictures:

@@ -16,7 +16,7 @@ from chainrule.nn.net import Net
 from chainrule.nn.step import State
 from chainrule.studies import drawing
 from chainrule.studies.common import Split, Subset, first_state, quick_or_full, rows, trained
-from chainrule.studies.statistics import difference, estimate
+from chainrule.studies.statistics import Criterion, below, difference, estimate, paired
 from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 
 _ROWS = (20, 50, 100, 300)
@@ -84,6 +84,17 @@ def balanced(part: Subset, n: int) -> Subset:
     return Subset(part.X[i], part.y[i])
 
 
+def _criteria(results: Results) -> tuple[Criterion, ...]:
+    def gain(n: int) -> Array:
+        return paired(*(results.values(f"{way}, {n} rows", "test_error") for way in ("fine-tuned", "scratch")))
+
+    figure = "test error, fine-tuned minus from scratch"
+    return (
+        below("100 rows", figure, gain(100), unit="points"),
+        below("300 rows", figure, gain(300), unit="points", shown=False),
+    )
+
+
 def _conclude(results: Results) -> Conclusion:
     gains = {
         n: difference(
@@ -116,7 +127,7 @@ def _conclude(results: Results) -> Conclusion:
         )
         for n in _ROWS
     )
-    return Conclusion(sentence, hundred.sure and hundred.mean < 0, header, table)
+    return Conclusion.by(_criteria(results), sentence, header, table)
 
 
 def _draw(results: Results) -> drawing.Pictures:

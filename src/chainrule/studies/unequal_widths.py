@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.arrays import Array
 from chainrule.nn.layers import Context, Dense
 from chainrule.nn.net import Net
 from chainrule.studies import drawing
-from chainrule.studies.statistics import difference, estimate
+from chainrule.studies.statistics import Criterion, below, difference, estimate, paired
 from chainrule.studies.study import Cell, Conclusion, Results, Study, StudyConfig
 
 _SHAPES: Mapping[str, tuple[int, ...]] = {
@@ -52,6 +53,18 @@ def _rms(A: Any) -> float:
     return float(f"{np.sqrt(np.mean(np.square(A))):.6g}")
 
 
+def _criteria(results: Results) -> tuple[Criterion, ...]:
+    def gain(shape: str) -> Array:
+        return paired(*(results.values(f"{shape}, {rule}", "worst") for rule in ("Glorot", "Xavier")))
+
+    figure = "powers of two that the worse direction is off, Glorot minus Xavier"
+    funnel, turns = list(_SHAPES)[1:]
+    return (
+        below(funnel, figure, gain(funnel)),
+        below(turns, figure, gain(turns), shown=False),
+    )
+
+
 def _conclude(results: Results) -> Conclusion:
     worst = {arm: results.values(arm, "worst") for arm in results.arms}
     gain = {shape: difference(worst[f"{shape}, Glorot"], worst[f"{shape}, Xavier"]) for shape in _SHAPES}
@@ -67,7 +80,7 @@ def _conclude(results: Results) -> Conclusion:
         f"equal widths the rules are the same."
     )
     header, table = results.table(signal_forward=("forward", 1, ""), gradient_backward=("backward", 1, ""))
-    return Conclusion(sentence, helps, header, table)
+    return Conclusion.by(_criteria(results), sentence, header, table)
 
 
 def _draw(results: Results) -> drawing.Pictures:
