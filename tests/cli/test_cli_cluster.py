@@ -42,7 +42,7 @@ def start(*arguments, folder):
     )
 
 
-def ended(process, seconds=240):
+def ended(process, seconds=600):
     out, err = process.communicate(timeout=seconds)
     return process.returncode, out, err
 
