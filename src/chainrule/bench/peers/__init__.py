@@ -82,7 +82,14 @@ _ALL = (
     Peer("jax-scan", "JAX, scanned epoch", "jax", "jax_user", "scan", ("training",)),
     Peer("jax-epochs", "JAX, scanned epochs", "jax without a record per epoch", "jax_user", "epochs", ("training",)),
     Peer(
-        "jax-0.4.31", "JAX 0.4.31, scanned epoch", "jax", "jax_user", "scan", ("training",), requires=("jax", "0.4.31")
+        "jax-0.4.31",
+        "JAX 0.4.31, scanned epoch",
+        "jax",
+        "jax_user",
+        "scan",
+        ("training",),
+        {"XLA_FLAGS": ""},
+        ("jax", "0.4.31"),
     ),
     Peer("mlx", "MLX, compiled", "mlx", "mlx_user", ""),
     Peer("keras", "Keras on JAX", "keras", "keras_user", "", environment={"KERAS_BACKEND": "jax"}),
