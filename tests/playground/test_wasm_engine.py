@@ -12,7 +12,6 @@ import math
 import os
 import platform
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,12 +32,6 @@ on_x86 = pytest.mark.skipif(
     reason="the same bits are promised beside the native engine for SSE4 only",
 )
 EPOCHS = 3
-
-
-@pytest.fixture(scope="session")
-def wasm(tmp_path_factory):
-    given = os.environ.get("CHAINRULE_WASM")
-    return Path(given) if given else builder().build(tmp_path_factory.mktemp("wasm"))
 
 
 def trained(monkeypatch, case, epochs):
