@@ -170,6 +170,7 @@ def test_the_inside_of_a_network_is_that_of_the_mathematics(wasm):
         recipe, _, _ = problem_of(case)
         data, net = case["data"], recipe.net
         w, buffers = (numbers(found[name], "float32").astype(float) for name in ("w", "buffers"))
+        assert found["few"][0] == found["few"][1]
         assert found["check"]["worst"] < 1e-6, found["check"]
         assert len(found["check"]["layers"]) == len(net.parameters.slots)
         row = found["row"]
