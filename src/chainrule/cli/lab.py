@@ -5,9 +5,7 @@ In: a source with `train`'s options, which the page's controls begin with. Out: 
 
 from __future__ import annotations
 
-import atexit
 import functools
-import gc
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -122,7 +120,6 @@ def serve(
         import webbrowser
 
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-    atexit.register(gc.freeze)  # an interpreter that ends collects every imported module first: half a second
     with suppress(KeyboardInterrupt):
         server.run(sockets=[socket])
     room.end()
