@@ -93,6 +93,7 @@ REPLACED = {
     "python bench/time_to_accuracy.py": Instead(HOURS),
     "python bench/gpu.py": Instead(HOURS),
     "python bench/mnist.py": Instead(HOURS),
+    "python bench/lab_frames.py": Instead("it needs MNIST and Chromium, and measures for two minutes"),
     "python bench/page_engine.py": Instead("it needs node and ziglang, and measures for a minute"),
     "python docs/tools/wasm.py build/wasm": Instead("it needs ziglang; tests/playground/test_wasm_engine.py builds"),
     "python -m pytest -m 'slow or not slow' tests/playground -k wasm": Instead("it runs other tests"),

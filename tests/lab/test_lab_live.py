@@ -363,3 +363,24 @@ def test_hidden_layers_are_read_with_their_defaults():
     found = LabRecipe.of({"task": "binary", "hidden": [{"units": 3}]})
     assert found.hidden == (HiddenLayer(3),)
     assert found.plain()["optimizer"]["kind"] == "adam"
+
+
+def test_outputs_do_not_hold_the_training_up(monkeypatch):
+    caller = Caller(lab(subject()))
+    number = caller.opened()
+    session = caller.lab.room.get(number)
+    free = []
+    answered = LiveTraining.outputs
+
+    def outputs(self, X, state):
+        free.append(not session.turn._lock.locked())
+        session.live.run(3)
+        return answered(self, X, state)
+
+    monkeypatch.setattr(LiveTraining, "outputs", outputs)
+    X = caller.ask("table")[1]["X"][:5]
+    before = answered(session.live, X, session.live.session.state)
+    found = caller.ask("outputs", {"session": number}, X=X)[1]["outputs"]
+    assert free == [True]
+    assert (found == before).all()
+    assert not (answered(session.live, X, session.live.session.state) == before).all()

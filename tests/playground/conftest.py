@@ -1,16 +1,18 @@
-"""Why: one browser serves all tests of the page, with a small trainer in place of the engine that needs a compiler.
+"""Why: one browser serves all tests of the page, which drive it on a small trainer and on the engine that needs a compiler.
 
-In: the page as the site has it. Out: its address; tabs that are listened to.
+In: the page as the site has it. Out: its address with each engine; tabs that are listened to.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
 from browser import BROWSER, Page, chromium, site
+from playground.wasm_cases import builder
 
 HERE = Path(__file__).parent
 sys.path.append(str(HERE.parents[1] / "docs" / "tools"))
@@ -21,10 +23,28 @@ READY = "document.getElementById('now-loss').textContent !== '–' && document.q
 
 
 @pytest.fixture(scope="session")
-def address(tmp_path_factory):
-    """The playground of the site, on a trainer in plain JavaScript."""
-    engine = tmp_path_factory.mktemp("engine")
-    shutil.copy(HERE / "fake_trainer.js", engine / "trainer.js")
+def wasm(tmp_path_factory):
+    """The compiled engine: the file that CHAINRULE_WASM names, or one that is built here."""
+    given = os.environ.get("CHAINRULE_WASM")
+    if given is None and builder().why_not():
+        pytest.skip(builder().why_not())
+    return Path(given) if given else builder().build(tmp_path_factory.mktemp("wasm"))
+
+
+@pytest.fixture(scope="session")
+def engine(request, tmp_path_factory):
+    """A folder with an engine: a trainer in plain JavaScript, or the compiled one where a test asks for "wasm"."""
+    folder = tmp_path_factory.mktemp("engine")
+    if getattr(request, "param", "fake") == "fake":
+        shutil.copy(HERE / "fake_trainer.js", folder / "trainer.js")
+    else:
+        shutil.copy(request.getfixturevalue("wasm"), folder / "chainrule.wasm")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def address(engine, tmp_path_factory):
+    """The playground of the site, with either engine."""
     folder = tmp_path_factory.mktemp("site")
     playground_page.write(folder, engine)
     with site(folder) as url:

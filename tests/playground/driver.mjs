@@ -95,7 +95,12 @@ const tasks = {
       const frame = await trainer.advance({ epochs });
       const { w, buffers, step } = trainer.training.read();
       const outputs = Array.from(await trainer.outputs(Float64Array.from(rows.X), rows.y.length));
-      answers.push({ frame, w: bytes(w), buffers: bytes(buffers), step, row: await trainer.row(row), check: await trainer.check({ rows: 16 }), outputs });
+      const { length } = rows.columns;
+      const base = Float64Array.from(rows.X.slice(0, length));
+      const last = Float64Array.from(rows.y, (_, i) => rows.X[i * length + length - 1]);
+      const whole = Float64Array.from({ length: rows.X.length }, (_, i) => (i % length === length - 1 ? rows.X[i] : base[i % length]));
+      const few = [await trainer.outputs(last, rows.y.length, { columns: [length - 1], base }), await trainer.outputs(whole, rows.y.length)].map(bytes);
+      answers.push({ few, frame, w: bytes(w), buffers: bytes(buffers), step, row: await trainer.row(row), check: await trainer.check({ rows: 16 }), outputs });
     }
     return answers;
   },

@@ -186,8 +186,12 @@ export class WasmTrainer {
       gradient_norm: norm(gradient), weight_norm: norm(this.w), update_ratio: this.moved ? norm(this.moved) / norm(this.w) : null };
   }
 
-  async outputs(X, rows) {
-    const answers = Array.from({ length: rows }, (_, i) => this.answer(this.forward(this.input(X, i)).Z.at(-1)));
+  async outputs(X, rows, few) {
+    const given = few ? Float64Array.from({ length: rows * few.base.length }, (_, i) => few.base[i % few.base.length]) : X;
+    few?.columns.forEach((column, k) => {
+      for (let i = 0; i < rows; i++) given[i * few.base.length + column] = X[i * few.columns.length + k];
+    });
+    const answers = Array.from({ length: rows }, (_, i) => this.answer(this.forward(this.input(given, i)).Z.at(-1)));
     return Float32Array.from(answers.flat());
   }
 

@@ -16,6 +16,8 @@ TABLE = "name;a;b;side\n" + "\n".join(f"n{i};{x},5;{y};{'up' if y > x else 'down
 CLICK = "document.getElementById('{}').click()"
 TEXT = "document.getElementById('{}').textContent"
 
+both_engines = pytest.mark.parametrize("engine", ["fake", pytest.param("wasm", marks=pytest.mark.slow)], indirect=True)
+
 
 def click(page, name):
     page.run(CLICK.format(name))
@@ -51,6 +53,7 @@ def share(percentage):
     return float(percentage.replace(" %", "").replace("−", "-"))
 
 
+@both_engines
 def test_a_dropped_table_is_learned_to_95_percent(tab):
     page = tab()
     drop(page, TABLE + "\n;;3;up\n")
@@ -80,6 +83,7 @@ def test_four_columns_are_mapped_two_at_a_time_and_the_page_says_so(tab):
     page.wait("document.getElementById('map').getAttribute('aria-label').includes('petal width (cm) across')")
 
 
+@both_engines
 def test_a_rewound_run_repeats_itself_to_the_last_digit(tab):
     page = tab()
     train(page, 20)
@@ -97,6 +101,7 @@ def test_a_rewound_run_repeats_itself_to_the_last_digit(tab):
     page.wait(f"document.getElementById('curves').getAttribute('aria-label') === {json.dumps(losses)}")
 
 
+@both_engines
 def test_a_changed_setting_branches_a_second_curve_from_the_present_epoch(tab):
     page = tab()
     train(page, 10)
@@ -123,6 +128,7 @@ def test_another_network_begins_beside_the_first_at_its_first_weights(tab):
     assert page.run("document.querySelectorAll('#runs li').length") == 3
 
 
+@both_engines
 def test_a_link_restores_settings_epoch_branch_and_figures(tab, address):
     page = tab("data=circles&layers=6.relu.0~4.tanh.0&optimizer=adam&rate=0.02&batch=16&l2=0.001&seed=3&epochs=9")
     train(page, 9)
@@ -229,6 +235,7 @@ def test_words_of_a_table_never_become_markup(tab):
     assert page.run("document.images.length + document.querySelectorAll('main script').length") == 0
 
 
+@both_engines
 def test_the_keyboard_alone_chooses_data_trains_rewinds_and_branches(tab):
     page = tab()
     focus = "document.activeElement.id || document.activeElement.value"

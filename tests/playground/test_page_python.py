@@ -134,3 +134,34 @@ def test_the_printed_program_and_command_train_the_same(tab, kind, tmp_path, mon
     assert done.exit_code == 0, done.output
     epoch = json.loads((tmp_path / "run" / "run.jsonl").read_text("utf-8").splitlines()[0])
     assert epoch["train_loss"] == first
+
+
+GRIDS = {
+    "two columns": (2, 0, 1),
+    "784 columns": (784, 300, 12),
+    "the same twice": (5, 3, 3),
+    "the last first": (3, 2, 0),
+    "one of many": (40, 39, 0),
+}
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_a_map_names_the_columns_that_change_and_every_other_once(shared, name):
+    width, first, second = GRIDS[name]
+    known = {"means": list(range(width)), "ranges": [[k, k + 1] for k in range(width)]}
+    call = f"m.gridRows({json.dumps(known)}, {first}, {second}, 48)"
+    found = shared.run(
+        f"import('/map.js').then(m => {call}).then(g => ({{X: [...g.X], columns: g.columns, base: [...g.base]}}))"
+    )
+    columns = list(dict.fromkeys([first, second]))
+    X = np.array(found["X"]).reshape(48 * 48, len(columns))
+    across, up = (np.arange(48) + 0.5) / 48 + first, (47 - np.arange(48) + 0.5) / 48 + second
+    whole = np.stack([np.tile(across, 48), np.repeat(up, 48)], axis=1)
+    assert found["columns"] == columns
+    assert found["base"] == known["means"]
+    assert np.allclose(X, whole[:, -len(columns) :])
+
+
+def test_a_large_network_is_asked_for_a_coarser_map(shared):
+    cells = "import('/map.js').then(m => [33, 20000, 20001, 235146].map(m.cellsOf))"
+    assert shared.run(cells) == [96, 96, 48, 48]

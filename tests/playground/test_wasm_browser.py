@@ -12,7 +12,6 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from playground.test_wasm_engine import wasm  # noqa: F401  (a fixture)
 from playground.wasm_cases import ENGINE, answers, drawn_case, why_no_engine
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -93,7 +92,7 @@ def told_by(folder, profile):
         server.server_close()
 
 
-def test_a_browser_trains_to_the_bits_of_node_in_a_worker_under_a_strict_policy(tmp_path, wasm):  # noqa: F811
+def test_a_browser_trains_to_the_bits_of_node_in_a_worker_under_a_strict_policy(tmp_path, wasm):
     folder = tmp_path / "site"
     shutil.copytree(ENGINE, folder / "engine")
     shutil.copy(wasm, folder / "engine" / "chainrule.wasm")

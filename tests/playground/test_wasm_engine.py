@@ -12,7 +12,6 @@ import math
 import os
 import platform
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,12 +32,6 @@ on_x86 = pytest.mark.skipif(
     reason="the same bits are promised beside the native engine for SSE4 only",
 )
 EPOCHS = 3
-
-
-@pytest.fixture(scope="session")
-def wasm(tmp_path_factory):
-    given = os.environ.get("CHAINRULE_WASM")
-    return Path(given) if given else builder().build(tmp_path_factory.mktemp("wasm"))
 
 
 def trained(monkeypatch, case, epochs):
@@ -177,6 +170,7 @@ def test_the_inside_of_a_network_is_that_of_the_mathematics(wasm):
         recipe, _, _ = problem_of(case)
         data, net = case["data"], recipe.net
         w, buffers = (numbers(found[name], "float32").astype(float) for name in ("w", "buffers"))
+        assert found["few"][0] == found["few"][1]
         assert found["check"]["worst"] < 1e-6, found["check"]
         assert len(found["check"]["layers"]) == len(net.parameters.slots)
         row = found["row"]

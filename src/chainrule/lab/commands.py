@@ -123,7 +123,8 @@ def close(lab: Lab, header: Header, arrays: Arrays) -> Answer:
 def outputs(lab: Lab, header: Header, arrays: Arrays) -> Answer:
     """Return probabilities or values for rows in the user's units.
 
-    With "columns", X holds these columns only, and all others are those of the one row `base`.
+    With "columns", X holds these columns only, and all others are those of the one row `base`. Only the copy of the state
+    waits for the training, which goes on while the rows are answered.
     """
     only(header, "session", "columns")
     session = lab.room.get(header.get("session"))
@@ -132,7 +133,8 @@ def outputs(lab: Lab, header: Header, arrays: Arrays) -> Answer:
     if X is None or X.ndim != 2 or X.shape[1] != d or not len(X) or len(X) * k > _MOST_OUTPUTS:
         raise InvalidValueError(must_be("lab", "X", f"rows of {d} numbers", None if X is None else X.shape))
     with session.turn.command():
-        return {}, {"outputs": session.live.outputs(np.asarray(X, np.float64))}
+        state = session.live.session.state
+    return {}, {"outputs": session.live.outputs(np.asarray(X, np.float64), state)}
 
 
 def _whole(arrays: Arrays, columns: Any, d: int) -> Array | None:

@@ -15,6 +15,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.engines import choose, never
 from chainrule.engines.border import checked_state
+from chainrule.engines.reference import logits
 from chainrule.errors import InvalidValueError, must_be, raise_all
 from chainrule.lab.figures import layer_figures, probed
 from chainrule.nn.schedules import ConstantSchedule, Plateau, plateau_rule
@@ -230,13 +231,17 @@ class LiveTraining:
             "layers_step": self._layers_step,
         }
 
-    def outputs(self, X: Array) -> Array:
+    def outputs(self, X: Array, state: State) -> Array:
         """Return probabilities, or values on the target's own scale, for rows in the user's units.
+
+        The training may go on meanwhile: only the copied state is read.
 
         Parameters
         ----------
         X : array of shape (n, d)
             Rows.
+        state : State
+            A copy of the numbers.
 
         Returns
         -------
@@ -247,7 +252,7 @@ class LiveTraining:
         assert inputs is not None
         assert target is not None
         with np.errstate(all="ignore"):
-            Z = self.session.logits(inputs.apply(X, recipe.dtype))
+            Z = logits(recipe.net, recipe.weights(state), state.buffers, inputs.apply(X, recipe.dtype))
             found = recipe.loss.predict(np, Z)
             if target.scaling is not None and np.isfinite(found).all():
                 found = target.scaling.undo(found.astype(np.float64))

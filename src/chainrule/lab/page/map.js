@@ -5,6 +5,7 @@ import { extent, mark, padded, palette, polyline, rgb } from "./canvas.js";
 
 export const GRID = 96;
 const MOST_POINTS = 2000;
+const LARGE = 20_000;
 
 /** Views that suit the data, by name. @param {import("./table.js").Data} data @returns {Record<string, string>} */
 export function viewsOf(data) {
@@ -24,12 +25,19 @@ export function plan(data) {
   return { columns, means, ranges, train: rows(data.train), validation: rows(data.validation), y: padded(...extent(data.y)) };
 }
 
+/** Cells along a side of the map: fewer where a network is large, since each answer takes longer. @param {number} parameters */
+export const cellsOf = (parameters) => (parameters > LARGE ? GRID / 2 : GRID);
+
 /**
  * Ask the trainer what the picture needs.
- * @param {(X: Float64Array, rows: number) => Promise<Float32Array>} outputs
+ * @param {(X: Float64Array, rows: number, few?: {columns: number[], base: Float64Array}) => Promise<Float32Array>} outputs
+ * @param {number} cells along a side of the map
  */
-export async function answers(outputs, data, known, view, [first, second]) {
-  if (view === "map") return outputs(gridRows(known, first, second), GRID * GRID);
+export async function answers(outputs, data, known, view, [first, second], cells = GRID) {
+  if (view === "map") {
+    const { X, ...few } = gridRows(known, first, second, cells);
+    return outputs(X, cells * cells, few);
+  }
   if (view === "line") return outputs(lineRows(known), 2 * GRID);
   const rows = [...known.train, ...known.validation];
   const width = data.columns.length;
@@ -38,17 +46,16 @@ export async function answers(outputs, data, known, view, [first, second]) {
   return outputs(X, rows.length);
 }
 
-/** The rows of the map: two columns run over their ranges, the others stay at their means. */
-function gridRows(known, first, second) {
-  const width = known.means.length;
-  const X = new Float64Array(GRID * GRID * width);
-  const step = (range, i) => range[0] + ((i + 0.5) / GRID) * (range[1] - range[0]);
-  for (let i = 0; i < GRID * GRID; i++) {
-    X.set(known.means, i * width);
-    X[i * width + first] = step(known.ranges[first], i % GRID);
-    X[i * width + second] = step(known.ranges[second], GRID - 1 - Math.floor(i / GRID));
+/** The rows of the map: two columns run over their ranges, the others stay at their means and are named once, as `base`. */
+export function gridRows(known, first, second, cells) {
+  const step = (range, i) => range[0] + ((i + 0.5) / cells) * (range[1] - range[0]);
+  const columns = first === second ? [second] : [first, second];
+  const X = new Float64Array(cells * cells * columns.length);
+  for (let i = 0; i < cells * cells; i++) {
+    const pair = [step(known.ranges[first], i % cells), step(known.ranges[second], cells - 1 - Math.floor(i / cells))];
+    X.set(pair.slice(-columns.length), i * columns.length);
   }
-  return X;
+  return { X, columns, base: Float64Array.from(known.means) };
 }
 
 function lineRows(known) {
@@ -84,12 +91,13 @@ function drawGrid(canvas, data, known, first, second, answer, row, colors) {
 /** The map as a small picture; strength of color is certainty. */
 function gridImage(data, known, answer, colors) {
   const small = document.createElement("canvas");
-  small.width = GRID;
-  small.height = GRID;
-  const picture = new ImageData(GRID, GRID);
+  const outputs = data.classes?.length > 2 ? data.classes.length : 1;
+  const cells = Math.round(Math.sqrt(answer.length / outputs));
+  small.width = cells;
+  small.height = cells;
+  const picture = new ImageData(cells, cells);
   const shade = data.classes ? classShade(data.classes.length, colors) : valueShade(known.y, colors);
-  const outputs = answer.length / (GRID * GRID);
-  for (let i = 0; i < GRID * GRID; i++) picture.data.set(shade(answer, i, outputs), 4 * i);
+  for (let i = 0; i < cells * cells; i++) picture.data.set(shade(answer, i, outputs), 4 * i);
   small.getContext("2d").putImageData(picture, 0, 0);
   return small;
 }

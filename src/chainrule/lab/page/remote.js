@@ -98,24 +98,6 @@ function completed(recipe, data) {
   return { ...recipe, init, l1, optimizer: same ? { ...optimizer, ...recipe.optimizer } : recipe.optimizer };
 }
 
-/** Rows of which most columns never change: the columns that do, and one row for all others. */
-function thin(X, rows) {
-  const width = X.length / rows;
-  const columns = [];
-  for (let k = 0; k < width; k++) {
-    for (let i = k + width; i < X.length; i += width) {
-      if (X[i] !== X[k]) {
-        columns.push(k);
-        break;
-      }
-    }
-  }
-  if (rows < 2 || columns.length > width / 2) return null;
-  const values = new Float64Array(rows * columns.length);
-  for (let i = 0; i < rows; i++) columns.forEach((k, j) => (values[i * columns.length + j] = X[i * width + k]));
-  return { columns, values, base: X.slice(0, width) };
-}
-
 /** @typedef {{epoch: number, step: number, state: ArrayBuffer}} Snapshot */
 
 /** Trains on the server. */
@@ -215,14 +197,15 @@ export class RemoteTrainer {
     return this.send("frame", this.mine());
   }
 
-  /** @param {Float64Array} X raw rows, one after another @param {number} rows */
-  async outputs(X, rows) {
-    const few = thin(X, rows);
-    const found = few
-      ? await this.send("outputs", this.mine({ columns: few.columns }), {
-        X: { values: few.values, shape: [rows, few.columns.length] }, base: { values: few.base, shape: [few.base.length] },
-      })
-      : await this.send("outputs", this.mine(), { X: { values: X, shape: [rows, X.length / rows] } });
+  /**
+   * @param {Float64Array} X raw rows, one after another
+   * @param {number} rows
+   * @param {{columns: number[], base: Float64Array}} [few] columns that X holds, and the row that all others are of
+   */
+  async outputs(X, rows, few) {
+    const header = few ? { columns: few.columns } : {};
+    const base = few ? { base: { values: few.base, shape: [few.base.length] } } : {};
+    const found = await this.send("outputs", this.mine(header), { X: { values: X, shape: [rows, X.length / rows] }, ...base });
     return found.outputs;
   }
 

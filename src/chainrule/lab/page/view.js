@@ -4,7 +4,7 @@ import { drawCurves } from "./curves.js";
 import { draw, fill, find, make, say } from "./dom.js";
 import { checked, steps } from "./explain.js";
 import { count, percent, short, steady } from "./figures.js";
-import { answers, drawMap, plan, viewsOf } from "./map.js";
+import { answers, cellsOf, drawMap, plan, viewsOf } from "./map.js";
 import { commandOf, pythonOf } from "./python.js";
 import { Strips } from "./strips.js";
 import { Superseded } from "./session.js";
@@ -100,7 +100,8 @@ export class View {
     const view = find("view").value;
     const paired = view === "map" && data.columns.length > 2;
     for (const label of document.querySelectorAll(".pair")) label.hidden = !paired;
-    const answer = await answers((X, rows) => session.ask("outputs", X, rows), data, this.known, view, this.pair);
+    const asked = (X, rows, few) => session.ask("outputs", X, rows, few);
+    const answer = await answers(asked, data, this.known, view, this.pair, cellsOf(session.info.parameters));
     if (session !== this.session) return;
     this.places = drawMap(find("map"), data, this.known, view, this.pair, answer, data.train[this.row]);
     const score = find("curve").value === "score";

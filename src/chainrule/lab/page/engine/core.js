@@ -161,10 +161,16 @@ export class Trainer {
     return layerFigures(this.inside, this.blocks, this.network, w, this.inside.gradient(), this.moved);
   }
 
-  /** Answers for rows in the user's units: probabilities, or values. @param {Float64Array} X @param {number} rows */
-  async outputs(X, rows) {
+  /**
+   * Answers for rows in the user's units: probabilities, or values.
+   * @param {Float64Array} X
+   * @param {number} rows
+   * @param {{columns: number[], base: Float64Array}} [few] columns that X holds, and the row that all others are of
+   */
+  async outputs(X, rows, few) {
     this.ready();
-    const given = X instanceof Float64Array ? X : Float64Array.from(X ?? []);
+    const plain = X instanceof Float64Array ? X : Float64Array.from(X ?? []);
+    const given = few ? filled(plain, rows, few, this.d) : plain;
     if (given.length !== rows * this.d) refuse("X", `${this.d} numbers for each of ${rows} rows`, given.length);
     const numbers = Int32Array.from({ length: rows }, (_, i) => i);
     const k = this.network.outputs;
@@ -290,4 +296,18 @@ function foldedNumbers(network, folded, { w, buffers }) {
     });
   });
   return numbers;
+}
+
+/** Rows with all of their columns: those of X where `columns` names them, those of the one row `base` elsewhere. */
+function filled(X, rows, { columns, base }, d) {
+  const sound = columns.every((column) => Number.isInteger(column) && column >= 0 && column < d);
+  if (!sound || base.length !== d || X.length !== rows * columns.length) {
+    refuse("columns", `numbers of columns in 0..${d - 1}, with a base row of ${d} numbers`, columns);
+  }
+  const found = new Float64Array(rows * d);
+  for (let i = 0; i < rows; i++) {
+    found.set(base, i * d);
+    columns.forEach((column, k) => (found[i * d + column] = X[i * columns.length + k]));
+  }
+  return found;
 }

@@ -5,7 +5,7 @@ import { Trainer } from "./core.js";
 /**
  * Every method is asynchronous; errors are sentences for people.
  *
- * `open(problem)`, `advance({epochs}|{steps})`, `frame()`, `outputs(X, rows)`, `save()`, `load(snapshot)`, `check({rows})`,
+ * `open(problem)`, `advance({epochs}|{steps})`, `frame()`, `outputs(X, rows, few)`, `save()`, `load(snapshot)`, `check({rows})`,
  * `row(i)` and `close()`. Two classes have one output, the probability of the second. `loss` and `score` of a frame are those of
  * the epoch so far, as Python's `train_loss`; before the first step they are measured on the training rows. `advance({epochs: n})`
  * ends at the n-th end of an epoch from here.
@@ -32,8 +32,8 @@ export class WasmTrainer {
     return this.ask("frame");
   }
 
-  outputs(X, rows) {
-    return this.ask("outputs", X, rows);
+  outputs(X, rows, few) {
+    return this.ask("outputs", X, rows, few);
   }
 
   save() {
