@@ -67,7 +67,6 @@ REPLACED = {
     "chainrule bench": Instead(HOURS, ("chainrule profile 4-3-2 --seconds 0.01",)),
     "chainrule bench --workload 64-128-10 --peers torch,jax-scan": Instead("the peers are other packages"),
     "chainrule bench --quick": Instead(HOURS),
-    "chainrule bench --isa v3": Instead(HOURS),
     "chainrule profile 784-256-128-10 --batch-size 128 --batch-norm --dropout 0.2": Instead(
         "it measures for seconds",
         ("chainrule profile 784-256-128-10 --batch-size 128 --batch-norm --dropout 0.2 --seconds 0.01",),

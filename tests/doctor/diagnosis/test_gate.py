@@ -78,6 +78,19 @@ def test_a_gain_among_noise_counts_if_it_is_beyond_doubt(symptom, remedy):
     assert gate((found,), among_noise(remaining=0.1))[0].severity == "warning"  # there is no noise to hide in
 
 
+@pytest.mark.parametrize(
+    ("symptom", "remedy"),
+    [
+        ("validation-differs", "align-validation"),
+        ("wild-targets", "without-wild-targets"),
+        ("symmetric-weights", "random-weights"),
+    ],
+)
+def test_what_is_always_reported_is_no_matter_of_noise(symptom, remedy):
+    found = finding(symptom, confirmed=True, trials=(RemedyTrial(remedy, 20, (1.0,), (0.9,), True, 0.1),))
+    assert gate((found,), among_noise())[0].severity == "warning"
+
+
 def test_causes_that_hide_one_another_are_proven_together():
     joint = RemedyTrial("no-clip", 20, (1.0,), (0.5,), True, 0.5, before=OTHERS)
     found = finding("clipping-too-tight", confirmed=True, trials=(joint,))

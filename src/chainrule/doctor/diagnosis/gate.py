@@ -57,9 +57,14 @@ def _gated(finding: Finding, evidence: Evidence) -> Finding:
 
 
 def _is_small(finding: Finding, evidence: Evidence) -> bool:
-    """Check whether what was found matters little beside the noise of the data."""
+    """Check whether what was found matters little beside the noise of the data.
+
+    What is always reported is seen in the rows themselves, and not only in a gain that could be chance.
+    """
     if finding.entry.small_is_noise:
         return finding.figures.get("share", 1.0) < DATA_LIMITS.noise_share
+    if finding.entry.always_reported and not finding.entry.judged_by_recall:
+        return False
     return bool(finding.confirmed) and finding.entry.explains_failure and not _has_proof(finding, evidence)
 
 
