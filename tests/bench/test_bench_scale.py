@@ -80,4 +80,4 @@ def test_a_killed_process_is_back_within_half_a_minute(tmp_path):
     assert chainrule.__version__
     found = kills.kill(tmp_path, kills=1, processes=2, epochs=30, longest=1.0)
     assert found.equal == found.runs
-    assert max(found.seconds) < 30
+    assert max(found.joined) < 30
