@@ -32,7 +32,7 @@ BASE = Workload("base", "training", (64, 128, 128, 10), 128, 1024)
 ALONE = Workload("alone", "training", (64, 1024, 1024, 10), 256, 1024)
 """The network whose threads are counted: a step of the base has too little work to divide."""
 
-MEMBER = Workload("member", "training", (16, 32, 1 + 1), 32, 256)
+MEMBER = Workload("member", "training", (16, 32, 2), 32, 256)
 """A network of those that are trained together."""
 
 _EPOCHS = 20
@@ -83,7 +83,7 @@ def _together(value: int) -> Point:
 
     def run(units: int) -> float:
         config = TrainConfig(_EPOCHS * units, LEARNING_RATE)
-        problems = [TrainingProblem(recipe, rows, config).with_seed(seed) for seed in range(max(value, 2))]
+        problems = [TrainingProblem(recipe, rows, config).with_seed(seed) for seed in range(value)]
         began = time.perf_counter()
         assert train_many(problems, [()] * len(problems), processors()) is not None
         return time.perf_counter() - began
@@ -190,7 +190,7 @@ def main() -> None:
     if given.figures is not None:
         plot = LinePlot("Time, relative to the first point", curves, x_name="what grows", x_log=True, y_log=True)
         given.figures.mkdir(parents=True, exist_ok=True)
-        (given.figures / "growth.svg").write_text(document(plot))
+        (given.figures / "growth.svg").write_text(document(plot), "utf-8")
 
 
 if __name__ == "__main__":

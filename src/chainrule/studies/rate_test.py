@@ -125,7 +125,7 @@ def _draw(results: Results) -> drawing.Pictures:
 STUDY = Study(
     name="range-test",
     title="The learning-rate range test",
-    claim="A hundred steps at rising rates find a learning rate near the best of a grid.",
+    claim="A hundred steps at rising rates find a learning rate for Adam near the best of a grid.",
     source="lecture 12, exercise 4; [smith2017]",
     arms=_arms,
     run=_run,

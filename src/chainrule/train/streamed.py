@@ -173,7 +173,9 @@ def _windows(stream: StreamRows, arrays: _Arrays, epoch: int, row: int) -> Itera
         while True:
             for window in stream.order.windows(epoch, row):
                 start = half * arrays.half
-                stream.fill(cut, window, arrays.rows(start, len(window.order)))
+                rows = arrays.rows(start, len(window.order))
+                stream.fill(cut, window, rows)
+                arrays.check(rows)
                 yield window.order[window.skip :] + np.uint32(start)
                 half = 1 - half
             epoch += 1
@@ -186,6 +188,7 @@ class _Arrays:
     def __init__(self, recipe: Recipe, stream: StreamRows) -> None:
         exclusive = isinstance(recipe.loss, SoftmaxCrossEntropy)
         self.half = stream.order.capacity
+        self._classes = recipe.net.outputs if exclusive else 0
         n = 2 * self.half + recipe.batch_size
         self.X = np.zeros((n, recipe.net.inputs), recipe.dtype)
         self.Y = np.zeros(n, np.int64) if exclusive else np.zeros((n, recipe.net.outputs), recipe.dtype)
@@ -194,6 +197,12 @@ class _Arrays:
     def rows(self, start: int, n: int) -> Block:
         """Return n rows as views."""
         return self.X[start : start + n], self.Y[start : start + n], self.c[start : start + n]
+
+    def check(self, block: Block) -> None:
+        """Refuse classes that the network has no output for; an engine does not check rows again that it was given once."""
+        Y = block[1]
+        if self._classes and len(Y) and not (int(Y.min()) >= 0 and int(Y.max()) < self._classes):
+            raise InvalidValueError(must_be("fit", "y", f"classes in 0..{self._classes - 1}", f"{Y.min()}..{Y.max()}"))
 
     def aside(self, n: int) -> Array:
         """Return the numbers of the first n rows that are put aside."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from chainrule.data import Standardizer
 from chainrule.data.stream.parts import TEST, TRAIN, part_codes
 from chainrule.data.stream.prefetch import Prefetch
 from chainrule.engines import Rows, choose
-from chainrule.errors import ChainruleError, DataWarning
+from chainrule.errors import ChainruleError, DataWarning, InvalidValueError
 from chainrule.pipeline import Settings
 from chainrule.pipeline.streaming import HoldOut, build_streamed_problem
 from chainrule.train import train
@@ -109,6 +110,25 @@ def test_a_streamed_epoch_is_that_of_the_same_rows_in_memory(folder, source, eng
         assert streamed.steps == sums.steps
         np.testing.assert_allclose([streamed.loss, streamed.weight], [sums.loss, sums.weight], rtol=1e-12)
     assert (session.state.w == state.w).all()
+    session.close()
+
+
+@pytest.mark.parametrize("code", [-1, -(2**40), 3, 4, 2**40])
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_a_class_without_an_output_never_reaches_an_engine(engine, code):
+    rows = open_dataset(X, np.arange(N) % 3, max_memory="1MiB")
+    problem = build_streamed_problem(Settings(hidden_layer_sizes=(8,), batch_size=64), rows).problem
+    assert problem.recipe.net.outputs == 3
+
+    def encoded(labels):
+        Y, c = problem.stream.encode(labels)
+        Y = Y.copy()
+        Y[-1] = code
+        return Y, c
+
+    session = StreamSession(choose(engine, problem.recipe)[0], problem.recipe, replace(problem.stream, encode=encoded))
+    with pytest.raises(InvalidValueError, match=r"fit: y must be classes in 0\.\.2"):
+        session.run(0, 0, np.full(1, 0.01))
     session.close()
 
 

@@ -1,8 +1,8 @@
-"""Decide whether a remedy's gain on held-out rows is beyond doubt, and how far it stands out of its own error.
+"""Decide whether a remedy's gain on held-out rows is beyond doubt.
 
 Beside much noise a remedy often seems to help: many are tested, on a few hundred rows. There a gain counts only if it is
 several of its own standard errors, more than a floor, and seen again with another seed.
-In: outcomes without and with a remedy, from two seeds. Out: whether the gain is proven; its size in standard errors.
+In: outcomes without and with a remedy, from two seeds. Out: whether the gain is proven.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.doctor.trials.evaluate import Outcome
 from chainrule.doctor.trials.replication import Pair
 from chainrule.doctor.trials.scoring import RowScores, standard_error
 from chainrule.doctor.vocabulary.limits import LIMITS
@@ -63,10 +62,3 @@ def recognizes_more(problem: TrainingProblem, pairs: Sequence[Pair]) -> bool:
 
 def _wrong(scores: RowScores) -> Array:
     return (scores.mistakes > 0) * 1.0
-
-
-def gain_in_errors(old: Outcome, new: Outcome, by_loss: bool) -> float:
-    """Return the gain of mistakes, or of loss where losses are comparable and say more, in its own standard errors."""
-    kinds = ("mistakes", "losses") if by_loss else ("mistakes",)
-    removed = [getattr(old.held_out, kind) - getattr(new.held_out, kind) for kind in kinds]
-    return max(float(each.mean()) / max(standard_error(each), 1e-12) for each in removed)
