@@ -1,7 +1,7 @@
-"""Why: on a GPU the opponent is PyTorch compiled, with and without CUDA graphs.
+"""Compare the JAX engine on a GPU with PyTorch at its best there, and with the native engine on the same machine's CPU.
 
-In: a machine where JAX sees a GPU. Out: µs per step of the JAX engine and of PyTorch, side by side, as Markdown; where
-there is no GPU, a sentence that says so, and exit code 3.
+In: a machine where JAX sees a GPU. Out: µs per step, side by side, as Markdown; where there is no GPU, a sentence that says
+so, and exit code 3.
 
     python bench/gpu.py [--workload NAME ...] [--repeats 7] [--seconds 0.5] [--products float32 tf32 bf16] [--json FILE]
 
@@ -34,6 +34,9 @@ NONE = 3
 """Exit code where there is no GPU."""
 
 VARIANTS = {"eager": "PyTorch eager", "compiled": "PyTorch compiled", "graphs": "PyTorch compiled, CUDA graphs"}
+
+WARM_UP = 3
+"""Steps before one is captured, as PyTorch's documentation of CUDA graphs asks."""
 
 
 @dataclass(frozen=True)
@@ -143,23 +146,77 @@ def set_up(contender: Contender, workload: Workload, seconds: float) -> Callable
 
 
 def contenders(products: str) -> Iterator[Contender]:
-    """Ours, and PyTorch in three ways."""
-    yield Contender("chainrule, JAX engine", lambda workload: ours(workload, products), contextlib.nullcontext)
+    """Ours, PyTorch in four ways, and the native engine on the CPU, whose products are in float32."""
+    yield Contender("chainrule, JAX engine", lambda workload: on_gpu(workload, products), contextlib.nullcontext)
     for variant, name in VARIANTS.items():
 
         def prepare(workload: Workload, variant: str = variant) -> Runner:
             return pytorch.prepare(workload, variant, 1, "cuda")
 
         yield Contender(name, prepare, lambda: rounding(products))
+    yield Contender("PyTorch, a whole step in one CUDA graph", captured, lambda: rounding(products))
+    if products == "float32":
+        yield Contender(f"chainrule, native engine, {os.cpu_count()} CPU cores", on_cpu, contextlib.nullcontext)
 
 
-def ours(workload: Workload, products: str) -> Runner:
+def captured(workload: Workload) -> Runner:
+    """PyTorch with forward pass, backward pass and Adam recorded once and replayed for each batch."""
+    torch = need("torch")
+    torch.compiler.reset()
+    torch.manual_seed(0)
+    model = pytorch.network(torch, workload).to("cuda")
+    optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE, fused=True, capturable=True)
+    X, y = (torch.from_numpy(array).to("cuda") for array in workload.data())
+    A, c = X[: workload.batch].clone(), y[: workload.batch].clone()
+
+    def step() -> None:
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(A), c).backward()
+        optimizer.step()
+
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(WARM_UP):
+            step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+
+    def run(units: int) -> None:
+        for _ in range(units * workload.epochs):
+            order = torch.randperm(len(X), device="cuda")
+            for start in range(0, len(X), workload.batch):
+                take = order[start : start + workload.batch]
+                torch.index_select(X, 0, take, out=A)
+                torch.index_select(y, 0, take, out=c)
+                graph.replay()
+        torch.cuda.synchronize()
+
+    return Runner(run)
+
+
+def on_gpu(workload: Workload, products: str) -> Runner:
     """The JAX engine with its rows and state on the device."""
     from chainrule.engines.jax import JaxEngine
+
+    return ours(workload, JaxEngine(products))
+
+
+def on_cpu(workload: Workload) -> Runner:
+    """The native engine with a thread for each core."""
+    from chainrule.engines.native import NativeEngine
+
+    return ours(workload, NativeEngine())
+
+
+def ours(workload: Workload, engine: Any) -> Runner:
+    """Training by an engine of ours."""
     from chainrule.train.loop import iterate
     from chainrule.train.problem import TrainConfig
 
-    engine, recipe = JaxEngine(products), workload.recipe
+    recipe = workload.recipe
     rows = Rows.of(recipe, *workload.data())
     for reason in engine.supports(recipe):
         raise Skipped(reason)
