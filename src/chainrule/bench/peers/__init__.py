@@ -99,6 +99,34 @@ _ALL = (
 PEERS: Mapping[str, Peer] = {peer.key: peer for peer in _ALL}
 """Every peer by key, this package's engines first."""
 
+PRODUCTS = ("float32", "tf32", "bf16")
+"""How a GPU rounds the factors of products."""
+
+_ON_A_GPU = {
+    "jax": "chainrule, JAX engine",
+    "eager": "PyTorch eager",
+    "compiled": "PyTorch compiled",
+    "graphs": "PyTorch compiled, CUDA graphs",
+    "captured": "PyTorch, whole step in a CUDA graph",
+    "cpu": "chainrule, native engine, on the CPU",
+}
+
+GPU_PEERS: Mapping[str, Peer] = {
+    f"{products} {way}": Peer(
+        f"{products} {way}",
+        title,
+        "chainrule" if way in ("jax", "cpu") else "pytorch",
+        "gpu",
+        f"{products} {way}",
+        ("training",),
+        {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},  # the peers share the GPU's memory
+    )
+    for products in PRODUCTS
+    for way, title in _ON_A_GPU.items()
+    if way != "cpu" or products == "float32"
+}
+"""Every way of training on a GPU, with each rounding of products; and the native engine on the CPU."""
+
 
 def chosen(keys: Sequence[str], ours: str) -> tuple[Peer, ...]:
     """Return the peers of these keys (all if there are none), always with the engine `ours`.
@@ -116,7 +144,7 @@ def prepare(key: str, workload: Workload, threads: int) -> Runner:
 
     Raises `Skipped` if the peer cannot or need not run it.
     """
-    peer = PEERS[key]
+    peer = {**PEERS, **GPU_PEERS}[key]
     if workload.kind not in peer.kinds:
         raise Skipped(f"does not take part in {workload.kind}")
     if peer.requires is not None:

@@ -20,7 +20,7 @@ def prepare(workload: Workload, variant: str, threads: int) -> Runner:
     if variant == "estimator":
         return _estimator(workload)
     session = _session(workload, variant)
-    return _training(workload, session) if workload.kind == "training" else _prediction(workload, session)
+    return training(workload, session) if workload.kind == "training" else _prediction(workload, session)
 
 
 def _session(workload: Workload, engine: str) -> Session:
@@ -32,7 +32,8 @@ def _session(workload: Workload, engine: str) -> Session:
         raise Skipped(str(error)) from error
 
 
-def _training(workload: Workload, session: Session) -> Runner:
+def training(workload: Workload, session: Session) -> Runner:
+    """Return what trains a session by epochs."""
     recipe, rows = workload.recipe, Rows.of(workload.recipe, *workload.data())
 
     def run(units: int) -> None:
