@@ -3,7 +3,8 @@
 In: a machine where JAX sees a GPU. Out: microseconds per step, side by side, as Markdown; where there is no GPU, a sentence
 that says so, and exit code 3.
 
-    python bench/gpu.py [--workload NAME ...] [--repeats 7] [--seconds 0.5] [--products float32 tf32 bf16] [--json FILE]
+    python bench/gpu.py [--workload NAME ...] [--repeats 7] [--seconds 0.5] [--products float32 tf32 bf16]
+                        [--ways jax eager compiled graphs captured cpu] [--json FILE]
 
 Each peer has a process of its own. The products of all are rounded alike: in full float32, to tf32, or to bf16, with
 weights in float32.
@@ -19,7 +20,7 @@ from typing import Any
 
 from chainrule.bench.machine import facts
 from chainrule.bench.measure import MeasureSettings, Result, Spread, Timing, side_by_side
-from chainrule.bench.peers import GPU_PEERS, PRODUCTS, Skipped, need
+from chainrule.bench.peers import GPU_PEERS, GPU_WAYS, PRODUCTS, Skipped, need
 from chainrule.bench.workers import processors
 from chainrule.bench.workloads import WIDE, WORKLOADS
 
@@ -39,7 +40,8 @@ def main() -> int:
     every = {**WORKLOADS, WIDE.name: WIDE}
     names = arguments.workload or [name for name, workload in every.items() if workload.kind == "training"]
     settings = MeasureSettings(arguments.repeats, arguments.seconds)
-    taking_part = [GPU_PEERS[key] for key in GPU_PEERS if key.split()[0] in arguments.products]
+    wanted = {f"{products} {way}" for products in arguments.products for way in ("jax", *arguments.ways)}
+    taking_part = [peer for key, peer in GPU_PEERS.items() if key in wanted]
     records = []
     for result in side_by_side(
         [every[name] for name in names], taking_part, f"{arguments.products[0]} jax", settings, processors()
@@ -59,6 +61,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.5)
     parser.add_argument("--products", nargs="+", default=list(PRODUCTS), choices=PRODUCTS)
+    parser.add_argument("--ways", nargs="+", default=list(GPU_WAYS), choices=GPU_WAYS)
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
 

@@ -102,7 +102,7 @@ PEERS: Mapping[str, Peer] = {peer.key: peer for peer in _ALL}
 PRODUCTS = ("float32", "tf32", "bf16")
 """How a GPU rounds the factors of products."""
 
-_ON_A_GPU = {
+GPU_WAYS: Mapping[str, str] = {
     "jax": "chainrule, JAX engine",
     "eager": "PyTorch eager",
     "compiled": "PyTorch compiled",
@@ -110,6 +110,7 @@ _ON_A_GPU = {
     "captured": "PyTorch, whole step in a CUDA graph",
     "cpu": "chainrule, native engine, on the CPU",
 }
+"""Ways of training on a GPU, and the native engine beside them, with their titles."""
 
 GPU_PEERS: Mapping[str, Peer] = {
     f"{products} {way}": Peer(
@@ -122,7 +123,7 @@ GPU_PEERS: Mapping[str, Peer] = {
         {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},  # the peers share the GPU's memory
     )
     for products in PRODUCTS
-    for way, title in _ON_A_GPU.items()
+    for way, title in GPU_WAYS.items()
     if way != "cpu" or products == "float32"
 }
 """Every way of training on a GPU, with each rounding of products; and the native engine on the CPU."""

@@ -82,7 +82,10 @@ def _captured(torch: Any, workload: Workload, products: str) -> Runner:
 
 
 def _recorded(torch: Any, step: Callable[[], None]) -> Callable[[], None]:
-    """Record a step into a CUDA graph, and return what replays it."""
+    """Record a step into a CUDA graph, and return what replays it.
+
+    The graph holds addresses only: what it returns keeps the step, and with it the network and Adam's moments, alive.
+    """
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -92,5 +95,8 @@ def _recorded(torch: Any, step: Callable[[], None]) -> Callable[[], None]:
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         step()
-    replay: Callable[[], None] = graph.replay
+
+    def replay(kept: Callable[[], None] = step) -> None:
+        graph.replay()
+
     return replay
