@@ -16,8 +16,6 @@ namespace chainrule::CHAINRULE_ISA {
 inline constexpr double infer_flops_per_thread = 1e8;  // work that is worth one more thread, which starts at each call
 inline constexpr double scaling_flops = 40;            // what scaling a number costs, in operations of a product
 inline constexpr std::int64_t infer_chunk = 192;       // rows that go through all stages together, at most
-inline constexpr std::int64_t infer_rows = 8 * max_tile_rows;          // rows that meet all weights before the next ones do
-inline constexpr std::int64_t cached_weights = std::int64_t{1} << 21;  // bytes that may pass for each of them
 
 template <class T>
 class Inference {
@@ -140,7 +138,8 @@ class Inference {
         if (s.plan.dense) weights.data += shift;
         for (T** vector : {&norm.gamma, &norm.beta})
             if (*vector != nullptr) *vector += shift;
-        if (s.plan.dense) multiply_all(s, weights, shift, A, Y);
+        const T* const bias = s.bias() ? s.bias() + shift : nullptr;
+        if (s.plan.dense) multiply<T>(A, weights, bias, Y, {0, Y.count()}, 0, A.rows);
         for (std::int64_t q = 0; q < Y.count(); ++q) {
             if (!s.plan.dense) std::copy(A.panel(q), A.panel(q) + A.rows * A.width(q), Y.panel(q));
             if (s.scales()) scale_rows<T>(Y, {}, q, 0, A.rows, norm.gamma);
@@ -154,17 +153,6 @@ class Inference {
                 parametric_tail<T>(Y, {}, {}, q, 0, A.rows, s.plan.activation, a, s.alpha.w + shift, {});
             else
                 forward_tail<T>(Y, {}, q, 0, A.rows, s.plan.activation, a, {});
-    }
-
-    /// Y = A W + b: a few rows at a time, which stay in the second cache while all weights pass; many weights pass once.
-    static void multiply_all(const StageState<T>& s, Panels<T> W, std::ptrdiff_t shift, Panels<T> A, Panels<T> Y) {
-        const bool cached = W.size() * static_cast<std::int64_t>(sizeof(T)) <= cached_weights;
-        const std::int64_t rows = cached ? infer_rows : A.rows;
-        for (std::int64_t i = 0; i < A.rows; i += rows)
-            for (std::int64_t q = 0; q < Y.count(); ++q) {
-                const T* const bias = s.bias() ? s.bias() + shift + q * panel_width<T> : nullptr;
-                multiply<T>(A, W, bias, Y, q, i, std::min(A.rows, i + rows));
-            }
     }
 
     const Network<T>& network_;

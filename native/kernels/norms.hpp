@@ -7,22 +7,36 @@
 
 namespace chainrule::CHAINRULE_ISA {
 
+inline constexpr std::int64_t rows_per_sum = 512;  // which bounds the rounding error
+
+/// Call f(i, i mod 4) for the rows of one part; with four partial sums the next addition need not wait for the one before.
+template <class F>
+[[gnu::always_inline]] inline void in_fours(std::int64_t start, std::int64_t stop, F&& f) {
+    std::int64_t i = start;
+    for (; i + 4 <= stop; i += 4)
+#pragma GCC unroll 4
+        for (int r = 0; r < 4; ++r) f(i + r, r);
+#pragma GCC unroll 4
+    for (int r = 0; r < 4; ++r)
+        if (i + r < stop) f(i + r, r);
+}
+
 /// Σᵢ of each column of a panel, and Σᵢ of its product with another where there is one.
 template <class T>
 inline void column_sums(const T* G, const T* H, std::int64_t rows, std::int64_t width, T* sums, T* products) {
-    constexpr int n = lanes<T>;
-    constexpr std::int64_t part = 512;
-    for (std::int64_t j = 0; j < width; j += n) {
+    for (std::int64_t j = 0; j < width; j += lanes<T>) {
         Vec<T> sum{}, product{};
-        for (std::int64_t start = 0; start < rows; start += part) {
-            // Four partial sums hide the latency of addition; parts bound the rounding error.
+        for (std::int64_t start = 0; start < rows; start += rows_per_sum) {
             Vec<T> s[4] = {}, q[4] = {};
-            const std::int64_t stop = std::min(start + part, rows);
-            for (std::int64_t i = start; i < stop; ++i) {
-                const Vec<T> g = load(G + i * width + j);
-                s[i & 3] += g;
-                if (H != nullptr) q[i & 3] += g * load(H + i * width + j);
-            }
+            const std::int64_t stop = std::min(start + rows_per_sum, rows);
+            if (H == nullptr)
+                in_fours(start, stop, [&](std::int64_t i, int r) { s[r] += load(G + i * width + j); });
+            else
+                in_fours(start, stop, [&](std::int64_t i, int r) {
+                    const Vec<T> g = load(G + i * width + j);
+                    s[r] += g;
+                    q[r] += g * load(H + i * width + j);
+                });
             sum += (s[0] + s[1]) + (s[2] + s[3]);
             product += (q[0] + q[1]) + (q[2] + q[3]);
         }
@@ -66,13 +80,12 @@ inline void batch_norm_forward(
     for (std::int64_t j = 0; j < width; j += n) {
         const Vec<T> mu = load(mean + j) / count;
         Vec<T> total{};
-        for (std::int64_t start = 0; start < rows; start += 512) {
+        for (std::int64_t start = 0; start < rows; start += rows_per_sum) {
             Vec<T> s[4] = {};
-            const std::int64_t stop = std::min<std::int64_t>(start + 512, rows);
-            for (std::int64_t i = start; i < stop; ++i) {
+            in_fours(start, std::min(start + rows_per_sum, rows), [&](std::int64_t i, int r) {
                 const Vec<T> centered = load(z + i * width + j) - mu;
-                s[i & 3] += centered * centered;
-            }
+                s[r] += centered * centered;
+            });
             total += (s[0] + s[1]) + (s[2] + s[3]);
         }
         const Vec<T> variance = total / count, s = sqrt<T>(variance + epsilon), inverse = T(1) / s;

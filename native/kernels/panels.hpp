@@ -60,9 +60,7 @@ inline void gather_row(const T* from, Panels<T> to, std::int64_t i) {
         const std::int64_t used = to.used(p), whole = used / lanes<T> * lanes<T>;
         for (std::int64_t j = 0; j < whole; j += lanes<T>) store(row + j, load_loose(from + p * Panels<T>::wide + j));
         if (whole == used) continue;
-        Vec<T> rest{};
-        for (std::int64_t j = whole; j < used; ++j) rest[j - whole] = from[p * Panels<T>::wide + j];
-        store(row + whole, rest);
+        store(row + whole, load_first(from + p * Panels<T>::wide + whole, used - whole));
     }
 }
 

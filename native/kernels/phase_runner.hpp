@@ -2,9 +2,9 @@
 // threads nor the order in which they take tasks changes a bit.
 // In: the network's views, the current batch. Out: for each phase of the plan, its number of tasks and the work of one.
 #pragma once
+#include "division.hpp"
 #include "embeddings.hpp"
 #include "losses.hpp"
-#include "product.hpp"
 #include "state.hpp"
 
 namespace chainrule::CHAINRULE_ISA {
@@ -14,9 +14,6 @@ inline constexpr std::int64_t gather_chunk = 32;                // rows
 inline constexpr std::int64_t rows_ahead = 6;                   // of the gather, for memory to deliver
 inline constexpr std::int64_t norm_chunk = 16;                  // rows of layer norm
 inline constexpr std::int64_t update_chunk = 8192;              // parameters
-inline constexpr std::int64_t cached_rows = 8 * max_tile_rows;  // rows of a product before its tail runs over them
-
-inline std::int64_t ceiling(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 template <class T>
 class PhaseRunner {
@@ -53,10 +50,10 @@ class PhaseRunner {
             case PhaseKind::gather: return ceiling(n_, gather_chunk);
             case PhaseKind::forward:
                 if (s.layer_norm()) return ceiling(n_, norm_chunk);
-                return s.plan.embeds() ? embedding_chunks() : q * chunks(s);
+                return s.plan.embeds() ? embedding_chunks() : division().tasks(s.sums_columns(), q);
             case PhaseKind::loss: return ceiling(n_, loss_chunk);
             case PhaseKind::derive: return q;
-            case PhaseKind::backward: return (phase.stage > 0 ? p * chunks_below(phase.stage) : 0) + p * q;
+            case PhaseKind::backward: return tasks_below(phase.stage) + division().squares(p, q).count();
             case PhaseKind::pass_through: return p;
             case PhaseKind::norm_backward: return ceiling(n_, norm_chunk);
             case PhaseKind::norm_gradient: return q;
@@ -120,23 +117,17 @@ class PhaseRunner {
   private:
     static std::int64_t panels(std::int64_t columns) { return ceiling(columns, panel_width<T>); }
 
-    /// Number of parts that a panel's rows are split into: one if a column's sum needs all rows, otherwise enough for all
-    /// threads.
-    std::int64_t chunks(const StageState<T>& s) const {
-        if (s.sums_columns() || members_ == 1) return 1;
-        return std::min(ceiling(4 * members_, panels(s.plan.outputs)), ceiling(n_, 4 * max_tile_rows));
-    }
+    Division<T> division() const { return {members_, n_}; }
 
-    std::int64_t chunks_below(std::int64_t l) const { return chunks(network.stages[l - 1]); }
+    /// Number of tasks of the gradient that a stage hands down.
+    std::int64_t tasks_below(std::int64_t l) const {
+        if (l == 0) return 0;
+        return division().tasks(network.stages[l - 1].sums_columns(), panels(network.stages[l].plan.inputs));
+    }
 
     /// Number of parts that the rows of an embedding are split into.
     std::int64_t embedding_chunks() const {
         return members_ == 1 ? 1 : std::min<std::int64_t>(4 * members_, ceiling(n_, gather_chunk));
-    }
-
-    /// First row of a chunk; a multiple of a tile's rows.
-    std::int64_t chunk_start(std::int64_t chunk, std::int64_t count) const {
-        return std::min(n_, ceiling(ceiling(n_, count), max_tile_rows) * max_tile_rows * chunk);
     }
 
     Panels<T> input(std::int64_t l) const {
@@ -182,21 +173,23 @@ class PhaseRunner {
             }
             return;
         }
-        const std::int64_t parts = chunks(s), q = task / parts, part = task % parts;
-        const std::int64_t first = chunk_start(part, parts), last = chunk_start(part + 1, parts);
-        if (part == 0 && s.transposed.data != nullptr) transpose_panel<T>(s.weights, q, s.transposed);
-        for (std::int64_t i = first; i < last; i += cached_rows) {
-            const std::int64_t stop = std::min(last, i + cached_rows);
-            if (s.plan.dense)
-                multiply<T>(A, s.weights, s.bias() ? s.bias() + q * panel_width<T> : nullptr, Y, q, i, stop);
-            else
-                std::copy(A.row(q, i), A.row(q, i) + (stop - i) * A.width(q), Y.row(q, i));
-            if (s.scales()) scale_rows<T>(Y, s.normalized(n_), q, i, stop, s.norm.gamma);
-            if (!s.batch_norm()) activate(s, q, i, stop);
+        const auto [part, first, last, range] = division().task(task, s.sums_columns(), Y.count());
+        if (part == 0 && s.transposed.data != nullptr)
+            for (std::int64_t q = range.from; q < range.to; ++q) transpose_panel<T>(s.weights, q, s.transposed);
+        for (std::int64_t i = first; i < last; i += rows_per_block) {
+            const std::int64_t stop = std::min(last, i + rows_per_block);
+            if (s.plan.dense) multiply<T>(A, s.weights, s.bias(), Y, range, i, stop);
+            for (std::int64_t q = range.from; q < range.to; ++q) {
+                if (!s.plan.dense) std::copy(A.row(q, i), A.row(q, i) + (stop - i) * A.width(q), Y.row(q, i));
+                if (s.scales()) scale_rows<T>(Y, s.normalized(n_), q, i, stop, s.norm.gamma);
+                if (!s.batch_norm()) activate(s, q, i, stop);
+            }
         }
         if (!s.batch_norm()) return;
-        batch_norm_forward<T>(Y, s.normalized(n_), q, s.norm, s.plan.momentum, epsilon);
-        activate(s, q, first, last);
+        for (std::int64_t q = range.from; q < range.to; ++q) {
+            batch_norm_forward<T>(Y, s.normalized(n_), q, s.norm, s.plan.momentum, epsilon);
+            activate(s, q, first, last);
+        }
     }
 
     /// Activation and dropout over rows [first, last) of panel q.
@@ -291,17 +284,27 @@ class PhaseRunner {
     }
 
     void backward(std::int64_t l, std::int64_t task) {
-        StageState<T>& s = network.stages[l];
-        const std::int64_t p_count = panels(s.plan.inputs), parts = l > 0 ? chunks_below(l) : 0;
-        if (task < p_count * parts) {
-            const std::int64_t p = task / parts, part = task % parts;
-            const std::int64_t first = chunk_start(part, parts), last = chunk_start(part + 1, parts);
-            for (std::int64_t i = first; i < last; i += cached_rows)
-                multiply<T>(gradient(l), s.transposed, nullptr, gradient(l - 1), p, i, std::min(last, i + cached_rows));
-            return derive(l - 1, p, first, last);
+        const StageState<T>& s = network.stages[l];
+        const std::int64_t below = tasks_below(l), p_count = panels(s.plan.inputs), q_count = panels(s.plan.outputs);
+        if (task < below) return hand_down(l, task, p_count);
+        const Squares at = division().squares(p_count, q_count);
+        const std::int64_t p = (task - below) % at.across * at.side, q = (task - below) / at.across * at.side;
+        for (std::int64_t j = q; j < std::min(q_count, q + at.side); ++j)
+            for (std::int64_t i = p; i < std::min(p_count, p + at.side); ++i) weight_gradient(l, j, i);
+    }
+
+    /// Some rows and panels of the gradient that stage l hands down, through the rest of the stage below.
+    void hand_down(std::int64_t l, std::int64_t task, std::int64_t count) {
+        const StageState<T>& below = network.stages[l - 1];
+        const auto [part, first, last, range] = division().task(task, below.sums_columns(), count);
+        for (std::int64_t i = first; i < last; i += rows_per_block) {
+            const std::int64_t stop = std::min(last, i + rows_per_block);
+            multiply<T>(gradient(l), network.stages[l].transposed, nullptr, gradient(l - 1), range, i, stop);
+            if (below.sums_columns()) continue;
+            for (std::int64_t p = range.from; p < range.to; ++p) derive(l - 1, p, i, stop);
         }
-        const std::int64_t block = task - p_count * parts;
-        weight_gradient(l, block / p_count, block % p_count);
+        if (!below.sums_columns()) return;
+        for (std::int64_t p = range.from; p < range.to; ++p) derive(l - 1, p, first, last);
     }
 
     /// Block (p, q) of dW; with the first block of each panel also db.

@@ -11,9 +11,15 @@ namespace chainrule::CHAINRULE_ISA {
 /// How a tile's sums start: at zero, at a row of biases, or where an earlier part of the sum left off.
 enum class Start { zero, bias, resume };
 
-/// Terms per part of a long sum; the parts are added in order. This keeps operands in cache and rounding errors small.
-inline constexpr std::int64_t rows_per_part = 512;
-inline constexpr std::int64_t panels_per_part = vector_bytes == 32 ? 32 : 64;  // with AVX2 one panel of B fills the first cache
+/// Terms per part of a long sum; each part goes on where the one before left off, so that parts change no bit. One panel
+/// of B fills half of the first cache in a part, and a block of rows of A less than half of the second.
+inline constexpr std::int64_t terms_per_part = 256;
+inline constexpr std::int64_t rows_per_block = 96;
+
+/// The panels [from, to) of a matrix.
+struct PanelRange {
+    std::int64_t from, to;
+};
 
 template <class T, int R, int V>
 using Accumulators = Vec<T>[R][V];
@@ -115,20 +121,25 @@ inline std::int64_t tile_rows(std::int64_t left) {
     return (left + count - 1) / count;
 }
 
-/// Rows [first, last) of panel q of C = A B (+ bias).
+/// Rows [first, last) of some panels of C = A B (+ bias). The same part of a block of A meets all panels of B in turn, so
+/// that it stays in the second cache.
 template <class T>
 inline void multiply(
-    Panels<T> A, Panels<T> B, const T* bias, Panels<T> C, std::int64_t q, std::int64_t first, std::int64_t last
+    Panels<T> A, Panels<T> B, const T* bias, Panels<T> C, PanelRange range, std::int64_t first, std::int64_t last
 ) {
-    const std::int64_t width = C.width(q), V = width / lanes<T>;
+    constexpr std::int64_t wide = Panels<T>::wide, panels_per_part = terms_per_part / wide;
     for (std::int64_t from = 0; from < A.count(); from += panels_per_part) {
         const std::int64_t to = std::min(from + panels_per_part, A.count());
         const Start start = from > 0 ? Start::resume : bias != nullptr ? Start::bias : Start::zero;
-        const T* terms = B.panel(q) + from * Panels<T>::wide * width;
-        for (std::int64_t i = first; i < last;) {
-            const std::int64_t rows = tile_rows(last - i);
-            tiles<T>.forward[rows][V](A, i, from, to, terms, start, bias, C.panel(q) + i * width);
-            i += rows;
+        for (std::int64_t q = range.from; q < range.to; ++q) {
+            const std::int64_t width = B.width(q), V = width / lanes<T>;
+            const T* const terms = B.panel(q) + from * wide * width;
+            const T* const starts = bias == nullptr ? nullptr : bias + q * wide;
+            for (std::int64_t i = first; i < last;) {
+                const std::int64_t rows = tile_rows(last - i);
+                tiles<T>.forward[rows][V](A, i, from, to, terms, start, starts, C.panel(q) + i * width);
+                i += rows;
+            }
         }
     }
 }
@@ -137,8 +148,8 @@ inline void multiply(
 template <class T>
 inline void multiply_transposed(Panels<T> A, std::int64_t p, Panels<T> B, std::int64_t q, T* block) {
     const std::int64_t width = B.width(q), V = width / lanes<T>, n = A.rows;
-    for (std::int64_t from = 0; from < n; from += rows_per_part) {
-        const std::int64_t terms = std::min(rows_per_part, n - from);
+    for (std::int64_t from = 0; from < n; from += terms_per_part) {
+        const std::int64_t terms = std::min(terms_per_part, n - from);
         const Start start = from > 0 ? Start::resume : Start::zero;
         for (std::int64_t j = 0; j < A.used(p);) {
             const std::int64_t rows = tile_rows(A.used(p) - j);

@@ -84,6 +84,37 @@ inline Vec<T> load_loose(const T* at) {
     return *reinterpret_cast<const typename VectorOf<T>::loose*>(at);
 }
 
+/// 0, 1, 2, ... in the lanes.
+template <class V, int N>
+inline V iota() {
+    V x{};
+    for (int i = 0; i < N; ++i) x[i] = static_cast<std::uint32_t>(i);
+    return x;
+}
+
+/// The first `count` numbers, with zeros behind them; nothing behind them is read.
+template <class T>
+inline Vec<T> load_first(const T* at, std::int64_t count) {
+#if defined(__AVX512F__)
+    const auto first = static_cast<std::uint16_t>((1u << count) - 1);
+    if constexpr (sizeof(T) == 4)
+        return (Vec<T>)_mm512_maskz_loadu_ps(first, at);
+    else
+        return (Vec<T>)_mm512_maskz_loadu_pd(static_cast<std::uint8_t>(first), at);
+#elif defined(__AVX2__)
+    using Int = typename Number<T>::Int;
+    const Ints<T> first = iota<Ints<T>, lanes<T>>() < static_cast<Int>(count);
+    if constexpr (sizeof(T) == 4)
+        return (Vec<T>)_mm256_maskload_ps(at, (__m256i)first);
+    else
+        return (Vec<T>)_mm256_maskload_pd(at, (__m256i)first);
+#else
+    alignas(vector_bytes) T numbers[lanes<T>] = {};
+    for (std::int64_t j = 0; j < count; ++j) numbers[j] = at[j];
+    return *reinterpret_cast<const Vec<T>*>(numbers);
+#endif
+}
+
 template <class T>
 inline void store(T* at, Vec<T> x) {
     *reinterpret_cast<Vec<T>*>(at) = x;
@@ -102,14 +133,6 @@ inline Ints<T> bits(Vec<T> x) {
 template <class T>
 inline Vec<T> from_bits(Ints<T> x) {
     return reinterpret_cast<Vec<T>>(x);
-}
-
-/// 0, 1, 2, ... in the lanes.
-template <class V, int N>
-inline V iota() {
-    V x{};
-    for (int i = 0; i < N; ++i) x[i] = static_cast<std::uint32_t>(i);
-    return x;
 }
 
 template <class T>

@@ -177,6 +177,7 @@ ALLOWED = {
     "data/table/apart.py": {"sys.executable", "subprocess.run"},  # with -P, as tests/untrusted holds
     "data/stream/footers.py": {"sys.executable", "subprocess.run"},  # with -P
     "bench/peers/programs.py": {"subprocess.run"},
+    "bench/peers/onednn.py": {"subprocess.run"},  # a compiler, in a temporary folder
     "cli/distributed.py": {"subprocess.Popen"},  # of the command that `processes.python` returns
     "cli/cluster_ranks.py": {"subprocess.Popen"},  # of the command that `processes.python` returns
     "exporters/c_run.py": {"subprocess.run"},  # a compiler and what it compiled, in a temporary folder

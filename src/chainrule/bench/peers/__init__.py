@@ -92,6 +92,7 @@ _ALL = (
         ("jax", "0.4.31"),
     ),
     Peer("mlx", "MLX, compiled", "mlx", "mlx_user", ""),
+    Peer("onednn", "oneDNN from C++", "onednn", "onednn", "", ("training",)),
     Peer("keras", "Keras on JAX", "keras", "keras_user", "", environment={"KERAS_BACKEND": "jax"}),
     Peer("lecture", "the lecture's network", "lecture", "lecture", ""),
 )
