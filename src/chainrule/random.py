@@ -107,12 +107,16 @@ class Stream:
 
     def _fold_numbers(self, path: tuple[int, ...]) -> Stream:
         """Return what `fold` returns, of numbers that are known, without arrays."""
+        a, b = self._fold_key(path)
+        return Stream(np.array([a], np.uint32), np.array([b], np.uint32))
+
+    def _fold_key(self, path: tuple[int, ...]) -> tuple[int, int]:
         a, b = int(self.a[0]), int(self.b[0])
         for value in path:
             v = int(value) & _MASK
             a = _mix_one(a ^ _mix_one(v))
             b = _mix_one((b + v * _GOLDEN & _MASK) ^ a)
-        return Stream(np.array([a], np.uint32), np.array([b], np.uint32))
+        return a, b
 
     def words(self, xp: Namespace, n: int) -> Array:
         """Return n words, uint32, all different: word(i) = mix(mix(i + a) ⊕ b)."""
@@ -136,5 +140,8 @@ class Stream:
 
         Reference  [box1958]
         """
-        radius = np.sqrt(-2.0 * np.log(self.fold(1).uniform(n)))
-        return radius * np.cos(2.0 * np.pi * self.fold(2).uniform(n))
+        a, b = zip(*(self._fold_key((number,)) for number in (1, 2)), strict=True)
+        keys = Stream(np.array(a, np.uint32)[:, None], np.array(b, np.uint32)[:, None])
+        first, second = keys.uniform(n)  # of both streams at once
+        radius = np.sqrt(-2.0 * np.log(first))
+        return radius * np.cos(2.0 * np.pi * second)

@@ -98,7 +98,7 @@ class PreparingNetwork(FittedNetwork):
             validation = (data.X[held_out], data.y[held_out], data.weights[held_out])
         self._require_validation(data.settings.early_stopping or user[0] is not None)
         epochs = data.settings.epochs(len(rest), validation is not None)
-        data = replace(data, settings=replace(data.settings, max_iter=epochs))
+        data = replace(data, settings=data.settings.settled(max_iter=epochs))
         problem = self._with_rate(self._problem(data, rest, validation), known=False)
         weighted = user[2] is not None or sample_weight is not None
         return Call(data.settings, self._problems(problem, data), validation, data.continues, weighted)
@@ -153,7 +153,7 @@ class PreparingNetwork(FittedNetwork):
         y = self._checked_targets(y)
         weights = weights_of(sample_weight, X)
         dtype = str(self.model_.w.dtype) if continues else settled_dtype(self.dtype, X)
-        return FitData(replace(settings, dtype=dtype), X, y, weights, self._base(continues), continues)
+        return FitData(settings.settled(dtype=dtype), X, y, weights, self._base(continues), continues)
 
     def _arguments(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if not name.endswith("_")}

@@ -226,6 +226,12 @@ def shown_score(loss: Loss, score: float) -> float:
     return math.sqrt(score) if loss.metric == "rmse" and score >= 0 else score
 
 
+def shown_scores(loss: Loss, scores: Array) -> list[float]:
+    """Return the metric of several epochs from their mean scores."""
+    means: list[float] = scores.tolist()
+    return means if loss.metric != "rmse" else [math.sqrt(score) if score >= 0 else score for score in means]
+
+
 def epoch_record(
     number: int,
     loss: Loss,
@@ -264,6 +270,20 @@ def filled(cls: type[T], **fields: Any) -> T:
     record = object.__new__(cls)
     record.__dict__.update(fields)
     return record
+
+
+def measure_epochs(recipe: Recipe, Z: Array, rows: Rows) -> tuple[Array, Array, float]:
+    """Return the sums of validation rows after each of several epochs, from their logits (epochs, n, k), and the weight.
+
+    Each sum adds the same numbers in the same order as `measure_rows` does for one epoch.
+    """
+    epochs, n, k = Z.shape
+    Y = np.concatenate([rows.Y] * epochs)
+    Z = Z.reshape(epochs * n, k)
+    with np.errstate(all="ignore"):
+        each = (recipe.loss.rows(np, Z, Y), recipe.loss.score(np, Z, Y))
+        losses, scores = ((rows.c * part.reshape(epochs, n)).sum(axis=1) for part in each)
+    return losses.astype(np.float64), scores.astype(np.float64), float(rows.c.sum())
 
 
 def measure_rows(recipe: Recipe, Z: Array, rows: Rows) -> Sums:
