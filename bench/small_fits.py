@@ -2,9 +2,9 @@
 
 In: nothing. Out: a Markdown table: seconds of a fit, the share of it inside the engine, many networks beside as many fits.
 
-    python bench/small_fits.py [--repeats 15] [--networks 64] [--only fit many folds pack]
+    python bench/small_fits.py [--repeats 15] [--networks 64] [--only fit many folds]
 
-A network of 8 inputs, 16 hidden units and one output (relu, Adam), 200 rows, 50 epochs, in batches of 32 rows and of all 200.
+A network of 8 inputs, 16 hidden units and one output (relu, Adam), 200 rows, 50 epochs, in batches of 32 and of all rows.
 What is compared takes turns; every repeat is timed by the clock and by the processor time of the process.
 """
 

@@ -159,9 +159,8 @@ def _ready(recipe: Recipe, X: Array, Y: Array, c: Array) -> tuple[Array, Array, 
     if Y.dtype != (np.int64 if exclusive else dtype) or Y.shape != ((n,) if exclusive else (n, outputs)):
         return None
     low, high = (0, outputs - 1) if exclusive else (-_MOST, _MOST)
-    if not (-_MOST <= X.min() and X.max() <= _MOST and low <= Y.min() and Y.max() <= high):
-        return None  # one of them may be NaN
-    if not (0.0 <= c.min() and 0.0 < c.max() <= _MOST / n):
+    within = X.min() >= -_MOST and X.max() <= _MOST and Y.min() >= low and Y.max() <= high
+    if not (within and c.min() >= 0.0 and 0.0 < c.max() <= _MOST / n):  # nor where one is NaN
         return None
     return np.ascontiguousarray(X), np.ascontiguousarray(Y), c.copy()
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Protocol, TypeGuard
 
 import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.engines import Session, never
-from chainrule.engines.native import Block, NativeSession, room_for, run_blocks
+from chainrule.engines.native import FIGURES, Block, NativeSession, room_for, run_blocks
 from chainrule.nn.schedules import Plateau, plateau_rule
 from chainrule.train.columns import Columns, Epochs
 from chainrule.train.problem import TrainingProblem
@@ -29,7 +28,6 @@ from chainrule.train.records import (
     StopReason,
     diverged,
     measure_epochs,
-    shown_scores,
 )
 
 _SECONDS = 0.02
@@ -86,7 +84,7 @@ class InBlocks:
             self.stop = Stop(StopReason.INTERRUPTED, f"in epoch {self._number}")
             return
         begun, columns = self._number, self._columns(done)
-        broken = next((i for i, finite in enumerate(columns.finite) if not finite), None)
+        broken = columns.broken
         columns = columns.until(done if broken is None else broken + 1)
         seen, best, stop = self.watchers.observe_block(columns, broken)
         self._number += seen
@@ -104,49 +102,25 @@ class InBlocks:
         self.now = Snapshot(state, self.now.sums, (), kept, self.now.stop)
 
     def _columns(self, done: int) -> Columns:
-        """Return the figures of the epochs of the block, computed as `epoch_record` does, but of all of them at once."""
-        loss = self.problem.recipe.loss
-        n = self._per_epoch
-        sums, score, weight, norm, steps, seconds = self.block.figures[:done].T
-        with np.errstate(all="ignore"):
-            means = np.where(weight != 0, (0.0 + sums, 0.0 + score) / weight, math.nan)
-            norms = np.where(steps != 0, norm / steps, math.nan)
-        counts = steps.astype(np.int64)
-        last = np.arange(done) * n + np.maximum(counts, 1) - 1
-        finite = np.isfinite(means[0]) & np.isfinite(norm)
-        complete = counts == n
-        held_out = self._held_out(done, complete)
-        if held_out is not None:
-            finite &= ~complete | np.isfinite(held_out[0])
-        nothing = [math.nan] * done
-        return Columns(
-            self._number + 1,
-            loss.metric,
-            means[0].tolist(),
-            shown_scores(loss, means[1]),
-            nothing if held_out is None else held_out[0].tolist(),
-            nothing if held_out is None else shown_scores(loss, held_out[1]),
-            self._rates[last].tolist(),
-            norms.tolist(),
-            seconds.tolist(),
-            counts.tolist(),
-            complete.tolist(),
-            finite.tolist(),
-        )
+        """Return the figures of the epochs of the block, as `epoch_record` computes them."""
+        figures = self.block.figures[:done].copy()
+        held_out = None if self.problem.validation is None else self._held_out(done, figures)
+        return Columns(self._number + 1, self.problem.recipe.loss, self._per_epoch, figures, self._rates, held_out)
 
-    def _held_out(self, done: int, complete: Array) -> tuple[Array, Array] | None:
+    def _held_out(self, done: int, figures: Array) -> tuple[Array, Array] | None:
         """Return mean loss and score of the validation rows after each epoch, NaN after one that is not complete."""
         rows = self.problem.validation
         if rows is None:
             return None
         losses, scores, weight = measure_epochs(self.problem.recipe, self.block.all_logits(done), rows)
+        measured = (figures[:, FIGURES.index("steps")] == self._per_epoch) & (weight != 0)
         with np.errstate(all="ignore"):
-            means = np.where(complete & (weight != 0), np.array((losses, scores)) / weight, math.nan)
-        return means[0], means[1]
+            return np.where(measured, losses / weight, math.nan), np.where(measured, scores / weight, math.nan)
 
     def end(self) -> Snapshot:
         """Return the snapshot at the end of the run."""
-        return replace(self.now, epochs=Epochs(self._epochs), stop=self.stop or COMPLETED)
+        now = self.now
+        return Snapshot(now.state, now.sums, Epochs(self._epochs), now.best, self.stop or COMPLETED)
 
 
 def suits(session: Session, problem: TrainingProblem, begun: Snapshot) -> TypeGuard[NativeSession]:
@@ -157,6 +131,14 @@ def suits(session: Session, problem: TrainingProblem, begun: Snapshot) -> TypeGu
     begins = int(begun.state.step) % per_epoch == 0 and not begun.sums.steps
     validated = 0 if problem.validation is None else len(problem.validation.X)
     return begins and room_for(session, validated, problem.config.epochs) > 1
+
+
+def block_bytes(session: NativeSession, problem: TrainingProblem) -> int:
+    """Return the bytes that the arrays of a training's block take at most."""
+    net, names = session.recipe.net, session.recipe.state_names
+    validated = 0 if problem.validation is None else len(problem.validation.X)
+    numbers = (1 + len(names)) * net.size + net.buffers.size + validated * net.outputs
+    return 8 * room_for(session, validated, problem.config.epochs) * numbers
 
 
 def train_in_blocks(

@@ -16,7 +16,7 @@ from typing import cast
 from chainrule.engines import Engine, Session, choose
 from chainrule.engines.native import NativeSession
 from chainrule.nn.step import Sums
-from chainrule.train.blocks import InBlocks, suits, train_in_blocks
+from chainrule.train.blocks import InBlocks, block_bytes, suits, train_in_blocks
 from chainrule.train.interrupts import interruptible
 from chainrule.train.loop import knows_ahead, run_of, watched
 from chainrule.train.monitors import Monitor
@@ -25,9 +25,6 @@ from chainrule.train.records import Run, Snapshot
 
 _BYTES = 2**28
 """Memory that the networks of one call may take; more networks are trained in several calls."""
-
-_BYTES_PER_BLOCK = 4 * 2**20
-"""The most that the arrays of a block take."""
 
 _BYTES_PER_ROW = 24
 """Memory for a row in each session: its class, its place in the order of the epoch, and the words that it is sorted by."""
@@ -65,7 +62,7 @@ def train_many(
     session = _session(engine, problems[0])
     if not suits(session, problems[0], _beginning(session)):
         return None
-    size = _BYTES // (session.nbytes + _BYTES_PER_ROW * len(problems[0].rows) + _BYTES_PER_BLOCK)
+    size = _BYTES // (session.nbytes + _BYTES_PER_ROW * len(problems[0].rows) + block_bytes(session, problems[0]))
     if min(size, len(problems)) < threads and session.threads > 1:
         return None
     size = max(1, size)

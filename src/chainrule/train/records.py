@@ -6,7 +6,7 @@ In: sums and times from the loop. Out: `Epoch`, `Run`, `Stop`, `Snapshot`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeVar
@@ -152,7 +152,7 @@ class Run(HtmlDisplay):
 
     Parameters
     ----------
-    epochs : tuple of Epoch
+    epochs : sequence of Epoch
         What was measured after each epoch.
     state : State
         The numbers it ended with: those of the best epoch where a monitor kept one, else the last finite ones.
@@ -170,7 +170,7 @@ class Run(HtmlDisplay):
         What each monitor remembered at the end, in their order.
     """
 
-    epochs: tuple[Epoch, ...]
+    epochs: Sequence[Epoch]
     state: State = field(repr=False)
     best_epoch: int | None
     stop: Stop
@@ -205,7 +205,7 @@ class Snapshot:
 
     state: State
     sums: Sums
-    epochs: tuple[Epoch, ...]
+    epochs: Sequence[Epoch]
     best: tuple[int, State] | None
     stop: Stop | None = None
 
@@ -224,12 +224,6 @@ def metric_value(loss: Loss, sums: Sums) -> float:
 def shown_score(loss: Loss, score: float) -> float:
     """Return the metric from a mean score: accuracy as it is, the root for "rmse"."""
     return math.sqrt(score) if loss.metric == "rmse" and score >= 0 else score
-
-
-def shown_scores(loss: Loss, scores: Array) -> list[float]:
-    """Return the metric of several epochs from their mean scores."""
-    means: list[float] = scores.tolist()
-    return means if loss.metric != "rmse" else [math.sqrt(score) if score >= 0 else score for score in means]
 
 
 def epoch_record(
