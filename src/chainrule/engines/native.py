@@ -45,7 +45,7 @@ _NONE = np.empty(0, np.uint32)
 class NativeSession:
     """A training run by the extension, which changes its numbers in place and copies them out and in."""
 
-    def __init__(self, recipe: Recipe, rows: Rows, threads: int = 0) -> None:
+    def __init__(self, recipe: Recipe, rows: Rows, threads: int = 0, start: State | None = None) -> None:
         module = extension()
         rows = checked_rows(recipe, rows)
         self._recipe = recipe
@@ -64,7 +64,7 @@ class NativeSession:
                 visited=_NONE if rows.visited is None else rows.visited,
                 threads=threads,
             )
-        self._write(recipe.start())
+        self._write(recipe.start() if start is None else start)
 
     @property
     def recipe(self) -> Recipe:
@@ -506,3 +506,22 @@ class NativeEngine:
             A training in progress.
         """
         return NativeSession(recipe, rows, self._threads)
+
+    def compile_at(self, recipe: Recipe, rows: Rows, start: State) -> NativeSession:
+        """Return a session at a state that is known to be of the recipe.
+
+        Parameters
+        ----------
+        recipe : Recipe
+            The training to run.
+        rows : Rows
+            Training rows, as `Rows.of` checks them.
+        start : State
+            Numbers to begin from; copied.
+
+        Returns
+        -------
+        NativeSession
+            A training in progress.
+        """
+        return NativeSession(recipe, rows, self._threads, start)

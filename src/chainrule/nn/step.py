@@ -7,7 +7,7 @@ step measured.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -113,7 +113,7 @@ class Recipe:
             return self
         other = object.__new__(Recipe)
         other.__dict__.update(vars(self), seed=seed)
-        if not constraints_of(Recipe)["seed"].allows(seed):  # type: ignore[arg-type]  # (classes are hashable)
+        if not constraints_of(Recipe)["seed"].allows(seed):
             validate(other)
         return other
 
@@ -237,6 +237,15 @@ class Recipe:
         w, buffers = self.net.init(self.seed)
         zeros = {name: np.zeros(w.size, self.dtype) for name in self.state_names}
         return State(w.astype(self.dtype), buffers.astype(self.dtype), zeros, 0)
+
+
+def starts(recipe: Recipe, seeds: Sequence[int]) -> list[State]:
+    """Return the states before the first step of recipes that differ in their seed alone, as `Recipe.start` draws each."""
+    W, buffers = (part.astype(recipe.dtype) for part in recipe.net.init_many(seeds))
+    names = recipe.state_names
+    zeros = np.zeros((len(names), W.shape[1]), recipe.dtype)  # sessions copy what they are given
+    vectors = dict(zip(names, zeros, strict=True))
+    return [State(w, statistics, vectors, 0) for w, statistics in zip(W, buffers, strict=True)]
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from dataclasses import replace
 from typing import cast
 
 from chainrule.engines import Engine, Session, choose
-from chainrule.engines.native import NativeSession
-from chainrule.nn.step import Sums
+from chainrule.engines.border import checked_state
+from chainrule.engines.native import NativeEngine
+from chainrule.nn.step import State, Sums, starts
 from chainrule.train.blocks import InBlocks, block_bytes, suits, train_in_blocks
 from chainrule.train.interrupts import interruptible
 from chainrule.train.loop import knows_ahead, run_of, watched
@@ -80,12 +81,14 @@ def train_many(
 def _alike(one: TrainingProblem, other: TrainingProblem) -> bool:
     """Check whether what decides how one problem is run is true of the other as well."""
     a, b = one.recipe, other.recipe
-    same = (a.net == b.net, a.batch_size == b.batch_size, a.dtype == b.dtype, type(a.optimizer) is type(b.optimizer))
+    same = (a.batch_size == b.batch_size, a.dtype == b.dtype, type(a.optimizer) is type(b.optimizer))
     steps = [0 if each.start is None else int(each.start.step) for each in (one, other)]
     schedules = type(one.config.schedule) is type(other.config.schedule)
     return (
         all(same)
+        and (a.net is b.net or a.net == b.net)
         and schedules
+        and a.state_names == b.state_names
         and one.engine == other.engine
         and steps[0] == steps[1]
         and len(one.rows) == len(other.rows)
@@ -98,6 +101,15 @@ def _session(engine: Engine, problem: TrainingProblem) -> Session:
     if problem.start is not None:
         session.load(problem.start)
     return session
+
+
+def _starts(problems: Sequence[TrainingProblem]) -> list[State]:
+    """Return the state that each problem begins from; first weights are drawn for all seeds at once."""
+    fresh = [problem.recipe.seed for problem in problems if problem.start is None]
+    drawn = iter(starts(problems[0].recipe, fresh) if fresh else ())
+    return [
+        next(drawn) if each.start is None else checked_state(each.recipe, each.start, "Session") for each in problems
+    ]
 
 
 def _beginning(session: Session) -> Snapshot:
@@ -115,10 +127,10 @@ def _trained(
     began = time.perf_counter()
     with ExitStack() as stack:
         watchers, trainings = [], []
-        for problem, watching in zip(problems, monitors, strict=True):
-            session = _session(engine, problem)
+        for problem, watching, start in zip(problems, monitors, _starts(problems), strict=True):
+            session = cast(NativeEngine, engine).compile_at(problem.recipe, problem.rows, start)
             watchers.append(stack.enter_context(watched(problem, watching)))
-            trainings.append(InBlocks(cast(NativeSession, session), problem, _beginning(session), watchers[-1]))
+            trainings.append(InBlocks(session, problem, Snapshot(start, Sums(), (), None), watchers[-1]))
         train_in_blocks(trainings, interrupted, threads)
         seconds = time.perf_counter() - began
         runs = []
