@@ -18,6 +18,7 @@ from chainrule.arrays import Array
 from chainrule.engines import Session, never
 from chainrule.engines.native import FIGURES, Block, NativeSession, room_for, run_blocks
 from chainrule.nn.schedules import Plateau, plateau_rule
+from chainrule.train.checkpointing import NO_CHECKPOINT, Checkpointer
 from chainrule.train.columns import Columns, Epochs
 from chainrule.train.problem import TrainingProblem
 from chainrule.train.records import (
@@ -47,8 +48,16 @@ class Watched(Protocol):
 class InBlocks:
     """One training that runs in blocks, from a snapshot to its end."""
 
-    def __init__(self, session: NativeSession, problem: TrainingProblem, begun: Snapshot, watchers: Watched) -> None:
+    def __init__(
+        self,
+        session: NativeSession,
+        problem: TrainingProblem,
+        begun: Snapshot,
+        watchers: Watched,
+        checkpointer: Checkpointer = NO_CHECKPOINT,
+    ) -> None:
         recipe, held_out = problem.recipe, problem.validation
+        self.checkpointer = checkpointer
         self.problem = problem
         self.watchers = watchers
         self.now = begun
@@ -100,6 +109,8 @@ class InBlocks:
         state = self.now.state if last < 0 else self.block.state(last)
         kept = self.now.best if best is None else (begun + best + 1, self.block.state(best))
         self.now = Snapshot(state, self.now.sums, (), kept, self.now.stop)
+        if not self.ended and self.checkpointer.due():
+            self.checkpointer.save(self._snapshot(None))
 
     def _columns(self, done: int) -> Columns:
         """Return the figures of the epochs of the block, as `epoch_record` computes them."""
@@ -118,9 +129,19 @@ class InBlocks:
             return np.where(measured, losses / weight, math.nan), np.where(measured, scores / weight, math.nan)
 
     def end(self) -> Snapshot:
-        """Return the snapshot at the end of the run."""
+        """Return the snapshot at the end of the run, and save it; of an epoch cut short the snapshot before stays."""
+        stop = self.stop or COMPLETED
+        interrupted = stop.reason is StopReason.INTERRUPTED
+        snapshot = self._snapshot(stop)
+        if not interrupted:
+            self.checkpointer.save(snapshot)
+        elif snapshot.epochs and snapshot.epochs[-1].complete:
+            self.checkpointer.save(self._snapshot(None))
+        return snapshot
+
+    def _snapshot(self, stop: Stop | None) -> Snapshot:
         now = self.now
-        return Snapshot(now.state, now.sums, Epochs(self._epochs), now.best, self.stop or COMPLETED)
+        return Snapshot(now.state, now.sums, Epochs(self._epochs), now.best, stop)
 
 
 def suits(session: Session, problem: TrainingProblem, begun: Snapshot) -> TypeGuard[NativeSession]:

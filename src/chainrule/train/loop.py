@@ -28,7 +28,7 @@ from chainrule.nn.schedules import ConstantSchedule, Plateau, Schedule, plateau_
 from chainrule.nn.step import Recipe, State, Sums
 from chainrule.train.blocks import InBlocks, suits, train_in_blocks
 from chainrule.train.checkpoint import opened
-from chainrule.train.checkpointing import Checkpointer, NoCheckpoint
+from chainrule.train.checkpointing import Checkpointer
 from chainrule.train.columns import Columns
 from chainrule.train.interrupts import interruptible
 from chainrule.train.monitors import GO_ON, MANY_EPOCHS, Decision, Monitor
@@ -363,8 +363,8 @@ def _train_to_end(
     checkpointer: Checkpointer,
 ) -> Snapshot:
     """Train from one snapshot to the one at the end of the run, in blocks of epochs where nothing needs each at once."""
-    if isinstance(checkpointer, NoCheckpoint) and watchers.ahead() > 1 and suits(session, problem, begun):
-        return train_in_blocks([InBlocks(session, problem, begun, watchers)], interrupted)[0]
+    if getattr(checkpointer, "between_blocks", False) and watchers.ahead() > 1 and suits(session, problem, begun):
+        return train_in_blocks([InBlocks(session, problem, begun, watchers, checkpointer)], interrupted)[0]
     return _train_on(session, problem, begun, watchers.observe, interrupted, checkpointer)
 
 
