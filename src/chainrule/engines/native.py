@@ -49,7 +49,7 @@ class NativeSession:
         module = extension()
         rows = checked_rows(recipe, rows)
         self._recipe = recipe
-        self._batches = len(recipe.batches(len(rows)))
+        self._batches = recipe.batch_count(len(rows))
         self.plan, stages, phases = _lowered(recipe)
         with _FILLING:
             settings = _settings(_identities(recipe), Unkeyed(self.plan))

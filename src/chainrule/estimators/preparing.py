@@ -6,6 +6,7 @@ In: rows, targets, weights as a user has them. Out: a `Call`.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,6 +19,7 @@ from chainrule.estimators.arguments import checked_settings, seeds, settled_dtyp
 from chainrule.estimators.call import Call, FitData, SplitBy, UserValidation
 from chainrule.estimators.fitted import FittedNetwork
 from chainrule.estimators.rows import training_rows, weights_of
+from chainrule.keys import Unkeyed, plain_key
 from chainrule.model import Model
 from chainrule.pipeline import Settings, Situation, build_problem, row_weights, unused
 from chainrule.pipeline.option_names import ESTIMATOR
@@ -39,6 +41,15 @@ BUILDING = (
     "label_smoothing",
 )
 """Arguments that only the fit reads that builds the network."""
+
+
+_NOT_JUDGED = frozenset({"seed", "learning_rate_multipliers"})
+
+
+@lru_cache(maxsize=64)
+def _unused(owner: str, at: Situation, key: tuple[Any, ...], settings: Unkeyed) -> tuple[str, ...]:
+    """Return what `unused` says of settings without multipliers; no seed changes it."""
+    return tuple(unused(owner, settings.one, at))
 
 
 def _equal(one: Any, other: Any) -> bool:
@@ -133,9 +144,11 @@ class PreparingNetwork(FittedNetwork):
         at = Situation(self._task, own_validation, inherits)
         changed = [] if not data.continues else self._changed_since()
         hint = "A network that continues keeps what that fit built."
+        values = {name: value for name, value in vars(data.settings).items() if name not in _NOT_JUDGED}
+        key = plain_key(values) if inherits is None and not data.settings.learning_rate_multipliers else None
         raise_all(
             [
-                *unused(owner, data.settings, at),
+                *(unused(owner, data.settings, at) if key is None else _unused(owner, at, key, Unkeyed(data.settings))),
                 *(must_be(owner, name, f"{old!r}, as in the first fit", new, hint) for name, old, new in changed),
             ]
         )

@@ -204,6 +204,21 @@ class Recipe:
         alone = len(bounds) > 1 and self.batch_size > 1 and bounds[-1][1] - bounds[-1][0] == 1
         return bounds[:-1] if alone and self.batch_normed else bounds
 
+    def batch_count(self, n: int) -> int:
+        """Return the number of batches of an epoch over n rows.
+
+        Parameters
+        ----------
+        n : int
+            Number of training rows.
+
+        Returns
+        -------
+        int
+        """
+        count, left = -(-n // self.batch_size), n % self.batch_size
+        return count - (left == 1 and count > 1 and self.batch_normed)
+
     def order(self, xp: Namespace, n: int, epoch: Array) -> Array:
         """Return the order of the rows in an epoch.
 

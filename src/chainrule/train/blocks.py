@@ -63,7 +63,7 @@ class InBlocks:
         self.now = begun
         self.stop: Stop | None = None
         self._epochs: list[Columns | Sequence[Epoch]] = [begun.epochs] if begun.epochs else []
-        self._per_epoch = len(recipe.batches(len(problem.rows)))
+        self._per_epoch = recipe.batch_count(len(problem.rows))
         self._number = int(begun.state.step) // self._per_epoch
         room = room_for(session, 0 if held_out is None else len(held_out.X), problem.config.epochs - self._number)
         self.block = Block(session, room, None if held_out is None else held_out.X)
@@ -148,7 +148,7 @@ def suits(session: Session, problem: TrainingProblem, begun: Snapshot) -> TypeGu
     """Check whether a training can run in blocks: native, at the start of an epoch, with a schedule known ahead."""
     if not isinstance(session, NativeSession) or plateau_rule(problem.config.schedule) is not None:
         return False
-    per_epoch = len(problem.recipe.batches(len(problem.rows)))
+    per_epoch = problem.recipe.batch_count(len(problem.rows))
     begins = int(begun.state.step) % per_epoch == 0 and not begun.sums.steps
     validated = 0 if problem.validation is None else len(problem.validation.X)
     return begins and room_for(session, validated, problem.config.epochs) > 1
