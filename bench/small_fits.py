@@ -88,7 +88,7 @@ def ours(batch: int, **more: Any) -> Any:
 def theirs(batch: int, kind: Any = MLPRegressor, **more: Any) -> Any:
     """Return scikit-learn's, or the one that takes its place, with as many epochs."""
     never = {"n_iter_no_change": 10 * EPOCHS, "tol": 0.0}
-    return kind(HIDDEN, max_iter=EPOCHS, batch_size=batch, random_state=0, **never, **more)
+    return kind(hidden_layer_sizes=HIDDEN, max_iter=EPOCHS, batch_size=batch, random_state=0, **never, **more)
 
 
 def measured(calls: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, list[Cost]]:

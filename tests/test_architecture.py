@@ -26,7 +26,7 @@ FILES = sorted(SRC.rglob("*.py"))
 LEVELS = (
     {"display"},
     {"errors"},
-    {"constraints", "keys"},
+    {"constraints"},
     {"arrays"},
     {"random", "processes", "intervals", "world", "cluster"},
     {"nn"},

@@ -8,6 +8,7 @@ import chainrule.train.loop as loop
 from chainrule.data import load, three_way
 from chainrule.pipeline import Settings
 from chainrule.search.rungs import ProblemCache, RungCheckpointer, RungTask, SearchData, perform
+from chainrule.train.interrupts import stopping_when
 
 SETTINGS = Settings(hidden_layer_sizes=(6,), max_iter=30, n_iter_no_change=8, learning_rate_init=0.01)
 CASES = {
@@ -74,3 +75,27 @@ def test_a_snapshot_that_is_due_between_blocks_is_one_to_go_on_from(data, tmp_pa
     assert between
     monkeypatch.setattr(RungCheckpointer, "load", lambda self: between[len(between) // 2])
     assert told(rungs(data, settings, tmp_path / "again", [60])) == told(whole)
+
+
+@pytest.mark.parametrize("asked", [1, 2, 3, 5, 8])
+def test_a_rung_that_a_signal_cuts_short_is_saved_and_goes_on(asked, data, tmp_path, monkeypatch):
+    saved, questions = [], []
+    save = RungCheckpointer.save
+
+    def stop():
+        questions.append(1)
+        return len(questions) > asked
+
+    monkeypatch.setattr(RungCheckpointer, "save", lambda self, snapshot: saved.append(snapshot) or save(self, snapshot))
+    settings = replace(SETTINGS, n_iter_no_change=None, max_iter=4000)
+    with stopping_when(stop):
+        cut = rungs(data, settings, tmp_path / "run", [4000])
+    assert cut.interrupted
+    assert len(saved) == 1
+    assert saved[0].stop is None
+    assert int(saved[0].state.step) == 3 * len(saved[0].epochs) + int(saved[0].sums.steps)
+    fewer = replace(settings, max_iter=len(saved[0].epochs) + 3)
+    monkeypatch.setattr(RungCheckpointer, "load", lambda self: saved[0])
+    again = rungs(data, fewer, tmp_path / "again", [fewer.max_iter])
+    monkeypatch.setattr(RungCheckpointer, "load", lambda self: None)
+    assert told(again) == told(rungs(data, fewer, tmp_path / "whole", [fewer.max_iter]))

@@ -104,7 +104,7 @@ class Rows:
         Parameters
         ----------
         recipe : Recipe
-            What is to be trained on them.
+            What trains on them.
 
         Returns
         -------

@@ -18,12 +18,11 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.constraints import Interval
+from chainrule.constraints import Interval, Same, Unkeyed
 from chainrule.engines.base import Rows, Session, never
 from chainrule.engines.border import MOST_ROWS, checked_batches, checked_inputs, checked_rows, checked_state, ready
 from chainrule.engines.plan import Plan, lower, obstacles
 from chainrule.errors import InvalidValueError, must_be
-from chainrule.keys import Same, Unkeyed
 from chainrule.nn.losses import MeanSquaredError
 from chainrule.nn.net import Net
 from chainrule.nn.step import Recipe, State, Sums
@@ -150,7 +149,7 @@ _FILLING = threading.Lock()
 
 @lru_cache(maxsize=64)
 def _settings(parts: tuple[Same, ...], plan: Unkeyed) -> Any:
-    """Return the extension's settings for all recipes that differ in their seed, which is to be filled in."""
+    """Return the extension's settings for all recipes that differ in their seed, which the caller fills in."""
     return record(extension(), "TrainingSettings", plan.one.settings())
 
 

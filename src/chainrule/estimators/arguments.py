@@ -15,9 +15,8 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils import check_random_state
 
 from chainrule.arrays import Array
-from chainrule.constraints import COUNT, Constraint, OneOf, constraints_of, faults
+from chainrule.constraints import COUNT, Constraint, OneOf, Unkeyed, constraints_of, faults, plain_key
 from chainrule.errors import did_you_mean, must_be, raise_all
-from chainrule.keys import Unkeyed, plain_key
 from chainrule.model import Model
 from chainrule.pipeline import Settings
 
@@ -31,7 +30,7 @@ _OWN: dict[str, Constraint] = {
 }
 """What estimators take beyond `Settings`."""
 
-_SEEDS = constraints_of(Settings)["seed"]  # type: ignore[arg-type]  # (classes are hashable)
+_SEEDS = constraints_of(Settings)["seed"]
 
 _SETTINGS = tuple(field.name for field in fields(Settings) if field.name not in {"dtype", "seed"})
 

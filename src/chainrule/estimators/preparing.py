@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.constraints import Unkeyed, plain_key
 from chainrule.data import Task, split
 from chainrule.data.splits import split_by_group, split_by_time
 from chainrule.errors import InvalidValueError, must_be, raise_all
@@ -19,7 +20,6 @@ from chainrule.estimators.arguments import checked_settings, seeds, settled_dtyp
 from chainrule.estimators.call import Call, FitData, SplitBy, UserValidation
 from chainrule.estimators.fitted import FittedNetwork
 from chainrule.estimators.rows import training_rows, weights_of
-from chainrule.keys import Unkeyed, plain_key
 from chainrule.model import Model
 from chainrule.pipeline import Settings, Situation, build_problem, row_weights, unused
 from chainrule.pipeline.option_names import ESTIMATOR

@@ -21,14 +21,16 @@ from chainrule.constraints import (
     Either,
     Interval,
     OneOf,
+    Same,
+    Unkeyed,
     all_allowed,
     constrained,
     constraints_of,
     faults,
+    plain_key,
 )
 from chainrule.engines import ENGINES
 from chainrule.errors import did_you_mean, must_be, raise_all
-from chainrule.keys import Same, Unkeyed, plain_key
 from chainrule.nn import losses, optimizers, schedules
 from chainrule.nn.activations import ACTIVATIONS
 from chainrule.nn.initializers import INITIALIZERS

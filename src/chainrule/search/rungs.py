@@ -13,7 +13,7 @@ import math
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -172,7 +172,7 @@ def _rung_result(problem: TrainingProblem, run: Run, task: RungTask, seconds: fl
     )
 
 
-def _unit(problem: TrainingProblem, epochs: tuple[Epoch, ...]) -> float:
+def _unit(problem: TrainingProblem, epochs: Sequence[Epoch]) -> float:
     """Return the size of a score of 1 in the target's unit: an rmse is measured on scaled targets."""
     scaling = None if problem.target is None else problem.target.scaling
     continuous = scaling is not None and len(epochs) > 0 and epochs[0].metric == "rmse"

@@ -18,6 +18,7 @@ from chainrule.arrays import Array
 from chainrule.engines import Session, never
 from chainrule.engines.native import FIGURES, Block, NativeSession, room_for, run_blocks
 from chainrule.nn.schedules import Plateau, plateau_rule
+from chainrule.nn.step import Sums
 from chainrule.train.checkpointing import NO_CHECKPOINT, Checkpointer
 from chainrule.train.columns import Columns, Epochs
 from chainrule.train.problem import TrainingProblem
@@ -63,6 +64,7 @@ class InBlocks:
         self.now = begun
         self.stop: Stop | None = None
         self._epochs: list[Columns | Sequence[Epoch]] = [begun.epochs] if begun.epochs else []
+        self._whole, self._cut = list(self._epochs), begun.sums
         self._per_epoch = recipe.batch_count(len(problem.rows))
         self._number = int(begun.state.step) // self._per_epoch
         room = room_for(session, 0 if held_out is None else len(held_out.X), problem.config.epochs - self._number)
@@ -97,12 +99,15 @@ class InBlocks:
         columns = columns.until(done if broken is None else broken + 1)
         seen, best, stop = self.watchers.observe_block(columns, broken)
         self._number += seen
-        self._epochs.append(columns.until(seen))
         last = seen - 1
+        cut = last == done - 1 and not columns.complete[last]
+        self._cut = columns.sums(last) if cut else Sums()
+        self._whole = [*self._epochs, columns.until(seen - cut)]
+        self._epochs.append(columns.until(seen))
         if broken is not None and last == broken:
             self.stop = diverged(self._number)
             last -= 1
-        elif last == done - 1 and (not columns.complete[last] or interrupted):
+        elif cut or (last == done - 1 and interrupted):
             self.stop = Stop(StopReason.INTERRUPTED, f"in epoch {self._number}")
         else:
             self.stop = stop
@@ -110,7 +115,7 @@ class InBlocks:
         kept = self.now.best if best is None else (begun + best + 1, self.block.state(best))
         self.now = Snapshot(state, self.now.sums, (), kept, self.now.stop)
         if not self.ended and self.checkpointer.due():
-            self.checkpointer.save(self._snapshot(None))
+            self.checkpointer.save(self._resumable())
 
     def _columns(self, done: int) -> Columns:
         """Return the figures of the epochs of the block, as `epoch_record` computes them."""
@@ -129,19 +134,15 @@ class InBlocks:
             return np.where(measured, losses / weight, math.nan), np.where(measured, scores / weight, math.nan)
 
     def end(self) -> Snapshot:
-        """Return the snapshot at the end of the run, and save it; of an epoch cut short the snapshot before stays."""
-        stop = self.stop or COMPLETED
-        interrupted = stop.reason is StopReason.INTERRUPTED
-        snapshot = self._snapshot(stop)
-        if not interrupted:
-            self.checkpointer.save(snapshot)
-        elif snapshot.epochs and snapshot.epochs[-1].complete:
-            self.checkpointer.save(self._snapshot(None))
+        """Return the snapshot at the end of the run, and save it: after a signal one that a run continues from."""
+        now, stop = self.now, self.stop or COMPLETED
+        snapshot = Snapshot(now.state, now.sums, Epochs(self._epochs), now.best, stop)
+        self.checkpointer.save(self._resumable() if stop.reason is StopReason.INTERRUPTED else snapshot)
         return snapshot
 
-    def _snapshot(self, stop: Stop | None) -> Snapshot:
-        now = self.now
-        return Snapshot(now.state, now.sums, Epochs(self._epochs), now.best, stop)
+    def _resumable(self) -> Snapshot:
+        """Return the snapshot from which a run continues as if it had never stopped, in the middle of an epoch too."""
+        return Snapshot(self.now.state, self._cut, Epochs(self._whole), self.now.best, None)
 
 
 def suits(session: Session, problem: TrainingProblem, begun: Snapshot) -> TypeGuard[NativeSession]:

@@ -16,9 +16,8 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.nn.losses import Loss
+from chainrule.nn.step import Sums
 from chainrule.train.records import Epoch, filled, shown_score, spent
-
-_NOTHING = float("nan")
 
 
 class Columns:
@@ -72,6 +71,11 @@ class Columns:
         values = {name: getattr(self, name)[i] for name in _COLUMNS}
         return filled(Epoch, number=self.first + i, metric=self.metric, **values, state=spent)
 
+    def sums(self, i: int) -> Sums:
+        """Return the sums of one epoch, as the loop keeps them of an epoch that is cut short."""
+        loss, score, weight, norm, steps, _ = self._figures[i].tolist()
+        return Sums() + Sums(loss, score, weight, norm, int(steps))
+
     def signed(self, watched: str) -> list[float]:
         """Return a figure of each epoch with the sign that makes smaller better; infinity where it is not a number."""
         figures: list[float] = getattr(self, watched)
@@ -102,12 +106,12 @@ class Columns:
     @cached_property
     def validation_loss(self) -> list[float]:
         """Mean loss of the validation rows, NaN without them and after an epoch that is not complete."""
-        return [_NOTHING] * len(self) if self._held_out is None else self._held_out[0].tolist()
+        return [math.nan] * len(self) if self._held_out is None else self._held_out[0].tolist()
 
     @cached_property
     def validation_score(self) -> list[float]:
         """Score of the validation rows."""
-        return [_NOTHING] * len(self) if self._held_out is None else self._shown(self._held_out[1].tolist())
+        return [math.nan] * len(self) if self._held_out is None else self._shown(self._held_out[1].tolist())
 
     @cached_property
     def learning_rate(self) -> list[float]:

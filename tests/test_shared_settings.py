@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from chainrule import NetRegressor
+from chainrule.constraints import Same, Unkeyed, plain_key
 from chainrule.errors import InvalidValueError
-from chainrule.keys import Same, Unkeyed, plain_key
 from chainrule.nn.step import Recipe
 from chainrule.pipeline import Settings
 
