@@ -2,6 +2,7 @@
 // In: words of the counter stream. Out: the permutation.
 #include "order.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 
@@ -11,6 +12,27 @@ namespace {
 constexpr int digit_bits = 11;
 constexpr std::uint32_t digits = 1u << digit_bits;
 constexpr int passes = 3;
+
+/// Sort a few entries: one pass by as many of the leading bits as there are entries leaves little to move.
+template <class Entry>
+void sort_few(std::vector<Entry>& entries, std::vector<Entry>& scratch) {
+    const std::size_t n = entries.size();
+    int bits = 1;
+    while ((std::size_t{1} << bits) < n) ++bits;
+    const int shift = 32 - bits;
+    std::array<std::uint32_t, digits + 1> first;
+    std::fill_n(first.begin(), (std::size_t{1} << bits) + 1, 0u);
+    for (const Entry& entry : entries) ++first[(entry.word >> shift) + 1];
+    for (std::size_t digit = 0; digit < std::size_t{1} << bits; ++digit) first[digit + 1] += first[digit];
+    for (const Entry& entry : entries) scratch[first[entry.word >> shift]++] = entry;
+    for (std::size_t i = 1; i < n; ++i) {
+        const Entry entry = scratch[i];
+        std::size_t place = i;
+        for (; place > 0 && scratch[place - 1].word > entry.word; --place) scratch[place] = scratch[place - 1];
+        scratch[place] = entry;
+    }
+    entries.swap(scratch);
+}
 }  // namespace
 
 EpochOrder::EpochOrder(std::uint64_t seed, std::int64_t rows, bool shuffles, const std::uint32_t* visited)
@@ -38,7 +60,9 @@ void EpochOrder::sort_by_word(Stream stream) {
         const auto row = static_cast<std::uint32_t>(i);
         entries_[i] = {stream.word(row), row};
     }
-    for (int pass = 0; pass < passes; ++pass) {
+    const bool few = entries_.size() <= digits;
+    if (few) sort_few(entries_, scratch_);
+    for (int pass = 0; pass < passes && !few; ++pass) {
         const int shift = pass * digit_bits;
         std::array<std::uint32_t, digits + 1> first{};
         for (const Entry& entry : entries_) ++first[((entry.word >> shift) & (digits - 1)) + 1];

@@ -6,6 +6,7 @@ nothing but the key and the index, so that no engine has to pass a generator's s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -89,6 +90,17 @@ class Stream:
             raise InvalidValueError(must_be("Stream", "seed", "in [0, 2**64)", seed))
         return cls(_word(seed), _word(int(seed) >> 32)).fold(_GOLDEN)
 
+    @classmethod
+    def from_seeds(cls, seeds: Sequence[int]) -> Stream:
+        """Return the root streams of several seeds as one, which draws a row for each of them, in one pass over memory."""
+        words = np.array([(seed & _MASK, seed >> 32) for seed in map(int, seeds)], np.uint32)
+        return cls(words[:, :1], words[:, 1:]).fold(_GOLDEN)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of what it draws, before the numbers of a row: empty for a single stream."""
+        return tuple(self.a.shape[:-1])
+
     def fold(self, *path: Any) -> Stream:
         """Return the stream one step down for each number of the path; different numbers give different keys.
 
@@ -97,7 +109,8 @@ class Stream:
         Forward    (1) a' = mix(a ⊕ mix(v))    (2) b' = mix((b + v·φ) ⊕ a')
         """
         a, b = self.a, self.b
-        if isinstance(a, np.ndarray) and all(isinstance(value, int | np.integer) for value in path):
+        alone = isinstance(a, np.ndarray) and a.ndim == 1
+        if alone and all(isinstance(value, int | np.integer) for value in path):
             return self._fold_numbers(path)
         for value in path:
             v = _word(value)
@@ -136,5 +149,7 @@ class Stream:
 
         Reference  [box1958]
         """
-        radius = np.sqrt(-2.0 * np.log(self.fold(1).uniform(n)))
-        return radius * np.cos(2.0 * np.pi * self.fold(2).uniform(n))
+        pair = self.fold(1), self.fold(2)
+        first, second = Stream(np.array([each.a for each in pair]), np.array([each.b for each in pair])).uniform(n)
+        radius = np.sqrt(-2.0 * np.log(first))
+        return radius * np.cos(2.0 * np.pi * second)

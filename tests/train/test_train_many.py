@@ -37,9 +37,18 @@ def test_problems_may_differ_in_rates_and_rows_as_trials_and_folds_do():
 
 def test_networks_that_need_much_memory_are_trained_in_several_calls(monkeypatch):
     problems = [problem(epochs=4).with_seed(seed) for seed in range(5)]
-    monkeypatch.setattr(module, "_BYTES", 11 * 2**20)
-    runs = train_many(problems, [[]] * 5, 2)
+    calls = []
+
+    def counted(engine, part, *rest):
+        calls.append(len(part))
+        return trained(engine, part, *rest)
+
+    trained = module._trained
+    monkeypatch.setattr(module, "_trained", counted)
+    monkeypatch.setattr(module, "_BYTES", 1)
+    runs = train_many(problems, [[]] * 5, 1)
     assert runs is not None
+    assert calls == [1] * 5
     assert [told(run) for run in runs] == [told(train(one)) for one in problems]
 
 

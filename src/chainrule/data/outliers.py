@@ -48,10 +48,11 @@ def wild_cells(x: Array) -> WildCells | None:
     Forward    (1) gap >= 5 (max - min of the rest), or 2 (max - min of the rest) for one value
     """
     x = np.asarray(x, np.float64)
-    values, counts = np.unique(x[np.isfinite(x)], return_counts=True)
-    if len(values) <= _DISTINCT:
+    ordered = np.sort(x[np.isfinite(x)])
+    if len(ordered) <= _DISTINCT or _without_a_gap(ordered):
         return None
-    if _without_a_gap(values):
+    values, counts = np.unique(ordered, return_counts=True)
+    if len(values) <= _DISTINCT:
         return None
     outside = _beyond_the_gap(values, counts)
     rest = values[~outside]

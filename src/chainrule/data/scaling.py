@@ -123,9 +123,9 @@ class Standardizer:
         """
         _check_rows(X)
         table = _Table(X, rows)
-        w = np.ones(len(table)) if weights is None else _checked_weights(weights, len(table))
+        w = None if weights is None else _checked_weights(weights, len(table))
         pool = _over_columns if shared else _per_column
-        first = table[np.argmax(w > 0)].astype(np.float64)
+        first = table[0 if w is None else np.argmax(w > 0)].astype(np.float64)
         mean = pool(first + _weighted_mean(table, w, lambda x: x - first))  # (1)
         variance = pool(_weighted_mean(table, w, lambda x: (x - mean) ** 2))  # (2)
         deviation = np.sqrt(variance)
@@ -219,10 +219,13 @@ def _check_rows(X: Array) -> None:
     check_finite("Standardizer", "X", X)
 
 
-def _checked_weights(weights: Array, n: int) -> Array:
+def _checked_weights(weights: Array, n: int) -> Array | None:
+    """Return weights as float64; None where all are 1, which changes no bit and takes half the time."""
     w = np.asarray(weights, dtype=np.float64)
     if w.shape != (n,):
         raise InvalidValueError(must_be("Standardizer", "weights", f"of shape ({n},)", w.shape))
+    if w.min() == w.max() == 1.0:
+        return None
     check_finite("Standardizer", "weights", w)
     if (w < 0).any() or not w.any():
         hint = "A row of weight 0 is left out."
@@ -252,18 +255,21 @@ class _Table:
             yield block, self[block]
 
 
-def _weighted_mean(table: _Table, w: Array, of: Callable[[Array], Array]) -> Array:
-    """Compute Σ wᵢ of(xᵢ) / Σ wᵢ for each column, in float64, block by block."""
+def _weighted_mean(table: _Table, w: Array | None, of: Callable[[Array], Array]) -> Array:
+    """Compute Σ wᵢ of(xᵢ) / Σ wᵢ for each column, in float64, block by block; without weights all of them are 1."""
     total: Array | float = 0.0
     for block, x in table.blocks():
-        total = total + (w[block, None] * of(x.astype(np.float64))).sum(axis=0)
-    mean: Array = total / w.sum()
+        values = of(x.astype(np.float64, copy=False))
+        total = total + np.add.reduce(values if w is None else w[block, None] * values, axis=0)
+    mean: Array = total / (float(len(table)) if w is None else w.sum())
     return mean
 
 
-def _with_underflow(table: _Table, w: Array, mean: Array, variance: Array, deviation: Array) -> Array:
+def _with_underflow(table: _Table, w: Array | None, mean: Array, variance: Array, deviation: Array) -> Array:
     """Return the standard deviations, computed once more, in a unit of their own, where the squares were too small."""
     columns = np.flatnonzero(variance < TINY)
+    if not columns.size:
+        return deviation
     unit = _farthest(table, w, mean, columns)
     columns, unit = columns[unit > 0], unit[unit > 0]
     if not columns.size:
@@ -274,7 +280,7 @@ def _with_underflow(table: _Table, w: Array, mean: Array, variance: Array, devia
     return deviation
 
 
-def _enlarged(table: _Table, w: Array, mean: Array, deviation: Array) -> Array:
+def _enlarged(table: _Table, w: Array | None, mean: Array, deviation: Array) -> Array:
     """Return the scales, enlarged where a column is rarely not 0."""
     zeros = 1.0 - _weighted_mean(table, w, lambda x: x != 0)
     columns = np.flatnonzero((zeros >= MOSTLY) & (deviation > 0))
@@ -285,12 +291,13 @@ def _enlarged(table: _Table, w: Array, mean: Array, deviation: Array) -> Array:
     return deviation
 
 
-def _farthest(table: _Table, w: Array, mean: Array, columns: Array) -> Array:
+def _farthest(table: _Table, w: Array | None, mean: Array, columns: Array) -> Array:
     """Return the largest distance from the mean in each of some columns, over the rows that count."""
     most = np.zeros(len(columns))
     for block, x in table.blocks() if columns.size else ():
         distance = np.abs(x[:, columns].astype(np.float64) - mean[columns])
-        most = np.maximum(most, (distance * (w[block, None] > 0)).max(axis=0))
+        counted = distance if w is None else distance * (w[block, None] > 0)
+        most = np.maximum(most, counted.max(axis=0))
     return most
 
 

@@ -80,6 +80,9 @@ class Rows:
         """
         X, Y = np.atleast_1d(X), np.atleast_1d(Y)
         c = np.ones(len(X)) if c is None else np.asarray(c)
+        ready = _ready(recipe, X, Y, c)
+        if ready is not None:
+            return cls(*ready)._as_checked(recipe)
         raise_all(_not_numbers(X=X, y=Y, sample_weight=c))
         exclusive = isinstance(recipe.loss, SoftmaxCrossEntropy)
         raise_all(_too_large(recipe.dtype, X=X, y=Y, sample_weight=c))
@@ -87,7 +90,27 @@ class Rows:
             X, c = np.ascontiguousarray(X, recipe.dtype), c.astype(recipe.dtype)
             Y = Y if exclusive else np.ascontiguousarray(Y[:, None] if Y.ndim == 1 else Y, recipe.dtype)
         raise_all(_faults(recipe, X, Y, c, exclusive))
-        return cls(X, np.ascontiguousarray(Y, np.int64) if exclusive else Y, c)
+        return cls(X, np.ascontiguousarray(Y, np.int64) if exclusive else Y, c)._as_checked(recipe)
+
+    def _as_checked(self, recipe: Recipe) -> Rows:
+        """Return the rows with the mark of what they were checked for."""
+        if all(part.flags.aligned for part in (self.X, self.Y, self.c)):
+            object.__setattr__(self, "_checked_for", _kind(recipe))
+        return self
+
+    def were_checked_for(self, recipe: Recipe) -> bool:
+        """Check whether they were checked for a network of this kind; parts of them, and copies, were not.
+
+        Parameters
+        ----------
+        recipe : Recipe
+            What trains on them.
+
+        Returns
+        -------
+        bool
+        """
+        return vars(self).get("_checked_for") == _kind(recipe)
 
     def __len__(self) -> int:
         return len(self.X) if self.visited is None else len(self.visited)
@@ -120,6 +143,30 @@ class Rows:
         Rows
         """
         return self if self.visited is None else self[:]
+
+
+def _kind(recipe: Recipe) -> tuple[int, int, str, bool]:
+    """Return what rows must fit: inputs, outputs, type, and whether targets are the numbers of classes."""
+    return recipe.net.inputs, recipe.net.outputs, recipe.dtype, isinstance(recipe.loss, SoftmaxCrossEntropy)
+
+
+def _ready(recipe: Recipe, X: Array, Y: Array, c: Array) -> tuple[Array, Array, Array] | None:
+    """Return rows that are without fault and of the right type already; None for all others, which must be looked at."""
+    inputs, outputs, dtype, exclusive = _kind(recipe)
+    n = len(X)
+    if not (n and X.dtype == dtype and c.dtype == dtype and X.shape == (n, inputs) and c.shape == (n,)):
+        return None
+    if Y.dtype != (np.int64 if exclusive else dtype) or Y.shape != ((n,) if exclusive else (n, outputs)):
+        return None
+    low, high = (0, outputs - 1) if exclusive else (-_MOST, _MOST)
+    within = X.min() >= -_MOST and X.max() <= _MOST and Y.min() >= low and Y.max() <= high
+    if not (within and c.min() >= 0.0 and 0.0 < c.max() <= _MOST / n):  # nor where one is NaN
+        return None
+    return np.ascontiguousarray(X), np.ascontiguousarray(Y), c.copy()
+
+
+_MOST = 1e37
+"""Numbers up to this size are far within the range of every type."""
 
 
 def _not_numbers(**arrays: Array) -> Iterator[str]:

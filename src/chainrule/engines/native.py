@@ -8,6 +8,7 @@ In: a recipe and rows. Out: a session that holds all numbers in the extension's 
 from __future__ import annotations
 
 import importlib
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.constraints import Interval
+from chainrule.constraints import Interval, Same, Unkeyed
 from chainrule.engines.base import Rows, Session, never
 from chainrule.engines.border import MOST_ROWS, checked_batches, checked_inputs, checked_rows, checked_state, ready
 from chainrule.engines.plan import Plan, lower, obstacles
@@ -43,23 +44,26 @@ _NONE = np.empty(0, np.uint32)
 class NativeSession:
     """A training run by the extension, which changes its numbers in place and copies them out and in."""
 
-    def __init__(self, recipe: Recipe, rows: Rows, threads: int = 0) -> None:
+    def __init__(self, recipe: Recipe, rows: Rows, threads: int = 0, start: State | None = None) -> None:
         module = extension()
         rows = checked_rows(recipe, rows)
         self._recipe = recipe
-        self._batches = len(recipe.batches(len(rows)))
+        self._batches = recipe.batch_count(len(rows))
         self.plan, stages, phases = _lowered(recipe)
-        self._session = module.Session(
-            stages=stages,
-            phases=phases,
-            settings=record(module, "TrainingSettings", self.plan.settings()),
-            X=rows.X,
-            Y=rows.Y,
-            c=rows.c,
-            visited=_NONE if rows.visited is None else rows.visited,
-            threads=threads,
-        )
-        self._write(recipe.start())
+        with _FILLING:
+            settings = _settings(_identities(recipe), Unkeyed(self.plan))
+            settings.seed = recipe.seed
+            self._session = module.Session(
+                stages=stages,
+                phases=phases,
+                settings=settings,  # copied
+                X=rows.X,
+                Y=rows.Y,
+                c=rows.c,
+                visited=_NONE if rows.visited is None else rows.visited,
+                threads=threads,
+            )
+        self._write(recipe.start() if start is None else start)
 
     @property
     def recipe(self) -> Recipe:
@@ -139,16 +143,39 @@ class NativeSession:
         return tuple(1e-9 * each for each in self._session.nanoseconds)
 
 
+_FILLING = threading.Lock()
+"""Held while settings that are shared get a seed and are copied."""
+
+
+@lru_cache(maxsize=64)
+def _settings(parts: tuple[Same, ...], plan: Unkeyed) -> Any:
+    """Return the extension's settings for all recipes that differ in their seed, which the caller fills in."""
+    return record(extension(), "TrainingSettings", plan.one.settings())
+
+
 def _lowered(recipe: Recipe) -> tuple[Plan, list[Any], list[Any]]:
     """Return the plan of a recipe with the extension's stages and phases, kept from the last time for an equal network."""
     multipliers = tuple(recipe.learning_rate_multipliers.items())
-    shape = _Shape((*(getattr(recipe, name) for name in _SHAPING), multipliers), recipe)
     try:
-        hash(shape)
+        plan, stages, phases = _lower_same(_identities(recipe), multipliers, Unkeyed(recipe))
     except TypeError:  # a part that holds arrays
-        return _lower(shape)
-    plan, stages, phases = _lower_once(shape)
+        return _lower(_shape(recipe, multipliers))
     return Plan(recipe, plan.stages), stages, phases
+
+
+def _identities(recipe: Recipe) -> tuple[Same, ...]:
+    """Return the parts that decide stages and phases: recipes that differ in their seed alone have them in common."""
+    values = vars(recipe)
+    return tuple([Same(values[name]) for name in _SHAPING])
+
+
+def _shape(recipe: Recipe, multipliers: tuple[Any, ...]) -> _Shape:
+    return _Shape((*(getattr(recipe, name) for name in _SHAPING), multipliers), recipe)
+
+
+@lru_cache(maxsize=64)
+def _lower_same(parts: tuple[Same, ...], multipliers: tuple[Any, ...], recipe: Unkeyed) -> Any:
+    return _lower_once(_shape(recipe.one, multipliers))
 
 
 _SHAPING = tuple(f.name for f in fields(Recipe) if f.name not in {"seed", "learning_rate_multipliers"})
@@ -161,6 +188,11 @@ class _Shape:
 
     parts: tuple[Any, ...]
     recipe: Recipe = field(compare=False)
+
+
+@lru_cache(maxsize=64)
+def _obstacles(parts: tuple[Same, ...], recipe: Unkeyed) -> tuple[str, ...]:
+    return tuple(obstacles(recipe.one))
 
 
 def _lower(shape: _Shape) -> tuple[Plan, list[Any], list[Any]]:
@@ -261,9 +293,9 @@ class Block:
         self._step = epoch * (len(rates) // count)
         self.native.plan(epoch=epoch, count=count, rates=ready(rates, np.float64), seconds=seconds)
 
-    def logits(self, i: int) -> Array:
-        """Return the logits (n, k) after epoch i of the block; valid until the next run."""
-        logits: Array = self._Z[i]
+    def all_logits(self, count: int) -> Array:
+        """Return the logits (count, n, k) after each of the first epochs of the block; valid until the next run."""
+        logits: Array = self._Z[:count]
         return logits
 
     def state(self, i: int) -> State:
@@ -455,7 +487,7 @@ class NativeEngine:
             One sentence per reason; empty if the engine can run the recipe.
         """
         missing = () if extension() else ("The compiled extension is not part of this installation.",)
-        return (*missing, *obstacles(recipe))
+        return (*missing, *_obstacles(_identities(recipe), Unkeyed(recipe)))
 
     def compile(self, recipe: Recipe, rows: Rows) -> Session:
         """Return a session at the recipe's initial state.
@@ -473,3 +505,22 @@ class NativeEngine:
             A training in progress.
         """
         return NativeSession(recipe, rows, self._threads)
+
+    def compile_at(self, recipe: Recipe, rows: Rows, start: State) -> NativeSession:
+        """Return a session at a state that is known to be of the recipe.
+
+        Parameters
+        ----------
+        recipe : Recipe
+            The training to run.
+        rows : Rows
+            Training rows, as `Rows.of` checks them.
+        start : State
+            Numbers to begin from; copied.
+
+        Returns
+        -------
+        NativeSession
+            A training in progress.
+        """
+        return NativeSession(recipe, rows, self._threads, start)

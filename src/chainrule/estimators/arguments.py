@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils import check_random_state
 
 from chainrule.arrays import Array
-from chainrule.constraints import COUNT, Constraint, OneOf, faults
+from chainrule.constraints import COUNT, Constraint, OneOf, Unkeyed, constraints_of, faults, plain_key
 from chainrule.errors import did_you_mean, must_be, raise_all
 from chainrule.model import Model
 from chainrule.pipeline import Settings
@@ -29,6 +30,8 @@ _OWN: dict[str, Constraint] = {
 }
 """What estimators take beyond `Settings`."""
 
+_SEEDS = constraints_of(Settings)["seed"]
+
 _SETTINGS = tuple(field.name for field in fields(Settings) if field.name not in {"dtype", "seed"})
 
 SMALL = 2**15
@@ -40,11 +43,32 @@ def checked_settings(owner: str, arguments: Mapping[str, Any]) -> Settings:
 
     Raises `InvalidValueError` naming every argument outside its limits.
     """
-    settings = Settings(**_values(arguments), seed=seed(arguments["random_state"]))
-    wrong = list(settings.faults(owner, lambda name: "random_state" if name == "seed" else name))
-    constraints = {name: constraint for name, constraint in _OWN.items() if name in arguments}
-    raise_all([*wrong, *faults(owner, arguments, constraints), *_other(owner, arguments)])
-    return settings
+    values, first = _values(arguments), seed(arguments["random_state"])
+    own = {name: arguments[name] for name in _OWN if name in arguments}
+    key = plain_key({**values, **own})
+    if key is None or not _SEEDS.allows(first):
+        settings, wrong = _settings(owner, values, own, first)
+    else:
+        settings, wrong = _known_settings(owner, tuple(values), key, Unkeyed((values, own)))
+    raise_all([*wrong, *_other(owner, arguments)])
+    return settings.settled(seed=first)
+
+
+def _settings(
+    owner: str, values: Mapping[str, Any], own: Mapping[str, Any], first: int
+) -> tuple[Settings, tuple[str, ...]]:
+    """Return the settings, and a sentence for each argument outside its limits."""
+    settings = Settings(**values, seed=first)
+    wrong = settings.faults(owner, lambda name: "random_state" if name == "seed" else name)
+    return settings, (*wrong, *faults(owner, own, {name: _OWN[name] for name in own}))
+
+
+@lru_cache(maxsize=64)
+def _known_settings(
+    owner: str, names: tuple[str, ...], key: tuple[Any, ...], parts: Unkeyed
+) -> tuple[Settings, tuple[str, ...]]:
+    values, own = parts.one
+    return _settings(owner, values, own, 0)
 
 
 def _values(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from chainrule.nn.losses import SoftmaxCrossEntropy
 from chainrule.pipeline import stopped_run, stopping_monitors
 from chainrule.target import Target
 from chainrule.train import Epoch, Monitor, Progress, Run, TrainingProblem, train
+from chainrule.train.columns import Epochs
 from chainrule.train.many import train_many
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class NetEstimator(PreparingNetwork):
     model_: Model
     run_: Run
     runs_: tuple[Run, ...]
-    epochs_: list[Epoch]
+    epochs_: Sequence[Epoch]
     t_: int
 
     def _note_classes(self, target: Target | None) -> None:
@@ -257,18 +258,21 @@ class NetEstimator(PreparingNetwork):
         self.model_ = model
         if not known:
             self.built_with_ = {name: getattr(self, name) for name in BUILDING if hasattr(self, name)}
-        self.runs_ = tuple(replace(run, memories=()) for run in runs)
+        self.runs_ = tuple(run if not run.memories else replace(run, memories=()) for run in runs)
         self.run_ = self.runs_[0]
-        self.epochs_ = [*(self.epochs_ if known else ()), *self.run_.epochs]
+        self.epochs_ = Epochs([self.epochs_] if known else []) + self.run_.epochs
         self.t_ = (self.t_ if known else 0) + problems[0].trained_rows * len(self.run_.epochs)
 
     def _keep_scores(self, run: Run, validated: bool) -> None:
         """Keep the validation scores of this call, by `scoring` or by the loss's metric."""
         scored = next((memory.scores for memory in run.memories if isinstance(memory, Scored)), None)
+        self.validation_scores_ = self.best_validation_score_ = None
+        if not validated:
+            return
         by_epoch = scored or {epoch.number: epoch.validation_score for epoch in run.epochs}
-        self.validation_scores_ = [by_epoch[epoch.number] for epoch in run.epochs] if validated else None
+        self.validation_scores_ = [by_epoch[epoch.number] for epoch in run.epochs]
         best = run.best_epoch
-        self.best_validation_score_ = by_epoch[best] if validated and best is not None else None
+        self.best_validation_score_ = None if best is None else by_epoch[best]
 
 
 def _predicting(problem: TrainingProblem) -> Fitted:

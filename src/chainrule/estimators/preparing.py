@@ -6,11 +6,13 @@ In: rows, targets, weights as a user has them. Out: a `Call`.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.constraints import Unkeyed, plain_key
 from chainrule.data import Task, split
 from chainrule.data.splits import split_by_group, split_by_time
 from chainrule.errors import InvalidValueError, must_be, raise_all
@@ -39,6 +41,15 @@ BUILDING = (
     "label_smoothing",
 )
 """Arguments that only the fit reads that builds the network."""
+
+
+_NOT_JUDGED = frozenset({"seed", "learning_rate_multipliers"})
+
+
+@lru_cache(maxsize=64)
+def _unused(owner: str, at: Situation, key: tuple[Any, ...], settings: Unkeyed) -> tuple[str, ...]:
+    """Return what `unused` says of settings without multipliers; no seed changes it."""
+    return tuple(unused(owner, settings.one, at))
 
 
 def _equal(one: Any, other: Any) -> bool:
@@ -98,7 +109,7 @@ class PreparingNetwork(FittedNetwork):
             validation = (data.X[held_out], data.y[held_out], data.weights[held_out])
         self._require_validation(data.settings.early_stopping or user[0] is not None)
         epochs = data.settings.epochs(len(rest), validation is not None)
-        data = replace(data, settings=replace(data.settings, max_iter=epochs))
+        data = replace(data, settings=data.settings.settled(max_iter=epochs))
         problem = self._with_rate(self._problem(data, rest, validation), known=False)
         weighted = user[2] is not None or sample_weight is not None
         return Call(data.settings, self._problems(problem, data), validation, data.continues, weighted)
@@ -133,9 +144,11 @@ class PreparingNetwork(FittedNetwork):
         at = Situation(self._task, own_validation, inherits)
         changed = [] if not data.continues else self._changed_since()
         hint = "A network that continues keeps what that fit built."
+        values = {name: value for name, value in vars(data.settings).items() if name not in _NOT_JUDGED}
+        key = plain_key(values) if inherits is None and not data.settings.learning_rate_multipliers else None
         raise_all(
             [
-                *unused(owner, data.settings, at),
+                *(unused(owner, data.settings, at) if key is None else _unused(owner, at, key, Unkeyed(data.settings))),
                 *(must_be(owner, name, f"{old!r}, as in the first fit", new, hint) for name, old, new in changed),
             ]
         )
@@ -153,7 +166,7 @@ class PreparingNetwork(FittedNetwork):
         y = self._checked_targets(y)
         weights = weights_of(sample_weight, X)
         dtype = str(self.model_.w.dtype) if continues else settled_dtype(self.dtype, X)
-        return FitData(replace(settings, dtype=dtype), X, y, weights, self._base(continues), continues)
+        return FitData(settings.settled(dtype=dtype), X, y, weights, self._base(continues), continues)
 
     def _arguments(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if not name.endswith("_")}

@@ -135,7 +135,7 @@ class NetRegressor(RegressorMixin, NetEstimator):  # type: ignore[misc]
         The record of the last training: epochs, why it stopped, seconds, engine. Of several networks, the first.
     runs_ : list of Run
         The record of each of `n_networks`.
-    epochs_ : list of Epoch
+    epochs_ : sequence of Epoch
         All epochs since the weights were new.
     learning_rate_init_ : float
         The base learning rate, given or found.

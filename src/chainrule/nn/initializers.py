@@ -69,8 +69,9 @@ def spread(stream: Stream, distribution: str, sigma: float, n_in: int, n_out: in
         W, float64.
     """
     if distribution == "normal":
-        return (sigma * stream.normal(n_in * n_out)).reshape(n_in, n_out)  # (1)
-    return (sigma * math.sqrt(3.0) * (2.0 * stream.uniform(n_in * n_out) - 1.0)).reshape(n_in, n_out)  # (2)
+        return (sigma * stream.normal(n_in * n_out)).reshape(*stream.shape, n_in, n_out)  # (1)
+    W: Array = sigma * math.sqrt(3.0) * (2.0 * stream.uniform(n_in * n_out) - 1.0)  # (2)
+    return W.reshape(*stream.shape, n_in, n_out)
 
 
 @dataclass(frozen=True)
@@ -229,6 +230,9 @@ class Orthogonal(Checked):
         W = self.gain * Q * np.sign(np.diag(R))  # (3)
         return W if n_in >= n_out else W.T
 
+
+SPREADING = (Normal, Xavier, LeCun, He, Glorot)
+"""Rules that draw for several seeds at once, since `spread` does."""
 
 INITIALIZERS: Mapping[str, Initializer] = {
     "zeros": Zeros(),

@@ -20,7 +20,8 @@ from chainrule.display import HtmlDisplay
 from chainrule.errors import did_you_mean, must_be, raise_all
 from chainrule.nn import transfer
 from chainrule.nn.building import network_faults, width_faults, with_initializer
-from chainrule.nn.layers import Context, Dense, Layer, LayerShapes
+from chainrule.nn.initializers import SPREADING, initializer
+from chainrule.nn.layers import Activation, BatchNorm, Context, Dense, Dropout, Layer, LayerNorm, LayerShapes
 from chainrule.nn.penalties import bounded
 from chainrule.nn.tape import HasWeights, LayerTrace, Segment, Tape
 from chainrule.random import Purpose, Stream
@@ -275,6 +276,33 @@ class Net(HtmlDisplay):
         like = np.zeros(0)
         return self.parameters.pack(np, w, like), self.buffers.pack(np, buffers, like)
 
+    def init_many(self, seeds: Sequence[int]) -> tuple[Array, Array]:
+        """Draw the first parameters and running statistics for each of several seeds, as `init` does for one.
+
+        Parameters
+        ----------
+        seeds : sequence of int
+            The seeds; where all layers are of the usual kinds, one pass over memory serves all of them.
+
+        Returns
+        -------
+        w : array (K, P)
+            Parameters, float64.
+        buffers : array (K, B)
+            Running statistics, float64.
+        """
+        if not all(map(_draws_for_many, self.layers)):
+            each = [self.init(seed) for seed in seeds]
+            return np.stack([w for w, _ in each]), np.stack([buffers for _, buffers in each])
+        stream = Stream.from_seeds(seeds).fold(Purpose.INIT)
+        w: dict[str, Array] = {}
+        buffers: dict[str, Array] = {}
+        for i, (layer, d) in enumerate(zip(self.layers, self.widths, strict=False)):
+            p, b = layer.init(stream.fold(i), d)
+            w.update({f"{i}.{letter}": array for letter, array in p.items()})
+            buffers.update({f"{i}.{letter}": array for letter, array in b.items()})
+        return _stacked(self.parameters, w, len(seeds)), _stacked(self.buffers, buffers, len(seeds))
+
     @overload
     def __call__(self, state: HasWeights, X: Array, /, *, ctx: Context | None = None) -> Array: ...
 
@@ -465,3 +493,19 @@ class Net(HtmlDisplay):
             i, letter = name.split(".")
             by_layer[int(i)][letter] = view
         return by_layer
+
+
+def _draws_for_many(layer: Layer) -> bool:
+    """Check whether a layer draws for several seeds at once, or not at all."""
+    if type(layer) is not Dense:
+        return type(layer) in (Activation, Dropout, BatchNorm, LayerNorm)
+    rule = initializer("xavier" if layer.initializer is None else layer.initializer)
+    return type(rule) in SPREADING and layer.bias_initializer == "zeros"
+
+
+def _stacked(layout: Layout, arrays: Mapping[str, Array], count: int) -> Array:
+    """Return the vectors of several networks (K, P): arrays that are the same for all of them are repeated."""
+    flat = np.empty((count, layout.size))
+    for slot in layout.slots:
+        flat[:, slot.offset : slot.offset + slot.size] = arrays[slot.name].reshape(-1, slot.size)
+    return flat

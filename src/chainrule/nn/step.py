@@ -7,14 +7,14 @@ step measured.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from chainrule.arrays import Array, Named, Namespace
-from chainrule.constraints import COUNT, Interval, OneOf, constrained, validate
+from chainrule.constraints import COUNT, Interval, OneOf, constrained, constraints_of, validate
 from chainrule.errors import must_be, raise_all
 from chainrule.nn import losses, optimizers
 from chainrule.nn.averages import running_average
@@ -109,9 +109,12 @@ class Recipe:
         -------
         Recipe
         """
+        if seed == self.seed and type(seed) is int:
+            return self
         other = object.__new__(Recipe)
         other.__dict__.update(vars(self), seed=seed)
-        validate(other)
+        if not constraints_of(Recipe)["seed"].allows(seed):
+            validate(other)
         return other
 
     @cached_property
@@ -201,6 +204,21 @@ class Recipe:
         alone = len(bounds) > 1 and self.batch_size > 1 and bounds[-1][1] - bounds[-1][0] == 1
         return bounds[:-1] if alone and self.batch_normed else bounds
 
+    def batch_count(self, n: int) -> int:
+        """Return the number of batches of an epoch over n rows.
+
+        Parameters
+        ----------
+        n : int
+            Number of training rows.
+
+        Returns
+        -------
+        int
+        """
+        count, left = -(-n // self.batch_size), n % self.batch_size
+        return count - (left == 1 and count > 1 and self.batch_normed)
+
     def order(self, xp: Namespace, n: int, epoch: Array) -> Array:
         """Return the order of the rows in an epoch.
 
@@ -234,6 +252,15 @@ class Recipe:
         w, buffers = self.net.init(self.seed)
         zeros = {name: np.zeros(w.size, self.dtype) for name in self.state_names}
         return State(w.astype(self.dtype), buffers.astype(self.dtype), zeros, 0)
+
+
+def starts(recipe: Recipe, seeds: Sequence[int]) -> list[State]:
+    """Return the states before the first step of recipes that differ in their seed alone, as `Recipe.start` draws each."""
+    W, buffers = (part.astype(recipe.dtype) for part in recipe.net.init_many(seeds))
+    names = recipe.state_names
+    zeros = np.zeros((len(names), W.shape[1]), recipe.dtype)  # sessions copy what they are given
+    vectors = dict(zip(names, zeros, strict=True))
+    return [State(w, statistics, vectors, 0) for w, statistics in zip(W, buffers, strict=True)]
 
 
 @dataclass(frozen=True)

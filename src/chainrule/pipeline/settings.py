@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Self
 
 import numpy as np
 
@@ -19,10 +21,13 @@ from chainrule.constraints import (
     Either,
     Interval,
     OneOf,
+    Same,
+    Unkeyed,
     all_allowed,
     constrained,
     constraints_of,
     faults,
+    plain_key,
 )
 from chainrule.engines import ENGINES
 from chainrule.errors import did_you_mean, must_be, raise_all
@@ -166,6 +171,12 @@ class Settings:
     dtype: str = constrained(OneOf(("float32", "float64")), "float32")
     seed: int = constrained(Interval(0, 2**64, "[)", whole=True), 0)
 
+    def settled(self, **known: Any) -> Self:
+        """Return the settings with values that are known to be allowed, such as those that follow from the rows."""
+        other = object.__new__(type(self))
+        other.__dict__.update(vars(self), **known)
+        return other
+
     def check(self, owner: str, shown: Callable[[str], str] = str) -> None:
         """Raise one `InvalidValueError` that names every setting outside its limits.
 
@@ -220,16 +231,11 @@ class Settings:
 
     def network(self, inputs: int, outputs: int) -> Net:
         """Return the network of these settings."""
-        norm = _NORMS[self.batch_norm, self.layer_norm]
-        return mlp(
-            inputs,
-            self.hidden_layer_sizes,
-            outputs,
-            activation=self.activation,
-            norm=norm,
-            dropout=self.dropout,
-            initializer=self.initializer,
-        )
+        layers = {name: getattr(self, name) for name in _OF_NETWORK}
+        key = plain_key(layers)
+        if key is None:
+            return _network(inputs, outputs, layers)
+        return _known_network(inputs, outputs, key, Unkeyed(layers))
 
     def regression_loss(self) -> Loss:
         """Return the loss for continuous targets, by name or as given.
@@ -267,6 +273,13 @@ class Settings:
 
     def recipe(self, net: Net, loss: Loss, n: int) -> Recipe:
         """Return how the network is trained on n rows."""
+        rows = self.rows_per_batch(n)
+        key = plain_key({name: getattr(self, name) for name in _OF_RECIPE})
+        if key is None or self.learning_rate_multipliers:
+            return self._recipe(net, loss, rows)
+        return _known_recipe(Same(net), Same(loss), rows, key, Unkeyed(self)).with_seed(self.seed)
+
+    def _recipe(self, net: Net, loss: Loss, rows: int) -> Recipe:
         optimizer = OPTIMIZERS[self.optimizer] if isinstance(self.optimizer, str) else self.optimizer
         return Recipe(
             net,
@@ -277,7 +290,7 @@ class Settings:
             Penalty(l1=self.l1_alpha, l2=self.alpha),
             None if self.max_grad_norm is None else ClipNorm(self.max_grad_norm),
             dict(self.learning_rate_multipliers),
-            self.rows_per_batch(n),
+            rows,
             self.seed,
             self.dtype,
             max_weight_norm=self.max_weight_norm,
@@ -288,6 +301,44 @@ class Settings:
         """Return epochs for n training rows, base rate and schedule."""
         schedule = SCHEDULES[self.schedule] if isinstance(self.schedule, str) else self.schedule
         return TrainConfig(self.epochs(n, validated), self.learning_rate_init, schedule)
+
+
+_OF_NETWORK = ("hidden_layer_sizes", "activation", "batch_norm", "layer_norm", "dropout", "initializer")
+"""Settings that the network follows from."""
+
+_OF_RECIPE = (
+    "optimizer",
+    "accumulate_grad_batches",
+    "alpha",
+    "l1_alpha",
+    "max_grad_norm",
+    "max_weight_norm",
+    "ema_decay",
+    "dtype",
+)
+"""Settings that the recipe follows from, besides the network, the loss, the batch, the multipliers and the seed."""
+
+
+def _network(inputs: int, outputs: int, layers: Mapping[str, Any]) -> Net:
+    return mlp(
+        inputs,
+        layers["hidden_layer_sizes"],
+        outputs,
+        activation=layers["activation"],
+        norm=_NORMS[layers["batch_norm"], layers["layer_norm"]],
+        dropout=layers["dropout"],
+        initializer=layers["initializer"],
+    )
+
+
+@lru_cache(maxsize=64)
+def _known_network(inputs: int, outputs: int, key: tuple[Any, ...], layers: Unkeyed) -> Net:
+    return _network(inputs, outputs, layers.one)
+
+
+@lru_cache(maxsize=64)
+def _known_recipe(net: Same, loss: Same, rows: int, key: tuple[Any, ...], settings: Unkeyed) -> Recipe:
+    return settings.one._recipe(net.one, loss.one, rows)  # type: ignore[no-any-return]
 
 
 def _usual_batch(n: int) -> int:

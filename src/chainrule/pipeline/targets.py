@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -80,10 +81,19 @@ def classification(y: Array, settings: Settings, classes: Classes = None, labels
         return Target(each, loss, sum(sizes), None)
     known = check_classes(y) if classes is None else check_classes(np.asarray(classes))
     if len(known) == 2 and getattr(chosen, "targets", None) is not TargetKind.CLASSES:
-        loss = _fitting(chosen or BinaryCrossEntropy(), BinaryCrossEntropy)
+        loss = _fitting(chosen or _LOGISTIC, BinaryCrossEntropy)
         return Target(known, loss, 1, None, settings.label_smoothing)
-    loss = _fitting(chosen or SoftmaxCrossEntropy(label_smoothing=settings.label_smoothing), SoftmaxCrossEntropy)
+    loss = _fitting(chosen or _softmax(settings.label_smoothing), SoftmaxCrossEntropy)
     return Target(known, loss, len(known), None)
+
+
+_LOGISTIC = BinaryCrossEntropy()
+
+
+@lru_cache(maxsize=16, typed=True)
+def _softmax(smoothing: float) -> SoftmaxCrossEntropy:
+    """Return the loss of classes; one object for all fits, so that their recipes are found again."""
+    return SoftmaxCrossEntropy(label_smoothing=smoothing)
 
 
 def _columns(y: Array) -> tuple[Array, ...]:

@@ -13,7 +13,7 @@ import math
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from chainrule.nn import spec
 from chainrule.pipeline import Settings, build_problem, stopping_monitors
 from chainrule.train import Epoch, Run, Stop, StopReason, TrainingProblem, train
 from chainrule.train.checkpoint import FolderCheckpointer, checkpoint_folder
+from chainrule.train.columns import Columns
 from chainrule.train.monitors import Decision
 from chainrule.train.records import Snapshot
 
@@ -171,7 +172,7 @@ def _rung_result(problem: TrainingProblem, run: Run, task: RungTask, seconds: fl
     )
 
 
-def _unit(problem: TrainingProblem, epochs: tuple[Epoch, ...]) -> float:
+def _unit(problem: TrainingProblem, epochs: Sequence[Epoch]) -> float:
     """Return the size of a score of 1 in the target's unit: an rmse is measured on scaled targets."""
     scaling = None if problem.target is None else problem.target.scaling
     continuous = scaling is not None and len(epochs) > 0 and epochs[0].metric == "rmse"
@@ -184,14 +185,24 @@ class Pause:
 
     at: int
 
-    def start(self, problem: TrainingProblem) -> None:
-        """Start without a memory."""
+    def start(self, problem: TrainingProblem) -> int:
+        """Return the number of the last epoch that was seen."""
+        return 0
 
-    def observe(self, memory: None, epoch: Epoch) -> tuple[None, Decision]:
+    def observe(self, memory: int, epoch: Epoch) -> tuple[int, Decision]:
         """Stop at the rung's end."""
-        return None, Decision(stop=PAUSED if epoch.number >= self.at else None)
+        return epoch.number, Decision(stop=PAUSED if epoch.number >= self.at else None)
 
-    def end(self, memory: None, run: Run | None) -> None:
+    def observe_block(self, memory: int, columns: Columns) -> tuple[int, None, Stop | None]:
+        """Stop at the rung's end, which is the end of a block."""
+        last = columns.first + len(columns) - 1 if len(columns) else memory
+        return last, None, PAUSED if last >= self.at else None
+
+    def ahead(self, memory: int) -> int:
+        """Return how many epochs are left of the rung."""
+        return max(1, self.at - memory)
+
+    def end(self, memory: int, run: Run | None) -> None:
         """End without anything to close."""
 
 
@@ -200,6 +211,7 @@ class RungCheckpointer:
 
     signals: tuple[signal.Signals, ...] = (signal.SIGTERM,)
     notes: tuple[str, ...] = ()
+    between_blocks = True
 
     def __init__(self, inner: FolderCheckpointer, task: RungTask) -> None:
         self._inner = inner

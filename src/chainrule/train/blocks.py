@@ -9,17 +9,18 @@ In: sessions, problems, monitors. Out: the snapshots at the ends of the runs.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeGuard
 
 import numpy as np
 
+from chainrule.arrays import Array
 from chainrule.engines import Session, never
-from chainrule.engines.native import Block, NativeSession, room_for, run_blocks
+from chainrule.engines.native import FIGURES, Block, NativeSession, room_for, run_blocks
 from chainrule.nn.schedules import Plateau, plateau_rule
 from chainrule.nn.step import Sums
-from chainrule.train.monitors import Decision
+from chainrule.train.checkpointing import NO_CHECKPOINT, Checkpointer
+from chainrule.train.columns import Columns, Epochs
 from chainrule.train.problem import TrainingProblem
 from chainrule.train.records import (
     COMPLETED,
@@ -28,10 +29,7 @@ from chainrule.train.records import (
     Stop,
     StopReason,
     diverged,
-    filled,
-    measure_rows,
-    shown_score,
-    spent,
+    measure_epochs,
 )
 
 _SECONDS = 0.02
@@ -41,8 +39,8 @@ _SECONDS = 0.02
 class Watched(Protocol):
     """What a training in blocks asks its monitors: a decision after each epoch, and how many it may run without one."""
 
-    def observe(self, epoch: Epoch) -> Decision:
-        """Return what the monitors decide after an epoch."""
+    def observe_block(self, columns: Columns, broken: int | None) -> tuple[int, int | None, Stop | None]:
+        """Return how many epochs were seen, the last one to keep, and why to stop; the last may be `broken`: not finite."""
 
     def ahead(self) -> int:
         """Return how many epochs may run before the next decision can matter."""
@@ -51,14 +49,23 @@ class Watched(Protocol):
 class InBlocks:
     """One training that runs in blocks, from a snapshot to its end."""
 
-    def __init__(self, session: NativeSession, problem: TrainingProblem, begun: Snapshot, watchers: Watched) -> None:
+    def __init__(
+        self,
+        session: NativeSession,
+        problem: TrainingProblem,
+        begun: Snapshot,
+        watchers: Watched,
+        checkpointer: Checkpointer = NO_CHECKPOINT,
+    ) -> None:
         recipe, held_out = problem.recipe, problem.validation
+        self.checkpointer = checkpointer
         self.problem = problem
         self.watchers = watchers
         self.now = begun
         self.stop: Stop | None = None
-        self._epochs = list(begun.epochs)
-        self._per_epoch = len(recipe.batches(len(problem.rows)))
+        self._epochs: list[Columns | Sequence[Epoch]] = [begun.epochs] if begun.epochs else []
+        self._whole, self._cut = list(self._epochs), begun.sums
+        self._per_epoch = recipe.batch_count(len(problem.rows))
         self._number = int(begun.state.step) // self._per_epoch
         room = room_for(session, 0 if held_out is None else len(held_out.X), problem.config.epochs - self._number)
         self.block = Block(session, room, None if held_out is None else held_out.X)
@@ -86,85 +93,74 @@ class InBlocks:
         """Show the monitors the epochs that were run, and keep what they want kept; end where they or a signal say so."""
         if done == 0:
             self.stop = Stop(StopReason.INTERRUPTED, f"in epoch {self._number}")
-        begun = self._number
-        best = last = None
-        for i, epoch in enumerate(self._records(done)):
-            self._number += 1
-            decision = self.watchers.observe(epoch)
-            self._epochs.append(epoch)
-            if not epoch.finite:
-                self.stop = diverged(epoch.number)
-                break
-            last = i
-            best = i if decision.keep else best
-            if i == done - 1 and (not epoch.complete or interrupted):
-                self.stop = Stop(StopReason.INTERRUPTED, f"in epoch {epoch.number}")
-            elif decision.stop is not None:
-                self.stop = decision.stop
-            if self.stop is not None:
-                break
-        if last is not None:
-            self.now = replace(self.now, state=self.block.state(last))
-        if best is not None:
-            self.now = replace(self.now, best=(begun + best + 1, self.block.state(best)))
+            return
+        begun, columns = self._number, self._columns(done)
+        broken = columns.broken
+        columns = columns.until(done if broken is None else broken + 1)
+        seen, best, stop = self.watchers.observe_block(columns, broken)
+        self._number += seen
+        last = seen - 1
+        cut = last == done - 1 and not columns.complete[last]
+        self._cut = columns.sums(last) if cut else Sums()
+        self._whole = [*self._epochs, columns.until(seen - cut)]
+        self._epochs.append(columns.until(seen))
+        if broken is not None and last == broken:
+            self.stop = diverged(self._number)
+            last -= 1
+        elif cut or (last == done - 1 and interrupted):
+            self.stop = Stop(StopReason.INTERRUPTED, f"in epoch {self._number}")
+        else:
+            self.stop = stop
+        state = self.now.state if last < 0 else self.block.state(last)
+        kept = self.now.best if best is None else (begun + best + 1, self.block.state(best))
+        self.now = Snapshot(state, self.now.sums, (), kept, self.now.stop)
+        if not self.ended and self.checkpointer.due():
+            self.checkpointer.save(self._resumable())
 
-    def _records(self, done: int) -> Iterator[Epoch]:
-        """Yield the records of the epochs of the block, computed as `epoch_record` does, but of all of them at once."""
-        loss = self.problem.recipe.loss
-        n = self._per_epoch
-        sums, score, weight, norm, steps, seconds = self.block.figures[:done].T
-        with np.errstate(all="ignore"):
-            means = np.where(weight != 0, (0.0 + sums, 0.0 + score) / weight, math.nan)
-            norms = np.where(steps != 0, norm / steps, math.nan)
-        last = np.arange(done) * n + np.maximum(steps.astype(np.int64), 1) - 1
-        rates = np.asarray(self._rates, np.float64)[last]
-        finite = np.isfinite(means[0]) & np.isfinite(norm)
-        columns = (*means, norms, steps, seconds, rates, finite)
-        held_out = None
-        validation_loss = validation_score = math.nan
-        for i, (train_loss, train_score, mean_norm, count, took, rate, sound) in enumerate(
-            zip(*(column.tolist() for column in columns), strict=True)
-        ):
-            complete = count == n
-            if self.problem.validation is not None:
-                held_out = self._held_out(i) if complete else None
-                validation_loss = math.nan if held_out is None else held_out.mean_loss
-                validation_score = math.nan if held_out is None else shown_score(loss, held_out.mean_score)
-            yield filled(
-                Epoch,
-                number=self._number + 1,
-                metric=loss.metric,
-                train_loss=train_loss,
-                train_score=shown_score(loss, train_score),
-                validation_loss=validation_loss,
-                validation_score=validation_score,
-                learning_rate=rate,
-                gradient_norm=mean_norm,
-                seconds=took,
-                steps=int(count),
-                complete=complete,
-                finite=sound and (held_out is None or math.isfinite(validation_loss)),
-                state=spent,
-            )
+    def _columns(self, done: int) -> Columns:
+        """Return the figures of the epochs of the block, as `epoch_record` computes them."""
+        figures = self.block.figures[:done].copy()
+        held_out = None if self.problem.validation is None else self._held_out(done, figures)
+        return Columns(self._number + 1, self.problem.recipe.loss, self._per_epoch, figures, self._rates, held_out)
 
-    def _held_out(self, i: int) -> Sums | None:
-        """Return the sums of the validation rows after epoch i of the block."""
+    def _held_out(self, done: int, figures: Array) -> tuple[Array, Array] | None:
+        """Return mean loss and score of the validation rows after each epoch, NaN after one that is not complete."""
         rows = self.problem.validation
-        return None if rows is None else measure_rows(self.problem.recipe, self.block.logits(i), rows)
+        if rows is None:
+            return None
+        losses, scores, weight = measure_epochs(self.problem.recipe, self.block.all_logits(done), rows)
+        measured = (figures[:, FIGURES.index("steps")] == self._per_epoch) & (weight != 0)
+        with np.errstate(all="ignore"):
+            return np.where(measured, losses / weight, math.nan), np.where(measured, scores / weight, math.nan)
 
     def end(self) -> Snapshot:
-        """Return the snapshot at the end of the run."""
-        return replace(self.now, epochs=tuple(self._epochs), stop=self.stop or COMPLETED)
+        """Return the snapshot at the end of the run, and save it: after a signal one that a run continues from."""
+        now, stop = self.now, self.stop or COMPLETED
+        snapshot = Snapshot(now.state, now.sums, Epochs(self._epochs), now.best, stop)
+        self.checkpointer.save(self._resumable() if stop.reason is StopReason.INTERRUPTED else snapshot)
+        return snapshot
+
+    def _resumable(self) -> Snapshot:
+        """Return the snapshot from which a run continues as if it had never stopped, in the middle of an epoch too."""
+        return Snapshot(self.now.state, self._cut, Epochs(self._whole), self.now.best, None)
 
 
 def suits(session: Session, problem: TrainingProblem, begun: Snapshot) -> TypeGuard[NativeSession]:
     """Check whether a training can run in blocks: native, at the start of an epoch, with a schedule known ahead."""
     if not isinstance(session, NativeSession) or plateau_rule(problem.config.schedule) is not None:
         return False
-    per_epoch = len(problem.recipe.batches(len(problem.rows)))
+    per_epoch = problem.recipe.batch_count(len(problem.rows))
     begins = int(begun.state.step) % per_epoch == 0 and not begun.sums.steps
     validated = 0 if problem.validation is None else len(problem.validation.X)
     return begins and room_for(session, validated, problem.config.epochs) > 1
+
+
+def block_bytes(session: NativeSession, problem: TrainingProblem) -> int:
+    """Return the bytes that the arrays of a training's block take at most."""
+    net, names = session.recipe.net, session.recipe.state_names
+    validated = 0 if problem.validation is None else len(problem.validation.X)
+    numbers = (1 + len(names)) * net.size + net.buffers.size + validated * net.outputs
+    return 8 * room_for(session, validated, problem.config.epochs) * numbers
 
 
 def train_in_blocks(

@@ -33,8 +33,12 @@ class Checkpointer(Protocol):
 
 
 class NoCheckpoint:
-    """A checkpointer that saves nothing."""
+    """A checkpointer that saves nothing.
 
+    A checkpointer with `between_blocks` needs no snapshot within an epoch: small networks may run in blocks.
+    """
+
+    between_blocks = True
     notes: tuple[str, ...] = ()
     signals: tuple[signal.Signals, ...] = (signal.SIGINT,)
 
@@ -48,3 +52,6 @@ class NoCheckpoint:
 
     def save(self, snapshot: Snapshot) -> None:
         """Do nothing with it."""
+
+
+NO_CHECKPOINT = NoCheckpoint()

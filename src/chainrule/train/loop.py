@@ -28,7 +28,8 @@ from chainrule.nn.schedules import ConstantSchedule, Plateau, Schedule, plateau_
 from chainrule.nn.step import Recipe, State, Sums
 from chainrule.train.blocks import InBlocks, suits, train_in_blocks
 from chainrule.train.checkpoint import opened
-from chainrule.train.checkpointing import Checkpointer, NoCheckpoint
+from chainrule.train.checkpointing import Checkpointer
+from chainrule.train.columns import Columns
 from chainrule.train.interrupts import interruptible
 from chainrule.train.monitors import GO_ON, MANY_EPOCHS, Decision, Monitor
 from chainrule.train.problem import TrainConfig, TrainingProblem, rows_per_batch
@@ -362,8 +363,8 @@ def _train_to_end(
     checkpointer: Checkpointer,
 ) -> Snapshot:
     """Train from one snapshot to the one at the end of the run, in blocks of epochs where nothing needs each at once."""
-    if isinstance(checkpointer, NoCheckpoint) and watchers.ahead() > 1 and suits(session, problem, begun):
-        return train_in_blocks([InBlocks(session, problem, begun, watchers)], interrupted)[0]
+    if getattr(checkpointer, "between_blocks", False) and watchers.ahead() > 1 and suits(session, problem, begun):
+        return train_in_blocks([InBlocks(session, problem, begun, watchers, checkpointer)], interrupted)[0]
     return _train_on(session, problem, begun, watchers.observe, interrupted, checkpointer)
 
 
@@ -442,6 +443,37 @@ class Watchers:
                 joined = Decision(joined.keep or decision.keep, joined.stop or decision.stop)
         return joined
 
+    def observe_block(self, columns: Columns, broken: int | None) -> tuple[int, int | None, Stop | None]:
+        """Show a block of epochs to every monitor; return how many were seen, the last one to keep, and why to stop.
+
+        Nothing is decided about a last epoch that is `broken`: of numbers that are not finite.
+        """
+        if not all(knows_blocks(monitor) for monitor in self.monitors):
+            return self._observe_each(columns, broken)
+        kept: list[int] = []
+        stop: Stop | None = None
+        sound = columns if broken is None else columns.until(broken)
+        for i, monitor in enumerate(self.monitors):
+            memory, best, ended = monitor.observe_block(self.memories[i], sound)  # type: ignore[attr-defined]
+            if broken is not None:
+                memory, _ = monitor.observe(memory, columns.record(broken))
+            self.memories[i] = memory
+            kept += [] if best is None else [best]
+            stop = stop or ended
+        return len(columns), max(kept, default=None), stop
+
+    def _observe_each(self, columns: Columns, broken: int | None) -> tuple[int, int | None, Stop | None]:
+        """Show the monitors one record after the other, until one of them stops."""
+        best = None
+        for i in range(len(columns)):
+            decision = self.observe(columns.record(i))
+            if i == broken:
+                break
+            best = i if decision.keep else best
+            if decision.stop is not None:
+                return i + 1, best, decision.stop
+        return len(columns), best, None
+
     def ahead(self) -> int:
         """Return how many epochs may run before the next decision can matter; 1 unless every monitor knows better."""
         pairs = zip(self.monitors, self.memories, strict=True)
@@ -449,6 +481,12 @@ class Watchers:
             (int(vars(type(m))["ahead"](m, memory)) if knows_ahead(m) else 1 for m, memory in pairs),
             default=MANY_EPOCHS,
         )
+
+
+def knows_blocks(monitor: Any) -> bool:
+    """Check whether a monitor decides on many epochs at once; not so if it inherits that, but observes anew."""
+    own = vars(type(monitor))
+    return "observe_block" in own and "observe" in own
 
 
 def knows_ahead(monitor: Any) -> bool:

@@ -14,9 +14,10 @@ from dataclasses import replace
 from typing import cast
 
 from chainrule.engines import Engine, Session, choose
-from chainrule.engines.native import NativeSession
-from chainrule.nn.step import Sums
-from chainrule.train.blocks import InBlocks, suits, train_in_blocks
+from chainrule.engines.border import checked_state
+from chainrule.engines.native import NativeEngine
+from chainrule.nn.step import State, Sums, starts
+from chainrule.train.blocks import InBlocks, block_bytes, suits, train_in_blocks
 from chainrule.train.interrupts import interruptible
 from chainrule.train.loop import knows_ahead, run_of, watched
 from chainrule.train.monitors import Monitor
@@ -25,9 +26,6 @@ from chainrule.train.records import Run, Snapshot
 
 _BYTES = 2**28
 """Memory that the networks of one call may take; more networks are trained in several calls."""
-
-_BYTES_PER_BLOCK = 4 * 2**20
-"""The most that the arrays of a block take."""
 
 _BYTES_PER_ROW = 24
 """Memory for a row in each session: its class, its place in the order of the epoch, and the words that it is sorted by."""
@@ -65,7 +63,7 @@ def train_many(
     session = _session(engine, problems[0])
     if not suits(session, problems[0], _beginning(session)):
         return None
-    size = _BYTES // (session.nbytes + _BYTES_PER_ROW * len(problems[0].rows) + _BYTES_PER_BLOCK)
+    size = _BYTES // (session.nbytes + _BYTES_PER_ROW * len(problems[0].rows) + block_bytes(session, problems[0]))
     if min(size, len(problems)) < threads and session.threads > 1:
         return None
     size = max(1, size)
@@ -83,12 +81,14 @@ def train_many(
 def _alike(one: TrainingProblem, other: TrainingProblem) -> bool:
     """Check whether what decides how one problem is run is true of the other as well."""
     a, b = one.recipe, other.recipe
-    same = (a.net == b.net, a.batch_size == b.batch_size, a.dtype == b.dtype, type(a.optimizer) is type(b.optimizer))
+    same = (a.batch_size == b.batch_size, a.dtype == b.dtype, type(a.optimizer) is type(b.optimizer))
     steps = [0 if each.start is None else int(each.start.step) for each in (one, other)]
     schedules = type(one.config.schedule) is type(other.config.schedule)
     return (
         all(same)
+        and (a.net is b.net or a.net == b.net)
         and schedules
+        and a.state_names == b.state_names
         and one.engine == other.engine
         and steps[0] == steps[1]
         and len(one.rows) == len(other.rows)
@@ -101,6 +101,15 @@ def _session(engine: Engine, problem: TrainingProblem) -> Session:
     if problem.start is not None:
         session.load(problem.start)
     return session
+
+
+def _starts(problems: Sequence[TrainingProblem]) -> list[State]:
+    """Return the state that each problem begins from; first weights are drawn for all seeds at once."""
+    fresh = [problem.recipe.seed for problem in problems if problem.start is None]
+    drawn = iter(starts(problems[0].recipe, fresh) if fresh else ())
+    return [
+        next(drawn) if each.start is None else checked_state(each.recipe, each.start, "Session") for each in problems
+    ]
 
 
 def _beginning(session: Session) -> Snapshot:
@@ -118,10 +127,10 @@ def _trained(
     began = time.perf_counter()
     with ExitStack() as stack:
         watchers, trainings = [], []
-        for problem, watching in zip(problems, monitors, strict=True):
-            session = _session(engine, problem)
+        for problem, watching, start in zip(problems, monitors, _starts(problems), strict=True):
+            session = cast(NativeEngine, engine).compile_at(problem.recipe, problem.rows, start)
             watchers.append(stack.enter_context(watched(problem, watching)))
-            trainings.append(InBlocks(cast(NativeSession, session), problem, _beginning(session), watchers[-1]))
+            trainings.append(InBlocks(session, problem, Snapshot(start, Sums(), (), None), watchers[-1]))
         train_in_blocks(trainings, interrupted, threads)
         seconds = time.perf_counter() - began
         runs = []

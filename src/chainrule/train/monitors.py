@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from chainrule.constraints import COUNT, NOT_NEGATIVE, SHARE, Checked, Interval, OneOf, constrained
+from chainrule.train.columns import Columns
 from chainrule.train.problem import TrainingProblem
 from chainrule.train.records import Epoch, Run, Stop, StopReason
 
@@ -146,6 +147,15 @@ class RunningMean(NamedTuple):
         return self.total / self.weight if math.isfinite(figure) else math.inf
 
 
+class Patience(NamedTuple):
+    """What early stopping remembers: the best at all, the best that counted, the mean, and the steps of a whole epoch."""
+
+    best: Best = Best()
+    counted: Best = Best()
+    mean: RunningMean = RunningMean()
+    per_epoch: int = 0
+
+
 @dataclass(frozen=True)
 class EarlyStopping(Checked):
     """A monitor that keeps the weights of the best epoch and stops when there is no improvement for a while.
@@ -189,15 +199,13 @@ class EarlyStopping(Checked):
     smoothing: float = constrained(SHARE, 0.0)
     steps: int = constrained(_STEPS, 0)
 
-    def start(self, problem: TrainingProblem) -> tuple[Best, Best, RunningMean]:
-        """Return the best at all, the best that counted, and the mean: nothing seen yet."""
-        return Best(), Best(), RunningMean()
+    def start(self, problem: TrainingProblem) -> Patience:
+        """Return the memory of a run of which nothing was seen yet."""
+        return Patience(per_epoch=getattr(problem, "steps_per_epoch", 0) if self.steps else 0)
 
-    def observe(
-        self, memory: tuple[Best, Best, RunningMean], epoch: Epoch
-    ) -> tuple[tuple[Best, Best, RunningMean], Decision]:
+    def observe(self, memory: Patience, epoch: Epoch) -> tuple[Patience, Decision]:
         """Keep on improvement, stop when patience ends."""
-        best, counted, mean = memory
+        best, counted, mean, per_epoch = memory
         own = signed(epoch, self.watched)
         mean = mean.add(own, self.smoothing)
         figure = mean.seen(own)
@@ -205,26 +213,61 @@ class EarlyStopping(Checked):
         best = Best(figure) if keep else best
         counted = Best(figure) if figure < counted.figure - self.tolerance else counted.longer(epoch.steps)
         ended = counted.waited >= self.patience and counted.steps >= self.steps
+        memory = Patience(best, counted, mean, per_epoch)
         if not ended:
-            return (best, counted, mean), KEEP if keep and self.keep else GO_ON
-        name = ("smoothed " if self.smoothing else "") + _NAMES[self.watched]
-        return (best, counted, mean), Decision(keep and self.keep, no_improvement(name, counted.waited))
+            return memory, KEEP if keep and self.keep else GO_ON
+        return memory, Decision(keep and self.keep, self._stop(counted.waited))
 
-    def ahead(self, memory: tuple[Best, Best, RunningMean]) -> int:
-        """Return how many epochs it can do without: its patience has to end before it stops a run.
+    def _stop(self, waited: int) -> Stop:
+        return no_improvement(("smoothed " if self.smoothing else "") + _NAMES[self.watched], waited)
+
+    def observe_block(self, memory: Patience, columns: Columns) -> tuple[Patience, int | None, Stop | None]:
+        """Return what `observe` of one epoch after the other does, of which at most the last can end the patience.
 
         Parameters
         ----------
-        memory : tuple
+        memory : Patience
+            What the last call returned.
+        columns : Columns
+            Figures of the epochs.
+
+        Returns
+        -------
+        tuple of Patience, int or None and Stop or None
+            The new memory, the last epoch to keep, and why to stop.
+        """
+        lowest, bar, (total, weight) = memory.best.figure, memory.counted.figure, memory.mean
+        _, waited, steps = memory.counted
+        share, kept = self.smoothing, None
+        for i, (own, done) in enumerate(zip(columns.signed(self.watched), columns.steps, strict=True)):
+            figure = math.inf
+            if math.isfinite(own):
+                total, weight = share * total + (1.0 - share) * own, share * weight + 1.0 - share
+                figure = total / weight
+            if figure < lowest:
+                lowest, kept = figure, i
+            bar, waited, steps = (figure, 0, 0) if figure < bar - self.tolerance else (bar, waited + 1, steps + done)
+        memory = Patience(Best(lowest), Best(bar, waited, steps), RunningMean(total, weight), memory.per_epoch)
+        ended = waited >= self.patience and steps >= self.steps
+        return memory, kept if self.keep else None, self._stop(waited) if ended else None
+
+    def ahead(self, memory: Patience) -> int:
+        """Return how many epochs it can do without: its patience has to end before it stops a run, in epochs and steps.
+
+        Parameters
+        ----------
+        memory : Patience
             What the last call returned.
 
         Returns
         -------
         int
         """
-        return max(1, self.patience - memory[1].waited)
+        counted, per_epoch = memory.counted, memory.per_epoch
+        by_steps = math.ceil((self.steps - counted.steps) / per_epoch) if per_epoch else 1
+        return max(1, self.patience - counted.waited, by_steps)
 
-    def end(self, memory: tuple[Best, Best, RunningMean], run: Run | None) -> None:
+    def end(self, memory: Patience, run: Run | None) -> None:
         """End without closing anything."""
 
 
@@ -260,6 +303,32 @@ class BestWeights(Checked):
         figure = mean.seen(own)
         keep = figure < best.figure
         return (Best(figure) if keep else best, mean), KEEP if keep else GO_ON
+
+    def observe_block(
+        self, memory: tuple[Best, RunningMean], columns: Columns
+    ) -> tuple[tuple[Best, RunningMean], int | None, None]:
+        """Return what `observe` of one epoch after the other does.
+
+        Parameters
+        ----------
+        memory : tuple
+            What the last call returned.
+        columns : Columns
+            Figures of the epochs.
+
+        Returns
+        -------
+        tuple of tuple, int or None and None
+            The new memory, the last epoch to keep, and that nothing stops.
+        """
+        best, mean = memory
+        kept = None
+        for i, own in enumerate(columns.signed(self.watched)):
+            mean = mean.add(own, self.smoothing)
+            figure = mean.seen(own)
+            if figure < best.figure:
+                best, kept = Best(figure), i
+        return (best, mean), kept, None
 
     def ahead(self, memory: tuple[Best, RunningMean]) -> int:
         """Return that it can do without any number of epochs: it never stops a run.

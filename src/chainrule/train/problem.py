@@ -171,7 +171,7 @@ class TrainingProblem:
     @property
     def steps_per_epoch(self) -> int:
         """Number of steps in an epoch."""
-        return len(self.recipe.batches(self.trained_rows))
+        return self.recipe.batch_count(self.trained_rows)
 
     @property
     def steps(self) -> int:

@@ -6,7 +6,7 @@ In: sums and times from the loop. Out: `Epoch`, `Run`, `Stop`, `Snapshot`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeVar
@@ -152,7 +152,7 @@ class Run(HtmlDisplay):
 
     Parameters
     ----------
-    epochs : tuple of Epoch
+    epochs : sequence of Epoch
         What was measured after each epoch.
     state : State
         The numbers it ended with: those of the best epoch where a monitor kept one, else the last finite ones.
@@ -170,7 +170,7 @@ class Run(HtmlDisplay):
         What each monitor remembered at the end, in their order.
     """
 
-    epochs: tuple[Epoch, ...]
+    epochs: Sequence[Epoch]
     state: State = field(repr=False)
     best_epoch: int | None
     stop: Stop
@@ -205,7 +205,7 @@ class Snapshot:
 
     state: State
     sums: Sums
-    epochs: tuple[Epoch, ...]
+    epochs: Sequence[Epoch]
     best: tuple[int, State] | None
     stop: Stop | None = None
 
@@ -264,6 +264,20 @@ def filled(cls: type[T], **fields: Any) -> T:
     record = object.__new__(cls)
     record.__dict__.update(fields)
     return record
+
+
+def measure_epochs(recipe: Recipe, Z: Array, rows: Rows) -> tuple[Array, Array, float]:
+    """Return the sums of validation rows after each of several epochs, from their logits (epochs, n, k), and the weight.
+
+    Each sum adds the same numbers in the same order as `measure_rows` does for one epoch.
+    """
+    epochs, n, k = Z.shape
+    Y = np.concatenate([rows.Y] * epochs)
+    Z = Z.reshape(epochs * n, k)
+    with np.errstate(all="ignore"):
+        each = (recipe.loss.rows(np, Z, Y), recipe.loss.score(np, Z, Y))
+        losses, scores = ((rows.c * part.reshape(epochs, n)).sum(axis=1) for part in each)
+    return losses.astype(np.float64), scores.astype(np.float64), float(rows.c.sum())
 
 
 def measure_rows(recipe: Recipe, Z: Array, rows: Rows) -> Sums:
