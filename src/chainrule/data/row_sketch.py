@@ -70,10 +70,23 @@ class RowSketch:
         -------
         RowSketch
         """
-        hashes = row_hashes(X)
+        return self.with_hashes(row_hashes(X))
+
+    def with_hashes(self, hashes: Array) -> RowSketch:
+        """Return the sketch of the same rows and of those with these hashes.
+
+        Parameters
+        ----------
+        hashes : array of shape (n,)
+            What `row_hashes` gives for the further rows.
+
+        Returns
+        -------
+        RowSketch
+        """
         if len(self.hashes) >= MOST_HASHES:
             hashes = hashes[hashes < self.hashes[-1]]
-        return RowSketch(np.union1d(self.hashes, hashes)[:MOST_HASHES])
+        return RowSketch(np.union1d(self.hashes, hashes)[:MOST_HASHES]) if len(hashes) else self
 
     def share(self, X: Array) -> float | None:
         """Estimate which share of rows is among those of the sketch.
