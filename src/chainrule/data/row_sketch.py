@@ -101,10 +101,25 @@ class RowSketch:
         float or None
             None where none of the rows can be looked up.
         """
+        found, looked_up = self.found(X)
+        return found / looked_up if looked_up else None
+
+    def found(self, X: Array) -> tuple[int, int]:
+        """Count the rows that are among those of the sketch, and the rows that can be looked up.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            Other rows.
+
+        Returns
+        -------
+        tuple of (int, int)
+        """
         hashes = row_hashes(X)
         if len(self.hashes) >= MOST_HASHES:
             hashes = hashes[hashes <= self.hashes[-1]]
-        return float(np.isin(hashes, self.hashes).mean()) if len(hashes) else None
+        return int(np.isin(hashes, self.hashes).sum()), len(hashes)
 
 
 def row_hashes(X: Array) -> Array:
