@@ -19,6 +19,7 @@
 #include "blocks.hpp"
 #include "border.hpp"
 #include "dispatch.hpp"
+#include "passes.hpp"
 #include "prediction.hpp"
 #include "session.hpp"
 #include "team.hpp"
@@ -197,6 +198,17 @@ NB_MODULE(_native, module) {
         "standardize", &standardize, nb::arg("X").none(), nb::arg("visited").none(), nb::arg("mean").none(),
         nb::arg("scale").none(), nb::arg("Z").none()
     );
+    module.def(
+        "scale_columns", &scale_columns, nb::arg("columns").none(), nb::arg("visited").none(), nb::arg("mean").none(),
+        nb::arg("scale").none(), nb::arg("Z").none()
+    );
+    module.def(
+        "add_moments", &add_moments, nb::kw_only(), nb::arg("X").none(), nb::arg("used").none(), nb::arg("weights").none(),
+        nb::arg("first").none(), nb::arg("weight").none(), nb::arg("state").none(), nb::arg("hashes").none()
+    );
+    module.def("add_facts", &add_facts, nb::arg("values").none(), nb::arg("facts").none(), nb::arg("counts").none());
+    module.def("with_leading", &with_leading, nb::arg("values").none(), nb::arg("leading").none(), nb::arg("into").none());
+    module.attr("leading_bins") = leading_bins;
     module.def(
         "vector_names",
         [](nb::handle settings) { return vector_names(value_of<TrainingSettings>(settings, "settings", "TrainingSettings")); },

@@ -16,10 +16,16 @@ namespace chainrule {
     Predictor* make_predictor_float64(const PredictorSpec&);                                \
     bool standardize_float32(const RowSource&, Scaling, std::int64_t columns, void* to);    \
     bool standardize_float64(const RowSource&, Scaling, std::int64_t columns, void* to);    \
+    bool scale_columns_float32(const ColumnScaling&, void* to);                             \
+    bool scale_columns_float64(const ColumnScaling&, void* to);                             \
+    double add_moments(const MomentsBlock&);                                                \
+    void add_facts(const NumberColumn&, NumberFacts&, std::int64_t* counts);                \
+    std::int64_t with_leading(const NumberColumn&, std::uint32_t leading, double* to);      \
     }
 #define CHAINRULE_FUNCTIONS(isa)                                                            \
     isa::make_float32, isa::make_float64, isa::make_predictor_float32, isa::make_predictor_float64, \
-        isa::standardize_float32, isa::standardize_float64
+        isa::standardize_float32, isa::standardize_float64, isa::scale_columns_float32, isa::scale_columns_float64, \
+        isa::add_moments, isa::add_facts, isa::with_leading
 #if defined(__x86_64__)
 CHAINRULE_DECLARE(v2)
 CHAINRULE_DECLARE(v3)

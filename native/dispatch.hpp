@@ -1,10 +1,11 @@
 // The choice of the instruction set at run time, so that one binary serves every processor.
-// In: the processor, and CHAINRULE_ISA in the environment for tests. Out: factories of trainers and predictors.
+// In: the processor, and CHAINRULE_ISA in the environment for tests. Out: factories of trainers and predictors, passes over rows.
 #pragma once
 #include <string>
 #include <vector>
 
 #include "predictor.hpp"
+#include "survey.hpp"
 #include "trainer.hpp"
 
 namespace chainrule {
@@ -18,6 +19,11 @@ struct Isa {
     Predictor* (*make_predictor_float64)(const PredictorSpec&);
     bool (*standardize_float32)(const RowSource&, Scaling, std::int64_t columns, void* to);
     bool (*standardize_float64)(const RowSource&, Scaling, std::int64_t columns, void* to);
+    bool (*scale_columns_float32)(const ColumnScaling&, void* to);
+    bool (*scale_columns_float64)(const ColumnScaling&, void* to);
+    double (*add_moments)(const MomentsBlock&);
+    void (*add_facts)(const NumberColumn&, NumberFacts&, std::int64_t* counts);
+    std::int64_t (*with_leading)(const NumberColumn&, std::uint32_t leading, double* to);
 };
 
 /// Instruction sets of this binary that this processor has, the best first.

@@ -90,6 +90,146 @@ def test_what_does_not_go_with_streamed_rows_is_refused_in_one_line(place, capsy
 
 def test_other_commands_say_that_they_do_not_stream(place, capsys):
     assert cli.run(["doctor", "part-*.parquet", "--target", "y"]) == 2
-    assert "source must be one file for this command" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "source must be one file for this command" in err
+    assert "give it a sample, such as one of the files (part-0.parquet)" in err
     assert cli.run(["doctor", "part-0.parquet", "--target", "y", "--max-memory", "8MB"]) == 2
     assert "--max-memory must be left out for this command" in capsys.readouterr().err
+
+
+MODELS = {
+    "two classes": ["--target", "y", "--drop", "z"],
+    "values": ["--target", "z", "--drop", "y"],
+    "three classes": ["--target", "level", "--drop", "z,y"],
+    "numbers": ["--target", "z", "--drop", "y,kind,level"],
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    rng = np.random.default_rng(1)
+    n = 1200
+    frame = pl.DataFrame({"size": rng.normal(size=n), "kind": rng.choice(["a", "b"], n), "z": rng.normal(size=n)})
+    frame = frame.with_columns(
+        y=np.where(frame["size"].to_numpy() + rng.normal(size=n) > 0, "yes", "no"),
+        level=pl.Series(np.digitize(frame["size"].to_numpy() + rng.normal(size=n) / 3, [-0.5, 0.5])),
+    )
+    frame = frame.with_columns(z=pl.when(pl.int_range(n) % 50 == 7).then(None).otherwise(pl.col("z") + pl.col("size")))
+    frame.write_parquet(folder / "whole.parquet")
+    for k in range(3):
+        frame[k * 400 : (k + 1) * 400].write_parquet(folder / f"part-{k}.parquet", row_group_size=130)
+    for name, words in MODELS.items():
+        command = ["train", f"{folder}/part-0.parquet", *words, "--epochs", "3", "--out", f"{folder}/{name}"]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(matplotlib, "png", lambda figure: b"")
+            assert cli.run(command) == 0
+    return folder
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("how", ["pattern", "data", "one file"])
+def test_streamed_rows_are_scored_as_in_memory(trained, capsys, monkeypatch, name, how):
+    monkeypatch.chdir(trained)
+    source = {"pattern": ["part-*.parquet"], "data": ["--data", "part-*.parquet", "--max-memory", "3MB"]}
+    given = source.get(how, ["whole.parquet", "--max-memory", "2MB"])
+    threshold = ["--threshold", "0.3"] if name == "two classes" and how != "data" else []
+    capsys.readouterr()
+    found, notes = [], []
+    for words in (given, ["whole.parquet"]):
+        assert cli.run(["evaluate", name, *words, *threshold, "--json"]) == 0
+        out, err = capsys.readouterr()
+        found.append(json.loads(out))
+        notes.append(err)
+    assert list(found[0]) == list(found[1])
+    for key, value in found[1].items():
+        close = 1e-6 if key == "loss" else 1e-9  # (in memory, losses are averaged in float32)
+        assert found[0][key] == pytest.approx(value, rel=close, abs=close), key
+    assert ("have no target" in notes[0]) == ("have no target" in notes[1])
+    assert cli.run(["evaluate", name, *given]) == 0
+    table = capsys.readouterr().out
+    assert cli.run(["evaluate", name, "whole.parquet"]) == 0
+    assert table == capsys.readouterr().out
+
+
+ANSWERS = {
+    "two classes": ["--probabilities", "--threshold", "0.7"],
+    "values": ["--keep", "kind,size"],
+    "three classes": [],
+    "numbers": ["--keep", "y"],
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_streamed_rows_are_answered_as_in_memory(trained, capsys, monkeypatch, name):
+    monkeypatch.chdir(trained)
+    capsys.readouterr()
+    assert cli.run(["predict", name, "whole.parquet", *ANSWERS[name]]) == 0
+    expected = capsys.readouterr().out
+    assert expected.count("\n") == 1201
+    assert cli.run(["predict", name, "part-*.parquet", *ANSWERS[name]]) == 0
+    assert capsys.readouterr().out == expected
+    assert cli.run(["predict", name, "--data", "part-*.parquet", "--out", f"{name}.csv", *ANSWERS[name]]) == 0
+    assert (trained / f"{name}.csv").read_text() == expected
+
+
+NOT_READ = {
+    "text": (["predict", "values", "*.csv"], "SOURCE must be Parquet files, to be streamed"),
+    "nothing": (["predict", "values", "none-*.parquet"], "SOURCE must be a pattern that matches files"),
+    "json": (
+        ["predict", "values", "part-*.parquet", "--json"],
+        "--json must be left out for rows that are read in parts",
+    ),
+    "decimal": (["evaluate", "values", "part-*.parquet", "--decimal", ","], "--decimal must be left out"),
+    "twice": (["evaluate", "values", "whole.parquet", "--data", "part-*.parquet"], "--data must be left out"),
+    "none": (["evaluate", "values"], "SOURCE must be given"),
+    "memory": (["predict", "values", "part-*.parquet", "--max-memory", "lots"], "--max-memory must be a size"),
+    "kept": (["predict", "values", "part-*.parquet", "--keep", "sizes"], "--keep must be names of columns"),
+    "built in": (
+        ["evaluate", "values", "iris", "--max-memory", "1GB"],
+        "--max-memory must be left out for this source",
+    ),
+    "lines": (["predict", "values", "--stdin", "--max-memory", "1GB"], "--max-memory must be left out with --stdin"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_READ)
+def test_rows_that_cannot_be_read_in_parts_are_refused(trained, capsys, monkeypatch, name):
+    monkeypatch.chdir(trained)
+    words, message = NOT_READ[name]
+    capsys.readouterr()
+    (trained / "t.csv").write_text("size,z\n1,2\n")
+    assert cli.run(words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_fault_in_the_middle_leaves_no_file_of_answers(trained, tmp_path, monkeypatch, capsys):
+    frame = pl.read_parquet(trained / "whole.parquet")
+    frame.write_parquet(tmp_path / "a.parquet", row_group_size=200)
+    data = bytearray((tmp_path / "a.parquet").read_bytes())
+    (tmp_path / "b.parquet").write_bytes(data)
+    data[4:60] = b"\xff" * 56  # (the first page says what it is)
+    (tmp_path / "b.parquet").write_bytes(data)
+    out = tmp_path / "answers.csv"
+    assert cli.run(["predict", str(trained / "values"), f"{tmp_path}/*.parquet", "--out", str(out)]) == 2
+    assert "b.parquet, row group" in capsys.readouterr().err
+    assert not out.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.parquet", "b.parquet"]
+
+
+def test_the_area_under_the_curve_of_many_rows_is_that_of_a_sample(trained):
+    from chainrule.pipeline.evaluation.running import RunningScores
+
+    model = load_model(trained / "two classes" / "model.safetensors").core
+    rng = np.random.default_rng(0)
+    whole, little = (RunningScores(model, None, memory) for memory in (10**9, 30_000))
+    for _ in range(20):
+        X = rng.normal(size=(1000, model.net.inputs))
+        y = np.where(X[:, 0] + rng.normal(size=1000) > 0, "yes", "no")
+        whole.add(X, y)
+        little.add(X, y)
+    assert whole.sampled == 0
+    assert 300 < little.sampled <= 1250
+    one, other = whole.summary(), little.summary()
+    assert abs(one.pop("roc_auc") - other.pop("roc_auc")) < 0.05
+    assert one == other

@@ -93,6 +93,12 @@ Initializer = Annotated[
 BatchNorm = Annotated[bool, _network("--batch-norm", help="Batch norm after every hidden dense layer.")]
 LayerNorm = Annotated[bool, _network("--layer-norm", help="Layer norm after every hidden dense layer.")]
 Dropout = Annotated[float, _network(help="Fraction dropped after every hidden layer.")]
+Pattern = Annotated[
+    str | None,
+    typer.Option(
+        "--data", metavar="PATTERN", help="Parquet files by a pattern, such as 'part-*.parquet', in place of SOURCE."
+    ),
+]
 MaxMemory = Annotated[
     str | None,
     _data(

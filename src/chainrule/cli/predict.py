@@ -19,6 +19,8 @@ from chainrule.cli.answers import answer_names, answers, cell_text, csv_lines, k
 from chainrule.cli.console import echo
 from chainrule.cli.predict_lines import FORMATS, LineOptions, predict_lines
 from chainrule.cli.source_rows import ModelPath, check_threshold, core_of, read_model, rows_to_predict
+from chainrule.cli.streamed import can_be_streamed, source_of
+from chainrule.cli.streamed_rows import is_streamed_source, predict_streamed
 from chainrule.cli.unused import refuse, source_facts
 from chainrule.data.table import ReadOptions
 from chainrule.data.table.shell import listed
@@ -38,6 +40,7 @@ _SOURCE = typer.Argument(
 def predict(
     model: ModelPath,
     source: Annotated[str | None, _SOURCE] = None,
+    data: o.Pattern = None,
     out: Annotated[Path | None, typer.Option(help="Write to this .csv file instead of standard output.")] = None,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Add the probability of each class.")] = False,
     threshold: o.Threshold = None,
@@ -54,21 +57,32 @@ def predict(
     decimal: o.Decimal = None,
     header: o.Header = None,
     encoding: o.Encoding = None,
+    max_memory: o.MaxMemory = None,
     as_json: o.Json = False,
 ) -> None:
-    """Predict the rows of SOURCE with MODEL and print CSV, one line per row."""
+    """Predict the rows of SOURCE with MODEL and print CSV, one line per row.
+
+    Parquet files by a pattern, or with --max-memory, are read and answered in parts.
+    """
     if stdin:
-        _check_stdin(source, row_format, separator)
+        _check_stdin(source if data is None else data, row_format, separator)
         refuse("predict", {"file": False, "csv lines": row_format == "csv"})
         lines = LineOptions(row_format, separator or ",", threshold, probabilities, tuple(listed(keep)))
         _predict_stdin(model, lines)
         return
-    if source is None:
+    if source is None and data is None:
         raise InvalidValueError(must_be("predict", "SOURCE", "given", None, "Rows may also come with --stdin."))
-    refuse("predict", source_facts(source) | {"csv": not as_json, "stdin": False})
+    source = source_of("predict", source, data)
+    streamed = is_streamed_source(source, max_memory)
+    facts = {"csv": not as_json, "stdin": False, "streamed": can_be_streamed(source), "held in memory": not streamed}
+    refuse("predict", source_facts(source) | facts)
     trained = read_model(model)
     core = core_of(trained)
     check_threshold("predict", core, threshold)
+    if streamed:
+        for note in predict_streamed(trained, source, max_memory, (threshold, probabilities), (listed(keep), out)):
+            o.console(stderr=True).print(note, markup=False)
+        return
     form = o.TrainOptions(separator=separator, decimal=decimal, header=header, encoding=encoding)
     reading = form.reading("predict")
     _predict_source(trained, source, reading, (threshold, probabilities, as_json), (listed(keep), out))

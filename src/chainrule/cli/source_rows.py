@@ -92,8 +92,8 @@ def rows_to_predict(
         from chainrule.data.table.loading import cells_of
 
         frame = _read(model, Path(source), read, keep)
-        kept = {name: cells_of(frame[name]) for name in _known(command, frame, keep)}
-        X, notes = _matrix(model, Path(source).name, frame)
+        kept = {name: cells_of(frame[name]) for name in known_columns(command, frame, keep)}
+        X, notes = matrix_of(model, Path(source).name, frame)
         return SourceRows(Path(source).name, X, kept=kept, notes=notes)
     if keep:
         raise InvalidValueError(
@@ -111,14 +111,14 @@ def rows_to_evaluate(model: Model | Pack | TableModel, source: str, read: ReadOp
         name = Path(source).name
         frame = _read(model, Path(source), read, ())
         found = read_target(name, frame, model.target_name, model.task, learned=False)
-        X, notes = _matrix(model, name, frame.filter(found.kept))
-        return SourceRows(name, X, _labels(model, name, found.y), {}, int((~found.kept).sum()), notes)
+        X, notes = matrix_of(model, name, frame.filter(found.kept))
+        return SourceRows(name, X, labels_for(model, name, found.y), {}, int((~found.kept).sum()), notes)
     dataset = load(source, task=model.task, seed=seed)
     dataset = dataset.test or dataset
     if dataset.X.shape[1] != len(model.feature_names):
         allowed = f"{len(model.feature_names)}, as in training"
         raise InvalidValueError(must_be(source, "columns", allowed, dataset.X.shape[1]))
-    return SourceRows(source, model.as_matrix(dataset.X), _labels(model, source, dataset.y))
+    return SourceRows(source, model.as_matrix(dataset.X), labels_for(model, source, dataset.y))
 
 
 def _is_table(source: str) -> bool:
@@ -134,7 +134,7 @@ def _read(model: Model | Pack | TableModel, path: Path, read: ReadOptions, keep:
     return file_for(path, features, replace(read, kinds={**kinds, **read.kinds})).frame
 
 
-def _matrix(model: Model | Pack | TableModel, name: str, frame: Any) -> tuple[Array, tuple[str, ...]]:
+def matrix_of(model: Model | Pack | TableModel, name: str, frame: Any) -> tuple[Array, tuple[str, ...]]:
     """Return the matrix that the model takes, and notes on the rows."""
     frame = frame.drop(model.target_name, strict=False)
     if isinstance(model, TableModel):
@@ -149,7 +149,7 @@ def _matrix(model: Model | Pack | TableModel, name: str, frame: Any) -> tuple[Ar
     return model.as_matrix(number_matrix(name, frame, model.feature_names)), ignored
 
 
-def _known(command: str, frame: Any, keep: Sequence[str]) -> Sequence[str]:
+def known_columns(command: str, frame: Any, keep: Sequence[str]) -> Sequence[str]:
     """Return the names of columns to keep; raise `InvalidValueError` for others."""
     for name in keep:
         if name not in frame.columns:
@@ -158,7 +158,7 @@ def _known(command: str, frame: Any, keep: Sequence[str]) -> Sequence[str]:
     return keep
 
 
-def _labels(model: Model | Pack | TableModel, owner: str, y: Array) -> Array:
+def labels_for(model: Model | Pack | TableModel, owner: str, y: Array) -> Array:
     """Return labels as the model has them, and any other target as it is."""
     classes = model.classes
     return labels_of(owner, classes, y) if isinstance(classes, np.ndarray) and y.ndim == 1 else y

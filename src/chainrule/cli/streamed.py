@@ -13,7 +13,7 @@ from chainrule.cli import options as o
 from chainrule.cli.option_values import kept_labels
 from chainrule.data import BUILTIN
 from chainrule.data.stream.dataset import StreamedDataset, open_dataset
-from chainrule.data.stream.parquet import is_glob
+from chainrule.data.stream.parquet import files_of, is_glob
 from chainrule.errors import FormatError, InvalidValueError, MissingError, must_be, raise_all
 from chainrule.pipeline import Settings
 
@@ -25,13 +25,13 @@ DEFAULT_MEMORY = "256MB"
 WHY_PLAIN = "Preset plain: the preset for tables needs all rows in memory."
 
 
-def source_of(source: str | None, data: str | None) -> str:
+def source_of(command: str, source: str | None, data: str | None) -> str:
     """Return the source, which is SOURCE or --data."""
     if source is not None and data is not None:
-        raise InvalidValueError(must_be("train", "--data", "left out beside SOURCE", data, "Name the data once."))
+        raise InvalidValueError(must_be(command, "--data", "left out beside SOURCE", data, "Name the data once."))
     found = source if source is not None else data
     if found is None:
-        raise InvalidValueError(must_be("train", "SOURCE", "given", None, "Or name Parquet files with --data."))
+        raise InvalidValueError(must_be(command, "SOURCE", "given", None, "Or name Parquet files with --data."))
     return found
 
 
@@ -99,7 +99,8 @@ def streamed_problem(source: str, options: o.TrainOptions, command: str, setting
     from chainrule.pipeline.streaming import HoldOut, build_streamed_problem
 
     if command != "train":
-        hint = "Give it one table that fits in memory, or a part of the files."
+        first = Path(files_of(command, source)[0]).name
+        hint = f"It needs all rows in memory: give it a sample, such as one of the files ({first})."
         raise InvalidValueError(must_be(command, "source", "one file for this command", source, hint))
     dataset = _opened(source, options)
     own = {"validation_rows": options.validation, "test_rows": options.test}

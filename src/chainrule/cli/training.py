@@ -60,12 +60,7 @@ DEFAULT_LEVEL = "watch"
 def train(
     options: o.TrainOptions,
     source: Annotated[str | None, o.SOURCE] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATTERN", help="Parquet files by a pattern, such as 'part-*.parquet', in place of SOURCE."
-        ),
-    ] = None,
+    data: o.Pattern = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; by default runs/NAME-1, -2, ...")] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Save checkpoints here; rerun the same command to resume.")
@@ -100,7 +95,7 @@ def train(
     as_json: o.Json = False,
 ) -> None:
     """Train on SOURCE, print the scores, and write a run folder."""
-    source = source_of(source, data)
+    source = source_of("train", source, data)
     table = TableOptions(preset, seconds, networks)
     shared = d.ProcessOptions(
         distributed, processes, rank, coordinator, restarts, watchdog, cluster, workers, insecure_cluster

@@ -65,6 +65,9 @@ _STREAMED = Rule(
     "streamed", ("max_memory",), "for this source", "Only Parquet files and patterns of them are streamed."
 )
 _NOT_STREAMED = Rule("streamed", ("max_memory",), "for this command", "Only train reads rows while it trains.")
+_IN_PARTS = Rule(
+    "held in memory", ("decimal",), "for rows that are read in parts", "Parquet files hold numbers as such."
+)
 _TRAINING = (_TABLE, _TEXT, _HEADER, _OWN_TEST)
 _READING = (Rule("table", ("decimal",), "for this source", "Only tables have decimal marks."), _TEXT, _HEADER)
 _SUBJECT = (
@@ -118,18 +121,23 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     ),
     "evaluate": (
         *_READING,
+        _STREAMED,
+        _IN_PARTS,
         Rule("generated", ("seed",), "for this source", "Only circles, moons, blobs and spirals are generated."),
     ),
     "predict": (
         Rule(
             "file",
-            ("out", "as_json", "decimal", "header", "encoding"),
+            ("out", "as_json", "decimal", "header", "encoding", "max_memory"),
             "with --stdin",
             "Rows and answers are lines of UTF-8, as --format says.",
         ),
         Rule("stdin", ("row_format",), "without --stdin", "It says how rows on standard input are written."),
         Rule("csv lines", ("separator",), "with --format jsonl", "JSON needs none."),
         *_READING,
+        _STREAMED,
+        _IN_PARTS,
+        Rule("held in memory", ("as_json",), "for rows that are read in parts", "Their answers are lines of CSV."),
         Rule("csv", ("out",), "with --json", "Write it to a file with > FILE."),
     ),
     "export": (

@@ -70,10 +70,23 @@ class RowSketch:
         -------
         RowSketch
         """
-        hashes = row_hashes(X)
+        return self.with_hashes(row_hashes(X))
+
+    def with_hashes(self, hashes: Array) -> RowSketch:
+        """Return the sketch of the same rows and of those with these hashes.
+
+        Parameters
+        ----------
+        hashes : array of shape (n,)
+            What `row_hashes` gives for the further rows.
+
+        Returns
+        -------
+        RowSketch
+        """
         if len(self.hashes) >= MOST_HASHES:
             hashes = hashes[hashes < self.hashes[-1]]
-        return RowSketch(np.union1d(self.hashes, hashes)[:MOST_HASHES])
+        return RowSketch(np.union1d(self.hashes, hashes)[:MOST_HASHES]) if len(hashes) else self
 
     def share(self, X: Array) -> float | None:
         """Estimate which share of rows is among those of the sketch.
@@ -88,10 +101,25 @@ class RowSketch:
         float or None
             None where none of the rows can be looked up.
         """
+        found, looked_up = self.found(X)
+        return found / looked_up if looked_up else None
+
+    def found(self, X: Array) -> tuple[int, int]:
+        """Count the rows that are among those of the sketch, and the rows that can be looked up.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            Other rows.
+
+        Returns
+        -------
+        tuple of (int, int)
+        """
         hashes = row_hashes(X)
         if len(self.hashes) >= MOST_HASHES:
             hashes = hashes[hashes <= self.hashes[-1]]
-        return float(np.isin(hashes, self.hashes).mean()) if len(hashes) else None
+        return int(np.isin(hashes, self.hashes).sum()), len(hashes)
 
 
 def row_hashes(X: Array) -> Array:

@@ -96,6 +96,26 @@ def write_atomically(path: Path, data: bytes, owner: str = "write") -> None:
     WriteError
         Where the system cannot write the file. Nothing is left of the attempt, and an older file stays as it was.
     """
+    with writing_atomically(path, owner) as write:
+        write(data)
+
+
+@contextmanager
+def writing_atomically(path: Path, owner: str = "write") -> Iterator[Callable[[bytes], None]]:
+    """Provide a function that writes the next bytes of a file, which appears as a whole at the end of the block.
+
+    Parameters
+    ----------
+    path : Path
+        The file; one of this name is replaced.
+    owner : str, default="write"
+        The object that writes, for messages.
+
+    Raises
+    ------
+    MissingError, InvalidValueError, WriteError
+        As `write_atomically` does.
+    """
     with reporting(owner, path):
         if path.is_dir():
             raise InvalidValueError(must_be(owner, "path", "a file's", str(path), "It is a folder."))
@@ -104,7 +124,7 @@ def write_atomically(path: Path, data: bytes, owner: str = "write") -> None:
         _remove_abandoned(path)
         handle, temporary = _temporary(path)
         try:
-            write_all(handle, data)
+            yield lambda data: write_all(handle, data)
             _again(os.fsync, handle)
             if os.name == "nt":  # an open file cannot be renamed there
                 handle = _closed(handle)

@@ -15,6 +15,7 @@ from chainrule.arrays import Array
 from chainrule.data import Dataset, Parts, Standardizer
 from chainrule.data.row_sketch import RowSketch
 from chainrule.data.stream.dataset import StreamedDataset
+from chainrule.data.stream.described import Draft, names_of_numbers
 from chainrule.data.stream.design import Design, NumberDesign, TableDesign
 from chainrule.data.stream.memory import text_of
 from chainrule.data.stream.parts import TEST, TRAIN, VALIDATION, Shares
@@ -125,8 +126,8 @@ def build_streamed_problem(
     """
     hold_out = hold_out or HoldOut()
     owner = dataset.source.name
-    schema = dataset.schema if dataset.is_table and not numbers_only else None
-    design: Design = NumberDesign(dataset.inputs) if schema is None else TableDesign(schema)
+    draft = dataset.draft if dataset.is_table and not numbers_only else None
+    design: Design = NumberDesign(dataset.inputs) if draft is None else _table_design(draft)
     found = target_of(owner, dataset.source, dataset.target, task or dataset.task, hold_out.only)
     most = max(_FEWEST, dataset.window // 2 // (_BYTES * len(design.names) + 16))
     cut = Cut(dataset.source, found, _shares(dataset, hold_out, most), dataset.key)
@@ -139,7 +140,9 @@ def build_streamed_problem(
     weigh = _weighing(found, counted, class_weight)
     recipe = settings.recipe(settings.network(len(design.names), target.outputs), target.loss, rows)
     _check_batch(dataset, recipe, rows)
-    surveyed = survey(cut, design, settings.scaling, weigh)
+    surveyed = survey(cut, design, settings.scaling, weigh, draft)
+    schema = None if draft is None else draft.finished()
+    design = design if schema is None else TableDesign(schema)
     held = _held(surveyed, hold_out, found, design, most)
     stream = _stream(dataset, cut, design, surveyed.scaling, (counted, target, recipe, weigh))
     ready = _Ready(recipe, target, found, surveyed.scaling, weigh)
@@ -158,6 +161,11 @@ def build_streamed_problem(
     )
     parts = _parts(dataset, design, found, surveyed.parts[TRAIN], held)
     return StreamedProblem(problem, parts, surveyed.sketch, schema, _sentences(dataset, found, counted, parts))
+
+
+def _table_design(draft: Draft) -> Design:
+    """Return what makes a matrix of a table; only gaps need the quartiles that the next pass would find."""
+    return TableDesign(draft.schema if names_of_numbers(draft.schema) is not None else draft.finished())
 
 
 def _shares(dataset: StreamedDataset, hold_out: HoldOut, most: int) -> Shares:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from chainrule.data.stream.parquet import ParquetSource, files_of
 from chainrule.data.stream.source import Source, text_digest
 from chainrule.data.table.schema import ReadOptions, TableSchema
 from chainrule.errors import FormatError, InvalidValueError, did_you_mean, must_be
+
+if TYPE_CHECKING:
+    from chainrule.data.stream.described import Draft
 
 _SEEDS = Interval(0, 2**64, "[)", whole=True)
 
@@ -189,13 +192,18 @@ class StreamedDataset:
         return not isinstance(self.source, ArraySource) and TARGET not in self.source.columns
 
     @cached_property
-    def schema(self) -> TableSchema:
-        """What the columns are, found out in a pass over the files."""
-        from chainrule.data.stream.described import describe_stream
+    def draft(self) -> Draft:
+        """What the columns are, found out in a pass over the files, but for quartiles that another pass ends."""
+        from chainrule.data.stream.described import draft_of
 
         source, keys = self.source, () if self.key is None else (self.key,)
         shown = _Without(source, keys) if keys else source
-        return describe_stream(source.name, shown, self.target, self.options, self.max_memory // 2)
+        return draft_of(source.name, shown, self.target, self.options, self.max_memory // 2)
+
+    @property
+    def schema(self) -> TableSchema:
+        """What the columns are, found out in passes over the files."""
+        return self.draft.finished()
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:

@@ -7,15 +7,18 @@ In: a source and what the user says about columns. Out: a `TableSchema`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
 from chainrule.arrays import Array
+from chainrule.data.stream.ahead import pieces_ahead
 from chainrule.data.stream.memory import text_of
+from chainrule.data.stream.numbers import BINS, NumberSearch
 from chainrule.data.stream.quantiles import ColumnFacts, facts_of
-from chainrule.data.stream.source import Source
+from chainrule.data.stream.source import Piece, Source
 from chainrule.data.table.calendar import DAY, part
 from chainrule.data.table.cells import TEXT
 from chainrule.data.table.columns import (
@@ -43,10 +46,69 @@ _COPIES = 4
 _CELL, _TEXT_CELL = 8, 64
 """Bytes of a number, and of a text on average."""
 
-_HISTOGRAMS = 2**21
+_HISTOGRAMS = 8 * BINS
 """Bytes that the search for a column's quartiles takes besides the numbers."""
 
 _LEAK_ROWS = 20_000
+
+
+class Draft:
+    """The description of a streamed table whose quartiles may still be open, until `finished` reads on.
+
+    Parameters
+    ----------
+    source : Source
+        The rows.
+    schema : TableSchema
+        The description; quartiles that are open are approximate.
+    search : NumberSearch or None
+        The search for these quartiles, which a further pass ends.
+    memory : int
+        Bytes that the search may take.
+    """
+
+    def __init__(self, source: Source, schema: TableSchema, search: NumberSearch | None, memory: int) -> None:
+        self.schema = schema
+        self._source = source
+        self._search = search
+        self._most = max(1000, memory // 2 // _CELL)
+        self._chosen: list[int] = []
+
+    def begin(self, names: Sequence[str] | None = None) -> list[str]:
+        """Return the columns (of `names`, None: of all) whose numbers the next pass is to collect; [] where none is."""
+        search = self._search
+        if search is None:
+            return []
+        among = None if names is None else [j for j, name in enumerate(search.names) if name in set(names)]
+        self._chosen = search.chosen(self._most, among)
+        return [search.names[j] for j in self._chosen]
+
+    def collect(self, columns: Iterable[Array]) -> None:
+        """Take in the next numbers of the columns that `begin` named, of all rows."""
+        assert self._search is not None
+        for j, values in zip(self._chosen, columns, strict=True):
+            self._search.collect(j, values)
+
+    def end(self) -> None:
+        """Take the quartiles of these columns from what was collected."""
+        search = self._search
+        assert search is not None
+        for j in search.end_of_second(self._chosen):
+            search.facts[j].quartiles = _facts(self._source, [search.names[j]], self._most // 8)[0].quartiles
+        exact = {search.names[j]: search.facts[j] for j in self._chosen}
+        found = [
+            replace(each, numbers=(_range("", exact[each.name]),)) if each.numbers and each.name in exact else each
+            for each in self.schema.columns
+        ]
+        self.schema = replace(self.schema, columns=tuple(found))
+
+    def finished(self) -> TableSchema:
+        """Return the description with exact quartiles, from passes over the columns that are still open."""
+        while names := self.begin():
+            for piece in pieces_ahead(self._source, names):
+                self.collect(numbers_of(piece, name) for name in names)
+            self.end()
+        return self.schema
 
 
 def describe_stream(owner: str, source: Source, target: str, options: ReadOptions, memory: int) -> TableSchema:
@@ -69,13 +131,44 @@ def describe_stream(owner: str, source: Source, target: str, options: ReadOption
     -------
     TableSchema
     """
+    return draft_of(owner, source, target, options, memory).finished()
+
+
+def draft_of(owner: str, source: Source, target: str, options: ReadOptions, memory: int) -> Draft:
+    """Find out what every column of a streamed table is, but for quartiles that another pass would end.
+
+    Parameters
+    ----------
+    owner : str
+        The object that messages name.
+    source : Source
+        The rows.
+    target : str
+        Name of the target, which is not described.
+    options : ReadOptions
+        What the user says about columns.
+    memory : int
+        Bytes that this may take.
+
+    Returns
+    -------
+    Draft
+    """
     raise_all(option_faults(owner, source, options))  # type: ignore[arg-type]  # (it reads the names of the columns)
     names = [name for name in source.columns if name != target]
     head = _head(source)
     n = source.manifest.rows
     sizes = {name: n * _COPIES * (_TEXT_CELL if head[name].dtype in TEXT else _CELL) for name in names}
     found: dict[str, tuple[Column, str]] = {}
-    for few in _batches([name for name in names if sizes[name] <= memory], sizes, memory):
+    search = None
+    if sum(sizes.values()) > memory:
+        search = _searched(
+            owner, source, [head[name] for name in names if _is_number(head[name], options)], options, memory
+        )
+    for name, facts in zip(search.names, search.facts, strict=True) if search else ():
+        if sizes[name] > memory or not _may_count_rows(name, facts, options):
+            found[name] = _large_number(head[name], facts, options.kinds.get(name))
+    for few in _batches([name for name in names if name not in found and sizes[name] <= memory], sizes, memory):
         frame = _whole(source, few)
         for name in few:
             found[name] = column_of(owner, frame[name], options.kinds.get(name), options.decimal)
@@ -85,7 +178,7 @@ def describe_stream(owner: str, source: Source, target: str, options: ReadOption
         owner, [found[name] for name in names], target, options, lambda a, b: _equal(source, a, b)
     )
     warnings += leaks(head, [column.name for column in columns if column.used], head[target])
-    return TableSchema(tuple(columns), target, tuple(warnings))
+    return Draft(source, TableSchema(tuple(columns), target, tuple(warnings)), search, memory)
 
 
 def _head(source: Source) -> pl.DataFrame:
@@ -132,36 +225,67 @@ def _large(
 ) -> dict[str, tuple[Column, str]]:
     """Return the columns that are too large to be held."""
     found: dict[str, tuple[Column, str]] = {}
-    numbers = []
     for head in heads:
         asked = options.kinds.get(head.name)
         if asked == "id":
             found[head.name] = column_of(owner, head, asked, options.decimal)
         elif head.dtype in TEXT or asked in ("category", "text"):
             found[head.name] = (_large_text(owner, source, head.name, asked, options, memory), "")
-        elif head.dtype.is_temporal() and not isinstance(head.dtype, pl.Duration):
-            found[head.name] = (_large_date(owner, source, head.name, asked, memory), "")
         else:
-            typed_cells(owner, head, asked, options.decimal)  # refuses cells of other types
-            numbers.append(head)
-    together = max(1, memory // (2 * _HISTOGRAMS))
-    for first in range(0, len(numbers), together):
-        few = numbers[first : first + together]
-        facts = _facts(source, [head.name for head in few], memory // 2 // len(few))
-        for head, each in zip(few, facts, strict=True):
-            found[head.name] = _large_number(head, each, options.kinds.get(head.name))
+            found[head.name] = (_large_date(owner, source, head.name, asked, memory), "")
     return found
 
 
-def _facts(source: Source, names: Sequence[str], memory: int) -> list[ColumnFacts]:
-    def run() -> Iterator[tuple[int, Array]]:
-        for group in range(len(source.manifest.sizes)):
-            for piece in source.pieces(group, names):
-                for j, name in enumerate(names):
-                    values = _floats(piece.column(name))
-                    yield j, np.where(np.isinf(values), np.nan, values)
+def _is_number(head: pl.Series, options: ReadOptions) -> bool:
+    """Check whether a column is described by the facts of its numbers."""
+    temporal = head.dtype.is_temporal() and not isinstance(head.dtype, pl.Duration)
+    return not (head.dtype in TEXT or temporal or options.kinds.get(head.name) in ("category", "text", "id"))
 
-    return facts_of(run, len(names), max(1000, memory // 8 // 8))
+
+def _searched(
+    owner: str, source: Source, heads: Sequence[pl.Series], options: ReadOptions, memory: int
+) -> NumberSearch | None:
+    """Return the facts of columns of numbers, and the search for their quartiles, after passes over them."""
+    for head in heads:
+        typed_cells(owner, head, options.kinds.get(head.name), options.decimal)  # refuses cells of other types
+    search = None
+    together = max(1, memory // (2 * _HISTOGRAMS))
+    for first in range(0, len(heads), together):
+        names = [head.name for head in heads[first : first + together]]
+        part = NumberSearch(names)
+        for piece in pieces_ahead(source, names):
+            for j, name in enumerate(names):
+                part.look(j, numbers_of(piece, name))
+        part.end_of_first()
+        search = part if search is None else search.joined(part)
+    return search
+
+
+def numbers_of(piece: Piece, name: str) -> Array:
+    """Return the numbers of a column, NaN for gaps."""
+    found = piece.vector(name)
+    return _floats(piece.column(name)) if found is None else found
+
+
+def _may_count_rows(name: str, facts: ColumnFacts, options: ReadOptions) -> bool:
+    """Check whether only the different numbers of a column tell whether it counts the rows."""
+    if options.kinds.get(name) or facts.gaps or facts.rising or facts.rows < COUNTED:
+        return False
+    if SAVED_INDEX.match(name):
+        return True
+    spread = facts.highest - facts.lowest
+    counts = spread == facts.rows - 1 and facts.lowest in (0, 1)
+    return facts.whole and spread >= facts.rows - 1 and (counts or bool(ID_NAME.search(name)))
+
+
+def _facts(source: Source, names: Sequence[str], room: int) -> list[ColumnFacts]:
+    def run() -> Iterator[tuple[int, Array]]:
+        for piece in pieces_ahead(source, names):
+            for j, name in enumerate(names):
+                values = _floats(piece.column(name))
+                yield j, np.where(np.isinf(values), np.nan, values)
+
+    return facts_of(run, len(names), room)
 
 
 def _floats(cells: pl.Series) -> Array:
@@ -185,6 +309,7 @@ def _range(name: str, facts: ColumnFacts) -> NumberRange:
 def _large_number(head: pl.Series, facts: ColumnFacts, asked: str | None) -> tuple[Column, str]:
     """Return a column of numbers or booleans, as `column_of` says of one in memory."""
     name = head.name
+    warning = f"column {name!r}: {facts.infinite} infinite values count as gaps." if facts.infinite else ""
     boolean = head.dtype == pl.Boolean and asked != "number"
     if asked is None and facts.filled == 0:
         return Column(name, "constant", "empty", used=False), ""
@@ -200,7 +325,7 @@ def _large_number(head: pl.Series, facts: ColumnFacts, asked: str | None) -> tup
     counts = "" if asked else _counts_rows(name, facts)
     if counts:
         return Column(name, "id", counts, False, (numbers,), gaps=facts.gaps), ""
-    return Column(name, "number", reason, True, (numbers,), gaps=facts.gaps), ""
+    return Column(name, "number", reason, True, (numbers,), gaps=facts.gaps), warning
 
 
 def _counts_rows(name: str, facts: ColumnFacts) -> str:

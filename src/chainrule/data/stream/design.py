@@ -12,6 +12,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.data.scaling import Standardizer
 from chainrule.data.stream.described import names_of_numbers
+from chainrule.data.stream.passes import scaled_columns
 from chainrule.data.stream.source import Piece
 from chainrule.data.table.loading import number_matrix
 from chainrule.data.table.schema import TableSchema
@@ -81,10 +82,23 @@ def _finite(X: Array) -> bool:
         return bool(np.isfinite(X.sum(dtype=np.float64)))
 
 
+Columns = list[Array]
+"""Columns of float32 or float64 that lie apart, each contiguous."""
+
+
+def unchecked(design: Design, piece: Piece) -> Array | Columns | None:
+    """Return numbers as they are, as columns or a matrix, none of which was looked at; None where more is to be done."""
+    if not (isinstance(design, NumberDesign) or (isinstance(design, TableDesign) and design._numbers)):
+        return None
+    return piece.vectors(design.columns) or piece.matrix(design.columns)
+
+
 def scaled(design: Design, scaling: Standardizer, place: str, piece: Piece, rows: Array | None, into: Array) -> None:
     """Write the rows `rows` (None: all) of a piece on the network's scale; most are checked only while they are scaled."""
-    if isinstance(design, NumberDesign) or (isinstance(design, TableDesign) and design._numbers):
-        X = piece.matrix(design.columns)
-        if X is not None and standardized(X, scaling.mean, scaling.scale, into.dtype, rows, into) is not None:
-            return
-    into[...] = scaling.apply(design.plain(place, piece), into.dtype, rows)
+    X = unchecked(design, piece)
+    if isinstance(X, list):
+        done = scaled_columns(X, (scaling.mean, scaling.scale), rows, into)
+    else:
+        done = X is not None and standardized(X, scaling.mean, scaling.scale, into.dtype, rows, into) is not None
+    if not done:
+        into[...] = scaling.apply(design.plain(place, piece), into.dtype, rows)

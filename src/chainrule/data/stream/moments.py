@@ -11,7 +11,9 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.data.checks import check_finite
+from chainrule.data.row_sketch import row_hashes
 from chainrule.data.scaling import FARTHEST, HELD, MOSTLY, ROUNDING, TINY, Standardizer
+from chainrule.data.stream.passes import FAULTY, add_moments
 
 
 class Moments:
@@ -35,35 +37,58 @@ class Moments:
     def __init__(self, d: int) -> None:
         self.weight = 0.0
         self.first: Array | None = None
-        self._mean = np.zeros(d)
-        self._squares = np.zeros(d)
-        self._filled = np.zeros(d)
-        self._lowest = np.full(d, np.inf)
-        self._highest = np.full(d, -np.inf)
+        self._state = np.zeros((5, d))
+        self._filled, self._lowest, self._highest, self._mean, self._squares = self._state
+        self._lowest[:] = np.inf
+        self._highest[:] = -np.inf
 
-    def add(self, X: Array, weights: Array | None = None) -> None:
-        """Take in rows (k, d), with weights >= 0."""
-        if weights is not None and not weights.all():
-            X = X[weights > 0]
-            weights = weights[weights > 0]
+    def add(
+        self,
+        X: Array | list[Array],
+        weights: Array | None = None,
+        used: Array | None = None,
+        hashes: Array | None = None,
+    ) -> None:
+        """Take in those rows of X, (k, d) or columns, that `used` marks, with weights >= 0; write the hash of every row."""
+        counts = used if weights is None else (weights > 0 if used is None else used & (weights > 0))
+        if self.first is None:
+            k = len(X[0]) if isinstance(X, list) else len(X)
+            row = int(np.argmax(counts)) if counts is not None and counts.any() else 0 if counts is None and k else None
+            if row is None:
+                if hashes is not None:
+                    hashes[:] = row_hashes(_matrix(X))
+                return
+            first = [column[row] for column in X] if isinstance(X, list) else X[row]
+            self.first = np.array(first, np.float64)
+        before = (self.first, self.weight)
+        weight = add_moments(X, counts, weights, before, self._state, hashes) if np.isfinite(self.first).all() else None
+        if weight is not None and weight != FAULTY:
+            self.weight = weight
+            return
+        X = _matrix(X)
+        if hashes is not None:
+            hashes[:] = row_hashes(X)
+        if counts is not None:
+            X, weights = X[counts], None if weights is None else weights[counts]
+        check_finite("Standardizer", "X", X)
+        self._add(X.astype(np.float64), weights)
+
+    def _add(self, X: Array, weights: Array | None) -> None:
+        """Take in rows that count, without the compiled extension."""
         if not len(X):
             return
-        check_finite("Standardizer", "X", X)
-        X = X.astype(np.float64)
-        if self.first is None:
-            self.first = X[0].copy()
         self._filled += (X != 0).sum(axis=0) if weights is None else weights @ (X != 0)
         X -= self.first
-        self._lowest = np.minimum(self._lowest, X.min(axis=0))
-        self._highest = np.maximum(self._highest, X.max(axis=0))
+        np.minimum(self._lowest, X.min(axis=0), out=self._lowest)
+        np.maximum(self._highest, X.max(axis=0), out=self._highest)
         weight = float(len(X)) if weights is None else float(weights.sum())
         mean = X.mean(axis=0) if weights is None else weights @ X / weight
         X -= mean
         squares = np.einsum("ij,ij->j", X, X) if weights is None else weights @ X**2
         whole = self.weight + weight
         delta = mean - self._mean  # (1)
-        self._mean = self._mean + delta * (weight / whole)  # (2)
-        self._squares = self._squares + squares + delta**2 * (self.weight * weight / whole)  # (3)
+        self._mean += delta * (weight / whole)  # (2)
+        self._squares += squares + delta**2 * (self.weight * weight / whole)  # (3)
         self.weight = whole
 
     @property
@@ -104,6 +129,10 @@ class Moments:
             deviation = np.where(rare, np.maximum(deviation, self.farthest / FARTHEST), deviation)
         constant = deviation <= ROUNDING * np.abs(mean)
         return Standardizer(mean, np.where(constant, HELD if hold_constant else 1.0, deviation))
+
+
+def _matrix(X: Array | list[Array]) -> Array:
+    return np.column_stack(X) if isinstance(X, list) else X
 
 
 def deviations_of(moments: Moments, columns: Array, blocks: Any) -> dict[int, float]:

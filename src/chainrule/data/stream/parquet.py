@@ -14,6 +14,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -225,10 +226,30 @@ class ArrowPiece:
         known: pl.DataFrame = _known(self.place, frame)
         return known
 
+    def vector(self, name: str) -> Array | None:
+        """Return one column of numbers; those of 64 bits must be floats or without gaps."""
+        column = self.batch.column(self._places[name])
+        kind = str(column.type)
+        if kind not in _NUMBERS or (column.null_count and kind not in ("float", "double")):
+            return None
+        values: Array = column.to_numpy(zero_copy_only=False)
+        return values if kind in ("float", "double") else values.astype(np.float32 if kind in _EXACT else np.float64)
+
+    def vectors(self, names: Sequence[str]) -> list[Array] | None:
+        """Return columns as they were decoded, all float32 or all float64; None where they are not, or have gaps."""
+        columns = [self.batch.column(self._places[name]) for name in names]
+        kinds = {column.type for column in columns}
+        if len(kinds) != 1 or str(columns[0].type) not in ("float", "double") or any(c.null_count for c in columns):
+            return None
+        return [column.to_numpy() for column in columns]
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: j for j, name in enumerate(self.batch.schema.names)}
+
     def matrix(self, names: Sequence[str]) -> Array | None:
         """Return columns as one matrix whose columns are contiguous, of float32 where all cells are exact in it."""
-        places = {name: j for j, name in enumerate(self.batch.schema.names)}
-        columns = [self.batch.column(places[name]) for name in names]
+        columns = [self.batch.column(self._places[name]) for name in names]
         kinds = {str(column.type) for column in columns}
         if not kinds <= _NUMBERS or any(column.null_count for column in columns):
             return None

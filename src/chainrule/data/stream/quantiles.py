@@ -32,6 +32,7 @@ class ColumnFacts:
 
     rows: int = 0
     gaps: int = 0
+    infinite: int = 0
     lowest: float = math.inf
     highest: float = -math.inf
     whole: bool = True
@@ -85,14 +86,14 @@ def facts_of(run: Pass, count: int, room: int) -> list[ColumnFacts]:
         facts[j].add(values)
         known = values[~np.isnan(values)]
         counts[j] += np.bincount(_keys(known) >> np.uint64(64 - _BITS), minlength=1 << _BITS)
-    searches = [[_Search(rank) for rank in _ranks(each.filled)] for each in facts]
+    searches = [[_Search(rank) for rank in ranks(each.filled)] for each in facts]
     for each, own in zip(searches, counts, strict=True):
         for search in each:
             search.narrow(own)
     while any(search.value is None for each in searches for search in each):
         _pass(run, searches, room)
     for own_facts, found in zip(facts, searches, strict=True):
-        own_facts.quartiles = _interpolated(own_facts.filled, [search.value or 0.0 for search in found])
+        own_facts.quartiles = interpolated(own_facts.filled, [search.value or 0.0 for search in found])
     return facts
 
 
@@ -167,13 +168,13 @@ def _numbers(keys: Array) -> Array:
     return found
 
 
-def _ranks(n: int) -> list[int]:
+def ranks(n: int) -> list[int]:
     """Return the ranks that the quartiles of n numbers lie between."""
     places = [level * (n - 1) for level in _LEVELS] if n else []
     return [rank for place in places for rank in (math.floor(place), math.ceil(place))]
 
 
-def _interpolated(n: int, values: list[float]) -> tuple[float, float, float]:
+def interpolated(n: int, values: list[float]) -> tuple[float, float, float]:
     """Return the quartiles from the numbers around them."""
     if not n:
         return (0.0, 0.0, 0.0)

@@ -57,6 +57,12 @@ class Piece(Protocol):
     def frame(self, names: Sequence[str]) -> pl.DataFrame:
         """Return columns as a frame."""
 
+    def vector(self, name: str) -> Array | None:
+        """Return one column as float32 or float64, NaN for a gap; None where its cells are no numbers, or not all exact."""
+
+    def vectors(self, names: Sequence[str]) -> list[Array] | None:
+        """Return columns as they lie in memory, all float32 or all float64; None where they are not, or have gaps."""
+
     def matrix(self, names: Sequence[str]) -> Array | None:
         """Return columns as one matrix of float32 or float64; None where a cell is no number or a gap."""
 
@@ -105,6 +111,17 @@ class FramePiece:
         """Return columns as a frame."""
         return self.rows.select(names)
 
+    def vector(self, name: str) -> Array | None:
+        """Return one column of floats."""
+        column = self.rows[name]
+        if column.null_count() or str(column.dtype) not in ("Float32", "Float64"):
+            return None
+        return column.to_numpy()
+
+    def vectors(self, names: Sequence[str]) -> list[Array] | None:
+        """Return None: rows are read as a matrix."""
+        return None
+
     def matrix(self, names: Sequence[str]) -> Array | None:
         """Return columns as one matrix whose columns are contiguous, of float32 where all cells are exact in it."""
         columns = [self.rows[name] for name in names]
@@ -149,6 +166,15 @@ class ArrayPiece:
         import polars as pl
 
         return pl.DataFrame([self.column(name) for name in names])
+
+    def vector(self, name: str) -> Array | None:
+        """Return one column of floats."""
+        values = self.y if name == self.target else self.X[:, self.names.index(name)]
+        return np.ascontiguousarray(values) if values.dtype in (np.float32, np.float64) else None
+
+    def vectors(self, names: Sequence[str]) -> list[Array] | None:
+        """Return None: rows are read as a matrix."""
+        return None
 
     def matrix(self, names: Sequence[str]) -> Array | None:
         """Return the rows as they are."""

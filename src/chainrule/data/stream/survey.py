@@ -6,6 +6,7 @@ In: rows that are divided into parts. Out: a `Count`, then a `Survey` with the r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +15,8 @@ from chainrule.arrays import Array
 from chainrule.data.outliers import without_wild_targets
 from chainrule.data.row_sketch import RowSketch
 from chainrule.data.scaling import Standardizer
+from chainrule.data.stream.blocks import LEFT_OUT, ReadBlock, read_ahead
+from chainrule.data.stream.described import Draft
 from chainrule.data.stream.design import Design
 from chainrule.data.stream.moments import Moments, deviations_of
 from chainrule.data.stream.parts import TEST, TRAIN, VALIDATION, sample_mask
@@ -135,7 +138,7 @@ class Survey:
     sketch: RowSketch
 
 
-def survey(cut: Cut, design: Design, scaling: str, weigh: Weigh) -> Survey:
+def survey(cut: Cut, design: Design, scaling: str, weigh: Weigh, draft: Draft | None = None) -> Survey:
     """Compute the scaling of the inputs and collect the rows that stay in memory, in one pass.
 
     Parameters
@@ -148,25 +151,34 @@ def survey(cut: Cut, design: Design, scaling: str, weigh: Weigh) -> Survey:
         How inputs are scaled.
     weigh : callable
         Weights of training rows.
+    draft : Draft or None, default=None
+        The description of the columns, of numbers without gaps, whose quartiles are found in the same pass.
 
     Returns
     -------
     Survey
     """
+    open_ = [] if draft is None else [design.columns.index(name) for name in draft.begin(design.columns)]
     moments = Moments(len(design.names))
     held: dict[int, list[tuple[Array, Array]]] = {TRAIN: [], VALIDATION: [], TEST: []}
     sketch = RowSketch(np.empty(0, np.uint64))
-    for group in range(len(cut.source.manifest.sizes)):
-        for start, rows, X, codes, y in _plain(cut, design, group):
+    with closing(read_ahead(cut, design)) as read:
+        for block in read:
+            codes = block.codes
+            hashes = np.empty(len(codes), np.uint64)
             mine = codes == TRAIN
-            moments.add(_where(X, mine), weigh(_where(y, mine)))
+            _add(moments, block, design, mine, weigh, hashes)
+            if draft is not None and open_:
+                draft.collect(block.column(j) for j in open_)
+            sketch = sketch.with_hashes(_where(hashes, (codes == TRAIN) | (codes == VALIDATION)))
             kept = codes.copy()
-            kept[mine & ~sample_mask(cut.shares, group, start, int(rows.max(initial=-1)) + 1)[rows]] = -1
+            kept[mine & ~sample_mask(cut.shares, block.group, block.start, len(codes))] = LEFT_OUT
             for part, found in held.items():
-                take = kept == part
-                if take.any():
-                    found.append((X[take].astype(np.float64), y[take]))
-            sketch = sketch.joined(_where(X, codes != TEST))
+                take = np.flatnonzero(kept == part)
+                if len(take):
+                    found.append((block.rows(design, take), block.y[take]))
+    if draft is not None and open_:
+        draft.end()
     parts = {part: _joined(found) for part, found in held.items() if found}
     if scaling == "none":
         return Survey(Standardizer.identity(len(design.names)), parts, sketch)
@@ -174,6 +186,16 @@ def survey(cut: Cut, design: Design, scaling: str, weigh: Weigh) -> Survey:
     tiny = moments.tiny if not shared else np.empty(0, np.int64)
     deviations = deviations_of(moments, tiny, _training(cut, design, weigh)) if len(tiny) else None
     return Survey(moments.standardizer(shared, scaling == "columns", deviations), parts, sketch)
+
+
+def _add(moments: Moments, block: ReadBlock, design: Design, mine: Array, weigh: Weigh, hashes: Array) -> None:
+    """Add the training rows of a block; a number that is not finite is named with its place."""
+    weights = weigh(block.y)
+    try:
+        moments.add(block.X, weights, None if mine.all() else mine, hashes)
+    except InvalidValueError:
+        design.plain(block.place, block.piece)
+        raise
 
 
 def collected(cut: Cut, design: Design) -> HeldRows:

@@ -26,6 +26,17 @@ def precision_recall_f1(y: Array, predicted: Array, classes: int) -> tuple[Array
     return _shares(right, chosen), _shares(right, support), f1, support
 
 
+def shares_of_counts(counts: Array) -> tuple[Array, Array, Array, Array]:
+    """Return the same of counts of the rows of each true class by predicted class, (K, K).
+
+    >>> shares_of_counts(np.array([[1, 1], [0, 1]]))[0].tolist()
+    [1.0, 0.5]
+    """
+    right, support, chosen = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    f1 = _shares(2.0 * right.astype(np.float64), support.astype(np.float64) + chosen)
+    return _shares(right, chosen), _shares(right, support), f1, support
+
+
 def _shares(part: Array, whole: Array) -> Array:
     """Return quotients, 0 where they are not defined."""
     shares: Array = part / np.where(whole == 0, 1, whole)
