@@ -110,9 +110,25 @@ export class WasmTrainer {
     return { loss, gradient: gradient.map((g, i) => g / rows.length + this.recipe.alpha * this.w[i]) };
   }
 
-  async advance({ epochs = 0, steps = 0 }) {
-    for (let left = steps || epochs * this.perEpoch - (this.step % this.perEpoch); left > 0; left--) this.one();
-    return this.frame();
+  async run({ epochs = 0, steps = 0 }, { pace = 0, seen = null } = {}) {
+    const halt = { asked: false };
+    this.halt = halt;
+    const ended = [];
+    for (let left = steps || epochs * this.perEpoch - (this.step % this.perEpoch); left > 0 && !halt.asked; left--) {
+      const began = performance.now();
+      this.one();
+      if (this.step % this.perEpoch) continue;
+      const frame = await this.frame();
+      ended.push([this.epoch, frame.loss, frame.score, frame.validation_loss, frame.validation_score]);
+      seen?.({ ...frame, epochs: ended.splice(0) });
+      if (!frame.finite) break;
+      await new Promise((resolve) => setTimeout(resolve, Math.max(0, pace - (performance.now() - began))));
+    }
+    return { ...(await this.frame()), epochs: ended };
+  }
+
+  async stop() {
+    if (this.halt) this.halt.asked = true;
   }
 
   one() {
