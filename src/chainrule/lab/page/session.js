@@ -14,7 +14,7 @@ const POINT_MS = 250;
  * @typedef {{epoch: number, step: number, place: number, loss: number|null, validation_loss: number|null, score: number|null,
  *   validation_score: number|null}} Point
  * @typedef {{settings: import("./settings.js").Settings, until: number}} Leg
- * @typedef {{asked: boolean, begun: boolean, training: boolean}} Halt
+ * @typedef {{asked: boolean, training: boolean}} Halt
  * @typedef {{id: number, settings: import("./settings.js").Settings, label: string, points: Point[], snapshots: any[],
  *   apart: number, from: {run: number, place: number}|null, legs: Leg[]}} Run
  */
@@ -103,22 +103,19 @@ export class Session {
   /** Stop every training that was asked for, begun or not, between two steps. */
   async stop() {
     for (const halt of this.halts) halt.asked = true;
-    if (this.now?.training) await this.trainer.stop();
+    if (this.now) await this.trainer.stop();
   }
 
-  /** The training that has begun. @returns {Halt|undefined} */
+  /** The training that the trainer is at. @returns {Halt|undefined} */
   get now() {
-    return [...this.halts].find((halt) => halt.begun);
+    return [...this.halts].find((halt) => halt.training);
   }
 
   async training(job) {
-    const halt = { asked: false, begun: false, training: false };
+    const halt = { asked: false, training: false };
     this.halts.add(halt);
     try {
-      await this.alone(() => {
-        halt.begun = true;
-        return job(halt);
-      });
+      await this.alone(() => job(halt));
       return this.frame;
     } finally {
       this.halts.delete(halt);
@@ -177,7 +174,7 @@ export class Session {
 
   /** Ask the trainer, beside a training if one is on. */
   async ask(what, ...values) {
-    while (this.now && !this.now.training) await new Promise((resolve) => setTimeout(resolve, 10));
+    while (this.halts.size && !this.now) await new Promise((resolve) => setTimeout(resolve, 10));
     if (!this.now) return this.alone(() => this.trainer[what](...values));
     const look = this.trainer[what](...values);
     this.looks.add(look);
@@ -240,7 +237,7 @@ export class Session {
     const { snapshots } = this.run;
     const nearest = snapshots.filter((kept) => kept.place <= place).at(-1) ?? snapshots[0];
     await this.enter(nearest.place, nearest);
-    await this.reach(this.steps(place), { asked: false, begun: true, training: false });
+    await this.reach(this.steps(place), { asked: false, training: false });
     return this.frame;
   }
 

@@ -12,8 +12,7 @@ import { Superseded } from "./session.js";
 import { findings, remedied } from "./symptoms.js";
 
 const CALM_MS = 500;
-const MAP_MS = 120;
-const CURVES_MS = 100;
+const PICTURE_MS = 150;
 const SLOW_MS = 400;
 
 export class View {
@@ -26,9 +25,10 @@ export class View {
     this.last = 0;
     this.row = 0;
     this.panels = new Panels([
-      { node: find("map"), least: MAP_MS, ask: () => this.answers(), draw: (asked) => this.map(asked) },
-      { node: find("curves"), least: CURVES_MS, draw: () => this.curves() },
-      { node: find("strips"), least: CURVES_MS, draw: () => this.strips.show(this.session.frame, this.catalogue.limits) },
+      { node: find("scrub"), least: PICTURE_MS, draw: () => this.time() },
+      { node: find("map"), least: PICTURE_MS, ask: () => this.answers(), draw: (asked) => this.map(asked) },
+      { node: find("curves"), least: PICTURE_MS, draw: () => this.curves() },
+      { node: find("strips"), least: PICTURE_MS, draw: () => this.strips.show(this.session.frame, this.catalogue.limits) },
       { node: find("symptoms"), least: SLOW_MS, draw: () => this.cards() },
       { node: find("chain"), least: SLOW_MS, ask: () => this.explained(), draw: (asked) => this.explain(asked) },
     ], (error) => error instanceof Superseded || act.failed(error));
@@ -67,7 +67,7 @@ export class View {
     const calm = this.calm.matches;
     if (fresh && (!calm || now - this.last >= CALM_MS)) {
       this.last = now;
-      this.figures();
+      this.readout();
     }
     this.panels.turn(calm ? CALM_MS : 0);
   }
@@ -86,13 +86,22 @@ export class View {
   }
 
   figures() {
-    const { frame, run } = this.session;
+    this.readout();
+    this.time();
+  }
+
+  readout() {
+    const { frame } = this.session;
     const share = this.session.data.classes ? percent : (score) => steady(score, 3);
     say(find("now-epoch"), count(frame.epoch));
     say(find("now-score"), share(frame.score));
     say(find("now-held-score"), share(frame.validation_score));
     say(find("now-loss"), steady(frame.loss, 4));
     say(find("now-held-loss"), steady(frame.validation_loss, 4));
+  }
+
+  time() {
+    const { frame, run } = this.session;
     const scrub = find("scrub");
     scrub.max = String(run.points.at(-1).epoch);
     scrub.value = String(frame.epoch);
