@@ -212,13 +212,14 @@ export class WasmTrainer {
   }
 
   async save() {
-    const kept = { w: [...this.w], m: [...this.m], v: [...this.v], seen: this.seen, sum: this.sum, order: this.order };
+    const kept = { per: this.perEpoch, w: [...this.w], m: [...this.m], v: [...this.v], seen: this.seen, sum: this.sum, order: this.order };
     return { epoch: this.epoch, step: this.step, state: new TextEncoder().encode(JSON.stringify(kept)).buffer };
   }
 
   async load({ epoch, step, state }) {
-    const { w, m, v, seen, sum, order } = JSON.parse(new TextDecoder().decode(state));
-    Object.assign(this, { epoch, step, seen, sum, order, w: Float64Array.from(w), m: Float64Array.from(m), v: Float64Array.from(v), moved: null });
+    const { per, w, m, v, seen, sum, order } = JSON.parse(new TextDecoder().decode(state));
+    const at = per === this.perEpoch ? step : Math.ceil(step / per) * this.perEpoch;
+    Object.assign(this, { epoch: per === this.perEpoch ? epoch : at / this.perEpoch, step: at, seen, sum, order, w: Float64Array.from(w), m: Float64Array.from(m), v: Float64Array.from(v), moved: null });
     return this.frame();
   }
 

@@ -248,15 +248,17 @@ class Page {
   async goes() {
     const last = Number(find("scrub").max);
     const pending = this.settings;
-    await this.player.pause();
-    for (let done = null; done !== this.goal;) {
+    let done = null;
+    while (done !== this.goal) {
       done = this.goal;
+      await this.player.pause();
       await this.session.rewind(Math.min(Math.max(done, 0), last));
       this.view.figures();
+      if (done !== this.goal) continue;
+      this.take(pending);
+      await this.view.redraw();
+      this.speak(`Epoch ${this.session.frame.epoch}: loss ${short(this.session.frame.loss)}.`);
     }
-    this.take(pending);
-    await this.view.redraw();
-    this.speak(`Epoch ${this.session.frame.epoch}: loss ${short(this.session.frame.loss)}.`);
   }
 
   label(settings) {
