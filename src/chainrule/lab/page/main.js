@@ -36,7 +36,7 @@ class Page {
       rewind: (epoch) => this.rewind(epoch),
       source: (settings) => this.source(settings),
       code: (session) => lab.code(session),
-      failed: (error) => this.guarded(() => Promise.reject(error)),
+      failed: (error) => this.fault(error),
     });
     showToys(toys, (change) => this.change(change));
     lab?.show({
@@ -82,9 +82,13 @@ class Page {
       find("fault").hidden = true;
       await act();
     } catch (error) {
-      find("fault").hidden = false;
-      say(find("fault"), error.message);
+      this.fault(error);
     }
+  }
+
+  fault({ message }) {
+    find("fault").hidden = false;
+    say(find("fault"), message);
   }
 
   now() {
@@ -217,13 +221,10 @@ class Page {
     const { frame, data } = this.session;
     const score = data.classes ? `accuracy ${percent(frame.score)}, held-out ${percent(frame.validation_score)}` : `R² ${short(frame.score)}, held-out ${short(frame.validation_score)}`;
     const words = { paused: "Paused", done: "Done", broken: "Stopped: the loss is not a finite number" };
-    if (words[why]) this.speak(`${words[why]} at epoch ${frame.epoch}: loss ${short(frame.loss)}, ${score}.`);
-    else {
-      find("fault").hidden = false;
-      say(find("fault"), why);
-    }
     this.controls.refresh();
-    this.view.redraw();
+    if (!words[why]) return this.fault({ message: why });
+    this.speak(`${words[why]} at epoch ${frame.epoch}: loss ${short(frame.loss)}, ${score}.`);
+    this.view.redraw().catch((error) => this.fault(error));
   }
 
   speak(text) {

@@ -7,6 +7,7 @@
 
 import { joined } from "./engine/newest.js";
 
+const LOST = "The lab does not answer. It has ended, or this tab has lost it: look at its terminal.";
 const KINDS = { float32: Float32Array, float64: Float64Array, int32: Int32Array };
 
 /** The token of this page: from the address once, then from the tab's own storage. @returns {string} */
@@ -70,7 +71,9 @@ async function* messages(stream) {
   let held = new Uint8Array(0);
   try {
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await reader.read().catch((error) => {
+        throw error.name === "AbortError" ? error : new Error(LOST);
+      });
       if (done) return;
       held = held.length ? joinedBytes([held, value]) : value;
       const found = [];
@@ -96,7 +99,7 @@ async function asked(key, name, body, more = {}) {
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Error("The lab does not answer. It has ended, or this tab has lost it: look at its terminal.");
+    throw new Error(LOST);
   }
   if (answer.ok) return answer;
   const said = await answer.json().catch(() => ({}));
