@@ -32,7 +32,7 @@ _LAYERS_SHARE = 0.05
 """Share of the time that measuring layers may take."""
 
 _LAYERS_SECONDS = 0.1
-"""Least time between two looks at the layers; nobody reads a histogram that changes more often."""
+"""Least time between two measurements of the layers; nobody reads a histogram that changes more often."""
 
 _MOST_POINTS = 2000
 """Points of a curve that one frame may carry; of more, every second one is left out."""

@@ -223,8 +223,8 @@ class Page {
     const words = { paused: "Paused", done: "Done", broken: "Stopped: the loss is not a finite number" };
     this.controls.refresh();
     if (!words[why]) return this.fault({ message: why });
-    this.speak(`${words[why]} at epoch ${frame.epoch}: loss ${short(frame.loss)}, ${score}.`);
-    this.view.redraw().catch((error) => this.fault(error));
+    const told = `${words[why]} at epoch ${frame.epoch}: loss ${short(frame.loss)}, ${score}.`;
+    this.view.redraw().then(() => this.speak(told), (error) => this.fault(error));
   }
 
   speak(text) {
