@@ -49,7 +49,8 @@ def ended(process, sign=signal.SIGINT, seconds=60):
     process.send_signal(sign)
     late = threading.Timer(seconds, process.kill)
     late.start()
-    out = process.stdout.read()  # `communicate` would lose what was read together with the address
+    with process.stdout as said:
+        out = said.read()  # `communicate` would lose what was read together with the address
     code = process.wait()
     late.cancel()
     return out, code
