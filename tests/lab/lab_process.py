@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import chainrule
@@ -46,5 +47,10 @@ MAIN = "import sys; from chainrule.cli import main; main(['lab', *sys.argv[1:]])
 def ended(process, sign=signal.SIGINT, seconds=60):
     """End a lab with a signal; return what it said and its exit code."""
     process.send_signal(sign)
-    out, _ = process.communicate(timeout=seconds)
-    return out, process.returncode
+    late = threading.Timer(seconds, process.kill)
+    late.start()
+    with process.stdout as said:
+        out = said.read()  # `communicate` would lose what was read together with the address
+    code = process.wait()
+    late.cancel()
+    return out, code

@@ -5,6 +5,8 @@ continue exactly; frames whose figures are right; recipes there and back.
 """
 
 import json
+import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +25,7 @@ from chainrule.lab.figures import blocks_of, histogram
 from chainrule.lab.live import LiveTraining
 from chainrule.lab.recipe import HiddenLayer, LabRecipe
 from chainrule.lab.room import MOST_TRAININGS, Mailbox, Room
+from chainrule.lab.runs import RunRequest, Runs
 from chainrule.lab.wire import message, parsed
 from chainrule.train import train
 
@@ -289,6 +292,101 @@ def test_frames_carry_every_epoch_and_the_last_is_whole():
     quiet = caller.stream("run", {"session": number, "epochs": 2, "watched": False})
     assert len(quiet) == 1
     assert quiet[0]["epoch"] == 62
+
+
+STOPPED = {
+    "a stop that overtakes its run": [("stop", 3), ("run", 3)],
+    "a stop of a later run": [("stop", 9), ("run", 3)],
+    "a stop between the request and its thread": [("begin", None), ("stop", None)],
+    "a stop of all that have begun": [("begin", None), ("begin", None), ("stop", None)],
+    "the end of the training": [("end", None), ("run", 3)],
+}
+
+
+@pytest.mark.parametrize("kind", STOPPED)
+def test_a_stop_is_never_lost(kind):
+    runs = Runs()
+    begun = []
+    for act, number in STOPPED[kind]:
+        if act in ("begin", "run"):
+            begun.append(runs.begin(number))
+        else:
+            runs.end() if act == "end" else runs.stop(number)
+    assert all(runs.stopped(number) for number in begun)
+    assert runs.stopped(runs.begin()) == (kind in ("the end of the training", "a stop of a later run"))
+    began = time.perf_counter()
+    runs.wait(begun[-1], began + 5)
+    assert time.perf_counter() - began < 4
+
+
+def test_a_stop_that_arrives_before_its_run_leaves_the_next_one_alone():
+    caller = Caller()
+    number = caller.opened()
+    caller.ask("stop", {"session": number, "run": 1})
+    frames = caller.stream("run", {"session": number, "run": 1, "epochs": 100_000})
+    assert [frame["step"] for frame in frames] == [0]
+    assert len(frames[0]["layers"]) == 2
+    assert caller.stream("run", {"session": number, "run": 2, "epochs": 3})[-1]["epoch"] == 3
+    caller.ask("stop", {"session": number})
+    assert caller.stream("run", {"session": number, "epochs": 1})[-1]["epoch"] == 4
+    for wrong in ({"run": 0}, {"run": 1.5}, {"run": "1"}, {"pace": -1}, {"pace": 10**6}, {"pace": [1]}):
+        assert caller.fault("run", {"session": number, "epochs": 1, **wrong})[0] == 400
+
+
+def test_a_stop_ends_with_a_whole_frame_of_the_step_it_stopped_at():
+    session = _session()
+    box = Mailbox(lambda: None)
+    asked = RunRequest(session.runs.begin(), 10**6)
+    thread = threading.Thread(target=session.train, args=(asked, box, threading.Event()))
+    thread.start()
+    while session.live.step < 50:
+        time.sleep(0.001)
+    session.runs.stop()
+    thread.join(30)
+    frame = box.take()
+    assert (frame["step"], frame["layers_step"]) == (session.live.step,) * 2
+    w = session.live.session.state.w
+    other = LiveTraining(session.live.problem)
+    other.run(frame["step"] - 1)
+    moved = w - other.session.state.w
+    other.run(1)
+    assert other.session.state.w.tobytes() == w.tobytes()
+    layer = frame["layers"][0]
+    assert layer["update_ratio"] * layer["weight_norm"] == pytest.approx(
+        np.linalg.norm(moved[:40].astype(float)), rel=1e-5
+    )
+
+
+def _session():
+    caller = Caller()
+    return caller.lab.room.get(caller.opened())
+
+
+def test_an_epoch_takes_its_pace_and_a_stop_does_not_wait_for_it():
+    session = _session()
+    box = Mailbox(lambda: None)
+    began = time.perf_counter()
+    session.train(RunRequest(session.runs.begin(), session.live.steps_to(5), pace=0.05), box, threading.Event())
+    assert time.perf_counter() - began >= 4 * 0.05
+    assert box.take()["epoch"] == 5
+    asked = RunRequest(session.runs.begin(), session.live.steps_to(5), pace=60)
+    thread = threading.Thread(target=session.train, args=(asked, box, threading.Event()))
+    thread.start()
+    while session.live.epoch < 6:
+        time.sleep(0.001)
+    session.runs.stop()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert session.live.epoch < 8
+
+
+def test_a_frame_that_replaces_another_keeps_its_layers():
+    box = Mailbox(lambda: None)
+    box.post({"step": 1, "layers": ["old"], "layers_step": 1}, [])
+    box.post({"step": 2}, [[1, 0.5, None, None, None]])
+    assert box.take() == {"step": 2, "layers": ["old"], "layers_step": 1, "epochs": [[1, 0.5, None, None, None]]}
+    box.post({"step": 3}, [])
+    assert box.take() == {"step": 3, "epochs": []}
 
 
 def test_a_remedy_branches_from_here_or_from_the_start():

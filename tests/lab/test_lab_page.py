@@ -78,6 +78,21 @@ def test_toys_and_rows_of_the_page_train_on_the_server_too(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_lab_that_ends_while_it_trains_is_one_sentence_on_its_page(tmp_path):
+    process, address = started(tmp_path, "digits", "--hidden", "64,64")
+    with chromium(tmp_path / "profile") as wire:
+        page = Page(wire)
+        page.open(address)
+        page.wait(READY, 120)
+        page.run("document.getElementById('train').click()")
+        page.wait("document.getElementById('now-epoch').textContent !== '0'")
+        process.kill()
+        process.communicate()
+        page.wait("document.getElementById('fault').textContent.startsWith('The lab does not answer.')")
+        page.wait("document.getElementById('train').textContent === 'Train'")
+        page.close()
+
+
 def test_an_address_without_the_token_says_what_to_do(tmp_path):
     process, address = started(tmp_path, "iris")
     with chromium(tmp_path / "profile") as wire:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from browser import BROWSER, Page, chromium, site
+from lab.lab_process import ended, started
 from playground.wasm_cases import builder
 
 HERE = Path(__file__).parent
@@ -33,9 +34,12 @@ def wasm(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def engine(request, tmp_path_factory):
-    """A folder with an engine: a trainer in plain JavaScript, or the compiled one where a test asks for "wasm"."""
+    """A folder with an engine: a trainer in plain JavaScript, or the compiled one for "wasm"; None for that of "lab"."""
+    kind = getattr(request, "param", "fake")
+    if kind == "lab":
+        return None
     folder = tmp_path_factory.mktemp("engine")
-    if getattr(request, "param", "fake") == "fake":
+    if kind == "fake":
         shutil.copy(HERE / "fake_trainer.js", folder / "trainer.js")
     else:
         shutil.copy(request.getfixturevalue("wasm"), folder / "chainrule.wasm")
@@ -44,11 +48,26 @@ def engine(request, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def address(engine, tmp_path_factory):
-    """The playground of the site, with either engine."""
+    """The playground of the site with either engine, or the page of `chainrule lab`, which has the native one."""
     folder = tmp_path_factory.mktemp("site")
+    if engine is None:
+        pytest.importorskip("starlette", reason="starlette is not installed")
+        pytest.importorskip("uvicorn", reason="uvicorn is not installed")
+        process, url = started(folder)
+        yield url
+        out, code = ended(process)
+        assert code == 0, out
+        return
     playground_page.write(folder, engine)
     with site(folder) as url:
         yield url
+
+
+def linked(address, fragment):
+    """Return the address with a fragment; that of the lab has its token there."""
+    if not fragment:
+        return address
+    return f"{address}{'&' if '#' in address else '#'}{fragment}"
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +86,7 @@ def tab(wire, address):
     def opened(fragment="", ready=True, **options):
         page = Page(wire, **options)
         tabs.append(page)
-        page.open(address + (f"#{fragment}" if fragment else ""))
+        page.open(linked(address, fragment))
         if ready:
             page.wait(READY)
         return page

@@ -47,12 +47,12 @@ const tasks = {
       const frames = [await trainer.frame()];
       const sums = [];
       for (let epoch = 0; epoch < each.epochs; epoch += 1) {
-        frames.push(await trainer.advance({ epochs: 1 }));
+        frames.push(await trainer.run({ epochs: 1 }));
         sums.push({ ...trainer.sums });
       }
       const { w, buffers, moments, step } = trainer.training.read();
       const k = trainer.network.outputs;
-      const Z = trainer.training.logits(trainer.train.X.copy(), trainer.d, k);
+      const Z = trainer.training.logits(trainer.rows.X.copy(), trainer.d, k);
       const state = { w: bytes(w), buffers: bytes(buffers), moments: moments.map(bytes), step };
       answers.push({ info, first: bytes(first.w), frames, sums, state, Z: bytes(Z), order: bytes(trainer.engine.order(each.recipe.seed, each.data.train.length, 1)) });
     }
@@ -68,18 +68,18 @@ const tasks = {
       const problem = { recipe, data: data(rows) };
       const one = new Trainer(engine);
       await one.open(problem);
-      await one.advance({ steps });
+      await one.run({ steps });
       const saved = await one.save();
       const before = await one.frame();
-      const frame = await one.advance({ steps: more });
+      const frame = await one.run({ steps: more });
       const two = new Trainer(engine);
       await two.open(problem);
       const loaded = await two.load(saved);
-      const again = await two.advance({ steps: more });
+      const again = await two.run({ steps: more });
       const branch = new Trainer(engine);
       await branch.open({ recipe: { ...recipe, ...other }, data: problem.data });
       await branch.load(saved);
-      const branched = await branch.advance({ steps: more });
+      const branched = await branch.run({ steps: more });
       const states = await Promise.all([one, two].map((each) => each.save()));
       answers.push({ before, loaded, frame, again, branched, states: states.map(({ state }) => bytes(new Uint8Array(state))) });
     }
@@ -92,7 +92,7 @@ const tasks = {
     const answers = [];
     for (const { recipe, data: rows, epochs, row } of cases) {
       await trainer.open({ recipe, data: data(rows) });
-      const frame = await trainer.advance({ epochs });
+      const frame = await trainer.run({ epochs });
       const { w, buffers, step } = trainer.training.read();
       const outputs = Array.from(await trainer.outputs(Float64Array.from(rows.X), rows.y.length));
       const { length } = rows.columns;
@@ -127,11 +127,11 @@ const tasks = {
     for (const { recipe, data: rows, steps } of cases) {
       const trainer = new Trainer(readFileSync(wasm));
       await trainer.open({ recipe, data: data(rows) });
-      trainer.run(steps);
+      trainer.train(steps);
       let best = Infinity;
       for (let i = 0; i < 5; i += 1) {
         const began = performance.now();
-        trainer.run(steps);
+        trainer.train(steps);
         best = Math.min(best, (performance.now() - began) / steps);
       }
       answers.push(best * 1000);

@@ -110,9 +110,25 @@ export class WasmTrainer {
     return { loss, gradient: gradient.map((g, i) => g / rows.length + this.recipe.alpha * this.w[i]) };
   }
 
-  async advance({ epochs = 0, steps = 0 }) {
-    for (let left = steps || epochs * this.perEpoch - (this.step % this.perEpoch); left > 0; left--) this.one();
-    return this.frame();
+  async run({ epochs = 0, steps = 0 }, { pace = 0, seen = null } = {}) {
+    const halt = { asked: false };
+    this.halt = halt;
+    const ended = [];
+    for (let left = steps || epochs * this.perEpoch - (this.step % this.perEpoch); left > 0 && !halt.asked; left--) {
+      const began = performance.now();
+      this.one();
+      if (this.step % this.perEpoch) continue;
+      const frame = await this.frame();
+      ended.push([this.epoch, frame.loss, frame.score, frame.validation_loss, frame.validation_score]);
+      seen?.({ ...frame, epochs: ended.splice(0) });
+      if (!frame.finite) break;
+      await new Promise((resolve) => setTimeout(resolve, Math.max(0, pace - (performance.now() - began))));
+    }
+    return { ...(await this.frame()), epochs: ended };
+  }
+
+  async stop() {
+    if (this.halt) this.halt.asked = true;
   }
 
   one() {
@@ -196,13 +212,14 @@ export class WasmTrainer {
   }
 
   async save() {
-    const kept = { w: [...this.w], m: [...this.m], v: [...this.v], seen: this.seen, sum: this.sum, order: this.order };
+    const kept = { per: this.perEpoch, w: [...this.w], m: [...this.m], v: [...this.v], seen: this.seen, sum: this.sum, order: this.order };
     return { epoch: this.epoch, step: this.step, state: new TextEncoder().encode(JSON.stringify(kept)).buffer };
   }
 
   async load({ epoch, step, state }) {
-    const { w, m, v, seen, sum, order } = JSON.parse(new TextDecoder().decode(state));
-    Object.assign(this, { epoch, step, seen, sum, order, w: Float64Array.from(w), m: Float64Array.from(m), v: Float64Array.from(v), moved: null });
+    const { per, w, m, v, seen, sum, order } = JSON.parse(new TextDecoder().decode(state));
+    const at = per === this.perEpoch ? step : Math.ceil(step / per) * this.perEpoch;
+    Object.assign(this, { epoch: per === this.perEpoch ? epoch : at / this.perEpoch, step: at, seen, sum, order, w: Float64Array.from(w), m: Float64Array.from(m), v: Float64Array.from(v), moved: null });
     return this.frame();
   }
 

@@ -16,7 +16,10 @@ TABLE = "name;a;b;side\n" + "\n".join(f"n{i};{x},5;{y};{'up' if y > x else 'down
 CLICK = "document.getElementById('{}').click()"
 TEXT = "document.getElementById('{}').textContent"
 
-both_engines = pytest.mark.parametrize("engine", ["fake", pytest.param("wasm", marks=pytest.mark.slow)], indirect=True)
+SLOW_ENGINES = [pytest.param(name, marks=pytest.mark.slow) for name in ("wasm", "lab")]
+all_engines = pytest.mark.parametrize("engine", ["fake", *SLOW_ENGINES], indirect=True)
+final_pages = pytest.mark.parametrize("engine", SLOW_ENGINES, indirect=True)
+FIGURES = ("now-epoch", "now-loss", "now-held-loss", "now-score", "now-held-score")
 
 
 def click(page, name):
@@ -49,11 +52,43 @@ def train(page, epochs):
     page.wait(f"{TEXT.format('spoken')}.startsWith('Done at epoch {epochs}')")
 
 
+def figures(page):
+    return [text(page, name) for name in FIGURES]
+
+
+def step(page):
+    """Train one step, and wait until a figure has changed."""
+    shown = f"{json.dumps(FIGURES)}.map((name) => document.getElementById(name).textContent).join()"
+    before = page.run(shown)
+    click(page, "step")
+    page.wait(f"{shown} !== {json.dumps(before)}")
+
+
+def rewind(page, epoch):
+    page.run(
+        f"{{ const scrub = document.getElementById('scrub'); scrub.value = {epoch};"
+        " scrub.dispatchEvent(new Event('input')) }"
+    )
+    page.wait(f"{TEXT.format('spoken')}.startsWith('Epoch {epoch}:') && {TEXT.format('now-epoch')} === '{epoch}'")
+
+
+def branch(page, name, value):
+    """Branch from here with one setting changed."""
+    before = page.run(RUNS)
+    choose(page, name, value)
+    page.wait("!document.getElementById('pending').hidden")
+    click(page, "pending-branch")
+    page.wait(f"{RUNS} === {before + 1} && document.getElementById('pending').hidden")
+
+
+RUNS = "document.querySelectorAll('#runs button[aria-pressed]').length"
+
+
 def share(percentage):
     return float(percentage.replace(" %", "").replace("−", "-"))
 
 
-@both_engines
+@all_engines
 def test_a_dropped_table_is_learned_to_95_percent(tab):
     page = tab()
     drop(page, TABLE + "\n;;3;up\n")
@@ -83,7 +118,7 @@ def test_four_columns_are_mapped_two_at_a_time_and_the_page_says_so(tab):
     page.wait("document.getElementById('map').getAttribute('aria-label').includes('petal width (cm) across')")
 
 
-@both_engines
+@all_engines
 def test_a_rewound_run_repeats_itself_to_the_last_digit(tab):
     page = tab()
     train(page, 20)
@@ -101,7 +136,7 @@ def test_a_rewound_run_repeats_itself_to_the_last_digit(tab):
     page.wait(f"document.getElementById('curves').getAttribute('aria-label') === {json.dumps(losses)}")
 
 
-@both_engines
+@all_engines
 def test_a_changed_setting_branches_a_second_curve_from_the_present_epoch(tab):
     page = tab()
     train(page, 10)
@@ -117,6 +152,96 @@ def test_a_changed_setting_branches_a_second_curve_from_the_present_epoch(tab):
     page.wait(f"{TEXT.format('now-epoch')} === '11'")
 
 
+OTHER = {
+    "another rate": ("rate", "0.05"),
+    "a smaller batch": ("batch", "8"),
+    "a larger batch": ("batch", "100"),
+    "a penalty": ("alpha", "0.1"),
+    "another activation": ("activation-0", "relu"),
+}
+
+
+@pytest.mark.parametrize(
+    ("engine", "kind"),
+    [
+        *(("fake", kind) for kind in OTHER),
+        *(pytest.param(name, "a smaller batch", marks=pytest.mark.slow) for name in ("wasm", "lab")),
+    ],
+    indirect=["engine"],
+)
+def test_a_branch_has_the_settings_of_its_origin_up_to_where_it_left_it(tab, kind):
+    page = tab("layers=6.tanh.0&epochs=20")
+    train(page, 9)
+    rewind(page, 4)
+    fourth = figures(page)
+    rewind(page, 7)
+    seventh = figures(page)
+    branch(page, *OTHER[kind])
+    assert figures(page)[:1] == seventh[:1]
+    train(page, 12)
+    end = figures(page)
+    rewind(page, 4)
+    assert figures(page) == fourth
+    click(page, "train")
+    page.wait(f"{TEXT.format('now-epoch')} === '12' && {TEXT.format('train')} === 'Train'")
+    assert figures(page) == end
+    rewind(page, 9)
+    rewind(page, 12)
+    assert figures(page) == end
+
+
+@all_engines
+def test_a_branch_in_the_middle_of_an_epoch_keeps_its_step_or_with_other_batches_begins_at_the_epoch(tab):
+    page = tab("layers=6.tanh.0&batch=16")
+    train(page, 3)
+    third = figures(page)
+    step(page)
+    within = figures(page)
+    branch(page, "rate", "0.02")
+    assert figures(page) == within
+    branch(page, "batch", "64")
+    assert figures(page) == third
+
+
+@all_engines
+def test_a_link_holds_the_step_in_an_epoch(tab, address):
+    page = tab("layers=6.tanh.0&batch=16")
+    train(page, 2)
+    branch(page, "rate", "0.02")
+    step(page)
+    click(page, "share")
+    link = page.wait("location.hash.includes('step%3D1') && location.hash")
+    other = tab(link.removeprefix("#"), ready=False)
+    expected = figures(page)
+    other.wait(
+        f"{json.dumps(FIGURES)}.every((name, i) => document.getElementById(name).textContent === {json.dumps(expected)}[i])"
+    )
+
+
+@all_engines
+def test_a_pause_right_after_the_start_is_not_lost(tab):
+    page = tab("epochs=100000")
+    for _ in range(5):
+        page.run(f"{CLICK.format('train')}; {CLICK.format('train')}")
+        page.wait(f"{TEXT.format('train')} === 'Train'", 10)
+    reached = int(text(page, "now-epoch").replace(",", ""))
+    assert reached < 1000
+    click(page, "epoch")
+    page.wait(f"{TEXT.format('now-epoch')} === '{reached + 1}'")
+
+
+def test_a_training_that_is_watched_shows_every_epoch_and_another_speed_goes_on_with_it(tab):
+    page = tab("layers=4.tanh.0&epochs=100000")
+    click(page, "train")
+    for speed in ("slow", "full", "frame"):
+        before = page.run(TEXT.format("now-epoch"))
+        choose(page, "speed", speed)
+        page.wait(f"{TEXT.format('now-epoch')} !== {json.dumps(before)}")
+    assert text(page, "train") == "Pause"
+    click(page, "train")
+    page.wait(f"{TEXT.format('train')} === 'Train' && {TEXT.format('spoken')}.startsWith('Paused at epoch')")
+
+
 def test_another_network_begins_beside_the_first_at_its_first_weights(tab):
     page = tab()
     train(page, 3)
@@ -128,7 +253,7 @@ def test_another_network_begins_beside_the_first_at_its_first_weights(tab):
     assert page.run("document.querySelectorAll('#runs li').length") == 3
 
 
-@both_engines
+@all_engines
 def test_a_link_restores_settings_epoch_branch_and_figures(tab, address):
     page = tab("data=circles&layers=6.relu.0~4.tanh.0&optimizer=adam&rate=0.02&batch=16&l2=0.001&seed=3&epochs=9")
     train(page, 9)
@@ -235,7 +360,7 @@ def test_words_of_a_table_never_become_markup(tab):
     assert page.run("document.images.length + document.querySelectorAll('main script').length") == 0
 
 
-@both_engines
+@all_engines
 def test_the_keyboard_alone_chooses_data_trains_rewinds_and_branches(tab):
     page = tab()
     focus = "document.activeElement.id || document.activeElement.value"
@@ -293,6 +418,7 @@ AXE = os.environ.get("CHAINRULE_AXE", "")
 
 
 @pytest.mark.skipif(not AXE, reason="CHAINRULE_AXE names no axe.min.js")
+@final_pages
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (390, False), (390, True)])
 def test_axe_finds_nothing(tab, width, dark):
     page = tab(width=width, dark=dark)

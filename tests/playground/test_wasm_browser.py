@@ -34,15 +34,15 @@ try {
     const trainer = new WasmTrainer({ worker });
     await trainer.open({ recipe, data: rows });
     told.thread = told.thread || Boolean(trainer.worker);
-    await trainer.advance({ steps });
+    await trainer.run({ steps });
     let longest = 0;
     let last = performance.now();
     const timer = setInterval(() => { longest = Math.max(longest, performance.now() - last); last = performance.now(); }, 1);
-    const frame = await trainer.advance({ steps });
+    const frame = await trainer.run({ steps });
     clearInterval(timer);
     const { state } = await trainer.save();
     const bytes = btoa(Array.from(new Uint8Array(state), (byte) => String.fromCharCode(byte)).join(""));
-    const sentence = await trainer.advance({ steps: -1 }).catch((error) => error.message);
+    const sentence = await trainer.run({ steps: -1 }).catch((error) => error.message);
     (told.states ??= []).push(bytes);
     (told.frames ??= []).push(frame);
     (told.sentences ??= []).push(sentence);

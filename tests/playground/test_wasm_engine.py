@@ -147,7 +147,8 @@ def test_a_snapshot_goes_on_bit_for_bit_and_branches(wasm):
         assert found["loaded"] == found["before"]
         assert found["again"] == found["frame"]
         assert found["states"][0] == found["states"][1]
-        assert found["branched"]["step"] == found["frame"]["step"]
+        if found["frame"]["finite"] and found["branched"]["finite"]:  # a run ends with the epoch in which it broke
+            assert found["branched"]["step"] == found["frame"]["step"]
         assert found["branched"]["learning_rate"] == 0.02
 
 
@@ -234,8 +235,8 @@ def test_faults_of_rows_and_calls_are_sentences_too(wasm):
     }
     cases = [{**good, "data": {**data, **fault}} for fault in broken.values()]
     calls = {
-        "steps must be a whole number": ["advance", {"steps": 0}],
-        "epochs must be a whole number": ["advance", {"epochs": 0.5}],
+        "steps must be a whole number": ["run", {"steps": 0}],
+        "epochs must be a whole number": ["run", {"epochs": 0.5}],
         "row must be a whole number": ["row", 10**6],
         "X must be": ["outputs", [1.0], 3],
         "The snapshot is not one of this trainer's.": ["load", {"state": {}}],

@@ -40,6 +40,8 @@ _LIMITS = {
     "steps": Interval(1, 10_000_000, "[]", whole=True),
     "rows": Interval(1, 64, "[]", whole=True),
     "row": Interval(0, 2**31, "[)", whole=True),
+    "run": Interval(1, 2**53, "[)", whole=True),
+    "pace": Interval(0, 10_000, "[]"),
     "seconds": Interval(0, 600, "(]"),
     "seed": Interval(0, 2**53, "[)", whole=True),
 }
@@ -107,9 +109,10 @@ def frame(lab: Lab, header: Header, arrays: Arrays) -> Answer:
 
 
 def stop(lab: Lab, header: Header, arrays: Arrays) -> Answer:
-    """Stop a training between two steps."""
-    only(header, "session")
-    lab.room.get(header.get("session")).stop.set()
+    """Stop a run between two steps, and all runs before it; without a number, all that have begun."""
+    only(header, "session", "run")
+    own = number(header, "run") if header.get("run") is not None else None
+    lab.room.get(header.get("session")).runs.stop(own)
     return {}, {}
 
 

@@ -211,25 +211,26 @@ class LiveTraining:
         Parameters
         ----------
         layers : bool, default=True
-            Whether the layers are measured now; otherwise their last figures stand, with the step they are of.
+            Whether the layers are measured and part of it.
 
         Returns
         -------
         dict
         """
-        if (layers and self._layers_step != self.step) or not self._layers:
-            self._layers = layer_figures(self.problem.recipe, self.session.state, self._probed, self._moved)
-            self._layers_step = self.step
-        return {
+        shown = {
             "epoch": self.epoch,
             "step": self.step,
             **self._shown,
             "finite": self.finite,
             "over": self.over,
             "seconds": self.seconds,
-            "layers": self._layers,
-            "layers_step": self._layers_step,
         }
+        if not layers:
+            return shown
+        if self._layers_step != self.step or not self._layers:
+            self._layers = layer_figures(self.problem.recipe, self.session.state, self._probed, self._moved)
+            self._layers_step = self.step
+        return {**shown, "layers": self._layers, "layers_step": self._layers_step}
 
     def outputs(self, X: Array, state: State) -> Array:
         """Return probabilities, or values on the target's own scale, for rows in the user's units.

@@ -1,7 +1,7 @@
 """Trainings of the pages that are open: who trains, who waits, what a slow reader misses.
 
-A training runs in a thread of its own, in stretches of one drawn frame. Commands take turns with them. Frames wait in a
-mailbox of one: a reader that is slow misses frames, never steps, and costs no memory.
+A training runs in a thread of its own until it is done or stopped, in stretches of one drawn frame. Commands take turns
+with them. Frames wait in a mailbox of one: a reader that is slow misses frames, never steps, and costs no memory.
 
 In: commands. Out: frames, and the end of a training wherever its page leaves.
 """
@@ -19,16 +19,20 @@ from typing import Any
 from chainrule.errors import InvalidValueError, MissingError, must_be
 from chainrule.lab.live import LiveTraining, epoch_figures
 from chainrule.lab.recipe import LabRecipe
+from chainrule.lab.runs import RunRequest, Runs
 from chainrule.lab.subject import Subject
 
-FRAME_SECONDS = 1 / 60
-"""Time between frames of a training that is watched."""
+FRAME_SECONDS = 1 / 75
+"""Time of a stretch of training: shorter than a frame of most screens, so that each has a new figure to draw."""
 
 MOST_TRAININGS = 12
 """Trainings at a time; the one unused for longest makes room for another."""
 
-_LAYERS_SHARE = 0.1
+_LAYERS_SHARE = 0.05
 """Share of the time that measuring layers may take."""
+
+_LAYERS_SECONDS = 0.1
+"""Least time between two measurements of the layers; nobody reads a histogram that changes more often."""
 
 _MOST_POINTS = 2000
 """Points of a curve that one frame may carry; of more, every second one is left out."""
@@ -64,6 +68,9 @@ class Turn:
             yield
 
 
+_LAYERS = ("layers", "layers_step")
+
+
 class Mailbox:
     """The newest frame, and the points of the curves since the last one that was taken."""
 
@@ -76,10 +83,11 @@ class Mailbox:
         self.closed = False
 
     def post(self, frame: dict[str, Any], points: list[list[float | None]]) -> None:
-        """Put a frame in the place of the one before."""
+        """Put a frame in the place of the one before, whose layers stand until others are measured."""
         with self._lock:
             idle = self._frame is None
-            self._frame = frame
+            held = {name: self._frame[name] for name in _LAYERS if name in self._frame} if self._frame else {}
+            self._frame = {**held, **frame}
             self._points += points
             while len(self._points) > _MOST_POINTS:
                 self._points = [*self._points[:-1:2], self._points[-1]]
@@ -118,8 +126,8 @@ class LabSession:
         The training.
     turn : Turn
         Who may touch the training now.
-    stop : Event
-        Set where the page wants it stopped.
+    runs : Runs
+        Which of its runs are to stop.
     used : float, default=0.0
         When a command was last about it.
     changed : bool, default=False
@@ -133,7 +141,7 @@ class LabSession:
     recipe: LabRecipe
     live: LiveTraining
     turn: Turn = field(default_factory=Turn)
-    stop: threading.Event = field(default_factory=threading.Event)
+    runs: Runs = field(default_factory=Runs)
     used: float = 0.0
     changed: bool = False
     remedies: tuple[str, ...] = ()
@@ -145,7 +153,6 @@ class LabSession:
         if not self._training.acquire(blocking=False):
             raise InvalidValueError("lab: this training is already running. Stop it first.")
         try:
-            self.stop.clear()
             yield
         finally:
             self._training.release()
@@ -155,53 +162,64 @@ class LabSession:
         """Whether it trains now."""
         return self._training.locked()
 
-    def train(self, steps: int, mailbox: Mailbox, left: threading.Event, watched: bool) -> None:
+    def train(self, asked: RunRequest, mailbox: Mailbox, left: threading.Event) -> None:
         """Train in this thread until the steps are done, the page stops it, or `left` says that nobody reads any more.
 
         Parameters
         ----------
-        steps : int
-            The most steps.
+        asked : RunRequest
+            How far, and what is seen of it.
         mailbox : Mailbox
-            Where frames go: each one if it is `watched`, otherwise the last.
+            Where frames go.
         left : Event
             Set where the reader is gone.
-        watched : bool
-            Whether frames are drawn meanwhile.
         """
         try:
             with self.training():
-                self._train(steps, mailbox, left, watched)
+                self._train(asked, mailbox, lambda: self.runs.stopped(asked.number) or left.is_set())
             mailbox.close()
         except BaseException as error:
             mailbox.close(error)
 
-    def _train(self, steps: int, mailbox: Mailbox, left: threading.Event, watched: bool) -> None:
-        live = self.live
-        pace = Pace()
-
-        def stopping() -> bool:
-            return self.stop.is_set() or left.is_set()
-
+    def _train(self, asked: RunRequest, mailbox: Mailbox, stopping: Callable[[], bool]) -> None:
+        live, pace, steps = self.live, Pace(), asked.steps
         while True:
+            began = time.perf_counter()
+            look = asked.watched and pace.layers_due
             with self.turn.stretch():
                 seen = len(live.epochs)
-                count = min(steps, pace.steps(live.step_seconds))
-                last = count == steps
-                layers = pace.layers_due or last
-                done = live.run(count, stopping, measured=layers)
-                steps -= done
+                steps -= self._stretch(asked, steps, pace.steps(live.step_seconds), look, stopping)
                 ended = steps <= 0 or live.over or stopping()
-                self.changed |= done > 0
-                began = time.perf_counter()
-                frame = live.frame(layers or ended) if watched or ended else None
-                if frame is not None and (layers or ended):
-                    pace.took(time.perf_counter() - began)
                 points = [epoch_figures(live, epoch) for epoch in live.epochs[seen:]]
+                frame = self._frame(pace, look or ended) if asked.watched or ended else None
             if frame is not None:
                 mailbox.post(frame, points)
             if ended:
                 return
+            if points and asked.pace:
+                self.runs.wait(asked.number, began + asked.pace)
+
+    def _stretch(self, asked: RunRequest, steps: int, most: int, look: bool, stopping: Callable[[], bool]) -> int:
+        """Train for the time of a frame, with a step that is looked at taken alone; return how many were done."""
+        live = self.live
+        if stopping():
+            return 0
+        count = min(steps, most, live.steps_to(1)) if asked.pace else min(steps, most)
+        last = count == steps
+        done = live.run(count, stopping, measured=last or look)
+        if not last and not live.over and stopping():
+            done += live.run(1, measured=True)
+        self.changed |= done > 0
+        return done
+
+    def _frame(self, pace: Pace, look: bool) -> dict[str, Any]:
+        """Return a frame, with its layers where they are looked at."""
+        if not look:
+            return self.live.frame(layers=False)
+        began = time.perf_counter()
+        found = self.live.frame()
+        pace.took(time.perf_counter() - began)
+        return found
 
 
 class Pace:
@@ -224,7 +242,7 @@ class Pace:
 
     def took(self, seconds: float) -> None:
         """Plan the next look at the layers from what this one took."""
-        self._next_look = time.perf_counter() + seconds * (1 / _LAYERS_SHARE - 1)
+        self._next_look = time.perf_counter() + max(seconds * (1 / _LAYERS_SHARE - 1), _LAYERS_SECONDS)
 
 
 class Room:
@@ -292,7 +310,7 @@ class Room:
 
     def close(self, session: LabSession) -> None:
         """Stop a training and forget it."""
-        session.stop.set()
+        session.runs.end()
         with self._lock:
             self._sessions.pop(session.number, None)
             if session.changed and not session.subject.uploaded:
@@ -315,4 +333,4 @@ class Room:
         """Stop all trainings."""
         self.ending.set()
         for session in self.sessions:
-            session.stop.set()
+            session.runs.end()

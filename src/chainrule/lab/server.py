@@ -23,7 +23,8 @@ from chainrule.lab.commands import COMMANDS, Lab, number, only
 from chainrule.lab.examination import Events, examine_session
 from chainrule.lab.guard import App, Guard, Receive, Scope, Send, respond
 from chainrule.lab.page_files import PageFile
-from chainrule.lab.room import Mailbox
+from chainrule.lab.room import LabSession, Mailbox
+from chainrule.lab.runs import RunRequest
 from chainrule.lab.wire import framed, message, parsed
 
 LARGEST_BODY = 64 * 2**20
@@ -238,22 +239,30 @@ def _run(lab: Lab) -> Callable[[Request], Any]:
     async def answer(request: Request) -> Response:
         try:
             header, _ = await _message(request, _SMALL_BODY)
-            only(header, "session", "steps", "epochs", "watched")
             session = lab.room.get(header.get("session"))
-            if ("steps" in header) == ("epochs" in header):
-                raise InvalidValueError("lab: run must have steps or epochs, one of the two.")
-            watched = header.get("watched", True)
-            if not isinstance(watched, bool):
-                raise InvalidValueError(must_be("lab", "watched", "true or false", watched))
-            amount = number(header, "steps" if "steps" in header else "epochs")
-            steps = amount if "steps" in header else session.live.steps_to(amount)
+            asked = _asked(session, header)
         except ClientDisconnect:
             return Response(status_code=499)
         except Exception as error:
             return _Failure(*failure_of(error))
-        return _Stream(Mailbox, lambda box, left: session.train(steps, box, left, watched))
+        return _Stream(Mailbox, lambda box, left: session.train(asked, box, left))
 
     return answer
+
+
+def _asked(session: LabSession, header: Mapping[str, Any]) -> RunRequest:
+    """Return what a checked message asks for; from here on a stop finds the run, before its thread has started."""
+    only(header, "session", "steps", "epochs", "watched", "pace", "run")
+    if ("steps" in header) == ("epochs" in header):
+        raise InvalidValueError("lab: run must have steps or epochs, one of the two.")
+    watched = header.get("watched", True)
+    if not isinstance(watched, bool):
+        raise InvalidValueError(must_be("lab", "watched", "true or false", watched))
+    amount = number(header, "steps" if "steps" in header else "epochs")
+    steps = amount if "steps" in header else session.live.steps_to(amount)
+    pace = number(header, "pace", 0) / 1000
+    own = number(header, "run") if header.get("run") is not None else None
+    return RunRequest(session.runs.begin(own), steps, watched, pace)
 
 
 def _examine(lab: Lab) -> Callable[[Request], Any]:

@@ -1,10 +1,16 @@
 /** Canvases in the colors of the page, sharp on every screen, with scales and axes. */
 
-/** Colors of the present scheme. @returns {Record<string, string>} */
+const COLORS = ["paper", "sheet", "ink", "soft", "edge", "grid", "info", "critical", "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7"];
+let colors = null;
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => (colors = null));
+
+/** Colors of the present scheme, read once for each. @returns {Record<string, string>} */
 export function palette() {
-  const style = getComputedStyle(document.documentElement);
-  const names = ["paper", "sheet", "ink", "soft", "edge", "grid", "info", "critical", "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7"];
-  return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+  if (!colors) {
+    const style = getComputedStyle(document.documentElement);
+    colors = Object.freeze(Object.fromEntries(COLORS.map((name) => [name, style.getPropertyValue(`--${name}`).trim()])));
+  }
+  return colors;
 }
 
 /** A color "#rrggbb" as three numbers. @param {string} hex */

@@ -82,7 +82,7 @@ export class Controls {
   show(settings, table, data) {
     this.settings = settings;
     for (const name of Object.keys(NUMBERS)) find(name).value = String(settings[name]);
-    find("held").disabled = Boolean(data.server);
+    find("held").closest(".field").hidden = Boolean(data.server);
     find("optimizer").value = settings.optimizer;
     find("batch_norm").checked = settings.batch_norm;
     find("add-layer").disabled = settings.hidden.length >= LIMITS.layers;

@@ -3,19 +3,21 @@
 import { axes } from "./axes.js";
 import { extent, padded, palette, polyline } from "./canvas.js";
 
+const MOST_POINTS = 1200;
+
 /**
  * @param {HTMLCanvasElement} canvas
- * @param {{runs: any[], run: any, frame: any, info: any}} session
+ * @param {{runs: any[], run: any, place: number}} session
  * @param {{log: boolean, score: boolean, name: string}} view
  * @returns {{epochAt: (px: number) => number}}
  */
-export function drawCurves(canvas, { runs, run, frame, info }, view) {
+export function drawCurves(canvas, { runs, run, place }, view) {
   const colors = palette();
   const fields = view.score ? ["score", "validation_score"] : ["loss", "validation_loss"];
   const log = view.log && !view.score;
   const shown = runs.flatMap((each) => each.points.filter((point) => point.epoch > 0 || !view.score));
   const values = shown.flatMap((point) => fields.map((field) => point[field])).filter((v) => v !== null && Number.isFinite(v));
-  const last = Math.max(10, ...runs.map((each) => place(each.points.at(-1))));
+  const last = Math.max(10, ...runs.map((each) => each.points.at(-1).place));
   const y = log ? logRange(values) : linearRange(values, view.score);
   const at = axes(canvas, { x: [0, last], y, names: ["epoch", view.name + (log ? " (log scale)" : "")], log }, colors);
   const { context } = at;
@@ -30,26 +32,25 @@ export function drawCurves(canvas, { runs, run, frame, info }, view) {
     for (const [k, field] of fields.entries()) {
       context.lineWidth = each === run ? 2 : 1.4;
       context.setLineDash(k ? [6, 4] : []);
-      polyline(context, own(each, runs).map((point) => [at.x(place(point)), drawable(point[field], log) ? at.y(point[field]) : NaN]));
+      polyline(context, own(each, runs).map((point) => [at.x(point.place), drawable(point[field], log) ? at.y(point[field]) : NaN]));
     }
   }
   context.restore();
   context.setLineDash([2, 3]);
   context.strokeStyle = colors.soft;
-  const now = Math.round(at.x(frame.step / info.steps_per_epoch)) + 0.5;
+  const now = Math.round(at.x(place)) + 0.5;
   polyline(context, [[now, at.top], [now, at.bottom]]);
   context.setLineDash([]);
   return { epochAt: (px) => Math.round(at.back(px, 0)[0]) };
 }
 
-/** The points of a run that are not its origin's. */
+/** The points of a run that are not its origin's; of very many, as many as can be seen. */
 function own(run, runs) {
-  const shared = run.from && runs.some((other) => other.id === run.from.run) ? run.from.step : 0;
-  return run.points.filter((point) => point.step >= shared);
+  const shared = run.from && runs.some((other) => other.id === run.from.run) ? run.from.place : 0;
+  const mine = run.points.filter((point) => point.place >= shared);
+  const apart = Math.ceil(mine.length / MOST_POINTS);
+  return apart > 1 ? mine.filter((_, i) => i % apart === 0 || i === mine.length - 1) : mine;
 }
-
-/** Where a point stands on the axis of epochs. */
-const place = (point) => point.place ?? point.epoch;
 
 const drawable = (value, log) => value !== null && Number.isFinite(value) && (!log || value > 0);
 

@@ -28,7 +28,10 @@ export function fill(node, ...children) {
 
 /** Set a text only where it differs, so that assistive technology is not told the same thing twice. */
 export function say(node, text) {
-  if (node.textContent !== text) node.textContent = text;
+  if (node.textContent === text) return;
+  const { firstChild } = node;
+  if (firstChild instanceof Text && firstChild === node.lastChild) firstChild.data = text;
+  else node.textContent = text;
 }
 
 function dressed(node, attributes, children) {

@@ -27,7 +27,9 @@ export function percent(share) {
 }
 
 /** A whole number with thousands apart. @param {number} n */
-export const count = (n) => n.toLocaleString("en-US");
+export const count = (n) => GROUPED.format(n);
+
+const GROUPED = new Intl.NumberFormat("en-US");
 
 /** "1 row", "2 rows". @param {number} n @param {string} noun */
 export const counted = (n, noun) => `${count(n)} ${noun}${n === 1 ? "" : "s"}`;

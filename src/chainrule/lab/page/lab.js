@@ -46,10 +46,12 @@ export class Lab {
    * catalogue: any, remedy: Function, guarded: Function}} page */
   show(page) {
     this.page = page;
+    document.title = "chainrule lab";
+    say(find("name"), "chainrule lab");
     if (this.first) {
       const { name, rows, drawn, sampled } = this.first;
       const radio = make("input", { type: "radio", name: "toy", value: LAB, onchange: () => page.change({ ...this.settings }) });
-      find("toys").append(make("label", { class: "toy" }, radio, make("span", {}, name)));
+      find("toys").append(make("label", { class: "toy own" }, radio, make("span", {}, `${name}: the table of this lab`)));
       const all = `${count(rows.train)} rows to train on, ${count(rows.validation)} held out, ${count(rows.test)} for the final scores`;
       const some = sampled ? ` This page draws ${count(drawn)} of them.` : "";
       find("panel-data").append(make("p", { class: "note" }, `${name}: ${all}.${some}`));

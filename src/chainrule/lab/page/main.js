@@ -24,7 +24,7 @@ class Page {
     this.session = null;
     this.file = null;
     this.waiting = null;
-    this.player = new Player({ shown: () => this.view.frame(), ended: (why) => this.ended(why) });
+    this.player = new Player({ shown: (fresh) => this.view.tick(fresh), ended: (why) => this.ended(why) });
     this.controls = new Controls((change) => this.change(change), () => this.now());
     this.view = new View(catalogue, {
       remedy: (settings) => this.remedy(settings),
@@ -36,6 +36,7 @@ class Page {
       rewind: (epoch) => this.rewind(epoch),
       source: (settings) => this.source(settings),
       code: (session) => lab.code(session),
+      failed: (error) => this.fault(error),
     });
     showToys(toys, (change) => this.change(change));
     lab?.show({
@@ -48,8 +49,8 @@ class Page {
   listen() {
     const on = (name, act, kind = "click") => find(name).addEventListener(kind, () => this.guarded(act));
     on("train", () => (this.player.playing ? this.player.pause() : this.train()));
-    on("step", () => this.quietly(() => this.session.advance({ steps: 1 })));
-    on("epoch", () => this.quietly(() => this.session.advance({ epochs: 1 })));
+    on("step", () => this.quietly(() => this.session.step()));
+    on("epoch", () => this.quietly(() => this.session.epoch()));
     on("reset", () => this.rewind(0));
     on("scrub", () => this.rewind(Number(find("scrub").value)), "input");
     on("branch", () => this.branch());
@@ -81,9 +82,13 @@ class Page {
       find("fault").hidden = true;
       await act();
     } catch (error) {
-      find("fault").hidden = false;
-      say(find("fault"), error.message);
+      this.fault(error);
     }
+  }
+
+  fault({ message }) {
+    find("fault").hidden = false;
+    say(find("fault"), message);
   }
 
   now() {
@@ -102,11 +107,9 @@ class Page {
     }
     await this.rows(settings);
     for (const [k, part] of parts.entries()) {
-      if (k) await this.session.branch(part.settings, this.label(part.settings));
-      while (this.session.frame.epoch < part.epoch && this.session.frame.finite) {
-        await this.session.advance({ epochs: Math.min(10, part.epoch - this.session.frame.epoch) });
-        this.view.figures();
-      }
+      const { session } = this;
+      if (k) await session.branch(part.settings, this.label(part.settings));
+      await session.train(part.epoch + part.step / session.info.steps_per_epoch, { seen: () => this.session === session && this.view.figures() });
     }
     this.take(this.session.run.settings);
     await this.view.redraw();
@@ -140,7 +143,7 @@ class Page {
 
   /** The parts of the address; without any, what the page begins with. */
   linked() {
-    if (this.lab?.first && !/[#&]data=/.test(location.hash)) return [{ settings: this.lab.settings, epoch: 0 }];
+    if (this.lab?.first && !/[#&]data=/.test(location.hash)) return [{ settings: this.lab.settings, epoch: 0, step: 0 }];
     return fromLink(location.hash, [...Object.keys(this.toys), ...(this.lab?.first ? [LAB] : [])]);
   }
 
@@ -155,7 +158,7 @@ class Page {
     const table = await tableFrom(file);
     const before = this.file;
     this.file = table;
-    const parts = this.waiting ?? [{ settings: changed(this.settings, { source: "file", target: "", task: null }), epoch: 0 }];
+    const parts = this.waiting ?? [{ settings: changed(this.settings, { source: "file", target: "", task: null }), epoch: 0, step: 0 }];
     const named = parts.map((part) => ({ ...part, settings: changed(part.settings, { file: table.name }) }));
     try {
       await this.begin(named);
@@ -218,13 +221,10 @@ class Page {
     const { frame, data } = this.session;
     const score = data.classes ? `accuracy ${percent(frame.score)}, held-out ${percent(frame.validation_score)}` : `R² ${short(frame.score)}, held-out ${short(frame.validation_score)}`;
     const words = { paused: "Paused", done: "Done", broken: "Stopped: the loss is not a finite number" };
-    if (words[why]) this.speak(`${words[why]} at epoch ${frame.epoch}: loss ${short(frame.loss)}, ${score}.`);
-    else {
-      find("fault").hidden = false;
-      say(find("fault"), why);
-    }
     this.controls.refresh();
-    this.view.redraw();
+    if (!words[why]) return this.fault({ message: why });
+    const told = `${words[why]} at epoch ${frame.epoch}: loss ${short(frame.loss)}, ${score}.`;
+    this.view.redraw().then(() => this.speak(told), (error) => this.fault(error));
   }
 
   speak(text) {
@@ -239,21 +239,34 @@ class Page {
     await this.view.redraw();
   }
 
-  async rewind(epoch) {
+  /** Go to an epoch; of the places that a finger passes on its way, the newest one counts. */
+  rewind(epoch) {
+    this.goal = epoch;
+    this.going ??= this.goes().finally(() => (this.going = null));
+    return this.going;
+  }
+
+  async goes() {
     const last = Number(find("scrub").max);
     const pending = this.settings;
-    await this.player.pause();
-    await this.session.rewind(Math.min(Math.max(epoch, 0), last));
-    this.take(pending);
-    await this.view.redraw();
-    this.speak(`Epoch ${this.session.frame.epoch}: loss ${short(this.session.frame.loss)}.`);
+    let done = null;
+    while (done !== this.goal) {
+      done = this.goal;
+      await this.player.pause();
+      await this.session.rewind(Math.min(Math.max(done, 0), last));
+      this.view.figures();
+      if (done !== this.goal) continue;
+      this.take(pending);
+      await this.view.redraw();
+      this.speak(`Epoch ${this.session.frame.epoch}: loss ${short(this.session.frame.loss)}.`);
+    }
   }
 
   label(settings) {
-    const { run, frame } = this.session;
-    const fits = sameShape(run.settings, settings);
-    const what = difference(run.settings, settings) || "same settings";
-    return `run ${this.session.born + 1}: ${what}${fits && frame.epoch ? `, from epoch ${frame.epoch}` : ""}`;
+    const { frame, place } = this.session;
+    const before = this.session.leg(place).settings;
+    const what = difference(before, settings) || "same settings";
+    return `run ${this.session.born + 1}: ${what}${sameShape(before, settings) && frame.epoch ? `, from epoch ${frame.epoch}` : ""}`;
   }
 
   /** A second run beside the first, with what was changed. */
@@ -295,8 +308,8 @@ class Page {
   }
 
   async share() {
-    const { run, frame } = this.session;
-    const link = toLink([...run.history, { settings: run.settings, epoch: frame.epoch }]);
+    const { run, history: parts } = this.session;
+    const link = toLink(parts);
     history.replaceState(null, "", `#${link}`);
     const file = run.settings.source === "file" ? " The rows of your file are not in it." : "";
     await this.copy(location.href, `The link is copied, and stands in the address bar.${file}`);

@@ -85,7 +85,24 @@ function drawGrid(canvas, data, known, first, second, answer, row, colors) {
   context.strokeStyle = colors.edge;
   context.strokeRect(at.left + 0.5, at.top + 0.5, at.right - at.left - 1, at.bottom - at.top - 1);
   const place = (i) => [at.x(known.columns[first][i]), at.y(known.columns[second][i])];
-  return points(context, data, known, place, row, colors);
+  const still = rowsDrawn(canvas, [data, first, second, row, colors], (on) => points(on, data, known, place, row, colors));
+  context.drawImage(still.canvas, 0, 0, canvas.width / still.scale, canvas.height / still.scale);
+  return still.found;
+}
+
+/** The rows as they were drawn last, since they stay where they are while the map behind them changes. */
+const STILL = { key: [], scale: 1, canvas: document.createElement("canvas"), found: null };
+
+function rowsDrawn({ width, height }, what, draw) {
+  const key = [width, height, window.devicePixelRatio, ...what];
+  if (key.some((each, i) => each !== STILL.key[i])) {
+    const scale = Math.min(window.devicePixelRatio || 1, 3);
+    Object.assign(STILL.canvas, { width, height });
+    const context = STILL.canvas.getContext("2d");
+    context.setTransform(scale, 0, 0, scale, 0, 0);
+    Object.assign(STILL, { key, scale, found: draw(context) });
+  }
+  return STILL;
 }
 
 /** The map as a small picture; strength of color is certainty. */
@@ -97,7 +114,7 @@ function gridImage(data, known, answer, colors) {
   small.height = cells;
   const picture = new ImageData(cells, cells);
   const shade = data.classes ? classShade(data.classes.length, colors) : valueShade(known.y, colors);
-  for (let i = 0; i < cells * cells; i++) picture.data.set(shade(answer, i, outputs), 4 * i);
+  for (let i = 0; i < cells * cells; i++) shade(picture.data, answer, i, outputs);
   small.getContext("2d").putImageData(picture, 0, 0);
   return small;
 }
@@ -107,26 +124,28 @@ function classShade(classes, colors) {
   const paper = rgb(colors.paper);
   const inks = Array.from({ length: classes }, (_, k) => rgb(colors[`s${k % 8}`]));
   const chance = 1 / classes;
-  return (answer, i, outputs) => {
+  return (pixels, answer, i, outputs) => {
     const of = (k) => (outputs === 1 ? (k ? answer[i] : 1 - answer[i]) : answer[i * outputs + k]);
     let best = 0;
     for (let k = 1; k < classes; k++) if (of(k) > of(best)) best = k;
     const lead = (of(best) - chance) / (1 - chance);
-    if (!Number.isFinite(lead)) return [128, 128, 128, 255];
-    const strength = 0.1 + 0.5 * Math.max(lead, 0);
-    return [...paper.map((white, c) => white + (inks[best][c] - white) * strength), 255];
+    paint(pixels, i, paper, inks[best], Number.isFinite(lead) ? 0.1 + 0.5 * Math.max(lead, 0) : NaN);
   };
 }
 
 /** Low values in one color, high ones in another, paper between. */
 function valueShade([low, high], colors) {
   const [paper, below, above] = [colors.paper, colors.s1, colors.s0].map(rgb);
-  return (answer, i) => {
-    if (!Number.isFinite(answer[i])) return [128, 128, 128, 255];
+  return (pixels, answer, i) => {
     const t = Math.min(Math.max((2 * (answer[i] - low)) / (high - low) - 1, -1), 1);
-    const ink = t < 0 ? below : above;
-    return [...paper.map((white, c) => white + (ink[c] - white) * 0.75 * Math.abs(t)), 255];
+    paint(pixels, i, paper, t < 0 ? below : above, Number.isFinite(answer[i]) ? 0.75 * Math.abs(t) : NaN);
   };
+}
+
+/** One pixel between paper and ink; gray where there is no answer. */
+function paint(pixels, i, paper, ink, strength) {
+  for (let c = 0; c < 3; c++) pixels[4 * i + c] = strength >= 0 ? paper[c] + (ink[c] - paper[c]) * strength : 128;
+  pixels[4 * i + 3] = 255;
 }
 
 function drawLine(canvas, data, known, answer, row, colors) {

@@ -5,7 +5,9 @@
  * The token stands in the fragment of the address, which no browser sends; it goes into a header of each request.
  */
 
-const MOST_EPOCHS = 100_000;
+import { joined } from "./engine/newest.js";
+
+const LOST = "The lab does not answer. It has ended, or this tab has lost it: look at its terminal.";
 const KINDS = { float32: Float32Array, float64: Float64Array, int32: Int32Array };
 
 /** The token of this page: from the address once, then from the tab's own storage. @returns {string} */
@@ -34,40 +36,54 @@ export function packed(header, arrays = {}) {
     const { buffer, byteOffset, byteLength } = arrays[name].values;
     return new Uint8Array(buffer, byteOffset, byteLength);
   });
-  return new Blob([length, text, ...bytes]);
+  return joinedBytes([length, text, ...bytes]);
+}
+
+/** Bytes one after another; a Blob of them would go through the browser's own process first. */
+function joinedBytes(parts) {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  parts.reduce((at, part) => (whole.set(part, at), at + part.length), 0);
+  return whole;
+}
+
+/** The header of a message, and where its arrays begin. @param {ArrayBuffer} buffer */
+function headed(buffer) {
+  const length = new DataView(buffer).getUint32(0, true);
+  const { arrays, ...header } = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
+  return { header, arrays, place: 4 + length };
 }
 
 /** The header of a message, and its arrays under their names. @param {ArrayBuffer} buffer @returns {any} */
 export function unpacked(buffer) {
-  const length = new DataView(buffer).getUint32(0, true);
-  const { arrays, ...header } = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
-  let place = 4 + length;
+  const { header, arrays, place } = headed(buffer);
+  let at = place;
   for (const [name, kind, shape] of arrays) {
     const size = shape.reduce((product, n) => product * n, 1) * KINDS[kind].BYTES_PER_ELEMENT;
-    header[name] = new KINDS[kind](buffer.slice(place, place + size));
-    place += size;
+    header[name] = new KINDS[kind](buffer.slice(at, at + size));
+    at += size;
   }
   return header;
 }
 
-/** The messages of a stream, one after another. @param {ReadableStream<Uint8Array>} stream */
+/** The messages of a stream, those together that arrived together. @param {ReadableStream<Uint8Array>} stream */
 async function* messages(stream) {
   const reader = stream.getReader();
   let held = new Uint8Array(0);
   try {
     for (;;) {
+      const { done, value } = await reader.read().catch((error) => {
+        throw error.name === "AbortError" ? error : new Error(LOST);
+      });
+      if (done) return;
+      held = held.length ? joinedBytes([held, value]) : value;
+      const found = [];
       while (held.length >= 4) {
         const length = new DataView(held.buffer, held.byteOffset).getUint32(0, true);
         if (held.length < 4 + length) break;
-        yield unpacked(held.slice(4, 4 + length).buffer);
+        found.push(unpacked(held.slice(4, 4 + length).buffer));
         held = held.subarray(4 + length);
       }
-      const { done, value } = await reader.read();
-      if (done) return;
-      const joined = new Uint8Array(held.length + value.length);
-      joined.set(held);
-      joined.set(value, held.length);
-      held = joined;
+      if (found.length) yield found;
     }
   } finally {
     reader.cancel().catch(() => {});
@@ -83,7 +99,7 @@ async function asked(key, name, body, more = {}) {
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Error("The lab does not answer. It has ended, or this tab has lost it: look at its terminal.");
+    throw new Error(LOST);
   }
   if (answer.ok) return answer;
   const said = await answer.json().catch(() => ({}));
@@ -106,6 +122,7 @@ export class RemoteTrainer {
   constructor(options = {}) {
     this.token = options.token ?? token();
     this.session = options.session ?? null;
+    this.runs = 0;
     /** @type {AbortController|null} */
     this.running = null;
     this.leave = () => this.dismiss();
@@ -135,6 +152,7 @@ export class RemoteTrainer {
   /** Begin at first weights. Data that `table` gave stay on the server; other data are sent. @param {any} problem */
   async open({ recipe, data }) {
     const before = this.session;
+    this.runs = 0;
     const { info, session } = data?.server || !data ? await this.opened({ recipe: completed(recipe, data) }) : await this.opened({
       recipe, columns: data.columns, target: data.target, classes: data.classes?.map(String) ?? null,
     }, {
@@ -153,32 +171,24 @@ export class RemoteTrainer {
     return { session, info };
   }
 
-  /** Train, and answer the frame at the end. @param {{epochs: number}|{steps: number}} amount */
-  advance(amount) {
-    return this.stream({ ...amount, watched: false });
-  }
-
   /**
-   * Train, and draw on the way: up to 60 frames a second. A slow page misses frames, no points of the curves (`epochs` of
-   * each frame) and no steps.
-   * @param {{epochs?: number, steps?: number}} amount without limit if empty
-   * @param {(frame: any) => void} onFrame
+   * Train until all is done or `stop` is called, and answer the last frame.
+   * @param {{epochs: number}|{steps: number}} amount
+   * @param {{pace?: number, seen?: ((frame: any) => void)|null}} [options] least milliseconds of an epoch; what the newest frame
+   *   is given to, with all epochs since the one before. A slow page misses frames, no epochs and no steps.
    */
-  run(amount, onFrame) {
-    const most = amount.epochs || amount.steps ? amount : { epochs: MOST_EPOCHS };
-    return this.stream({ ...most, watched: true }, onFrame);
-  }
-
-  async stream(header, onFrame = () => {}) {
+  async run(amount, { pace = 0, seen = null } = {}) {
     const own = new AbortController();
     this.running = own;
+    this.runs += 1;
     let last = null;
     try {
-      const answer = await asked(this.token, "run", packed(this.mine(header)), { signal: own.signal });
-      for await (const frame of messages(answer.body)) {
-        if (frame.error) throw new Error(frame.error);
-        last = frame;
-        onFrame(frame);
+      const header = this.mine({ ...amount, run: this.runs, pace, watched: seen !== null });
+      const answer = await asked(this.token, "run", packed(header), { signal: own.signal });
+      for await (const frames of messages(answer.body)) {
+        for (const frame of frames) if (frame.error) throw new Error(frame.error);
+        last = frames.reduce(joined, null);
+        seen?.(last);
       }
     } catch (error) {
       if (error.name !== "AbortError") throw error;
@@ -188,9 +198,9 @@ export class RemoteTrainer {
     return last ?? this.frame();
   }
 
-  /** Stop between two steps; the stream then ends with its last frame. */
+  /** Stop the run that was asked for last, whether the server has heard of it or not; it then answers its last frame. */
   async stop() {
-    await this.send("stop", this.mine());
+    if (this.runs) await this.send("stop", this.mine({ run: this.runs }));
   }
 
   frame() {
@@ -213,7 +223,7 @@ export class RemoteTrainer {
   async save() {
     const answer = await asked(this.token, "save", packed(this.mine()));
     const state = await answer.arrayBuffer();
-    const { epoch, step } = unpacked(state);
+    const { epoch, step } = headed(state).header;
     return { epoch, step, state };
   }
 
@@ -225,7 +235,7 @@ export class RemoteTrainer {
     const text = new TextEncoder().encode(JSON.stringify({ ...header, ...this.mine() }));
     const size = new Uint8Array(4);
     new DataView(size.buffer).setUint32(0, text.length, true);
-    const body = new Blob([size, text, new Uint8Array(snapshot.state, 4 + length)]);
+    const body = joinedBytes([size, text, new Uint8Array(snapshot.state, 4 + length)]);
     return unpacked(await (await asked(this.token, "load", body)).arrayBuffer());
   }
 
@@ -247,10 +257,12 @@ export class RemoteTrainer {
   async examine(onPoint, { seconds = 60, signal } = {}) {
     const answer = await asked(this.token, "examine", packed(this.mine({ seconds })), { signal });
     let report = null;
-    for await (const { event, ...found } of messages(answer.body)) {
-      if (found.error) throw new Error(found.error);
-      if (event === "report") report = found;
-      else onPoint(found);
+    for await (const events of messages(answer.body)) {
+      for (const { event, ...found } of events) {
+        if (found.error) throw new Error(found.error);
+        if (event === "report") report = found;
+        else onPoint(found);
+      }
     }
     return report;
   }

@@ -3,13 +3,14 @@
 import { ACTIVATIONS, LIMITS, OPTIMIZERS, USUAL } from "./settings.js";
 
 const NUMBERS = { held: "held", rate: "rate", batch: "batch", alpha: "l2", seed: "seed", epochs: "epochs" };
+const MOST_STEPS = 1e6;
 const WHOLE = new Set(["batch", "seed", "epochs"]);
 
 /**
- * The fragment that restores a run: its settings, and the epoch that it has reached.
- * @param {import("./settings.js").Settings} settings @param {number} epoch
+ * The fragment that restores a run: its settings, the epoch that it has reached, and the step in it.
+ * @param {import("./settings.js").Settings} settings
  */
-export function toFragment(settings, epoch = 0) {
+export function toFragment(settings, epoch = 0, step = 0) {
   const words = new URLSearchParams();
   words.set("data", settings.source);
   if (settings.source === "file") words.set("file", settings.file);
@@ -20,13 +21,14 @@ export function toFragment(settings, epoch = 0) {
   words.set("optimizer", settings.optimizer);
   for (const [name, word] of Object.entries(NUMBERS)) words.set(word, String(settings[name]));
   if (epoch) words.set("at", String(epoch));
+  if (step) words.set("step", String(step));
   return words.toString();
 }
 
 /**
  * Settings from a fragment; anything missing or wrong is as usual.
  * @param {string} fragment @param {string[]} toys known data sets
- * @returns {{settings: import("./settings.js").Settings, epoch: number}}
+ * @returns {{settings: import("./settings.js").Settings, epoch: number, step: number}}
  */
 export function fromFragment(fragment, toys) {
   const words = new URLSearchParams(fragment.replace(/^#/, ""));
@@ -44,7 +46,8 @@ export function fromFragment(fragment, toys) {
   for (const [name, word] of Object.entries(NUMBERS)) {
     settings[name] = within(words.get(word), LIMITS[name], USUAL[name], WHOLE.has(name));
   }
-  return { settings: Object.freeze(settings), epoch: within(words.get("at"), [0, LIMITS.epochs[1]], 0, true) };
+  const [epoch, step] = [["at", LIMITS.epochs[1]], ["step", MOST_STEPS]].map(([name, most]) => within(words.get(name), [0, most], 0, true));
+  return { settings: Object.freeze(settings), epoch, step };
 }
 
 /** A number in its range, or the usual one if it is none. */
@@ -70,10 +73,10 @@ const MOST_PARTS = 12;
 
 /**
  * A run with its branches as one fragment: each part is trained up to its epoch, then the next one branches from there.
- * @param {{settings: import("./settings.js").Settings, epoch: number}[]} parts
+ * @param {{settings: import("./settings.js").Settings, epoch: number, step: number}[]} parts
  */
 export function toLink(parts) {
-  const [first, ...rest] = parts.map(({ settings, epoch }) => toFragment(settings, epoch));
+  const [first, ...rest] = parts.map(({ settings, epoch, step }) => toFragment(settings, epoch, step));
   const words = new URLSearchParams(first);
   for (const part of rest) words.append("then", part);
   return words.toString();
@@ -84,8 +87,7 @@ export function fromLink(fragment, toys) {
   const first = fromFragment(fragment, toys);
   const rest = new URLSearchParams(fragment.replace(/^#/, "")).getAll("then").slice(0, MOST_PARTS);
   const rows = ({ source, file, target, task, held, seed }) => ({ source, file, target, task, held, seed });
-  return [first, ...rest.map((part) => fromFragment(part, toys))].map(({ settings, epoch }) => ({
-    settings: Object.freeze({ ...settings, ...rows(first.settings) }),
-    epoch,
+  return [first, ...rest.map((part) => fromFragment(part, toys))].map((part) => ({
+    ...part, settings: Object.freeze({ ...part.settings, ...rows(first.settings) }),
   }));
 }

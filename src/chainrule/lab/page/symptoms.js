@@ -36,7 +36,7 @@ export function findings(catalogue, { run, frame, info, data }) {
 function view(run, frame, info, data) {
   const layers = frame.layers.filter((layer) => layer.update_ratio !== null && layer.update_ratio !== undefined);
   const hidden = layers.slice(0, -1);
-  const losses = run.points.filter((point) => point.epoch > 0 && point.epoch <= frame.epoch).map((point) => point.loss);
+  const losses = wholeEpochs(run, frame).map((point) => point.loss);
   const share = data.classes ? frame.loss / constantLoss(data) : frame.score === null ? NaN : 1 - frame.score;
   return {
     run, frame, info, data, layers, hidden, losses, share,
@@ -47,6 +47,9 @@ function view(run, frame, info, data) {
     swing: swingShare(losses.slice(-20)),
   };
 }
+
+/** The points of the run up to now at which an epoch ended. */
+const wholeEpochs = (run, frame) => run.points.filter(({ place }) => place > 0 && Number.isInteger(place) && place <= frame.epoch);
 
 /** Cross-entropy of the classes' shares among the training rows. */
 function constantLoss(data) {
@@ -142,7 +145,7 @@ const RULES = {
       : null;
   },
   overfitting: ({ run, frame, data }, limits) => {
-    const held = run.points.filter((p) => p.epoch > 0 && p.epoch <= frame.epoch && p.validation_loss !== null);
+    const held = wholeEpochs(run, frame).filter((p) => p.validation_loss !== null);
     if (held.length < limits.rise_epochs || frame.validation_score === null) return null;
     const best = held.reduce((low, point) => (point.validation_loss < low.validation_loss ? point : low));
     const rise = frame.validation_loss / best.validation_loss - 1;

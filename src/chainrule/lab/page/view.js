@@ -5,12 +5,15 @@ import { draw, fill, find, make, say } from "./dom.js";
 import { checked, steps } from "./explain.js";
 import { count, percent, short, steady } from "./figures.js";
 import { answers, cellsOf, drawMap, plan, viewsOf } from "./map.js";
+import { Panels } from "./panels.js";
 import { commandOf, pythonOf } from "./python.js";
 import { Strips } from "./strips.js";
 import { Superseded } from "./session.js";
 import { findings, remedied } from "./symptoms.js";
 
 const CALM_MS = 500;
+const PICTURE_MS = 150;
+const SLOW_MS = 400;
 
 export class View {
   /** @param {any} catalogue @param {{remedy: Function, show: Function, forget: Function, rewind: Function, pick: Function}} act */
@@ -20,8 +23,15 @@ export class View {
     this.strips = new Strips(find("strips"));
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
     this.last = 0;
-    this.slow = 0;
     this.row = 0;
+    this.panels = new Panels([
+      { node: find("scrub"), least: PICTURE_MS, draw: () => this.time() },
+      { node: find("map"), least: PICTURE_MS, ask: () => this.answers(), draw: (asked) => this.map(asked) },
+      { node: find("curves"), least: PICTURE_MS, draw: () => this.curves() },
+      { node: find("strips"), least: PICTURE_MS, draw: () => this.strips.show(this.session.frame, this.catalogue.limits) },
+      { node: find("symptoms"), least: SLOW_MS, draw: () => this.cards() },
+      { node: find("chain"), least: SLOW_MS, ask: () => this.explained(), draw: (asked) => this.explain(asked) },
+    ], (error) => error instanceof Superseded || act.failed(error));
     for (const name of ["view", "first", "second", "curve", "log"]) find(name).addEventListener("change", () => this.redraw());
     find("map").addEventListener("click", (event) => this.pickOn(event));
     find("curves").addEventListener("click", (event) => this.session && act.rewind(this.epochs.epochAt(event.offsetX)));
@@ -51,17 +61,15 @@ export class View {
     return [Number(find("first").value || 0), Number(find("second").value || 0)];
   }
 
-  /** A frame while training: at once, or twice a second where somebody asked for less motion. */
-  async frame() {
-    this.figures();
+  /** A frame of the screen while training; where somebody asked for less motion, all changes twice a second. */
+  tick(fresh) {
     const now = performance.now();
-    if (this.calm.matches && now - this.last < CALM_MS) return;
-    this.last = now;
-    await this.pictures();
-    if (now - this.slow < CALM_MS) return;
-    this.slow = now;
-    this.cards();
-    await this.explain();
+    const calm = this.calm.matches;
+    if (fresh && (!calm || now - this.last >= CALM_MS)) {
+      this.last = now;
+      this.readout();
+    }
+    this.panels.turn(calm ? CALM_MS : 0);
   }
 
   /** Everything, at rest. */
@@ -69,51 +77,69 @@ export class View {
     if (!this.session) return;
     try {
       this.figures();
-      await this.pictures();
-      this.cards();
+      await this.panels.all();
       this.runs();
       this.code();
-      await this.explain();
     } catch (error) {
       if (!(error instanceof Superseded)) throw error;
     }
   }
 
   figures() {
-    const { frame, run } = this.session;
+    this.readout();
+    this.time();
+  }
+
+  readout() {
+    const { frame } = this.session;
     const share = this.session.data.classes ? percent : (score) => steady(score, 3);
     say(find("now-epoch"), count(frame.epoch));
     say(find("now-score"), share(frame.score));
     say(find("now-held-score"), share(frame.validation_score));
     say(find("now-loss"), steady(frame.loss, 4));
     say(find("now-held-loss"), steady(frame.validation_loss, 4));
+  }
+
+  time() {
+    const { frame, run } = this.session;
     const scrub = find("scrub");
-    scrub.max = String(Math.max(...run.points.map((point) => point.epoch)));
+    scrub.max = String(run.points.at(-1).epoch);
     scrub.value = String(frame.epoch);
     scrub.setAttribute("aria-valuetext", `epoch ${frame.epoch} of ${scrub.max}`);
     say(find("scrub-at"), `${frame.epoch} / ${scrub.max}`);
   }
 
-  async pictures() {
+  /** What the trainer answers for the map. */
+  async answers() {
     const { session } = this;
     const { data } = session;
     const view = find("view").value;
+    const { pair } = this;
+    const asked = (X, rows, few) => session.ask("outputs", X, rows, few);
+    return { session, view, pair, answer: await answers(asked, data, this.known, view, pair, cellsOf(session.info.parameters)) };
+  }
+
+  map({ session, view, pair, answer }) {
+    const { data } = session;
+    if (session !== this.session) return;
     const paired = view === "map" && data.columns.length > 2;
     for (const label of document.querySelectorAll(".pair")) label.hidden = !paired;
-    const asked = (X, rows, few) => session.ask("outputs", X, rows, few);
-    const answer = await answers(asked, data, this.known, view, this.pair, cellsOf(session.info.parameters));
-    if (session !== this.session) return;
-    this.places = drawMap(find("map"), data, this.known, view, this.pair, answer, data.train[this.row]);
-    const score = find("curve").value === "score";
-    find("log").disabled = score;
-    this.epochs = drawCurves(find("curves"), session, { log: find("log").checked, score, name: find("curve").selectedOptions[0].textContent });
-    this.strips.show(session.frame, this.catalogue.limits);
+    this.places = drawMap(find("map"), data, this.known, view, pair, answer, data.train[this.row]);
     this.describe(view, paired);
   }
 
-  /** The same in words, for readers who do not see the pictures. */
+  curves() {
+    const score = find("curve").value === "score";
+    find("log").disabled = score;
+    this.epochs = drawCurves(find("curves"), this.session, { log: find("log").checked, score, name: find("curve").selectedOptions[0].textContent });
+    const { frame, runs, run } = this.session;
+    const lowest = run.points.reduce((low, { loss }) => (loss !== null && loss < low ? loss : low), Infinity);
+    find("curves").setAttribute("aria-label", `Learning curves of ${runs.length} ${runs.length === 1 ? "run" : "runs"}. ${run.label}: loss ${short(frame.loss)} at epoch ${frame.epoch}, lowest ${short(lowest)}; held-out loss ${short(frame.validation_loss)}.`);
+  }
+
+  /** The map in words, for readers who do not see it. */
   describe(view, paired) {
-    const { data, frame, runs, run } = this.session;
+    const { data, frame } = this.session;
     const names = data.columns;
     const [first, second] = this.pair;
     const title = find("view").selectedOptions[0]?.textContent ?? "";
@@ -124,8 +150,6 @@ export class View {
     const over = view === "map" ? `${names[first]} across, ${names[second]} up` : view === "line" ? `${data.target} over ${names[0]}` : data.target;
     const score = data.classes ? `${percent(frame.validation_score ?? frame.score)} of the ${frame.validation_score === null ? "training" : "held-out"} rows are right` : `R² ${steady(frame.validation_score ?? frame.score)}`;
     find("map").setAttribute("aria-label", `${title}: ${over}. ${score}. ${paired ? rest : ""}`);
-    const lowest = Math.min(...run.points.map((point) => point.loss).filter(Number.isFinite));
-    find("curves").setAttribute("aria-label", `Learning curves of ${runs.length} ${runs.length === 1 ? "run" : "runs"}. ${run.label}: loss ${short(frame.loss)} at epoch ${frame.epoch}, lowest ${short(lowest)}; held-out loss ${short(frame.validation_loss)}.`);
   }
 
   showKey(data) {
@@ -179,12 +203,16 @@ export class View {
       offers.length ? make("p", {}, "Try it beside this run:") : null, offers.length ? make("div", { class: "row" }, ...offers) : null);
   }
 
-  async explain() {
+  /** What the trainer answers for the chosen row. */
+  async explained() {
     const { session } = this;
     const index = session.data.train[this.row];
-    const answer = await session.ask("row", index);
+    return { session, index, row: this.row, answer: await session.ask("row", index) };
+  }
+
+  explain({ session, index, row, answer }) {
     if (session !== this.session) return;
-    find("row").value = String(this.row + 1);
+    find("row").value = String(row + 1);
     fill(find("chain"), ...steps(answer, { data: session.data, settings: session.run.settings, index }));
   }
 
@@ -192,8 +220,8 @@ export class View {
   async choose(row) {
     const last = this.session.data.train.length - 1;
     this.row = Math.min(Math.max(Math.round(row) || 0, 0), last);
-    await this.explain();
-    await this.pictures();
+    this.explain(await this.explained());
+    this.map(await this.answers());
   }
 
   pickOn(event) {

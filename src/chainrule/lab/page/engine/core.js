@@ -3,14 +3,19 @@
 import { gradientCheck } from "./check.js";
 import { Engine, Probe, Training, compiled } from "./engine.js";
 import { layerFigures, probedRows } from "./figures.js";
+import { foldedNumbers, inferenceOf } from "./folded.js";
 import { blocksOf, firstNumbers, laidOut, networkOf } from "./network.js";
 import { MOMENTS, batchesOf, planOf, probePlanOf } from "./plan.js";
 import { checkedData, checkedRecipe, outputsOf, refuse, whole } from "./recipe.js";
 import { fitted, standardized } from "./scaling.js";
 import { packed, unpacked } from "./snapshot.js";
+import { breath, until } from "./time.js";
 
 const CHECKED_ROWS = 32;
 const MEASURED_AT_ONCE = 4096;
+const STRETCH_MS = 12;
+const LAYERS_MS = 100;
+const LAYERS_SHARE = 0.05;
 const NOTHING = { loss: 0, score: 0, weight: 0, norm: 0, steps: 0 };
 
 export class Trainer {
@@ -19,6 +24,8 @@ export class Trainer {
     this.source = source;
     this.module = null;
     this.engine = null;
+    /** @type {{asked: boolean, closed: boolean}|null} what stops the training that is on */
+    this.running = null;
   }
 
   /** @param {{recipe: any, data: any}} problem */
@@ -39,9 +46,9 @@ export class Trainer {
     this.inputs = fitted(data.X, this.d, data.train, true);
     this.targets = recipe.task === "regression" ? fitted(data.y, 1, data.train, false) : null;
     this.plan = planOf(recipe, this.network);
-    this.train = this.part(data.train);
+    this.rows = this.part(data.train);
     this.validation = data.validation.length ? this.part(data.validation) : null;
-    this.training = new Training(this.engine, this.plan, this.train, { ...this.network, moments: this.names.length });
+    this.training = new Training(this.engine, this.plan, this.rows, { ...this.network, moments: this.names.length });
     this.start();
     return { parameters: this.network.size, steps_per_epoch: this.batches, outputs: this.answers, engine: "wasm simd128" };
   }
@@ -79,20 +86,92 @@ export class Trainer {
     this.finite = true;
   }
 
-  /** @param {{epochs: number}|{steps: number}} amount */
-  async advance(amount) {
+  /**
+   * Train until all is done or `stop` is called. Other methods may be called meanwhile; they are answered between two steps.
+   * @param {{epochs: number}|{steps: number}} amount epochs end at the n-th end of an epoch from here
+   * @param {{pace?: number, seen?: ((frame: any) => void)|null}} [options] least milliseconds of an epoch, and what each frame
+   *   is given to: about 75 a second, each with the epochs since the one before, and with layers where they were measured
+   */
+  async run(amount, { pace = 0, seen = null } = {}) {
     this.ready();
-    const epochs = amount?.epochs;
-    const asked = epochs === undefined ? whole("steps", amount?.steps, 1, 1e9) : whole("epochs", epochs, 1, 1e9) * this.batches - (this.step % this.batches);
-    this.run(asked - 1);
+    const asked = amount?.epochs === undefined ? whole("steps", amount?.steps, 1, 1e9) : whole("epochs", amount.epochs, 1, 1e9) * this.batches - (this.step % this.batches);
+    if (this.running) throw new Error("This training is already running. Stop it first.");
+    const halt = { asked: false, closed: false };
+    this.running = halt;
+    try {
+      return await this.stretches(this.step + asked, halt, pace, seen);
+    } finally {
+      if (this.running === halt) this.running = null;
+    }
+  }
+
+  /** Stop the training that is on between two steps; it answers its last frame. */
+  async stop() {
+    if (this.running) this.running.asked = true;
+  }
+
+  async stretches(end, halt, pace, seen) {
+    let look = performance.now() + LAYERS_MS;
+    let epochs = [];
+    let last = end;
+    while (!halt.asked && this.step < last) {
+      const began = performance.now();
+      const due = seen !== null && began >= look;
+      epochs.push(...this.stretch(last, pace > 0, due));
+      if (!this.finite) last = Math.min(last, Math.ceil(this.step / this.batches) * this.batches);
+      if (this.step >= last) break;
+      if (seen) {
+        const frame = due ? { ...this.light(), layers: this.layers(this.training.read()) } : this.light();
+        seen({ ...frame, epochs });
+        epochs = [];
+        const now = performance.now();
+        if (due) look = now + Math.max(LAYERS_MS, (now - began) / LAYERS_SHARE);
+      }
+      await breath();
+      if (pace > 0 && this.step % this.batches === 0) await until(began + pace, halt);
+    }
+    if (halt.closed) throw new Error("The training was closed.");
+    if (halt.asked && this.step < last) epochs.push(...this.measuredStep());
+    return { ...(await this.frame()), epochs };
+  }
+
+  /** Train for the time of a frame, at most to the end; answers the epochs that ended. The last step of all is measured. */
+  stretch(end, single, due) {
+    const began = performance.now();
+    const epochs = [];
+    let now = began;
+    do {
+      const left = Math.min(end - this.step - 1, this.batches - (this.step % this.batches));
+      const fits = this.stepMs ? Math.floor((began + STRETCH_MS - now) / this.stepMs) : 1;
+      const count = Math.min(left, Math.max(1, fits));
+      if (count <= 0) break;
+      this.train(count);
+      const then = performance.now();
+      this.stepMs = Math.max((then - now) / count, 1e-4);
+      now = then;
+      if (this.step % this.batches === 0) epochs.push(this.ended());
+    } while (now < began + STRETCH_MS && !(epochs.length && (single || !this.finite)));
+    const closed = epochs.length && (single || !this.finite);
+    return this.step === end - 1 || (due && !closed) ? [...epochs, ...this.measuredStep()] : epochs;
+  }
+
+  /** One step, with what it adds to the parameters. */
+  measuredStep() {
     const before = this.training.read().w;
-    this.run(1);
+    this.train(1);
     this.moved = this.training.read().w.map((w, i) => w - before[i]);
-    return this.frame();
+    return this.step % this.batches === 0 ? [this.ended()] : [];
+  }
+
+  /** The figures of the epoch that has just ended. */
+  ended() {
+    this.held = this.validation && this.measured(this.validation);
+    const { epoch, loss, score, validation_loss, validation_score } = this.light();
+    return [epoch, loss, score, validation_loss, validation_score];
   }
 
   /** Run steps, epoch by epoch; the sums are those of the epoch that the last step belongs to. */
-  run(steps) {
+  train(steps) {
     for (let left = steps; left > 0;) {
       const first = this.step % this.batches;
       const count = Math.min(left, this.batches - first);
@@ -107,20 +186,24 @@ export class Trainer {
 
   async frame() {
     this.ready();
-    const state = this.training.read();
-    const { loss, score } = this.sums.steps ? this.sums : this.measured(this.train);
-    const weight = this.sums.steps ? this.sums.weight : this.train.count;
-    const held = this.validation && this.measured(this.validation);
+    this.held = this.validation && this.measured(this.validation);
+    return { ...this.light(), layers: this.layers(this.training.read()) };
+  }
+
+  /** A frame without its layers; the held-out figures are those that were measured last. */
+  light() {
+    const { held } = this;
+    const { loss, score } = this.sums.steps ? this.sums : this.measured(this.rows);
+    const weight = this.sums.steps ? this.sums.weight : this.rows.count;
     return {
       epoch: Math.floor(this.step / this.batches),
       step: this.step,
       loss: loss / weight,
       validation_loss: held && held.loss / this.validation.count,
-      score: this.scored(score / weight, this.train),
+      score: this.scored(score / weight, this.rows),
       validation_score: held && this.scored(held.score / this.validation.count, this.validation),
       learning_rate: this.recipe.learning_rate,
       finite: this.finite,
-      layers: this.layers(state),
     };
   }
 
@@ -154,8 +237,8 @@ export class Trainer {
   }
 
   layers({ w, buffers, step }) {
-    const rows = probedRows(this.train.count, this.network.size);
-    this.inside ??= this.probe(this.network, this.train, rows.length);
+    const rows = probedRows(this.rows.count, this.network.size);
+    this.inside ??= this.probe(this.network, this.rows, rows.length);
     this.inside.write(w, buffers);
     this.inside.run(rows, step, true);
     return layerFigures(this.inside, this.blocks, this.network, w, this.inside.gradient(), this.moved);
@@ -185,7 +268,7 @@ export class Trainer {
     this.ready();
     const { w, buffers, moments, step } = this.training.read();
     const sums = Object.values(this.sums).map(String);
-    const header = { step, shape: this.shape, dtype: this.recipe.dtype, moments: this.names, sums, finite: this.finite, moved: this.moved !== null };
+    const header = { step, per_epoch: this.batches, shape: this.shape, dtype: this.recipe.dtype, moments: this.names, sums, finite: this.finite, moved: this.moved !== null };
     const vectors = [w, buffers, ...moments, ...(this.moved ? [this.moved] : [])];
     return { epoch: Math.floor(step / this.batches), step, state: packed(header, vectors) };
   }
@@ -195,7 +278,10 @@ export class Trainer {
     return this.network.parameters.map(({ name, shape }) => `${name} ${shape.join("x")}`).join(", ");
   }
 
-  /** Go on from a snapshot. Of another rule, the moments that both have are kept, and new ones begin at zero. */
+  /**
+   * Go on from a snapshot. Of another rule, the moments that both have are kept, and new ones begin at zero; of another batch
+   * size, the next epoch begins.
+   */
   async load(snapshot) {
     this.ready();
     const { size, statistics } = this.network;
@@ -207,8 +293,10 @@ export class Trainer {
     const [w, buffers] = vectors;
     const kept = new Map(header.moments.map((name, i) => [name, vectors[2 + i]]));
     const moments = this.names.map((name) => kept.get(name) ?? new this.type(size));
-    this.training.write({ w, buffers, moments, step: whole("snapshot.step", header.step, 0, Number.MAX_SAFE_INTEGER) });
-    this.step = header.step;
+    const taken = whole("snapshot.step", header.step, 0, Number.MAX_SAFE_INTEGER);
+    const per = whole("snapshot.per_epoch", header.per_epoch, 1, Number.MAX_SAFE_INTEGER);
+    this.step = per === this.batches ? taken : Math.ceil(taken / per) * this.batches;
+    this.training.write({ w, buffers, moments, step: this.step });
     this.sums = Object.fromEntries(Object.keys(NOTHING).map((name, i) => [name, Number(header.sums[i])]));
     this.finite = header.finite;
     this.moved = header.moved ? vectors.at(-1) : null;
@@ -218,7 +306,7 @@ export class Trainer {
   /** The gradient against central differences, at today's weights in float64. */
   async check({ rows = CHECKED_ROWS } = {}) {
     this.ready();
-    const count = Math.min(whole("rows", rows, 1, 1e6), this.train.count);
+    const count = Math.min(whole("rows", rows, 1, 1e6), this.rows.count);
     const numbers = Uint32Array.from({ length: count }, (_, i) => i);
     const wide = this.part(this.data.train.subarray(0, count), Float64Array);
     const probe = this.probe(this.network, wide, count);
@@ -254,6 +342,8 @@ export class Trainer {
   }
 
   async close() {
+    if (this.running) Object.assign(this.running, { asked: true, closed: true });
+    this.running = null;
     this.engine = null;
     this.training = null;
     this.inside = null;
@@ -262,40 +352,6 @@ export class Trainer {
   ready() {
     if (!this.engine) throw new Error("Open a problem first.");
   }
-}
-
-/** The network in inference: dropout passes, and batch norm is part of the map before it. */
-function inferenceOf(network) {
-  const kept = network.layers.filter((layer) => layer.type === "Dense" || layer.type === "Activation");
-  return laidOut(network.inputs, kept.map((layer) => (layer.type === "Dense" ? { ...layer, bias: true } : layer)));
-}
-
-/** Its parameters, float64: W γ/σ and β - μ γ/σ with the running statistics where batch norm follows. */
-function foldedNumbers(network, folded, { w, buffers }) {
-  const numbers = new Float64Array(folded.size);
-  const denses = network.layers.flatMap((layer, i) => (layer.type === "Dense" ? [i] : []));
-  const places = folded.layers.flatMap((layer, i) => (layer.type === "Dense" ? [i] : []));
-  denses.forEach((i, at) => {
-    const find = (letter, layer) => network.parameters.concat(network.buffers).find((slot) => slot.name === `${layer}.${letter}`);
-    const read = (slot, from) => from.subarray(slot.offset, slot.offset + slot.size);
-    const to = (letter) => folded.parameters.find((slot) => slot.name === `${places[at]}.${letter}`);
-    const W = read(find("W", i), w);
-    if (network.layers[i].bias) {
-      numbers.set(W, to("W").offset);
-      numbers.set(read(find("b", i), w), to("b").offset);
-      return;
-    }
-    const [gamma, beta] = ["gamma", "beta"].map((letter) => read(find(letter, i + 1), w));
-    const [mean, variance] = ["mean", "variance"].map((letter) => read(find(letter, i + 1), buffers));
-    const factor = Float64Array.from(gamma, (g, j) => g / Math.sqrt(variance[j] + 1e-5));
-    W.forEach((x, j) => {
-      numbers[to("W").offset + j] = x * factor[j % factor.length];
-    });
-    factor.forEach((f, j) => {
-      numbers[to("b").offset + j] = beta[j] - mean[j] * f;
-    });
-  });
-  return numbers;
 }
 
 /** Rows with all of their columns: those of X where `columns` names them, those of the one row `base` elsewhere. */

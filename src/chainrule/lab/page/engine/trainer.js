@@ -5,10 +5,10 @@ import { Trainer } from "./core.js";
 /**
  * Every method is asynchronous; errors are sentences for people.
  *
- * `open(problem)`, `advance({epochs}|{steps})`, `frame()`, `outputs(X, rows, few)`, `save()`, `load(snapshot)`, `check({rows})`,
- * `row(i)` and `close()`. Two classes have one output, the probability of the second. `loss` and `score` of a frame are those of
- * the epoch so far, as Python's `train_loss`; before the first step they are measured on the training rows. `advance({epochs: n})`
- * ends at the n-th end of an epoch from here.
+ * `open(problem)`, `run({epochs}|{steps}, {pace, seen})`, `stop()`, `frame()`, `outputs(X, rows, few)`, `save()`, `load(snapshot)`,
+ * `check({rows})`, `row(i)` and `close()`. Two classes have one output, the probability of the second. `loss` and `score` of a
+ * frame are those of the epoch so far, as Python's `train_loss`; before the first step they are measured on the training rows.
+ * `run({epochs: n})` ends at the n-th end of an epoch from here; everything else may be asked meanwhile, but for `open` and `load`.
  */
 export class WasmTrainer {
   /** @param {{engine?: any, worker?: boolean}} options address or bytes of the engine; whether it has a thread of its own */
@@ -17,6 +17,7 @@ export class WasmTrainer {
     this.worker = null;
     this.waiting = new Map();
     this.asked = 0;
+    this.seen = null;
     this.begun = worker ? this.begin() : Promise.resolve(new Trainer(engine));
   }
 
@@ -24,8 +25,21 @@ export class WasmTrainer {
     return this.ask("open", problem);
   }
 
-  advance(amount) {
-    return this.ask("advance", amount);
+  /**
+   * Train until all is done or `stop` is called, and answer the last frame.
+   * @param {{epochs: number}|{steps: number}} amount
+   * @param {{pace?: number, seen?: ((frame: any) => void)|null}} [options] least milliseconds of an epoch; what the newest frame
+   *   is given to, with all epochs since the one before
+   */
+  async run(amount, { pace = 0, seen = null } = {}) {
+    const local = await this.begun;
+    if (local) return local.run(amount, { pace, seen });
+    this.seen = seen;
+    return this.send("run", [amount, { pace, watched: seen !== null }]);
+  }
+
+  stop() {
+    return this.ask("stop");
   }
 
   frame() {
@@ -86,7 +100,12 @@ export class WasmTrainer {
     });
   }
 
-  answer({ id, result, error }) {
+  answer({ id, result, error, frame }) {
+    if (frame) {
+      this.worker.postMessage({ taken: true });
+      this.seen?.(frame);
+      return;
+    }
     const { resolve, reject } = this.waiting.get(id);
     this.waiting.delete(id);
     if (error === undefined) resolve(result);
