@@ -21,6 +21,7 @@ from chainrule.doctor.rules.training import flow
 from chainrule.doctor.trials.evaluate import leave_out_scores
 from chainrule.doctor.trials.proof import is_proven_on_all_rows, seems_to_help
 from chainrule.doctor.trials.reachable import Comparison, Errors, compare
+from chainrule.doctor.trials.repair import judged_by_unseen
 from chainrule.doctor.trials.runner import TrialRunner
 from chainrule.doctor.trials.scoring import RowScores
 from chainrule.doctor.vocabulary.records import NotApplicable, RemedyTrial
@@ -75,6 +76,14 @@ def test_doubtful_labels_are_information_where_the_network_errs_on_no_more_rows(
         finding("label-noise", figures={"share": share, "error": error}) for error in (share - 0.01, share + 0.05)
     )
     assert [f.severity for f in gate((as_good, worse), among_noise())] == ["info", "warning"]
+
+
+@pytest.mark.parametrize("share", [0.01, 0.022, 0.05, 0.1, 0.14])
+def test_few_equal_rows_with_different_labels_are_information_beside_noise(share):
+    few, many = (finding("label-conflict", figures={"share": each}) for each in (share, share + 0.15))
+    assert [f.severity for f in gate((few, many), among_noise())] == ["info", "warning"]
+    clean = among_noise(left=0.1, remaining=0.1)
+    assert gate((few,), clean)[0].severity == "warning"
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -273,3 +282,37 @@ def test_the_rows_of_such_targets_are_left_out():
 
 def test_binary_targets_are_no_wild_ones():
     assert drop_wild_targets(plane(loss=BinaryCrossEntropy())) is None
+
+
+# A repair is judged by rows that can judge.
+
+
+def spoiled(kind, problem=PROBLEM):
+    held, y = problem.validation, problem.validation.Y[:, 0]
+    mixed = Rows(
+        np.vstack([held.X[:20], problem.rows.X[:80]]),
+        np.vstack([held.Y[:20], problem.rows.Y[:80]]),
+        np.ones(100, np.float32),
+    )
+    return {
+        "none": None,
+        "the first class": held[y == 0],
+        "the second class": held[y == 1],
+        "training rows": problem.rows[:100],
+        "mostly training rows": mixed,
+        "one row": held[:1],
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    "kind", ["none", "the first class", "the second class", "training rows", "mostly training rows", "one row"]
+)
+def test_a_repair_is_not_judged_by_validation_rows_that_cannot_judge(kind):
+    judged = judged_by_unseen(replace(PROBLEM, validation=spoiled(kind)))
+    assert len(np.unique(judged.validation.Y)) == 2
+    assert len(judged.rows) + len(judged.validation) == len(PROBLEM.rows)
+    assert not {row.tobytes() for row in judged.rows.X} & {row.tobytes() for row in judged.validation.X}
+
+
+def test_a_repair_is_judged_by_the_users_validation_rows_where_they_can():
+    assert judged_by_unseen(PROBLEM).validation is PROBLEM.validation
