@@ -24,6 +24,7 @@ from chainrule.doctor.trials.reachable import Comparison, Errors, compare
 from chainrule.doctor.trials.repair import judged_by_unseen
 from chainrule.doctor.trials.runner import TrialRunner
 from chainrule.doctor.trials.scoring import RowScores
+from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.records import NotApplicable, RemedyTrial
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.engines import Rows
@@ -214,7 +215,7 @@ def test_a_proof_leaves_rows_out_and_remembers_them():
     assert runner.proves("rate*1000")
     assert runner.spent == spent
     assert not runner.proves("rate/10")
-    assert USUAL.general_gain > USUAL.least_gain
+    assert LIMITS.general_gain > USUAL.least_gain
 
 
 # A network that fits its own rows worse than a model fits rows that it has not seen.

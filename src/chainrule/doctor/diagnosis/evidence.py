@@ -138,7 +138,7 @@ class Evidence:
     @property
     def leaves_some(self) -> bool:
         """Whether quick models leave so much unexplained that a small gain says little."""
-        return self.comparison is not None and self.comparison.remaining >= USUAL.some_noise
+        return self.comparison is not None and self.comparison.remaining >= LIMITS.some_noise
 
     @property
     def runner(self) -> TrialRunner | None:

@@ -42,6 +42,7 @@ from chainrule.doctor.trials.replication import (
 from chainrule.doctor.trials.scoring import Floor, RowScores, is_better, score_state
 from chainrule.doctor.trials.trade import trade_in_words
 from chainrule.doctor.vocabulary.catalogue import SYMPTOMS, USUAL_RATE, find_remedy
+from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.own_code import fault_in_words
 from chainrule.doctor.vocabulary.records import RemedyTrial, Trace
 from chainrule.doctor.vocabulary.targets import class_indices
@@ -390,7 +391,7 @@ class TrialRunner:
 def _least_gain(remedy: str) -> float:
     """Return the share of a constant's error that a remedy must remove beside noise, where every network gains by some."""
     entry = find_remedy(remedy)
-    return USUAL.general_gain if entry.helps_any else USUAL.least_gain
+    return LIMITS.general_gain if entry.helps_any else USUAL.least_gain
 
 
 def _epoch_limit(limit: int, remedy: str) -> int:

@@ -180,14 +180,8 @@ class Thresholds:
     noise: float = 0.25
     """Share of a constant's mistakes from which what a quick model leaves counts as noise."""
 
-    some_noise: float = 0.15
-    """The same from which a gain that most networks would have must be proven."""
-
     least_gain: float = 0.05
     """Share of a constant's mistakes that a remedy must remove to be more than information beside so much noise."""
-
-    general_gain: float = 0.1
-    """The same of a remedy from which most networks gain a little, such as more epochs or a larger network."""
 
     few_rows_to_compare: int = 30
     """Rows of each part below which a network is not compared with quick models."""
