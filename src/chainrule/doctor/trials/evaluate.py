@@ -119,17 +119,43 @@ def _train(
     return curve, steps, False
 
 
-def leave_out_mistakes(problem: TrainingProblem) -> Array:
-    """Return the mistakes on each training row (n) of a network trained without it: a quarter of each class in turn."""
-    y = class_indices(problem.rows)
-    mistakes = np.zeros(len(problem.rows))
-    order = Stream.from_seed(problem.recipe.seed).fold(Purpose.SPLIT, *b"fold").permutation(np, len(mistakes))
-    order = order if y is None else order[np.argsort(y[order], kind="stable")]
+def leave_out_scores(
+    problem: TrainingProblem, change: Callable[[TrainingProblem], TrainingProblem | None] = lambda problem: problem
+) -> RowScores | None:
+    """Score each training row by a network trained without it: a quarter of each class is left out in turn.
+
+    Every part is changed before it is trained; None if a change is impossible or keeps other rows.
+    """
+    n = len(problem.rows)
+    losses, mistakes = np.zeros(n), np.zeros(n)
+    number = _folds(problem)
     for i in range(USUAL.folds):
-        part, rest = order[i :: USUAL.folds], np.delete(order, slice(i, None, USUAL.folds))
-        fold = replace(problem, rows=problem.rows[rest], validation=problem.rows[part], start=None)
-        mistakes[part] = train_and_score(fold).held_out.mistakes
-    return mistakes
+        part, rest = np.flatnonzero(number == i), np.flatnonzero(number != i)
+        fold = replace(problem, rows=problem.rows[rest], validation=problem.rows[part], test=None, start=None)
+        changed = change(fold)
+        if changed is None or changed.validation is None or len(changed.validation) != len(part):
+            return None
+        outcome = train_and_score(changed)
+        scores = as_failed(outcome.held_out) if outcome.diverged else outcome.held_out
+        losses[part], mistakes[part] = scores.losses, scores.mistakes
+    return RowScores(losses, mistakes)
+
+
+def _folds(problem: TrainingProblem) -> Array:
+    """Return the part of each training row (n): rows of a class are spread evenly, and rows that are alike stay together.
+
+    Where so many rows are alike that parts would differ in size by more than a factor of two, they are spread too.
+    """
+    y = class_indices(problem.rows)
+    n = len(problem.rows)
+    order = Stream.from_seed(problem.recipe.seed).fold(Purpose.SPLIT, *b"fold").permutation(np, n)
+    order = order if y is None else order[np.argsort(y[order], kind="stable")]
+    number = np.empty(n, np.int64)
+    number[order] = np.arange(n) % USUAL.folds
+    _, first, group = np.unique(problem.rows.X, axis=0, return_index=True, return_inverse=True)
+    together = number[first[group.ravel()]]
+    sizes = np.bincount(together, minlength=USUAL.folds)
+    return together if sizes.max() <= 2 * sizes.min() else number
 
 
 def _mean_loss(recipe: Recipe, session: Session, rows: Rows) -> float:

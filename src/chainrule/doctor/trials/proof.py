@@ -2,7 +2,9 @@
 
 Beside much noise a remedy often seems to help: many are tested, on a few hundred rows. There a gain counts only if it is
 several of its own standard errors, more than a floor, and seen again with another seed.
-In: outcomes without and with a remedy, from two seeds. Out: whether the gain is proven.
+A few hundred rows are often too few for that. Then every training row is judged by a network trained without it, without
+and with the remedy.
+In: outcomes without and with a remedy, from two seeds, or scores of rows that were left out. Out: whether it is proven.
 """
 
 from __future__ import annotations
@@ -29,6 +31,21 @@ def is_proven(pairs: Sequence[Pair], by_loss: bool) -> bool:
     kinds = ("mistakes", "losses") if by_loss else ("mistakes",)
     return any(
         _gains([getattr(old.held_out, kind) - getattr(new.held_out, kind) for old, new in pairs]) for kind in kinds
+    )
+
+
+def seems_to_help(old: RowScores, new: RowScores, by_loss: bool, least: float) -> bool:
+    """Check whether held-out rows gain enough, and by more than a standard error: then a proof is worth its trainings."""
+    removed = [old.mistakes - new.mistakes, *([old.losses - new.losses] if by_loss else [])]
+    return any(float(each.mean()) >= max(least, standard_error(each)) for each in removed)
+
+
+def is_proven_on_all_rows(old: RowScores, new: RowScores, by_loss: bool, least: float) -> bool:
+    """Check whether rows that were left out gain enough, and by more than `Limits.proof_errors` standard errors."""
+    removed = [old.mistakes - new.mistakes, *([old.losses - new.losses] if by_loss else [])]
+    return any(
+        float(each.mean()) >= least and float(each.mean()) > LIMITS.proof_errors * standard_error(each)
+        for each in removed
     )
 
 

@@ -7,12 +7,13 @@ In: a training problem, the network's state. Out: a `Comparison` of its errors w
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.doctor.observe.quick_models import (
+    FOLDS,
     boosted_predictions,
     neighbor_predictions,
     one_hot,
@@ -29,6 +30,9 @@ from chainrule.engines.reference import logits
 from chainrule.nn.losses import Quantile
 from chainrule.nn.step import Recipe, State
 from chainrule.train.problem import TrainingProblem
+
+RIDGE, NEIGHBORS, BOOSTED = "ridge regression", "nearest neighbors", "boosted trees"
+"""Names of the quick models."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,21 +52,26 @@ class Comparison:
     """A network and the best quick model, on the same rows; `model` is the latter's name.
 
     `separable` says that it ranks the rows of the rarest class above nearly all others: the class can be recognized.
+    `fitted` are the errors of both on the training rows, of the quick model those of rows that it was trained without; None
+    where the held-out rows tell enough.
     """
 
     model: str
     quick: Errors
     network: Errors
     separable: bool = False
+    fitted: tuple[Errors, Errors] | None = None
 
     @property
     def matches(self) -> bool:
-        """Whether the network is about as good as the quick model, in mistakes and in squared error."""
-        pairs = (
-            (self.network.mistakes, self.quick.mistakes),
-            (self.network.squares, self.quick.squares),
-        )
-        return all(_matches(network, quick) for network, quick in pairs)
+        """Whether the network is about as good as the quick model, in mistakes and in squared error.
+
+        Where only chance excuses it on few held-out rows, it must be as good on the training rows too: a network that fits
+        its own rows worse than a model fits rows that it has not seen is not sound.
+        """
+        pairs = _pairs(self.network, self.quick)
+        fitted = () if self.fitted is None else _pairs(*self.fitted)
+        return all(_matches(network, quick) for network, quick in (*pairs, *fitted))
 
     @property
     def remaining(self) -> float:
@@ -73,6 +82,17 @@ class Comparison:
     def left(self) -> float:
         """The same of the network."""
         return float(self.network.mistakes.mean())
+
+
+def _pairs(network: Errors, quick: Errors) -> tuple[tuple[Array, Array], ...]:
+    return (network.mistakes, quick.mistakes), (network.squares, quick.squares)
+
+
+def _is_clear(network: Errors, quick: Errors) -> bool:
+    """Check whether a network explains enough of what a quick model explains without any slack for chance."""
+    return all(
+        1.0 - float(a.mean()) >= USUAL.reached * max(0.0, 1.0 - float(b.mean())) for a, b in _pairs(network, quick)
+    )
 
 
 def _matches(network: Array, quick: Array) -> bool:
@@ -122,7 +142,34 @@ def compare(problem: TrainingProblem, state: State, boosted: bool = True) -> Com
     predicted = dict(_predictions(train.X, targets, held.X, boosted))
     models = {name: scale.errors(each) for name, each in predicted.items()}
     best = min(models, key=lambda name: float(models[name].squares.mean()))
-    return Comparison(best, models[best], network, _separates(targets, predicted[best]))
+    found = Comparison(best, models[best], network, _separates(targets, predicted[best]))
+    few = problem.validation is None or len(problem.validation) < USUAL.few_rows_to_compare
+    if not boosted or few or _is_clear(network, models[best]) or not found.matches:
+        return found
+    return replace(found, fitted=_fitted(problem, state, train, targets, best))
+
+
+def _fitted(
+    problem: TrainingProblem, state: State, train: Rows, targets: _Targets, model: str
+) -> tuple[Errors, Errors] | None:
+    """Return the errors on training rows: of the network, and of a quick model that was trained without each row."""
+    classes = None if targets.classes is None else targets.classes[0]
+    own = _Targets(targets.train, targets.train, None if classes is None else (classes, classes))
+    scale = _Scale.of(own)
+    with np.errstate(all="ignore"):
+        Z = logits(problem.recipe.net, problem.recipe.weights(state), state.buffers, train.X).astype(np.float64)
+        P = np.asarray(problem.recipe.loss.predict(np, Z), np.float64)
+    network = scale.errors(P, predicted_classes(problem.recipe, Z) if classes is not None else None)
+    part = np.arange(len(train)) % FOLDS
+    quick = np.empty_like(targets.train)
+    for i in range(FOLDS):
+        rest = part != i
+        kept = None if classes is None else (classes[rest], classes[~rest])
+        fold = _Targets(targets.train[rest], targets.train[~rest], kept)
+        if not fold.train.std(axis=0).any() or (kept is not None and not np.ptp(kept[0])):
+            return None
+        quick[~rest] = dict(_predictions(train.X[rest], fold, train.X[~rest], model == BOOSTED, only=model))[model]
+    return network, scale.errors(quick)
 
 
 def _separates(targets: _Targets, P: Array) -> bool:
@@ -172,13 +219,18 @@ def _targets(recipe: Recipe, train: Rows, held: Rows) -> _Targets | None:
     return _Targets(Y, Y_held, None) if Y.std(axis=0).all() else None
 
 
-def _predictions(X: Array, targets: _Targets, X_new: Array, boosted: bool) -> Iterator[tuple[str, Array]]:
+def _predictions(
+    X: Array, targets: _Targets, X_new: Array, boosted: bool, only: str = ""
+) -> Iterator[tuple[str, Array]]:
+    """Yield the predictions of every quick model, or of one only."""
     mean = targets.train.mean(axis=0)
-    yield "ridge regression", mean + ridge_predictions(X, targets.train - mean, X_new)
-    yield "nearest neighbors", neighbor_predictions(X, targets.train, X_new)
-    if boosted and targets.train.shape[1] <= USUAL.most_boosted_classes:
+    if only in ("", RIDGE):
+        yield RIDGE, mean + ridge_predictions(X, targets.train - mean, X_new)
+    if only in ("", NEIGHBORS):
+        yield NEIGHBORS, neighbor_predictions(X, targets.train, X_new)
+    if boosted and only in ("", BOOSTED) and targets.train.shape[1] <= USUAL.most_boosted_classes:
         classes = None if targets.classes is None else targets.classes[0]
-        yield "boosted trees", boosted_predictions(X, targets.train, X_new, classes)
+        yield BOOSTED, boosted_predictions(X, targets.train, X_new, classes)
 
 
 @dataclass(frozen=True, eq=False)

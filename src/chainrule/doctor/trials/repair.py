@@ -13,7 +13,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from chainrule.doctor.remedies.apply import JOINED, apply_remedies
-from chainrule.doctor.trials.evaluate import Outcome, class_balanced, epoch_seconds, train_and_score, with_held_out
+from chainrule.doctor.trials.evaluate import (
+    Outcome,
+    class_balanced,
+    epoch_seconds,
+    train_and_score,
+    unseen_rows,
+    with_held_out,
+)
 from chainrule.doctor.trials.trade import trade_in_words
 from chainrule.doctor.vocabulary.catalogue import SYMPTOMS, find_remedy
 from chainrule.doctor.vocabulary.records import Finding, Report
@@ -168,6 +175,14 @@ def _continuous(problem: TrainingProblem) -> bool:
     return class_indices(problem.rows) is None or are_continuous(problem.rows)
 
 
+def judged_by_unseen(problem: TrainingProblem) -> TrainingProblem:
+    """Return the problem with rows to judge by, as trials have them: validation rows that can judge, else some held out.
+
+    Validation rows of one class, or those that are training rows, would keep what makes the network worse.
+    """
+    return with_held_out(replace(problem, validation=unseen_rows(problem)))
+
+
 @dataclass(eq=False)
 class PairedComparison:
     """Compares two problems by trainings from the same seeds; every training runs once."""
@@ -217,7 +232,7 @@ class PairedComparison:
 
     def _error(self, problem: TrainingProblem, seed_offset: int, epochs: int, weighted: bool) -> float:
         recipe = replace(problem.recipe, seed=problem.recipe.seed + seed_offset)
-        seeded = with_held_out(replace(problem, recipe=recipe, start=None if seed_offset else problem.start))
+        seeded = judged_by_unseen(replace(problem, recipe=recipe, start=None if seed_offset else problem.start))
         outcome = self.outcomes.get((problem, seed_offset, epochs))
         if outcome is None:
             outcome = train_and_score(replace(seeded, config=replace(problem.config, epochs=epochs)))

@@ -23,14 +23,14 @@ from chainrule.doctor.trials.evaluate import (
     as_failed,
     class_balanced,
     epoch_seconds,
-    leave_out_mistakes,
+    leave_out_scores,
     thin_curve,
     train_and_score,
     unseen_rows,
     with_held_out,
 )
 from chainrule.doctor.trials.more_data import more_data_trial
-from chainrule.doctor.trials.proof import is_proven, recognizes_more
+from chainrule.doctor.trials.proof import is_proven, is_proven_on_all_rows, recognizes_more, seems_to_help
 from chainrule.doctor.trials.reachable import Comparison, compare
 from chainrule.doctor.trials.replication import (
     Pair,
@@ -42,6 +42,7 @@ from chainrule.doctor.trials.replication import (
 from chainrule.doctor.trials.scoring import Floor, RowScores, is_better, score_state
 from chainrule.doctor.trials.trade import trade_in_words
 from chainrule.doctor.vocabulary.catalogue import SYMPTOMS, USUAL_RATE, find_remedy
+from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.own_code import fault_in_words
 from chainrule.doctor.vocabulary.records import RemedyTrial, Trace
 from chainrule.doctor.vocabulary.targets import class_indices
@@ -74,6 +75,7 @@ class TrialRunner:
     watch: Watch | None = None
     outcomes: dict[tuple[str, int, int], Outcome | None] = field(default_factory=dict)
     trials: dict[tuple[str, bool], RemedyTrial | None] = field(default_factory=dict)
+    left_out_scores: dict[str, RowScores | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         unseen = unseen_rows(self.problem)
@@ -182,8 +184,34 @@ class TrialRunner:
     @cached_property
     def left_out(self) -> Array:
         """Mistakes on each training row of a network that is trained without it."""
-        config = self.problem.config
-        return leave_out_mistakes(replace(self.problem, config=replace(config, epochs=min(self.limit, config.epochs))))
+        scores = self.left_out_under("")
+        return np.zeros(0) if scores is None else scores.mistakes
+
+    def left_out_under(self, remedy: str) -> RowScores | None:
+        """Return the scores of each training row by a network trained without it, under a remedy ("" for none).
+
+        None if the remedy cannot be applied to a part of the rows, or keeps other rows.
+        """
+        if remedy not in self.left_out_scores:
+            self.left_out_scores[remedy] = self._left_out(remedy)
+        return self.left_out_scores[remedy]
+
+    def _left_out(self, remedy: str) -> RowScores | None:
+        def changed(fold: TrainingProblem) -> TrainingProblem | None:
+            found = apply_remedies(fold, remedy) if remedy else fold
+            if found is None:
+                return None
+            epochs = max(1, min(found.config.epochs, _epoch_limit(self.limit, remedy)))
+            self.spent += epochs * epoch_seconds(found)
+            return replace(found, config=replace(found.config, epochs=epochs))
+
+        try:
+            return leave_out_scores(self.problem, changed)
+        except InvalidValueError:
+            return None
+        except Exception as fault:
+            fault_in_words(self.problem, fault)
+            return None
 
     def trial(self, remedy: str, suspected: bool = False) -> RemedyTrial | None:
         """Test a remedy against the same training without it and against the recorded training.
@@ -212,22 +240,31 @@ class TrialRunner:
         return is_better(one, other, same_units, weighted=weighted, floor=Floor() if weighted else self.floor)[0]
 
     def proves(self, remedy: str) -> bool:
-        """Check whether the gain of a remedy is beyond doubt (see `proof`), for the recorded training and a second seed."""
-        pairs = self._pairs(remedy, seeds=2)
+        """Check whether the gain of a remedy is beyond doubt (see `proof`), on all training rows, each left out once.
+
+        Where rows cannot be left out under it, held-out rows decide, for the recorded training and a second seed.
+        """
         entry = find_remedy(remedy)
         if entry.reweights_classes:
-            return recognizes_more(self.problem, pairs)
-        return is_proven(pairs, not entry.changes_units)
+            return recognizes_more(self.problem, self._pairs(remedy, seeds=2))
+        if time.perf_counter() <= self.deadline:
+            old, new = self.left_out_under(""), self.left_out_under(remedy)
+            if old is not None and new is not None:
+                return is_proven_on_all_rows(old, new, not entry.changes_units, _least_gain(remedy))
+        return is_proven(self._pairs(remedy, seeds=2), not entry.changes_units)
 
-    def _is_hopeless(self, remedy: str, old: Outcome, new: Outcome) -> bool:
-        """Check whether a gain cannot be proven any more, so that further seeds would be trained in vain.
-
-        Only beside noise, where proof is asked for, and not where a finding is reported whatever its trial says.
-        """
+    def _needs_proof(self, remedy: str) -> bool:
+        """Check whether its gain must be proven: beside noise, but not where a finding is reported in any case."""
         found = self.comparison
-        if remedy in ALWAYS_REPORTED or found is None or not (found.matches and found.remaining >= USUAL.noise):
-            return False
-        return not is_proven([(old, new)], not find_remedy(remedy).changes_units)
+        return remedy not in ALWAYS_REPORTED and found is not None and found.matches and found.remaining >= USUAL.noise
+
+    def _is_promising(self, remedy: str, new: Outcome) -> bool:
+        """Check whether held-out rows gain by a remedy, against the same training without it and the recorded one."""
+        by_loss = not find_remedy(remedy).changes_units
+        olds = [self.outcome(), self.actual if self.user_validation else None]
+        return all(
+            seems_to_help(old.held_out, new.held_out, by_loss, _least_gain(remedy)) for old in olds if old is not None
+        )
 
     def was_tested(self, remedy: str) -> bool:
         """Check whether the remedy was tested before."""
@@ -239,8 +276,10 @@ class TrialRunner:
             return None
         specific = suspected and self._is_specific(remedy)
         helped, gain = self._helps(remedy, old, new, specific)
-        if self._is_hopeless(remedy, old, new):
-            return RemedyTrial(remedy, new.steps, old.curve, new.curve, False, gain, old.steps)
+        if self._needs_proof(remedy):
+            helped = self._is_promising(remedy, new) and self.proves(remedy)
+            trade = trade_in_words(self.problem, find_remedy(remedy), old, new) if helped else ""
+            return RemedyTrial(remedy, new.steps, old.curve, new.curve, helped, gain, old.steps, trade=trade)
         if helped and self.user_validation and old is not self.actual:
             helped = self._helps(remedy, self.actual, new, specific)[0]
         if helped:
@@ -347,6 +386,12 @@ class TrialRunner:
         if find_remedy(remedy).reweights_classes:
             return class_balanced(self.problem, old), class_balanced(self.problem, new)
         return old.held_out, new.held_out
+
+
+def _least_gain(remedy: str) -> float:
+    """Return the share of a constant's error that a remedy must remove beside noise, where every network gains by some."""
+    entry = find_remedy(remedy)
+    return LIMITS.general_gain if entry.helps_any else USUAL.least_gain
 
 
 def _epoch_limit(limit: int, remedy: str) -> int:

@@ -25,6 +25,15 @@ class DataLimits:
     counter_lead: float = 0.1
     """By how much more than all other columns together."""
 
+    # Targets.
+
+    far_gap: float = 50.0
+    """Empty stretch before a target, in ranges of all others, from which it is wild however few values these have."""
+    far_share: float = 0.02
+    """Share of the rows that such targets may be."""
+    far_distinct: int = 3
+    """Different values that the others must have."""
+
     # Parts.
 
     shifted_rows: int = 30
@@ -116,6 +125,8 @@ class DataLimits:
     """Share of other rows that repeat up to which a conflict is a warning."""
     chance_rows: int = 100
     """Rows from which targets are compared with shuffled ones."""
+    chance_rare_rows: int = 60
+    """Rows outside the largest class that this takes."""
     chance_deviations: float = 3.0
     """Standard deviations above chance from which inputs predict targets."""
     noise_columns_low: int = 8

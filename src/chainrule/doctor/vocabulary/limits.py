@@ -17,6 +17,10 @@ class Limits:
 
     proof_errors: float = 2.5
     """Standard errors that a gain must exceed to be beyond doubt, and by which a quick model must be better."""
+    general_gain: float = 0.1
+    """Share of a constant's mistakes that must go, beside noise, by a remedy from which most networks gain a little."""
+    some_noise: float = 0.15
+    """Share of a constant's mistakes that quick models leave from which the gain by such a remedy must be proven."""
     reducible_least: float = 0.25
     """Share of its mistakes or loss that a network may lose at least, however much of them quick models leave."""
     rate_past: float = 0.1

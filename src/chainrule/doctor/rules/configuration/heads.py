@@ -90,6 +90,7 @@ def output_range(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
         fix=Fix(text, remedy="" if probabilities else "no-output-activation"),
         layer=end[0] if end else None,
         outside=outside,
+        evident=outside > LIMITS.targets_outside_critical,
         low=low,
         high=high,
         target_low=float(Y.min()),

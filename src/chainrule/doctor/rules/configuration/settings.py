@@ -175,6 +175,7 @@ def zero_multiplier(problem: TrainingProblem, trace: Trace | None) -> Finding | 
         fix=Fix("Train these layers too.", (Setting("learning_rate_multipliers", None),), remedy="unfreeze"),
         layer=frozen[0],
         frozen=len(frozen),
+        evident=everything and problem.start is None,
     )
 
 

@@ -134,7 +134,8 @@ def label_noise(problem: TrainingProblem, trace: Trace | None) -> Finding | None
     """Check for labels that contradict the confident predictions of a fast model (see `confident_learning.doubts`)."""
     take, P, codes = _probabilities(problem)
     seen = doubts(P, codes)
-    if not seen.noisy or _is_right(problem, trace, seen.sure_error):
+    error, chance = _held_out_error(problem, trace)
+    if not seen.noisy or error < DATA_LIMITS.doubt_refuted * seen.sure_error:
         return None
     rows = take[seen.rows]
     share = max(seen.sure_error, len(rows) / len(take))
@@ -157,6 +158,7 @@ def label_noise(problem: TrainingProblem, trace: Trace | None) -> Finding | None
         rows=len(rows),
         share=share,
         sure_error=seen.sure_error,
+        error=1.0 if error != error else max(0.0, error - USUAL.clear_errors * chance),
         label=seen.label,
         label_error=seen.label_error,
     )
@@ -168,16 +170,20 @@ def _is_smoothed(problem: TrainingProblem) -> bool:
     return max(float(getattr(problem.recipe.loss, "label_smoothing", 0.0)), encoded) > 0
 
 
-def _is_right(problem: TrainingProblem, trace: Trace | None, doubted: float) -> bool:
-    """Check whether the network errs on far fewer held-out rows than the fast model doubts, which is then too simple."""
+def _held_out_error(problem: TrainingProblem, trace: Trace | None) -> tuple[float, float]:
+    """Return the share of held-out rows on which the network errs, and its standard error; NaN without such rows.
+
+    Far below what the fast model doubts, that model is too simple; not above it, the network is as good as the labels allow.
+    """
     held = problem.validation
     codes = None if held is None else class_codes(problem, held)
     if trace is None or held is None or codes is None or len(codes) < DATA_LIMITS.recall_rows:
-        return False
+        return math.nan, math.nan
     with np.errstate(all="ignore"):
         Z = logits(problem.recipe.net, problem.recipe.weights(trace.final), trace.final.buffers, held.X)
     predicted = Z.argmax(axis=1) if Z.shape[1] > 1 else (Z[:, 0] > 0).astype(np.int64)
-    return bool((predicted != codes).mean() < DATA_LIMITS.doubt_refuted * doubted)
+    error = float((predicted != codes).mean())
+    return error, math.sqrt(error * (1.0 - error) / len(codes))
 
 
 def suspicious_rows(problem: TrainingProblem) -> Array:
@@ -193,11 +199,15 @@ def misaligned_labels(problem: TrainingProblem, trace: Trace | None) -> Finding 
     """Check for targets that are unrelated to the inputs, as if only one of the two had been shuffled.
 
     Two fast models, ridge regression on random features and the nearest neighbor, predict held-out rows no better than
-    shuffled targets (both within three standard deviations of 30 shuffles). Needs 100 rows.
+    shuffled targets (both within three standard deviations of 30 shuffles). Needs 100 rows, and of classes 60 rows outside
+    the largest one: fewer do not stand out from shuffled ones even where the inputs predict them.
     """
     take = subsample_indices(problem.rows.X, DATA_LIMITS.fast_rows)
     if len(take) < DATA_LIMITS.chance_rows:
         raise NotApplicable("needs at least 100 rows")
+    codes = class_codes(problem, problem.rows)
+    if codes is not None and len(take) - np.bincount(codes[take]).max() < DATA_LIMITS.chance_rare_rows:
+        raise NotApplicable("needs at least 60 rows outside the largest class")
     X, Y = problem.rows.X[take], _columns(problem, take)
     _usable(X, Y)
     by_ridge, by_neighbor = _signal(X, Y)

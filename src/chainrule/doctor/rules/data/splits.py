@@ -28,8 +28,9 @@ def duplicate_rows_across_split(problem: TrainingProblem, trace: Trace | None) -
     """Check for held-out rows that are training rows too, up to 1e-5 of each column's spread.
 
     Rows with few different values repeat by chance, training rows among themselves as well: a held-out share below three
-    times theirs is not reported, nor a number that such repeats reach more often than once in a thousand times. Fewer than
-    two rows, or less than 1 %, are information only.
+    times theirs is not reported, nor a number that such repeats reach more often than once in a thousand times. But if rows
+    of a table were copied before the split, training rows repeat as often. Copies come in twos, while rows that are alike by
+    chance come in threes and more, too (see `_in_twos`). Fewer than two rows, or less than 1 %, are information only.
     """
     found_in = [
         (name, rows) for name, rows in (("validation", problem.validation), ("test", problem.test)) if rows is not None
@@ -41,11 +42,32 @@ def duplicate_rows_across_split(problem: TrainingProblem, trace: Trace | None) -
     _, counts = np.unique(own, return_counts=True)
     chance = 1.0 - float((counts == 1).sum()) / len(own)
     for name, rows in found_in:
-        repeated = np.isin(row_hashes(rows.X, scale), own)
+        hashes = row_hashes(rows.X, scale)
+        repeated = np.isin(hashes, own)
         beyond = repeated.mean() > DATA_LIMITS.repeats_by_chance * chance
-        if beyond and _tail(int(repeated.sum()), chance * len(repeated)) < DATA_LIMITS.repeats_unlikely:
+        beyond = beyond and _tail(int(repeated.sum()), chance * len(repeated)) < DATA_LIMITS.repeats_unlikely
+        if beyond or (repeated.any() and _in_twos(np.concatenate([own, hashes]))):
             return _repeats(name, repeated, chance)
     return None
+
+
+def _in_twos(hashes: Array) -> bool:
+    """Check whether rows that repeat do so in twos far more than chance allows.
+
+    Forward    (1) 1 - exp(-r) = share of the rows that repeat, with r other rows like a row on average
+               (2) t = n (1 - exp(-r) (1 + r)), rows with two others like them, if every row is as likely
+               (3) such rows: as few as a number with the mean t / 3 is less than once in a thousand times
+
+    Where some rows are likelier than others, more rows have two others like them than (2) says, as -u log u is concave.
+    """
+    _, counts = np.unique(hashes, return_counts=True)
+    n = len(hashes)
+    alone = max(float((counts == 1).sum()), 0.5) / n
+    if alone == 1.0:
+        return False
+    r = -math.log(alone)  # (1)
+    expected = n * (1.0 - alone * (1.0 + r))  # (2)
+    return 1.0 - _tail(int(counts[counts > 2].sum()) // 3 + 1, expected / 3.0) < DATA_LIMITS.repeats_unlikely  # (3)
 
 
 def _tail(count: int, expected: float) -> float:

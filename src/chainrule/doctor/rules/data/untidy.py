@@ -13,6 +13,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.data.outliers import WildCells, wild_cells
 from chainrule.doctor.observe.quick_models import Folds
+from chainrule.doctor.remedies.rows import far_targets
 from chainrule.doctor.rules.data.dropping import can_be_dropped, drop_settings
 from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
@@ -89,10 +90,10 @@ def _scaling_of(X: Array) -> str:
 
 
 def wild_targets(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Check for continuous targets far from all others (see `wild_cells`)."""
+    """Check for continuous targets far from all others (see `far_targets`)."""
     if problem.recipe.loss.targets.are_classes or problem.rows.Y.ndim < 2 or class_indices(problem.rows) is not None:
         return None
-    found = {k: cells for k, y in enumerate(problem.rows.Y.T) if (cells := wild_cells(y)) is not None}
+    found = {k: cells for k, y in enumerate(problem.rows.Y.T) if (cells := far_targets(y)) is not None}
     if not found:
         return None
     k = max(found, key=lambda k: found[k].distance)

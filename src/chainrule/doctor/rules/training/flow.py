@@ -126,7 +126,10 @@ def exploding_gradient(problem: TrainingProblem, trace: Trace | None) -> Finding
 
 
 def dead_units(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Check for units that are zero for every probed row at each of the last readings."""
+    """Check for units that are zero for every probed row at each of the last readings.
+
+    If all units of a layer are, every row gets the same prediction and no gradient passes, whatever a trial says.
+    """
     trace = require_trace(trace)
     readings = last_readings(trace)
     shares = {}
@@ -138,7 +141,9 @@ def dead_units(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     if worst is None or shares[worst] < USUAL.dead_info:
         return None
     share = shares[worst]
+    nothing_passes = share == 1.0
     harm = share >= USUAL.dead_warning and remaining_loss_share(problem, trace) > LIMITS.loss_left
+    harm = harm or nothing_passes
     return make_finding(
         "dead-units",
         ("critical" if share >= USUAL.dead_critical else "warning") if harm else "info",
@@ -154,6 +159,7 @@ def dead_units(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
         layer=worst,
         share=share,
         layers=sum(each >= USUAL.dead_info for each in shares.values()),
+        evident=nothing_passes,
     )
 
 

@@ -218,6 +218,8 @@ class Remedy:
         Gives batch norm more rows, or replaces it.
     joins_others : bool
         May take part in a joint trial although it is not specific to this problem.
+    helps_any : bool
+        Most networks gain a little by it, sound ones too: beside noise it must win more.
     screens_for : str
         The symptom that is reported if this remedy helps a bad training without any suspicion; "" if it is not tested then.
     """
@@ -235,6 +237,7 @@ class Remedy:
     lengthens: bool = False
     fixes_tiny_norm_batch: bool = False
     joins_others: bool = False
+    helps_any: bool = False
     screens_for: str = ""
 
     @property

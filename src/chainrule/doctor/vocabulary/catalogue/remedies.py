@@ -160,6 +160,7 @@ SETTINGS = (
         settings={"batch_size": FROM_PROBLEM},
         fixes_tiny_norm_batch=True,
         joins_others=True,
+        helps_any=True,
     ),
     Remedy(
         "smaller-batch",
@@ -196,13 +197,14 @@ ARCHITECTURE = (
         learning_only=True,
         screens_for="saturated-units",
     ),
-    Remedy("tanh", "Use tanh in every hidden layer.", settings={"activation": "tanh"}),
+    Remedy("tanh", "Use tanh in every hidden layer.", settings={"activation": "tanh"}, helps_any=True),
     Remedy("leaky-relu", "Use leaky relu in every hidden layer.", settings={"activation": "leaky_relu"}),
     Remedy(
         "batch-norm",
         "Add batch norm before every hidden activation.",
         settings={"batch_norm": True, "layer_norm": False},
         screens_for="activation-drift",
+        helps_any=True,
     ),
     Remedy(
         "layer-norm",
@@ -225,23 +227,27 @@ ARCHITECTURE = (
         lengthens=True,
         joins_others=True,
         screens_for="undertrained",
+        helps_any=True,
     ),
-    Remedy("shorter", "Train for half the epochs.", settings={"max_iter": FROM_PROBLEM}),
+    Remedy("shorter", "Train for half the epochs.", settings={"max_iter": FROM_PROBLEM}, helps_any=True),
     Remedy(
         "stronger-penalty",
         "Use ten times the penalty, or an L2 penalty of 0.01 if there is none.",
         settings={"alpha": FROM_PROBLEM},
+        helps_any=True,
     ),
     Remedy(
         "larger-network",
         "Make the hidden layers four times as wide.",
         settings={"hidden_layer_sizes": FROM_PROBLEM},
         screens_for="underfitting",
+        helps_any=True,
     ),
     Remedy(
         "smaller-network",
         "Make the hidden layers a quarter as wide.",
         settings={"hidden_layer_sizes": FROM_PROBLEM},
+        helps_any=True,
     ),
     Remedy("fewer-layers", "Keep two hidden layers.", settings={"hidden_layer_sizes": FROM_PROBLEM}),
 )

@@ -117,6 +117,7 @@ DATA = (
         Area.DATA,
         "Equal inputs have different labels, so no network can be right on all of them.",
         self_evident=True,
+        small_is_noise=True,
         certain=True,
     ),
     Symptom(
