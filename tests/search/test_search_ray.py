@@ -12,7 +12,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from cluster_cases import added, two_nodes
+from cluster_cases import added
 
 from chainrule.cluster import attach, raise_if_old
 from chainrule.data import Dataset
@@ -38,12 +38,6 @@ def data():
 
 def run(folder, trials, **more):
     return search(data(), SPACE, out=folder, budget=SearchBudget("random", trials, seeds=1), settings=SETTINGS, **more)
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    with two_nodes() as nodes:
-        yield nodes
 
 
 DRIVER = """
