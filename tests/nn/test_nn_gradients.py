@@ -143,7 +143,8 @@ def test_backward_equals_central_differences(layer, function):
     net = build(layer, function)
     w, buffers = parameters(net)
     settings = cycle(product(PENALTIES, WEIGHTINGS.values()))
-    for sample, (penalty, c) in zip(LOSSES_FLAT, settings, strict=False):
+    # every third loss, each with a third of the pairs: the test before has every loss with every pair
+    for sample, (penalty, c) in list(zip(LOSSES_FLAT, settings, strict=False))[PAIRS.index((layer, function)) % 3 :: 3]:
         X, Y = data(sample)
         report = gradcheck(net, sample.loss, X, Y, c=c, w=w, buffers=buffers, penalty=penalty, entries=2)
         assert report.passed(1e-6), (name(sample), penalty, str(report.worst))
