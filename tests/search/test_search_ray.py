@@ -50,13 +50,13 @@ t.run({folder!r}, {trials}, hands=lambda problem: t.RayExecutor(problem, 2))
 
 
 def test_a_killed_node_and_a_killed_driver_cost_no_trial(tmp_path, cluster):
-    alone = run(tmp_path / "alone", 12, workers=1)
+    alone = run(tmp_path / "alone", 8, workers=1)
     node = added(cluster)
     place = {
         "tests": os.path.dirname(__file__),
         "address": cluster.address,
         "folder": str(tmp_path / "on"),
-        "trials": 12,
+        "trials": 8,
     }
     driver = subprocess.Popen([sys.executable, "-c", DRIVER.format(**place)])
     until = time.monotonic() + 60
@@ -71,7 +71,7 @@ def test_a_killed_node_and_a_killed_driver_cost_no_trial(tmp_path, cluster):
         if not killed and sum(trial.state == "complete" for trial in board.trials) >= 2:
             killed.append(cluster.remove_node(node, allow_graceful=False))
 
-    found = run(tmp_path / "on", 12, executor=lambda data: RayExecutor(data, 2), watch=watch)
+    found = run(tmp_path / "on", 8, executor=lambda data: RayExecutor(data, 2), watch=watch)
     assert killed
     assert [(t.number, t.values, t.state, t.curve) for t in found.trials] == [
         (t.number, t.values, t.state, t.curve) for t in alone.trials
