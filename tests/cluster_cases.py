@@ -15,6 +15,8 @@ def two_nodes() -> Iterator[Any]:
     patch = pytest.MonkeyPatch()
     patch.setenv("RAY_AUTH_MODE", "token")
     patch.setenv("RAY_AUTH_TOKEN", "ab" * 32)
+    patch.setenv("RAY_health_check_period_ms", "1000")  # a killed node counts as lost after five checks
+    patch.setenv("JAX_PLATFORMS", "cpu")
     import ray
 
     nodes = _started()

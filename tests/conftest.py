@@ -1,19 +1,27 @@
 """Why: fixtures that more than one test module needs.
 
-In: nothing. Out: a generator; rows that estimators learn; JAX in 64 bits, for one test only; a process as it was.
+In: nothing. Out: a generator; rows that estimators learn; JAX in 64 bits, for one test only; a process as it was; a cluster.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 # Two workers whose products use two threads each wait for one another more than they work.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+
+
+def pytest_collection_finish() -> None:
+    """Leave the thousands of tests themselves out of every later search for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -65,3 +73,19 @@ def x64() -> Iterator[None]:
 
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A Ray cluster of one node of one core; tests add nodes to it.
+
+    Its start takes longer than most of what they do, so that all share it, and its processes what JAX has compiled.
+    """
+    from cluster_cases import two_nodes
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path_factory.mktemp("compiled")))
+        patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+        patch.setenv("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+        with two_nodes() as nodes:
+            yield nodes

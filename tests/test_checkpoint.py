@@ -23,7 +23,7 @@ from chainrule.nn.step import Recipe
 from chainrule.train import EarlyStopping, TrainConfig, TrainingProblem, train
 from chainrule.train.checkpoint import checkpoint_folder, fingerprint, reading
 
-KILLS = int(os.environ.get("CHAINRULE_KILLS", "50"))
+KILLS = int(os.environ.get("CHAINRULE_KILLS", "25"))
 ENGINES = [name for name in ("reference", "native") if not why_unavailable(name)]
 
 

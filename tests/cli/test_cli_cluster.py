@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from cluster_cases import added, two_nodes
+from cluster_cases import added
 
 import chainrule
 from chainrule import cli
@@ -45,15 +45,6 @@ def start(*arguments, folder):
 def ended(process, seconds=600):
     out, err = process.communicate(timeout=seconds)
     return process.returncode, out, err
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    patch = pytest.MonkeyPatch()
-    patch.setenv("JAX_PLATFORMS", "cpu")
-    with two_nodes() as nodes:
-        yield nodes
-    patch.undo()
 
 
 @pytest.mark.parametrize(

@@ -283,7 +283,7 @@ TEXT = csv_text(mixed_frame(12), gap="?").encode()
 
 
 @pytest.mark.slow
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_no_bytes_make_reading_fail_otherwise(tmp_path_factory, data):
     content = bytearray(TEXT)

@@ -9,11 +9,13 @@ import inspect
 import json
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 from replaced_commands import REPLACED
 
+from chainrule.bench.measure import MeasureSettings
 from chainrule.nn.spec import REGISTRY
 from chainrule.report.explain import read_docstring
 from chainrule.studies import STUDIES
@@ -51,7 +53,8 @@ def test_page_runs_as_one_program_and_prints_what_it_shows(page, tmp_path):
 
 
 @pytest.mark.parametrize("page", OTHER_PAGES, ids=named)
-def test_the_other_pages_run_in_a_shorter_form(page, tmp_path):
+def test_the_other_pages_run_in_a_shorter_form(page, tmp_path, monkeypatch):
+    monkeypatch.setattr("chainrule.bench.measure.MeasureSettings", partial(MeasureSettings, repeats=2, seconds=0.01))
     snippets.run(page, tmp_path, instead=REPLACED)
 
 

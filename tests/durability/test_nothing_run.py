@@ -68,7 +68,10 @@ SEARCH = ["search", "table.csv", "--target", "kind", "--trials", "1", "--seeds",
 COMMANDS = {
     "search": [*SEARCH, "--workers", "2"],
     "study": ["study", "input-scaling", "--quick", "--seeds", "1", "--workers", "2"],
-    "bench": ["bench", "--quick", "--workload", "64-32-16-2", "--engine", "reference", "--peers", "scikit-learn"],
+    "bench": [
+        *("bench", "--quick", "--workload", "64-32-16-2", "--engine", "reference", "--peers", "scikit-learn"),
+        *("--repeats", "1"),
+    ],
     "train": ["train", "table.csv", "--target", "kind", *SHORT],
     "train a pack": ["train", "table.csv", "--target", "kind", "--seconds", "1"],
     "doctor": ["doctor", "table.csv", "--target", "kind", *SHORT],

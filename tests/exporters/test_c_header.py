@@ -27,7 +27,7 @@ from chainrule.exporters.exporting import export
 from chainrule.exporters.lower import lower
 from chainrule.exporters.registry import ExportOptions
 
-SEEDS = int(os.environ.get("CHAINRULE_EXPORT_SEEDS", "100"))
+SEEDS = int(os.environ.get("CHAINRULE_EXPORT_SEEDS", "48"))
 STRICT = ("-Wall", "-Wextra", "-Werror", "-pedantic")
 M = ExportOptions("m")
 INT8 = ExportOptions("m", int8=True)

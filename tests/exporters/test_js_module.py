@@ -26,7 +26,7 @@ from chainrule.exporters.js_text import literal, quoted
 from chainrule.exporters.lower import lower
 from chainrule.exporters.registry import ExportOptions
 
-SEEDS = int(os.environ.get("CHAINRULE_EXPORT_SEEDS", "100"))
+SEEDS = int(os.environ.get("CHAINRULE_EXPORT_SEEDS", "48"))
 M = ExportOptions("m")
 
 needs_node = pytest.mark.skipif(node() is None, reason="node is not installed")

@@ -11,7 +11,7 @@ from chainrule.exporters.draw import draw_rows, kept
 from chainrule.exporters.evaluate import rounding, run
 from chainrule.exporters.lower import lower
 
-SEEDS = int(os.environ.get("CHAINRULE_EXPORT_SEEDS", "200"))
+SEEDS = int(os.environ.get("CHAINRULE_EXPORT_SEEDS", "72"))
 
 
 def check_seed(seed):

@@ -43,7 +43,7 @@ from chainrule.nn.losses import BinaryCrossEntropy, MeanSquaredError, SoftmaxCro
 from chainrule.nn.net import Net  # noqa: E402
 from chainrule.table_model import TableModel  # noqa: E402
 
-SEEDS = int(os.environ.get("CHAINRULE_EXPORT_SEEDS", "200"))
+SEEDS = int(os.environ.get("CHAINRULE_EXPORT_SEEDS", "72"))
 FAST = 24
 
 

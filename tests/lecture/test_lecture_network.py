@@ -167,7 +167,7 @@ def flat(net, P):
 @pytest.mark.parametrize("batch_norm", [True, False])
 def test_ours_passes_on_the_same_network(batch_norm):
     net = ours(batch_norm)
-    for seed in SEEDS:
+    for seed in SEEDS[:8]:
         P, X, Y = problem(seed)
         report = gradcheck(net, BinaryCrossEntropy(), X.T, Y.T, w=flat(net, P))
         assert report.passed(1e-7), f"seed {seed}: {report.worst}"

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from cluster_cases import added, two_nodes
+from cluster_cases import added
 
 from chainrule.cluster import attach, raise_if_old
 from chainrule.data import Dataset
@@ -40,12 +40,6 @@ def run(folder, trials, **more):
     return search(data(), SPACE, out=folder, budget=SearchBudget("random", trials, seeds=1), settings=SETTINGS, **more)
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    with two_nodes() as nodes:
-        yield nodes
-
-
 DRIVER = """
 import sys
 sys.path.insert(0, {tests!r})
@@ -56,13 +50,13 @@ t.run({folder!r}, {trials}, hands=lambda problem: t.RayExecutor(problem, 2))
 
 
 def test_a_killed_node_and_a_killed_driver_cost_no_trial(tmp_path, cluster):
-    alone = run(tmp_path / "alone", 12, workers=1)
+    alone = run(tmp_path / "alone", 8, workers=1)
     node = added(cluster)
     place = {
         "tests": os.path.dirname(__file__),
         "address": cluster.address,
         "folder": str(tmp_path / "on"),
-        "trials": 12,
+        "trials": 8,
     }
     driver = subprocess.Popen([sys.executable, "-c", DRIVER.format(**place)])
     until = time.monotonic() + 60
@@ -77,7 +71,7 @@ def test_a_killed_node_and_a_killed_driver_cost_no_trial(tmp_path, cluster):
         if not killed and sum(trial.state == "complete" for trial in board.trials) >= 2:
             killed.append(cluster.remove_node(node, allow_graceful=False))
 
-    found = run(tmp_path / "on", 12, executor=lambda data: RayExecutor(data, 2), watch=watch)
+    found = run(tmp_path / "on", 8, executor=lambda data: RayExecutor(data, 2), watch=watch)
     assert killed
     assert [(t.number, t.values, t.state, t.curve) for t in found.trials] == [
         (t.number, t.values, t.state, t.curve) for t in alone.trials

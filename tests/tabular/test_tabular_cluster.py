@@ -22,12 +22,6 @@ QUICK = {"members": 8, "folds": 4, "epochs": [30, 30], "steps": 3000, "width": [
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="chainrule[cluster] is not installed")
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    with two_nodes() as nodes:
-        yield nodes
-
-
 @pytest.fixture
 def own_cluster():
     import ray
