@@ -87,7 +87,7 @@ Columns = list[Array]
 
 
 def unchecked(design: Design, piece: Piece) -> Array | Columns | None:
-    """Return numbers as they are, as columns or a matrix, none of which was looked at; None where more is to be done."""
+    """Return numbers as they are, as columns or a matrix, none of which was looked at; None where more must be done."""
     if not (isinstance(design, NumberDesign) or (isinstance(design, TableDesign) and design._numbers)):
         return None
     return piece.vectors(design.columns) or piece.matrix(design.columns)

@@ -85,7 +85,7 @@ class NumberSearch:
         return [j for j, bins in enumerate(self._bins) if bins]
 
     def chosen(self, most: int, among: Iterable[int] | None = None) -> list[int]:
-        """Return open columns whose numbers can be collected in one pass, so many numbers of all together.
+        """Return open columns whose numbers can be collected in one pass, at most `most` of them together.
 
         Where a single column has more, a few are tried all the same: their numbers may be equal ones.
         """
