@@ -20,7 +20,11 @@ def test_values_of_another_type_have_another_key():
     assert all(a != b for a, b in combinations(keys, 2))
 
 
-@pytest.mark.parametrize("value", [[1], {"a": 1}, np.float64(1), np.int64(1), ([1],), object(), np.zeros(2)], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "value",
+    [[1], {"a": 1}, np.float64(1), np.int64(1), ([1],), object(), np.zeros(2)],
+    ids=lambda value: type(value).__name__,
+)
 def test_what_may_change_has_no_key(value):
     assert plain_key({"plain": 1, "value": value}) is None
 
