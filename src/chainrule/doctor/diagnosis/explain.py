@@ -70,7 +70,8 @@ def _primary(ill: Sequence[Finding], failed: bool) -> Finding:
     def order(finding: Finding) -> tuple[bool, bool, bool, tuple[int, int]]:
         entry = finding.entry
         background = entry.is_background and (failed or entry.judged_by_recall or entry.judged_by_share)
-        yields = proven and (entry.yields_to_proof or (background and not finding.confirmed))
+        reading = bool(finding.figures.get("evident")) and not entry.static  # what training has led to
+        yields = proven and (entry.yields_to_proof or ((background or reading) and not finding.confirmed))
         return not is_clear(finding), yields, not is_problem_specific(finding), rank(finding)
 
     return min(strong or ill, key=order)
