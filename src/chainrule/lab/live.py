@@ -15,7 +15,9 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.engines import choose, never
 from chainrule.engines.border import checked_state
+from chainrule.engines.native import NativeEngine
 from chainrule.engines.reference import logits
+from chainrule.ensemble import cores
 from chainrule.errors import InvalidValueError, must_be, raise_all
 from chainrule.lab.figures import layer_figures, probed
 from chainrule.nn.schedules import ConstantSchedule, Plateau, plateau_rule
@@ -49,6 +51,8 @@ class LiveTraining:
         engine, self.notes = choose(problem.engine, problem.recipe)
         self.problem = problem
         self.engine = engine.name
+        if isinstance(engine, NativeEngine):
+            engine = NativeEngine(max(1, cores() - 1))  # the page needs a core, and bits do not depend on the number
         self.session = engine.compile(problem.recipe, problem.rows)
         if problem.start is not None:
             self.session.load(problem.start)
