@@ -128,10 +128,11 @@ def evaluate_streamed(
     scores = RunningScores(core, threshold, memory // 2)
     notes = _Notes()
     left_out = found = looked_up = 0
-    for piece in pieces_ahead(opened, _columns(model, opened, [core.target_name])):
-        frame = piece.frame(_columns(model, opened, [core.target_name]))
+    names = _columns(model, opened, [core.target_name])
+    for piece in pieces_ahead(opened, names):
+        frame = piece.frame(names)
         cells = frame[core.target_name]
-        gaps = cells.is_null() | (cells.is_nan() if cells.dtype.is_float() else cells.is_null())
+        gaps = cells.fill_nan(None).is_null() if cells.dtype.is_float() else cells.is_null()
         left_out += int(gaps.sum())
         frame = frame.filter(~gaps)
         if not frame.height:
