@@ -11,13 +11,13 @@ template <class T, ActivationKind g>
 struct Function;
 
 template <class T>
-inline Vec<T> sigmoid(Vec<T> Z) {
+CHAINRULE_INLINED Vec<T> sigmoid(Vec<T> Z) {
     const Vec<T> e = exp_negative<T>(-absolute<T>(Z));
     return (Z >= T(0) ? all(T(1)) : e) / (T(1) + e);
 }
 
 template <class T>
-inline Vec<T> softplus(Vec<T> Z) {
+CHAINRULE_INLINED Vec<T> softplus(Vec<T> Z) {
     return larger<T>(Z, Vec<T>{}) + log1p_unit<T>(exp_negative<T>(-absolute<T>(Z)));
 }
 

@@ -104,11 +104,11 @@ inline Measured columnwise(
                 const Vec<T> z = load(Z.row(p, i) + j), y = load(targets.Y.row(p, i) + j), A = Link::value(z, T(0));
                 const Entry<T> at = entry<T, kind, Link>(z, A, y, delta, level);
                 const T c = targets.c[i];
-                loss += mask ? at.loss * c : Vec<T>{};
+                loss = mask ? loss + at.loss * c : loss;
                 if constexpr (kind == LossKind::quantile)
                     error += scored > T(0) ? (A - y) * (A - y) * (c * scored) : Vec<T>{};
                 else
-                    error += mask ? (A - y) * (A - y) * c : Vec<T>{};
+                    error = mask ? error + (A - y) * (A - y) * c : error;
                 store(G.row(p, i) + j, mask ? at.gradient * (c / targets.total / k) : Vec<T>{});
             }
             measured.loss += wide_sum<T>(loss) / static_cast<double>(Z.columns);
@@ -174,57 +174,67 @@ inline Measured softmax_rows(
     return measured;
 }
 
-/// The same if one vector holds a row: as many rows at once as a vector has lanes, column by column.
+/// Softmax cross-entropy of a row in each lane: column j of the logits, at `columns` + j lanes, becomes that of the gradient.
 template <class T>
+[[gnu::always_inline]] inline void softmax_lanes(
+    T* columns, int k, Ints<T> y, Vec<T> c, Vec<T> share, T smoothing, Vec<T>& loss, Vec<T>& score
+) {
+    constexpr int n = lanes<T>;
+    const T even = smoothing / static_cast<T>(k);
+    Vec<T> top = load(columns), own{}, shifted_sum{}, rest{};  // rest: all exponentials but the largest
+    Ints<T> best{};
+    for (int j = 1; j < k; ++j) {
+        const Vec<T> z = load(columns + j * n);
+        best = z > top ? Ints<T>{} + j : best;
+        top = z > top ? z : top;
+    }
+    for (int j = 0; j < k; ++j) {
+        const Vec<T> z = load(columns + j * n) - top, e = exp_negative<T>(z);
+        own = y == Class<T>(j) ? z : own;
+        shifted_sum += z;
+        rest += best == Class<T>(j) ? Vec<T>{} : e;
+        store(columns + j * n, e);
+    }
+    const Vec<T> inverse = share / (T(1) + rest), right = share * (smoothing - even) - rest * inverse;
+    for (int j = 0; j < k; ++j) {
+        const Ints<T> is_own = y == Class<T>(j);
+        const Vec<T> target = is_own ? all(T(1) - smoothing + even) : all(even);
+        const Vec<T> plain = load(columns + j * n) * inverse - share * target;
+        store(columns + j * n, is_own & (best == y) ? right : plain);
+    }
+    loss += c * (log1p<T>(rest) - (T(1) - smoothing) * own - even * shifted_sum);
+    score += best == y ? c : Vec<T>{};
+}
+
+/// The same if one panel of V vectors holds a row: as many rows at once as a vector has lanes.
+template <class T, int V>
 inline Measured softmax_narrow(
     Panels<T> Z, const Targets<T>& targets, Panels<T> G, std::int64_t first, std::int64_t last, T smoothing
 ) {
     constexpr int n = lanes<T>;
     const int k = static_cast<int>(Z.columns);
-    const T even = smoothing / static_cast<T>(k);
-    alignas(vector_bytes) T rows[n * n], columns[n * n], weights[n];
+    alignas(vector_bytes) T rows[n * V * n], columns[V * n * n], weights[n];
     alignas(vector_bytes) Class<T> classes[n];
     Vec<T> loss{}, score{};
     for (std::int64_t i = first; i < last; i += n) {
         const int count = static_cast<int>(std::min<std::int64_t>(n, last - i));
         const T* source = Z.row(0, i);
         if (count < n) {
-            for (int r = 0; r < n; ++r) store(rows + r * n, r < count ? load(source + r * n) : Vec<T>{});
+            for (int r = 0; r < n * V; ++r) store(rows + r * n, r < count * V ? load(source + r * n) : Vec<T>{});
             source = rows;
         }
         for (int r = 0; r < n; ++r) {
             weights[r] = r < count ? targets.c[i + r] : T(0);
             classes[r] = r < count ? targets.classes[i + r] : 0;
         }
-        transpose<T>(source, n, columns, n);
-        const Vec<T> c = load(weights), share = c / targets.total;
+        for (int v = 0; v < V; ++v) transpose<T>(source + v * n, V * n, columns + v * n * n, n);
+        const Vec<T> c = load(weights);
         const Ints<T> y = *reinterpret_cast<const Ints<T>*>(classes);
-        Vec<T> top = load(columns), own{}, shifted_sum{}, rest{};  // rest: all exponentials but the largest
-        Ints<T> best{};
-        for (int j = 1; j < k; ++j) {
-            const Vec<T> z = load(columns + j * n);
-            best = z > top ? Ints<T>{} + j : best;
-            top = z > top ? z : top;
-        }
-        for (int j = 0; j < k; ++j) {
-            const Vec<T> z = load(columns + j * n) - top, e = exp_negative<T>(z);
-            own = y == Class<T>(j) ? z : own;
-            shifted_sum += z;
-            rest += best == Class<T>(j) ? Vec<T>{} : e;
-            store(columns + j * n, e);
-        }
-        const Vec<T> inverse = share / (T(1) + rest), right = share * (smoothing - even) - rest * inverse;
-        for (int j = 0; j < k; ++j) {
-            const Ints<T> is_own = y == Class<T>(j);
-            const Vec<T> target = is_own ? all(T(1) - smoothing + even) : all(even);
-            const Vec<T> plain = load(columns + j * n) * inverse - share * target;
-            store(columns + j * n, is_own & (best == y) ? right : plain);
-        }
-        for (int j = k; j < n; ++j) store(columns + j * n, Vec<T>{});
-        loss += c * (log1p<T>(rest) - (T(1) - smoothing) * own - even * shifted_sum);
-        score += best == y ? c : Vec<T>{};
-        transpose<T>(columns, n, count < n ? rows : G.row(0, i), n);
-        for (int r = 0; count < n && r < count; ++r) store(G.row(0, i + r), load(rows + r * n));
+        softmax_lanes<T>(columns, k, y, c, c / targets.total, smoothing, loss, score);
+        for (int j = k; j < V * n; ++j) store(columns + j * n, Vec<T>{});
+        T* const gradient = count < n ? rows : G.row(0, i);
+        for (int v = 0; v < V; ++v) transpose<T>(columns + v * n * n, n, gradient + v * n, V * n);
+        for (int r = 0; count < n && r < count * V; ++r) store(G.row(0, i) + r * n, load(rows + r * n));
     }
     return {wide_sum<T>(loss), wide_sum<T>(score)};
 }
@@ -311,7 +321,8 @@ inline Measured apply_loss(
     const T smoothing = static_cast<T>(s.label_smoothing);
     switch (s.loss) {
         case LossKind::softmax_cross_entropy:
-            if (Z.columns <= lanes<T>) return softmax_narrow<T>(Z, targets, G, first, last, smoothing);
+            if (Z.columns <= lanes<T>) return softmax_narrow<T, 1>(Z, targets, G, first, last, smoothing);
+            if (Z.columns <= panel_width<T>) return softmax_narrow<T, 2>(Z, targets, G, first, last, smoothing);
             return softmax_rows<T>(Z, targets, G, first, last, smoothing);
         case LossKind::binary_cross_entropy: {
             using Link = Function<T, ActivationKind::sigmoid>;

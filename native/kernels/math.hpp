@@ -40,7 +40,7 @@ struct Reduced {
 };
 
 template <class T>
-inline Reduced<T> reduce(Vec<T> x) {
+CHAINRULE_INLINED Reduced<T> reduce(Vec<T> x) {
     using Range = ExpRange<T>;
     const Vec<T> shifted = x * Range::log2e + Number<T>::to_integer;
     const Vec<T> n = shifted - Number<T>::to_integer;
@@ -52,13 +52,13 @@ inline Reduced<T> reduce(Vec<T> x) {
 }
 
 template <class T>
-inline Vec<T> power_of_two(Ints<T> n) {
+CHAINRULE_INLINED Vec<T> power_of_two(Ints<T> n) {
     return from_bits<T>((n + Number<T>::exponent_bias) << Number<T>::mantissa_bits);
 }
 
 /// exp(x), 1 ulp; 0 and infinity beyond the range.
 template <class T>
-inline Vec<T> exp(Vec<T> x) {
+CHAINRULE_INLINED Vec<T> exp(Vec<T> x) {
     using Range = ExpRange<T>;
     x = x < Range::lowest ? all(Range::lowest) : x;
     x = x > Range::highest ? all(Range::highest) : x;
@@ -70,7 +70,7 @@ inline Vec<T> exp(Vec<T> x) {
 
 /// exp(x) for x <= 0; results below the smallest normal number are 0.
 template <class T>
-inline Vec<T> exp_negative(Vec<T> x) {
+CHAINRULE_INLINED Vec<T> exp_negative(Vec<T> x) {
     constexpr T lowest = sizeof(T) == 4 ? T(-87) : T(-708);
     const Ints<T> vanishes = x < lowest;
     x = vanishes ? all(lowest) : x;
@@ -81,7 +81,7 @@ inline Vec<T> exp_negative(Vec<T> x) {
 
 /// exp(x) - 1 for x <= 0, 2 ulp, small x included.
 template <class T>
-inline Vec<T> expm1_negative(Vec<T> x) {
+CHAINRULE_INLINED Vec<T> expm1_negative(Vec<T> x) {
     x = x < ExpRange<T>::minus_one_below ? all(ExpRange<T>::minus_one_below) : x;
     const Reduced<T> part = reduce<T>(x);
     const Vec<T> scale = power_of_two<T>(part.n);
@@ -90,7 +90,7 @@ inline Vec<T> expm1_negative(Vec<T> x) {
 
 /// 2 artanh(s) = log((1 + s) / (1 - s)) for |s| <= 1/3, by its series.
 template <class T>
-inline Vec<T> twice_artanh(Vec<T> s) {
+CHAINRULE_INLINED Vec<T> twice_artanh(Vec<T> s) {
     constexpr int terms = sizeof(T) == 4 ? 9 : 18;
     const Vec<T> square = s * s;
     Vec<T> series = all(T(1) / T(2 * terms - 1));
@@ -101,13 +101,13 @@ inline Vec<T> twice_artanh(Vec<T> s) {
 
 /// log(1 + x) for x in [0, 1], 2 ulp.
 template <class T>
-inline Vec<T> log1p_unit(Vec<T> x) {
+CHAINRULE_INLINED Vec<T> log1p_unit(Vec<T> x) {
     return twice_artanh<T>(x / (x + T(2)));
 }
 
 /// log(1 + x) for x >= 0, 3 ulp: where 1 + x needs no halving, x itself is the distance from 1, with all its digits.
 template <class T>
-inline Vec<T> log1p(Vec<T> x) {
+CHAINRULE_INLINED Vec<T> log1p(Vec<T> x) {
     constexpr T half_root = T(0.70710678118654752);
     const Vec<T> u = T(1) + x;
     const Ints<T> shift = (bits<T>(u) - bits<T>(all(half_root))) >> Number<T>::mantissa_bits;
@@ -119,7 +119,7 @@ inline Vec<T> log1p(Vec<T> x) {
 
 /// tanh(x), 3 ulp.
 template <class T>
-inline Vec<T> tanh(Vec<T> x) {
+CHAINRULE_INLINED Vec<T> tanh(Vec<T> x) {
     const Ints<T> sign = bits<T>(x) & bits<T>(-Vec<T>{});
     const Vec<T> t = expm1_negative<T>(T(-2) * absolute<T>(x));
     return from_bits<T>(bits<T>(-t / (t + T(2))) | sign);

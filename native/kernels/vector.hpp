@@ -13,6 +13,13 @@
 #include <wasm_simd128.h>
 #endif
 
+/// Functions of whole vectors, whose constants a loop then keeps in registers; the engine of a page stays small without.
+#if defined(CHAINRULE_PAGE)
+#define CHAINRULE_INLINED inline
+#else
+#define CHAINRULE_INLINED [[gnu::always_inline]] inline
+#endif
+
 namespace chainrule::CHAINRULE_ISA {
 
 #if defined(__AVX512F__)
@@ -261,12 +268,9 @@ inline Vec<T> interleave(Vec<T> x, Vec<T> y, std::integer_sequence<int, lane...>
 /// Transpose a block of lanes x lanes numbers in registers: log2(lanes) rounds, each of which interleaves row i with the
 /// row half a block further down.
 template <class T>
-inline void transpose(const T* from, std::int64_t from_stride, T* to, std::int64_t to_stride) {
+[[gnu::always_inline]] inline void transpose(Vec<T> (&rows)[lanes<T>]) {
     constexpr int n = lanes<T>;
     constexpr auto all_lanes = std::make_integer_sequence<int, n>{};
-    Vec<T> rows[n];
-#pragma GCC unroll 16
-    for (int i = 0; i < n; ++i) rows[i] = load_loose(from + i * from_stride);
 #pragma GCC unroll 4
     for (int round = 1; round < n; round *= 2) {
         Vec<T> next[n];
@@ -278,6 +282,16 @@ inline void transpose(const T* from, std::int64_t from_stride, T* to, std::int64
 #pragma GCC unroll 16
         for (int i = 0; i < n; ++i) rows[i] = next[i];
     }
+}
+
+/// Transpose a block in memory.
+template <class T>
+inline void transpose(const T* from, std::int64_t from_stride, T* to, std::int64_t to_stride) {
+    constexpr int n = lanes<T>;
+    Vec<T> rows[n];
+#pragma GCC unroll 16
+    for (int i = 0; i < n; ++i) rows[i] = load_loose(from + i * from_stride);
+    transpose<T>(rows);
 #pragma GCC unroll 16
     for (int i = 0; i < n; ++i) *reinterpret_cast<typename VectorOf<T>::loose*>(to + i * to_stride) = rows[i];
 }
