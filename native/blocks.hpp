@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
+#include <memory>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -81,30 +83,43 @@ class Block {
     /// Run until the planned epochs are done, an epoch is cut short or measures numbers that are not finite, or the time is up.
     void run(StopPoll poll) {
         const std::scoped_lock lock(session_->mutex_);
-        const auto began = Clock::now();
-        auto last = began;
-        for (done_ = 0; done_ < count_;) {
-            const double* const rates = rates_.data() + done_ * per_epoch_;
-            const Sums sums =
-                session_->trainer_->run(epoch_ + done_, 0, {rates, static_cast<std::size_t>(per_epoch_)}, poll);
-            const bool whole = sums.steps == per_epoch_;
-            session_->trainer_->read(states_[0].epoch(done_));
-            if (whole && rows_ > 0) session_->trainer_->logits(X_.data(), rows_, logits(done_));
-            const auto now = Clock::now();
-            const double measured[] = {
-                sums.loss, sums.score, sums.weight, sums.norm, static_cast<double>(sums.steps), seconds_between(last, now)
-            };
-            std::copy(std::begin(measured), std::end(measured), static_cast<double*>(figures_.data()) + done_ * figures_per_epoch);
-            ++done_;
-            last = now;
-            const bool finite = std::isfinite(sums.loss) && std::isfinite(sums.norm);
-            if (!whole || !finite || seconds_between(began, now) >= seconds_) return;
-        }
+        start();
+        while (active()) note(session_->trainer_->run(epoch(), 0, {rates(), static_cast<std::size_t>(per_epoch_)}, poll));
+    }
+
+    /// Begin with the first epoch of the plan; the caller holds the session's lock until the last is noted.
+    void start() {
+        began_ = last_ = Clock::now();
+        done_ = 0;
+        active_ = count_ > 0;
+    }
+
+    /// Whether another epoch is to be run: its number and its rates.
+    bool active() const { return active_; }
+    std::int64_t epoch() const { return epoch_ + done_; }
+    const double* rates() const { return rates_.data() + done_ * per_epoch_; }
+
+    /// Keep what an epoch measured, the state that it ended with, and the logits of the rows that are wanted.
+    void note(const Sums& sums) {
+        const bool whole = sums.steps == per_epoch_;
+        session_->trainer_->read(states_[0].epoch(done_));
+        if (whole && rows_ > 0) session_->trainer_->logits(X_.data(), rows_, logits(done_));
+        const auto now = Clock::now();
+        const double measured[] = {
+            sums.loss, sums.score, sums.weight, sums.norm, static_cast<double>(sums.steps), seconds_between(last_, now)
+        };
+        std::copy(std::begin(measured), std::end(measured), static_cast<double*>(figures_.data()) + done_ * figures_per_epoch);
+        ++done_;
+        last_ = now;
+        const bool finite = std::isfinite(sums.loss) && std::isfinite(sums.norm);
+        active_ = whole && finite && done_ < count_ && seconds_between(began_, now) < seconds_;
     }
 
     std::int64_t done() const { return done_; }
 
   private:
+    friend class BlockGroup;
+
     static double seconds_between(Clock::time_point from, Clock::time_point to) {
         return std::chrono::duration<double>(to - from).count();
     }
@@ -131,6 +146,88 @@ class Block {
     std::vector<double> rates_;
     double seconds_ = 0;
     bool busy_ = false;  // read and written by threads that hold the interpreter's lock
+    bool active_ = false;
+    Clock::time_point began_, last_;
+};
+
+/// Blocks of one plan whose epochs share the lanes of each vector, or a single block. Made and destroyed by the thread that
+/// holds the locks of their sessions; any thread may run it.
+class BlockGroup {
+  public:
+    explicit BlockGroup(std::vector<Block*> blocks) : blocks_(std::move(blocks)) {
+        if (blocks_.size() == 1) return;
+        std::vector<Trainer*> trainers;
+        for (Block* block : blocks_) {
+            locks_.emplace_back(block->session_->mutex_);
+            trainers.push_back(block->session_->trainer_.get());
+        }
+        lanes_.reset(blocks_[0]->session_->lanes_->make(trainers));
+        epochs_.resize(blocks_.size());
+        rates_.resize(blocks_.size());
+        sums_.resize(blocks_.size());
+    }
+
+    void run(StopPoll poll) {
+        if (lanes_ == nullptr) return blocks_[0]->run(poll);
+        for (Block* block : blocks_) block->start();
+        while (std::ranges::any_of(blocks_, &Block::active)) {
+            for (std::size_t i = 0; i < blocks_.size(); ++i) {
+                if (!blocks_[i]->active()) continue;  // its lane goes on with its last epoch, which nobody sees
+                epochs_[i] = blocks_[i]->epoch();
+                rates_[i] = blocks_[i]->rates();
+            }
+            lanes_->run(epochs_, rates_, blocks_[0]->per_epoch_, poll, sums_);
+            for (std::size_t i = 0; i < blocks_.size(); ++i) {
+                if (!blocks_[i]->active()) continue;
+                lanes_->store(i);
+                blocks_[i]->note(sums_[i]);
+            }
+        }
+    }
+
+    /// Whether two blocks can share lanes.
+    static bool alike(const Block& one, const Block& other) {
+        const Session &a = *one.session_, &b = *other.session_;
+        return a.lanes_ == b.lanes_ && one.per_epoch_ == other.per_epoch_ && one.count_ > 0 && other.count_ > 0
+               && a.lanes_->alike(*a.trainer_, *b.trainer_);
+    }
+
+    /// Divide blocks into groups so that `threads` have work; each block by itself if a session has several.
+    static std::vector<std::vector<Block*>> divided(const std::vector<Block*>& blocks, int threads) {
+        std::vector<const Session*> sessions;
+        for (const Block* block : blocks) sessions.push_back(block->session_);
+        std::ranges::sort(sessions);
+        const bool apart = std::ranges::adjacent_find(sessions) == sessions.end();
+        std::vector<std::vector<Block*>> kinds, groups;
+        for (Block* block : blocks) {
+            const LaneFactory& lanes = *block->session_->lanes_;
+            const bool suits = apart && lanes.suits(*block->session_->trainer_);
+            const auto kind = suits ? std::ranges::find_if(kinds, [&](const auto& each) { return alike(*each[0], *block); })
+                                    : kinds.end();
+            if (kind != kinds.end())
+                kind->push_back(block);
+            else if (suits)
+                kinds.push_back({block});
+            else
+                groups.push_back({block});
+        }
+        for (const std::vector<Block*>& kind : kinds) {
+            const auto most = static_cast<std::size_t>(kind[0]->session_->lanes_->most);
+            const auto shared = (kind.size() + static_cast<std::size_t>(threads) - 1) / static_cast<std::size_t>(threads);
+            const std::size_t size = std::min(most, shared);
+            for (std::size_t i = 0; i < kind.size(); i += size)
+                groups.emplace_back(kind.begin() + static_cast<std::ptrdiff_t>(i), kind.begin() + static_cast<std::ptrdiff_t>(std::min(i + size, kind.size())));
+        }
+        return groups;
+    }
+
+  private:
+    std::vector<Block*> blocks_;
+    std::vector<std::unique_lock<std::mutex>> locks_;
+    std::unique_ptr<LaneGroup> lanes_;
+    std::vector<std::int64_t> epochs_;
+    std::vector<const double*> rates_;
+    std::vector<Sums> sums_;
 };
 
 /// Ends every block that has begun, however a call is left.
@@ -141,26 +238,29 @@ struct Begun {
     }
 };
 
-/// Blocks that threads take one after the other. Only the calling thread asks Python whether to stop.
+/// Groups of blocks that threads take one after the other. Only the calling thread asks Python whether to stop.
 class BlockQueue {
     using Clock = std::chrono::steady_clock;
     static constexpr auto interval = std::chrono::milliseconds(20);
 
   public:
-    BlockQueue(std::vector<Block*> blocks, StopPoll poll) : blocks_(std::move(blocks)), poll_(poll) {}
+    BlockQueue(const std::vector<Block*>& blocks, int threads, StopPoll poll)
+        : threads_(std::max(1, std::min(threads, allowed_threads()))), poll_(poll) {
+        for (std::vector<Block*>& each : BlockGroup::divided(blocks, threads_)) groups_.emplace_back(std::move(each));
+    }
 
-    void run(int threads) {
-        const auto count = static_cast<int>(std::min<std::size_t>(blocks_.size(), most_threads));
-        const int members = std::max(1, std::min({threads, allowed_threads(), count}));
+    void run() {
+        const int count = static_cast<int>(std::min<std::size_t>(groups_.size(), most_threads));
+        const int members = std::max(1, std::min(threads_, count));
         in_team(members, [](void* self, int id, int) { static_cast<BlockQueue*>(self)->work(id); }, this);
     }
 
   private:
     void work(int id) {
         StopPoll poll{id == 0 ? ask : look, this};
-        for (std::size_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < blocks_.size();) {
+        for (std::size_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < groups_.size();) {
             if (stopping_.load(std::memory_order_relaxed)) return;
-            blocks_[i]->run(poll);
+            groups_[i].run(poll);
         }
     }
 
@@ -177,7 +277,8 @@ class BlockQueue {
         return look(context);
     }
 
-    std::vector<Block*> blocks_;
+    std::vector<BlockGroup> groups_;
+    int threads_;
     StopPoll poll_;
     std::atomic<std::size_t> next_{0};
     std::atomic<bool> stopping_{false};
@@ -200,7 +301,7 @@ inline std::vector<std::int64_t> run_blocks(nb::handle blocks, nb::handle thread
     Session::StopCallback callback{std::move(stop), nullptr};
     {
         nb::gil_scoped_release released;
-        BlockQueue(begun.blocks, {Session::ask_to_stop, &callback}).run(members);
+        BlockQueue(begun.blocks, members, {Session::ask_to_stop, &callback}).run();
     }
     if (callback.error) std::rethrow_exception(callback.error);
     std::vector<std::int64_t> done;

@@ -12,6 +12,8 @@ namespace chainrule {
     namespace isa {                                                                         \
     Trainer* make_float32(const TrainerSpec&);                                              \
     Trainer* make_float64(const TrainerSpec&);                                              \
+    const LaneFactory& lanes_float32();                                                     \
+    const LaneFactory& lanes_float64();                                                     \
     Predictor* make_predictor_float32(const PredictorSpec&);                                \
     Predictor* make_predictor_float64(const PredictorSpec&);                                \
     bool standardize_float32(const RowSource&, Scaling, std::int64_t columns, void* to);    \
@@ -23,7 +25,7 @@ namespace chainrule {
     std::int64_t with_leading(const NumberColumn&, std::uint32_t leading, double* to);      \
     }
 #define CHAINRULE_FUNCTIONS(isa)                                                            \
-    isa::make_float32, isa::make_float64, isa::make_predictor_float32, isa::make_predictor_float64, \
+    isa::make_float32, isa::make_float64, isa::lanes_float32, isa::lanes_float64, isa::make_predictor_float32, isa::make_predictor_float64, \
         isa::standardize_float32, isa::standardize_float64, isa::scale_columns_float32, isa::scale_columns_float64, \
         isa::add_moments, isa::add_facts, isa::with_leading
 #if defined(__x86_64__)
@@ -59,6 +61,7 @@ const Isa isas[] = {{"baseline", [] { return true; }, CHAINRULE_FUNCTIONS(baseli
 
 // Defined here, not in a file compiled per instruction set: every processor must be able to run it.
 Trainer::~Trainer() = default;
+LaneGroup::~LaneGroup() = default;
 Predictor::~Predictor() = default;
 
 std::vector<Isa> available_isas() {

@@ -15,6 +15,8 @@ struct Isa {
     bool (*available)();
     Trainer* (*make_float32)(const TrainerSpec&);
     Trainer* (*make_float64)(const TrainerSpec&);
+    const LaneFactory& (*lanes_float32)();
+    const LaneFactory& (*lanes_float64)();
     Predictor* (*make_predictor_float32)(const PredictorSpec&);
     Predictor* (*make_predictor_float64)(const PredictorSpec&);
     bool (*standardize_float32)(const RowSource&, Scaling, std::int64_t columns, void* to);

@@ -87,6 +87,7 @@ struct FeatureGroup {
     std::vector<double> edges;          // of the bins of piecewise_linear
 
     std::int64_t end() const { return output + count * width; }
+    bool operator==(const FeatureGroup&) const = default;
 };
 
 /// Layers run as one: [Dense] [BatchNorm], [LayerNorm] or [Scale], then [Activation] or [ParametricActivation] and [Dropout].
@@ -108,6 +109,7 @@ struct FusedStage {
     bool has_bias() const { return b >= 0; }
     bool parametric() const { return !for_page && alpha >= 0; }
     bool embeds() const { return !for_page && !groups.empty(); }
+    bool operator==(const FusedStage&) const = default;
 };
 
 /// One phase of a step; its tasks are independent of one another.
@@ -133,7 +135,14 @@ struct TrainingSettings {
     double ema_decay;  // share that the running mean of the weights keeps; below 0 where there is none
     std::vector<std::int64_t> head_sizes;
     std::vector<double> quantile_levels;
+
+    bool operator==(const TrainingSettings&) const = default;
 };
+
+inline bool same_but_seed(const TrainingSettings& one, TrainingSettings other) {
+    other.seed = one.seed;
+    return one == other;
+}
 
 /// Names of the vectors that optimizers carry from step to step, as nn/optimizers.py names them.
 struct MomentNames {

@@ -53,7 +53,9 @@ class Session {
         batches_ = (spec.rows.count + settings_.batch_size - 1) / settings_.batch_size;
         const Isa isa = chosen_isa();
         isa_ = isa.name;
-        trainer_.reset(type_ == nb::dtype<float>() ? isa.make_float32(spec) : isa.make_float64(spec));
+        const bool single = type_ == nb::dtype<float>();
+        trainer_.reset(single ? isa.make_float32(spec) : isa.make_float64(spec));
+        lanes_ = single ? &isa.lanes_float32() : &isa.lanes_float64();
     }
 
     /// Copy the state out; returns the number of steps done so far.
@@ -141,6 +143,7 @@ class Session {
 
   private:
     friend class Block;
+    friend class BlockGroup;
     friend std::vector<std::int64_t> run_blocks(nb::handle blocks, nb::handle threads, nb::object stop);
 
     struct StopCallback {
@@ -267,6 +270,7 @@ class Session {
     Array X_, Y_, c_, visited_;  // kept alive while the trainer reads them
     std::vector<std::int32_t> classes_;
     std::unique_ptr<Trainer> trainer_;
+    const LaneFactory* lanes_ = nullptr;
     std::mutex mutex_;
     const char* isa_ = "";
 };

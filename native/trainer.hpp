@@ -62,6 +62,33 @@ class Trainer {
 
     virtual std::size_t bytes() const = 0;
     virtual int threads() const = 0;
+
+    /// What a group of trainings borrows: LaneParts of the trainer's instruction set and number type.
+    virtual void* lane_parts() = 0;
+};
+
+/// Trainings of one plan whose steps are done together, each with its own rows, order and learning rates. Every number is
+/// that of the training by itself.
+class LaneGroup {
+  public:
+    virtual ~LaneGroup();
+
+    /// Run the first `steps` batches of an epoch of each member, unless `poll` says to stop.
+    virtual void run(
+        std::span<const std::int64_t> epochs, std::span<const double* const> rates, std::int64_t steps, StopPoll poll,
+        std::span<Sums> sums
+    ) = 0;
+
+    /// Copy a member's state back into its trainer.
+    virtual void store(std::size_t member) = 0;
+};
+
+/// What an instruction set and number type offer to groups.
+struct LaneFactory {
+    int most;  // trainings of a group
+    bool (*suits)(Trainer&);
+    bool (*alike)(Trainer&, Trainer&);
+    LaneGroup* (*make)(std::span<Trainer* const>);
 };
 
 /// Everything that a trainer is built from.

@@ -28,7 +28,8 @@ class NativeTrainer final : public Trainer {
           order_(spec.settings.seed, spec.rows.count, spec.settings.batch_size < spec.rows.count, spec.rows.visited),
           rows_(spec.rows.count),
           threads_(spec.threads),
-          inference_(runner_.network, spec.threads) {}
+          inference_(runner_.network, spec.threads),
+          parts_{runner_.network, runner_.settings, runner_.rows(), order_, step_} {}
 
     void read(const StateVectors& to) const override { runner_.network.read(to); }
 
@@ -38,6 +39,7 @@ class NativeTrainer final : public Trainer {
     }
 
     std::int64_t step() const override { return step_; }
+    void* lane_parts() override { return &parts_; }
     void profile() override { profiles_ = true; }
     std::span<const double> nanoseconds() const override { return nanoseconds_; }
     std::size_t bytes() const override { return runner_.network.bytes(); }
@@ -154,6 +156,7 @@ class NativeTrainer final : public Trainer {
     Barrier barrier_;
     alignas(64) std::atomic<std::int64_t> next_task_{0};
     Inference<T> inference_;
+    LaneParts<T> parts_;
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 // In: a block of gradient, its weights and moments, the step's rates. Out: new weights and moments; Σ g² of the block.
 #pragma once
 #include <cmath>
+#include <limits>
 
 #include "../plan.hpp"
 #include "vector.hpp"
@@ -15,8 +16,8 @@ struct Rule {
     T beta1, beta2, rest1, rest2, epsilon, weight_decay, rate, l1,
         l2;                                         // rest: 1 - β, not rounded before it is subtracted
     T first_correction = 1, second_correction = 1;  // 1 / (1 - βᵗ)
-    bool penalized, clips_value;
-    T limit;
+    bool penalized;
+    T limit;  // of a number of the gradient; infinite where none is clipped
 
     Rule() = default;
     explicit Rule(const TrainingSettings& s)
@@ -31,8 +32,7 @@ struct Rule {
           l1(T(s.l1)),
           l2(T(s.l2)),
           penalized(s.l1 > 0 || s.l2 > 0),
-          clips_value(s.clip == ClipKind::by_value),
-          limit(T(s.clip_limit)) {}
+          limit(s.clip == ClipKind::by_value ? T(s.clip_limit) : std::numeric_limits<T>::infinity()) {}
 
     void at(const TrainingSettings& s, double step_rate, std::int64_t t) {
         rate = T(step_rate);
@@ -69,13 +69,21 @@ inline void prefetch(const Slot<T>& slot, std::int64_t offset, std::int64_t size
 /// g + dR/dw for one vector of parameters.
 template <class T>
 inline Vec<T> penalized(Vec<T> g, Vec<T> w, T l1, T l2) {
-    const Vec<T> sign = w > T(0) ? all(T(1)) : w < T(0) ? all(T(-1)) : Vec<T>{};
-    return g + (l1 * sign + l2 * w);
+    const Vec<T> signed_l1 = w > T(0) ? all(l1) : w < T(0) ? all(-l1) : Vec<T>{};  // one product: only one way to fuse it
+    return g + (signed_l1 + l2 * w);
 }
 
-/// New w from w and g, and new moments, by the equations of nn/optimizers.py. `decay` is α λ, `step` α / (1 - β₁ᵗ).
-template <class T, OptimizerKind kind>
-inline Vec<T> updated(Vec<T> w, Vec<T> g, T* first, T* second, const Rule<T>& rule, T lr, T decay, T step) {
+/// The numbers of g within ± limit. It has no branch: around one, compilers fuse the sums of squares in ways of their own.
+template <class T>
+inline Vec<T> clipped(Vec<T> g, T limit) {
+    g = g > limit ? all(limit) : g;
+    return g < -limit ? all(-limit) : g;
+}
+
+/// New w from w and g, and new moments, by the equations of nn/optimizers.py. `decay` is α λ, `step` α / (1 - β₁ᵗ); each is
+/// one number or one for each lane.
+template <class T, OptimizerKind kind, class Rate>
+inline Vec<T> updated(Vec<T> w, Vec<T> g, T* first, T* second, const Rule<T>& rule, Rate lr, Rate decay, Rate step) {
     using enum OptimizerKind;
     const T beta1 = rule.beta1, beta2 = rule.beta2, rest1 = rule.rest1, rest2 = rule.rest2;
     if constexpr (kind == sgd) {
@@ -132,10 +140,7 @@ inline double pass_over(
                 continue;
             }
             if constexpr (pass == Pass::update) x *= scale;
-            if (rule.clips_value) {
-                x = x > rule.limit ? all(rule.limit) : x;
-                x = x < -rule.limit ? all(-rule.limit) : x;
-            }
+            x = clipped<T>(x, rule.limit);
             store(w + i, updated<T, kind>(v, x, first + i, second + i, rule, lr, decay, step));
         }
         if constexpr (pass != Pass::update) total += wide_sum<T>(squares);
@@ -180,10 +185,7 @@ inline double sum_up(
             else if (adds)
                 x = penalized<T>(x, load(slot.w + offset + i), rule.l1, rule.l2);
             squares += x * x;
-            if (rule.clips_value) {
-                x = x > rule.limit ? all(rule.limit) : x;
-                x = x < -rule.limit ? all(-rule.limit) : x;
-            }
+            x = clipped<T>(x, rule.limit);
             x += load(slot.sum + offset + i);
             store(slot.sum + offset + i, batches > T(0) ? Vec<T>{} : x);
             if (batches > T(0)) store(g + i, x / batches);

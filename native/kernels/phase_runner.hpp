@@ -4,12 +4,12 @@
 #pragma once
 #include "division.hpp"
 #include "embeddings.hpp"
+#include "lane_parts.hpp"
 #include "losses.hpp"
 #include "state.hpp"
 
 namespace chainrule::CHAINRULE_ISA {
 
-inline constexpr std::int64_t loss_chunk = 64;                  // rows per partial sum of the loss
 inline constexpr std::int64_t gather_chunk = 32;                // rows
 inline constexpr std::int64_t rows_ahead = 6;                   // of the gather, for memory to deliver
 inline constexpr std::int64_t norm_chunk = 16;                  // rows of layer norm
@@ -111,6 +111,8 @@ class PhaseRunner {
         }
         return total;
     }
+
+    const Rows& rows() const { return source_; }
 
     double weight = 0, norm = 0;
 
@@ -232,7 +234,7 @@ class PhaseRunner {
         const double total = sum_up<T, pass>(rule, slot, offset, g, size, scale, batches);
         if (!due_) return total;
         Rule<T> inner = rule;
-        inner.clips_value = false;
+        inner.limit = std::numeric_limits<T>::infinity();
         pass_over<T, Pass::update>(inner, slot, offset, g, size, T(1));
         return total;
     }
