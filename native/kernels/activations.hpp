@@ -79,7 +79,8 @@ struct Function<T, ActivationKind::gelu> {
     static Vec<T> value(Vec<T> Z, T) { return T(0.5) * Z * (T(1) + t(Z)); }
     static Vec<T> derivative(Vec<T> Z, T) {
         const Vec<T> u = t(Z);
-        return T(0.5) * (T(1) + u) + T(0.5) * Z * (T(1) - u * u) * c * (T(1) + T(0.134145) * Z * Z);
+        const Vec<T> inner = c * (T(1) + T(0.134145) * Z * Z);
+        return multiply_add<T>(T(0.5) * Z * (T(1) - u * u), inner, T(0.5) * (T(1) + u));
     }
 };
 

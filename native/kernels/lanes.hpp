@@ -61,7 +61,7 @@ void lane_tile(LaneOperand<T> A, LaneOperand<T> B, std::int64_t terms, LaneStart
         for (int c = 0; c < C; ++c) {
             const Vec<T> b = load(B.data + (c * B.across + k * B.term) * n);
 #pragma GCC unroll 3
-            for (int r = 0; r < R; ++r) sums[r][c] += a[r] * b;
+            for (int r = 0; r < R; ++r) sums[r][c] = multiply_add<T>(a[r], b, sums[r][c]);
         }
     }
 #pragma GCC unroll 3
@@ -220,8 +220,8 @@ inline void lane_columnwise(
             const Vec<T> z = load(Z + at), y = load(targets.Y + at), A = Link::value(z, T(0));
             const Entry<T> found = entry<T, kind, Link>(z, A, y, delta, Vec<T>{});
             const Vec<T> c = load(targets.c + i * n);
-            loss += found.loss * c;
-            error += (A - y) * (A - y) * c;
+            loss = multiply_add<T>(c, found.loss, loss);
+            error = multiply_add<T>(c, (A - y) * (A - y), error);
             store(G + at, found.gradient * (c / targets.total / static_cast<T>(k)));
         }
         store(measured.losses + j * n, loss);
@@ -343,7 +343,7 @@ inline void lane_update(const Rule<T>& shared, Vec<T> rate, const LaneSlot<T>& s
                         Vec<T> x = load(g + at);
                         const Vec<T> w = load(slot.w + at);
                         if (adds) x = penalized<T>(x, w, rule.l1, rule.l2);
-                        squares[l] += x * x;
+                        squares[l] = multiply_add<T>(x, x, squares[l]);
                         x = clipped<T>(x, rule.limit);
                         store(slot.w + at, updated<T, kind>(w, x, slot.first + at, slot.second + at, rule, lr, decay, step));
                     }

@@ -104,11 +104,11 @@ inline Measured columnwise(
                 const Vec<T> z = load(Z.row(p, i) + j), y = load(targets.Y.row(p, i) + j), A = Link::value(z, T(0));
                 const Entry<T> at = entry<T, kind, Link>(z, A, y, delta, level);
                 const T c = targets.c[i];
-                loss = mask ? loss + at.loss * c : loss;
+                loss = mask ? multiply_add<T>(c, at.loss, loss) : loss;
                 if constexpr (kind == LossKind::quantile)
                     error += scored > T(0) ? (A - y) * (A - y) * (c * scored) : Vec<T>{};
                 else
-                    error = mask ? error + (A - y) * (A - y) * c : error;
+                    error = mask ? multiply_add<T>(c, (A - y) * (A - y), error) : error;
                 store(G.row(p, i) + j, mask ? at.gradient * (c / targets.total / k) : Vec<T>{});
             }
             measured.loss += wide_sum<T>(loss) / static_cast<double>(Z.columns);
@@ -195,14 +195,15 @@ template <class T>
         rest += best == Class<T>(j) ? Vec<T>{} : e;
         store(columns + j * n, e);
     }
-    const Vec<T> inverse = share / (T(1) + rest), right = share * (smoothing - even) - rest * inverse;
+    const Vec<T> inverse = share / (T(1) + rest), right = multiply_add<T>(-rest, inverse, share * (smoothing - even));
     for (int j = 0; j < k; ++j) {
         const Ints<T> is_own = y == Class<T>(j);
         const Vec<T> target = is_own ? all(T(1) - smoothing + even) : all(even);
-        const Vec<T> plain = load(columns + j * n) * inverse - share * target;
+        const Vec<T> plain = multiply_add<T>(load(columns + j * n), inverse, -(share * target));
         store(columns + j * n, is_own & (best == y) ? right : plain);
     }
-    loss += c * (log1p<T>(rest) - (T(1) - smoothing) * own - even * shifted_sum);
+    const Vec<T> kept = multiply_add<T>(smoothing - T(1), own, log1p<T>(rest));
+    loss = multiply_add<T>(c, multiply_add<T>(-even, shifted_sum, kept), loss);
     score += best == y ? c : Vec<T>{};
 }
 

@@ -69,11 +69,11 @@ inline void prefetch(const Slot<T>& slot, std::int64_t offset, std::int64_t size
 /// g + dR/dw for one vector of parameters.
 template <class T>
 inline Vec<T> penalized(Vec<T> g, Vec<T> w, T l1, T l2) {
-    const Vec<T> signed_l1 = w > T(0) ? all(l1) : w < T(0) ? all(-l1) : Vec<T>{};  // one product: only one way to fuse it
-    return g + (signed_l1 + l2 * w);
+    const Vec<T> signed_l1 = w > T(0) ? all(l1) : w < T(0) ? all(-l1) : Vec<T>{};
+    return g + multiply_add<T>(l2, w, signed_l1);
 }
 
-/// The numbers of g within ± limit. It has no branch: around one, compilers fuse the sums of squares in ways of their own.
+/// The numbers of g within ± limit.
 template <class T>
 inline Vec<T> clipped(Vec<T> g, T limit) {
     g = g > limit ? all(limit) : g;
@@ -87,25 +87,26 @@ inline Vec<T> updated(Vec<T> w, Vec<T> g, T* first, T* second, const Rule<T>& ru
     using enum OptimizerKind;
     const T beta1 = rule.beta1, beta2 = rule.beta2, rest1 = rule.rest1, rest2 = rule.rest2;
     if constexpr (kind == sgd) {
-        return w - lr * g;
+        return multiply_add<T>(-lr, g, w);
     } else if constexpr (kind == ema_momentum) {
-        const Vec<T> V = beta1 * load(first) + rest1 * g;
+        const Vec<T> V = multiply_add<T>(beta1, load(first), rest1 * g);
         store(first, V);
-        return w - lr * V;
+        return multiply_add<T>(-lr, V, w);
     } else if constexpr (kind == sgd_momentum || kind == nesterov) {
-        const Vec<T> v = beta1 * load(first) + g;
+        const Vec<T> v = multiply_add<T>(beta1, load(first), g);
         store(first, v);
-        return w - lr * (kind == nesterov ? g + beta1 * v : v);
+        return multiply_add<T>(-lr, kind == nesterov ? multiply_add<T>(beta1, v, g) : v, w);
     } else if constexpr (kind == rmsprop || kind == adagrad) {
-        const Vec<T> v = kind == rmsprop ? beta1 * load(first) + rest1 * (g * g) : load(first) + g * g;
+        const Vec<T> v = kind == rmsprop ? multiply_add<T>(beta1, load(first), rest1 * (g * g))
+                                         : multiply_add<T>(g, g, load(first));
         store(first, v);
         return w - over_root<T>(lr * g, v, rule.epsilon);
     } else {
-        const Vec<T> m = beta1 * load(first) + rest1 * g;
-        const Vec<T> v = beta2 * load(second) + rest2 * (g * g);
+        const Vec<T> m = multiply_add<T>(beta1, load(first), rest1 * g);
+        const Vec<T> v = multiply_add<T>(beta2, load(second), rest2 * (g * g));
         store(first, m);
         store(second, v);
-        if constexpr (kind == adamw) w -= decay * w;
+        if constexpr (kind == adamw) w = multiply_add<T>(-decay, w, w);
         return w - over_root<T>(step * m, rule.second_correction * v, rule.epsilon);
     }
 }
@@ -133,7 +134,7 @@ inline double pass_over(
             Vec<T> x = load(g + i), v = load(w + i);
             if constexpr (pass != Pass::update) {
                 if (adds) x = penalized<T>(x, v, rule.l1, rule.l2);
-                squares += x * x;
+                squares = multiply_add<T>(x, x, squares);
             }
             if constexpr (pass == Pass::measure) {
                 store(g + i, x);
@@ -184,7 +185,7 @@ inline double sum_up(
                 x *= scale;
             else if (adds)
                 x = penalized<T>(x, load(slot.w + offset + i), rule.l1, rule.l2);
-            squares += x * x;
+            squares = multiply_add<T>(x, x, squares);
             x = clipped<T>(x, rule.limit);
             x += load(slot.sum + offset + i);
             store(slot.sum + offset + i, batches > T(0) ? Vec<T>{} : x);

@@ -57,7 +57,7 @@ template <class T, int R, int V>
         for (int i = 0; i < R; ++i) {
             const Vec<T> a = all(A[i * row]);
 #pragma GCC unroll 2
-            for (int v = 0; v < V; ++v) sums[i][v] += a * b[v];
+            for (int v = 0; v < V; ++v) sums[i][v] = multiply_add<T>(a, b[v], sums[i][v]);
         }
         A += step;
         B += V * n;

@@ -172,6 +172,35 @@ inline Vec<T> sqrt(Vec<T> x) {
 #endif
 }
 
+/// a b + c, rounded once where the instruction set can. Compilers fuse products into sums as they like, and of a b + c d they
+/// choose one; what must give the same bits in two places is written with this.
+template <class T>
+inline Vec<T> multiply_add(Vec<T> a, Vec<T> b, Vec<T> c) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4)
+        return (Vec<T>)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+    else
+        return (Vec<T>)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif defined(__AVX2__)
+    if constexpr (sizeof(T) == 4)
+        return (Vec<T>)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+    else
+        return (Vec<T>)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#elif defined(__aarch64__)
+    if constexpr (sizeof(T) == 4)
+        return (Vec<T>)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+    else
+        return (Vec<T>)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+#else
+    return a * b + c;
+#endif
+}
+
+template <class T>
+inline Vec<T> multiply_add(T a, Vec<T> b, Vec<T> c) {
+    return multiply_add<T>(all(a), b, c);
+}
+
 /// x / (√y + ε), for y >= 0. In float32 with AVX-512 the division is the processor's estimate and one Newton step (2 ulp),
 /// which keeps the slow divider free for the root.
 template <class T>
