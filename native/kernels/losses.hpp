@@ -66,7 +66,7 @@ inline Entry<T> entry(Vec<T> Z, Vec<T> A, Vec<T> Y, T delta, Vec<T> level) {
         const Vec<T> distance = Z > T(0) ? T(1) - Y : Y;
         return {log1p_unit<T>(e) + distance * absolute<T>(Z), Z > T(0) ? distance - gap : gap - distance};
     } else if constexpr (kind == LossKind::poisson) {
-        return {A - Y * Z, A - Y};
+        return {multiply_add<T>(-Y, Z, A), A - Y};
     } else {
         const Vec<T> r = residual<T, Link>(Z, A, Y), derivative = slope<T, Link>(Z, A);
         if constexpr (kind == LossKind::quantile) {
