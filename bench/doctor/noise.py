@@ -6,15 +6,15 @@ finds what is broken.
 In: noisy toys and real tables, settings that sensible people choose, faults. Out: one line of JSON for each network and way
 of asking; false alarms, faults found and named, repairs.
 
-    python bench/doctor/noise.py [--half tune|test|fresh|third] [--modes examine watch doctor fix rules]
+    python bench/doctor/noise.py [--half tune|test|fresh|third|fourth] [--modes examine watch doctor fix rules]
                                  [--faults all|F51 ...] [--limit N] [--seeds 1] [--out FILE]
 
-Hosts with even places in the list of names tune, the others test; the fresh hosts and the third set (`fresh_hosts.py`) are
-in neither half. The tables need the extra `tables`, two of them the folder CHAINRULE_DATA; hosts that cannot be had are
-left out. A network is sound if its error on test rows is within `SOUND` (a share of a constant's error), or two standard
-errors, of the best of all settings on that host and seed; where the best is no better than a constant prediction, nothing
-was learned and none is sound. A fault counts if it hurts by as much against the same training without it; leaks and faults
-of validation rows count always.
+Hosts with even places in the list of names tune, the others test; the fresh hosts, the third set (`fresh_hosts.py`) and
+the fourth set (`fourth_hosts.py`) are in neither half. The tables need the extra `tables`, two of them the folder
+CHAINRULE_DATA; hosts that cannot be had are left out. A network is sound if its error on test rows is within `SOUND` (a
+share of a constant's error), or two standard errors, of the best of all settings on that host and seed; where the best is
+no better than a constant prediction, nothing was learned and none is sound. A fault counts if it hurts by as much against
+the same training without it; leaks and faults of validation rows count always.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def parse() -> argparse.Namespace:
 def parser_of(text: str, out: Path) -> argparse.ArgumentParser:
     """The options of which networks are asked about."""
     parser = argparse.ArgumentParser(description=text.splitlines()[0])
-    parser.add_argument("--half", choices=("tune", "test", "all", "fresh", "third"), default="tune")
+    parser.add_argument("--half", choices=("tune", "test", "all", "fresh", "third", "fourth"), default="tune")
     parser.add_argument("--settings", nargs="+", choices=tuple(SETTINGS), default=list(SETTINGS))
     parser.add_argument("--hosts", nargs="+", default=[], help="only these of the half")
     parser.add_argument("--faults", nargs="*", default=None, help="broken networks: all of them, or only these, as F51")

@@ -177,11 +177,11 @@ def toys(seed: int, stream: int = 77) -> Mapping[str, Callable[[], Table]]:
 def rows_of(host: str, seed: int) -> Table | None:
     """The rows of a host in an order that depends on the seed; None where it cannot be had."""
     rng = np.random.default_rng([seed, 78])
-    drawn = {**toys(seed), **_fresh_toys(seed), **_third_toys(seed)}
+    drawn = {**toys(seed), **_fresh_toys(seed), **_third_toys(seed), **_fourth_toys(seed)}
     if host in drawn:
         X, y, task = drawn[host]()
     else:
-        table = {**_tables(), **_fresh_tables(), **_third_tables()}[host]
+        table = {**_tables(), **_fresh_tables(), **_third_tables(), **_fourth_tables()}[host]
         from bench.tables.tables import available, write_csv
         from chainrule.data import load
 
@@ -226,12 +226,26 @@ def _third_toys(seed: int) -> dict[str, Callable[[], Table]]:
     return {name + ONCE_MORE: draw for name, draw in toys(seed, THIRD_STREAM).items()}
 
 
+def _fourth_tables() -> dict[str, Any]:
+    from doctor.fourth_hosts import FOURTH
+
+    return FOURTH
+
+
+def _fourth_toys(seed: int) -> dict[str, Callable[[], Table]]:
+    from doctor.fourth_hosts import A_FOURTH_TIME, FOURTH_STREAM
+
+    return {name + A_FOURTH_TIME: draw for name, draw in toys(seed, FOURTH_STREAM).items()}
+
+
 def hosts(half: str) -> list[str]:
     """Names of the hosts of a half; those with even places in the list of names tune. Other sets are in neither."""
     if half == "fresh":
         return sorted([*_fresh_toys(0), *_fresh_tables()])
     if half == "third":
         return sorted([*_third_toys(0), *_third_tables()])
+    if half == "fourth":
+        return sorted([*_fourth_toys(0), *_fourth_tables()])
     names = sorted([*toys(0), *_tables()])
     return {"tune": names[::2], "test": names[1::2], "all": names}[half]
 

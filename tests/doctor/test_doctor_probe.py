@@ -201,7 +201,8 @@ def test_a_verdict_is_one_for_a_constant_and_zero_for_the_truth():
     assert (constant.loss, constant.mistake) == (pytest.approx(1.0), pytest.approx(1.0))
     assert (truth.loss, truth.mistake) == (pytest.approx(0.0, abs=1e-12), 0.0)
     broken = score_logits(recipe, np.full((6, 3), np.nan), rows, rows)
-    assert (broken.loss, broken.mistake) == (USUAL.worst_share, 2.0)
+    assert broken.loss >= USUAL.worst_share
+    assert broken.mistake == 2.0
 
 
 @dataclass(frozen=True)

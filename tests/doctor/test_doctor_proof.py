@@ -8,10 +8,11 @@ import pytest
 from doctor_trials import PROBLEM
 
 from chainrule.doctor.trials.evaluate import Outcome
-from chainrule.doctor.trials.proof import is_proven, recognizes_more
-from chainrule.doctor.trials.scoring import Floor, RowScores, is_better, reducible
+from chainrule.doctor.trials.proof import is_proven, is_proven_on_all_rows, recognizes_more, seems_to_help
+from chainrule.doctor.trials.scoring import Floor, RowScores, is_better, reducible, score_logits
 from chainrule.doctor.vocabulary.targets import class_indices
 from chainrule.doctor.vocabulary.thresholds import USUAL
+from chainrule.engines import Rows
 
 
 def pair(gain, chance=0.0, loss=0.0, n=300):
@@ -64,3 +65,26 @@ def test_most_of_what_can_be_gained_is_enough_among_noise(floor):
     new = RowScores(floor + 0.05 + rows, np.ones(300))
     assert is_better(old, new, floor=Floor(1.0, floor))[0]
     assert is_better(old, new)[0] == (0.95 - floor >= USUAL.relative_loss_gain)
+
+
+@pytest.mark.parametrize(("more_mistakes", "proven"), [(0.0, True), (0.3, False)])
+def test_a_lower_loss_proves_nothing_where_mistakes_become_more(more_mistakes, proven):
+    wrong = (np.arange(300) < 60) * 1.0
+    old = RowScores(np.full(300, 0.8), wrong)
+    new = RowScores(np.full(300, 0.6), (np.arange(300) < 60 * (1.0 + more_mistakes)) * 1.0)
+    assert is_proven_on_all_rows(old, new, True, 0.1) == proven
+    assert seems_to_help(old, new, True, 0.1) == proven
+    pairs = [tuple(Outcome(scores, scores, (), 1) for scores in (old, new))] * 2
+    assert is_proven(pairs, True) == proven
+
+
+@pytest.mark.parametrize("rare", [0.01, 0.02, 0.05, 0.1, 0.3])
+def test_to_give_a_rare_class_up_is_no_gain(rare):
+    y = (np.arange(1000) < 1000 * rare) * 1.0
+    rows = Rows.of(PROBLEM.recipe, np.zeros((1000, 2)), y)
+
+    def loss(p):
+        return score_logits(PROBLEM.recipe, np.full((1000, 1), np.log(p / (1.0 - p))), rows, rows).loss
+
+    assert loss(rare) == pytest.approx(1.0, abs=1e-5)
+    assert loss(rare / 10) > 1.2

@@ -12,6 +12,7 @@ from doctor_trials import PROBLEM, TRACE, diagnosed, evidence, finding
 from chainrule.doctor.diagnosis import diagnose
 from chainrule.doctor.diagnosis.gate import gate
 from chainrule.doctor.trials.reachable import Comparison, Errors
+from chainrule.doctor.vocabulary.catalogue import find_remedy
 from chainrule.doctor.vocabulary.records import OTHERS, RemedyTrial
 from chainrule.train.records import diverged
 
@@ -116,3 +117,13 @@ def test_few_doubtful_labels_among_noise_are_information(share, severity):
     found = finding("label-noise", figures={"share": share})
     assert gate((found,), among_noise())[0].severity == severity
     assert gate((found,), evidence({}, failed=False))[0].severity == "warning"
+
+
+@pytest.mark.parametrize("remedy", ["rate*10", "rate*100", "rate*1000", "longer"])
+def test_to_go_farther_helps_most_networks_a_little(remedy):
+    assert find_remedy(remedy).helps_any
+    found = finding(
+        "learning-rate-too-low", confirmed=True, trials=(RemedyTrial(remedy, 20, (1.0,), (0.9,), True, 0.1),)
+    )
+    assert gate((found,), among_noise(remaining=0.2, left=0.2))[0].severity == "info"
+    assert gate((found,), among_noise(remaining=0.2, left=0.2, proven=[remedy]))[0].severity == "warning"

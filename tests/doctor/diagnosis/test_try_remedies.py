@@ -42,7 +42,8 @@ def test_what_is_peculiar_to_a_training_is_tested_before_what_helps_any():
     ("symptom", "gains", "tested"),
     [
         ("learning-rate-too-low", {"rate*10": -0.5, "rate*100": 0.9}, ["rate*10"]),
-        ("learning-rate-too-low", {"rate*10": 0.14, "rate*100": -0.1}, ["rate*10", "rate*100"]),
+        ("learning-rate-too-low", {"rate*10": 0.05, "rate*100": -0.1}, ["rate*10", "rate*100"]),
+        ("learning-rate-too-low", {"rate*10": 0.14, "rate*100": -0.1}, ["rate*10", "rate*100", "usual-rate"]),
         (
             "learning-rate-too-low",
             {"rate*10": 0.0, "rate*100": 0.9},

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from chainrule.doctor.observe.readings import training_failed
 from chainrule.doctor.trials.reachable import Comparison, compare
 from chainrule.doctor.trials.runner import TrialRunner
-from chainrule.doctor.vocabulary.catalogue import find_remedy
+from chainrule.doctor.vocabulary.catalogue import USUAL_RATE, find_remedy
 from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
 from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.records import SEVERITIES, Finding, RemedyTrial, Trace
@@ -51,8 +51,8 @@ class TrialBudget:
             names = (*finding.entry.remedies, finding.fix.remedy)
         trials: list[RemedyTrial] = []
         for name in filter(None, dict.fromkeys(names)):
-            if finding.entry.rate_change and _is_past(trials):
-                break
+            if finding.entry.rate_change and _is_past(trials) and not (name == USUAL_RATE and _has_gained(trials)):
+                continue
             trial = self.trial(name, True)
             trials += [] if trial is None else [trial]
         if not trials:
@@ -202,6 +202,11 @@ def _is_past(trials: Sequence[RemedyTrial]) -> bool:
         return False
     best = max((trial.gain for trial in trials[:-1]), default=0.0)
     return not trials[-1].helped and trials[-1].gain < max(best, 0.0) - LIMITS.rate_past
+
+
+def _has_gained(trials: Sequence[RemedyTrial]) -> bool:
+    """Check whether a rate before the last did better than this one: then the usual rate may lie between the two."""
+    return max((trial.gain for trial in trials[:-1]), default=0.0) > LIMITS.rate_past
 
 
 def _best_first(trials: Sequence[RemedyTrial], best: RemedyTrial) -> tuple[RemedyTrial, ...]:

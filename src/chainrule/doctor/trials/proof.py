@@ -28,7 +28,8 @@ def is_proven(pairs: Sequence[Pair], by_loss: bool) -> bool:
     The first pair is the training in question: its gain must exceed `Limits.proof_errors` standard errors of the paired
     differences and `Thresholds.least_gain`. Every other seed must show half of the latter.
     """
-    kinds = ("mistakes", "losses") if by_loss else ("mistakes",)
+    fixed = [old.held_out.mistakes - new.held_out.mistakes for old, new in pairs[:1]]
+    kinds = ("mistakes", "losses") if by_loss and all(map(_costs_nothing, fixed)) else ("mistakes",)
     return any(
         _gains([getattr(old.held_out, kind) - getattr(new.held_out, kind) for old, new in pairs]) for kind in kinds
     )
@@ -36,17 +37,26 @@ def is_proven(pairs: Sequence[Pair], by_loss: bool) -> bool:
 
 def seems_to_help(old: RowScores, new: RowScores, by_loss: bool, least: float) -> bool:
     """Check whether held-out rows gain enough, and by more than a standard error: then a proof is worth its trainings."""
-    removed = [old.mistakes - new.mistakes, *([old.losses - new.losses] if by_loss else [])]
-    return any(float(each.mean()) >= max(least, standard_error(each)) for each in removed)
+    return any(float(each.mean()) >= max(least, standard_error(each)) for each in _removed(old, new, by_loss))
 
 
 def is_proven_on_all_rows(old: RowScores, new: RowScores, by_loss: bool, least: float) -> bool:
     """Check whether rows that were left out gain enough, and by more than `Limits.proof_errors` standard errors."""
-    removed = [old.mistakes - new.mistakes, *([old.losses - new.losses] if by_loss else [])]
     return any(
         float(each.mean()) >= least and float(each.mean()) > LIMITS.proof_errors * standard_error(each)
-        for each in removed
+        for each in _removed(old, new, by_loss)
     )
+
+
+def _removed(old: RowScores, new: RowScores, by_loss: bool) -> list[Array]:
+    """Return what each row gains: mistakes, and losses where they are comparable and mistakes do not clearly become more."""
+    fixed = old.mistakes - new.mistakes
+    return [fixed, old.losses - new.losses] if by_loss and _costs_nothing(fixed) else [fixed]
+
+
+def _costs_nothing(fixed: Array) -> bool:
+    """Check whether mistakes do not become more by more than a standard error."""
+    return float(fixed.mean()) >= -standard_error(fixed)
 
 
 def _gains(removed: Sequence[Array]) -> bool:
@@ -74,7 +84,7 @@ def recognizes_more(problem: TrainingProblem, pairs: Sequence[Pair]) -> bool:
     share = len(y) / (np.count_nonzero(count) * count[y])
     removed = [_wrong(old.held_out) - _wrong(new.held_out) for old, new in pairs]
     plain = removed[0] if removed else np.zeros(1)
-    return _gains([each * share for each in removed]) and float(plain.mean()) >= -standard_error(plain)
+    return _gains([each * share for each in removed]) and _costs_nothing(plain)
 
 
 def _wrong(scores: RowScores) -> Array:

@@ -154,8 +154,10 @@ class TrialRunner:
         found = self.comparison
         if found is None or found.remaining < USUAL.noise:
             return Floor()
-        shares = (np.minimum(each, USUAL.worst_share) for each in (found.quick.mistakes, found.quick.squares))
-        return Floor(*(min(1.0, float(each.mean())) for each in shares))
+        classes = self.problem.recipe.loss.targets.are_classes
+        mistakes = np.minimum(found.quick.mistakes, USUAL.worst_share)
+        squares = found.quick.squares if classes else np.minimum(found.quick.squares, USUAL.worst_share)
+        return Floor(*(min(1.0, float(each.mean())) for each in (mistakes, squares)))
 
     def recalls(self) -> tuple[Array, Array]:
         """Return for rows of rare and of frequent classes whether a network that had not seen them was right.

@@ -34,7 +34,8 @@ from chainrule.nn.step import Recipe, State
 class RowScores:
     """Every row's share of the best constant prediction's loss and mistakes (n): 0 perfect, 1 no better than a constant.
 
-    Numbers are clipped at `Thresholds.worst_share`; what is not finite counts as that.
+    Numbers are clipped at `Thresholds.worst_share`; what is not finite counts as that. The loss of a row of a rare class is
+    clipped at as many times what the constant loses on that row: else a network that gives the class up would do better.
     """
 
     losses: Array
@@ -77,9 +78,11 @@ def score_logits(recipe: Recipe, Z: Array, train: Rows, rows: Rows) -> RowScores
     """Score the logits Z of some rows against the best constant prediction of the training rows."""
     floor = floors(recipe.loss, rows)
     with np.errstate(all="ignore"):
-        excess = float((constant_losses(recipe, train, rows) - floor).mean())
-        losses = (row_losses(recipe, Z.astype(np.float64), rows.Y) - floor) / max(excess, 1e-300)
-    return RowScores(_clipped(losses), _clipped(_mistakes(recipe, Z, train, rows)))
+        constant = constant_losses(recipe, train, rows) - floor
+        excess = max(float(constant.mean()), 1e-300)
+        losses = (row_losses(recipe, Z.astype(np.float64), rows.Y) - floor) / excess
+    usual = constant / excess if recipe.loss.targets.are_classes and not are_continuous(train) else np.ones(len(rows))
+    return RowScores(_clipped(losses, usual), _clipped(_mistakes(recipe, Z, train, rows)))
 
 
 def score_state(recipe: Recipe, state: State, train: Rows, rows: Rows) -> RowScores:
@@ -125,9 +128,10 @@ def _squared_shares(recipe: Recipe, Z: Array, train: Rows, rows: Rows) -> Array:
         return squares / max(float(((Y_train.mean(axis=0) - Y) ** 2).sum(axis=1).mean()), 1e-300)
 
 
-def _clipped(shares: Array) -> Array:
-    worst = USUAL.worst_share
-    return np.clip(np.nan_to_num(shares, nan=worst, posinf=worst, neginf=worst), 0.0, worst)
+def _clipped(shares: Array, usual: Array | float = 1.0) -> Array:
+    """Return shares of at most `Thresholds.worst_share` times what is usual on a row, or on the mean row if that is more."""
+    worst = USUAL.worst_share * np.maximum(np.nan_to_num(usual, nan=1.0, posinf=1.0), 1.0)
+    return np.clip(np.where(np.isfinite(shares), shares, worst), 0.0, worst)
 
 
 def standard_error(differences: Array) -> float:

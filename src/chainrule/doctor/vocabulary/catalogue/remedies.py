@@ -132,9 +132,15 @@ SETTINGS = (
         learning_only=True,
         screens_for="learning-rate-too-high",
     ),
-    Remedy("rate*10", "Multiply the learning rate by 10.", settings=_RATE, screens_for="learning-rate-too-low"),
-    Remedy("rate*100", "Multiply the learning rate by 100.", settings=_RATE),
-    Remedy("rate*1000", "Multiply the learning rate by 1000.", settings=_RATE),
+    Remedy(
+        "rate*10",
+        "Multiply the learning rate by 10.",
+        settings=_RATE,
+        helps_any=True,
+        screens_for="learning-rate-too-low",
+    ),
+    Remedy("rate*100", "Multiply the learning rate by 100.", settings=_RATE, helps_any=True),
+    Remedy("rate*1000", "Multiply the learning rate by 1000.", settings=_RATE, helps_any=True),
     Remedy("usual-rate", "Use the usual learning rate of this optimizer.", settings=_RATE),
     Remedy(
         "usual-settings",
