@@ -6,15 +6,15 @@ finds what is broken.
 In: noisy toys and real tables, settings that sensible people choose, faults. Out: one line of JSON for each network and way
 of asking; false alarms, faults found and named, repairs.
 
-    python bench/doctor/noise.py [--half tune|test|fresh|third|fourth] [--modes examine watch doctor fix rules]
-                                 [--faults all|F51 ...] [--limit N] [--seeds 1] [--out FILE]
+    python bench/doctor/noise.py [--half tune|test|all|fresh|third|fourth|fifth] [--faults all|F51 ...]
+                                 [--modes examine watch doctor fix rules] [--limit N] [--seeds 1] [--out FILE]
 
-Hosts with even places in the list of names tune, the others test; the fresh hosts, the third set (`fresh_hosts.py`) and
-the fourth set (`fourth_hosts.py`) are in neither half. The tables need the extra `tables`, two of them the folder
-CHAINRULE_DATA; hosts that cannot be had are left out. A network is sound if its error on test rows is within `SOUND` (a
-share of a constant's error), or two standard errors, of the best of all settings on that host and seed; where the best is
-no better than a constant prediction, nothing was learned and none is sound. A fault counts if it hurts by as much against
-the same training without it; leaks and faults of validation rows count always.
+Hosts with even places in the list of names tune, the others test; the fresh hosts and the sets after them (`host_sets.py`)
+are in neither half. The tables need the extra `tables`, two of them the folder CHAINRULE_DATA; hosts that cannot be had are
+left out. A network is sound if its error on test rows is within `SOUND` (a share of a constant's error), or two standard
+errors, of the best of all settings on that host and seed; where the best is no better than a constant prediction, nothing
+was learned and none is sound. A fault counts if it hurts by as much against the same training without it; leaks and faults
+of validation rows count always.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS") if __name__ == "__main_
 _HERE = Path(__file__).resolve()
 sys.path[:1] = [str(_HERE.parents[1]), str(_HERE.parents[2])]
 
-from doctor.noisy_asking import KEYS, MODES, Task, asked  # noqa: E402  (the threads are set first)
+from doctor.host_sets import SETS  # noqa: E402  (the threads are set first)
+from doctor.noisy_asking import KEYS, MODES, Task, asked  # noqa: E402
 from doctor.noisy_faults import NOISY, cases  # noqa: E402
 from doctor.noisy_hosts import SETTINGS, hosts  # noqa: E402
 from doctor.noisy_tables import Line, markdown, text  # noqa: E402
@@ -56,7 +57,7 @@ def parse() -> argparse.Namespace:
 def parser_of(text: str, out: Path) -> argparse.ArgumentParser:
     """The options of which networks are asked about."""
     parser = argparse.ArgumentParser(description=text.splitlines()[0])
-    parser.add_argument("--half", choices=("tune", "test", "all", "fresh", "third", "fourth"), default="tune")
+    parser.add_argument("--half", choices=("tune", "test", "all", *SETS), default="tune")
     parser.add_argument("--settings", nargs="+", choices=tuple(SETTINGS), default=list(SETTINGS))
     parser.add_argument("--hosts", nargs="+", default=[], help="only these of the half")
     parser.add_argument("--faults", nargs="*", default=None, help="broken networks: all of them, or only these, as F51")

@@ -177,11 +177,11 @@ def toys(seed: int, stream: int = 77) -> Mapping[str, Callable[[], Table]]:
 def rows_of(host: str, seed: int) -> Table | None:
     """The rows of a host in an order that depends on the seed; None where it cannot be had."""
     rng = np.random.default_rng([seed, 78])
-    drawn = {**toys(seed), **_fresh_toys(seed), **_third_toys(seed), **_fourth_toys(seed)}
+    drawn = _all_toys(seed)
     if host in drawn:
         X, y, task = drawn[host]()
     else:
-        table = {**_tables(), **_fresh_tables(), **_third_tables(), **_fourth_tables()}[host]
+        table = _all_tables()[host]
         from bench.tables.tables import available, write_csv
         from chainrule.data import load
 
@@ -202,50 +202,32 @@ def _tables() -> dict[str, Any]:
     return dict(TABLES)
 
 
-def _fresh_tables() -> dict[str, Any]:
-    from doctor.fresh_hosts import FRESH
+def _sets() -> Mapping[str, Any]:
+    from doctor.host_sets import SETS
 
-    return FRESH
-
-
-def _fresh_toys(seed: int) -> dict[str, Callable[[], Table]]:
-    from doctor.fresh_hosts import AGAIN, STREAM
-
-    return {name + AGAIN: draw for name, draw in toys(seed, STREAM).items()}
+    return SETS
 
 
-def _third_tables() -> dict[str, Any]:
-    from doctor.fresh_hosts import THIRD
-
-    return THIRD
-
-
-def _third_toys(seed: int) -> dict[str, Callable[[], Table]]:
-    from doctor.fresh_hosts import ONCE_MORE, THIRD_STREAM
-
-    return {name + ONCE_MORE: draw for name, draw in toys(seed, THIRD_STREAM).items()}
+def _toys_of(of: Any, seed: int) -> dict[str, Callable[[], Table]]:
+    """The toys of a set of hosts by name."""
+    return {name + of.suffix: draw for name, draw in toys(seed, of.stream).items()}
 
 
-def _fourth_tables() -> dict[str, Any]:
-    from doctor.fourth_hosts import FOURTH
+def _all_toys(seed: int) -> dict[str, Callable[[], Table]]:
+    """The toys of the halves and of every set."""
+    return dict(toys(seed)) | {name: draw for of in _sets().values() for name, draw in _toys_of(of, seed).items()}
 
-    return FOURTH
 
-
-def _fourth_toys(seed: int) -> dict[str, Callable[[], Table]]:
-    from doctor.fourth_hosts import A_FOURTH_TIME, FOURTH_STREAM
-
-    return {name + A_FOURTH_TIME: draw for name, draw in toys(seed, FOURTH_STREAM).items()}
+def _all_tables() -> dict[str, Any]:
+    """The tables of the halves and of every set."""
+    return _tables() | {name: table for of in _sets().values() for name, table in of.tables.items()}
 
 
 def hosts(half: str) -> list[str]:
     """Names of the hosts of a half; those with even places in the list of names tune. Other sets are in neither."""
-    if half == "fresh":
-        return sorted([*_fresh_toys(0), *_fresh_tables()])
-    if half == "third":
-        return sorted([*_third_toys(0), *_third_tables()])
-    if half == "fourth":
-        return sorted([*_fourth_toys(0), *_fourth_tables()])
+    if half in _sets():
+        of = _sets()[half]
+        return sorted([*_toys_of(of, 0), *of.tables])
     names = sorted([*toys(0), *_tables()])
     return {"tune": names[::2], "test": names[1::2], "all": names}[half]
 

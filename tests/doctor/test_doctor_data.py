@@ -14,7 +14,7 @@ from doctor_cases import HEALTHY, alarms, healthy, with_layers, with_recipe, wit
 from chainrule.data import load
 from chainrule.doctor.observe import quick_models as quick
 from chainrule.doctor.rules import data
-from chainrule.doctor.rules.data import RULES, columns, labels, splits
+from chainrule.doctor.rules.data import RULES, columns, conflicts, labels, splits
 from chainrule.doctor.rules.data import confident_learning as confidence
 from chainrule.doctor.vocabulary.catalogue import SYMPTOMS
 from chainrule.doctor.vocabulary.records import NotApplicable, Trace
@@ -244,19 +244,66 @@ def test_equal_rows_with_different_labels_are_counted():
     take = np.flatnonzero(problem.rows.Y == 3)[:30]
     Y = np.concatenate([problem.rows.Y, np.full(30, 5)])
     spoiled = with_rows(problem, X=np.vstack([problem.rows.X, problem.rows.X[take]]), Y=Y)
-    finding = labels.label_conflict(spoiled, None)
+    finding = conflicts.label_conflict(spoiled, None)
     assert (finding.severity, finding.figures["rows"]) == ("warning", 60)
     agreeing = with_rows(
         problem, X=np.vstack([problem.rows.X, problem.rows.X[take]]), Y=np.concatenate([problem.rows.Y, np.full(30, 3)])
     )
-    assert labels.label_conflict(agreeing, None) is None
+    assert conflicts.label_conflict(agreeing, None) is None
 
 
-def test_conflicts_among_few_values_are_natural(rng):
+def tabular(kinds, n, noise, rng):
+    """Rows of columns with a few values each, and labels that the first two columns predict up to noise."""
+    X = rng.integers(0, kinds, (n, 4))
+    return X, (((X[:, 0] + X[:, 1]) > kinds - 1) ^ (rng.random(n) < noise)).astype(np.float32)[:, None]
+
+
+@pytest.mark.parametrize("kinds", [2, 4, 7])
+@pytest.mark.parametrize("noise", [0.02, 0.1, 0.3, 0.5])
+@pytest.mark.parametrize("seed", range(3))
+def test_conflicts_among_few_values_are_natural(kinds, noise, seed):
     problem = healthy("circles")
-    X, Y = rng.integers(0, 4, (400, 2)), (rng.random((400, 1)) < 0.5).astype(np.float32)
-    finding = labels.label_conflict(with_rows(problem, X=X, Y=Y), None)
-    assert finding is None or finding.severity == "info" or (finding.figures["share"] > 0.9)
+    X, Y = tabular(kinds, 600, noise, np.random.default_rng(seed))
+    finding = conflicts.label_conflict(with_rows(problem, X=X, Y=Y), None)
+    assert finding is None or finding.severity == "info"
+
+
+@pytest.mark.parametrize("copied", [0.03, 0.2, 1.0])
+@pytest.mark.parametrize("noise", [0.0, 0.1, 0.3, 0.5])
+@pytest.mark.parametrize("seed", range(3))
+def test_copies_with_the_other_label_are_found_among_any_noise(copied, noise, seed):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(600, 4))
+    y = ((X[:, 0] > 0) ^ (rng.random(600) < noise)).astype(np.float32)[:, None]
+    again = rng.permutation(600)[: round(600 * copied)]
+    spoiled = with_rows(healthy("circles"), X=np.vstack([X, X[again]]), Y=np.vstack([y, 1 - y[again]]))
+    finding = conflicts.label_conflict(spoiled, None)
+    assert (finding.severity, finding.figures["rows"]) == ("warning", 2 * len(again))
+
+
+@pytest.mark.parametrize("kinds", [7, 12])
+@pytest.mark.parametrize("noise", [0.02, 0.1, 0.2])
+def test_copies_with_the_other_label_are_found_among_few_values(kinds, noise, rng):
+    X, Y = tabular(kinds, 600, noise, rng)
+    again = np.flatnonzero(rng.random(600) < 0.4)
+    spoiled = with_rows(healthy("circles"), X=np.vstack([X, X[again]]), Y=np.vstack([Y, 1 - Y[again]]))
+    assert conflicts.label_conflict(spoiled, None).severity == "warning"
+
+
+def test_a_table_repeated_with_the_same_and_with_other_labels_is_found(rng):
+    X = rng.normal(size=(400, 4))
+    y = ((X[:, 0] > 0) ^ (rng.random(400) < 0.1)).astype(np.float32)[:, None]
+    spoiled = with_rows(healthy("circles"), X=np.vstack([X, X, X]), Y=np.vstack([y, y, 1 - y]))
+    assert conflicts.label_conflict(spoiled, None).severity == "warning"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_noise_passes_for_a_conflict_less_often_than_its_bound_says(seed):
+    rng = np.random.default_rng(seed)
+    p = rng.random((150, 1)).repeat(3, axis=0)
+    X, y = np.hstack([p, rng.normal(size=(150, 2)).repeat(3, axis=0)]), (rng.random((450, 1)) < p).astype(np.float32)
+    finding = conflicts.label_conflict(with_rows(healthy("circles"), X=X, Y=y), None)
+    assert finding.severity == "info"
 
 
 @pytest.mark.parametrize("name", ["digits", "breast_cancer", "moons", "circles"])

@@ -120,9 +120,9 @@ class DataLimits:
     rare_share: float = 0.5
     """Share of an even share up to which a class is rare."""
     conflict_share: float = 0.01
-    """Share of rows with conflicting labels that is tolerated."""
-    repeated_share: float = 0.2
-    """Share of other rows that repeat up to which a conflict is a warning."""
+    """Share of rows with conflicting labels that is tolerated, or that must be beyond noise."""
+    conflict_unlikely: float = 1e-3
+    """Probability below which equal rows disagree more than noise lets them."""
     chance_rows: int = 100
     """Rows from which targets are compared with shuffled ones."""
     chance_rare_rows: int = 60

@@ -20,9 +20,9 @@ from chainrule.doctor.rules.data.columns import (
     tiny_inputs,
     unnormalized_inputs,
 )
+from chainrule.doctor.rules.data.conflicts import label_conflict
 from chainrule.doctor.rules.data.labels import (
     class_imbalance,
-    label_conflict,
     label_noise,
     misaligned_labels,
     noisy_inputs,

@@ -12,7 +12,6 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.doctor.observe.quick_models import Folds, neighbor, one_hot, shares
 from chainrule.doctor.rules.data.confident_learning import doubts, in_doubt
-from chainrule.doctor.rules.data.splits import row_hashes
 from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
@@ -91,43 +90,6 @@ def _weights_in_code(problem: TrainingProblem, codes: Array) -> str:
         return f"fit(..., sample_weight=len(y) / ({np.count_nonzero(count)} * np.bincount(y)[y]))"
     zero, one = len(codes) / (2.0 * np.maximum(count, 1))
     return f"fit(..., sample_weight=np.where(np.ravel(y) > 0.5, {one:.4g}, {zero:.4g}))"
-
-
-def label_conflict(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
-    """Check for equal inputs with different labels: no network can get all of them right.
-
-    Reported from 1 % of the rows; a warning only if at most a fifth of the other rows are repeated: inputs with few
-    different values repeat naturally, with different labels.
-    """
-    codes = class_codes(problem, problem.rows)
-    if codes is None:
-        return None
-    X = problem.rows.X
-    spread = X.std(axis=0, dtype=np.float64)
-    _, group = np.unique(row_hashes(X, np.where(spread > 0, spread, 1.0)), return_inverse=True)
-    size = np.bincount(group)
-    lowest, highest = np.full(len(size), np.iinfo(np.int64).max), np.full(len(size), -1)
-    np.minimum.at(lowest, group, codes)
-    np.maximum.at(highest, group, codes)
-    mixed = (lowest != highest)[group]
-    share = float(mixed.mean())
-    if share < DATA_LIMITS.conflict_share:
-        return None
-    repeated = float((size[group][~mixed] > 1).mean()) if (~mixed).any() else 0.0
-    conflict = np.flatnonzero(mixed)
-    return make_finding(
-        "label-conflict",
-        "warning" if repeated <= DATA_LIMITS.repeated_share else "info",
-        f"{percent(share)} of the rows have the same inputs as a row with another label",
-        meaning="Equal inputs always get the same prediction, so some of these rows stay wrong.",
-        measured=f"{int(mixed.sum())} rows in {int((lowest != highest).sum())} groups, such as {conflict[:4].tolist()}",
-        usual="one label for equal inputs",
-        fix=Fix(
-            "Check these rows and correct their labels.", code=f"X[{conflict[:4].tolist()}]", remedy="drop-bad-rows"
-        ),
-        share=share,
-        rows=int(mixed.sum()),
-    )
 
 
 def label_noise(problem: TrainingProblem, trace: Trace | None) -> Finding | None:

@@ -1,0 +1,31 @@
+"""Provide the sets of hosts that are in neither half, as one table: their tables, and where their toys come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bench.tables.tables import Table
+from doctor.fifth_hosts import A_FIFTH_TIME, FIFTH, FIFTH_STREAM
+from doctor.fourth_hosts import A_FOURTH_TIME, FOURTH, FOURTH_STREAM
+from doctor.fresh_hosts import AGAIN, FRESH, ONCE_MORE, STREAM, THIRD, THIRD_STREAM
+
+
+@dataclass(frozen=True)
+class HostSet:
+    """One set of hosts."""
+
+    tables: Mapping[str, Table]
+    stream: int
+    """The stream of random numbers of its toys."""
+    suffix: str
+    """What the name of a toy ends with."""
+
+
+SETS: Mapping[str, HostSet] = {
+    "fresh": HostSet(FRESH, STREAM, AGAIN),
+    "third": HostSet(THIRD, THIRD_STREAM, ONCE_MORE),
+    "fourth": HostSet(FOURTH, FOURTH_STREAM, A_FOURTH_TIME),
+    "fifth": HostSet(FIFTH, FIFTH_STREAM, A_FIFTH_TIME),
+}
+"""The sets by name, in the order in which they were chosen."""
