@@ -51,7 +51,8 @@ class TrialBudget:
             names = (*finding.entry.remedies, finding.fix.remedy)
         trials: list[RemedyTrial] = []
         for name in filter(None, dict.fromkeys(names)):
-            if finding.entry.rate_change and _is_past(trials) and not (name == USUAL_RATE and _has_gained(trials)):
+            past = _is_past(trials) and not _is_above_bound(finding, trials[-1])
+            if finding.entry.rate_change and past and not (name == USUAL_RATE and _has_gained(trials)):
                 continue
             trial = self.trial(name, True)
             trials += [] if trial is None else [trial]
@@ -183,12 +184,15 @@ def confirmed_gain(finding: Finding) -> float:
 
 
 def is_problem_specific(finding: Finding) -> bool:
-    """Check whether it needs no trial, or the remedy that helped removes something peculiar to this problem."""
+    """Check whether it needs no trial, or the remedy that helped removes something peculiar to this problem.
+
+    A learning rate above what any network tolerates is peculiar; longer training helps under such a rate by chance.
+    """
     if finding.confirmed is None:
         return not finding.entry.is_outcome
     short = finding.entry.short_run_only and finding.figures.get("steps", float("inf")) < USUAL.few_steps
     removes = any(trial.helped and find_remedy(trial.remedy).problem_specific for trial in finding.trials)
-    return finding.entry.problem_specific or short or removes
+    return finding.entry.problem_specific or short or removes or "excess" in finding.figures
 
 
 def is_clear(finding: Finding) -> bool:
@@ -202,6 +206,12 @@ def _is_past(trials: Sequence[RemedyTrial]) -> bool:
         return False
     best = max((trial.gain for trial in trials[:-1]), default=0.0)
     return not trials[-1].helped and trials[-1].gain < max(best, 0.0) - LIMITS.rate_past
+
+
+def _is_above_bound(finding: Finding, trial: RemedyTrial) -> bool:
+    """Check whether the rate of a trial is still one that no network of usual scale tolerates: what it did is chance."""
+    divisor = trial.remedy.partition("/")[2]
+    return bool(divisor) and float(divisor) <= finding.figures.get("excess", 0.0)
 
 
 def _has_gained(trials: Sequence[RemedyTrial]) -> bool:

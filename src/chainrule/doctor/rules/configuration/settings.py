@@ -51,6 +51,7 @@ def rate_above_bound(problem: TrainingProblem, trace: Trace | None) -> Finding |
         fix=Fix("Lower the learning rate.", (Setting("learning_rate_init", usual),), remedy="rate/10"),
         learning_rate=problem.config.learning_rate,
         effective=rate,
+        excess=rate / limit,
     )
 
 
