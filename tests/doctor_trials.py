@@ -67,6 +67,7 @@ class StubRunner(TrialRunner):
 
     rows = longer = comparison = None
     proven: frozenset[str] = frozenset()
+    only_loss: frozenset[str] = frozenset()
 
     def __init__(self, gains, mistake=0.8):
         self.gains, self.tested, self.cost, self.problem = gains, [], 0.0, PROBLEM
@@ -89,8 +90,8 @@ class StubRunner(TrialRunner):
     def was_tested(self, remedy):
         return remedy in self.tested
 
-    def proves(self, remedy):
-        return remedy in self.proven
+    def proves(self, remedy, by_loss=True):
+        return remedy in self.proven and (by_loss or remedy not in self.only_loss)
 
     def trial(self, remedy, suspected=False):
         self.tested.append(remedy)

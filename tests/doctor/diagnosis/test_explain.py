@@ -6,7 +6,7 @@ In: findings made by hand, trials with given gains, tiny trainings. Out: finding
 from dataclasses import replace
 
 import pytest
-from doctor_trials import ILL, diagnosed, evidence, finding, runner_of
+from doctor_trials import ILL, StubRunner, diagnosed, evidence, finding, runner_of
 
 from chainrule.doctor.diagnosis import diagnose
 from chainrule.doctor.diagnosis.explain import explain
@@ -54,6 +54,16 @@ def test_a_second_cause_is_one_that_still_costs_when_the_first_is_mended():
     assert [(f.symptom, f.explains) for f in found] == [("unnormalized-inputs", ()), ("over-regularized", ())]
     del gains["standardize-inputs", "no-penalty"]
     assert diagnosed(suspicions, gains)[0][0].explains == ("over-regularized",)
+
+
+@pytest.mark.parametrize(
+    ("proven", "named"), [((), ["unnormalized-inputs"]), (("class-weights",), ["class-imbalance"])]
+)
+def test_rare_classes_are_a_second_cause_only_if_weights_are_proven_to_recognize_them(monkeypatch, proven, named):
+    monkeypatch.setattr(StubRunner, "proven", frozenset(proven))
+    gains = {"standardize-inputs": 0.8, "class-weights": 0.5, ("standardize-inputs", "class-weights"): True}
+    found, _ = diagnosed([finding("class-imbalance"), finding("unnormalized-inputs")], gains)
+    assert [f.symptom for f in found if f.severity != "info"][-1:] == named
 
 
 def test_one_remedy_makes_one_second_cause():
@@ -126,8 +136,6 @@ def test_a_fault_of_the_evaluation_explains_nothing():
 @pytest.mark.parametrize(
     ("fact", "cause", "remedy"),
     [
-        ("class-imbalance", "learning-rate-too-low", "rate*10"),
-        ("class-imbalance", "dropout-too-high", "no-dropout"),
         ("constant-feature", "clipping-too-tight", "no-clip"),
         ("label-noise", "frozen-layer", "unfreeze"),
         ("misaligned-labels", "over-regularized", "no-penalty"),

@@ -53,12 +53,16 @@ def test_constant_columns_are_a_warning_if_there_are_many():
     assert [found.severity for found in gate((many, few), evidence({}))] == ["warning", "info"]
 
 
-def among_noise(left=0.6, remaining=0.6, separable=False, proven=()):
-    """Evidence of a network that is about as good as quick models, which leave much; some remedies are beyond doubt."""
+def among_noise(left=0.6, remaining=0.6, separable=False, proven=(), only_loss=()):
+    """Evidence of a network that is about as good as quick models, which leave much; some remedies are beyond doubt.
+
+    Some of these remove loss alone, and no mistakes.
+    """
     network, quick = (Errors(np.full(100, share), np.full(100, share)) for share in (left, remaining))
     comparison = Comparison("boosted trees", quick, network, separable)
     found = replace(evidence({}, failed=False), comparison=comparison)
-    found.runner.proven = frozenset(proven)
+    found.runner.proven = frozenset([*proven, *only_loss])
+    found.runner.only_loss = frozenset(only_loss)
     return found
 
 
@@ -110,6 +114,30 @@ def test_a_rare_class_is_information_unless_it_could_be_recognized_and_is_not(re
     found = finding("class-imbalance", confirmed=True, figures={"recall": recall}, trials=(HELPED,))
     assert gate((found,), among_noise(separable=separable, proven=["class-weights"]))[0].severity == severity
     assert gate((found,), among_noise(separable=separable))[0].severity == "info"
+
+
+def test_rare_classes_of_a_failed_training_are_its_cause_if_weights_are_proven_to_recognize_them():
+    found = finding("class-imbalance", "critical", confirmed=True, figures={"recall": 0.0}, trials=(HELPED,))
+    failed = evidence({}, failed=True)
+    assert gate((found,), failed)[0].severity == "info"
+    failed.runner.proven = frozenset(["class-weights"])
+    assert gate((found,), failed)[0].severity == "critical"
+
+
+@pytest.mark.parametrize("remaining", [0.1, 0.6])
+def test_predictions_that_are_only_too_sure_are_no_overfitting_of_a_network_that_is_good_enough(remaining):
+    shorter = RemedyTrial("shorter", 20, (1.0,), (0.5,), True, 0.5)
+    found = finding("overfitting", confirmed=True, trials=(shorter,))
+    assert gate((found,), among_noise(remaining=remaining, only_loss=["shorter"]))[0].severity == "info"
+    assert gate((found,), among_noise(remaining=remaining, proven=["shorter"]))[0].severity == "warning"
+    assert gate((found,), evidence({}, failed=False))[0].severity == "warning"
+
+
+@pytest.mark.parametrize(("error", "severity"), [(0.14, "info"), (0.16, "warning")])
+def test_doubtful_labels_do_not_matter_to_a_network_that_errs_no_more_often(error, severity):
+    found = finding("label-noise", figures={"share": 0.15, "error": error})
+    assert gate((found,), among_noise(remaining=0.2, left=0.2))[0].severity == severity
+    assert gate((found,), evidence({}, failed=False))[0].severity == "warning"
 
 
 @pytest.mark.parametrize(("share", "severity"), [(0.11, "info"), (0.3, "warning")])

@@ -65,6 +65,7 @@ class TrialBudget:
         """Return the finding as a second cause if its remedy helps on top of the first one's; else None.
 
         A second peculiarity may show only once the first is corrected, so those that no trial confirmed are tested too.
+        Rare classes count only if weights are proven to recognize them.
         """
         safe_fix = first.fix.remedy if first.confirmed is None and find_remedy(first.fix.remedy).safe else ""
         base = next((trial.remedy for trial in first.trials if trial.helped), safe_fix)
@@ -73,6 +74,8 @@ class TrialBudget:
         ]
         if self.runner is None or not base:
             return None
+        if finding.entry.judged_by_recall:
+            specific = [trial for trial in specific if self.runner.proves(trial.remedy)]
         for trial in specific:
             if self.seconds <= 0:
                 return None
@@ -93,8 +96,8 @@ class TrialBudget:
 class Evidence:
     """What is known of one training besides its findings.
 
-    `failed` says that the network did not learn its own rows although quick models learn theirs, `matches` that it is about
-    as good as they are on rows that none of them has seen.
+    `failed` says that the network did not learn its own rows although quick models explain more of rows that they have not
+    seen, `matches` that it is about as good as they are on rows that none of them has seen.
     """
 
     problem: TrainingProblem
@@ -113,7 +116,8 @@ class Evidence:
         comparison = None
         if needed and not trace.stopped:
             comparison = compare(problem, trace.final, boosted=False) if runner is None else runner.comparison
-        return cls(problem, trace, TrialBudget(runner), failed and not _matches(comparison), comparison)
+        excused = comparison is not None and (comparison.matches or comparison.fits)
+        return cls(problem, trace, TrialBudget(runner), failed and not excused, comparison)
 
     @property
     def matches(self) -> bool:

@@ -37,12 +37,13 @@ def _gated(finding: Finding, evidence: Evidence) -> Finding:
         )
     if evidence.matches and entry.yields_to_proof:
         return replace(finding, severity="info")
-    if evidence.matches and (
-        entry.judged_by_share
-        or (entry.judged_by_recall and (evidence.accepts(finding) or not _has_proof(finding, evidence)))
-    ):
+    if entry.judged_by_recall and (evidence.accepts(finding) or not _has_proof(finding, evidence)):
         return replace(finding, severity="info")
-    if (evidence.noisy and _is_small(finding, evidence)) or _is_slight(finding, evidence):
+    if evidence.matches and entry.judged_by_share:
+        return replace(finding, severity="info")
+    if _is_small(finding, evidence) or _is_slight(finding, evidence):
+        return replace(finding, severity="info")
+    if evidence.matches and entry.judged_by_mistakes and not _has_proof(finding, evidence, by_loss=False):
         return replace(finding, severity="info")
     if evidence.matches and entry.is_outcome:
         return finding if finding.confirmed else replace(finding, severity="info")
@@ -65,12 +66,14 @@ def _gated(finding: Finding, evidence: Evidence) -> Finding:
 def _is_small(finding: Finding, evidence: Evidence) -> bool:
     """Check whether what was found matters little beside the noise of the data.
 
-    What is always reported is seen in the rows themselves, and not only in a gain that could be chance.
+    What is always reported is seen in the rows themselves, and not only in a gain that could be chance. Doubtful labels
+    matter little, too, where a network that is as good as quick models errs no more often than labels are in doubt.
     """
     if finding.entry.small_is_noise:
         share = finding.figures.get("share", 1.0)
-        return share < DATA_LIMITS.noise_share or finding.figures.get("error", 1.0) <= share
-    if finding.entry.always_reported and not finding.entry.judged_by_recall:
+        no_more = evidence.matches and finding.figures.get("error", 1.0) <= share
+        return no_more or (evidence.noisy and share < DATA_LIMITS.noise_share)
+    if not evidence.noisy or finding.entry.always_reported:
         return False
     return bool(finding.confirmed) and finding.entry.explains_failure and not _has_proof(finding, evidence)
 
@@ -83,12 +86,15 @@ def _is_slight(finding: Finding, evidence: Evidence) -> bool:
     return all(find_remedy(trial.remedy).helps_any for trial in helped) and not _has_proof(finding, evidence)
 
 
-def _has_proof(finding: Finding, evidence: Evidence) -> bool:
-    """Check whether a trial of one of its remedies leaves no doubt; without trials nothing can be asked for."""
+def _has_proof(finding: Finding, evidence: Evidence, by_loss: bool = True) -> bool:
+    """Check whether a trial of one of its remedies leaves no doubt; without trials nothing can be asked for.
+
+    Without `by_loss` it must remove mistakes.
+    """
     if evidence.runner is None:
         return True
     helped = [trial for trial in finding.trials if trial.helped]
-    return any(trial.joint or evidence.runner.proves(trial.remedy) for trial in helped)
+    return any(trial.joint or evidence.runner.proves(trial.remedy, by_loss) for trial in helped)
 
 
 def _affects_many(finding: Finding) -> bool:

@@ -70,8 +70,12 @@ class Comparison:
         its own rows worse than a model fits rows that it has not seen is not sound.
         """
         pairs = _pairs(self.network, self.quick)
-        fitted = () if self.fitted is None else _pairs(*self.fitted)
-        return all(_matches(network, quick) for network, quick in (*pairs, *fitted))
+        return all(_matches(network, quick) for network, quick in pairs) and (self.fitted is None or self.fits)
+
+    @property
+    def fits(self) -> bool:
+        """Whether the network is known to fit its own rows about as well as a quick model fits rows it has not seen."""
+        return self.fitted is not None and all(_matches(network, quick) for network, quick in _pairs(*self.fitted))
 
     @property
     def remaining(self) -> float:
@@ -144,7 +148,7 @@ def compare(problem: TrainingProblem, state: State, boosted: bool = True) -> Com
     best = min(models, key=lambda name: float(models[name].squares.mean()))
     found = Comparison(best, models[best], network, _separates(targets, predicted[best]))
     few = problem.validation is None or len(problem.validation) < USUAL.few_rows_to_compare
-    if not boosted or few or _is_clear(network, models[best]) or not found.matches:
+    if not boosted or few or _is_clear(network, models[best]):
         return found
     return replace(found, fitted=_fitted(problem, state, train, targets, best))
 

@@ -241,19 +241,21 @@ class TrialRunner:
         one, other = (class_balanced(self.problem, each) if weighted else each.held_out for each in (before, after))
         return is_better(one, other, same_units, weighted=weighted, floor=Floor() if weighted else self.floor)[0]
 
-    def proves(self, remedy: str) -> bool:
+    def proves(self, remedy: str, by_loss: bool = True) -> bool:
         """Check whether the gain of a remedy is beyond doubt (see `proof`), on all training rows, each left out once.
 
-        Where rows cannot be left out under it, held-out rows decide, for the recorded training and a second seed.
+        Where rows cannot be left out under it, held-out rows decide, for the recorded training and a second seed. Without
+        `by_loss` only mistakes count.
         """
         entry = find_remedy(remedy)
+        by_loss = by_loss and not entry.changes_units
         if entry.reweights_classes:
             return recognizes_more(self.problem, self._pairs(remedy, seeds=2))
         if time.perf_counter() <= self.deadline:
             old, new = self.left_out_under(""), self.left_out_under(remedy)
             if old is not None and new is not None:
-                return is_proven_on_all_rows(old, new, not entry.changes_units, _least_gain(remedy))
-        return is_proven(self._pairs(remedy, seeds=2), not entry.changes_units)
+                return is_proven_on_all_rows(old, new, by_loss, _least_gain(remedy))
+        return is_proven(self._pairs(remedy, seeds=2), by_loss)
 
     def _needs_proof(self, remedy: str) -> bool:
         """Check whether its gain must be proven: beside noise, but not where a finding is reported in any case."""

@@ -100,6 +100,9 @@ class Symptom:
         Whether a small share of it cannot be distinguished from noise of the data.
     judged_by_share : bool
         A warning if a large share of the columns is affected.
+    judged_by_mistakes : bool
+        Where the network is as good as quick models, a warning only if a remedy is proven to remove mistakes: a loss may
+        rise by a few predictions that are too sure.
     clear_untested : bool
         A warning without trials if its own figures are clear enough.
     rate_change : int
@@ -141,6 +144,7 @@ class Symptom:
     judged_by_recall: bool = False
     small_is_noise: bool = False
     judged_by_share: bool = False
+    judged_by_mistakes: bool = False
     clear_untested: bool = False
     rate_change: int = 0
     fallback: Fallback = Fallback.NEVER

@@ -222,6 +222,7 @@ RESULT = (
         Area.RESULT,
         "The network does much better on its training rows than on validation rows.",
         remedies=("shorter", "stronger-penalty", "smaller-network"),
+        judged_by_mistakes=True,
         fallback=Fallback.POOR_GENERALIZATION,
         cost=Cost.SLOW,
         slow_order=2,
