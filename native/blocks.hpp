@@ -240,12 +240,9 @@ struct Begun {
 
 /// Groups of blocks that threads take one after the other. Only the calling thread asks Python whether to stop.
 class BlockQueue {
-    using Clock = std::chrono::steady_clock;
-    static constexpr auto interval = std::chrono::milliseconds(20);
-
   public:
     BlockQueue(const std::vector<Block*>& blocks, int threads, StopPoll poll)
-        : threads_(std::max(1, std::min(threads, allowed_threads()))), poll_(poll) {
+        : threads_(std::max(1, std::min(threads, allowed_threads()))), clock_(poll) {
         for (std::vector<Block*>& each : BlockGroup::divided(blocks, threads_)) groups_.emplace_back(std::move(each));
     }
 
@@ -266,24 +263,18 @@ class BlockQueue {
 
     static bool look(void* context) { return static_cast<BlockQueue*>(context)->stopping_.load(std::memory_order_relaxed); }
 
-    /// Ask after the first step and then every few milliseconds, however many epochs end in between.
+    /// Blocks ask after the first step of each epoch, and epochs may be short: the queue's own clock spares Python most of it.
     static bool ask(void* context) {
         auto* const self = static_cast<BlockQueue*>(context);
-        const auto now = Clock::now();
-        if (self->asked_ && now - self->last_ < interval) return look(context);
-        self->asked_ = true;
-        self->last_ = now;
-        if (self->poll_.stop(self->poll_.context)) self->stopping_.store(true, std::memory_order_relaxed);
+        if (self->clock_.stops()) self->stopping_.store(true, std::memory_order_relaxed);
         return look(context);
     }
 
     std::vector<BlockGroup> groups_;
     int threads_;
-    StopPoll poll_;
+    StopClock clock_;  // of the calling thread
     std::atomic<std::size_t> next_{0};
     std::atomic<bool> stopping_{false};
-    bool asked_ = false;  // by the calling thread, as is last_
-    Clock::time_point last_;
 };
 
 /// Run planned blocks on up to `threads` threads; returns the number of epochs that each of them did.

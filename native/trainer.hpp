@@ -6,6 +6,7 @@
 #include <span>
 
 #include "plan.hpp"
+#include "stop_clock.hpp"
 
 namespace chainrule {
 
@@ -22,12 +23,6 @@ struct Rows {
 struct Sums {
     double loss = 0, score = 0, weight = 0, norm = 0;
     std::int64_t steps = 0;
-};
-
-/// Asks whether to stop; only the calling thread asks.
-struct StopPoll {
-    bool (*stop)(void*);
-    void* context;
 };
 
 /// The vectors of a state in Python's layout; null where the recipe has none.

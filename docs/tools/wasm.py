@@ -17,6 +17,7 @@ SOURCES = (
     "arena.cpp",
     "border.cpp",
     "order.cpp",
+    "stop_clock.cpp",
     "kernels/native_trainer.cpp",
     "wasm/engine.cpp",
     "wasm/failure.cpp",

@@ -1,7 +1,6 @@
 // Trainings that share the lanes of each vector. This file is compiled once for each instruction set, as native_trainer.cpp is.
 // In: trainers of one plan. Out: a group that runs their epochs step by step together.
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <vector>
 
@@ -13,8 +12,6 @@ namespace chainrule::CHAINRULE_ISA {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-constexpr auto poll_interval = std::chrono::milliseconds(20);
 constexpr std::int64_t lane_rows = 16;  // that pass through all layers together, in the first cache; divides loss_chunk
 constexpr int fewest_lanes = 8;  // with four, networks gain up to a fifth in small batches and lose as much in large ones
 constexpr std::size_t most_bytes = std::size_t{1} << 16;  // of parameters and moments; larger networks gain nothing, measured
@@ -56,8 +53,8 @@ class Lanes final : public LaneGroup {
             orders_[m] = members_[m]->order.of(epochs[m]);
             sums[m] = {};
         }
-        last_poll_ = Clock::now();
-        for (std::int64_t i = 0; i < steps && !stops(i, poll); ++i) {
+        StopClock clock(poll);
+        for (std::int64_t i = 0; i < steps && !(i > 0 && clock.stops()); ++i) {
             const std::int64_t start = i * settings_.batch_size, rows = members_[0]->rows.count;
             n_ = std::min(settings_.batch_size, rows - start);
             Vec<T> rate{};
@@ -136,15 +133,6 @@ class Lanes final : public LaneGroup {
             if (second_ != nullptr) second_[at] = base.second[places_[e]];
         }
         step_ = members_[m]->step;
-    }
-
-    /// Ask after the first step and then every few milliseconds, as a trainer by itself does.
-    bool stops(std::int64_t done, StopPoll poll) {
-        if (poll.stop == nullptr || done == 0) return false;
-        const auto now = Clock::now();
-        if (done > 1 && now - last_poll_ < poll_interval) return false;
-        last_poll_ = now;
-        return poll.stop(poll.context);
     }
 
     /// A step: part by part of the batch, so that its rows stay in a near cache; then the update.
@@ -247,7 +235,6 @@ class Lanes final : public LaneGroup {
     T *X_ = nullptr, *gradients_[2] = {}, *losses_ = nullptr, *scores_ = nullptr;
     LaneTargets<T> targets_;
     std::int64_t n_ = 0, step_ = 0;
-    Clock::time_point last_poll_;
 };
 
 /// Whether groups compute all that a training's plan asks for, and gain by it.

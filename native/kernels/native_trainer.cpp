@@ -15,7 +15,6 @@ namespace chainrule::CHAINRULE_ISA {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr auto poll_interval = std::chrono::milliseconds(20);
 constexpr double flops_per_thread = 5e6;  // work of a step that is worth one more thread
 
 template <class T>
@@ -58,11 +57,10 @@ class NativeTrainer final : public Trainer {
         epoch_order_ = order_.of(epoch);
         first_ = first;
         rates_ = rates;
-        poll_ = poll;
+        clock_ = StopClock(poll);
         sums_ = {};
         stopping_ = false;
         next_task_.store(0, std::memory_order_relaxed);
-        last_poll_ = Clock::now();
         in_team(
             threads(), [](void* self, int id, int members) { static_cast<NativeTrainer*>(self)->work(id, members); }, this
         );
@@ -132,13 +130,8 @@ class NativeTrainer final : public Trainer {
         runner_.begin(epoch_order_ + start, n, step_, rates_[static_cast<std::size_t>(sums_.steps)], members);
     }
 
-    /// Ask after the first step and then every few milliseconds.
     void ask_to_stop() {
-        if (poll_.stop == nullptr || sums_.steps == 0) return;
-        const auto now = Clock::now();
-        if (sums_.steps > 1 && now - last_poll_ < poll_interval) return;
-        last_poll_ = now;
-        if (poll_.stop(poll_.context)) stopping_ = true;
+        if (sums_.steps > 0 && clock_.stops()) stopping_ = true;
     }
 
     PhaseRunner<T> runner_;
@@ -149,9 +142,8 @@ class NativeTrainer final : public Trainer {
     int threads_;
     std::span<const double> rates_;
     const std::uint32_t* epoch_order_ = nullptr;
-    StopPoll poll_{};
+    StopClock clock_;
     Sums sums_;
-    Clock::time_point last_poll_;
     bool stopping_ = false, finished_ = false, gathered_ = false, profiles_ = false;
     Barrier barrier_;
     alignas(64) std::atomic<std::int64_t> next_task_{0};
