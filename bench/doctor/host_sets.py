@@ -9,6 +9,7 @@ from bench.tables.tables import Table
 from doctor.fifth_hosts import A_FIFTH_TIME, FIFTH, FIFTH_STREAM
 from doctor.fourth_hosts import A_FOURTH_TIME, FOURTH, FOURTH_STREAM
 from doctor.fresh_hosts import AGAIN, FRESH, ONCE_MORE, STREAM, THIRD, THIRD_STREAM
+from doctor.seventh_hosts import A_SEVENTH_TIME, SEVENTH, SEVENTH_STREAM
 from doctor.sixth_hosts import A_SIXTH_TIME, SIXTH, SIXTH_STREAM
 
 
@@ -29,5 +30,6 @@ SETS: Mapping[str, HostSet] = {
     "fourth": HostSet(FOURTH, FOURTH_STREAM, A_FOURTH_TIME),
     "fifth": HostSet(FIFTH, FIFTH_STREAM, A_FIFTH_TIME),
     "sixth": HostSet(SIXTH, SIXTH_STREAM, A_SIXTH_TIME),
+    "seventh": HostSet(SEVENTH, SEVENTH_STREAM, A_SEVENTH_TIME),
 }
 """The sets by name, in the order in which they were chosen."""

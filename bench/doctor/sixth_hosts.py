@@ -27,11 +27,10 @@ of the outcome stays. Constant columns stay where the earlier entry has them. Th
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from bench.tables.tables import Table, Task
+from bench.tables.tables import Table
 from doctor.fourth_hosts import FOURTH
 from doctor.fresh_hosts import THIRD
+from doctor.other_outcomes import asked_for_classes, asked_for_values
 
 SIXTH_STREAM = 577
 """The stream of random numbers of the toys of the sixth set."""
@@ -39,133 +38,114 @@ SIXTH_STREAM = 577
 A_SIXTH_TIME = " a sixth time"
 """What the name of a toy of the sixth set ends with."""
 
-
-def _other(task: Task, name: str, former: Table, target: str, drop: tuple[str, ...] = (), why: str = "") -> Table:
-    """Return a table of an earlier set with another outcome, without what is dropped there and what repeats the outcome."""
-    reasons = [f"As in {former.name}: {former.why}" if former.why else "", why]
-    return replace(
-        former, name=name, target=target, task=task, drop=(*former.drop, *drop), why=" ".join(filter(None, reasons))
-    )
-
-
-def _values(name: str, former: Table, target: str, drop: tuple[str, ...] = (), why: str = "") -> Table:
-    """Return a table with another, continuous outcome."""
-    return _other("regression", name, former, target, drop, why)
-
-
-def _classes(name: str, former: Table, target: str, drop: tuple[str, ...] = (), why: str = "") -> Table:
-    """Return a table with another outcome that has classes."""
-    return _other("classification", name, former, target, drop, why)
-
-
 SIXTH_REGRESSION = (
-    _values(
+    asked_for_values(
         "italian_housing_price",
         THIRD["budget_italy"],
         "phouse",
         drop=("pfood", "pmisc", "year"),
         why="The year explains 99.98 % of the outcome's variance; pfood and pmisc are indices of the same inflation.",
     ),
-    _values("british_income", THIRD["budget_uk"], "income"),
-    _values("canadian_schooling", THIRD["slid"], "education"),
-    _values(
+    asked_for_values("british_income", THIRD["budget_uk"], "income"),
+    asked_for_values("canadian_schooling", THIRD["slid"], "education"),
+    asked_for_values(
         "payments_to_income",
         THIRD["mortgages"],
         "pirat",
         why="hirat, the part for housing, stays: its correlation with the outcome is 0.78.",
     ),
-    _values("capital_letters", THIRD["spam7"], "crl.tot"),
-    _values(
+    asked_for_values("capital_letters", THIRD["spam7"], "crl.tot"),
+    asked_for_values(
         "medicaid_age",
         FOURTH["medicaid_visits"],
         "age",
         drop=("program",),
         why="program is ssi from an age of 65 on, and afdc below.",
     ),
-    _values("grinnell_area", FOURTH["grinnell_houses"], "SquareFeet"),
-    _values("gestation_days", FOURTH["birth_ounces"], "gestation"),
-    _values("happiness_age", FOURTH["happiness"], "age"),
-    _values("work_experience", FOURTH["beauty_wages"], "exper"),
-    _values("father_age", FOURTH["birth_grams"], "fage"),
-    _values(
+    asked_for_values("grinnell_area", FOURTH["grinnell_houses"], "SquareFeet"),
+    asked_for_values("gestation_days", FOURTH["birth_ounces"], "gestation"),
+    asked_for_values("happiness_age", FOURTH["happiness"], "age"),
+    asked_for_values("work_experience", FOURTH["beauty_wages"], "exper"),
+    asked_for_values("father_age", FOURTH["birth_grams"], "fage"),
+    asked_for_values(
         "beach_price",
         FOURTH["fishing_mode"],
         "pbeach",
         drop=("ppier",),
         why="ppier equals the outcome.",
     ),
-    _values("gas_heating_cost", FOURTH["heating_system"], "ic.gc"),
-    _values("well_arsenic", FOURTH["unsafe_wells"], "arsenic"),
+    asked_for_values("gas_heating_cost", FOURTH["heating_system"], "ic.gc"),
+    asked_for_values("well_arsenic", FOURTH["unsafe_wells"], "arsenic"),
 )
 """The tables with a continuous outcome, in the order of the earlier sets."""
 
 SIXTH_CLASSIFICATION = (
-    _classes("third_child", THIRD["fertility"], "morekids"),
-    _classes("elderly_health", THIRD["elderly_visits"], "health"),
-    _classes("newborn_sex", THIRD["births"], "Sex"),
-    _classes("nearby_college", THIRD["close_college"], "nearc4"),
-    _classes(
+    asked_for_classes("third_child", THIRD["fertility"], "morekids"),
+    asked_for_classes("elderly_health", THIRD["elderly_visits"], "health"),
+    asked_for_classes("newborn_sex", THIRD["births"], "Sex"),
+    asked_for_classes("nearby_college", THIRD["close_college"], "nearc4"),
+    asked_for_classes(
         "smoker_sex",
         THIRD["smokers"],
         "sex",
         drop=("birthcontrol", "pregnancies"),
         why="birthcontrol and pregnancies are known of women only.",
     ),
-    _classes("earlier_heart_attack", THIRD["heart_attacks"], "premi"),
-    _classes("car_buyer_college", THIRD["car_choice"], "college"),
-    _classes("urban_attempts", THIRD["suicide_attempts"], "Urban"),
-    _classes(
+    asked_for_classes("earlier_heart_attack", THIRD["heart_attacks"], "premi"),
+    asked_for_classes("car_buyer_college", THIRD["car_choice"], "college"),
+    asked_for_classes("urban_attempts", THIRD["suicide_attempts"], "Urban"),
+    asked_for_classes(
         "canadian_province",
         THIRD["abortion_views"],
         "province",
         drop=("population", "weight"),
         why="population is the province's; each weight belongs to one province.",
     ),
-    _classes("religion_member", THIRD["poverty_views"], "religion"),
-    _classes(
+    asked_for_classes("religion_member", THIRD["poverty_views"], "religion"),
+    asked_for_classes(
         "black_legislator",
         THIRD["legislators"],
         "leg_black",
         drop=("nonblacknonwhite",),
         why="nonblacknonwhite is another indicator of the same property.",
     ),
-    _classes("spouse_gender", FOURTH["affairs"], "gender"),
-    _classes(
+    asked_for_classes("spouse_gender", FOURTH["affairs"], "gender"),
+    asked_for_classes(
         "article_journal",
         FOURTH["citations"],
         "journal",
         drop=("volume",),
         why="Each volume belongs to one journal.",
     ),
-    _classes("lake_quality", FOURTH["lake_visits"], "quality"),
-    _classes("belgian_occupation", FOURTH["tobacco_share"], "occupation"),
-    _classes("galton_gender", FOURTH["galton_heights"], "gender"),
-    _classes("mouse_sex", FOURTH["mice_weights"], "sex"),
-    _classes(
+    asked_for_classes("lake_quality", FOURTH["lake_visits"], "quality"),
+    asked_for_classes("belgian_occupation", FOURTH["tobacco_share"], "occupation"),
+    asked_for_classes("galton_gender", FOURTH["galton_heights"], "gender"),
+    asked_for_classes("mouse_sex", FOURTH["mice_weights"], "sex"),
+    asked_for_classes(
         "arabidopsis_region",
         FOURTH["total_fruits"],
         "reg",
         drop=("popu", "gen"),
         why="Each population and each genotype belongs to one region.",
     ),
-    _classes(
+    asked_for_classes(
         "mature_mother",
         FOURTH["us_births"],
         "mature",
         drop=("mage",),
         why="The outcome says whether mage is at least 35.",
     ),
-    _classes("student_sex", FOURTH["first_year_grades"], "sex"),
-    _classes("school_type", FOURTH["school_index"], "schooltype"),
-    _classes(
+    asked_for_classes("student_sex", FOURTH["first_year_grades"], "sex"),
+    asked_for_classes("school_type", FOURTH["school_index"], "schooltype"),
+    asked_for_classes(
         "resume_gender",
         FOURTH["resume_calls"],
         "gender",
         drop=("name",),
         why="Each first name belongs to one gender.",
     ),
-    _classes("workplace_ban", FOURTH["smoke_bans"], "ban"),
-    _classes("park_recreation", FOURTH["kakadu"], "recparks"),
+    asked_for_classes("workplace_ban", FOURTH["smoke_bans"], "ban"),
+    asked_for_classes("park_recreation", FOURTH["kakadu"], "recparks"),
 )
 """The tables with classes, in the order of the earlier sets."""
 

