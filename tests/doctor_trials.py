@@ -68,6 +68,7 @@ class StubRunner(TrialRunner):
     rows = longer = comparison = None
     proven: frozenset[str] = frozenset()
     only_loss: frozenset[str] = frozenset()
+    saved = 0.1
 
     def __init__(self, gains, mistake=0.8):
         self.gains, self.tested, self.cost, self.problem = gains, [], 0.0, PROBLEM
@@ -92,6 +93,9 @@ class StubRunner(TrialRunner):
 
     def proves(self, remedy, by_loss=True):
         return remedy in self.proven and (by_loss or remedy not in self.only_loss)
+
+    def saves(self, remedy):
+        return self.saved
 
     def trial(self, remedy, suspected=False):
         self.tested.append(remedy)

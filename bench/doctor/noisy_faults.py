@@ -276,7 +276,14 @@ KINDS: Mapping[str, Sequence[Fault]] = {
     ),
     "network": (
         fault(61, "dropout too high", [("0.9", {"dropout": 0.9})], setting, "dropout-too-high", "underfitting"),
-        fault(62, "no hidden layer", [("none", None)], no_hidden_layer, "underfitting", "linear-collapse"),
+        fault(
+            62,
+            "no hidden layer",
+            [("none", None)],
+            no_hidden_layer,
+            "no-hidden-layer",
+            "underfitting linear-collapse",
+        ),
         fault(
             63,
             "relu units dead from the start",

@@ -29,6 +29,7 @@ from chainrule.doctor.vocabulary.records import NotApplicable, RemedyTrial
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.engines import Rows
 from chainrule.nn.losses import BinaryCrossEntropy
+from chainrule.nn.penalties import Penalty
 from chainrule.train import TrainConfig, train
 
 
@@ -216,6 +217,20 @@ def test_a_proof_leaves_rows_out_and_remembers_them():
     assert runner.spent == spent
     assert not runner.proves("rate/10")
     assert LIMITS.general_gain > USUAL.least_gain
+
+
+@pytest.mark.parametrize(
+    ("remedy", "harmless", "helped"),
+    [("no-penalty", True, True), ("no-penalty", False, False), ("longer", True, False)],
+)
+def test_what_is_peculiar_is_put_to_proof_unless_held_out_rows_speak_against_it(monkeypatch, remedy, harmless, helped):
+    problem = plane(config=TrainConfig(3, 1e-2), penalty=Penalty(l2=0.1))
+    runner = TrialRunner(problem, record_training(problem))
+    monkeypatch.setattr(TrialRunner, "_needs_proof", lambda self, remedy: True)
+    monkeypatch.setattr(TrialRunner, "proves", lambda self, remedy: True)
+    monkeypatch.setattr("chainrule.doctor.trials.runner.seems_to_help", lambda *scores: False)
+    monkeypatch.setattr("chainrule.doctor.trials.runner.costs_nothing", lambda fixed: harmless)
+    assert runner.trial(remedy, suspected=True).helped is helped
 
 
 # A network that fits its own rows worse than a model fits rows that it has not seen.

@@ -12,6 +12,7 @@ from doctor_trials import PROBLEM, TRACE, StubRunner, diagnosed, evidence, findi
 from chainrule.doctor.diagnosis import diagnose
 from chainrule.doctor.diagnosis.fall_back import fall_back
 from chainrule.doctor.trials.evaluate import Outcome
+from chainrule.doctor.trials.reachable import Comparison, Errors
 from chainrule.doctor.trials.scoring import RowScores
 from chainrule.doctor.vocabulary.records import RemedyTrial
 
@@ -41,6 +42,27 @@ def test_rows_are_too_few_where_a_network_is_worth_nothing_on_others():
     (only,) = diagnose(PROBLEM, TRACE, [], runner)
     assert (only.symptom, only.severity, only.confirmed) == ("too-little-data", "warning", None)
     assert only.measured == "30 % of a constant's mistakes on the 300 training rows, 90 % on others"
+
+
+def compared(quick, network):
+    """A comparison of a network with a quick model, both with the same errors on every row."""
+    errors = [Errors(np.full(100, share), np.full(100, share)) for share in (quick, network)]
+    return Comparison("boosted trees", *errors)
+
+
+@pytest.mark.parametrize(("quick", "told"), [(0.3, True), (0.7, False)])
+def test_a_network_that_is_clearly_better_than_quick_models_makes_good_use_of_its_rows(quick, told):
+    known = replace(evidence({}, failed=False), comparison=compared(quick, 0.3))
+    known.runner.rows = RemedyTrial("all rows", 10, (1.0,), (0.5,), True, 0.5)
+    found = fall_back((), known)
+    assert ("too-little-data" in [each.symptom for each in found]) is told
+
+
+@pytest.mark.parametrize(("quick", "told"), [(0.4, True), (0.9, False)])
+def test_rows_learned_by_heart_say_nothing_where_quick_models_explain_nothing(quick, told):
+    known = replace(evidence({}, mistake=0.95, failed=False), comparison=compared(quick, 1.5))
+    known.runner._actual = replace(known.runner.actual, trained=RowScores(np.full(100, 0.3), np.full(100, 0.3)))
+    assert bool(fall_back((), known)) is told
 
 
 @pytest.mark.parametrize(("held", "told"), [(0.7, "too-little-data"), (0.4, "undertrained")])

@@ -12,6 +12,7 @@ from doctor_trials import PROBLEM, TRACE, diagnosed, evidence, finding
 from chainrule.doctor.diagnosis import diagnose
 from chainrule.doctor.diagnosis.gate import gate
 from chainrule.doctor.trials.reachable import Comparison, Errors
+from chainrule.doctor.trials.scoring import RowScores
 from chainrule.doctor.vocabulary.catalogue import find_remedy
 from chainrule.doctor.vocabulary.records import OTHERS, RemedyTrial
 from chainrule.train.records import diverged
@@ -125,6 +126,16 @@ def test_rare_classes_of_a_failed_training_are_its_cause_if_weights_are_proven_t
 
 
 @pytest.mark.parametrize("remaining", [0.1, 0.6])
+def test_a_network_that_is_worse_than_a_constant_on_other_rows_overfits_by_its_loss_too(remaining):
+    shorter = RemedyTrial("shorter", 20, (1.0,), (0.5,), True, 0.5)
+    found = finding("overfitting", confirmed=True, trials=(shorter,))
+    known = among_noise(remaining=remaining, only_loss=["shorter"])
+    scores = RowScores(np.full(100, 1.1), np.full(100, 0.6))
+    known.runner._actual = replace(known.runner.actual, held_out=scores)
+    assert gate((found,), known)[0].severity == "warning"
+
+
+@pytest.mark.parametrize("remaining", [0.1, 0.6])
 def test_predictions_that_are_only_too_sure_are_no_overfitting_of_a_network_that_is_good_enough(remaining):
     shorter = RemedyTrial("shorter", 20, (1.0,), (0.5,), True, 0.5)
     found = finding("overfitting", confirmed=True, trials=(shorter,))
@@ -145,6 +156,25 @@ def test_few_doubtful_labels_among_noise_are_information(share, severity):
     found = finding("label-noise", figures={"share": share})
     assert gate((found,), among_noise())[0].severity == severity
     assert gate((found,), evidence({}, failed=False))[0].severity == "warning"
+
+
+@pytest.mark.parametrize(("saved", "severity"), [(0.04, "info"), (0.06, "warning")])
+def test_a_network_that_is_good_enough_is_not_ill_for_a_few_points(saved, severity):
+    longer = RemedyTrial("longer", 20, (1.0,), (0.5,), True, 0.4)
+    known = among_noise(remaining=0.06, left=0.1)
+    known.runner.saved = saved
+    found = finding("undertrained", confirmed=True, trials=(longer,))
+    assert gate((found,), known)[0].severity == severity
+    specific = finding("over-regularized", confirmed=True, trials=(replace(longer, remedy="no-penalty"),))
+    assert gate((specific,), known)[0].severity == "warning"
+
+
+@pytest.mark.parametrize(("fitted", "severity"), [(0.7, "info"), (1.0, "critical")])
+def test_a_network_that_fits_its_own_rows_has_not_failed_to_learn_them(fitted, severity):
+    network, quick = (Errors(np.full(100, share), np.full(100, share)) for share in (1.0, 0.2))
+    own, unseen = (Errors(np.full(100, share), np.full(100, share)) for share in (fitted, 0.6))
+    known = replace(evidence({}, failed=False), comparison=Comparison("", quick, network, fitted=(own, unseen)))
+    assert gate((finding("not-decreasing", "critical"),), known)[0].severity == severity
 
 
 @pytest.mark.parametrize("remedy", ["rate*10", "rate*100", "rate*1000", "longer"])

@@ -67,3 +67,21 @@ def test_lower_rates_are_tried_while_the_last_is_far_too_high_itself(excess, tes
     (found,) = try_remedies((replace(finding("learning-rate-too-high"), figures={"excess": excess}),), known)
     assert known.runner.tested == ["rate/10", "rate/100", "rate/1000"][:tested]
     assert found.confirmed is (tested > 1)
+
+
+@pytest.mark.parametrize(("diverged", "tested"), [(True, ["rate/10", "rate/100"]), (False, ["rate/10"])])
+def test_no_rate_is_too_low_for_a_training_that_diverges_under_all_before_it(diverged, tested):
+    known = evidence({"rate/10": -0.9, "rate/100": 0.9, "rate/1000": 0.1})
+    known.runner._actual = replace(known.runner.actual, diverged=diverged)
+    try_remedies((finding("learning-rate-too-high"),), known)
+    assert known.runner.tested[: len(tested)] == tested
+    assert ("rate/100" in known.runner.tested) is diverged
+
+
+def test_what_is_beyond_any_bound_is_tested_first_and_how_it_ended_last():
+    known = evidence({"larger-network": 0.1, "rate/10": 0.5, "no-penalty": 0.1, "longer": 0.1})
+    rate = finding("learning-rate-too-high", figures={"excess": 10.0})
+    suspicions = (finding("underfitting"), finding("over-regularized"), finding("undertrained"), rate)
+    try_remedies(suspicions, known)
+    assert known.runner.tested[0] == "rate/10"
+    assert known.runner.tested.index("no-penalty") < known.runner.tested.index("larger-network")

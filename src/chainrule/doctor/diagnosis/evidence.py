@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from chainrule.doctor.observe.readings import training_failed
 from chainrule.doctor.trials.reachable import Comparison, compare
 from chainrule.doctor.trials.runner import TrialRunner
+from chainrule.doctor.trials.scoring import standard_error
 from chainrule.doctor.vocabulary.catalogue import USUAL_RATE, find_remedy
 from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
 from chainrule.doctor.vocabulary.limits import LIMITS
@@ -51,7 +52,7 @@ class TrialBudget:
             names = (*finding.entry.remedies, finding.fix.remedy)
         trials: list[RemedyTrial] = []
         for name in filter(None, dict.fromkeys(names)):
-            past = _is_past(trials) and not _is_above_bound(finding, trials[-1])
+            past = _is_past(trials) and not (self._still_diverges(trials) or _is_above_bound(finding, trials[-1]))
             if finding.entry.rate_change and past and not (name == USUAL_RATE and _has_gained(trials)):
                 continue
             trial = self.trial(name, True)
@@ -86,6 +87,10 @@ class TrialBudget:
                 severity = "warning" if finding.severity == "info" else finding.severity
                 return replace(finding, severity=severity, confirmed=True, trials=_best_first(finding.trials, trial))
         return None
+
+    def _still_diverges(self, trials: Sequence[RemedyTrial]) -> bool:
+        """Check whether no trial has won anything for a training that diverged: then none can have gone too far."""
+        return self.runner is not None and self.runner.actual.diverged and not any(trial.helped for trial in trials)
 
     def _pay(self, runner: TrialRunner, before: float) -> None:
         """Pay for the trainings after `before` seconds were spent, and for one at least."""
@@ -125,6 +130,19 @@ class Evidence:
         return _matches(self.comparison)
 
     @property
+    def beats_constant(self) -> bool:
+        """Whether it is, and its loss on rows that it has not seen is not clearly above a constant prediction's."""
+        if not self.matches or self.runner is None:
+            return self.matches
+        losses = self.runner.actual.held_out.losses
+        return float(losses.mean()) <= 1.0 + standard_error(losses)
+
+    @property
+    def fits(self) -> bool:
+        """Whether the network fits its own rows about as well as quick models fit rows that they have not seen."""
+        return self.comparison is not None and self.comparison.fits
+
+    @property
     def separable(self) -> bool:
         """Whether a quick model tells the rarest class apart."""
         return self.comparison is not None and self.comparison.separable
@@ -135,10 +153,32 @@ class Evidence:
             return False
         return not (self.separable and finding.figures.get("recall", 1.0) < DATA_LIMITS.recall_missed)
 
+    def is_slight(self, trial: RemedyTrial) -> bool:
+        """Check whether a network that does well gains little by a remedy from which most networks gain something.
+
+        That is less than a twentieth of a constant's error or, where quick models leave some of it, a gain without proof.
+        """
+        general = find_remedy(trial.remedy).helps_any and not trial.joint
+        if self.runner is None or not (self.matches and general):
+            return False
+        if self.runner.saves(trial.remedy) < USUAL.least_gain:
+            return True
+        return self.leaves_some and not self.runner.proves(trial.remedy)
+
     @property
     def noisy(self) -> bool:
         """Whether it is, and quick models leave much unexplained: then what remains is mostly noise of the data."""
         return self.matches and self.comparison is not None and self.comparison.remaining >= USUAL.noise
+
+    @property
+    def exceeds(self) -> bool:
+        """Whether the network makes clearly fewer mistakes than quick models."""
+        return self.comparison is not None and self.comparison.exceeds
+
+    @property
+    def leaves_most(self) -> bool:
+        """Whether quick models explain so little that a network can only learn its own rows by heart."""
+        return self.comparison is not None and self.comparison.remaining >= LIMITS.most_noise
 
     @property
     def leaves_some(self) -> bool:

@@ -28,15 +28,18 @@ def fall_back(findings: Findings, evidence: Evidence) -> Findings:
     If the training failed, that is what is known of its data, else underfitting. If it did well on its own rows only, that
     is too little data, else overfitting. If nothing is wrong with the training, rows are too few if the network is worth
     much more on its own rows than on others, or if half of the rows do much worse. If the network is about as
-    good as quick models on the same rows, only what a trial shows counts: that half of the rows do much worse.
+    good as quick models on the same rows, only what a trial shows counts: that half of the rows do much worse. If it is
+    clearly better than they are, it makes good use of its rows.
     """
     if evidence.matches:
-        few = None if evidence.runner is None or not _is_quiet(findings) else _half_does_worse(evidence.runner)
+        few = None
+        if evidence.runner is not None and _is_quiet(findings) and not evidence.exceeds:
+            few = _half_does_worse(evidence.runner)
         return (*(findings if few is None else _with_few(findings, few)), *_noise(evidence))
     if not any(finding.severity != "info" and finding.entry.explains_failure for finding in findings):
         findings = _with_fallback(findings, evidence.failed)
     if evidence.runner is not None and not evidence.failed and _is_quiet(findings):
-        findings = _with_data_need(findings, evidence.runner)
+        findings = _with_data_need(findings, evidence.runner, evidence.leaves_most)
     return findings
 
 
@@ -97,9 +100,12 @@ def _generalization_answers(findings: Findings) -> list[str]:
     return [finding.symptom for finding in sorted(answers, key=lambda finding: finding.entry.rank)] if wide else []
 
 
-def _with_data_need(findings: Findings, runner: TrialRunner) -> Findings:
-    """Return the findings, with too little data among them if more would help."""
-    few = _unseen_rows_fail(runner) or _half_does_worse(runner)
+def _with_data_need(findings: Findings, runner: TrialRunner, leaves_most: bool) -> Findings:
+    """Return the findings, with too little data among them if more would help.
+
+    Where quick models leave most unexplained, that the network knows its own rows better may be noise learned by heart.
+    """
+    few = (None if leaves_most else _unseen_rows_fail(runner)) or _half_does_worse(runner)
     return findings if few is None else _with_few(findings, few)
 
 

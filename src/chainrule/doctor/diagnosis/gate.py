@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from chainrule.doctor.diagnosis.evidence import Evidence, Findings, is_clear
-from chainrule.doctor.vocabulary.catalogue import find_remedy
 from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
 from chainrule.doctor.vocabulary.records import Finding
 from chainrule.doctor.vocabulary.thresholds import USUAL
@@ -43,9 +42,9 @@ def _gated(finding: Finding, evidence: Evidence) -> Finding:
         return replace(finding, severity="info")
     if _is_small(finding, evidence) or _is_slight(finding, evidence):
         return replace(finding, severity="info")
-    if evidence.matches and entry.judged_by_mistakes and not _has_proof(finding, evidence, by_loss=False):
+    if evidence.beats_constant and entry.judged_by_mistakes and not _has_proof(finding, evidence, by_loss=False):
         return replace(finding, severity="info")
-    if evidence.matches and entry.is_outcome:
+    if (evidence.matches or evidence.fits) and entry.is_outcome:
         return finding if finding.confirmed else replace(finding, severity="info")
     if not entry.explains_failure:
         return finding
@@ -79,11 +78,9 @@ def _is_small(finding: Finding, evidence: Evidence) -> bool:
 
 
 def _is_slight(finding: Finding, evidence: Evidence) -> bool:
-    """Check whether a network that does well would only gain what most networks gain by such a remedy."""
-    if not (evidence.matches and finding.confirmed and evidence.leaves_some):
-        return False
+    """Check whether a network that does well would gain little by every remedy that helps."""
     helped = [trial for trial in finding.trials if trial.helped]
-    return all(find_remedy(trial.remedy).helps_any for trial in helped) and not _has_proof(finding, evidence)
+    return bool(helped) and all(map(evidence.is_slight, helped))
 
 
 def _has_proof(finding: Finding, evidence: Evidence, by_loss: bool = True) -> bool:

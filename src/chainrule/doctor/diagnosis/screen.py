@@ -31,14 +31,8 @@ def screen(findings: Findings, evidence: Evidence) -> Findings:
     evidence.budget.top_up()
     used = {trial.remedy for finding in findings if finding.confirmed for trial in finding.trials}
     trials = [trial for entry in SCREENING if (trial := evidence.budget.trial(entry.name)) is not None]
-    shown = [trial for trial in trials if trial.helped and trial.remedy not in used and _counts(trial, evidence)]
+    shown = [trial for trial in trials if trial.helped and trial.remedy not in used and not evidence.is_slight(trial)]
     return merge([*(_screened(trial, evidence.failed) for trial in shown), *findings])
-
-
-def _counts(trial: RemedyTrial, evidence: Evidence) -> bool:
-    """Check whether a network that does well gains more by it than most networks would."""
-    usual = evidence.matches and evidence.leaves_some and find_remedy(trial.remedy).helps_any
-    return not usual or evidence.runner is None or evidence.runner.proves(trial.remedy)
 
 
 def has_headroom(runner: TrialRunner) -> bool:

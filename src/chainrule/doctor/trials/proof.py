@@ -29,7 +29,7 @@ def is_proven(pairs: Sequence[Pair], by_loss: bool) -> bool:
     differences and `Thresholds.least_gain`. Every other seed must show half of the latter.
     """
     fixed = [old.held_out.mistakes - new.held_out.mistakes for old, new in pairs[:1]]
-    kinds = ("mistakes", "losses") if by_loss and all(map(_costs_nothing, fixed)) else ("mistakes",)
+    kinds = ("mistakes", "losses") if by_loss and all(map(costs_nothing, fixed)) else ("mistakes",)
     return any(
         _gains([getattr(old.held_out, kind) - getattr(new.held_out, kind) for old, new in pairs]) for kind in kinds
     )
@@ -51,10 +51,10 @@ def is_proven_on_all_rows(old: RowScores, new: RowScores, by_loss: bool, least: 
 def _removed(old: RowScores, new: RowScores, by_loss: bool) -> list[Array]:
     """Return what each row gains: mistakes, and losses where they are comparable and mistakes do not clearly become more."""
     fixed = old.mistakes - new.mistakes
-    return [fixed, old.losses - new.losses] if by_loss and _costs_nothing(fixed) else [fixed]
+    return [fixed, old.losses - new.losses] if by_loss and costs_nothing(fixed) else [fixed]
 
 
-def _costs_nothing(fixed: Array) -> bool:
+def costs_nothing(fixed: Array) -> bool:
     """Check whether mistakes do not become more by more than a standard error."""
     return float(fixed.mean()) >= -standard_error(fixed)
 
@@ -84,7 +84,7 @@ def recognizes_more(problem: TrainingProblem, pairs: Sequence[Pair]) -> bool:
     share = len(y) / (np.count_nonzero(count) * count[y])
     removed = [_wrong(old.held_out) - _wrong(new.held_out) for old, new in pairs]
     plain = removed[0] if removed else np.zeros(1)
-    return _gains([each * share for each in removed]) and _costs_nothing(plain)
+    return _gains([each * share for each in removed]) and costs_nothing(plain)
 
 
 def _wrong(scores: RowScores) -> Array:

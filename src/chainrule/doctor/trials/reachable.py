@@ -73,6 +73,12 @@ class Comparison:
         return all(_matches(network, quick) for network, quick in pairs) and (self.fitted is None or self.fits)
 
     @property
+    def exceeds(self) -> bool:
+        """Whether the network makes clearly fewer mistakes than the quick model."""
+        fewer = self.quick.mistakes - self.network.mistakes
+        return float(fewer.mean()) > LIMITS.proof_errors * standard_error(fewer)
+
+    @property
     def fits(self) -> bool:
         """Whether the network is known to fit its own rows about as well as a quick model fits rows it has not seen."""
         return self.fitted is not None and all(_matches(network, quick) for network, quick in _pairs(*self.fitted))

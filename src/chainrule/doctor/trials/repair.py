@@ -87,8 +87,9 @@ def repair(problem: TrainingProblem, report: Report, *, most: int = 6, seconds: 
     A remedy is kept if the held-out error falls by more than one point (of accuracy, or of the targets' variance) and by
     more than two standard errors of the paired differences between seeds; otherwise the problem stays as it was. Three
     seeds decide, and three more if the gain is large but the seeds disagree. Safe fixes are kept unless the error rises by
-    as much. A symptom is done, and so are those that it explains, when a remedy helped against it and the error is below a
-    tenth.
+    as much. Of classes, a remedy is kept too if the loss falls by a twentieth of a constant prediction's and no more
+    rows are wrong. A symptom is done, and so are those that it explains, when a remedy helped against it and the error is
+    below a tenth.
 
     Parameters
     ----------
@@ -170,6 +171,25 @@ def decide(before: Sequence[float], after: Sequence[float], safe: bool) -> tuple
     return gain > required, f"better by {100 * gain:.1f} points; more than {100 * required:.1f} is required"
 
 
+def decide_by_loss(
+    loss_before: Sequence[float], loss_after: Sequence[float], before: Sequence[float], after: Sequence[float]
+) -> tuple[bool, str] | None:
+    """Return that a remedy is kept for the loss, and the reason; None if it is not.
+
+    Losses are shares of a constant prediction's. They must fall by a twentieth of it and by more than chance, and rows that
+    are wrong may not become more.
+
+    >>> decide_by_loss([0.55, 0.56, 0.55], [0.47, 0.48, 0.48], [0.20, 0.21, 0.21], [0.20, 0.21, 0.21])
+    (True, 'loss lower by 7.7 points, and no more rows are wrong')
+    """
+    removed = np.array(loss_before) - np.array(loss_after)
+    gain = float(removed.mean())
+    required = max(USUAL.least_gain, USUAL.clear_errors * float(removed.std(ddof=1)) / math.sqrt(len(removed)))
+    if gain <= required or np.mean(after) - np.mean(before) > USUAL.repair_gain:
+        return None
+    return True, f"loss lower by {100 * gain:.1f} points, and no more rows are wrong"
+
+
 def _continuous(problem: TrainingProblem) -> bool:
     """Check whether errors are squared errors, and not counts of wrong rows."""
     return class_indices(problem.rows) is None or are_continuous(problem.rows)
@@ -208,6 +228,11 @@ class PairedComparison:
             kept, why = decide(before, after, safe)
             if kept or np.mean(before) - np.mean(after) <= USUAL.repair_gain:
                 break
+        if not (kept or weighted or _continuous(old) or find_remedy(remedy).changes_units):
+            losses = [
+                [self.loss(each, i, n) for i in range(len(before))] for each, n in zip((old, new), epochs, strict=True)
+            ]
+            kept, why = decide_by_loss(losses[0], losses[1], before, after) or (kept, why)
         outcomes = [self.outcomes.get((each, 0, length)) for each, length in zip((old, new), epochs, strict=True)]
         trade = trade_in_words(old, find_remedy(remedy), *outcomes)
         return RepairAttempt(symptom, remedy, before, after, kept, why, _continuous(old), trade)
@@ -230,13 +255,25 @@ class PairedComparison:
             self.errors[key] = self._error(problem, seed_offset, epochs, weighted)
         return self.errors[key]
 
-    def _error(self, problem: TrainingProblem, seed_offset: int, epochs: int, weighted: bool) -> float:
+    def loss(self, problem: TrainingProblem, seed_offset: int, epochs: int) -> float:
+        """Return the held-out loss from a later seed, as a share of a constant prediction's."""
+        return self._outcome(problem, self._seeded(problem, seed_offset), seed_offset, epochs).held_out.loss
+
+    @staticmethod
+    def _seeded(problem: TrainingProblem, seed_offset: int) -> TrainingProblem:
         recipe = replace(problem.recipe, seed=problem.recipe.seed + seed_offset)
-        seeded = judged_by_unseen(replace(problem, recipe=recipe, start=None if seed_offset else problem.start))
+        return judged_by_unseen(replace(problem, recipe=recipe, start=None if seed_offset else problem.start))
+
+    def _outcome(self, problem: TrainingProblem, seeded: TrainingProblem, seed_offset: int, epochs: int) -> Outcome:
         outcome = self.outcomes.get((problem, seed_offset, epochs))
         if outcome is None:
             outcome = train_and_score(replace(seeded, config=replace(problem.config, epochs=epochs)))
             self.outcomes[problem, seed_offset, epochs] = outcome
+        return outcome
+
+    def _error(self, problem: TrainingProblem, seed_offset: int, epochs: int, weighted: bool) -> float:
+        seeded = self._seeded(problem, seed_offset)
+        outcome = self._outcome(problem, seeded, seed_offset, epochs)
         scores = class_balanced(seeded, outcome) if weighted else outcome.held_out
         counted = class_indices(problem.rows) is not None and not (weighted or are_continuous(problem.rows))
         return float((scores.mistakes > 0).mean() if counted else scores.mistakes.mean())

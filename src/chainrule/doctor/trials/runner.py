@@ -30,7 +30,13 @@ from chainrule.doctor.trials.evaluate import (
     with_held_out,
 )
 from chainrule.doctor.trials.more_data import more_data_trial
-from chainrule.doctor.trials.proof import is_proven, is_proven_on_all_rows, recognizes_more, seems_to_help
+from chainrule.doctor.trials.proof import (
+    costs_nothing,
+    is_proven,
+    is_proven_on_all_rows,
+    recognizes_more,
+    seems_to_help,
+)
 from chainrule.doctor.trials.reachable import Comparison, compare
 from chainrule.doctor.trials.replication import (
     Pair,
@@ -220,7 +226,8 @@ class TrialRunner:
 
         One that seems to help is tested from a second seed as well and must help there too. `suspected` says that a rule
         pointed at its cause before: then a smaller gain counts, if three seeds show it or if the network learns only with
-        the remedy. Return None if the remedy cannot be applied.
+        the remedy; beside noise one that is peculiar to this problem is put to proof even if few held-out rows show
+        nothing. Return None if the remedy cannot be applied.
         """
         if (remedy, suspected) not in self.trials:
             self.trials[remedy, suspected] = self._trial(remedy, suspected)
@@ -257,18 +264,27 @@ class TrialRunner:
                 return is_proven_on_all_rows(old, new, by_loss, _least_gain(remedy))
         return is_proven(self._pairs(remedy, seeds=2), by_loss)
 
+    def saves(self, remedy: str) -> float:
+        """Return the share of a constant's mistakes that a remedy removes on held-out rows, over two seeds."""
+        pairs = self._pairs(remedy, seeds=2)
+        removed = [float((old.held_out.mistakes - new.held_out.mistakes).mean()) for old, new in pairs]
+        return float(np.mean(removed)) if removed else 0.0
+
     def _needs_proof(self, remedy: str) -> bool:
         """Check whether its gain must be proven: beside noise, but not where a finding is reported in any case."""
         found = self.comparison
         return remedy not in ALWAYS_REPORTED and found is not None and found.matches and found.remaining >= USUAL.noise
 
-    def _is_promising(self, remedy: str, new: Outcome) -> bool:
-        """Check whether held-out rows gain by a remedy, against the same training without it and the recorded one."""
+    def _is_promising(self, remedy: str, new: Outcome, specific: bool) -> bool:
+        """Check whether held-out rows gain by a remedy, against the same training without it and the recorded one.
+
+        Of one that is peculiar to this problem it is enough that they do not speak against it.
+        """
         by_loss = not find_remedy(remedy).changes_units
-        olds = [self.outcome(), self.actual if self.user_validation else None]
-        return all(
-            seems_to_help(old.held_out, new.held_out, by_loss, _least_gain(remedy)) for old in olds if old is not None
-        )
+        olds = [old for old in (self.outcome(), self.actual if self.user_validation else None) if old is not None]
+        if specific:
+            return all(costs_nothing(old.held_out.mistakes - new.held_out.mistakes) for old in olds)
+        return all(seems_to_help(old.held_out, new.held_out, by_loss, _least_gain(remedy)) for old in olds)
 
     def was_tested(self, remedy: str) -> bool:
         """Check whether the remedy was tested before."""
@@ -281,7 +297,7 @@ class TrialRunner:
         specific = suspected and self._is_specific(remedy)
         helped, gain = self._helps(remedy, old, new, specific)
         if self._needs_proof(remedy):
-            helped = self._is_promising(remedy, new) and self.proves(remedy)
+            helped = self._is_promising(remedy, new, specific) and self.proves(remedy)
             trade = trade_in_words(self.problem, find_remedy(remedy), old, new) if helped else ""
             return RemedyTrial(remedy, new.steps, old.curve, new.curve, helped, gain, old.steps, trade=trade)
         if helped and self.user_validation and old is not self.actual:

@@ -101,8 +101,8 @@ class Symptom:
     judged_by_share : bool
         A warning if a large share of the columns is affected.
     judged_by_mistakes : bool
-        Where the network is as good as quick models, a warning only if a remedy is proven to remove mistakes: a loss may
-        rise by a few predictions that are too sure.
+        Where the network is as good as quick models, and its loss on other rows no worse than a constant prediction's, a
+        warning only if a remedy is proven to remove mistakes: a loss may rise by a few predictions that are too sure.
     clear_untested : bool
         A warning without trials if its own figures are clear enough.
     rate_change : int
