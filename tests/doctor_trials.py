@@ -97,7 +97,7 @@ class StubRunner(TrialRunner):
     def saves(self, remedy):
         return self.saved
 
-    def trial(self, remedy, suspected=False):
+    def trial(self, remedy, suspected=False, beyond=False):
         self.tested.append(remedy)
         gain = self.gains.get(remedy)
         return None if gain is None else RemedyTrial(remedy, 10, (1.0,), (1.0 - gain,), gain > 0.15, gain)

@@ -360,6 +360,13 @@ def test_few_rows_say_nothing_about_chance():
         labels.misaligned_labels(with_rows(healthy("wine"), take=slice(90)), None)
 
 
+@pytest.mark.parametrize(("n", "severity"), [(150, "info"), (1500, "warning")])
+def test_few_rows_cannot_rule_out_that_inputs_predict_their_targets(rng, n, severity):
+    problem = healthy("digits")
+    unrelated = with_rows(problem, X=rng.permutation(problem.rows.X), take=slice(n))
+    assert labels.misaligned_labels(unrelated, None).severity == severity
+
+
 def test_noisy_rows_stand_out(rng):
     # Columns that repeat three hidden ones; a quarter of the rows is drowned in noise.
     hidden = rng.normal(size=(800, 3))

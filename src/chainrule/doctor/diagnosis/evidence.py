@@ -34,12 +34,12 @@ class TrialBudget:
         """Grant the seconds that screening and second causes get in any case."""
         self.seconds = max(self.seconds, USUAL.reserve)
 
-    def trial(self, remedy: str, suspected: bool = False) -> RemedyTrial | None:
+    def trial(self, remedy: str, suspected: bool = False, beyond: bool = False) -> RemedyTrial | None:
         """Return one trial, if it is affordable or was run before."""
         if self.runner is None or not (self.runner.was_tested(remedy) or self.seconds > 0):
             return None
         before = self.runner.spent
-        trial = self.runner.trial(remedy, suspected)
+        trial = self.runner.trial(remedy, suspected, beyond)
         self._pay(self.runner, before)
         return trial
 
@@ -55,7 +55,7 @@ class TrialBudget:
             past = _is_past(trials) and not (self._still_diverges(trials) or _is_above_bound(finding, trials[-1]))
             if finding.entry.rate_change and past and not (name == USUAL_RATE and _has_gained(trials)):
                 continue
-            trial = self.trial(name, True)
+            trial = self.trial(name, True, "excess" in finding.figures)
             trials += [] if trial is None else [trial]
         if not trials:
             return finding

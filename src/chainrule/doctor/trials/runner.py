@@ -221,16 +221,16 @@ class TrialRunner:
             fault_in_words(self.problem, fault)
             return None
 
-    def trial(self, remedy: str, suspected: bool = False) -> RemedyTrial | None:
+    def trial(self, remedy: str, suspected: bool = False, beyond: bool = False) -> RemedyTrial | None:
         """Test a remedy against the same training without it and against the recorded training.
 
         One that seems to help is tested from a second seed as well and must help there too. `suspected` says that a rule
         pointed at its cause before: then a smaller gain counts, if three seeds show it or if the network learns only with
-        the remedy; beside noise one that is peculiar to this problem is put to proof even if few held-out rows show
-        nothing. Return None if the remedy cannot be applied.
+        the remedy; beside noise one that is peculiar to this problem, or whose setting is `beyond` any usual bound, is put
+        to proof even if few held-out rows show nothing. Return None if the remedy cannot be applied.
         """
         if (remedy, suspected) not in self.trials:
-            self.trials[remedy, suspected] = self._trial(remedy, suspected)
+            self.trials[remedy, suspected] = self._trial(remedy, suspected, beyond)
         return self.trials[remedy, suspected]
 
     def helps_on_top(self, first: str, second: str) -> bool:
@@ -275,14 +275,14 @@ class TrialRunner:
         found = self.comparison
         return remedy not in ALWAYS_REPORTED and found is not None and found.matches and found.remaining >= USUAL.noise
 
-    def _is_promising(self, remedy: str, new: Outcome, specific: bool) -> bool:
+    def _is_promising(self, remedy: str, new: Outcome, certain: bool) -> bool:
         """Check whether held-out rows gain by a remedy, against the same training without it and the recorded one.
 
-        Of one that is peculiar to this problem it is enough that they do not speak against it.
+        If its cause is `certain` enough, they need not gain, as long as they do not speak against it.
         """
         by_loss = not find_remedy(remedy).changes_units
         olds = [old for old in (self.outcome(), self.actual if self.user_validation else None) if old is not None]
-        if specific:
+        if certain:
             return all(costs_nothing(old.held_out.mistakes - new.held_out.mistakes) for old in olds)
         return all(seems_to_help(old.held_out, new.held_out, by_loss, _least_gain(remedy)) for old in olds)
 
@@ -290,14 +290,15 @@ class TrialRunner:
         """Check whether the remedy was tested before."""
         return any(name == remedy for name, _ in self.trials)
 
-    def _trial(self, remedy: str, suspected: bool) -> RemedyTrial | None:
+    def _trial(self, remedy: str, suspected: bool, beyond: bool) -> RemedyTrial | None:
         new, old = self.outcome(remedy), self.outcome()
         if new is None or old is None:
             return None
         specific = suspected and self._is_specific(remedy)
         helped, gain = self._helps(remedy, old, new, specific)
         if self._needs_proof(remedy):
-            helped = self._is_promising(remedy, new, specific) and self.proves(remedy)
+            certain = beyond or (suspected and find_remedy(remedy).problem_specific)
+            helped = self._is_promising(remedy, new, certain) and self.proves(remedy)
             trade = trade_in_words(self.problem, find_remedy(remedy), old, new) if helped else ""
             return RemedyTrial(remedy, new.steps, old.curve, new.curve, helped, gain, old.steps, trade=trade)
         if helped and self.user_validation and old is not self.actual:

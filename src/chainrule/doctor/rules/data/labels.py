@@ -162,7 +162,9 @@ def misaligned_labels(problem: TrainingProblem, trace: Trace | None) -> Finding 
 
     Two fast models, ridge regression on random features and the nearest neighbor, predict held-out rows no better than
     shuffled targets (both within three standard deviations of 30 shuffles). Needs 100 rows, and of classes 60 rows outside
-    the largest one: fewer do not stand out from shuffled ones even where the inputs predict them.
+    the largest one: fewer do not stand out from shuffled ones even where the inputs predict them. A warning only if the
+    rows are enough for ridge regression to show a weak relation, of a twentieth of the variance, at four deviations; else
+    information, since such a relation may be there.
     """
     take = subsample_indices(problem.rows.X, DATA_LIMITS.fast_rows)
     if len(take) < DATA_LIMITS.chance_rows:
@@ -172,12 +174,12 @@ def misaligned_labels(problem: TrainingProblem, trace: Trace | None) -> Finding 
         raise NotApplicable("needs at least 60 rows outside the largest class")
     X, Y = problem.rows.X[take], _columns(problem, take)
     _usable(X, Y)
-    by_ridge, by_neighbor = _signal(X, Y)
+    by_ridge, by_neighbor, deviation = _signal(X, Y)
     if by_ridge >= DATA_LIMITS.chance_deviations or by_neighbor >= DATA_LIMITS.chance_deviations:
         return None
     return make_finding(
         "misaligned-labels",
-        "warning",
+        "warning" if DATA_LIMITS.weak_deviations * deviation <= DATA_LIMITS.weak_relation else "info",
         "The inputs do not predict the targets",
         meaning="Fast models do no better than on shuffled targets, so the rows of X and y may be misaligned.",
         measured=f"ridge regression {by_ridge:.1f}, nearest neighbor {by_neighbor:.1f} standard deviations above chance",
@@ -316,14 +318,17 @@ def _probabilities(problem: TrainingProblem) -> tuple[Array, Array, Array]:
     return take, shares(Folds.of(problem.rows.X[take]).predict(one_hot(codes, K))), codes
 
 
-def _signal(X: Array, Y: Array) -> tuple[float, float]:
-    """Return how far ridge regression and the nearest neighbor are above chance, in standard deviations."""
+def _signal(X: Array, Y: Array) -> tuple[float, float, float]:
+    """Return how far ridge regression and the nearest neighbor are above chance, in standard deviations.
+
+    Also the deviation of ridge regression, as a share of the variance.
+    """
     orders = [_shuffle(len(Y), i) for i in range(DATA_LIMITS.shuffles)]
     stacked = np.hstack([Y, *(Y[order] for order in orders)])
     gains = (stacked * Folds.of(X).predict(stacked)).mean(axis=0).reshape(-1, Y.shape[1]).sum(axis=1)
     near = neighbor(X)
     alike = (stacked * stacked[near]).mean(axis=0).reshape(-1, Y.shape[1]).sum(axis=1)
-    return _above(gains), _above(alike)
+    return _above(gains), _above(alike), float(gains[1:].std()) / float((Y * Y).mean(axis=0).sum())
 
 
 def _above(values: Array) -> float:
