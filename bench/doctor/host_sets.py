@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bench.tables.tables import Table
+from doctor.eighth_hosts import AN_EIGHTH_TIME, EIGHTH, EIGHTH_STREAM
 from doctor.fifth_hosts import A_FIFTH_TIME, FIFTH, FIFTH_STREAM
 from doctor.fourth_hosts import A_FOURTH_TIME, FOURTH, FOURTH_STREAM
 from doctor.fresh_hosts import AGAIN, FRESH, ONCE_MORE, STREAM, THIRD, THIRD_STREAM
@@ -31,5 +32,6 @@ SETS: Mapping[str, HostSet] = {
     "fifth": HostSet(FIFTH, FIFTH_STREAM, A_FIFTH_TIME),
     "sixth": HostSet(SIXTH, SIXTH_STREAM, A_SIXTH_TIME),
     "seventh": HostSet(SEVENTH, SEVENTH_STREAM, A_SEVENTH_TIME),
+    "eighth": HostSet(EIGHTH, EIGHTH_STREAM, AN_EIGHTH_TIME),
 }
 """The sets by name, in the order in which they were chosen."""

@@ -6,8 +6,9 @@ finds what is broken.
 In: noisy toys and real tables, settings that sensible people choose, faults. Out: one line of JSON for each network and way
 of asking; false alarms, faults found and named, repairs.
 
-    python bench/doctor/noise.py [--half tune|test|all|fresh|third|fourth|fifth|sixth|seventh] [--faults all|F51 ...]
-                                 [--modes examine watch doctor fix rules] [--limit N] [--seeds 1] [--out FILE]
+    python bench/doctor/noise.py [--half tune|test|all|fresh|third|fourth|fifth|sixth|seventh|eighth]
+                                 [--faults all|F51 ...] [--modes examine watch doctor fix rules] [--limit N] [--seeds 1]
+                                 [--out FILE]
 
 Hosts with even places in the list of names tune, the others test; the fresh hosts and the sets after them (`host_sets.py`)
 are in neither half. The tables need the extra `tables`, two of them the folder CHAINRULE_DATA; hosts that cannot be had are

@@ -15,7 +15,13 @@ def _other(task: Task, name: str, former: Table, target: str, drop: tuple[str, .
     """Return a table of an earlier set with another outcome, without what is dropped there and what repeats the outcome."""
     reasons = [f"As in {former.name}: {former.why}" if former.why else "", why]
     return replace(
-        former, name=name, target=target, task=task, drop=(*former.drop, *drop), why=" ".join(filter(None, reasons))
+        former,
+        name=name,
+        target=target,
+        task=task,
+        drop=(*former.drop, *drop),
+        why=" ".join(filter(None, reasons)),
+        categories=tuple(column for column in former.categories if column not in drop),
     )
 
 
