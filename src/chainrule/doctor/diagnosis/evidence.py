@@ -177,7 +177,7 @@ class Evidence:
 
     @property
     def leaves_most(self) -> bool:
-        """Whether quick models explain so little that a network can only learn its own rows by heart."""
+        """Whether quick models explain so little that a network can only memorize its own rows."""
         return self.comparison is not None and self.comparison.remaining >= LIMITS.most_noise
 
     @property

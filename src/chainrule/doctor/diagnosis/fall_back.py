@@ -103,7 +103,7 @@ def _generalization_answers(findings: Findings) -> list[str]:
 def _with_data_need(findings: Findings, runner: TrialRunner, leaves_most: bool) -> Findings:
     """Return the findings, with too little data among them if more would help.
 
-    Where quick models leave most unexplained, that the network knows its own rows better may be noise learned by heart.
+    Where quick models leave most unexplained, that the network knows its own rows better may be memorized noise.
     """
     few = (None if leaves_most else _unseen_rows_fail(runner)) or _half_does_worse(runner)
     return findings if few is None else _with_few(findings, few)
