@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from numbers import Integral, Real
 from typing import Any, ClassVar, Protocol, Self
 
@@ -320,6 +320,7 @@ def _call_faults(cls: type[Checked], positional: tuple[Any, ...], named: Mapping
 
 
 _PLAIN = frozenset({int, float, str, bool, type(None)})
+_PLAIN_OR_TUPLE = _PLAIN | {tuple}
 
 
 def plain_key(values: Mapping[str, Any]) -> tuple[Any, ...] | None:
@@ -328,16 +329,11 @@ def plain_key(values: Mapping[str, Any]) -> tuple[Any, ...] | None:
     >>> plain_key({"a": 1}) == plain_key({"a": True}), plain_key({"a": [1]})
     (False, None)
     """
-    parts: list[Any] = []
-    for value in values.values():
-        kind = type(value)
-        if kind is tuple and _PLAIN.issuperset(map(type, value)):
-            parts += (*map(type, value), value)
-        elif kind in _PLAIN:
-            parts += (kind, value)
-        else:
-            return None
-    return tuple(parts)
+    held = tuple(values.values())
+    kinds = tuple(map(type, held))
+    within = tuple(map(type, chain.from_iterable([value for value in held if type(value) is tuple])))
+    plain = _PLAIN_OR_TUPLE.issuperset(kinds) and _PLAIN.issuperset(within)
+    return (held, kinds, within) if plain else None
 
 
 class Same:

@@ -18,6 +18,10 @@ from chainrule.errors import InvalidValueError, must_be
 
 _GOLDEN = 0x9E3779B9
 _MASK = 0xFFFFFFFF
+_FACTORS = 0x21F0AAAD, 0xD35A2D97
+_M1, _M2 = map(np.uint32, _FACTORS)
+_S15, _S16 = np.uint32(15), np.uint32(16)
+_NUMBERS = (int, np.integer)
 
 
 class Purpose(IntEnum):
@@ -33,7 +37,7 @@ class Purpose(IntEnum):
 
 def _word(value: Any) -> Array:
     """Return one 32-bit word as an array of shape (1,), so that products wrap instead of warning."""
-    if isinstance(value, int | np.integer):
+    if isinstance(value, _NUMBERS):
         return np.array([int(value) & _MASK], dtype=np.uint32)
     return value.reshape(1).astype(np.uint32)
 
@@ -46,19 +50,17 @@ def mix(x: Array) -> Array:
     Shapes     x (n,) uint32 -> (n,) uint32
     Reference  [wellons2018]
     """
-    x = x ^ (x >> np.uint32(16))
-    x = x * np.uint32(0x21F0AAAD)
-    x = x ^ (x >> np.uint32(15))
-    x = x * np.uint32(0xD35A2D97)
-    return x ^ (x >> np.uint32(15))
+    x = (x ^ (x >> _S16)) * _M1
+    x = (x ^ (x >> _S15)) * _M2
+    return x ^ (x >> _S15)
 
 
 def _mix_one(x: int) -> int:
     """Map one word as `mix` does: of a Python integer this takes a tenth of the time."""
     x ^= x >> 16
-    x = x * 0x21F0AAAD & _MASK
+    x = x * _FACTORS[0] & _MASK
     x ^= x >> 15
-    x = x * 0xD35A2D97 & _MASK
+    x = x * _FACTORS[1] & _MASK
     return x ^ x >> 15
 
 
@@ -68,8 +70,8 @@ class Stream:
 
     Parameters
     ----------
-    a, b : array of shape (1,), uint32
-        The two halves of the key.
+    a, b : uint32, or array of shape (1,) or (K, 1), uint32
+        The two halves of the key; arrays where the key is computed by a compiled program, or of K streams.
 
     Examples
     --------
@@ -88,7 +90,7 @@ class Stream:
         """Return the root stream of a seed in [0, 2**64); raise `InvalidValueError` for any other."""
         if not 0 <= seed < 2**64:
             raise InvalidValueError(must_be("Stream", "seed", "in [0, 2**64)", seed))
-        return cls(_word(seed), _word(int(seed) >> 32)).fold(_GOLDEN)
+        return cls(np.uint32(int(seed) & _MASK), np.uint32(int(seed) >> 32)).fold(_GOLDEN)
 
     @classmethod
     def from_seeds(cls, seeds: Sequence[int]) -> Stream:
@@ -109,8 +111,7 @@ class Stream:
         Forward    (1) a' = mix(a ⊕ mix(v))    (2) b' = mix((b + v·φ) ⊕ a')
         """
         a, b = self.a, self.b
-        alone = isinstance(a, np.ndarray) and a.ndim == 1
-        if alone and all(isinstance(value, int | np.integer) for value in path):
+        if isinstance(a, np.uint32) and all(isinstance(value, _NUMBERS) for value in path):
             return self._fold_numbers(path)
         for value in path:
             v = _word(value)
@@ -120,12 +121,12 @@ class Stream:
 
     def _fold_numbers(self, path: tuple[int, ...]) -> Stream:
         """Return what `fold` returns, of numbers that are known, without arrays."""
-        a, b = int(self.a[0]), int(self.b[0])
+        a, b = int(self.a), int(self.b)
         for value in path:
             v = int(value) & _MASK
             a = _mix_one(a ^ _mix_one(v))
             b = _mix_one((b + v * _GOLDEN & _MASK) ^ a)
-        return Stream(np.array([a], np.uint32), np.array([b], np.uint32))
+        return Stream(np.uint32(a), np.uint32(b))
 
     def words(self, xp: Namespace, n: int) -> Array:
         """Return n words, uint32, all different: word(i) = mix(mix(i + a) ⊕ b)."""
@@ -149,7 +150,8 @@ class Stream:
 
         Reference  [box1958]
         """
-        pair = self.fold(1), self.fold(2)
-        first, second = Stream(np.array([each.a for each in pair]), np.array([each.b for each in pair])).uniform(n)
+        one, other = self.fold(1), self.fold(2)
+        both = [np.array(halves).reshape(2, *self.shape, 1) for halves in ((one.a, other.a), (one.b, other.b))]
+        first, second = Stream(*both).uniform(n)
         radius = np.sqrt(-2.0 * np.log(first))
         return radius * np.cos(2.0 * np.pi * second)

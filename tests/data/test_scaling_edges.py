@@ -102,6 +102,15 @@ def test_the_bound_of_rare_columns_is_reached_without_a_jump():
     np.testing.assert_allclose(scales, [10.0, 99**0.5, (9899 / 101) ** 0.5], rtol=1e-12)
 
 
+@pytest.mark.parametrize("n", [350, 1000, 5000])
+def test_rare_columns_are_found_wherever_their_rows_are(n):
+    X = np.zeros((n, 1))
+    X[: n // 100] = 1.0
+    X[0] = 100.0
+    scaled = [Standardizer.fit(rows).apply(rows).max() for rows in (X, X[::-1])]
+    np.testing.assert_allclose(scaled, 10.0)
+
+
 def test_a_row_of_weight_two_is_two_rows_for_rare_columns_too():
     X = np.zeros((400, 2))
     X[:2, 0] = 1.0

@@ -99,3 +99,14 @@ def test_an_estimator_keeps_what_it_kept():
     again = pickle.loads(pickle.dumps(network))
     assert again.loss_curve_ == network.loss_curve_
     assert seen(again.epochs_) == seen(network.epochs_)
+
+
+def test_early_stopping_reads_no_figures_that_cannot_end_the_run(monkeypatch):
+    read = []
+    signed = Columns.signed
+    monkeypatch.setattr(Columns, "signed", lambda self, watched: read.append(watched) or signed(self, watched))
+    each, stopping = problem(epochs=40), EarlyStopping(100, watched="train_loss", keep=False)
+    memory = train(each, [stopping]).memories[0]
+    assert not read
+    assert memory == train(each, [stopping, EveryEpoch()]).memories[0]
+    assert read == ["train_loss"]

@@ -120,10 +120,11 @@ def without_wild_targets(
     columns = np.asarray(y, np.float64).reshape(len(y), -1)
     if not (np.abs(columns) <= LARGEST).all():
         return weights, ""
-    counted = np.arange(len(y)) if weights is None else np.flatnonzero(weights)
+    counted = slice(None) if weights is None else np.flatnonzero(weights)
     found = [cells for column in columns[counted].T if (cells := wild_cells(column)) is not None]
     if not found:
         return weights, ""
+    counted = np.arange(len(y))[counted]
     rows = counted[np.unique(np.concatenate([cells.rows for cells in found]))]
     worst = max(found, key=lambda cells: cells.distance)
     kept = np.ones(len(y)) if weights is None else np.array(weights, np.float64)

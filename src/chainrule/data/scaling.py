@@ -122,7 +122,7 @@ class Standardizer:
             For NaN, infinity and numbers above 1e150 (with row and column), no rows, and wrong weights.
         """
         _check_rows(X)
-        table = _Table(X, rows)
+        table = _Table.of(X, rows)
         w = None if weights is None else _checked_weights(weights, len(table))
         pool = _over_columns if shared else _per_column
         first = table[0 if w is None else np.argmax(w > 0)].astype(np.float64)
@@ -241,6 +241,13 @@ class _Table:
     X: Array
     rows: Array | None
 
+    @classmethod
+    def of(cls, X: Array, rows: Array | None) -> _Table:
+        """Return a table of rows; those of a single block are gathered and converted once, not each time they are read."""
+        if len(X if rows is None else rows) > _BLOCK:
+            return cls(X, rows)
+        return cls((X if rows is None else X[rows]).astype(np.float64, copy=False), None)
+
     def __len__(self) -> int:
         return len(self.X) if self.rows is None else len(self.rows)
 
@@ -282,6 +289,9 @@ def _with_underflow(table: _Table, w: Array | None, mean: Array, variance: Array
 
 def _enlarged(table: _Table, w: Array | None, mean: Array, deviation: Array) -> Array:
     """Return the scales, enlarged where a column is rarely not 0."""
+    more = int((1.0 - MOSTLY) * len(table)) + 1  # rows than a rare column can be not 0 in
+    if w is None and table[:more].all():
+        return deviation
     zeros = 1.0 - _weighted_mean(table, w, lambda x: x != 0)
     columns = np.flatnonzero((zeros >= MOSTLY) & (deviation > 0))
     if not columns.size:

@@ -257,11 +257,10 @@ def choose(name: str, recipe: Recipe) -> tuple[Engine, tuple[str, ...]]:
 def _first_supported(recipe: Recipe) -> tuple[Engine, tuple[str, ...]]:
     passed_over: list[str] = []
     for name in _AUTO:
-        reasons: tuple[str, ...] = (why_unavailable(name),) if why_unavailable(name) else ()
-        if not reasons:
-            engine = ENGINES[name]()
-            reasons = engine.supports(recipe)
-            if not reasons:
-                return engine, tuple(passed_over)
+        missing = why_unavailable(name)
+        engine = None if missing else ENGINES[name]()
+        reasons = (missing,) if engine is None else engine.supports(recipe)
+        if engine is not None and not reasons:
+            return engine, tuple(passed_over)
         passed_over += [f"{name} engine: {reason}" for reason in reasons]
     raise InvalidValueError(must_be("fit", "engine", "able to run this network", "auto", " ".join(passed_over)))

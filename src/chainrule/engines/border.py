@@ -123,7 +123,7 @@ def _state_faults(recipe: Recipe, state: State, owner: str, argument: str) -> It
 def vector_faults(owner: str, argument: str, vector: Array, size: int) -> Iterator[str]:
     """Say what is wrong with one of a network's flat vectors."""
     dtype, shape = getattr(vector, "dtype", None), getattr(vector, "shape", None)
-    if dtype is None or np.dtype(dtype).name not in ("float32", "float64"):
+    if dtype is None or np.dtype(dtype).type not in (np.float32, np.float64):
         got = type(vector).__name__ if dtype is None else f"{dtype} array"
         yield must_be(owner, argument, f"an array of {size} float32 or float64 numbers", got)
     elif tuple(shape or ()) != (size,):

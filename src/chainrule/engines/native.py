@@ -30,6 +30,7 @@ from chainrule.nn.step import Recipe, State, Sums
 _THREADS = Interval(0, 1024, "[]", whole=True)
 
 
+@cache
 def extension() -> Any:
     """Return the compiled module, or None if this installation has none."""
     try:
@@ -49,9 +50,8 @@ class NativeSession:
         rows = checked_rows(recipe, rows)
         self._recipe = recipe
         self._batches = recipe.batch_count(len(rows))
-        self.plan, stages, phases = _lowered(recipe)
+        self.plan, stages, phases, settings = _lowered(recipe)
         with _FILLING:
-            settings = _settings(_identities(recipe), Unkeyed(self.plan))
             settings.seed = recipe.seed
             self._session = module.Session(
                 stages=stages,
@@ -147,26 +147,17 @@ _FILLING = threading.Lock()
 """Held while settings that are shared get a seed and are copied."""
 
 
-@lru_cache(maxsize=64)
-def _settings(parts: tuple[Same, ...], plan: Unkeyed) -> Any:
-    """Return the extension's settings for all recipes that differ in their seed, which the caller fills in."""
-    return record(extension(), "TrainingSettings", plan.one.settings())
+def _lowered(recipe: Recipe) -> tuple[Plan, list[Any], list[Any], Any]:
+    """Return the plan of a recipe with the extension's stages, phases and settings, whose seed the caller fills in.
 
-
-def _lowered(recipe: Recipe) -> tuple[Plan, list[Any], list[Any]]:
-    """Return the plan of a recipe with the extension's stages and phases, kept from the last time for an equal network."""
+    They are kept from the last time for an equal network.
+    """
     multipliers = tuple(recipe.learning_rate_multipliers.items())
     try:
-        plan, stages, phases = _lower_same(_identities(recipe), multipliers, Unkeyed(recipe))
+        plan, stages, phases, settings = _lower_same(Same(recipe.family), multipliers, Unkeyed(recipe))
     except TypeError:  # a part that holds arrays
         return _lower(_shape(recipe, multipliers))
-    return Plan(recipe, plan.stages), stages, phases
-
-
-def _identities(recipe: Recipe) -> tuple[Same, ...]:
-    """Return the parts that decide stages and phases: recipes that differ in their seed alone have them in common."""
-    values = vars(recipe)
-    return tuple([Same(values[name]) for name in _SHAPING])
+    return Plan(recipe, plan.stages), stages, phases, settings
 
 
 def _shape(recipe: Recipe, multipliers: tuple[Any, ...]) -> _Shape:
@@ -174,31 +165,32 @@ def _shape(recipe: Recipe, multipliers: tuple[Any, ...]) -> _Shape:
 
 
 @lru_cache(maxsize=64)
-def _lower_same(parts: tuple[Same, ...], multipliers: tuple[Any, ...], recipe: Unkeyed) -> Any:
+def _lower_same(family: Same, multipliers: tuple[Any, ...], recipe: Unkeyed) -> Any:
     return _lower_once(_shape(recipe.one, multipliers))
 
 
 _SHAPING = tuple(f.name for f in fields(Recipe) if f.name not in {"seed", "learning_rate_multipliers"})
-"""What stages and phases follow from, the multipliers apart: all but the seed, which is one of the settings."""
+"""What is lowered follows from these and the multipliers: all but the seed, which is one of the settings."""
 
 
 @dataclass(frozen=True)
 class _Shape:
-    """What the stages and phases of a recipe follow from."""
+    """What a recipe is lowered by."""
 
     parts: tuple[Any, ...]
     recipe: Recipe = field(compare=False)
 
 
 @lru_cache(maxsize=64)
-def _obstacles(parts: tuple[Same, ...], recipe: Unkeyed) -> tuple[str, ...]:
+def _obstacles(family: Same, recipe: Unkeyed) -> tuple[str, ...]:
     return tuple(obstacles(recipe.one))
 
 
-def _lower(shape: _Shape) -> tuple[Plan, list[Any], list[Any]]:
+def _lower(shape: _Shape) -> tuple[Plan, list[Any], list[Any], Any]:
     module, plan = extension(), lower(shape.recipe)
     stages = [record(module, "FusedStage", stage.fields()) for stage in plan.stages]
-    return plan, stages, [record(module, "Phase", phase.fields()) for phase in plan.phases]
+    phases = [record(module, "Phase", phase.fields()) for phase in plan.phases]
+    return plan, stages, phases, record(module, "TrainingSettings", plan.settings())
 
 
 _lower_once = lru_cache(maxsize=16)(_lower)
@@ -487,7 +479,7 @@ class NativeEngine:
             One sentence per reason; empty if the engine can run the recipe.
         """
         missing = () if extension() else ("The compiled extension is not part of this installation.",)
-        return (*missing, *_obstacles(_identities(recipe), Unkeyed(recipe)))
+        return (*missing, *_obstacles(Same(recipe.family), Unkeyed(recipe)))
 
     def compile(self, recipe: Recipe, rows: Rows) -> Session:
         """Return a session at the recipe's initial state.

@@ -31,6 +31,7 @@ from chainrule.target import Target
 from chainrule.train import Epoch, Monitor, Progress, Run, TrainingProblem, train
 from chainrule.train.columns import Epochs
 from chainrule.train.many import train_many
+from chainrule.train.records import filled
 
 if TYPE_CHECKING:
     from chainrule.doctor import Report
@@ -258,7 +259,7 @@ class NetEstimator(PreparingNetwork):
         self.model_ = model
         if not known:
             self.built_with_ = {name: getattr(self, name) for name in BUILDING if hasattr(self, name)}
-        self.runs_ = tuple(run if not run.memories else replace(run, memories=()) for run in runs)
+        self.runs_ = tuple(filled(Run, **{**vars(run), "memories": ()}) for run in runs)
         self.run_ = self.runs_[0]
         self.epochs_ = Epochs([self.epochs_] if known else []) + self.run_.epochs
         self.t_ = (self.t_ if known else 0) + problems[0].trained_rows * len(self.run_.epochs)

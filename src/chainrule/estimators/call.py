@@ -27,7 +27,7 @@ class SplitBy:
 
 @dataclass(frozen=True, eq=False)
 class FitData:
-    """Rows, targets and weights, checked; the settings for them; the model that training begins from.
+    """Rows, targets and weights (None: all 1), checked; the settings for them; the model that training begins from.
 
     `continues` says whether the networks continue from where they ended.
     """
@@ -35,7 +35,7 @@ class FitData:
     settings: Settings
     X: Array = field(repr=False)
     y: Array = field(repr=False)
-    weights: Array = field(repr=False)
+    weights: Array | None = field(repr=False)
     base: Model | None
     continues: bool
 

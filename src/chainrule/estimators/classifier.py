@@ -16,10 +16,11 @@ from sklearn.utils.validation import column_or_1d
 from chainrule.arrays import Array
 from chainrule.data import Task
 from chainrule.estimators.base import NetEstimator, store
+from chainrule.estimators.call import FitData
 from chainrule.nn.losses import Loss
 from chainrule.nn.optimizers import Optimizer
 from chainrule.nn.schedules import Schedule
-from chainrule.pipeline import Settings, classification, target_tables
+from chainrule.pipeline import classification, target_tables
 from chainrule.prediction import warn_of_unknown
 from chainrule.target import Target
 from chainrule.train import Monitor
@@ -380,7 +381,8 @@ class NetClassifier(ClassifierMixin, NetEstimator):  # type: ignore[misc]
         """Return the labels that are held out in proportion."""
         return y if y.ndim == 1 else None
 
-    def _target(self, y: Array, rest: Array, weights: Array, settings: Settings, classes: Any = None) -> Target:
+    def _target(self, data: FitData, rest: Array | None, classes: Any) -> Target:
+        y, settings = data.y, data.settings
         named = y.ndim == 2 and classes is not None and np.ndim(classes[0]) > 0
         if y.ndim == 2 and not named and type_of_target(y).startswith("multilabel"):
             return classification(y, settings, labels=True)

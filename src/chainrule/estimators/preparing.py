@@ -21,7 +21,7 @@ from chainrule.estimators.call import Call, FitData, SplitBy, UserValidation
 from chainrule.estimators.fitted import FittedNetwork
 from chainrule.estimators.rows import training_rows, weights_of
 from chainrule.model import Model
-from chainrule.pipeline import Settings, Situation, build_problem, row_weights, unused
+from chainrule.pipeline import Situation, build_problem, row_weights, unused
 from chainrule.pipeline.option_names import ESTIMATOR
 from chainrule.pipeline.targets import usual_weights
 from chainrule.target import Target
@@ -52,6 +52,12 @@ def _unused(owner: str, at: Situation, key: tuple[Any, ...], settings: Unkeyed) 
     return tuple(unused(owner, settings.one, at))
 
 
+def _all_rows(data: FitData) -> Array | None:
+    """Return None, or the numbers of all rows where those in memory are not in this order: sums depend on the order."""
+    parts = [part for part in (data.X, data.y, data.weights) if part is not None]
+    return None if all(part.flags.c_contiguous for part in parts) else np.arange(len(data.X))
+
+
 def _equal(one: Any, other: Any) -> bool:
     """Check whether two arguments mean the same; a list is as good as a tuple."""
     one, other = (tuple(value) if isinstance(value, list) else value for value in (one, other))
@@ -75,8 +81,8 @@ class PreparingNetwork(FittedNetwork):
         """Return the labels that are held out in proportion; None to hold out rows at random."""
         raise NotImplementedError
 
-    def _target(self, y: Array, rest: Array, weights: Array, settings: Settings, classes: Any = None) -> Target:
-        """Return what the targets of the rows `rest` are."""
+    def _target(self, data: FitData, rest: Array | None, classes: Any) -> Target:
+        """Return what the targets of the rows `rest` are, or of all of them."""
         raise NotImplementedError
 
     def _class_tables(self, target: Target, y: Array) -> list[tuple[Array, Array]] | None:
@@ -100,15 +106,16 @@ class PreparingNetwork(FittedNetwork):
         self._refuse_unused(data, user[0] is not None)
         data = self._without_wild_targets(data)
         validation = self._validation_rows(user)
-        rest = np.arange(len(data.X))
+        rest, count = _all_rows(data), len(data.X)
         if fraction is None and data.settings.early_stopping:
             fraction = data.settings.validation_fraction
         keys = self._split_keys(split_by, len(data.X), validation is None and fraction is not None)
         if validation is None and fraction is not None:
             rest, held_out = self._split(data, fraction, **keys)
-            validation = (data.X[held_out], data.y[held_out], data.weights[held_out])
+            weights = np.ones(len(held_out)) if data.weights is None else data.weights[held_out]
+            count, validation = len(rest), (data.X[held_out], data.y[held_out], weights)
         self._require_validation(data.settings.early_stopping or user[0] is not None)
-        epochs = data.settings.epochs(len(rest), validation is not None)
+        epochs = data.settings.epochs(count, validation is not None)
         data = replace(data, settings=data.settings.settled(max_iter=epochs))
         problem = self._with_rate(self._problem(data, rest, validation), known=False)
         weighted = user[2] is not None or sample_weight is not None
@@ -126,7 +133,7 @@ class PreparingNetwork(FittedNetwork):
         if isinstance(class_weight, str) and class_weight == "balanced":
             hint = "The rows of one call do not show how rare a class is; pass a mapping."
             raise InvalidValueError(must_be("partial_fit", "class_weight", "a mapping or None", "balanced", hint))
-        problem = self._problem(data, np.arange(len(data.X)), None, classes)
+        problem = self._problem(data, _all_rows(data), None, classes)
         problems = self._problems(self._with_rate(problem, data.continues), data)
         return Call(settings, problems, None, data.continues, False)
 
@@ -164,7 +171,7 @@ class PreparingNetwork(FittedNetwork):
         settings = checked_settings(type(self).__name__, self._arguments())
         X, y = training_rows(self, X, y, not continues, **self._checks)
         y = self._checked_targets(y)
-        weights = weights_of(sample_weight, X)
+        weights = None if sample_weight is None else weights_of(sample_weight, X)
         dtype = str(self.model_.w.dtype) if continues else settled_dtype(self.dtype, X)
         return FitData(settings.settled(dtype=dtype), X, y, weights, self._base(continues), continues)
 
@@ -226,9 +233,9 @@ class PreparingNetwork(FittedNetwork):
                 raise InvalidValueError(must_be(type(self).__name__, name, allowed, value, hint))
 
     def _problem(
-        self, data: FitData, rest: Array, validation: tuple[Array, ...] | None, classes: Any = None
+        self, data: FitData, rest: Array | None, validation: tuple[Array, ...] | None, classes: Any = None
     ) -> TrainingProblem:
-        """Return the problem of the first network, over the rows `rest`."""
+        """Return the problem of the first network, over the rows `rest`, or all of them."""
         target = self._whole_target(data, rest, classes)
         weights, held_out = self._weighted(target, data, validation)
         problem = build_problem(
@@ -243,24 +250,25 @@ class PreparingNetwork(FittedNetwork):
         )
         return replace(problem, interface=ESTIMATOR)
 
-    def _whole_target(self, data: FitData, rest: Array, classes: Any) -> Target:
+    def _whole_target(self, data: FitData, rest: Array | None, classes: Any) -> Target:
         """Return what the targets are; a network that goes on, or is taken over whole, keeps its scaling of them."""
         base = data.base
         if data.continues and base is not None:
             return replace(Target.of(base), smoothing=data.settings.label_smoothing)
-        target = self._target(data.y, rest, data.weights, data.settings, classes)
+        target = self._target(data, rest, classes)
         return replace(target, scaling=base.targets) if base is not None and target.matches(base) else target
 
     def _weighted(
         self, target: Target, data: FitData, validation: tuple[Array, ...] | None
-    ) -> tuple[Array, tuple[Array, ...] | None]:
+    ) -> tuple[Array | None, tuple[Array, ...] | None]:
         """Return weights times those of the classes, which all rows together decide; the same for the validation rows."""
         tables = self._class_tables(target, data.y)
         if tables is None:
             return data.weights, validation
         if validation is not None:
             validation = (*validation[:2], validation[2] * row_weights(tables, validation[1]))
-        return data.weights * row_weights(tables, data.y), validation
+        weights = row_weights(tables, data.y)
+        return weights if data.weights is None else data.weights * weights, validation
 
     def _with_rate(self, problem: TrainingProblem, known: bool) -> TrainingProblem:
         """Return the problem with its learning rate settled; one that was found before stays."""

@@ -15,10 +15,11 @@ from chainrule.arrays import Array
 from chainrule.data import Task
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.estimators.base import NetEstimator, store
+from chainrule.estimators.call import FitData
 from chainrule.nn.losses import Loss
 from chainrule.nn.optimizers import Optimizer
 from chainrule.nn.schedules import Schedule
-from chainrule.pipeline import Settings, regression
+from chainrule.pipeline import regression
 from chainrule.target import Target
 from chainrule.train import Monitor
 
@@ -340,8 +341,9 @@ class NetRegressor(RegressorMixin, NetEstimator):  # type: ignore[misc]
     def _stratify_by(self, y: Array) -> None:
         """Return None: rows are held out at random."""
 
-    def _target(self, y: Array, rest: Array, weights: Array, settings: Settings, classes: Any = None) -> Target:
-        return regression(y[rest], settings, weights[rest])
+    def _target(self, data: FitData, rest: Array | None, classes: Any) -> Target:
+        y, weights = (part if rest is None or part is None else part[rest] for part in (data.y, data.weights))
+        return regression(y, data.settings, weights)
 
     def _class_tables(self, target: Target, y: Array) -> None:
         return None

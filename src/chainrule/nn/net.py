@@ -83,7 +83,7 @@ class Net(HtmlDisplay):
             d = layer_shapes[-1].outputs
         return tuple(layer_shapes)
 
-    @property
+    @cached_property
     def widths(self) -> tuple[int, ...]:
         """Width of the rows before the first layer and after each layer."""
         return (self.inputs, *(shapes.outputs for shapes in self.layer_shapes))

@@ -112,10 +112,15 @@ class Recipe:
         if seed == self.seed and type(seed) is int:
             return self
         other = object.__new__(Recipe)
-        other.__dict__.update(vars(self), seed=seed)
+        other.__dict__.update(vars(self), seed=seed, family=self.family)
         if not constraints_of(Recipe)["seed"].allows(seed):
             validate(other)
         return other
+
+    @cached_property
+    def family(self) -> object:
+        """One object for this recipe and all that `with_seed` made of it: what follows from them alike is kept under it."""
+        return object()
 
     @cached_property
     def batch_normed(self) -> bool:

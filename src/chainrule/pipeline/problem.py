@@ -85,7 +85,7 @@ def build_problem(
     >>> model.predict(load("iris").X).shape
     (150,)
     """
-    parts = _named_parts(data, feature_names, target_name)
+    parts = _named_parts(data, feature_names, target_name, target)
     X, y = parts.train
     if rows is not None:
         y = y[rows]
@@ -138,9 +138,11 @@ class _NamedParts:
     test: tuple[Array, ...] | None = field(default=None)
 
 
-def _named_parts(data: Data, feature_names: Sequence[str], target_name: str) -> _NamedParts:
+def _named_parts(data: Data, feature_names: Sequence[str], target_name: str, target: Target | None) -> _NamedParts:
+    """Return the parts of data; the task of arrays is only looked for where no target says it."""
     if isinstance(data, tuple):
-        task: Task = infer_task(np.asarray(data[1])) if np.ndim(data[1]) == 1 else "regression"
+        inferred = target is None and np.ndim(data[1]) == 1
+        task: Task = infer_task(np.asarray(data[1])) if inferred else "regression"
         return _NamedParts(data, task, tuple(feature_names), target_name)
     parts = data if isinstance(data, Parts) else Parts(data, None, data.test)
     rows = parts.train

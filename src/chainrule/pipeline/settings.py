@@ -30,7 +30,7 @@ from chainrule.constraints import (
     plain_key,
 )
 from chainrule.engines import ENGINES
-from chainrule.errors import did_you_mean, must_be, raise_all
+from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
 from chainrule.nn import losses, optimizers, schedules
 from chainrule.nn.activations import ACTIVATIONS
 from chainrule.nn.initializers import INITIALIZERS
@@ -253,8 +253,9 @@ class Settings:
             return n
         if not isinstance(self.batch_size, str):
             hint = "Use fewer, or 'full' for all rows."
-            few = must_be("fit", "batch_size", f"at most the number of training rows ({n})", self.batch_size, hint)
-            raise_all([few] if self.batch_size > n else [])
+            allowed = f"at most the number of training rows ({n})"
+            if self.batch_size > n:
+                raise InvalidValueError(must_be("fit", "batch_size", allowed, self.batch_size, hint))
             return self.batch_size
         return _usual_batch(n)
 
@@ -299,8 +300,10 @@ class Settings:
 
     def config(self, n: int, validated: bool) -> TrainConfig:
         """Return epochs for n training rows, base rate and schedule."""
-        schedule = SCHEDULES[self.schedule] if isinstance(self.schedule, str) else self.schedule
-        return TrainConfig(self.epochs(n, validated), self.learning_rate_init, schedule)
+        epochs = self.epochs(n, validated)
+        if isinstance(self.schedule, str):
+            return _known_config(epochs, self.learning_rate_init, self.schedule)
+        return TrainConfig(epochs, self.learning_rate_init, self.schedule)
 
 
 _OF_NETWORK = ("hidden_layer_sizes", "activation", "batch_norm", "layer_norm", "dropout", "initializer")
@@ -339,6 +342,11 @@ def _known_network(inputs: int, outputs: int, key: tuple[Any, ...], layers: Unke
 @lru_cache(maxsize=64)
 def _known_recipe(net: Same, loss: Same, rows: int, key: tuple[Any, ...], settings: Unkeyed) -> Recipe:
     return settings.one._recipe(net.one, loss.one, rows)  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=64, typed=True)
+def _known_config(epochs: int, learning_rate: float, schedule: str) -> TrainConfig:
+    return TrainConfig(epochs, learning_rate, SCHEDULES[schedule])
 
 
 def _usual_batch(n: int) -> int:

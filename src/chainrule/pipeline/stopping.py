@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from chainrule.nn.schedules import ConstantSchedule
 from chainrule.pipeline.settings import Settings
@@ -53,9 +54,12 @@ def stopping_monitors(settings: Settings, validated: bool) -> list[Monitor]:
         return best
     epochs, steps = (PATIENCE, STEPS) if isinstance(patience, str) else (patience, 0)
     if validated and settings.early_stopping:
-        return [EarlyStopping(epochs, settings.tol, smoothing=smoothing, steps=steps)]
-    by_training_loss = EarlyStopping(epochs, settings.tol, "train_loss", False, smoothing, steps)
-    return [*best, by_training_loss]
+        return [_early_stopping(epochs, settings.tol, "validation_loss", True, smoothing, steps)]
+    return [*best, _early_stopping(epochs, settings.tol, "train_loss", False, smoothing, steps)]
+
+
+_early_stopping = lru_cache(maxsize=64, typed=True)(EarlyStopping)
+"""The same monitor for all fits with the same settings: it remembers nothing itself."""
 
 
 def as_kept(problem: TrainingProblem, run: Run) -> TrainingProblem:

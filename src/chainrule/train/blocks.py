@@ -100,7 +100,7 @@ class InBlocks:
         seen, best, stop = self.watchers.observe_block(columns, broken)
         self._number += seen
         last = seen - 1
-        cut = last == done - 1 and not columns.complete[last]
+        cut = last == done - 1 and bool(self.block.figures[last, FIGURES.index("steps")] < self._per_epoch)
         self._cut = columns.sums(last) if cut else Sums()
         self._whole = [*self._epochs, columns.until(seen - cut)]
         self._epochs.append(columns.until(seen))

@@ -150,9 +150,8 @@ class Columns:
     @property
     def broken(self) -> int | None:
         """First epoch whose numbers are not finite; None where all of them are."""
-        with np.errstate(all="ignore"):  # a sum is finite only if its terms are
-            total = float(self._figures.sum()) + (0.0 if self._held_out is None else float(self._held_out[0].sum()))
-        if math.isfinite(total) and all(self._figures[:, 2]):
+        held_out = self._held_out is None or np.isfinite(self._held_out[0]).all()
+        if held_out and np.isfinite(self._figures).all() and self._figures[:, 2].all():
             return None
         return next((i for i, finite in enumerate(self.finite) if not finite), None)
 

@@ -82,7 +82,6 @@ def interruptible(*signals: signal.Signals) -> Iterator[Callable[[], bool]]:
     signals, it is yes once Ctrl-C has ended the main thread's work, or the process exits.
     """
     elsewhere = _ELSEWHERE.get()
-    interrupted = threading.Event()
     if elsewhere is not None:
         yield elsewhere
         return
@@ -91,18 +90,19 @@ def interruptible(*signals: signal.Signals) -> Iterator[Callable[[], bool]]:
             yield ended
         return
     usual = {number: signal.getsignal(number) or signal.SIG_DFL for number in signals}
+    received: list[int] = []
 
     def restore() -> None:
         for number, handler in usual.items():
             signal.signal(number, handler)
 
     def interrupt(number: int, frame: Any) -> None:
-        interrupted.set()
+        received.append(number)
         restore()
 
     for number in signals:
         signal.signal(number, interrupt)
     try:
-        yield interrupted.is_set
+        yield lambda: bool(received)
     finally:
         restore()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 from chainrule.constraints import COUNT, NOT_NEGATIVE, SHARE, Checked, Interval, OneOf, constrained
@@ -156,6 +157,35 @@ class Patience(NamedTuple):
     per_epoch: int = 0
 
 
+class Unread:
+    """What early stopping remembers after epochs that could not end the run and whose figures it has not read yet.
+
+    To read them takes longer than a step of a small network, and after the last epoch of a run nobody needs to know.
+    """
+
+    def __init__(self, monitor: EarlyStopping, before: Patience, columns: Columns) -> None:
+        self._unread = monitor, before, columns
+
+    @cached_property
+    def patience(self) -> Patience:
+        """The memory after these epochs."""
+        monitor, before, columns = self._unread
+        return monitor.after(before, columns)[0]
+
+    def __eq__(self, other: object) -> bool:
+        return self.patience == (other.patience if isinstance(other, Unread) else other)
+
+    def __hash__(self) -> int:
+        return hash(self.patience)
+
+    def __repr__(self) -> str:
+        return repr(self.patience)
+
+
+def _read(memory: Patience | Unread) -> Patience:
+    return memory.patience if isinstance(memory, Unread) else memory
+
+
 @dataclass(frozen=True)
 class EarlyStopping(Checked):
     """A monitor that keeps the weights of the best epoch and stops when there is no improvement for a while.
@@ -203,9 +233,9 @@ class EarlyStopping(Checked):
         """Return the memory of a run of which nothing was seen yet."""
         return Patience(per_epoch=getattr(problem, "steps_per_epoch", 0) if self.steps else 0)
 
-    def observe(self, memory: Patience, epoch: Epoch) -> tuple[Patience, Decision]:
+    def observe(self, memory: Patience | Unread, epoch: Epoch) -> tuple[Patience, Decision]:
         """Keep on improvement, stop when patience ends."""
-        best, counted, mean, per_epoch = memory
+        best, counted, mean, per_epoch = _read(memory)
         own = signed(epoch, self.watched)
         mean = mean.add(own, self.smoothing)
         figure = mean.seen(own)
@@ -213,61 +243,89 @@ class EarlyStopping(Checked):
         best = Best(figure) if keep else best
         counted = Best(figure) if figure < counted.figure - self.tolerance else counted.longer(epoch.steps)
         ended = counted.waited >= self.patience and counted.steps >= self.steps
-        memory = Patience(best, counted, mean, per_epoch)
+        after = Patience(best, counted, mean, per_epoch)
         if not ended:
-            return memory, KEEP if keep and self.keep else GO_ON
-        return memory, Decision(keep and self.keep, self._stop(counted.waited))
+            return after, KEEP if keep and self.keep else GO_ON
+        return after, Decision(keep and self.keep, self._stop(counted.waited))
 
     def _stop(self, waited: int) -> Stop:
         return no_improvement(("smoothed " if self.smoothing else "") + _NAMES[self.watched], waited)
 
-    def observe_block(self, memory: Patience, columns: Columns) -> tuple[Patience, int | None, Stop | None]:
+    def observe_block(
+        self, memory: Patience | Unread, columns: Columns
+    ) -> tuple[Patience | Unread, int | None, Stop | None]:
         """Return what `observe` of one epoch after the other does, of which at most the last can end the patience.
 
         Parameters
         ----------
-        memory : Patience
+        memory : Patience or Unread
             What the last call returned.
         columns : Columns
             Figures of the epochs.
 
         Returns
         -------
-        tuple of Patience, int or None and Stop or None
+        tuple of Patience or Unread, int or None and Stop or None
             The new memory, the last epoch to keep, and why to stop.
         """
-        lowest, bar, (total, weight) = memory.best.figure, memory.counted.figure, memory.mean
-        _, waited, steps = memory.counted
-        share, kept = self.smoothing, None
-        for i, (own, done) in enumerate(zip(columns.signed(self.watched), columns.steps, strict=True)):
-            figure = math.inf
-            if math.isfinite(own):
-                total, weight = share * total + (1.0 - share) * own, share * weight + 1.0 - share
-                figure = total / weight
-            if figure < lowest:
-                lowest, kept = figure, i
-            bar, waited, steps = (figure, 0, 0) if figure < bar - self.tolerance else (bar, waited + 1, steps + done)
-        memory = Patience(Best(lowest), Best(bar, waited, steps), RunningMean(total, weight), memory.per_epoch)
-        ended = waited >= self.patience and steps >= self.steps
-        return memory, kept if self.keep else None, self._stop(waited) if ended else None
+        before = _read(memory)
+        if not self.keep and len(columns) < self.ahead(before):
+            return Unread(self, before, columns), None, None
+        return self.after(before, columns)
 
-    def ahead(self, memory: Patience) -> int:
-        """Return how many epochs it can do without: its patience has to end before it stops a run, in epochs and steps.
+    def after(self, memory: Patience, columns: Columns) -> tuple[Patience, int | None, Stop | None]:
+        """Return the memory after some epochs, the last of them to keep, and why to stop.
 
         Parameters
         ----------
         memory : Patience
+            The memory before them.
+        columns : Columns
+            Their figures.
+
+        Returns
+        -------
+        tuple of Patience, int or None and Stop or None
+        """
+        lowest, (bar, waited, steps), (total, weight) = memory.best.figure, memory.counted, memory.mean
+        kept: int | None = None
+        counted: int | None = None
+        share, rest, tolerance, infinity = self.smoothing, 1.0 - self.smoothing, self.tolerance, math.inf
+        for i, own in enumerate(columns.signed(self.watched)):
+            figure = infinity
+            if -infinity < own < infinity:
+                total = share * total + rest * own
+                weight = share * weight + 1.0 - share
+                figure = total / weight
+            if figure < lowest:
+                lowest, kept = figure, i
+            if figure < bar - tolerance:
+                bar, counted = figure, i
+        if counted is None:
+            waited, steps = waited + len(columns), steps + sum(columns.steps)
+        else:
+            waited, steps = len(columns) - 1 - counted, sum(columns.steps[counted + 1 :])
+        memory = Patience(Best(lowest), Best(bar, waited, steps), RunningMean(total, weight), memory.per_epoch)
+        ended = waited >= self.patience and steps >= self.steps
+        return memory, kept if self.keep else None, self._stop(waited) if ended else None
+
+    def ahead(self, memory: Patience | Unread) -> int:
+        """Return how many epochs it can do without: its patience has to end before it stops a run, in epochs and steps.
+
+        Parameters
+        ----------
+        memory : Patience or Unread
             What the last call returned.
 
         Returns
         -------
         int
         """
-        counted, per_epoch = memory.counted, memory.per_epoch
+        _, counted, _, per_epoch = _read(memory)
         by_steps = math.ceil((self.steps - counted.steps) / per_epoch) if per_epoch else 1
         return max(1, self.patience - counted.waited, by_steps)
 
-    def end(self, memory: Patience, run: Run | None) -> None:
+    def end(self, memory: Patience | Unread, run: Run | None) -> None:
         """End without closing anything."""
 
 

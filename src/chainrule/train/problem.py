@@ -19,6 +19,7 @@ from chainrule.model import Model
 from chainrule.nn.schedules import ConstantSchedule, Plateau, ReduceOnPlateau, Schedule
 from chainrule.nn.step import Recipe, State
 from chainrule.target import Target
+from chainrule.train.records import filled
 
 if TYPE_CHECKING:
     from chainrule.data.stream.rows import StreamRows
@@ -225,7 +226,9 @@ class TrainingProblem:
         -------
         TrainingProblem
         """
-        return self if seed == self.recipe.seed else replace(self, recipe=self.recipe.with_seed(seed))
+        if seed == self.recipe.seed:
+            return self
+        return filled(TrainingProblem, **{**vars(self), "recipe": self.recipe.with_seed(seed)})
 
     def with_learning_rate(self, rate: float) -> TrainingProblem:
         """Return the problem with another base learning rate.
