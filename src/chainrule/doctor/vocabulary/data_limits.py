@@ -123,7 +123,7 @@ class DataLimits:
     """Share of rows with conflicting labels that is tolerated, or that must be beyond noise."""
     conflict_unlikely: float = 1e-3
     """Probability below which equal rows disagree more than noise lets them."""
-    weak_relation: float = 0.05
+    weak_relation: float = 0.1
     """Share of the variance that a weak relation explains: it must be visible before targets are called unrelated."""
     weak_deviations: float = 4.0
     """Deviations of shuffled targets at which it is."""

@@ -163,7 +163,7 @@ def misaligned_labels(problem: TrainingProblem, trace: Trace | None) -> Finding 
     Two fast models, ridge regression on random features and the nearest neighbor, predict held-out rows no better than
     shuffled targets (both within three standard deviations of 30 shuffles). Needs 100 rows, and of classes 60 rows outside
     the largest one: fewer do not stand out from shuffled ones even where the inputs predict them. A warning only if the
-    rows are enough for ridge regression to show a weak relation, of a twentieth of the variance, at four deviations; else
+    rows are enough for ridge regression to show a weak relation, of a tenth of the variance, at four deviations; else
     information, since such a relation may be there.
     """
     take = subsample_indices(problem.rows.X, DATA_LIMITS.fast_rows)
