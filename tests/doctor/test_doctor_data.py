@@ -140,6 +140,11 @@ def test_training_rows_among_held_out_rows_are_counted():
         *(np.concatenate([getattr(problem.validation, n)[7:], getattr(problem.rows, n)[:7]]) for n in ("X", "Y", "c"))
     )
     finding = splits.duplicate_rows_across_split(replace(problem, validation=mixed), None)
+    arrays = {"X": problem.rows.X, "y": problem.rows.Y, "X_val": mixed.X, "y_val": mixed.Y}
+    exec(finding.fix.code, arrays)
+    cleaned = Rows(arrays["X_val"], arrays["y_val"], np.ones(len(arrays["y_val"]), np.float32))
+    assert 0 < len(cleaned) < len(mixed)
+    assert splits.duplicate_rows_across_split(replace(problem, validation=cleaned, test=None), None) is None
     assert (finding.severity, finding.figures["rows"]) == ("warning", 7)
     same = splits.duplicate_rows_across_split(replace(problem, validation=problem.rows), None)
     assert (same.severity, same.figures["share"]) == ("critical", 1.0)

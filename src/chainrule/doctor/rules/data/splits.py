@@ -47,8 +47,17 @@ def duplicate_rows_across_split(problem: TrainingProblem, trace: Trace | None) -
         beyond = repeated.mean() > DATA_LIMITS.repeats_by_chance * chance
         beyond = beyond and _tail(int(repeated.sum()), chance * len(repeated)) < DATA_LIMITS.repeats_unlikely
         if beyond or (repeated.any() and _in_twos(np.concatenate([own, hashes]))):
-            return _repeats(name, repeated, chance)
+            return _repeats(name, repeated, chance, beyond)
     return None
+
+
+_WITHOUT_COPIES = "rows = np.sort(np.unique(X, axis=0, return_index=True)[1]); X, y = X[rows], y[rows]"
+
+
+def _without_taken(name: str) -> str:
+    X, y = ("X_val", "y_val") if name == "validation" else ("X_test", "y_test")
+    seen = "seen = {row.tobytes() for row in X}"
+    return f"{seen}; new = [row.tobytes() not in seen for row in {X}]; {X}, {y} = {X}[new], {y}[new]"
 
 
 def _in_twos(hashes: Array) -> bool:
@@ -84,8 +93,8 @@ def _tail(count: int, expected: float) -> float:
     return max(0.0, 1.0 - below)
 
 
-def _repeats(name: str, repeated: Array, chance: float) -> Finding:
-    """Report held-out rows that are training rows."""
+def _repeats(name: str, repeated: Array, chance: float, taken: bool) -> Finding:
+    """Report held-out rows that are training rows: copied before a split, or `taken` if training rows repeat less."""
     share = float(repeated.mean())
     few = repeated.sum() < 2 or share < DATA_LIMITS.repeats_few
     return make_finding(
@@ -96,7 +105,10 @@ def _repeats(name: str, repeated: Array, chance: float) -> Finding:
         measured=f"{int(repeated.sum())} of {len(repeated)} rows, the first is row {int(np.argmax(repeated))}; "
         f"{percent(chance)} of the training rows repeat each other",
         usual="none",
-        fix=Fix("Drop repeated rows before splitting.", code="X, first = np.unique(X, axis=0, return_index=True)"),
+        fix=Fix(
+            f"Drop the {name} rows that are training rows." if taken else "Drop repeated rows before splitting.",
+            code=_without_taken(name) if taken else _WITHOUT_COPIES,
+        ),
         share=share,
         rows=int(repeated.sum()),
         by_chance=chance,
