@@ -14,7 +14,7 @@ from doctor_cases import HEALTHY, alarms, healthy, with_layers, with_recipe, wit
 from chainrule.data import load
 from chainrule.doctor.observe import quick_models as quick
 from chainrule.doctor.rules import data
-from chainrule.doctor.rules.data import RULES, columns, conflicts, labels, splits
+from chainrule.doctor.rules.data import RULES, columns, conflicts, labels, parts, splits
 from chainrule.doctor.rules.data import confident_learning as confidence
 from chainrule.doctor.vocabulary.catalogue import SYMPTOMS
 from chainrule.doctor.vocabulary.records import NotApplicable, Trace
@@ -150,6 +150,18 @@ def test_training_rows_among_held_out_rows_are_counted():
     assert (same.severity, same.figures["share"]) == ("critical", 1.0)
     assert splits.duplicate_rows_across_split(replace(problem, validation=None, test=None).__class__(
         problem.recipe, problem.rows, problem.config, problem.validation), None) is None  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["digits", "circles", "diabetes"])
+def test_one_wild_cell_does_not_put_validation_rows_on_another_scale(name):
+    problem = healthy(name)
+    X = problem.validation.X.copy()
+    X[3, int(np.argmax(X.std(axis=0)))] = 1e5
+    spoiled = replace(problem, validation=replace(problem.validation, X=X))
+    assert parts.validation_differs(spoiled, None) is None
+    assert (
+        parts.validation_differs(replace(problem, validation=replace(problem.validation, X=X + 9.0)), None) is not None
+    )
 
 
 def test_rows_of_few_values_repeat_by_chance():

@@ -5,10 +5,14 @@ In: training and validation rows. Out: findings.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.data.outliers import wild_cells
 from chainrule.doctor.remedies.alignment import Alignment, alignment, is_shifted, relations, shifted_columns
+from chainrule.doctor.remedies.rows import far_targets
 from chainrule.doctor.rules.data.dropping import can_be_dropped, drop_settings
 from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
@@ -32,17 +36,30 @@ def validation_differs(problem: TrainingProblem, trace: Trace | None) -> Finding
 
     Another scale: in half of the columns the means differ by 1.5 standard deviations, or the standard deviations by a factor
     of four. Another relation: a fast model explains 30 % of the targets on training rows it has not seen, and less than a
-    third of that on validation rows, by three standard errors, as if their columns stood in another order.
+    third of that on validation rows, by three standard errors, as if their columns stood in another order. Rows with a cell
+    or a target far from all others are set aside first: they are a fault of their own, and change scales and relations.
     """
     held = problem.validation
     if held is None or min(len(held), len(problem.rows)) < DATA_LIMITS.shifted_rows:
         raise NotApplicable("needs 30 rows in each part")
     if not (np.isfinite(held.X).all() and np.isfinite(problem.rows.X).all()):
         raise NotApplicable("some numbers are not finite")
-    shifted = shifted_columns(problem.rows.X, held.X)
-    if shifted is not None and is_shifted(problem.rows.X, held.X):
-        return _on_another_scale(problem, held, shifted)
-    return _another_relation(problem, held)
+    usual = replace(problem, rows=_without_wild(problem.rows), validation=_without_wild(held))
+    assert usual.validation is not None
+    shifted = shifted_columns(usual.rows.X, usual.validation.X)
+    if shifted is not None and is_shifted(usual.rows.X, usual.validation.X):
+        return _on_another_scale(usual, usual.validation, shifted)
+    return _another_relation(usual, usual.validation)
+
+
+def _without_wild(rows: Rows) -> Rows:
+    """Return the rows without those that have a cell or a target far from all others."""
+    kept = np.ones(len(rows), bool)
+    continuous = class_indices(rows) is None and rows.Y.ndim > 1
+    for found in (*map(wild_cells, rows.X.T), *(map(far_targets, rows.Y.T) if continuous else ())):
+        if found is not None:
+            kept[found.rows] = False
+    return rows[kept] if kept.sum() >= DATA_LIMITS.shifted_rows else rows
 
 
 def _on_another_scale(problem: TrainingProblem, held: Rows, shifted: Array) -> Finding:

@@ -13,7 +13,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.data.outliers import WildCells, wild_cells
 from chainrule.doctor.observe.quick_models import Folds
-from chainrule.doctor.remedies.rows import far_targets
+from chainrule.doctor.remedies.rows import far_targets, fill_strange_cells
 from chainrule.doctor.rules.data.dropping import can_be_dropped, drop_settings
 from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
@@ -36,7 +36,8 @@ def strange_cells(problem: TrainingProblem, trace: Trace | None) -> Finding | No
     others = "" if len(found) == 1 else f"; {len(found) - 1} more columns have such values"
     text = "Correct these cells. In a table, leave codes for missing values empty; in an array, fill them."
     settings: tuple[Setting, ...] = ()
-    if problem.interface == COMMAND_LINE and can_be_dropped(problem, [*found]):
+    tells = fill_strange_cells(problem) or problem  # what the column says without these cells
+    if problem.interface == COMMAND_LINE and can_be_dropped(tells, [*found]):
         settings = drop_settings(problem, [*found])
         text += " Until then, train without the column: the others tell as much."
     return make_finding(
