@@ -28,7 +28,7 @@ from chainrule import NetRegressor
 from chainrule.bench.measure import Spread, interleave
 from chainrule.engines.native import extension
 
-ROWS, COLUMNS, HIDDEN, EPOCHS = 200, 8, (16,), 50
+ROWS, COLUMNS, HIDDEN, EPOCHS, FOLDS = 200, 8, (16,), 50, 8
 BATCHES = (32, 200)
 
 
@@ -149,10 +149,11 @@ def many(batch: int, networks: int) -> dict[str, Callable[[], Any]]:
 
 
 def folds(batch: int, networks: int) -> dict[str, Callable[[], Any]]:
-    """Return a cross-validation of each package."""
+    """Return a cross-validation of each package; a batch has at most the rows that it trains on."""
     X, y = rows()
+    batch = min(batch, ROWS - ROWS // FOLDS)
     models = {"chainrule, cross_val_score": ours(batch), "scikit-learn, cross_val_score": theirs(batch)}
-    return {name: lambda model=model: cross_val_score(model, X, y, cv=8) for name, model in models.items()}
+    return {name: lambda model=model: cross_val_score(model, X, y, cv=FOLDS) for name, model in models.items()}
 
 
 PARTS: Mapping[str, tuple[Callable[[int, int], dict[str, Callable[[], Any]]], bool]] = {
