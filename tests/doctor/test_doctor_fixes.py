@@ -159,6 +159,8 @@ def tables():
     yield with_rows(digits, Y=np.where(wrong, (digits.rows.Y + 1) % 10, digits.rows.Y))
     yield with_rows(digits, X=rng.permutation(digits.rows.X))
     yield replace(digits, validation=digits.rows)
+    doubled = digits.rows[np.random.default_rng(1).permutation(np.repeat(np.arange(len(digits.rows)), 2))]
+    yield replace(digits, rows=doubled[300:], validation=doubled[:300], test=None)
     yield with_rows(digits, take=slice(25))
     whole = (diabetes.rows.X - diabetes.rows.X.mean(0)) / diabetes.rows.X.std(0)
     parts = [Rows(part, diabetes.rows.Y[: len(part)], np.ones(len(part))) for part in (whole[:200], whole[200:])]
