@@ -25,7 +25,8 @@ export PYTHONPATH="$build${PYTHONPATH:+:$PYTHONPATH}"
 export CHAINRULE_CONTRACT_EXAMPLES="${CHAINRULE_CONTRACT_EXAMPLES:-20}"
 cd "$root"
 # The sanitizer replaces `new`, so allocations are not counted here.
-"$python" -m pytest -n 0 -q -p no:cacheprovider tests/engines/test_native_math.py tests/engines/test_native_lanes.py tests/engines/test_native_session.py \
+"$python" -m pytest -n 0 -q -p no:cacheprovider tests/engines/test_native_math.py tests/engines/test_native_lanes.py \
+  tests/engines/test_native_session.py \
   --deselect tests/engines/test_native_session.py::test_counting_sees_a_session_s_memory
 "$python" -m pytest -n 0 -q -p no:cacheprovider tests/engines/test_native_border.py tests/engines/test_raw_predictions.py
 "$python" -m pytest -n 0 -q -p no:cacheprovider tests/engines/test_engine_border.py tests/nn/test_nn_losses_digits.py -k native

@@ -144,6 +144,10 @@ def test_training_rows_among_held_out_rows_are_counted():
     exec(finding.fix.code, arrays)
     cleaned = Rows(arrays["X_val"], arrays["y_val"], np.ones(len(arrays["y_val"]), np.float32))
     assert 0 < len(cleaned) < len(mixed)
+    tested = splits.duplicate_rows_across_split(replace(problem, validation=None, test=mixed), None)
+    arrays |= {"X_test": mixed.X, "y_test": mixed.Y}
+    exec(tested.fix.code, arrays)
+    assert (arrays["y_test"] == cleaned.Y).all()
     assert splits.duplicate_rows_across_split(replace(problem, validation=cleaned, test=None), None) is None
     assert (finding.severity, finding.figures["rows"]) == ("warning", 7)
     same = splits.duplicate_rows_across_split(replace(problem, validation=problem.rows), None)

@@ -6,11 +6,14 @@ In: ill and healthy cases with reports. Out: repaired cases and the record of tr
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from doctor_trials import ILL, plane
 
 from chainrule.doctor.examine import examine_problem
+from chainrule.doctor.trials.evaluate import Outcome
 from chainrule.doctor.trials.repair import PairedComparison, decide, proposals, repair
+from chainrule.doctor.trials.scoring import RowScores
 from chainrule.doctor.vocabulary.records import OTHERS, Finding, Fix, RemedyTrial, Report
 from chainrule.nn.losses import BinaryCrossEntropy
 from chainrule.nn.penalties import Penalty
@@ -108,16 +111,27 @@ def test_a_safe_fix_is_kept_unless_it_harms():
 
 @pytest.fixture
 def scripted(monkeypatch):
-    """Errors by case and seed, as told."""
+    """Errors by case and seed, as told, and losses; these are as large as the errors unless they are told."""
 
-    def script(errors):
-        monkeypatch.setattr(
-            PairedComparison,
-            "error",
-            lambda self, problem, seed_offset, epochs, weighted=False: errors[problem][seed_offset],
-        )
+    def script(errors, losses=None):
+        def error(self, problem, seed_offset, epochs, weighted=False):
+            share = errors[problem][seed_offset]
+            loss = (losses or errors)[problem][seed_offset]
+            scores = RowScores(np.full(9, loss), np.full(9, share))
+            self.outcomes[problem, seed_offset, epochs] = Outcome(scores, scores, (), 1)
+            return share
+
+        monkeypatch.setattr(PairedComparison, "error", error)
 
     return script
+
+
+@pytest.mark.parametrize(("errors", "kept"), [([0.2, 0.21, 0.2], True), ([0.24, 0.25, 0.24], False)])
+def test_a_lower_loss_is_worth_a_remedy_where_no_more_rows_are_wrong(scripted, errors, kept):
+    old, new = plane(), plane()
+    scripted({old: [0.2] * 3, new: errors}, {old: [0.6] * 3, new: [0.5, 0.51, 0.5]})
+    assert PairedComparison().attempt(old, new, "batch-too-large", "smaller-batch").kept is kept
+    assert not PairedComparison().attempt(old, new, "wrong-loss", "matching-loss").kept  # losses of other units
 
 
 def test_three_more_seeds_decide_where_the_gain_is_large_and_the_seeds_disagree(scripted):

@@ -59,7 +59,7 @@ def test_a_network_that_is_clearly_better_than_quick_models_makes_good_use_of_it
 
 
 @pytest.mark.parametrize(("quick", "told"), [(0.4, True), (0.9, False)])
-def test_rows_learned_by_heart_say_nothing_where_quick_models_explain_nothing(quick, told):
+def test_memorized_rows_say_nothing_where_quick_models_explain_nothing(quick, told):
     known = replace(evidence({}, mistake=0.95, failed=False), comparison=compared(quick, 1.5))
     known.runner._actual = replace(known.runner.actual, trained=RowScores(np.full(100, 0.3), np.full(100, 0.3)))
     assert bool(fall_back((), known)) is told

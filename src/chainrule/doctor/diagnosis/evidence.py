@@ -131,7 +131,7 @@ class Evidence:
 
     @property
     def beats_constant(self) -> bool:
-        """Whether it is, and its loss on rows that it has not seen is not clearly above a constant prediction's."""
+        """Whether it matches them, and its loss on unseen rows is not clearly above a constant prediction's."""
         if not self.matches or self.runner is None:
             return self.matches
         losses = self.runner.actual.held_out.losses

@@ -230,7 +230,8 @@ class PairedComparison:
                 break
         if not (kept or weighted or _continuous(old) or find_remedy(remedy).changes_units):
             losses = [
-                [self.loss(each, i, n) for i in range(len(before))] for each, n in zip((old, new), epochs, strict=True)
+                [self.outcomes[each, i, n].held_out.loss for i in range(len(before))]
+                for each, n in zip((old, new), epochs, strict=True)
             ]
             kept, why = decide_by_loss(losses[0], losses[1], before, after) or (kept, why)
         outcomes = [self.outcomes.get((each, 0, length)) for each, length in zip((old, new), epochs, strict=True)]
@@ -255,25 +256,13 @@ class PairedComparison:
             self.errors[key] = self._error(problem, seed_offset, epochs, weighted)
         return self.errors[key]
 
-    def loss(self, problem: TrainingProblem, seed_offset: int, epochs: int) -> float:
-        """Return the held-out loss from a later seed, as a share of a constant prediction's."""
-        return self._outcome(problem, self._seeded(problem, seed_offset), seed_offset, epochs).held_out.loss
-
-    @staticmethod
-    def _seeded(problem: TrainingProblem, seed_offset: int) -> TrainingProblem:
+    def _error(self, problem: TrainingProblem, seed_offset: int, epochs: int, weighted: bool) -> float:
         recipe = replace(problem.recipe, seed=problem.recipe.seed + seed_offset)
-        return judged_by_unseen(replace(problem, recipe=recipe, start=None if seed_offset else problem.start))
-
-    def _outcome(self, problem: TrainingProblem, seeded: TrainingProblem, seed_offset: int, epochs: int) -> Outcome:
+        seeded = judged_by_unseen(replace(problem, recipe=recipe, start=None if seed_offset else problem.start))
         outcome = self.outcomes.get((problem, seed_offset, epochs))
         if outcome is None:
             outcome = train_and_score(replace(seeded, config=replace(problem.config, epochs=epochs)))
             self.outcomes[problem, seed_offset, epochs] = outcome
-        return outcome
-
-    def _error(self, problem: TrainingProblem, seed_offset: int, epochs: int, weighted: bool) -> float:
-        seeded = self._seeded(problem, seed_offset)
-        outcome = self._outcome(problem, seeded, seed_offset, epochs)
         scores = class_balanced(seeded, outcome) if weighted else outcome.held_out
         counted = class_indices(problem.rows) is not None and not (weighted or are_continuous(problem.rows))
         return float((scores.mistakes > 0).mean() if counted else scores.mistakes.mean())
