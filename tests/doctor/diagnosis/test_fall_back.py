@@ -11,7 +11,6 @@ from doctor_trials import PROBLEM, TRACE, StubRunner, diagnosed, evidence, findi
 
 from chainrule.doctor.diagnosis import diagnose
 from chainrule.doctor.diagnosis.fall_back import fall_back
-from chainrule.doctor.trials.evaluate import Outcome
 from chainrule.doctor.trials.reachable import Comparison, Errors
 from chainrule.doctor.trials.scoring import RowScores
 from chainrule.doctor.vocabulary.records import RemedyTrial
@@ -36,12 +35,12 @@ def test_where_nothing_is_wrong_rows_may_be_too_few():
 
 
 def test_rows_are_too_few_where_a_network_is_worth_nothing_on_others():
-    runner = StubRunner({}, mistake=0.9)
+    runner = StubRunner({}, mistake=1.2)
     trained = RowScores(np.full(100, 0.3), np.full(100, 0.3))
     runner._actual = replace(runner._actual, trained=trained)
     (only,) = diagnose(PROBLEM, TRACE, [], runner)
     assert (only.symptom, only.severity, only.confirmed) == ("too-little-data", "warning", None)
-    assert only.measured == "30 % of a constant's mistakes on the 300 training rows, 90 % on others"
+    assert only.measured == "30 % of a constant's mistakes on the 300 training rows, 120 % on others"
 
 
 def compared(quick, network):
@@ -58,24 +57,33 @@ def test_a_network_that_is_clearly_better_than_quick_models_makes_good_use_of_it
     assert ("too-little-data" in [each.symptom for each in found]) is told
 
 
-@pytest.mark.parametrize(("quick", "told"), [(0.4, True), (0.9, False)])
-def test_memorized_rows_say_nothing_where_quick_models_explain_nothing(quick, told):
-    known = replace(evidence({}, mistake=0.95, failed=False), comparison=compared(quick, 1.5))
+def memorizing(quick, network):
+    """A network that knows its own rows far better than others, which explain more by a quick model or as much."""
+    known = replace(evidence({}, mistake=network, failed=False), comparison=compared(quick, network))
     known.runner._actual = replace(known.runner.actual, trained=RowScores(np.full(100, 0.3), np.full(100, 0.3)))
-    assert bool(fall_back((), known)) is told
+    return known
 
 
-@pytest.mark.parametrize(("held", "told"), [(0.7, "too-little-data"), (0.4, "undertrained")])
-def test_rows_are_too_few_where_a_longer_training_is_worth_nothing_on_others(held, told):
-    runner = StubRunner({"longer": 0.0}, mistake=0.3)
-    runner.longer = Outcome(
-        RowScores(np.full(100, held), np.full(100, held)), RowScores(np.zeros(100), np.zeros(100)), (), 1
-    )
-    found = diagnose(PROBLEM, TRACE, [finding("undertrained", remedy="longer")], runner)
-    assert (found[0].symptom, found[0].severity) == (told, "warning" if told == "too-little-data" else "info")
+@pytest.mark.parametrize(("held", "told"), [(1.2, True), (0.9, False)])
+def test_memorized_rows_are_too_few_where_a_network_is_worse_than_a_constant_prediction(held, told):
+    assert bool(fall_back((), memorizing(0.4, held))) is told
 
 
-def test_a_wide_gap_is_too_little_data_or_else_overfitting():
+def test_that_more_rows_would_help_is_information_beside_noise():
+    for quick, severity in ((0.5, "info"), (0.1, "warning")):
+        known = memorizing(quick, quick)
+        known.runner.rows = RemedyTrial("all rows", 10, (1.0,), (0.5,), True, 0.5)
+        assert fall_back((), known)[0].severity == severity
+
+
+@pytest.mark.parametrize(("gain", "severity"), [(0.5, "warning"), (0.0, "info")])
+def test_a_wide_gap_is_overfitting_if_a_remedy_against_it_helps(gain, severity):
+    gap = finding("overfitting", "info", remedy="shorter", figures={"train": 0.01, "validation": 0.5})
+    known = evidence({"shorter": gain}, failed=False)
+    assert fall_back((gap,), known)[0].severity == severity
+
+
+def test_without_trials_a_wide_gap_is_too_little_data_or_else_overfitting():
     gap = finding("overfitting", "info", figures={"train": 0.01, "validation": 0.5})
     few = finding("too-little-data", "info")
     known = evidence(failed=False)

@@ -176,9 +176,12 @@ class Evidence:
         return self.comparison is not None and self.comparison.exceeds
 
     @property
-    def leaves_most(self) -> bool:
-        """Whether quick models explain so little that a network can only memorize its own rows."""
-        return self.comparison is not None and self.comparison.remaining >= LIMITS.most_noise
+    def is_useless(self) -> bool:
+        """Whether it makes clearly more mistakes on unseen rows than a constant prediction."""
+        if self.runner is None:
+            return False
+        mistakes = self.runner.unseen_mistakes
+        return float(mistakes.mean()) > 1.0 + standard_error(mistakes)
 
     @property
     def leaves_some(self) -> bool:

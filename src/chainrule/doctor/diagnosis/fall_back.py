@@ -6,6 +6,7 @@ In: findings of which none explains anything. Out: the same, with what is known 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from chainrule.doctor.rules.data.labels import too_few
 from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.trials.runner import TrialRunner
 from chainrule.doctor.trials.scoring import standard_error
-from chainrule.doctor.vocabulary.catalogue import LONGER, NOISE, OVERFITTING, TOO_LITTLE_DATA, Area, Fallback
+from chainrule.doctor.vocabulary.catalogue import NOISE, OVERFITTING, TOO_LITTLE_DATA, Area, Fallback
 from chainrule.doctor.vocabulary.records import Finding, Fix, RemedyTrial
 from chainrule.doctor.vocabulary.targets import class_indices
 from chainrule.doctor.vocabulary.thresholds import USUAL
@@ -25,22 +26,55 @@ from chainrule.doctor.vocabulary.wording import percent
 def fall_back(findings: Findings, evidence: Evidence) -> Findings:
     """Return the findings with the best remaining answer as a warning.
 
-    If the training failed, that is what is known of its data, else underfitting. If it did well on its own rows only, that
-    is too little data, else overfitting. If nothing is wrong with the training, rows are too few if the network is worth
-    much more on its own rows than on others, or if half of the rows do much worse. If the network is about as
-    good as quick models on the same rows, only what a trial shows counts: that half of the rows do much worse. If it is
-    clearly better than they are, it makes good use of its rows.
+    If the training failed, that is what is known of its data, else underfitting. If it did well on its own rows only, the
+    remedies of overfitting are tested. If nothing is wrong with the training, rows are too few if half of them do much
+    worse, or if the network is worth much on its own rows and clearly less than a constant prediction on others: quick
+    models may do better with the same rows, but no training of this network is known to. Beside noise, that more rows
+    would help is information, and so is it where the network is clearly better than quick models.
     """
+    runner = evidence.runner
+    if runner is None:
+        return _without_trials(findings, evidence)
     if evidence.matches:
-        few = None
-        if evidence.runner is not None and _is_quiet(findings) and not evidence.exceeds:
-            few = _half_does_worse(evidence.runner)
+        few = _half_does_worse(runner) if _is_quiet(findings) and not evidence.exceeds else None
+        if few is not None and evidence.noisy:
+            few = replace(few, severity="info")
         return (*(findings if few is None else _with_few(findings, few)), *_noise(evidence))
     if not any(finding.severity != "info" and finding.entry.explains_failure for finding in findings):
-        findings = _with_fallback(findings, evidence.failed)
-    if evidence.runner is not None and not evidence.failed and _is_quiet(findings):
-        findings = _with_data_need(findings, evidence.runner, evidence.leaves_most)
+        findings = _raised(findings, _failure_answers(findings)) if evidence.failed else _proven(findings, evidence)
+    if not evidence.failed and _is_quiet(findings):
+        few = _half_does_worse(runner) or (_unseen_rows_fail(runner) if evidence.is_useless else None)
+        findings = findings if few is None else _with_few(findings, few)
     return findings
+
+
+def _without_trials(findings: Findings, evidence: Evidence) -> Findings:
+    """Return the findings with the best answer that no trial could confirm as a warning."""
+    if evidence.matches:
+        return (*findings, *_noise(evidence))
+    if any(finding.severity != "info" and finding.entry.explains_failure for finding in findings):
+        return findings
+    return _raised(findings, _failure_answers(findings) if evidence.failed else _generalization_answers(findings))
+
+
+def _raised(findings: Findings, answers: Sequence[str]) -> Findings:
+    """Return the findings with the first answer as a warning."""
+    return tuple(
+        replace(finding, severity="warning", confirmed=None) if finding.symptom in answers[:1] else finding
+        for finding in findings
+    )
+
+
+def _proven(findings: Findings, evidence: Evidence) -> Findings:
+    """Return the findings with overfitting as a warning if the gap is wide and a remedy against it helps."""
+    if OVERFITTING not in _generalization_answers(findings):
+        return findings
+    return tuple(_tested(finding, evidence) if finding.symptom == OVERFITTING else finding for finding in findings)
+
+
+def _tested(finding: Finding, evidence: Evidence) -> Finding:
+    tested = evidence.budget.test_remedies(finding)
+    return replace(tested, severity="warning") if tested.confirmed else tested
 
 
 def _is_quiet(findings: Findings) -> bool:
@@ -71,14 +105,6 @@ def _noise(evidence: Evidence) -> Findings:
     )
 
 
-def _with_fallback(findings: Findings, failed: bool) -> Findings:
-    answers = _failure_answers(findings) if failed else _generalization_answers(findings)
-    return tuple(
-        replace(finding, severity="warning", confirmed=None) if finding.symptom in answers[:1] else finding
-        for finding in findings
-    )
-
-
 def _failure_answers(findings: Findings) -> list[str]:
     """Return what may explain a failed training: untested facts about its data, then that it underfits."""
     of_data = [
@@ -100,15 +126,6 @@ def _generalization_answers(findings: Findings) -> list[str]:
     return [finding.symptom for finding in sorted(answers, key=lambda finding: finding.entry.rank)] if wide else []
 
 
-def _with_data_need(findings: Findings, runner: TrialRunner, leaves_most: bool) -> Findings:
-    """Return the findings, with too little data among them if more would help.
-
-    Where quick models leave most unexplained, that the network knows its own rows better may be memorized noise.
-    """
-    few = (None if leaves_most else _unseen_rows_fail(runner)) or _half_does_worse(runner)
-    return findings if few is None else _with_few(findings, few)
-
-
 def _with_few(findings: Findings, few: Finding) -> Findings:
     """Return the findings with this one in place of another that there are too few rows."""
     return merge([few, *(finding for finding in findings if finding.symptom != TOO_LITTLE_DATA)])
@@ -118,10 +135,10 @@ def _unseen_rows_fail(runner: TrialRunner) -> Finding | None:
     gap = generalization_gap(runner)
     if gap is None:
         return None
-    trained, held, when = gap
+    trained, held = gap
     n = len(runner.problem.rows)
     seen = f"{percent(trained)} of a constant's mistakes on the {n} training rows"
-    return _too_little_data(runner, f"{seen}, {percent(held)} on others{when}")
+    return _too_little_data(runner, f"{seen}, {percent(held)} on others")
 
 
 def _half_does_worse(runner: TrialRunner) -> Finding | None:
@@ -144,18 +161,9 @@ def _too_little_data(runner: TrialRunner, measured: str, trial: RemedyTrial | No
     return finding if trial is None else replace(finding, confirmed=True, trials=(trial,))
 
 
-def generalization_gap(runner: TrialRunner) -> tuple[float, float, str] | None:
-    """Return the mistakes on training rows and on others if the latter are far more, and after which training.
-
-    After a longer training than the user asked for, the gap must be twice as wide.
-    """
-    judged = [(runner.actual.trained.mistake, runner.unseen_mistakes, USUAL.wide_gap, "")]
-    longer = runner.outcome(LONGER) if runner.was_tested(LONGER) else None
-    if longer is not None:
-        limit = USUAL.longer_gap * USUAL.wide_gap
-        judged.append((longer.trained.mistake, longer.held_out.mistakes, limit, " after a longer training"))
-    for trained, mistakes, limit, when in judged:
-        held = float(mistakes.mean())
-        if held - trained >= max(limit, USUAL.clear_errors * standard_error(mistakes)):
-            return trained, held, when
-    return None
+def generalization_gap(runner: TrialRunner) -> tuple[float, float] | None:
+    """Return the mistakes on training rows and on others if the latter are far more."""
+    trained = runner.actual.trained.mistake
+    mistakes = runner.unseen_mistakes
+    held = float(mistakes.mean())
+    return (trained, held) if held - trained >= max(USUAL.wide_gap, USUAL.clear_errors * standard_error(mistakes)) else None

@@ -133,6 +133,8 @@ class DataLimits:
     """Rows outside the largest class that this takes."""
     chance_deviations: float = 3.0
     """Standard deviations above chance from which inputs predict targets."""
+    unrelated_deviations: float = 2.0
+    """Standard deviations above chance below which inputs and targets may be called unrelated."""
     noise_columns_low: int = 8
     """Columns from which noisy rows are sought."""
     noise_columns_high: int = 512

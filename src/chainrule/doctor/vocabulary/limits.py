@@ -21,8 +21,6 @@ class Limits:
     """Share of a constant's mistakes that must go, beside noise, by a remedy from which most networks gain a little."""
     some_noise: float = 0.15
     """Share of a constant's mistakes that quick models leave from which the gain by such a remedy must be proven."""
-    most_noise: float = 0.8
-    """Share of a constant's mistakes that quick models leave from which a gap to the training rows says nothing."""
     reducible_least: float = 0.25
     """Share of its mistakes or loss that a network may lose at least, however much of them quick models leave."""
     rate_past: float = 0.1

@@ -300,9 +300,6 @@ class Thresholds:
     reserve: float = 2.0
     """Seconds of the trial budget that screening and second causes get in any case."""
 
-    longer_gap: float = 2.0
-    """How many times `wide_gap` the gap must be after a longer training than the user asked for."""
-
     # Remedies.
 
     usual_batch: int = 32

@@ -162,9 +162,9 @@ def misaligned_labels(problem: TrainingProblem, trace: Trace | None) -> Finding 
 
     Two fast models, ridge regression on random features and the nearest neighbor, predict held-out rows no better than
     shuffled targets (both within three standard deviations of 30 shuffles). Needs 100 rows, and of classes 60 rows outside
-    the largest one: fewer do not stand out from shuffled ones even where the inputs predict them. A warning only if the
-    rows are enough for ridge regression to show a weak relation, of a tenth of the variance, at four deviations; else
-    information, since such a relation may be there.
+    the largest one: fewer do not stand out from shuffled ones even where the inputs predict them. A warning only if both
+    are within two deviations, and the rows are enough for ridge regression to show a weak relation, of a tenth of the
+    variance, at four; else information, since such a relation may be there.
     """
     take = subsample_indices(problem.rows.X, DATA_LIMITS.fast_rows)
     if len(take) < DATA_LIMITS.chance_rows:
@@ -177,9 +177,10 @@ def misaligned_labels(problem: TrainingProblem, trace: Trace | None) -> Finding 
     by_ridge, by_neighbor, deviation = _signal(X, Y)
     if by_ridge >= DATA_LIMITS.chance_deviations or by_neighbor >= DATA_LIMITS.chance_deviations:
         return None
+    powerful = DATA_LIMITS.weak_deviations * deviation <= DATA_LIMITS.weak_relation
     return make_finding(
         "misaligned-labels",
-        "warning" if DATA_LIMITS.weak_deviations * deviation <= DATA_LIMITS.weak_relation else "info",
+        "warning" if powerful and max(by_ridge, by_neighbor) < DATA_LIMITS.unrelated_deviations else "info",
         "The inputs do not predict the targets",
         meaning="Fast models do no better than on shuffled targets, so the rows of X and y may be misaligned.",
         measured=f"ridge regression {by_ridge:.1f}, nearest neighbor {by_neighbor:.1f} standard deviations above chance",

@@ -23,7 +23,6 @@ from chainrule.doctor.vocabulary.catalogue.records import (
 __all__ = [
     "ADD_BIAS",
     "FROM_PROBLEM",
-    "LONGER",
     "MATCHING_LOSS",
     "NAN_LOSS",
     "NOISE",
@@ -72,7 +71,6 @@ UNDERFITTING = "underfitting"
 """Symptoms that code outside the rules must name."""
 
 ADD_BIAS = "add-bias"
-LONGER = "longer"
 MATCHING_LOSS = "matching-loss"
 SMALLER_NETWORK = "smaller-network"
 USUAL_RATE = "usual-rate"
