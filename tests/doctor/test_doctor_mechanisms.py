@@ -172,10 +172,10 @@ def test_a_gain_that_few_rows_leave_in_doubt_is_proven_on_all(gain):
         return RowScores(np.full(n, 0.8) - less - spread * (less > 0), np.full(n, 0.8) - less - spread * (less > 0))
 
     few, many = ((scores(n, 0.0), scores(n, gain)) for n in (140, 1400))
-    assert not is_proven_on_all_rows(*few, True, 0.05) or gain > 2.5 * 0.8 / np.sqrt(139)
-    assert is_proven_on_all_rows(*many, True, 0.05)
-    assert not is_proven_on_all_rows(*many, True, gain + 0.01)
-    assert seems_to_help(*few, True, 0.05) == (gain > 0.8 / np.sqrt(139))
+    assert not is_proven_on_all_rows(*few, "losses", 0.05) or gain > 2.5 * 0.8 / np.sqrt(139)
+    assert is_proven_on_all_rows(*many, "losses", 0.05)
+    assert not is_proven_on_all_rows(*many, "losses", gain + 0.01)
+    assert seems_to_help(*few, "losses", 0.05) == (gain > 0.8 / np.sqrt(139))
 
 
 @pytest.mark.parametrize("remedy", ["longer", "shorter", "stronger-penalty", "larger-network", "smaller-network"])

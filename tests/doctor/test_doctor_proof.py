@@ -3,16 +3,27 @@
 In: outcomes made by hand. Out: whether a gain is beyond doubt, and which share of what can be gained it is.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from doctor_trials import PROBLEM
 
+from chainrule import mlp
 from chainrule.doctor.trials.evaluate import Outcome
-from chainrule.doctor.trials.proof import is_proven, is_proven_on_all_rows, recognizes_more, seems_to_help
+from chainrule.doctor.trials.proof import (
+    is_proven,
+    is_proven_on_all_rows,
+    measure_of,
+    recognizes_more,
+    seems_to_help,
+    share_removed,
+)
 from chainrule.doctor.trials.scoring import Floor, RowScores, is_better, reducible, score_logits
 from chainrule.doctor.vocabulary.targets import class_indices
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.engines import Rows
+from chainrule.nn.losses import BinaryCrossEntropy, MeanSquaredError
 
 
 def pair(gain, chance=0.0, loss=0.0, n=300):
@@ -24,19 +35,19 @@ def pair(gain, chance=0.0, loss=0.0, n=300):
 
 
 @pytest.mark.parametrize(
-    ("gains", "by_loss", "proven"),
+    ("gains", "measure", "proven"),
     [
-        ([pair(0.1), pair(0.1)], True, True),
-        ([pair(0.04), pair(0.1)], True, False),  # less than the floor
-        ([pair(0.1, chance=1.0), pair(0.1)], True, False),  # 1.7 standard errors
-        ([pair(0.1), pair(0.01)], True, False),  # not with another seed
-        ([pair(0.0, loss=0.1), pair(0.0, loss=0.1)], True, True),
-        ([pair(0.0, loss=0.1), pair(0.0, loss=0.1)], False, False),  # losses in other units
-        ([], True, False),
+        ([pair(0.1), pair(0.1)], "losses", True),
+        ([pair(0.04), pair(0.1)], "losses", False),  # less than the floor
+        ([pair(0.1, chance=1.0), pair(0.1)], "losses", False),  # 1.7 standard errors
+        ([pair(0.1), pair(0.01)], "losses", False),  # not with another seed
+        ([pair(0.0, loss=0.1), pair(0.0, loss=0.1)], "losses", True),
+        ([pair(0.0, loss=0.1), pair(0.0, loss=0.1)], "mistakes", False),  # losses in other units
+        ([], "losses", False),
     ],
 )
-def test_a_gain_is_proven_by_its_size_its_error_and_a_second_seed(gains, by_loss, proven):
-    assert is_proven(gains, by_loss) == proven
+def test_a_gain_is_proven_by_its_size_its_error_and_a_second_seed(gains, measure, proven):
+    assert is_proven(gains, measure) == proven
 
 
 @pytest.mark.parametrize(
@@ -72,10 +83,10 @@ def test_a_lower_loss_proves_nothing_where_mistakes_become_more(more_mistakes, p
     wrong = (np.arange(300) < 60) * 1.0
     old = RowScores(np.full(300, 0.8), wrong)
     new = RowScores(np.full(300, 0.6), (np.arange(300) < 60 * (1.0 + more_mistakes)) * 1.0)
-    assert is_proven_on_all_rows(old, new, True, 0.1) == proven
-    assert seems_to_help(old, new, True, 0.1) == proven
+    assert is_proven_on_all_rows(old, new, "losses", 0.1) == proven
+    assert seems_to_help(old, new, "losses", 0.1) == proven
     pairs = [tuple(Outcome(scores, scores, (), 1) for scores in (old, new))] * 2
-    assert is_proven(pairs, True) == proven
+    assert is_proven(pairs, "losses") == proven
 
 
 @pytest.mark.parametrize("rare", [0.01, 0.02, 0.05, 0.1, 0.3])
@@ -88,3 +99,27 @@ def test_to_give_a_rare_class_up_is_no_gain(rare):
 
     assert loss(rare) == pytest.approx(1.0, abs=1e-5)
     assert loss(rare / 10) > 1.2
+
+
+def test_networks_with_different_losses_are_compared_by_their_probabilities():
+    y = np.array([0, 1, 1, 0])
+    logistic = replace(PROBLEM.recipe, loss=BinaryCrossEntropy(), net=mlp(2, (3,), 1))
+    squared = replace(logistic, loss=MeanSquaredError())
+    rows = Rows(np.zeros((4, 2)), y[:, None] * 1.0)
+    p = np.array([[0.2], [0.7], [1.5], [-1.0]])
+    constant = -np.log(0.5)
+    said = score_logits(squared, p, rows, rows).surprises
+    np.testing.assert_allclose(said, -np.log([0.8, 0.7, 0.98, 0.98]) / constant)
+    said = score_logits(logistic, np.log(p[:2] / (1 - p[:2])), rows, rows[:2]).surprises
+    np.testing.assert_allclose(said, -np.log([0.8, 0.7]) / constant)
+
+
+def test_what_is_lost_on_no_mistake_is_proven_by_probabilities():
+    wrong = (np.arange(300) < 60) * 1.0
+    old = RowScores(np.full(300, 0.8), wrong, np.full(300, 0.8))
+    new = RowScores(np.full(300, 2.0), wrong, np.full(300, 0.6))
+    assert is_proven_on_all_rows(old, new, measure_of("matching-loss"), 0.1)
+    assert not is_proven_on_all_rows(old, new, measure_of("label-smoothing"), 0.1)
+    assert share_removed(old, new, "surprises") == pytest.approx(0.25)
+    assert RowScores.joined([old, new], np.arange(600)).surprises[0] == 0.8
+    assert RowScores.joined([old, replace(new, surprises=None)], np.arange(600)).surprises is None

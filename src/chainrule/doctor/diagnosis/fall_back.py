@@ -166,4 +166,8 @@ def generalization_gap(runner: TrialRunner) -> tuple[float, float] | None:
     trained = runner.actual.trained.mistake
     mistakes = runner.unseen_mistakes
     held = float(mistakes.mean())
-    return (trained, held) if held - trained >= max(USUAL.wide_gap, USUAL.clear_errors * standard_error(mistakes)) else None
+    return (
+        (trained, held)
+        if held - trained >= max(USUAL.wide_gap, USUAL.clear_errors * standard_error(mistakes))
+        else None
+    )

@@ -126,9 +126,8 @@ def leave_out_scores(
 
     Every part is changed before it is trained; None if a change is impossible or keeps other rows.
     """
-    n = len(problem.rows)
-    losses, mistakes = np.zeros(n), np.zeros(n)
     number = _folds(problem)
+    scored: list[tuple[Array, RowScores]] = []
     for i in range(USUAL.folds):
         part, rest = np.flatnonzero(number == i), np.flatnonzero(number != i)
         fold = replace(problem, rows=problem.rows[rest], validation=problem.rows[part], test=None, start=None)
@@ -136,9 +135,9 @@ def leave_out_scores(
         if changed is None or changed.validation is None or len(changed.validation) != len(part):
             return None
         outcome = train_and_score(changed)
-        scores = as_failed(outcome.held_out) if outcome.diverged else outcome.held_out
-        losses[part], mistakes[part] = scores.losses, scores.mistakes
-    return RowScores(losses, mistakes)
+        scored.append((part, as_failed(outcome.held_out) if outcome.diverged else outcome.held_out))
+    order = np.argsort(np.concatenate([part for part, _ in scored]))
+    return RowScores.joined([scores for _, scores in scored], order)
 
 
 def _folds(problem: TrainingProblem) -> Array:
@@ -165,7 +164,8 @@ def _mean_loss(recipe: Recipe, session: Session, rows: Rows) -> float:
 
 def as_failed(scores: RowScores) -> RowScores:
     """Return the scores of a training that diverged: on no row better than a constant prediction."""
-    return RowScores(np.maximum(scores.losses, 1.0), np.maximum(scores.mistakes, 1.0))
+    surprises = None if scores.surprises is None else np.maximum(scores.surprises, 1.0)
+    return RowScores(np.maximum(scores.losses, 1.0), np.maximum(scores.mistakes, 1.0), surprises)
 
 
 def thin_curve(losses: tuple[float, ...]) -> tuple[float, ...]:

@@ -10,48 +10,82 @@ In: outcomes without and with a remedy, from two seeds, or scores of rows that w
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.doctor.trials.replication import Pair
 from chainrule.doctor.trials.scoring import RowScores, standard_error
+from chainrule.doctor.vocabulary.catalogue import find_remedy
 from chainrule.doctor.vocabulary.limits import LIMITS
 from chainrule.doctor.vocabulary.targets import class_indices
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.train.problem import TrainingProblem
 
+Measure = Literal["mistakes", "losses", "surprises"]
+"""What networks are compared by, beside their mistakes: a loss that both have, or the log loss of their probabilities."""
 
-def is_proven(pairs: Sequence[Pair], by_loss: bool) -> bool:
-    """Check whether the remedy removes mistakes, or loss where losses are comparable, beyond doubt and for every seed.
+
+def measure_of(remedy: str) -> Measure:
+    """Return what networks with and without a remedy have in common beside mistakes.
+
+    Probabilities where it corrects the loss or the output; what else changes units may be meant to make them less sure.
+    """
+    entry = find_remedy(remedy)
+    if not entry.changes_units:
+        return "losses"
+    return "surprises" if entry.corrects_error else "mistakes"
+
+
+def least_gain(remedy: str) -> float:
+    """Return the share of a constant's error that a remedy must remove beside noise.
+
+    Every network gains a little by some remedies; what is peculiar to one training is hardly there by chance.
+    """
+    entry = find_remedy(remedy)
+    if entry.helps_any:
+        return LIMITS.general_gain
+    return LIMITS.peculiar_gain if entry.problem_specific else USUAL.least_gain
+
+
+def is_proven(pairs: Sequence[Pair], measure: Measure) -> bool:
+    """Check whether the remedy removes mistakes, or what else is comparable, beyond doubt and for every seed.
 
     The first pair is the training in question: its gain must exceed `Limits.proof_errors` standard errors of the paired
     differences and `Thresholds.least_gain`. Every other seed must show half of the latter.
     """
-    fixed = [old.held_out.mistakes - new.held_out.mistakes for old, new in pairs[:1]]
-    kinds = ("mistakes", "losses") if by_loss and all(map(costs_nothing, fixed)) else ("mistakes",)
-    return any(
-        _gains([getattr(old.held_out, kind) - getattr(new.held_out, kind) for old, new in pairs]) for kind in kinds
-    )
+    removed = [_removed(old.held_out, new.held_out, measure) for old, new in pairs]
+    kinds = range(min(map(len, removed), default=0))
+    return any(_gains([each[kind] for each in removed]) for kind in kinds)
 
 
-def seems_to_help(old: RowScores, new: RowScores, by_loss: bool, least: float) -> bool:
+def seems_to_help(old: RowScores, new: RowScores, measure: Measure, least: float) -> bool:
     """Check whether held-out rows gain enough, and by more than a standard error: then a proof is worth its trainings."""
-    return any(float(each.mean()) >= max(least, standard_error(each)) for each in _removed(old, new, by_loss))
+    return any(float(each.mean()) >= max(least, standard_error(each)) for each in _removed(old, new, measure))
 
 
-def is_proven_on_all_rows(old: RowScores, new: RowScores, by_loss: bool, least: float) -> bool:
+def is_proven_on_all_rows(old: RowScores, new: RowScores, measure: Measure, least: float) -> bool:
     """Check whether rows that were left out gain enough, and by more than `Limits.proof_errors` standard errors."""
     return any(
         float(each.mean()) >= least and float(each.mean()) > LIMITS.proof_errors * standard_error(each)
-        for each in _removed(old, new, by_loss)
+        for each in _removed(old, new, measure)
     )
 
 
-def _removed(old: RowScores, new: RowScores, by_loss: bool) -> list[Array]:
-    """Return what each row gains: mistakes, and losses where they are comparable and mistakes do not clearly become more."""
+def share_removed(old: RowScores, new: RowScores, measure: Measure) -> float:
+    """Return the share of the mistakes that is gone, or of what else is comparable if that is more."""
+    kinds = ("mistakes", measure)[: len(_removed(old, new, measure))]
+    before = [float(getattr(old, kind).mean()) for kind in kinds]
+    gone = [float(each.mean()) for each in _removed(old, new, measure)]
+    return max(part / max(whole, 1e-12) for part, whole in zip(gone, before, strict=True))
+
+
+def _removed(old: RowScores, new: RowScores, measure: Measure) -> list[Array]:
+    """Return what each row gains: mistakes, and another measure where they do not clearly become more."""
     fixed = old.mistakes - new.mistakes
-    return [fixed, old.losses - new.losses] if by_loss and costs_nothing(fixed) else [fixed]
+    before, after = (None if measure == "mistakes" else getattr(scores, measure) for scores in (old, new))
+    return [fixed] if before is None or after is None or not costs_nothing(fixed) else [fixed, before - after]
 
 
 def costs_nothing(fixed: Array) -> bool:

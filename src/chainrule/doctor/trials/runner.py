@@ -34,8 +34,11 @@ from chainrule.doctor.trials.proof import (
     costs_nothing,
     is_proven,
     is_proven_on_all_rows,
+    least_gain,
+    measure_of,
     recognizes_more,
     seems_to_help,
+    share_removed,
 )
 from chainrule.doctor.trials.reachable import Comparison, compare
 from chainrule.doctor.trials.replication import (
@@ -254,15 +257,14 @@ class TrialRunner:
         Where rows cannot be left out under it, held-out rows decide, for the recorded training and a second seed. Without
         `by_loss` only mistakes count.
         """
-        entry = find_remedy(remedy)
-        by_loss = by_loss and not entry.changes_units
-        if entry.reweights_classes:
+        measure = measure_of(remedy) if by_loss else "mistakes"
+        if find_remedy(remedy).reweights_classes:
             return recognizes_more(self.problem, self._pairs(remedy, seeds=2))
         if time.perf_counter() <= self.deadline:
             old, new = self.left_out_under(""), self.left_out_under(remedy)
             if old is not None and new is not None:
-                return is_proven_on_all_rows(old, new, by_loss, _least_gain(remedy))
-        return is_proven(self._pairs(remedy, seeds=2), by_loss)
+                return is_proven_on_all_rows(old, new, measure, least_gain(remedy))
+        return is_proven(self._pairs(remedy, seeds=2), measure)
 
     def saves(self, remedy: str) -> float:
         """Return the share of a constant's mistakes that a remedy removes on held-out rows, over two seeds."""
@@ -280,11 +282,10 @@ class TrialRunner:
 
         If its cause is `certain` enough, they need not gain, as long as they do not speak against it.
         """
-        by_loss = not find_remedy(remedy).changes_units
         olds = [old for old in (self.outcome(), self.actual if self.user_validation else None) if old is not None]
         if certain:
             return all(costs_nothing(old.held_out.mistakes - new.held_out.mistakes) for old in olds)
-        return all(seems_to_help(old.held_out, new.held_out, by_loss, _least_gain(remedy)) for old in olds)
+        return all(seems_to_help(old.held_out, new.held_out, measure_of(remedy), least_gain(remedy)) for old in olds)
 
     def was_tested(self, remedy: str) -> bool:
         """Check whether the remedy was tested before."""
@@ -298,7 +299,7 @@ class TrialRunner:
         helped, gain = self._helps(remedy, old, new, specific)
         if self._needs_proof(remedy):
             certain = beyond or (suspected and find_remedy(remedy).problem_specific)
-            helped = self._is_promising(remedy, new, certain) and self.proves(remedy)
+            helped, gain = self._proven(remedy, new, certain, gain)
             trade = trade_in_words(self.problem, find_remedy(remedy), old, new) if helped else ""
             return RemedyTrial(remedy, new.steps, old.curve, new.curve, helped, gain, old.steps, trade=trade)
         if helped and self.user_validation and old is not self.actual:
@@ -308,8 +309,25 @@ class TrialRunner:
         if not helped:
             small = self._small_gain(remedy, suspected, specific)
             helped, gain = small > 0.0, small or gain
+        if not helped and suspected and self._may_be_proven(remedy):
+            helped, gain = self._proven(remedy, new, True, gain)
         trade = trade_in_words(self.problem, find_remedy(remedy), old, new) if helped else ""
         return RemedyTrial(remedy, new.steps, old.curve, new.curve, helped, gain, old.steps, trade=trade)
+
+    def _proven(self, remedy: str, new: Outcome, certain: bool, gain: float) -> tuple[bool, float]:
+        """Return whether a gain is beyond doubt; its share, of all rows if few held-out rows show none."""
+        if not (self._is_promising(remedy, new, certain) and self.proves(remedy)):
+            return False, gain
+        before, after = self.left_out_under(""), self.left_out_under(remedy)
+        if gain > 0.0 or before is None or after is None:
+            return True, gain
+        return True, share_removed(before, after, measure_of(remedy))
+
+    def _may_be_proven(self, remedy: str) -> bool:
+        """Check whether it is peculiar to this problem and quick models leave so much that few held-out rows are unsure."""
+        found = self.comparison
+        some = found is not None and found.matches and found.remaining >= LIMITS.some_noise
+        return some and find_remedy(remedy).problem_specific and remedy not in ALWAYS_REPORTED
 
     def _repeated(self, remedy: str, specific: bool, gain: float) -> tuple[bool, float]:
         """Return whether a second seed agrees, fully or in direction with half of the margin, and the gain of the two."""
@@ -407,12 +425,6 @@ class TrialRunner:
         if find_remedy(remedy).reweights_classes:
             return class_balanced(self.problem, old), class_balanced(self.problem, new)
         return old.held_out, new.held_out
-
-
-def _least_gain(remedy: str) -> float:
-    """Return the share of a constant's error that a remedy must remove beside noise, where every network gains by some."""
-    entry = find_remedy(remedy)
-    return LIMITS.general_gain if entry.helps_any else USUAL.least_gain
 
 
 def _epoch_limit(limit: int, remedy: str) -> int:

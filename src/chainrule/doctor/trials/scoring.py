@@ -6,7 +6,7 @@ In: logits and rows. Out: for every row the share of a constant prediction's los
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,10 +36,21 @@ class RowScores:
 
     Numbers are clipped at `Thresholds.worst_share`; what is not finite counts as that. The loss of a row of a rare class is
     clipped at as many times what the constant loses on that row: else a network that gives the class up would do better.
+    `surprises` are the shares of the log loss of the predicted probabilities, which networks with different losses have in
+    common; None where targets are not one class each, or the loss is the user's own.
     """
 
     losses: Array
     mistakes: Array
+    surprises: Array | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence[RowScores], order: Array) -> RowScores:
+        """Return the scores of several parts of the rows as one, in an order of all of them."""
+        losses = np.concatenate([part.losses for part in parts])[order]
+        mistakes = np.concatenate([part.mistakes for part in parts])[order]
+        surprises = [part.surprises for part in parts if part.surprises is not None]
+        return cls(losses, mistakes, np.concatenate(surprises)[order] if len(surprises) == len(parts) else None)
 
     @property
     def loss(self) -> float:
@@ -82,7 +93,12 @@ def score_logits(recipe: Recipe, Z: Array, train: Rows, rows: Rows) -> RowScores
         excess = max(float(constant.mean()), 1e-300)
         losses = (row_losses(recipe, Z.astype(np.float64), rows.Y) - floor) / excess
     usual = constant / excess if recipe.loss.targets.are_classes and not are_continuous(train) else np.ones(len(rows))
-    return RowScores(_clipped(losses, usual), _clipped(_mistakes(recipe, Z, train, rows)))
+    surprises = _surprises(recipe, Z, train, rows)
+    return RowScores(
+        _clipped(losses, usual),
+        _clipped(_mistakes(recipe, Z, train, rows)),
+        None if surprises is None else _clipped(surprises, usual),
+    )
 
 
 def score_state(recipe: Recipe, state: State, train: Rows, rows: Rows) -> RowScores:
@@ -90,6 +106,26 @@ def score_state(recipe: Recipe, state: State, train: Rows, rows: Rows) -> RowSco
     with np.errstate(all="ignore"):
         Z = logits(recipe.net, recipe.weights(state), state.buffers, rows.X)
     return score_logits(recipe, Z, train, rows)
+
+
+def _surprises(recipe: Recipe, Z: Array, train: Rows, rows: Rows) -> Array | None:
+    """Return the log loss of the probability of each row's class over that of the constant prediction.
+
+    What a loss for values predicts is taken for probabilities; none is taken for surer than `Limits.surest`.
+    """
+    y = class_indices(rows)
+    y_train = class_indices(train)
+    if y is None or y_train is None or are_continuous(train) or type(recipe.loss) not in LOSSES.values():
+        return None
+    with np.errstate(all="ignore"):
+        P = np.asarray(recipe.loss.predict(np, Z), np.float64).reshape(len(Z), -1)
+    P = np.hstack([1.0 - P, P]) if P.shape[1] == 1 else P
+    if max(int(y.max(initial=0)), int(y_train.max(initial=0))) >= P.shape[1]:
+        return None
+    p = np.clip(np.nan_to_num(P[np.arange(len(y)), y]), 1.0 - LIMITS.surest, LIMITS.surest)
+    share = np.bincount(y_train, minlength=P.shape[1])[y] / len(y_train)
+    constant = -np.log(np.clip(share, 1.0 - LIMITS.surest, LIMITS.surest))
+    return -np.log(p) / max(float(constant.mean()), 1e-300)
 
 
 def _mistakes(recipe: Recipe, Z: Array, train: Rows, rows: Rows) -> Array:
