@@ -17,9 +17,9 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.doctor import DoctorMonitor, examine_problem
-from chainrule.doctor.trials.evaluate import with_held_out
 from chainrule.doctor.trials.repair import repair
 from chainrule.doctor.vocabulary.records import Report
+from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.errors import InvalidValueError
 from chainrule.estimators.arguments import checked_settings
 from chainrule.estimators.call import SplitBy
@@ -66,11 +66,13 @@ def asked(
 # The training itself
 
 
-def problem_of(training: Training) -> TrainingProblem:
-    """The problem that `fit` would train, with what no setting can change."""
+def problem_of(training: Training, fraction: float | None = None) -> TrainingProblem:
+    """The problem that `fit` would train, with what no setting can change; `fraction` of the rows held out, if not by it."""
     user = (training.X_val, training.y_val, None)
     net = estimator(training)
-    problem: TrainingProblem = net._fit_call(training.X, training.y, None, user, SplitBy(None, None)).problems[0]
+    problem: TrainingProblem = net._fit_call(
+        training.X, training.y, None, user, SplitBy(None, None), fraction
+    ).problems[0]
     if training.beyond is None:
         return problem
     subject = training.beyond(subject_of(training, problem))
@@ -126,9 +128,8 @@ def kept(training: Training) -> TrainingProblem:
 
 
 def _stopped(training: Training) -> tuple[TrainingProblem, Run | None]:
-    problem = problem_of(training)
-    chooses = problem.validation is not None
-    problem = problem if chooses else with_held_out(problem)
+    chooses = bool(training.settings.get("early_stopping")) or training.X_val is not None
+    problem = problem_of(training, None if chooses else 1 / USUAL.held_out_part)
     return problem, stopped_run(problem, stopping(training), validated=chooses)
 
 

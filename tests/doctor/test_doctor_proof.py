@@ -105,7 +105,7 @@ def test_networks_with_different_losses_are_compared_by_their_probabilities():
     y = np.array([0, 1, 1, 0])
     logistic = replace(PROBLEM.recipe, loss=BinaryCrossEntropy(), net=mlp(2, (3,), 1))
     squared = replace(logistic, loss=MeanSquaredError())
-    rows = Rows(np.zeros((4, 2)), y[:, None] * 1.0)
+    rows = Rows(np.zeros((4, 2)), y[:, None] * 1.0, np.ones(4))
     p = np.array([[0.2], [0.7], [1.5], [-1.0]])
     constant = -np.log(0.5)
     said = score_logits(squared, p, rows, rows).surprises
