@@ -12,6 +12,7 @@ from doctor_cases import HEALTHY, healthy, with_rows
 from chainrule import NetClassifier, NetRegressor
 from chainrule.data import Standardizer
 from chainrule.data.outliers import wild_cells
+from chainrule.doctor.remedies.alignment import shifted_columns
 from chainrule.doctor.remedies.apply import APPLY
 from chainrule.doctor.rules.data import parts, untidy
 
@@ -282,3 +283,11 @@ def test_xor_is_judged_by_its_own_loss(settings, symptoms):
     report = NetClassifier(**{**usual, **settings}).examine(*XOR)
     assert ill(report) == symptoms
     assert report.notes[0] == "4 rows are too few to hold some out: the loss on the training rows decides."
+
+
+@pytest.mark.parametrize("standardized", [True, False])
+def test_a_column_of_few_values_differs_where_most_are_others(standardized):
+    X, X_held = (np.random.default_rng(seed).integers(0, 3, (100, 2)) * 1.0 for seed in (0, 1))
+    X_held = (X_held - X.mean(axis=0)) / X.std(axis=0) if standardized else X_held
+    differ = shifted_columns(X, X_held)[1]
+    assert differ.all() == differ.any() == standardized

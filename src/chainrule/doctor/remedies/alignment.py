@@ -74,7 +74,9 @@ class Relation:
 
 
 def shifted_columns(X: Array, X_held: Array) -> Array | None:
-    """Return the numbers of widely varying columns, and whether each differs in mean or scale; None without such columns.
+    """Return the numbers of widely varying columns, and whether each differs in mean, scale or values; None without such.
+
+    A column of few values differs if most values of X_held are not among them.
 
     Shapes     X (n, d)   X_held (m, d)   result (2, k)
     """
@@ -86,11 +88,22 @@ def shifted_columns(X: Array, X_held: Array) -> Array | None:
     m, s = X[:, wide].mean(axis=0), X[:, wide].std(axis=0)
     moved = np.abs(X_held[:, wide].mean(axis=0) - m) > DATA_LIMITS.shifted_mean * s
     ratio = X_held[:, wide].std(axis=0) / s
-    return np.stack([wide, moved | (ratio > DATA_LIMITS.shifted_scale) | (ratio < 1.0 / DATA_LIMITS.shifted_scale)])
+    scaled = (ratio > DATA_LIMITS.shifted_scale) | (ratio < 1.0 / DATA_LIMITS.shifted_scale)
+    foreign = np.array([_has_other_values(X[:, j], X_held[:, j]) for j in wide])
+    return np.stack([wide, moved | scaled | foreign])
+
+
+def _has_other_values(x: Array, x_held: Array) -> bool:
+    """Check whether a column (n) has few values and most of another (m) are none of them."""
+    values = np.unique(x)
+    if len(values) > DATA_LIMITS.few_values:
+        return False
+    distance = np.abs(x_held[:, None] - values).min(axis=1)
+    return bool((distance > DATA_LIMITS.same_value * x.std()).mean() > DATA_LIMITS.foreign_share)
 
 
 def is_shifted(X: Array, X_held: Array) -> bool:
-    """Check whether half of the columns differ in mean or scale."""
+    """Check whether half of the columns differ in mean, scale or values."""
     found = shifted_columns(X, X_held)
     return found is not None and bool(found[1].mean() >= DATA_LIMITS.shifted_columns)
 

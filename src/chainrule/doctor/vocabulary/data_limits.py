@@ -44,6 +44,12 @@ class DataLimits:
     """Ratio of a column's standard deviations, either way."""
     shifted_columns: float = 0.5
     """Share of the columns that must differ for the parts to be on different scales."""
+    few_values: int = 10
+    """Different values up to which a column has few."""
+    same_value: float = 1e-3
+    """Standard deviations up to which two values are the same."""
+    foreign_share: float = 0.5
+    """Share of the validation rows whose value of such a column no training row has, from which the column differs."""
     broken_explained: float = 0.3
     """Share that a fast model must explain on training rows it has not seen."""
     broken_ratio: float = 3.0

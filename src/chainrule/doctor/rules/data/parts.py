@@ -11,7 +11,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.data.outliers import wild_cells
-from chainrule.doctor.remedies.alignment import Alignment, alignment, is_shifted, relations, shifted_columns
+from chainrule.doctor.remedies.alignment import Alignment, alignment, is_shifted, raw_inputs, relations, shifted_columns
 from chainrule.doctor.remedies.rows import far_targets
 from chainrule.doctor.rules.data.dropping import can_be_dropped, drop_settings
 from chainrule.doctor.rules.finding import make_finding
@@ -34,8 +34,8 @@ _SPLIT = (
 def validation_differs(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
     """Check for validation rows on another scale, or that do not follow what the training rows show.
 
-    Another scale: in half of the columns the means differ by 1.5 standard deviations, or the standard deviations by a factor
-    of four. Another relation: a fast model explains 30 % of the targets on training rows it has not seen, and less than a
+    Another scale: in half of the columns the means differ by 1.5 standard deviations, the standard deviations by a factor
+    of four, or most values of a column of few values are others. Another relation: a fast model explains 30 % of the targets on training rows it has not seen, and less than a
     third of that on validation rows, by three standard errors, as if their columns stood in another order. Rows with a cell
     or a target far from all others are set aside first: they are a fault of their own, and change scales and relations.
     """
@@ -63,7 +63,7 @@ def _without_wild(rows: Rows) -> Rows:
 
 
 def _on_another_scale(problem: TrainingProblem, held: Rows, shifted: Array) -> Finding:
-    X, X_held = problem.rows.X.astype(np.float64), held.X.astype(np.float64)
+    X, X_held = (raw_inputs(problem, part.X) for part in (problem.rows, held))
     distance = np.abs(X_held.mean(axis=0) - X.mean(axis=0)) / np.maximum(X.std(axis=0), 1e-12)
     j = int(np.argmax(distance))
     return make_finding(
