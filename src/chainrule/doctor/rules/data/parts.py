@@ -35,9 +35,10 @@ def validation_differs(problem: TrainingProblem, trace: Trace | None) -> Finding
     """Check for validation rows on another scale, or that do not follow what the training rows show.
 
     Another scale: in half of the columns the means differ by 1.5 standard deviations, the standard deviations by a factor
-    of four, or most values of a column of few values are others. Another relation: a fast model explains 30 % of the targets on training rows it has not seen, and less than a
-    third of that on validation rows, by three standard errors, as if their columns stood in another order. Rows with a cell
-    or a target far from all others are set aside first: they are a fault of their own, and change scales and relations.
+    of four, or most values of a column of few values are others. Another relation: a fast model explains 30 % of the
+    targets on training rows it has not seen, and less than a third of that on validation rows, by three standard errors, as
+    if their columns stood in another order. Rows with a cell or a target far from all others are set aside first: they are
+    a fault of their own, and change scales and relations.
     """
     held = problem.validation
     if held is None or min(len(held), len(problem.rows)) < DATA_LIMITS.shifted_rows:
