@@ -50,12 +50,15 @@ class TrialBudget:
             names = ()
         elif finding.entry.rate_change:  # in the order of their size, or what is past cannot be told
             names = (*finding.entry.remedies, finding.fix.remedy)
+        beyond = "excess" in finding.figures
         trials: list[RemedyTrial] = []
         for name in filter(None, dict.fromkeys(names)):
             past = _is_past(trials) and not (self._still_diverges(trials) or _is_above_bound(finding, trials[-1]))
-            if finding.entry.rate_change and past and not (name == USUAL_RATE and _has_gained(trials)):
+            lost = beyond and not any(trial.helped for trial in trials)
+            needs_usual = lost if finding.entry.rate_change < 0 else not past or _has_gained(trials)
+            if finding.entry.rate_change and not (needs_usual if name == USUAL_RATE else not past):
                 continue
-            trial = self.trial(name, True, "excess" in finding.figures)
+            trial = self.trial(name, True, beyond)
             trials += [] if trial is None else [trial]
         if not trials:
             return finding

@@ -27,7 +27,7 @@ SETTINGS = (
         Kind.CAUSE,
         Area.SETTINGS,
         "Each step overshoots the minimum, so the loss jumps, stalls or diverges.",
-        remedies=("rate/10", "rate/100", "rate/1000"),
+        remedies=("rate/10", "rate/100", "rate/1000", "usual-rate"),
         rate_change=-1,
         during_training=True,
     ),
