@@ -202,8 +202,16 @@ def test_every_training_row_is_judged_by_a_network_trained_without_it():
     scores = leave_out_scores(problem)
     assert len(scores.mistakes) == len(problem.rows)
     assert scores.mistake < 0.8
-    assert leave_out_scores(problem, lambda fold: None) is None
     assert leave_out_scores(problem, lambda fold: replace(fold, validation=fold.validation[:3])) is None
+
+
+def test_a_fold_without_what_a_remedy_mends_is_trained_as_it_is():
+    problem = plane(config=TrainConfig(5, 1e-2))
+    X = problem.rows.X.copy()
+    X[0, 0] = 1e4
+    problem = replace(problem, rows=replace(problem.rows, X=X))
+    scores = TrialRunner(problem, record_training(problem)).left_out_under("fill-strange-cells")
+    assert len(scores.mistakes) == len(problem.rows)
 
 
 def test_a_proof_leaves_rows_out_and_remembers_them():

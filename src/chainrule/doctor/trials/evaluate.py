@@ -120,11 +120,11 @@ def _train(
 
 
 def leave_out_scores(
-    problem: TrainingProblem, change: Callable[[TrainingProblem], TrainingProblem | None] = lambda problem: problem
+    problem: TrainingProblem, change: Callable[[TrainingProblem], TrainingProblem] = lambda problem: problem
 ) -> RowScores | None:
     """Score each training row by a network trained without it: a quarter of each class is left out in turn.
 
-    Every part is changed before it is trained; None if a change is impossible or keeps other rows.
+    Every part is changed before it is trained; None if a change keeps other rows.
     """
     number = _folds(problem)
     scored: list[tuple[Array, RowScores]] = []
@@ -132,7 +132,7 @@ def leave_out_scores(
         part, rest = np.flatnonzero(number == i), np.flatnonzero(number != i)
         fold = replace(problem, rows=problem.rows[rest], validation=problem.rows[part], test=None, start=None)
         changed = change(fold)
-        if changed is None or changed.validation is None or len(changed.validation) != len(part):
+        if changed.validation is None or len(changed.validation) != len(part):
             return None
         outcome = train_and_score(changed)
         scored.append((part, as_failed(outcome.held_out) if outcome.diverged else outcome.held_out))

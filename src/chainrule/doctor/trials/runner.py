@@ -201,17 +201,15 @@ class TrialRunner:
     def left_out_under(self, remedy: str) -> RowScores | None:
         """Return the scores of each training row by a network trained without it, under a remedy ("" for none).
 
-        None if the remedy cannot be applied to a part of the rows, or keeps other rows.
+        A part of the rows in which there is nothing to change stays as it is; None if the remedy keeps other rows.
         """
         if remedy not in self.left_out_scores:
             self.left_out_scores[remedy] = self._left_out(remedy)
         return self.left_out_scores[remedy]
 
     def _left_out(self, remedy: str) -> RowScores | None:
-        def changed(fold: TrainingProblem) -> TrainingProblem | None:
-            found = apply_remedies(fold, remedy) if remedy else fold
-            if found is None:
-                return None
+        def changed(fold: TrainingProblem) -> TrainingProblem:
+            found = (apply_remedies(fold, remedy) or fold) if remedy else fold
             epochs = max(1, min(found.config.epochs, _epoch_limit(self.limit, remedy)))
             self.spent += epochs * epoch_seconds(found)
             return replace(found, config=replace(found.config, epochs=epochs))
