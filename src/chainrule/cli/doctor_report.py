@@ -15,8 +15,9 @@ from chainrule.cli.unused import source_facts, typed
 from chainrule.data.table.shell import command_text, with_value
 from chainrule.doctor.remedies.as_settings import settings_of
 from chainrule.doctor.trials.repair import repair
+from chainrule.doctor.vocabulary.catalogue import find_remedy
 from chainrule.doctor.vocabulary.records import Finding, Report
-from chainrule.pipeline.option_names import COMMAND_LINE, as_options
+from chainrule.pipeline.option_names import COMMAND_LINE, Setting, as_options
 from chainrule.pipeline.option_names import options as as_fields
 from chainrule.report import terminal
 
@@ -36,10 +37,23 @@ def improved_options(options: o.TrainOptions, report: Report) -> ImprovedOptions
     """Return the remedies that helped as options; name those that no option can make."""
     repaired = repair(report.problem, report)
     planned = report.trace.planned if report.trace is not None and report.trace.stopped_early else 0
-    changed = as_fields(settings_of(repaired.kept, repaired.problem, planned))
-    without = [name for name in repaired.kept if not as_fields(settings_of([name], repaired.problem))]
+    own = {name: settings_of([name], repaired.problem) or _advised(report, name) for name in repaired.kept}
+    advised = [setting for name in own if not find_remedy(name).settings for setting in own[name]]
+    changed = as_fields([*settings_of(repaired.kept, repaired.problem, planned), *advised])
+    without = [name for name in repaired.kept if not as_fields(own[name])]
     log = (*repaired.log, *(f"{name} has no command-line option" for name in without))
-    return ImprovedOptions(replace(options, **changed), log)
+    lists = {name: ",".join(filter(None, (getattr(options, name), changed[name]))) for name in _LISTS & set(changed)}
+    return ImprovedOptions(replace(options, **{**changed, **lists}), log)
+
+
+_LISTS = {"drop", "missing"}
+"""Options to whose values a remedy adds its own."""
+
+
+def _advised(report: Report, remedy: str) -> tuple[Setting, ...]:
+    """Return the settings that a finding advises in place of a remedy that has none."""
+    fixes = [finding.fix for finding in report.findings if finding.fix.remedy == remedy]
+    return next((fix.settings for fix in fixes if fix.settings), ())
 
 
 def command_line(source: str, options: o.TrainOptions) -> str:
