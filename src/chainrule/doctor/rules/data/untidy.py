@@ -33,10 +33,7 @@ def strange_cells(problem: TrainingProblem, trace: Trace | None) -> Finding | No
     value, middle = (raw_input(problem, worst, each) for each in (cells.value, cells.middle))
     share = len(cells.rows) / len(problem.rows)
     others = "" if len(found) == 1 else f"; {len(found) - 1} more columns have such values"
-    text = "Correct these cells. In a table, leave codes for missing values empty; in an array, fill them."
     settings = missing_settings(problem, found)
-    if settings:
-        text = "Correct these cells, or say that they are missing."
     return make_finding(
         "strange-cells",
         "warning",
@@ -46,7 +43,14 @@ def strange_cells(problem: TrainingProblem, trace: Trace | None) -> Finding | No
         measured=f"{value:.6g} in {_rows(len(cells.rows), share)}, {cells.distance:.3g} standard deviations from the "
         f"others, whose median is {middle:.6g}{others}",
         usual="no value far from all others",
-        fix=Fix(text, settings, _filled(problem, found), "fill-strange-cells"),
+        fix=Fix(
+            "Correct these cells, or read them as missing."
+            if settings
+            else "Correct these cells. In a table, leave codes for missing values empty; in an array, fill them.",
+            settings,
+            _filled(problem, found),
+            "fill-strange-cells",
+        ),
         column=worst,
         value=value,
         share=share,
