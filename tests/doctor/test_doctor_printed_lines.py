@@ -189,13 +189,13 @@ def test_cells_are_filled_and_columns_that_the_user_scaled_are_scaled_again(scal
     assert (filled[25:] == RAW[25:]).all()
 
 
-def typed(columns, code=-9999.0, names=("a", "b", "c", "d"), kinds=None, dtype="float32", scaling="columns"):
+def typed(columns, code=-9999.0, names=("a", "b", "c", "d"), dtype="float32", scaling="columns", cells=np.float64):
     """Return the options for strange cells in these columns of a table."""
     X = RAW.copy()
     X[5:25, columns] = code
-    frame = pl.DataFrame(dict(zip(names, X.T, strict=True)) | {"kind": ["u", "v"] * 400, "y": SCORE})
+    frame = pl.DataFrame(dict(zip(names, X.T.astype(cells), strict=True)) | {"kind": ["u", "v"] * 400, "y": SCORE})
     found = read_target("t", frame, "y")
-    table = dataset_of(frame, "t", found, (), None, ReadOptions(kinds=kinds or {}))
+    table = dataset_of(frame, "t", found, (), None, ReadOptions())
     problem = build_problem(Settings(dtype=dtype, scaling=scaling), table)
     problem = replace(problem, interface=COMMAND_LINE, table=table)
     finding = untidy.strange_cells(problem, None)
@@ -216,6 +216,7 @@ def test_a_command_is_told_which_values_are_missing_as_the_table_has_them():
     for code in (9999.99, -9999.9912, 123456.789, 1e6 + 0.5, -999.0):
         for settings in ({}, {"dtype": "float64"}, {"scaling": "shared"}, {"scaling": "none"}):
             assert typed([1], code, **settings) == f"--missing b={label(code)}"
+    assert typed([1], 9999.9, cells=np.float32) == "--missing b=9999.9"
     assert typed([3], names=("a", "b", "c", "my d, e")) == "--missing '\"my d, e=-9999\"'"
     assert typed([3], names=("a", "b", "c", "d=red")) == "--missing d=red=-9999"
     assert typed([0], names=("-a", "b", "c", "d")) == "--missing=-a=-9999"

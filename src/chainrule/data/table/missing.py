@@ -188,6 +188,6 @@ def _number(text: str) -> float | None:
 
 def _moment(text: str) -> float | None:
     for kind in (dt.datetime, dt.time):
-        with suppress(ValueError):
+        with suppress(ValueError, OverflowError):
             return moment(kind.fromisoformat(text))
     return None

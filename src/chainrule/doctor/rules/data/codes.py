@@ -43,9 +43,20 @@ def _pairs(table: Dataset, j: int, strange: Array) -> Iterator[tuple[str, str]]:
         return
     known = np.unique(table.X[:, j])
     values = sorted({float(known[np.argmin(np.abs(known - value))]) for value in strange.tolist()})
-    texts = [label(value) for value in values]
+    texts = [_shortest(value) for value in values]
     if len(texts) <= DATA_LIMITS.most_codes and all(_occurs(table, name, text) for text in texts):
         yield from ((name, text) for text in texts)
+
+
+def _shortest(value: float) -> str:
+    """Return the shortest text of a number that a column of single precision may hold.
+
+    >>> _shortest(float(np.float32(9999.9))), _shortest(9999.99), _shortest(-999.0)
+    ('9999.9', '9999.99', '-999')
+    """
+    with np.errstate(over="ignore"):
+        single = np.float32(value)
+    return label(float(str(single)) if float(single) == value else value)
 
 
 def _number_columns(table: Dataset) -> set[str]:
