@@ -5,14 +5,15 @@ In: a report. Out: better options; what is printed of both.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from chainrule.cli import options as o
+from chainrule.cli.option_values import pairs
 from chainrule.cli.unused import source_facts, typed
-from chainrule.data.table.shell import command_text, with_value
+from chainrule.data.table.shell import command_text, list_text, listed, with_value
 from chainrule.doctor.remedies.as_settings import settings_of
 from chainrule.doctor.trials.repair import repair
 from chainrule.doctor.vocabulary.catalogue import find_remedy
@@ -42,12 +43,21 @@ def improved_options(options: o.TrainOptions, report: Report) -> ImprovedOptions
     changed = as_fields([*settings_of(repaired.kept, repaired.problem, planned), *advised])
     without = [name for name in repaired.kept if not as_fields(own[name])]
     log = (*repaired.log, *(f"{name} has no command-line option" for name in without))
-    lists = {name: ",".join(filter(None, (getattr(options, name), changed[name]))) for name in _LISTS & set(changed)}
-    return ImprovedOptions(replace(options, **{**changed, **lists}), log)
+    return ImprovedOptions(_with(options, changed), log)
 
 
-_LISTS = {"drop", "missing"}
-"""Options to whose values a remedy adds its own."""
+def _with(options: o.TrainOptions, changed: Mapping[str, Any]) -> o.TrainOptions:
+    """Return changed options; columns that are left out or have values for missing cells stand beside those before.
+
+    >>> _with(o.TrainOptions(missing="a=-1"), {"missing": "b=-9,c=-9", "drop": "c", "lr": "0.1"}).missing
+    'a=-1,b=-9'
+    """
+    lists = {name: (getattr(options, name), changed.get(name)) for name in ("drop", "missing")}
+    if not lists.keys() & changed.keys():
+        return replace(options, **changed)
+    drop, missing = (",".join(filter(None, texts)) or None for texts in lists.values())
+    kept = [f"{name}={value}" for name, value in pairs(missing) if name not in listed(drop)]
+    return replace(options, **{**changed, "drop": drop, "missing": list_text(kept) or None})
 
 
 def _advised(report: Report, remedy: str) -> tuple[Setting, ...]:
