@@ -95,6 +95,7 @@ VALUES = {
     "task": "classification",
     "columns": "size=category",
     "drop": "size",
+    "missing": "owner=3",
     "separator": ";",
     "decimal": ",",
     "hidden": "7",
@@ -191,7 +192,15 @@ NO_TRACE = {
 
 ONLY = {
     ("search", "fixed"): {"epochs", "patience", "dtype", "test_fraction", "space"},
-    ("doctor", "test rows of its own"): {"test_fraction", "columns", "drop", "separator", "decimal", "target"},
+    ("doctor", "test rows of its own"): {
+        "test_fraction",
+        "columns",
+        "drop",
+        "missing",
+        "separator",
+        "decimal",
+        "target",
+    },
     ("train", "no hidden layer"): {"hidden", "activation", "initializer", "batch_norm", "layer_norm", "dropout"},
 }
 """Options of situations that differ from another situation in nothing else."""

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import typer
 from doctor_cases import healthy, with_layers, with_recipe, with_rows
@@ -23,6 +24,8 @@ from chainrule import NetClassifier, NetRegressor, doctor
 from chainrule.cli.app import whole
 from chainrule.cli.options import TrainOptions
 from chainrule.data import Standardizer
+from chainrule.data.table import ReadOptions, read_target
+from chainrule.data.table.loading import dataset_of
 from chainrule.doctor import rules
 from chainrule.doctor.remedies.apply import APPLY, apply_remedies
 from chainrule.doctor.remedies.as_settings import settings_of
@@ -40,7 +43,7 @@ from chainrule.nn.losses import BinaryCrossEntropy, MeanSquaredError, SoftmaxCro
 from chainrule.nn.multilayer import mlp
 from chainrule.nn.net import Net
 from chainrule.nn.penalties import ClipNorm, ClipValue, Penalty
-from chainrule.pipeline import Settings
+from chainrule.pipeline import Settings, build_problem
 from chainrule.pipeline.option_names import COMMAND_LINE, ESTIMATOR, FIT, INTERFACES, OPTION_NAMES, Setting, render
 from chainrule.train import TrainConfig
 from chainrule.train.records import diverged
@@ -145,6 +148,7 @@ def tables():
     X = wine.rows.X.copy()
     X[:5, 2] = -999.0
     yield with_rows(wine, X=X)
+    yield of_a_table(X)
     Y = diabetes.rows.Y.copy()
     Y[0] = 1e5
     yield with_rows(diabetes, Y=Y)
@@ -170,6 +174,13 @@ def tables():
     X[::4] = rng.normal(size=(200, 12)) * 3
     alone = replace(healthy("circles"), validation=None, test=None)
     yield with_rows(alone, X=X, Y=(hidden[:, 0] > 0).astype(np.float32)[:, None])
+
+
+def of_a_table(X):
+    """Return the problem of a command whose table has these numbers."""
+    frame = pl.DataFrame({f"x{j}": x for j, x in enumerate(X.T)} | {"y": np.arange(len(X)) / 7})
+    given = dataset_of(frame, "t.csv", read_target("t.csv", frame, "y"), (), None, ReadOptions())
+    return replace(build_problem(Settings(), given), interface=COMMAND_LINE, table=given)
 
 
 def broken_mathematics():
@@ -315,7 +326,7 @@ def test_settings_are_in_the_table_and_the_table_is_that_of_the_estimators():
     named = {setting.name for fix in fixes() for setting in fix.settings}
     assert named <= set(OPTION_NAMES)
     estimators = {*inspect.signature(NetClassifier).parameters, *inspect.signature(NetRegressor).parameters}
-    assert set(OPTION_NAMES) - estimators == {"task", "max_grad_value", "drop"}
+    assert set(OPTION_NAMES) - estimators == {"task", "max_grad_value", "drop", "missing"}
     options = {f.name for f in fields(TrainOptions)}
     assert {names.option for names in OPTION_NAMES.values() if names.option} <= options
     assert {f.name for f in fields(Settings)} - set(OPTION_NAMES) == {

@@ -3,19 +3,25 @@
 In: rows with one fault each, for each caller. Out: the printed line, run; what the rule says of the rows after it.
 """
 
+import shlex
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 from doctor_cases import healthy
 
 from chainrule import NetClassifier, NetRegressor, examine, fit, mlp
+from chainrule.data.table import ReadOptions, read_target
+from chainrule.data.table.gaps import label
+from chainrule.data.table.loading import dataset_of
+from chainrule.data.table.shell import listed
 from chainrule.doctor import DoctorMonitor
 from chainrule.doctor import report as report_on
 from chainrule.doctor.remedies.alignment import alignment
 from chainrule.doctor.remedies.apply import apply_remedies
 from chainrule.doctor.rules.configuration.hidden import no_hidden_layer
-from chainrule.doctor.rules.data import labels, parts, untidy
+from chainrule.doctor.rules.data import codes, labels, parts, untidy
 from chainrule.engines import Rows
 from chainrule.nn.layers import Activation, Dense
 from chainrule.nn.losses import BinaryCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy
@@ -183,21 +189,54 @@ def test_cells_are_filled_and_columns_that_the_user_scaled_are_scaled_again(scal
     assert (filled[25:] == RAW[25:]).all()
 
 
-def typed(columns, X=RAW, y=SCORE, names=("a", "b", "c", "d")):
+def typed(columns, code=-9999.0, names=("a", "b", "c", "d"), dtype="float32", scaling="columns", cells=np.float64):
     """Return the options for strange cells in these columns of a table."""
-    X = X.copy()
-    X[5:25, columns] = -9999.0
-    given = build_problem(Settings(), (X, y), feature_names=names)
-    return untidy.strange_cells(replace(given, interface=COMMAND_LINE), None).fix.line(COMMAND_LINE)
+    X = RAW.copy()
+    X[5:25, columns] = code
+    frame = pl.DataFrame(dict(zip(names, X.T.astype(cells), strict=True)) | {"kind": ["u", "v"] * 400, "y": SCORE})
+    found = read_target("t", frame, "y")
+    table = dataset_of(frame, "t", found, (), None, ReadOptions())
+    problem = build_problem(Settings(dtype=dtype, scaling=scaling), table)
+    problem = replace(problem, interface=COMMAND_LINE, table=table)
+    finding = untidy.strange_cells(problem, None)
+    line = finding.fix.line(COMMAND_LINE)
+    if line:
+        pairs = [item.rpartition("=") for item in listed(shlex.split(line.replace("--missing=", "--missing "))[1])]
+        missing = {name: [value for other, _, value in pairs if other == name] for name, _, _ in pairs}
+        mended = dataset_of(frame, "t", found, (), None, ReadOptions(missing=missing))
+        again = untidy.strange_cells(build_problem(Settings(), mended), None)
+        assert again is None or len(missing) < len(columns)
+    assert finding.fix.line(FIT).startswith(("X[", "for j, m, far"))
+    return line
 
 
-def test_a_command_leaves_a_column_out_only_where_the_others_tell_as_much():
-    assert typed([3]) == "--drop d"
-    assert typed([0]) == ""
-    assert typed([0, 1, 2, 3]) == ""
-    assert typed([3], names=("a", "b", "c", "d=red")) == ""
-    assert typed([3], names=("a", "b", "c", "d, e")) == ""
-    assert typed([3], X=np.c_[RAW[:, :3], rng.normal(size=800)]) == "--drop d"
+def test_a_command_is_told_which_values_are_missing_as_the_table_has_them():
+    assert typed([3]) == "--missing d=-9999"
+    assert typed([0, 2]) == "--missing a=-9999,c=-9999"
+    for code in (9999.99, -9999.9912, 123456.789, 1e6 + 0.5, -999.0):
+        for settings in ({}, {"dtype": "float64"}, {"scaling": "shared"}, {"scaling": "none"}):
+            assert typed([1], code, **settings) == f"--missing b={label(code)}"
+    assert typed([1], 9999.9, cells=np.float32) == "--missing b=9999.9"
+    assert typed([3], names=("a", "b", "c", "my d, e")) == "--missing '\"my d, e=-9999\"'"
+    assert typed([3], names=("a", "b", "c", "d=red")) == "--missing d=red=-9999"
+    assert typed([0], names=("-a", "b", "c", "d")) == "--missing=-a=-9999"
+
+
+def test_a_command_is_told_all_mistyped_values_of_a_column_or_none(monkeypatch):
+    cells = np.repeat(RAW[:1, 1], 20)
+    cells[:3] = [5e4, 6e4, 7e4]
+    assert typed([1], cells[:, None]) == "--missing b=50000,b=60000,b=70000"
+    monkeypatch.setattr(codes, "DATA_LIMITS", replace(codes.DATA_LIMITS, most_codes=2))
+    assert typed([1], cells[:, None]) == ""
+
+
+def test_no_option_is_printed_where_none_takes_the_cells():
+    X = RAW.copy()
+    X[5:25, 0] = -9999.0
+    given = build_problem(Settings(), (X, SCORE), feature_names=("a", "b", "c", "d"))
+    finding = untidy.strange_cells(replace(given, interface=COMMAND_LINE), None)
+    assert finding.fix.line(COMMAND_LINE) == ""
+    assert finding.fix.line(FIT)
 
 
 # Labels

@@ -5,18 +5,20 @@ In: a report. Out: better options; what is printed of both.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from chainrule.cli import options as o
+from chainrule.cli.option_values import pairs
 from chainrule.cli.unused import source_facts, typed
-from chainrule.data.table.shell import command_text, with_value
+from chainrule.data.table.shell import command_text, list_text, listed, with_value
 from chainrule.doctor.remedies.as_settings import settings_of
 from chainrule.doctor.trials.repair import repair
+from chainrule.doctor.vocabulary.catalogue import find_remedy
 from chainrule.doctor.vocabulary.records import Finding, Report
-from chainrule.pipeline.option_names import COMMAND_LINE, as_options
+from chainrule.pipeline.option_names import COMMAND_LINE, Setting, as_options
 from chainrule.pipeline.option_names import options as as_fields
 from chainrule.report import terminal
 
@@ -36,10 +38,32 @@ def improved_options(options: o.TrainOptions, report: Report) -> ImprovedOptions
     """Return the remedies that helped as options; name those that no option can make."""
     repaired = repair(report.problem, report)
     planned = report.trace.planned if report.trace is not None and report.trace.stopped_early else 0
-    changed = as_fields(settings_of(repaired.kept, repaired.problem, planned))
-    without = [name for name in repaired.kept if not as_fields(settings_of([name], repaired.problem))]
+    own = {name: settings_of([name], repaired.problem) or _advised(report, name) for name in repaired.kept}
+    advised = [setting for name in own if not find_remedy(name).settings for setting in own[name]]
+    changed = as_fields([*settings_of(repaired.kept, repaired.problem, planned), *advised])
+    without = [name for name in repaired.kept if not as_fields(own[name])]
     log = (*repaired.log, *(f"{name} has no command-line option" for name in without))
-    return ImprovedOptions(replace(options, **changed), log)
+    return ImprovedOptions(_with(options, changed), log)
+
+
+def _with(options: o.TrainOptions, changed: Mapping[str, Any]) -> o.TrainOptions:
+    """Return changed options; columns that are left out or have values for missing cells stand beside those before.
+
+    >>> _with(o.TrainOptions(missing="a=-1"), {"missing": "b=-9,c=-9", "drop": "c", "lr": "0.1"}).missing
+    'a=-1,b=-9'
+    """
+    lists = {name: (getattr(options, name), changed.get(name)) for name in ("drop", "missing")}
+    if not lists.keys() & changed.keys():
+        return replace(options, **changed)
+    drop, missing = (",".join(filter(None, texts)) or None for texts in lists.values())
+    kept = [f"{name}={value}" for name, value in pairs(missing) if name not in listed(drop)]
+    return replace(options, **{**changed, "drop": drop, "missing": list_text(kept) or None})
+
+
+def _advised(report: Report, remedy: str) -> tuple[Setting, ...]:
+    """Return the settings that a finding advises in place of a remedy that has none."""
+    fixes = [finding.fix for finding in report.findings if finding.fix.remedy == remedy]
+    return next((fix.settings for fix in fixes if fix.settings), ())
 
 
 def command_line(source: str, options: o.TrainOptions) -> str:

@@ -165,3 +165,13 @@ def kept_labels(command: str, text: str, known: Any, task: str) -> list[str]:
     if len(labels) < 2:
         raise InvalidValueError(must_be(command, "--keep-classes", "at least two classes", text))
     return labels
+
+
+def pairs(text: str | None) -> list[tuple[str, str]]:
+    """Return names and values from NAME=VALUE,...; "" for one that is not there.
+
+    >>> pairs("age=-999, zip = 0"), pairs("age")
+    ([('age', '-999'), ('zip', '0')], [('', 'age')])
+    """
+    parts = [pair.rpartition("=") for pair in listed(text)]
+    return [(name.strip(), value.strip()) for name, _, value in parts]

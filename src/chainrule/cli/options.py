@@ -24,6 +24,7 @@ from chainrule.cli.option_values import (
     learning_rate,
     levels,
     linked_loss,
+    pairs,
     patience,
     with_settings,
 )
@@ -63,6 +64,10 @@ Columns = Annotated[
     str | None, _data(metavar="NAME=KIND,...", help="Kinds of columns: number, category, boolean, date, text or id.")
 ]
 Drop = Annotated[str | None, _data(metavar="NAME,...", help="Columns to leave out.")]
+Missing = Annotated[
+    str | None,
+    _data(metavar="NAME=VALUE,...", help="Values of columns that mean a missing cell, such as age=-999."),
+]
 Separator = Annotated[str | None, _data(help="Character between cells of a text table; found out by default.")]
 Decimal = Annotated[str | None, _data(help="Decimal mark of a text table, . or , ; found out by default.")]
 Header = Annotated[
@@ -267,6 +272,7 @@ class TrainOptions:
     task: TaskName = None
     columns: Columns = None
     drop: Drop = None
+    missing: Missing = None
     separator: Separator = None
     decimal: Decimal = None
     header: Header = None
@@ -344,15 +350,16 @@ class TrainOptions:
 
     def reading(self, command: str) -> ReadOptions:
         """Return what was typed about the columns and the form of a table."""
-        pairs = [pair.rpartition("=") for pair in listed(self.columns)]
+        kinds, codes = pairs(self.columns), pairs(self.missing)
+        given = {"--columns": ("KIND", kinds, self.columns), "--missing": ("VALUE", codes, self.missing)}
         raise_all(
-            must_be(command, "--columns", "NAME=KIND, several separated by commas", self.columns)
-            for name, _, kind in pairs
-            if not (name and kind)
+            must_be(command, option, f"NAME={what}, several separated by commas", text)
+            for option, (what, found, text) in given.items()
+            if not all(name and value for name, value in found)
         )
-        kinds = {name.strip(): kind.strip() for name, _, kind in pairs}
+        missing = {name: [value for other, value in codes if other == name] for name, _ in codes}
         separator = {"\\t": "\t", "tab": "\t", "space": " "}.get(self.separator or "", self.separator)
-        return ReadOptions(separator, self.decimal, kinds, listed(self.drop), self.header, self.encoding)
+        return ReadOptions(separator, self.decimal, dict(kinds), listed(self.drop), self.header, self.encoding, missing)
 
     def split_faults(self, command: str) -> Iterator[str]:
         """Yield a sentence for each option that contradicts another about how rows are held out."""

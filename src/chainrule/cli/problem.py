@@ -50,7 +50,8 @@ def load_problem(source: str, options: o.TrainOptions, command: str, quiet: bool
     if options.scaling is None and dataset.shared_unit:
         settings = replace(settings, scaling="shared")
     problem = build_problem(settings, parts, class_weight=options.class_weight)
-    problem = replace(problem, interface=COMMAND_LINE)
+    table = parts.train if parts.train.schema is not None else None
+    problem = replace(problem, interface=COMMAND_LINE, table=table)
     settings = replace(settings, max_iter=problem.config.epochs)
     if not quiet:
         _show_reading(dataset, options)

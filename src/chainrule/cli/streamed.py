@@ -130,6 +130,7 @@ def _opened(source: str, options: o.TrainOptions) -> StreamedDataset:
             columns=reading.kinds,
             drop=reading.drop,
             key=options.group,
+            missing=reading.missing,
         )
     except (InvalidValueError, MissingError, FormatError) as error:
         raise type(error)(_as_typed(str(error))) from error

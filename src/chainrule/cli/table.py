@@ -28,7 +28,7 @@ from chainrule.tabular import Preset, TableFit, TrainedMember, fit_encoded, pres
 
 DATA_OPTIONS = frozenset(
     {
-        *("target", "task", "columns", "drop", "separator", "decimal", "header", "encoding"),
+        *("target", "task", "columns", "drop", "missing", "separator", "decimal", "header", "encoding"),
         *("group", "time", "validation", "test", "test_fraction", "seed", "keep_classes"),
     }
 )

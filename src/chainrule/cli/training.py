@@ -16,7 +16,7 @@ import typer
 from chainrule import doctor as the_doctor
 from chainrule.cli import distributed as d
 from chainrule.cli import options as o
-from chainrule.cli.doctor_report import Cards, improved_options, show_report
+from chainrule.cli.doctor_report import Cards, command_line, improved_options, show_report
 from chainrule.cli.problem import LoadedProblem, load_problem
 from chainrule.cli.run_folder import (
     TrainOutcome,
@@ -274,6 +274,8 @@ def _repaired(outcome: TrainOutcome, watched: _Watching) -> TrainOutcome:
         for line in improved.log:
             watched.cards.out.print(line, markup=False)
     if improved.options != outcome.options:
+        if watched.cards is not None:
+            watched.cards.out.print(f"better: {command_line(outcome.source, improved.options)}", markup=False)
         loaded = load_problem(outcome.source, improved.options, "train", quiet=watched.cards is None)
         outcome = _examined(_trained(outcome.source, improved.options, loaded, watched, None), watched)
     assert outcome.report is not None

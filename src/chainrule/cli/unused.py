@@ -57,7 +57,7 @@ class Rule:
 
 
 _NETWORK = ("activation", "batch_norm", "layer_norm", "dropout")
-_TABLE = Rule("table", ("columns", "drop", "decimal"), "for this source", "Only tables have columns.")
+_TABLE = Rule("table", ("columns", "drop", "missing", "decimal"), "for this source", "Only tables have columns.")
 _TEXT = Rule("text table", ("separator", "encoding"), "for this source", "Only tables in text have one.")
 _OWN_TEST = Rule("test rows", ("test_fraction",), "for this source", "It has test rows of its own.")
 _HEADER = Rule("headed", ("header",), "for this source", "Only tables in text and workbooks have a first line.")

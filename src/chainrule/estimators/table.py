@@ -47,6 +47,7 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]
         seconds: float | str | None = "auto",
         columns: Mapping[str, str] | None = None,
         drop: Sequence[str] = (),
+        missing: Mapping[str, Any] | None = None,
         n_jobs: int | None = None,
         cluster: str | None = None,
         verbose: bool = False,
@@ -56,6 +57,7 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]
         self.seconds = seconds
         self.columns = columns
         self.drop = drop
+        self.missing = missing
         self.n_jobs = n_jobs
         self.cluster = cluster
         self.verbose = verbose
@@ -80,7 +82,7 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]
             preset=presets.get(self.preset),
             seconds=self.seconds,
             seed=seed(self.random_state),
-            read=ReadOptions(kinds=dict(self.columns or {}), drop=tuple(self.drop)),
+            read=ReadOptions(kinds=dict(self.columns or {}), drop=tuple(self.drop), missing=dict(self.missing or {})),
             sample_weight=weights,
             groups=None if groups is None else np.asarray(groups),
             times=None if times is None else np.asarray(times),
@@ -129,6 +131,8 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]
             found.append(must_be(owner, "drop", "a list of columns", self.drop, f"Write [{self.drop!r}]."))
         if self.columns is not None and not isinstance(self.columns, Mapping):
             found.append(must_be(owner, "columns", "a mapping of columns to kinds", self.columns))
+        if self.missing is not None and not isinstance(self.missing, Mapping):
+            found.append(must_be(owner, "missing", "a mapping of columns to values", self.missing))
         return found
 
     def predict(self, X: Any) -> Array:
@@ -193,6 +197,8 @@ class TableClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]
         "text", "id".
     drop : sequence of str, default=()
         Columns to leave out.
+    missing : mapping of str to sequence, default=None
+        Values of columns that mean a missing cell, as {"age": [-999]}; in rows to predict too.
     n_jobs : int, default=None
         Networks that train at the same time; None and -1 take all cores.
     cluster : str, default=None
@@ -349,6 +355,8 @@ class TableRegressor(RegressorMixin, TableEstimator):  # type: ignore[misc]
         "text", "id".
     drop : sequence of str, default=()
         Columns to leave out.
+    missing : mapping of str to sequence, default=None
+        Values of columns that mean a missing cell, as {"age": [-999]}; in rows to predict too.
     n_jobs : int, default=None
         Networks that train at the same time; None and -1 take all cores.
     cluster : str, default=None

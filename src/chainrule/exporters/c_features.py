@@ -222,7 +222,7 @@ class Row:
                 raise TypeError(feature)
 
     def _value(self, feature: Number) -> str:
-        at = f"row->{self.fields[feature.source]}"
+        at = self._cell(feature.source)
         if not feature.part:
             return at
         if feature.part == "days":
@@ -232,11 +232,20 @@ class Row:
         return f"{self.source.name}_{text}"
 
     def _gap(self, source: str) -> str:
-        at = f"row->{self.fields[source]}"
+        at = self._cell(source)
         kind = next(each.kind for each in self.inputs if each.name == source)
         if kind in CATEGORICAL:
             return f"{at} == {self.codes[source].gap}"
         return f"{at} == {self.source.name}_NO_DATE" if kind == "date" else f"!isfinite({at})"
+
+    def _cell(self, source: str) -> str:
+        """Return a cell, or a gap where it has a value that means one."""
+        at = f"row->{self.fields[source]}"
+        given = next(each for each in self.inputs if each.name == source)
+        date = given.kind == "date"
+        same = " || ".join(f"{at} == {f'INT64_C({int(v)})' if date else double(v)}" for v in given.missing)
+        gap = f"{self.source.name}_NO_DATE" if date else "NAN"
+        return f"({same} ? {gap} : {at})" if same else at
 
     @staticmethod
     def _is_code(at: str, values: Mapping[int, float]) -> str:

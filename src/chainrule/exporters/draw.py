@@ -162,6 +162,8 @@ def _number_cells(plan: InferencePlan, given: Input, rng: np.random.Generator, e
     far = 1e15 if isinstance(plan.transforms[0], FeatureTransform) else 100.0
     x = _numbers(middle * feature.scale + feature.center, spread * feature.scale, rng, edge, far)
     gap = rng.random(len(edge)) < np.where(edge, 0.3, 0.05 * given.gaps)
+    if given.missing:
+        x = np.where(rng.random(len(edge)) < 0.1, rng.choice(given.missing, len(edge)), x)
     return [None if missing else float(value) for value, missing in zip(x, gap, strict=True)]
 
 
@@ -173,7 +175,8 @@ def _date_cells(plan: InferencePlan, given: Input, rng: np.random.Generator, edg
     def usual() -> dt.datetime:
         return origin + int(rng.integers(4000)) * _DAY + hours * int(rng.integers(86_400)) * dt.timedelta(seconds=1)
 
-    return _chosen(usual, (None, *_ODD_DATES), rng, edge)
+    missing = [_EPOCH + dt.timedelta(microseconds=at) for at in given.missing]
+    return _chosen(usual, (None, *_ODD_DATES, *missing), rng, edge)
 
 
 def kept(rows: Rows, keep: Array) -> Rows:

@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.data.table.calendar import part
+from chainrule.data.table.missing import without_numbers
 from chainrule.errors import InvalidValueError
 from chainrule.exporters.answers import Answers, Rows
 from chainrule.exporters.cells import date_cell, is_gap, label, level_code, number_cell, word_places
@@ -103,9 +104,11 @@ def _read(given: Input, rows: Rows) -> Any:
         if given.kind == "number":
             form = given.written
             written = None if form is None else (form.decimal, form.thousands, form.prefix, form.suffix)
-            return np.array([number_cell(given.name, cell, written, given.gaps) for cell in cells], np.float64)
+            numbers = [number_cell(given.name, cell, written, given.gaps) for cell in cells]
+            return without_numbers(np.array(numbers, np.float64), frozenset(given.missing))
         if given.kind == "date":
-            return np.array([date_cell(given.name, cell, given.date_format, given.gaps) for cell in cells], np.float64)
+            moments = [date_cell(given.name, cell, given.date_format, given.gaps) for cell in cells]
+            return without_numbers(np.array(moments, np.float64), frozenset(given.missing))
     except ValueError as error:
         raise InvalidValueError(f"export: {error}.") from None
     return cells

@@ -186,6 +186,13 @@ function part(name, at, origin) {
 }
 """
 
+_PRESENT = """\
+/** A number or a date in microseconds; NaN where it is a value that means a gap. */
+function present(x, missing) {
+  return missing.includes(x) ? NaN : x;
+}
+"""
+
 _SCALED = """\
 /** clip((x - center) / scale, -limit, limit); a gap becomes `gap`. */
 function scaled(x, center, scale, limit, gap) {
@@ -204,6 +211,7 @@ CELL_FUNCTIONS = {
     "words": _WORDS,
     "number": _NUMBER,
     "date": _DATE,
+    "present": _PRESENT,
     "scaled": _SCALED,
     "part": _PARTS,
 }

@@ -100,14 +100,14 @@ class FeatureWriter:
             tail = f", {self._constant(f'written{i}', written)}" if written else ""
             call = f"{self.module.use('number')}(given[{i}], {quoted(each.name)}, {literal(each.gaps)}{tail})"
             self.module.use("label")
-            return [f"const x{i} = {call};"]
+            return [f"const x{i} = {self._present(each, call)};"]
         if each.kind == "date":
             formats = (each.date_format,) if each.date_format else ISO
             patterns = ", ".join(f"new RegExp({quoted(pattern(form))})" for form in formats)
             constant = self._constant(f"formats{i}", f"[{patterns}]")
             call = f"{self.module.use('date')}(given[{i}], {quoted(each.name)}, {literal(each.gaps)}, {constant})"
             self.module.use("label")
-            return [f"const x{i} = {call};"]
+            return [f"const x{i} = {self._present(each, call)};"]
         if each.kind == "text":
             places = next(
                 (f.places for f in self.plan.features if isinstance(f, WordCount) and f.source == each.name), 1
@@ -117,6 +117,13 @@ class FeatureWriter:
         if known is None:
             return []
         return [f"const x{i} = {self.module.use('code')}(given[{i}], {self._constant(f'known{i}', _known(known))});"]
+
+    def _present(self, each: Input, value: str) -> str:
+        """Return a number or date, NaN where it is a value that means a gap."""
+        if not each.missing:
+            return value
+        values = ", ".join(literal(number) for number in each.missing)
+        return f"{self.module.use('present')}({value}, [{values}])"
 
     def _constant(self, name: str, text: str) -> str:
         self.module.tables.append(f"const {name} = {text};")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.data.table.codecs import FARTHEST, MISSING, CategoryCodec
+from chainrule.data.table.missing import moments_of, numbers_of
 from chainrule.data.table.schema import FIRST_CODE, HASHED_WORDS, Column, TableSchema
 from chainrule.errors import InvalidValueError, must_be, raise_all
 from chainrule.exporters.plan import (
@@ -71,6 +72,7 @@ def lower(model: Predictor) -> InferencePlan:
         raise InvalidValueError(must_be("export", "model", allowed, type(core).__name__))
     raise_all(_faults(core))
     if isinstance(model, TableModel):
+        raise_all(_text_faults(model.schema))
         inputs = tuple(_input(column) for column in model.schema.used)
         features = _table_features(model.schema, isinstance(core, Pack))
     else:
@@ -155,7 +157,23 @@ def _blocks(core: Model | Pack, kind: str) -> tuple[tuple[int, int], ...]:
 def _input(column: Column) -> Input:
     """Return what the user gives for a column of a table."""
     kind: Any = column.kind
-    return Input(column.name, kind, date_format=column.date_format, written=column.written, gaps=bool(column.gaps))
+    named = {"number": numbers_of, "date": moments_of}.get(column.kind)
+    return Input(
+        column.name,
+        kind,
+        date_format=column.date_format,
+        written=column.written,
+        gaps=bool(column.gaps or column.missing),
+        missing=() if named is None else tuple(sorted(named(column.missing))),
+    )
+
+
+def _text_faults(schema: TableSchema) -> Iterator[str]:
+    """Say which texts have values for missing cells, which no written file compares with."""
+    for column in schema.used:
+        if column.kind == "text" and column.missing:
+            hint = "It is a text of several words, whose values for missing cells no exported file knows."
+            yield must_be("export", f"missing value of column {column.name!r}", "left out", column.missing[0], hint)
 
 
 def _table_features(schema: TableSchema, pack: bool) -> tuple[Feature, ...]:

@@ -90,16 +90,21 @@ def _read(given: Input, variable: str, code: Code | None, constants: Constants) 
         form = given.written
         written = None if form is None else (form.decimal, form.thousands, form.prefix, form.suffix)
         call = f"number_cell({given.name!r}, cell, {written!r}, {given.gaps})"
-        return f"{variable} = np.array([{call} {cells}])\n"
+        return f"{variable} = {_present(given, f'np.array([{call} {cells}])')}\n"
     if given.kind == "date":
         call = f"date_cell({given.name!r}, cell, {given.date_format!r}, {given.gaps})"
-        return f"{variable} = np.array([{call} {cells}])\n"
+        return f"{variable} = {_present(given, f'np.array([{call} {cells}])')}\n"
     if code is None:
         counts = "np.bincount(np.array(word_places(cell, 32), int), minlength=32)"
         return f"{variable} = np.array([{counts} {cells}])\n"
     levels = constants.write(f"LEVELS_{variable[2:].upper()}", repr(dict(code.codes)))
     settings = f"{code.gap}, {code.unknown}, {code.hashed_from}, {code.hashed}, {code.boolean}"
     return f"{variable} = np.array([level_code(cell, {levels}, {settings}) {cells}])\n"
+
+
+def _present(given: Input, cells: str) -> str:
+    """Return cells with gaps where they have values that mean one."""
+    return f"without({cells}, [{', '.join(map(literal.number, given.missing))}])" if given.missing else cells
 
 
 def _columns(features: Sequence[Feature], variables: dict[str, str]) -> list[str]:

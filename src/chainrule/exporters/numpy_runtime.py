@@ -242,6 +242,11 @@ def inverse_softmax(A: Array) -> Array:
     return np.log(np.maximum(A, np.finfo(A.dtype).tiny))
 
 
+def without(x: Array, missing: Any) -> Array:
+    """Return numbers or dates with NaN for values that mean a gap."""
+    return np.where(np.isin(x, missing), np.nan, x)
+
+
 def is_missing(x: Array) -> Array:
     """Return 1 where a number or date is a gap, or a text, given by its counts of words, has no words."""
     return x.sum(axis=1) == 0 if x.ndim > 1 else np.isnan(x)

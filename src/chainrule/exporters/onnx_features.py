@@ -62,17 +62,25 @@ class _Cells:
     def __init__(self, graph: GraphBuilder, columns: Sequence[Input], inputs: Mapping[str, str]) -> None:
         self.graph = graph
         self.kinds = {column.name: column.kind for column in columns}
+        self.missing = {column.name: column.missing for column in columns}
         self.inputs = inputs
 
     def number(self, source: str, part: str = "", origin: int = 0) -> str:
         """Return a number or a part of a date as float64 (n, 1), NaN for a gap; infinity stays."""
         name = self.inputs[source]
-        if self.kinds[source] != "date":
-            return name
         graph = self.graph
+        if self.kinds[source] != "date":
+            return self._present(source, name, np.float64)
         missing = graph.node("Equal", name, graph.constant(np.array(NO_DATE)))
         moments = graph.node("Where", missing, graph.constant(np.array(np.nan)), graph.cast(name, np.float64))
-        return date_part(graph, part, moments, origin)
+        return date_part(graph, part, self._present(source, moments, np.int64), origin)
+
+    def _present(self, source: str, value: str, kind: type[np.generic]) -> str:
+        """Return numbers or moments, NaN where the cell has a value that means a gap."""
+        for gap in self.missing[source]:
+            missing = self.graph.node("Equal", self.inputs[source], self.graph.constant(np.array(gap, kind)))
+            value = self.graph.node("Where", missing, self.graph.constant(np.array(np.nan)), value)
+        return value
 
     def is_gap(self, source: str) -> str:
         """Return whether a number or a date is a gap or infinite, as truth values (n, 1)."""

@@ -40,6 +40,8 @@ class Input:
     gaps : bool, default=False
         Whether a text that is no number or no date is a gap; else it is an error. Gaps themselves (None, NaN, infinity,
         the marks of `data.table.gaps`) are always allowed in a table, never in a matrix.
+    missing : tuple of float, default=()
+        Numbers that mean a gap, of a date microseconds since 1970. Levels of a category that do are in its codes.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Input:
     date_format: str | None = None
     written: NumberFormat | None = None
     gaps: bool = False
+    missing: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

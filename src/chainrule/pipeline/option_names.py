@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from chainrule.data.table.shell import with_value
+from chainrule.data.table.shell import list_text, with_value
 from chainrule.nn.losses import LOSSES
 from chainrule.pipeline.settings import OPTIMIZERS, REGRESSION_LOSSES, SCHEDULES
 
@@ -119,6 +119,15 @@ class OptionName:
     typed: Spelling = _unchanged
 
 
+def _named_values(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return names and their values as the option takes them.
+
+    >>> _named_values([("age", "-999"), ("a,b", "-1")])
+    'age=-999,"a,b=-1"'
+    """
+    return list_text(f"{name}={value}" for name, value in pairs)
+
+
 def _not_an_argument(value: Any) -> None:
     """Return None: the estimators have no such argument."""
 
@@ -164,10 +173,11 @@ OPTION_NAMES: Mapping[str, OptionName] = {
     "n_iter_no_change": OptionName("", "patience", typed=lambda epochs: str(epochs or 0)),
     "validation_fraction": OptionName("fit.validation", "validation_fraction", code=lambda share: "(X_val, y_val)"),
     "scaling": OptionName("", "scaling"),
-    "drop": OptionName("", "drop", argument=_not_an_argument, typed=",".join),
+    "drop": OptionName("", "drop", argument=_not_an_argument, typed=list_text),
+    "missing": OptionName("", "missing", argument=_not_an_argument, typed=_named_values),
 }
 """Every setting, by the argument of the estimators; `task` chooses between them, `max_grad_value` is `fit`'s alone,
-`drop` that of tables."""
+`drop` and `missing` those of tables."""
 
 _DOUBLE_SWITCHES = ("header",)
 """Switches that can be typed both ways, because leaving them out lets the rules decide."""

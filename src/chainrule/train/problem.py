@@ -12,7 +12,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.constraints import COUNT, POSITIVE, Checked, constrained
-from chainrule.data import Standardizer
+from chainrule.data import Dataset, Standardizer
 from chainrule.engines import Rows
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.model import Model
@@ -132,6 +132,8 @@ class TrainingProblem:
     stream : StreamRows or None, default=None
         Training rows that are read while the network is trained on them; `rows` are then a sample of them, which monitors
         and reports look at.
+    table : Dataset or None, default=None
+        The training rows as they are in the user's table, for advice on how to read it.
 
     Examples
     --------
@@ -157,6 +159,7 @@ class TrainingProblem:
     target_name: str = "target"
     interface: str = "fit"
     stream: StreamRows | None = field(default=None, repr=False)
+    table: Dataset | None = field(default=None, repr=False)
 
     @property
     def trained_rows(self) -> int:

@@ -39,6 +39,7 @@ def open_dataset(
     columns: Mapping[str, str] | None = None,
     drop: Sequence[str] = (),
     key: str | None = None,
+    missing: Mapping[str, Any] | None = None,
 ) -> StreamedDataset:
     """Open data that are larger than memory; only footers of files are read.
 
@@ -62,6 +63,8 @@ def open_dataset(
         Columns to leave out.
     key : str or None, default=None
         Column by whose values rows are held out together; None holds out single rows.
+    missing : mapping of str to sequence or None, default=None
+        Values of a table's columns that mean a missing cell, such as {"age": [-999]}.
 
     Returns
     -------
@@ -93,8 +96,11 @@ def open_dataset(
             raise InvalidValueError(must_be("open_dataset", option, "the name of a column", column, hint))
     if key is not None and key == name:
         raise InvalidValueError(must_be("open_dataset", "key", "another column than the target", key))
-    options = ReadOptions(kinds=dict(columns or {}), drop=tuple(drop))
-    return StreamedDataset(opened, name, memory, int(seed), task, options, key)
+    options = ReadOptions(kinds=dict(columns or {}), drop=tuple(drop), missing=dict(missing or {}))
+    dataset = StreamedDataset(opened, name, memory, int(seed), task, options, key)
+    if missing and not dataset.is_table:
+        raise InvalidValueError(must_be("open_dataset", "missing", "left out for arrays", dict(missing)))
+    return dataset
 
 
 def _opened(source: Any, target: Any) -> tuple[Source, str]:
@@ -167,7 +173,8 @@ class StreamedDataset:
         options: ReadOptions = ReadOptions(),  # noqa: B008  (frozen)
         key: str | None = None,
     ) -> None:
-        self.source = source
+        self.opened = source
+        self.source = source if not options.missing else _gapped(source, options.missing)
         self.target = target
         self.max_memory = max_memory
         self.seed = seed
@@ -197,8 +204,8 @@ class StreamedDataset:
         from chainrule.data.stream.described import draft_of
 
         source, keys = self.source, () if self.key is None else (self.key,)
-        shown = _Without(source, keys) if keys else source
-        return draft_of(source.name, shown, self.target, self.options, self.max_memory // 2)
+        shown, whole = (_Without(each, keys) if keys else each for each in (source, self.opened))
+        return draft_of(source.name, shown, self.target, self.options, self.max_memory // 2, whole)
 
     @property
     def schema(self) -> TableSchema:
@@ -299,6 +306,13 @@ class StreamedDataset:
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise InvalidValueError(must_be("batches", "batch_size", "a whole number >= 1", batch_size))
         yield from _cut_evenly(raw_rows(self).blocks(epoch, start), batch_size)
+
+
+def _gapped(source: Source, missing: Mapping[str, Any]) -> Source:
+    from chainrule.data.stream.gapped import Gapped
+    from chainrule.data.table.missing import values_of
+
+    return Gapped(source, {name: values_of(missing, name) for name in missing})
 
 
 def _cut_evenly(blocks: Iterator[tuple[Array, Array, Array]], size: int) -> Iterator[tuple[Array, Array]]:

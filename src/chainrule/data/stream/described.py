@@ -34,8 +34,9 @@ from chainrule.data.table.columns import (
 )
 from chainrule.data.table.dates import microseconds
 from chainrule.data.table.gaps import label
-from chainrule.data.table.kinds import assembled, equal_cells, option_faults
+from chainrule.data.table.kinds import assembled, check_missing, equal_cells
 from chainrule.data.table.leaks import leaks
+from chainrule.data.table.missing import left_out_faults, values_of, with_values
 from chainrule.data.table.schema import Column, NumberRange, ReadOptions, TableSchema
 from chainrule.data.table.values import text_of as plain_texts
 from chainrule.errors import InvalidValueError, raise_all
@@ -134,7 +135,9 @@ def describe_stream(owner: str, source: Source, target: str, options: ReadOption
     return draft_of(owner, source, target, options, memory).finished()
 
 
-def draft_of(owner: str, source: Source, target: str, options: ReadOptions, memory: int) -> Draft:
+def draft_of(
+    owner: str, source: Source, target: str, options: ReadOptions, memory: int, opened: Source | None = None
+) -> Draft:
     """Find out what every column of a streamed table is, but for quartiles that another pass would end.
 
     Parameters
@@ -149,12 +152,14 @@ def draft_of(owner: str, source: Source, target: str, options: ReadOptions, memo
         What the user says about columns.
     memory : int
         Bytes that this may take.
+    opened : Source, default=None
+        The rows with values in place of gaps where the user named such values.
 
     Returns
     -------
     Draft
     """
-    raise_all(option_faults(owner, source, options))  # type: ignore[arg-type]  # (it reads the names of the columns)
+    check_missing(owner, source.columns, options, target, lambda name: _cells(opened or source, name))
     names = [name for name in source.columns if name != target]
     head = _head(source)
     n = source.manifest.rows
@@ -177,6 +182,8 @@ def draft_of(owner: str, source: Source, target: str, options: ReadOptions, memo
     columns, warnings = assembled(
         owner, [found[name] for name in names], target, options, lambda a, b: _equal(source, a, b)
     )
+    raise_all(left_out_faults(owner, columns, options))
+    columns = [with_values(each, values_of(options.missing, each.name)) for each in columns]
     warnings += leaks(head, [column.name for column in columns if column.used], head[target])
     return Draft(source, TableSchema(tuple(columns), target, tuple(warnings)), search, memory)
 
@@ -203,6 +210,12 @@ def _batches(names: Sequence[str], sizes: dict[str, int], memory: int) -> Iterat
         taken += sizes[name]
     if few:
         yield few
+
+
+def _cells(source: Source, name: str) -> Iterator[pl.Series]:
+    """Yield the cells of a column, piece by piece."""
+    for group in range(len(source.manifest.sizes)):
+        yield from (piece.column(name) for piece in source.pieces(group, [name]))
 
 
 def _whole(source: Source, names: Sequence[str]) -> pl.DataFrame:

@@ -19,6 +19,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.data.table.calendar import moment, part, part_of
 from chainrule.data.table.gaps import is_gap, label
+from chainrule.data.table.missing import numbers_of, texts_of
 from chainrule.data.table.schema import FIRST_CODE, HASHED_WORDS, Column
 from chainrule.data.table.values import (
     FAR,
@@ -69,6 +70,7 @@ class NumberCodec:
 
     def __init__(self, column: Column) -> None:
         self.column = column
+        self.gone = numbers_of(column.missing)
 
     def raw(self, owner: str, cells: Any, notes: list[str] | None) -> list[Array]:
         """Return the column's numbers, NaN for a gap."""
@@ -98,9 +100,10 @@ class NumberCodec:
         """Return what makes a plain number of one cell, None of any other cell."""
         center = self.column.numbers[0].center
         scale = self.column.numbers[0].scale
+        gone = self.gone
 
         def number(value: Any) -> float | None:
-            if type(value) is not float:
+            if type(value) is not float or value in gone:
                 return None
             scaled = (value - center) / scale
             return scaled if -FARTHEST <= scaled <= FARTHEST else None
@@ -110,8 +113,10 @@ class NumberCodec:
     def cell(self, value: Any, noted: bool) -> list[float] | None:
         """Return the numbers of one cell, None where it needs the long way."""
         kind = type(value)
-        if value is None:
+        if value is None or (self.gone and isinstance(value, int | float | np.number) and value in self.gone):
             return [_NAN] if self.column.gaps or not noted else None
+        if self.gone and kind is str:
+            return None
         if kind is str and _PLAIN.fullmatch(value):
             value = float(value)
         elif kind is not float and kind is not int and kind is not bool:
@@ -154,7 +159,7 @@ class DateCodec(NumberCodec):
 
     def cell(self, value: Any, noted: bool) -> list[float] | None:
         """Return the parts of one date, None where it needs the long way."""
-        if noted or type(value) not in (dt.date, dt.datetime):
+        if noted or self.column.missing or type(value) not in (dt.date, dt.datetime):
             return None
         at = moment(value)
         numbers = self.column.numbers
@@ -176,6 +181,7 @@ class CategoryCodec:
         self.hashed_from = FIRST_CODE + len(column.categories)
         for level in column.categories:
             self.known.setdefault(_canonical(level), self.known[level])
+        self.known |= dict.fromkeys(texts_of(column.missing), MISSING)
 
     def code(self, value: Any) -> int:
         """Return the code of a cell."""
@@ -253,12 +259,12 @@ class TextCodec:
 
     def __init__(self, column: Column) -> None:
         self.column = column
+        self.gone = texts_of(column.missing)
 
     def raw(self, owner: str, cells: Any, notes: list[str] | None) -> list[Array]:
         """Return the counts of words by place, zero for a gap."""
-        places = [
-            i * HASHED_WORDS + k for i, cell in enumerate(cells) if cell is not None for k in _places(label(cell))
-        ]
+        texts = ["" if cell is None else label(cell) for cell in cells]
+        places = [i * HASHED_WORDS + k for i, text in enumerate(texts) for k in self._places(text)]
         counts = np.bincount(np.array(places, np.int64), minlength=len(cells) * HASHED_WORDS)
         return list(counts.reshape(len(cells), HASHED_WORDS).T.astype(np.float64))
 
@@ -279,9 +285,12 @@ class TextCodec:
         if value is not None and type(value) is not str:
             return None
         counts = [0.0] * HASHED_WORDS
-        for k in _places(value.strip() if value else ""):
+        for k in self._places(value.strip() if value else ""):
             counts[k] += 1
         return counts
+
+    def _places(self, text: str) -> list[int]:
+        return [] if text in self.gone else _places(text)
 
 
 def _places(text: str) -> list[int]:

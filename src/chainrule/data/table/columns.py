@@ -6,7 +6,7 @@ In: a column of a frame, and the kind that the user asked for. Out: a `Column`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from chainrule.data.table.calendar import DAY, part
 from chainrule.data.table.cells import TEXT, clean_text, interpret, loose_numbers, without_marks
 from chainrule.data.table.dates import microseconds, mostly_dates
 from chainrule.data.table.gaps import MARKS, is_gap, label, label_marks
+from chainrule.data.table.missing import cleared
 from chainrule.data.table.schema import Column, NumberFormat, NumberRange
 from chainrule.data.table.shell import list_text, option_text
 from chainrule.data.table.values import text_of
@@ -65,9 +66,14 @@ class Cells:
     warning: str = ""
 
 
-def column_of(owner: str, cells: pl.Series, asked: str | None, decimal: str | None) -> tuple[Column, str]:
-    """Return what a column is, with a warning about its cells if there is one."""
-    kind, typed = typed_cells(owner, cells, asked, decimal)
+def column_of(
+    owner: str, cells: pl.Series, asked: str | None, decimal: str | None, missing: Sequence[str] = ()
+) -> tuple[Column, str]:
+    """Return what a column is, with a warning about its cells if there is one; `missing` are values that mean a gap."""
+    kind, typed = typed_cells(owner, cleared(cells, missing, decimal), asked, decimal)
+    if missing and kind in ("number", "date"):
+        values = cleared(typed.values, missing)
+        typed = replace(typed, values=values, gaps=values.null_count())
     reason = f"asked for (--columns {cells.name}={asked})" if asked else typed.reason
     if asked == "id":
         return Column(cells.name, "id", reason, used=False), ""

@@ -5,14 +5,17 @@ In: a frame and the name of its target. Out: a `TableSchema`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import polars as pl
 
 from chainrule.data.table.columns import column_of
 from chainrule.data.table.frames import FrameRows
 from chainrule.data.table.leaks import leaks
+from chainrule.data.table.missing import cleared, left_out_faults, unseen, unseen_faults, values_of, with_values
+from chainrule.data.table.missing import faults as missing_faults
 from chainrule.data.table.schema import Column, ReadOptions, TableSchema
 from chainrule.data.table.shell import list_text, option_text
 from chainrule.errors import InvalidValueError, did_you_mean, must_be, raise_all
@@ -60,13 +63,18 @@ def describe(
     [('size', 'number'), ('color', 'category')]
     """
     options = options or ReadOptions()
-    raise_all(option_faults(owner, frame, options))
+    raise_all(option_faults(owner, frame.columns, options, target))
+    given, frame = frame, with_gaps(frame, options)
     found = [
-        column_of(owner, frame[name], options.kinds.get(name), options.decimal)
+        column_of(owner, frame[name], options.kinds.get(name), options.decimal, values_of(options.missing, name))
         for name in frame.columns
         if name != target
     ]
     columns, warnings = assembled(owner, found, target, options, lambda a, b: equal_cells(frame[a], frame[b]))
+    raise_all(left_out_faults(owner, columns, options))
+    for name, value in unseen(options, lambda name: [given[name]]):
+        warnings.append(f"column {name!r} has no cell {value!r} in these rows, which means a missing one in others.")
+    columns = [with_values(each, values_of(options.missing, each.name), given[each.name]) for each in columns]
     y = frame[target] if target is not None and target in frame.columns else y
     if y is not None:
         warnings += leaks(frame, [column.name for column in columns if column.used], y)
@@ -91,14 +99,39 @@ def assembled(
     return columns, warnings + [sentence for column in columns for sentence in _left_out(column, options)]
 
 
-def option_faults(owner: str, frame: pl.DataFrame | FrameRows, options: ReadOptions) -> Iterator[str]:
+def with_gaps(frame: pl.DataFrame | FrameRows, options: ReadOptions) -> Any:
+    """Return a frame with gaps in place of the values that mean a missing cell."""
+    whole = frame.frame if isinstance(frame, FrameRows) else frame
+    changed = [cleared(whole[name], values_of(options.missing, name), options.decimal) for name in options.missing]
+    whole = whole.with_columns(changed) if changed else whole
+    return replace(frame, frame=whole) if isinstance(frame, FrameRows) else whole
+
+
+def check_missing(
+    owner: str,
+    columns: Sequence[str],
+    options: ReadOptions,
+    target: str | None,
+    blocks: Callable[[str], Iterable[pl.Series]],
+) -> None:
+    """Raise one error for options that name no column or kind, and for values of missing cells that no cell has.
+
+    `blocks` gives all cells of a column, part by part.
+    """
+    known = {name: given for name, given in options.missing.items() if name in columns and name != target}
+    found = unseen_faults(owner, replace(options, missing=known), blocks)
+    raise_all([*option_faults(owner, columns, options, target), *found])
+
+
+def option_faults(owner: str, columns: Sequence[str], options: ReadOptions, target: str | None = None) -> Iterator[str]:
     """Yield a sentence for every option that names no column or kind."""
     for name in (*options.kinds, *options.drop):
-        if name not in frame.columns:
-            yield must_be(owner, "column", "one of the table's", name, did_you_mean(name, frame.columns))
+        if name not in columns:
+            yield must_be(owner, "column", "one of the table's", name, did_you_mean(name, columns))
     for name, kind in options.kinds.items():
         if kind not in CHOICES:
             yield must_be(owner, f"kind of column {name!r}", " or ".join(CHOICES), kind, did_you_mean(kind, CHOICES))
+    yield from missing_faults(owner, columns, options, target)
 
 
 def _dropped(column: Column) -> Column:

@@ -18,7 +18,7 @@ from chainrule.arrays import Array
 from chainrule.data.checks import cell_fault
 from chainrule.data.dataset import Dataset
 from chainrule.data.table.cells import TEXT, clean_text, numbers_of
-from chainrule.data.table.kinds import describe
+from chainrule.data.table.kinds import check_missing, describe
 from chainrule.data.table.reading import TableFile, read_file
 from chainrule.data.table.schema import ReadOptions, TableSchema
 from chainrule.data.table.target import TargetColumn, read_target
@@ -43,6 +43,8 @@ def load_table(
     options = read or ReadOptions()
     file = file_for(path, features, options)
     found = read_target(file.name, file.frame, target, task, learned=features is None)
+    if features is None and options.missing:
+        check_missing(file.name, file.frame.columns, options, found.name, lambda name: [file.frame[name]])
     rows = file.frame if found.kept.all() else file.frame.filter(pl.Series(found.kept))
     return dataset_of(rows, file.name, found, file.facts, features, options)
 

@@ -45,6 +45,8 @@ class ReadOptions:
         Whether the first line has the names. None finds it out.
     encoding : str, default=None
         Encoding of a text file, as Python names it. None finds it out.
+    missing : mapping of str to sequence, default={}
+        Values of columns that mean a missing cell, by name, such as {"age": [-999]}.
 
     Examples
     --------
@@ -58,6 +60,7 @@ class ReadOptions:
     drop: tuple[str, ...] = ()
     header: bool | None = None
     encoding: str | None = None
+    missing: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,8 @@ class Column:
         Microseconds since 1970 from which the days of a date count.
     value : str, default=None
         The value of a constant.
+    missing : tuple of str, default=()
+        Values that mean a missing cell, besides gaps.
     """
 
     name: str
@@ -154,6 +159,7 @@ class Column:
     date_format: str | None = None
     origin: int = 0
     value: str | None = None
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

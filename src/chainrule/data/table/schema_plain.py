@@ -27,9 +27,13 @@ _TYPES: Mapping[str, Any] = {
     "date_format": (str, type(None)),
     "origin": int,
     "value": (str, type(None)),
+    "missing": (list, tuple),
 }
 _RANGE_TYPES: Mapping[str, Any] = {f.name: str if f.name == "part" else (int, float) for f in fields(NumberRange)}
 _FORMAT_TYPES: Mapping[str, Any] = {f.name: str for f in fields(NumberFormat)}
+_OPTIONAL: Mapping[str, Any] = {"missing": ()}
+"""Fields that a file may lack, with what their absence means."""
+
 _MOST_HASHED = 100_000
 _LATEST = 2**62
 """Microseconds since 1970 that a date can have."""
@@ -51,10 +55,15 @@ def schema_to_plain(schema: TableSchema) -> dict[str, Any]:
     dict
     """
     return {
-        "columns": [asdict(column) for column in schema.columns],
+        "columns": [_plain(column) for column in schema.columns],
         "target": schema.target,
         "warnings": list(schema.warnings),
     }
+
+
+def _plain(column: Column) -> dict[str, Any]:
+    """Return a column as plain data; what only newer readers know is left out where it says nothing."""
+    return {name: value for name, value in asdict(column).items() if value or name not in _OPTIONAL}
 
 
 def schema_from_plain(plain: Any) -> TableSchema:
@@ -97,7 +106,7 @@ def _checked(plain: Any, types: Mapping[str, Any], what: str) -> dict[str, Any]:
 
 def _column(plain: Any) -> Column:
     """Return a column from plain data."""
-    content = _checked(plain, _TYPES, "schema column")
+    content = _checked({**_OPTIONAL, **plain} if isinstance(plain, dict) else plain, _TYPES, "schema column")
     name = content["name"]
     numbers = tuple(
         NumberRange(**_checked(each, _RANGE_TYPES, f"schema column {name!r}")) for each in content["numbers"]
@@ -111,6 +120,9 @@ def _column(plain: Any) -> Column:
         raise FormatError(f"schema column {name!r}: kind must be one of {', '.join(KINDS)}, with texts as categories.")
     if len(set(categories)) != len(categories) or len(set(parts)) != len(parts) or not set(parts) <= set(allowed):
         raise FormatError(f"schema column {name!r}: categories and parts must be distinct and known.")
+    missing = tuple(content["missing"])
+    if not all(isinstance(each, str) for each in missing) or len(set(missing)) != len(missing):
+        raise FormatError(f"schema column {name!r}: values of missing cells must be distinct texts.")
     if any(number.scale <= 0 for number in numbers) or content["hashed"] < 0 or content["gaps"] < 0:
         raise FormatError(f"schema column {name!r}: scales must be positive and counts not negative.")
     if abs(content["origin"]) > _LATEST or content["gaps"] > _LATEST:
@@ -119,7 +131,7 @@ def _column(plain: Any) -> Column:
         raise FormatError(f"schema column {name!r}: ranges and counts must be numbers that training could find.")
     if content["used"] and not _usable(content["kind"], numbers, categories, content["hashed"]):
         raise FormatError(f"schema column {name!r}: a used column must have ranges or categories.")
-    return Column(**{**content, "numbers": numbers, "categories": categories})
+    return Column(**{**content, "numbers": numbers, "categories": categories, "missing": missing})
 
 
 def _bounds(number: NumberRange) -> tuple[float, float, float, float]:

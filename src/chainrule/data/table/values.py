@@ -13,6 +13,8 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.data.checks import cell_fault
 from chainrule.data.table.calendar import DAY
+from chainrule.data.table.missing import moments_of, without_numbers
+from chainrule.data.table.missing import numbers_of as numbers_named
 from chainrule.data.table.schema import Column
 from chainrule.errors import InvalidValueError, raise_all
 
@@ -44,7 +46,7 @@ def numbers_in(owner: str, column: Column, cells: Any, notes: list[str] | None) 
     from chainrule.data.table.cells import TEXT, clean_text, numbers_of, without_marks
 
     if cells.dtype in TEXT:
-        text = without_marks(clean_text(cells))
+        text = cleared_text(without_marks(clean_text(cells)), column)
         numbers = numbers_of(text, column.written)
         odd = np.flatnonzero((numbers.is_null() & text.is_not_null()).to_numpy())
         if len(odd) and not column.gaps:
@@ -56,7 +58,8 @@ def numbers_in(owner: str, column: Column, cells: Any, notes: list[str] | None) 
         cells = cells.dt.total_microseconds() / DAY
     elif not (cells.dtype.is_numeric() or cells.dtype in (pl.Boolean, pl.Null)):
         raise_all([f"{owner}: column {column.name!r} must be numeric, got {cells.dtype}. Encode it as in training."])
-    return cells.cast(pl.Float64).fill_null(_NAN).to_numpy()
+    values = cells.cast(pl.Float64).fill_null(_NAN).to_numpy()
+    return without_numbers(values, numbers_named(column.missing)) if column.missing else values
 
 
 def moments_in(owner: str, column: Column, cells: Any, notes: list[str] | None) -> Array:
@@ -67,7 +70,7 @@ def moments_in(owner: str, column: Column, cells: Any, notes: list[str] | None) 
     from chainrule.data.table.dates import microseconds
 
     if cells.dtype in TEXT:
-        text = without_marks(clean_text(cells))
+        text = cleared_text(without_marks(clean_text(cells)), column)
         dates = dates_of(text, column.date_format)
         odd = np.flatnonzero((dates.is_null() & text.is_not_null()).to_numpy())
         if len(odd) and column.gaps:
@@ -80,7 +83,13 @@ def moments_in(owner: str, column: Column, cells: Any, notes: list[str] | None) 
         return np.full(len(cells), _NAN)
     elif not cells.dtype.is_temporal() or isinstance(cells.dtype, pl.Duration):
         raise_all([f"{owner}: column {column.name!r} must hold dates, got {cells.dtype}. Encode it as in training."])
-    return microseconds(cells)
+    moments = microseconds(cells)
+    return without_numbers(moments, moments_of(column.missing)) if column.missing else moments
+
+
+def cleared_text(text: Any, column: Column) -> Any:
+    """Return texts with null for those by which their column says that a cell is missing."""
+    return text.set(text.is_in(list(column.missing)).fill_null(False), None) if column.missing else text
 
 
 def counted(mask: Array, what: str) -> str:

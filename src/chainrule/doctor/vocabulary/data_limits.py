@@ -62,6 +62,8 @@ class DataLimits:
     """Distance from mean 0 and deviation 1, or from the range [0, 1], up to which the user has scaled a column."""
     named_columns: int = 5
     """Columns that a sentence names at most."""
+    most_codes: int = 5
+    """Values of a column that a command is advised to take for gaps at most."""
     most_dropped: int = 5
     """Columns that a command is advised to leave out at most."""
     dropped_loss: float = 0.01

@@ -13,14 +13,13 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.data.outliers import WildCells, wild_cells
 from chainrule.doctor.observe.quick_models import Folds
-from chainrule.doctor.remedies.rows import far_targets, fill_strange_cells
-from chainrule.doctor.rules.data.dropping import can_be_dropped, drop_settings
+from chainrule.doctor.remedies.rows import far_targets
+from chainrule.doctor.rules.data.codes import missing_settings
 from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.targets import class_indices, subsample_indices
 from chainrule.doctor.vocabulary.wording import column_name, percent
-from chainrule.pipeline.option_names import COMMAND_LINE, Setting
 from chainrule.train.problem import TrainingProblem
 
 
@@ -34,12 +33,7 @@ def strange_cells(problem: TrainingProblem, trace: Trace | None) -> Finding | No
     value, middle = (raw_input(problem, worst, each) for each in (cells.value, cells.middle))
     share = len(cells.rows) / len(problem.rows)
     others = "" if len(found) == 1 else f"; {len(found) - 1} more columns have such values"
-    text = "Correct these cells. In a table, leave codes for missing values empty; in an array, fill them."
-    settings: tuple[Setting, ...] = ()
-    tells = fill_strange_cells(problem) or problem  # what the column says without these cells
-    if problem.interface == COMMAND_LINE and can_be_dropped(tells, [*found]):
-        settings = drop_settings(problem, [*found])
-        text += " Until then, train without the column: the others tell as much."
+    settings = missing_settings(problem, found)
     return make_finding(
         "strange-cells",
         "warning",
@@ -49,7 +43,14 @@ def strange_cells(problem: TrainingProblem, trace: Trace | None) -> Finding | No
         measured=f"{value:.6g} in {_rows(len(cells.rows), share)}, {cells.distance:.3g} standard deviations from the "
         f"others, whose median is {middle:.6g}{others}",
         usual="no value far from all others",
-        fix=Fix(text, settings, _filled(problem, found), "fill-strange-cells"),
+        fix=Fix(
+            "Correct these cells, or read them as missing."
+            if settings
+            else "Correct these cells. In a table, leave codes for missing values empty; in an array, fill them.",
+            settings,
+            _filled(problem, found),
+            "fill-strange-cells",
+        ),
         column=worst,
         value=value,
         share=share,

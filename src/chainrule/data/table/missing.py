@@ -1,0 +1,193 @@
+"""Values by which a column says that a cell is missing: a code such as -999, a date such as 1900-01-01, a text.
+
+In: the values that the user names, and cells. Out: the same cells with gaps; what is wrong with the values.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule.data.table.calendar import DAY, moment
+from chainrule.data.table.gaps import label
+from chainrule.data.table.schema import Column, NumberFormat, ReadOptions
+from chainrule.errors import did_you_mean, must_be
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_LARGEST_SINGLE = 3e38
+
+
+def values_of(missing: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Return the values of a column that mean a missing cell, as texts, each once.
+
+    >>> values_of({"age": [-999, "-999", 0.5], "size": -1}, "age"), values_of({"size": -1}, "size")
+    (('-999', '0.5'), ('-1',))
+    """
+    given = missing.get(name, ())
+    many = isinstance(given, Iterable) and not isinstance(given, str)
+    return tuple(dict.fromkeys(label(value) for value in (given if many else (given,))))
+
+
+def texts_of(values: Iterable[str]) -> frozenset[str]:
+    """Return the texts that cells are compared with: the values, and numbers among them as tables write them."""
+    values = tuple(values)
+    return frozenset(values) | {label(value) for value in map(_number, values) if value is not None}
+
+
+def numbers_of(values: Iterable[str]) -> frozenset[float]:
+    """Return the numbers that cells are compared with, each also as rounded to single precision.
+
+    >>> sorted(numbers_of(["-999", "x", "0.1"]))
+    [-999.0, 0.1, 0.10000000149011612]
+    """
+    found = {value for value in map(_number, values) if value is not None}
+    return frozenset(found | {float(np.float32(value)) for value in found if abs(value) < _LARGEST_SINGLE})
+
+
+def moments_of(values: Iterable[str]) -> frozenset[float]:
+    """Return the dates and times that cells are compared with, in microseconds; each value is in ISO's form or none.
+
+    >>> moments_of(["1970-01-02", "unknown"])
+    frozenset({86400000000.0})
+    """
+    return frozenset(at for at in map(_moment, values) if at is not None)
+
+
+def without_numbers(values: Any, gone: frozenset[float]) -> Any:
+    """Return an array of numbers with NaN for those that are gone."""
+    if not gone:
+        return values
+    found = np.isin(values, list(gone))
+    return np.where(found, np.nan, values) if found.any() else values
+
+
+def marked(cells: pl.Series, values: Sequence[str], decimal: str | None = None) -> pl.Series:
+    """Return which cells of a column hold one of the values: numbers as numbers, dates as dates, texts as texts."""
+    import polars as pl
+
+    from chainrule.data.table import cells as typed
+    from chainrule.data.table.dates import microseconds
+
+    texts, numbers = list(texts_of(values)), list(numbers_of(values))
+    if cells.dtype in typed.TEXT:
+        text = typed.clean_text(cells)
+        found = text.is_in(texts).fill_null(False)
+        form = None if decimal is None else NumberFormat(decimal)
+        others = typed.numbers_of(text.set(found, None), form) if numbers else None
+        return found if others is None else found | others.is_in(numbers).fill_null(False)
+    if cells.dtype == pl.Boolean:
+        return cells.cast(pl.String).is_in(texts).fill_null(False) | _is_in(cells.cast(pl.Float64), numbers)
+    if isinstance(cells.dtype, pl.Duration):
+        return _is_in(cells.dt.total_microseconds() / DAY, numbers)
+    if cells.dtype.is_numeric():
+        return _is_in(cells.cast(pl.Float64), numbers)
+    if cells.dtype.is_temporal():
+        return pl.Series(np.isin(microseconds(cells), list(moments_of(in_iso(values)))))
+    return pl.Series([False]).new_from_index(0, len(cells))
+
+
+def _is_in(cells: pl.Series, numbers: Sequence[float]) -> pl.Series:
+    return cells.is_in(numbers).fill_null(False)
+
+
+def cleared(cells: pl.Series, values: Sequence[str], decimal: str | None = None) -> pl.Series:
+    """Return a column with a gap in place of the values.
+
+    >>> import polars as pl
+    >>> cleared(pl.Series([1.5, -999.0]), ["-999"]).to_list(), cleared(pl.Series(["a", "?? "]), ["??"]).to_list()
+    ([1.5, None], ['a', None])
+    """
+    found = marked(cells, values, decimal) if values else None
+    return cells if found is None or not found.any() else cells.set(found, None)
+
+
+def in_iso(values: Iterable[str], form: str | None = None) -> tuple[str, ...]:
+    """Return the values, and those that are dates also in ISO's form."""
+    import polars as pl
+
+    from chainrule.data.table.cells import dates_of
+
+    found: list[str] = []
+    for value in values:
+        date = None if _number(value) is not None else dates_of(pl.Series([value]), form)[0]
+        found += [value, *([] if date is None else [date.isoformat()])]
+    return tuple(dict.fromkeys(found))
+
+
+def with_values(column: Column, values: Sequence[str], cells: pl.Series | None = None) -> Column:
+    """Return a column that knows its values for missing cells; of texts (`cells`) also how these write them."""
+    if not values or not column.used:
+        return column
+    known = tuple(values)
+    if column.kind == "date":
+        known = in_iso(values, column.date_format)
+    elif column.kind in ("category", "text", "boolean"):
+        spelled = [] if cells is None else cells.filter(marked(cells, values)).unique().to_list()
+        known = tuple(dict.fromkeys((*values, *sorted(map(label, spelled)))))
+    return replace(column, missing=known, reason=f"{column.reason}; missing is {', '.join(values)} (--missing)")
+
+
+def faults(owner: str, columns: Sequence[str], options: ReadOptions, target: str | None) -> Iterator[str]:
+    """Yield a sentence for every column that cannot have values for missing cells."""
+    others = dict.fromkeys(options.drop, "It is left out (--drop).")
+    others |= {name: "It is left out as an id." for name, kind in options.kinds.items() if kind == "id"}
+    if target is not None:
+        others[target] = "It is the target: rows whose target is empty are left out."
+    for name in options.missing:
+        values = ", ".join(values_of(options.missing, name))
+        if name in others:
+            yield must_be(owner, f"missing value of column {name!r}", "one of an input", values, others[name])
+        elif name not in columns:
+            yield must_be(owner, "column with missing values", "one of the table's", name, did_you_mean(name, columns))
+        elif not values:
+            yield must_be(owner, f"missing values of column {name!r}", "at least one value", "none")
+
+
+def unseen(options: ReadOptions, blocks: Callable[[str], Iterable[pl.Series]]) -> Iterator[tuple[str, str]]:
+    """Yield columns and values that no cell of the columns has; `blocks` gives the cells of a column, part by part."""
+    for name in options.missing:
+        left = list(values_of(options.missing, name))
+        for cells in blocks(name) if left else ():
+            left = [value for value in left if not marked(cells, [value], options.decimal).any()]
+            if not left:
+                break
+        yield from ((name, value) for value in left)
+
+
+def unseen_faults(owner: str, options: ReadOptions, blocks: Callable[[str], Iterable[pl.Series]]) -> Iterator[str]:
+    """Yield a sentence for every value that no cell of its column has."""
+    for name, value in unseen(options, blocks):
+        hint = "It would have no effect; write it as it is in the table."
+        yield must_be(owner, f"missing value of column {name!r}", "the value of a cell", value, hint)
+
+
+def left_out_faults(owner: str, columns: Iterable[Column], options: ReadOptions) -> Iterator[str]:
+    """Yield a sentence for every column with values for missing cells that is an id, and so no input."""
+    for column in columns:
+        if column.name in options.missing and column.kind == "id":
+            values = ", ".join(values_of(options.missing, column.name))
+            hint = f"It is left out as an id: {column.reason}."
+            yield must_be(owner, f"missing value of column {column.name!r}", "one of an input", values, hint)
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and "_" not in text else None
+
+
+def _moment(text: str) -> float | None:
+    for kind in (dt.datetime, dt.time):
+        with suppress(ValueError, OverflowError):
+            return moment(kind.fromisoformat(text))
+    return None
