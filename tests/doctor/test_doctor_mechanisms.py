@@ -10,11 +10,12 @@ import pytest
 from doctor_trials import PROBLEM, StubRunner, evidence, finding, plane
 
 from chainrule import Activation, Dense
+from chainrule.data.outliers import far_targets
 from chainrule.doctor import examine_problem
 from chainrule.doctor.diagnosis.gate import gate
 from chainrule.doctor.diagnosis.screen import screen
 from chainrule.doctor.observe.recorder import record_training
-from chainrule.doctor.remedies.rows import drop_wild_targets, far_targets
+from chainrule.doctor.remedies.rows import drop_wild_targets
 from chainrule.doctor.rules.configuration import heads, settings
 from chainrule.doctor.rules.data import labels, splits
 from chainrule.doctor.rules.training import flow

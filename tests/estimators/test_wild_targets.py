@@ -42,6 +42,23 @@ def test_so_are_a_few_and_those_that_are_held_out(early):
     assert fitted.score(X[800:], np.column_stack([y, -y])[800:]) > 0.99
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_so_are_five_among_few_rows_and_those_beside_few_different_counts(sign):
+    rng = np.random.default_rng(4)
+    X, y = rows(900)
+    given = y.copy()
+    given[[3, 100, 200, 300, 400]] += sign * 1000 * y.std()
+    with pytest.warns(DataWarning, match=r"\(and of 4 more rows\)"):
+        fitted = NetRegressor(**SETTINGS).fit(X[:600], given[:600])
+    assert fitted.score(X[600:], y[600:]) > 0.99
+    counts = np.clip(rng.poisson(np.exp(0.7 * X[:, 0])), 0, 7) * 1.0
+    given = counts.copy()
+    given[5] += sign * 1e4
+    with pytest.warns(DataWarning, match="the target of row 6 is"):
+        fitted = NetRegressor(**SETTINGS).fit(X[:600], given[:600])
+    assert fitted.score(X[600:], counts[600:]) > 0.3
+
+
 def test_a_pack_leaves_it_out_too():
     X, y = rows()
     given = y.copy()
@@ -68,6 +85,8 @@ def test_a_robust_loss_trains_on_all_rows():
         lambda rng: rng.poisson(2, size=800) * 1.0,
         lambda rng: np.repeat([0.0, 1.0], 400),
         lambda rng: np.where(rng.random(800) < 0.95, 0.0, rng.exponential(size=800)),
+        lambda rng: np.where(rng.random(800) < 0.9, 0.0, rng.poisson(3, size=800)),
+        lambda rng: rng.standard_t(2.5, size=800),
     ],
 )
 def test_skewed_targets_stay_as_they_are(draw):
