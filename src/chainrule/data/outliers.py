@@ -24,7 +24,7 @@ _CODE_GAP = 2.0
 """Empty stretch before it, in ranges of the rest."""
 _FAR_DISTINCT = 3
 """Distinct values that the rest of a target must have, if the others are very far."""
-_FAR_SHARE = 0.02
+FAR_SHARE = 0.02
 """Share of the rows whose targets may be very far."""
 _FAR_GAP = 50.0
 """Empty stretch before them, in ranges of the rest."""
@@ -94,7 +94,7 @@ def far_targets(y: Array) -> WildCells | None:
     rest = values[~outside]
     width = float(rest[-1] - rest[0])
     gap = float(np.abs(values[outside][:, None] - rest[[0, -1]][None, :]).min())
-    few = int(counts[outside].sum()) <= max(1, int(_FAR_SHARE * len(y)))
+    few = int(counts[outside].sum()) <= max(1, int(FAR_SHARE * len(y)))
     if not (few and len(rest) >= _FAR_DISTINCT and width > 0 and gap >= _FAR_GAP * width):  # (1)
         return None
     return _described(y, np.flatnonzero(np.isin(y, values[outside])))
