@@ -28,6 +28,10 @@ FAR_SHARE = 0.02
 """Share of the rows whose targets may be very far."""
 _FAR_GAP = 50.0
 """Empty stretch before them, in ranges of the rest."""
+_SOME_DISTINCT = 6
+"""Distinct values of a rest beside which few targets need not be as far."""
+_SOME_GAP = 12.0
+"""Empty stretch before these, in ranges of the rest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,10 +79,10 @@ def wild_cells(x: Array) -> WildCells | None:
 def far_targets(y: Array) -> WildCells | None:
     """Return the values of a target column (n) that are far from all others; None if there are none.
 
-    Those of `wild_cells`, and at most one row in fifty that is 50 ranges of all others away, however few distinct values
-    these have, from three on.
+    Those of `wild_cells`, and at most one row in 50 that is 50 ranges of all others away, however few distinct values these
+    have, from three on; 12 ranges for at most one row in 200 beside six distinct values, as counts have.
 
-    Forward    (1) gap >= 50 (max - min of the rest)
+    Forward    (1) gap >= 50 (max - min of the rest), or 12 (max - min of the rest)
 
     >>> far_targets(np.r_[np.arange(500) % 4, 1e6]).rows
     array([500])
@@ -94,8 +98,10 @@ def far_targets(y: Array) -> WildCells | None:
     rest = values[~outside]
     width = float(rest[-1] - rest[0])
     gap = float(np.abs(values[outside][:, None] - rest[[0, -1]][None, :]).min())
-    few = int(counts[outside].sum()) <= max(1, int(FAR_SHARE * len(y)))
-    if not (few and len(rest) >= _FAR_DISTINCT and width > 0 and gap >= _FAR_GAP * width):  # (1)
+    share = int(counts[outside].sum())
+    far = share <= max(1, int(FAR_SHARE * len(y))) and len(rest) >= _FAR_DISTINCT and gap >= _FAR_GAP * width
+    few = share <= max(1, int(_FEW * len(y))) and len(rest) >= _SOME_DISTINCT and gap >= _SOME_GAP * width
+    if not (width > 0 and (far or few)):  # (1)
         return None
     return _described(y, np.flatnonzero(np.isin(y, values[outside])))
 
