@@ -12,7 +12,7 @@ import pytest
 
 import chainrule
 from chainrule.doctor import rules
-from chainrule.doctor.remedies.apply import APPLY
+from chainrule.doctor.remedies.apply import APPLY, split_names
 from chainrule.doctor.vocabulary.catalogue import FROM_PROBLEM, REMEDIES, SYMPTOMS, Cost, Kind, find_remedy
 from chainrule.pipeline.settings import Settings
 
@@ -113,6 +113,8 @@ def test_every_remedy_has_a_function_and_every_function_an_entry():
 
 def test_symptoms_and_remedies_name_one_another():
     assert {name for entry in SYMPTOMS.values() for name in (*entry.remedies, *entry.untested)} <= set(REMEDIES)
+    joined = {name for entry in SYMPTOMS.values() for names in entry.where_narrow for name in split_names(names)}
+    assert joined <= set(REMEDIES)
     screened = [entry.screens_for for entry in REMEDIES.values() if entry.screens_for]
     assert set(screened) <= set(SYMPTOMS)
     assert len(screened) == len(set(screened))

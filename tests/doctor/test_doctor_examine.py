@@ -220,3 +220,17 @@ def test_scaling_before_the_doctor_holds_rows_out_is_no_leakage():
     report = examine(mlp(3, [8], 1), X, y, loss=BinaryCrossEntropy(), learning_rate=0.01, epochs=20, trials=False)
     assert "statistics-leakage" not in {finding.symptom for finding in report.findings}
     assert "held rows out" in report.suppressed["statistics-leakage"]
+
+
+@pytest.mark.parametrize("part", ["rows", "validation"])
+def test_rows_of_a_regression_that_have_no_weight_are_not_judged_by(part):
+    problem = plane(task="sum", config=TrainConfig(3, 0.01))
+    rows = getattr(problem, part)
+    Y, c = rows.Y.copy(), rows.c.copy()
+    Y[0], c[0] = 1e4, 0.0
+    changed = replace(problem, **{part: replace(rows, Y=Y, c=c)})
+    report = examine_problem(changed, trials=False)
+    assert len(getattr(report.problem, part)) == len(rows) - 1
+    assert getattr(report.problem, part).Y.max() < 100
+    assert "wild-targets" not in [finding.symptom for finding in report.findings]
+    assert examine_problem(problem, trials=False).problem.rows is problem.rows

@@ -10,11 +10,12 @@ import pytest
 from doctor_trials import PROBLEM, StubRunner, evidence, finding, plane
 
 from chainrule import Activation, Dense
+from chainrule.data.outliers import far_targets
 from chainrule.doctor import examine_problem
 from chainrule.doctor.diagnosis.gate import gate
 from chainrule.doctor.diagnosis.screen import screen
 from chainrule.doctor.observe.recorder import record_training
-from chainrule.doctor.remedies.rows import drop_wild_targets, far_targets
+from chainrule.doctor.remedies.rows import drop_wild_targets
 from chainrule.doctor.rules.configuration import heads, settings
 from chainrule.doctor.rules.data import labels, splits
 from chainrule.doctor.rules.training import flow
@@ -270,12 +271,13 @@ def test_a_network_that_few_held_out_rows_excuse_is_judged_on_its_training_rows(
         np.r_[np.linspace(0, 1, 700), np.full(5, 1e3)],
         np.r_[np.linspace(-3, 3, 600), [900.0, 910.0, 920.0, 930.0, 940.0]],
         np.r_[np.random.default_rng(0).poisson(1.0, 800), [500.0, 600.0]],
+        np.r_[np.arange(500) % 8, 100.0],
     ],
-    ids=["four values", "nine values", "five of 705", "five different", "counts"],
+    ids=["four values", "nine values", "five of 705", "five different", "counts", "eight values, near"],
 )
 def test_wild_targets_are_found_beside_few_values_and_in_small_tables(y):
     found = far_targets(y)
-    assert set(np.abs(y[found.rows])) == set(np.abs(y)[np.abs(y) >= 500])
+    assert set(np.abs(y[found.rows])) == set(np.abs(y)[np.abs(y) >= 100])
 
 
 @pytest.mark.parametrize(
@@ -285,9 +287,11 @@ def test_wild_targets_are_found_beside_few_values_and_in_small_tables(y):
         np.arange(300.0),
         np.random.default_rng(0).standard_t(2.0, 2000),
         np.r_[np.arange(500) % 4, 30.0],
+        np.r_[np.arange(500) % 4, 100.0],
+        np.r_[np.arange(500) % 8, 50.0],
         np.r_[np.linspace(0, 1, 100), np.linspace(1000, 1010, 20)],
     ],
-    ids=["two values", "even", "heavy tails", "near", "many"],
+    ids=["two values", "even", "heavy tails", "near", "four values", "eight values", "many"],
 )
 def test_targets_that_only_spread_are_not_wild(y):
     assert far_targets(y) is None

@@ -10,12 +10,16 @@ import numpy as np
 import pytest
 from doctor_trials import ILL, plane
 
+from chainrule import Activation, Dense
 from chainrule.doctor.examine import examine_problem
+from chainrule.doctor.observe.recorder import record_training
 from chainrule.doctor.trials.evaluate import Outcome
-from chainrule.doctor.trials.repair import PairedComparison, decide, proposals, repair
+from chainrule.doctor.trials.proposals import contradictions, proposals
+from chainrule.doctor.trials.repair import PairedComparison, decide, repair
 from chainrule.doctor.trials.scoring import RowScores
 from chainrule.doctor.vocabulary.records import OTHERS, Finding, Fix, RemedyTrial, Report
 from chainrule.nn.losses import BinaryCrossEntropy
+from chainrule.nn.net import Net
 from chainrule.nn.penalties import Penalty
 from chainrule.train import TrainConfig
 
@@ -91,6 +95,39 @@ def test_proposals_come_in_order_of_proof():
     assert names.index("longer") < names.index("shorter")
 
 
+def deep(width):
+    layers = [layer for _ in range(6) for layer in (Dense(width), Activation("relu"))]
+    base = plane(config=TrainConfig(30, 3e-3))
+    return replace(base, recipe=replace(base.recipe, net=Net(2, [*layers, Dense(base.recipe.net.outputs)])))
+
+
+@pytest.mark.parametrize(("width", "first"), [(4, "fewer-layers + larger-network"), (64, "batch-norm")])
+def test_what_narrow_layers_need_together_comes_first(width, first):
+    found = replace(ill("dead-units", "batch-norm"), explains=("vanishing-gradient",))
+    assert next(remedy for _, remedy, _ in proposals(report(deep(width), found))) == first
+
+
+def test_a_network_of_another_depth_may_have_the_epochs_that_were_planned():
+    problem = deep(4)
+    short = replace(problem, config=TrainConfig(1, 1e-4))
+    found = replace(ill("dead-units", "batch-norm"), trials=())
+    stopped = record_training(short)
+    assert not repair(short, replace(report(short, found), trace=stopped), most=1).kept
+    repaired = repair(short, replace(report(short, found), trace=replace(stopped, planned=60)), most=1)
+    assert repaired.kept == ("fewer-layers", "larger-network")
+    assert repaired.problem.config.epochs == 60
+
+
+def test_what_contradicts_the_targets_is_put_right_where_a_network_does_well_nevertheless():
+    found = replace(ill("wrong-loss", "matching-loss", severity="info"), trials=())
+    problem = plane()
+    healthy = replace(report(problem, found), verdict="healthy")
+    assert contradictions(healthy) == [found]
+    assert list(proposals(healthy)) == [("wrong-loss", "matching-loss", True)]
+    other = replace(ill("undertrained", "longer", severity="info"), trials=())
+    assert list(proposals(replace(report(problem, other), verdict="healthy"))) == []
+
+
 @pytest.mark.parametrize(
     ("before", "after", "kept"),
     [
@@ -98,6 +135,8 @@ def test_proposals_come_in_order_of_proof():
         ([0.3, 0.3, 0.3], [0.295, 0.295, 0.295], False),
         ([0.3, 0.1, 0.5], [0.1, 0.3, 0.3], False),
         ([0.1, 0.1, 0.1], [0.3, 0.3, 0.3], False),
+        ([5.0, 0.73, 0.74], [0.68, 0.7, 0.69], True),
+        ([5.0, 0.73, 0.74], [0.68, 0.725, 0.69], False),
     ],
 )
 def test_more_than_a_point_and_more_than_chance(before, after, kept):

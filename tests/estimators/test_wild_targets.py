@@ -12,6 +12,7 @@ from chainrule import NetRegressor, TableRegressor
 from chainrule.data.outliers import without_wild_targets
 from chainrule.errors import DataWarning
 from chainrule.nn.losses import Huber
+from chainrule.pipeline import Settings, build_problem
 
 SETTINGS = {"hidden_layer_sizes": (32,), "max_iter": 40, "learning_rate_init": 0.01, "random_state": 0}
 PACK = {"members": 2, "folds": 2, "epochs": [20, 20], "width": [16, 16]}
@@ -42,6 +43,43 @@ def test_so_are_a_few_and_those_that_are_held_out(early):
     assert fitted.score(X[800:], np.column_stack([y, -y])[800:]) > 0.99
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_so_are_five_among_few_rows_and_those_beside_few_different_counts(sign):
+    rng = np.random.default_rng(4)
+    X, y = rows(900)
+    given = y.copy()
+    given[[3, 100, 200, 300, 400]] += sign * 1000 * y.std()
+    with pytest.warns(DataWarning, match=r"\(and of 4 more rows\)"):
+        fitted = NetRegressor(**SETTINGS).fit(X[:600], given[:600])
+    assert fitted.score(X[600:], y[600:]) > 0.99
+    counts = np.clip(rng.poisson(np.exp(0.7 * X[:, 0])), 0, 7) * 1.0
+    given = counts.copy()
+    given[5] += sign * 1e4
+    with pytest.warns(DataWarning, match="the target of row 6 is"):
+        fitted = NetRegressor(**SETTINGS).fit(X[:600], given[:600])
+    assert fitted.score(X[600:], counts[600:]) > 0.3
+
+
+@pytest.mark.parametrize(("part", "row"), [("rows", 3), ("validation", 2)])
+def test_one_among_validation_rows_does_not_choose_the_epoch(part, row):
+    X, y = rows(300)
+    given = {"rows": y[:200].copy(), "validation": y[200:].copy()}
+    given[part][row] += 1e4
+    with pytest.warns(DataWarning, match="the target of one row is"):
+        problem = build_problem(Settings(), (X[:200], given["rows"]), validation=(X[200:], given["validation"]))
+    for name in ("rows", "validation"):
+        weights = getattr(problem, name).c
+        assert np.flatnonzero(weights == 0).tolist() == ([row] if name == part else [])
+        assert set(weights.tolist()) <= {0.0, 1.0}
+
+
+def test_validation_rows_in_other_units_are_kept():
+    X, y = rows(1000)
+    problem = build_problem(Settings(), (X[:990], y[:990]), validation=(X[990:], y[990:] + 1e5))
+    assert problem.rows.c.all()
+    assert problem.validation.c.all()
+
+
 def test_a_pack_leaves_it_out_too():
     X, y = rows()
     given = y.copy()
@@ -68,6 +106,8 @@ def test_a_robust_loss_trains_on_all_rows():
         lambda rng: rng.poisson(2, size=800) * 1.0,
         lambda rng: np.repeat([0.0, 1.0], 400),
         lambda rng: np.where(rng.random(800) < 0.95, 0.0, rng.exponential(size=800)),
+        lambda rng: np.where(rng.random(800) < 0.9, 0.0, rng.poisson(3, size=800)),
+        lambda rng: rng.standard_t(2.5, size=800),
     ],
 )
 def test_skewed_targets_stay_as_they_are(draw):

@@ -22,6 +22,16 @@ _CODE_SHARE = 0.2
 """Share of the rows that a code for a gap fills at most."""
 _CODE_GAP = 2.0
 """Empty stretch before it, in ranges of the rest."""
+_FAR_DISTINCT = 3
+"""Distinct values that the rest of a target must have, if the others are very far."""
+FAR_SHARE = 0.02
+"""Share of the rows whose targets may be very far."""
+_FAR_GAP = 50.0
+"""Empty stretch before them, in ranges of the rest."""
+_SOME_DISTINCT = 6
+"""Distinct values of a rest beside which few targets need not be as far."""
+_SOME_GAP = 12.0
+"""Empty stretch before these, in ranges of the rest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +76,36 @@ def wild_cells(x: Array) -> WildCells | None:
     return _described(x, np.flatnonzero(np.isin(x, values[outside])))
 
 
+def far_targets(y: Array) -> WildCells | None:
+    """Return the values of a target column (n) that are far from all others; None if there are none.
+
+    Those of `wild_cells`, and at most one row in 50 that is 50 ranges of all others away, however few distinct values these
+    have, from three on; 12 ranges for at most one row in 200 beside six distinct values, as counts have.
+
+    Forward    (1) gap >= 50 (max - min of the rest), or 12 (max - min of the rest)
+
+    >>> far_targets(np.r_[np.arange(500) % 4, 1e6]).rows
+    array([500])
+    """
+    y = np.asarray(y, np.float64)
+    found = wild_cells(y)
+    if found is not None:
+        return found
+    values, counts = np.unique(y[np.isfinite(y)], return_counts=True)
+    if len(values) <= _FAR_DISTINCT:
+        return None
+    outside = _beyond_the_gap(values, counts)
+    rest = values[~outside]
+    width = float(rest[-1] - rest[0])
+    gap = float(np.abs(values[outside][:, None] - rest[[0, -1]][None, :]).min())
+    share = int(counts[outside].sum())
+    far = share <= max(1, int(FAR_SHARE * len(y))) and len(rest) >= _FAR_DISTINCT and gap >= _FAR_GAP * width
+    few = share <= max(1, int(_FEW * len(y))) and len(rest) >= _SOME_DISTINCT and gap >= _SOME_GAP * width
+    if not (width > 0 and (far or few)):  # (1)
+        return None
+    return _described(y, np.flatnonzero(np.isin(y, values[outside])))
+
+
 def _without_a_gap(values: Array) -> bool:
     """Check whether the longest empty stretch is too short, whichever side of it the rest is on: most columns end here."""
     place = int((values[1:] - values[:-1]).argmax())
@@ -92,7 +132,7 @@ def _described(x: Array, rows: Array) -> WildCells:
 def without_wild_targets(
     owner: str, y: Array, weights: Array | None = None, in_order: bool = True
 ) -> tuple[Array | None, str]:
-    """Return weights that leave out rows whose target is far from all others, and a sentence about them.
+    """Return weights that leave out rows whose target is far from all others (see `far_targets`), and a sentence about them.
 
     Parameters
     ----------
@@ -121,7 +161,7 @@ def without_wild_targets(
     if not (np.abs(columns) <= LARGEST).all():
         return weights, ""
     counted = slice(None) if weights is None else np.flatnonzero(weights)
-    found = [cells for column in columns[counted].T if (cells := wild_cells(column)) is not None]
+    found = [cells for column in columns[counted].T if (cells := far_targets(column)) is not None]
     if not found:
         return weights, ""
     counted = np.arange(len(y))[counted]

@@ -17,10 +17,12 @@ from chainrule.doctor.observe.recorder import record_training
 from chainrule.doctor.rules import configuration, data, preflight, training
 from chainrule.doctor.rules.run import run_rules
 from chainrule.doctor.trials.evaluate import with_held_out
+from chainrule.doctor.trials.proposals import contradictions
 from chainrule.doctor.trials.repair import repair
 from chainrule.doctor.trials.runner import TrialRunner, Watch
 from chainrule.doctor.vocabulary.catalogue import NO_VALIDATION, STATISTICS_LEAKAGE, SYMPTOMS
 from chainrule.doctor.vocabulary.records import Finding, Report, Rule, Trace
+from chainrule.doctor.vocabulary.targets import class_indices
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.engines import Rows
 from chainrule.errors import InvalidValueError, did_you_mean, must_be
@@ -186,7 +188,7 @@ def examine_and_repair(
     run: Run | None = None,
     seconds: float | None = None,
 ) -> Report:
-    """Examine a problem, repair it if it is ill, and examine the repaired problem.
+    """Examine a problem, repair it if it is ill or contradicts its targets, and examine the repaired problem.
 
     Parameters
     ----------
@@ -218,7 +220,7 @@ def examine_and_repair(
         return None if seconds is None else seconds - (time.perf_counter() - began)
 
     report = examine_problem(problem, suppress=suppress, trials=trials, before=before, run=run, seconds=seconds)
-    if fix and report.primary is not None:
+    if fix and (report.primary is not None or contradictions(report)):
         result = repair(report.problem, report, seconds=left())
         report = examine_problem(result.problem, suppress=suppress, trials=trials, before=before, seconds=left())
         notes = (*notes, *result.log)
@@ -259,9 +261,11 @@ def examine_problem(
     Returns
     -------
     Report
-        The verdict and the findings, the primary one first; its problem has as many epochs as the run kept.
+        The verdict and the findings, the primary one first; its problem has as many epochs as the run kept, and no rows of
+        a regression that have weight 0, such as those whose target is far from all others.
     """
     began = time.perf_counter()
+    problem = _counted(problem)
     kept, epochs, planned = problem, 0, 0
     if run is not None:
         kept, planned = as_kept(problem, run), planned_epochs(problem, run)
@@ -270,6 +274,19 @@ def examine_problem(
     deadline = began + (math.inf if seconds is None else seconds)
     report = report_on(kept, trace, suppress=suppress, trials=trials, before=before, deadline=deadline, watch=watch)
     return replace(report, seconds=time.perf_counter() - began)
+
+
+def _counted(problem: TrainingProblem) -> TrainingProblem:
+    """Return a regression without the rows of weight 0: what is left out of the training is no measure of it either."""
+    if class_indices(problem.rows) is not None:
+        return problem
+    held = problem.validation
+    return replace(problem, rows=_weighed(problem.rows), validation=None if held is None else _weighed(held))
+
+
+def _weighed(rows: Rows) -> Rows:
+    counted = rows.c > 0
+    return rows if rows.visited is not None or counted.all() or not counted.any() else rows[counted]
 
 
 def planned_epochs(problem: TrainingProblem, run: Run) -> int:

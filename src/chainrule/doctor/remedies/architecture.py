@@ -205,6 +205,11 @@ def width(factor: float, problem: TrainingProblem) -> TrainingProblem | None:
     return with_layers(problem, layers)
 
 
+def narrowest(net: Net) -> float:
+    """Return the units of the narrowest hidden layer; infinity if there is none."""
+    return min([layer.units for layer in net.layers if isinstance(layer, Dense)][:-1], default=math.inf)
+
+
 def fewer_layers(problem: TrainingProblem) -> TrainingProblem | None:
     """Keep two hidden layers of a deeper network."""
     net = problem.recipe.net

@@ -10,10 +10,9 @@ from dataclasses import replace
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.data.outliers import WildCells, wild_cells
+from chainrule.data.outliers import far_targets, wild_cells
 from chainrule.doctor.remedies.alignment import SCALES, Alignment, aligned_rows, alignment
 from chainrule.doctor.remedies.settings import with_rows
-from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
 from chainrule.doctor.vocabulary.targets import class_indices
 from chainrule.doctor.vocabulary.thresholds import USUAL
 from chainrule.engines import Rows
@@ -37,33 +36,6 @@ def fill_strange_cells(problem: TrainingProblem) -> TrainingProblem | None:
         return replace(rows, X=X)
 
     return with_rows(problem, filled)
-
-
-def far_targets(y: Array) -> WildCells | None:
-    """Return the values of a target column (n) that are far from all others; None if there are none.
-
-    Those of `wild_cells`, and at most one in fifty that are 50 ranges of all others away, however few values these have.
-    """
-    found = wild_cells(y)
-    if found is not None:
-        return found
-    y = np.asarray(y, np.float64)
-    values = np.unique(y[np.isfinite(y)])
-    if len(values) <= DATA_LIMITS.far_distinct:
-        return None
-    place = int(np.argmax(np.diff(values)))
-    high = y > 0.5 * (values[place] + values[place + 1])
-    rows = np.flatnonzero(high if high.sum() <= len(y) / 2 else ~high)
-    rest = np.delete(y, rows)
-    width = float(np.ptp(rest))
-    middle = float(np.median(rest))
-    away = np.abs(y[rows] - middle)
-    near = float(np.abs(y[rows][:, None] - [rest.min(), rest.max()]).min())
-    few = len(rows) <= max(1, int(DATA_LIMITS.far_share * len(y))) and len(np.unique(rest)) >= DATA_LIMITS.far_distinct
-    if not (few and width > 0 and near >= DATA_LIMITS.far_gap * width):
-        return None
-    order = np.argsort(-away, kind="stable")
-    return WildCells(rows[order], float(y[rows[order[0]]]), float(away.max() / max(rest.std(), 1e-300)), middle)
 
 
 def drop_wild_targets(problem: TrainingProblem) -> TrainingProblem | None:

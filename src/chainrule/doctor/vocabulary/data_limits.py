@@ -25,15 +25,6 @@ class DataLimits:
     counter_lead: float = 0.1
     """By how much more than all other columns together."""
 
-    # Targets.
-
-    far_gap: float = 50.0
-    """Empty stretch before a target, in ranges of all others, from which it is wild however few values these have."""
-    far_share: float = 0.02
-    """Share of the rows that such targets may be."""
-    far_distinct: int = 3
-    """Different values that the others must have."""
-
     # Parts.
 
     shifted_rows: int = 30

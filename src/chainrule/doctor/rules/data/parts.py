@@ -10,9 +10,8 @@ from dataclasses import replace
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.data.outliers import wild_cells
+from chainrule.data.outliers import far_targets, wild_cells
 from chainrule.doctor.remedies.alignment import Alignment, alignment, is_shifted, raw_inputs, relations, shifted_columns
-from chainrule.doctor.remedies.rows import far_targets
 from chainrule.doctor.rules.data.dropping import can_be_dropped, drop_settings
 from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS

@@ -11,9 +11,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.data.outliers import WildCells, wild_cells
+from chainrule.data.outliers import WildCells, far_targets, wild_cells
 from chainrule.doctor.observe.quick_models import Folds
-from chainrule.doctor.remedies.rows import far_targets
 from chainrule.doctor.rules.data.codes import missing_settings
 from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS

@@ -76,6 +76,8 @@ class Symptom:
         Remedies that trials test, in order.
     untested : tuple of str
         Remedies that only a repair tests, because the finding needs no trial.
+    where_narrow : tuple of str
+        Joined remedies that a repair tests first where a hidden layer is narrow: each alone would leave it so, or as deep.
     rank : int
         Position in the order of root causes, set by the catalogue: a lower rank explains a higher one.
     self_evident : bool
@@ -133,6 +135,7 @@ class Symptom:
     summary: str
     remedies: tuple[str, ...] = ()
     untested: tuple[str, ...] = ()
+    where_narrow: tuple[str, ...] = ()
     rank: int = -1
     self_evident: bool = False
     certain: bool = False

@@ -5,6 +5,9 @@ In: nothing. Out: `ENTRIES`, in the order of root causes.
 
 from chainrule.doctor.vocabulary.catalogue.records import Area, Cost, Fallback, Kind, Symptom
 
+_REBUILT = ("fewer-layers + larger-network", "tanh + fewer-layers + larger-network")
+"""What a deep network of narrow layers needs at once."""
+
 SETTINGS = (
     Symptom(
         "frozen-layer",
@@ -101,6 +104,7 @@ LAYERS = (
         Area.LAYERS,
         "The gradient shrinks on its way back, so the first layers hardly learn.",
         remedies=("relu", "no-hidden-sigmoid", "batch-norm", "fewer-layers"),
+        where_narrow=_REBUILT,
         during_training=True,
     ),
     Symptom(
@@ -117,6 +121,7 @@ LAYERS = (
         Area.LAYERS,
         "Some units are zero for every row, get no gradient and stay off.",
         remedies=("leaky-relu", "batch-norm"),
+        where_narrow=_REBUILT,
         during_training=True,
     ),
     Symptom(
