@@ -91,7 +91,7 @@ class StubRunner(TrialRunner):
     def was_tested(self, remedy):
         return remedy in self.tested
 
-    def proves(self, remedy, by_loss=True):
+    def proves(self, remedy, by_loss=True, least=None):
         return remedy in self.proven and (by_loss or remedy not in self.only_loss)
 
     def saves(self, remedy):

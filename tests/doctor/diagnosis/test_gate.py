@@ -81,7 +81,8 @@ def test_a_gain_among_noise_counts_if_it_is_beyond_doubt(symptom, remedy):
     found = finding(symptom, confirmed=True, trials=(RemedyTrial(remedy, 20, (1.0,), (0.9,), True, 0.1),))
     assert gate((found,), among_noise())[0].severity == "info"
     assert gate((found,), among_noise(proven=[remedy]))[0].severity == "warning"
-    assert gate((found,), among_noise(remaining=0.1))[0].severity == "warning"  # there is no noise to hide in
+    general = find_remedy(remedy).helps_any  # most networks gain by these, with or without noise
+    assert gate((found,), among_noise(remaining=0.1))[0].severity == ("info" if general else "warning")
 
 
 @pytest.mark.parametrize(
@@ -158,10 +159,12 @@ def test_few_doubtful_labels_among_noise_are_information(share, severity):
     assert gate((found,), evidence({}, failed=False))[0].severity == "warning"
 
 
-@pytest.mark.parametrize(("saved", "severity"), [(0.04, "info"), (0.06, "warning")])
-def test_a_network_that_is_good_enough_is_not_ill_for_a_few_points(saved, severity):
+@pytest.mark.parametrize(
+    ("saved", "proven", "severity"), [(0.04, True, "info"), (0.06, True, "warning"), (0.06, False, "info")]
+)
+def test_a_network_that_is_good_enough_is_not_ill_for_a_few_points_or_by_chance(saved, proven, severity):
     longer = RemedyTrial("longer", 20, (1.0,), (0.5,), True, 0.4)
-    known = among_noise(remaining=0.06, left=0.1)
+    known = among_noise(remaining=0.06, left=0.1, proven=["longer"] * proven)
     known.runner.saved = saved
     found = finding("undertrained", confirmed=True, trials=(longer,))
     assert gate((found,), known)[0].severity == severity

@@ -159,14 +159,15 @@ class Evidence:
     def is_slight(self, trial: RemedyTrial) -> bool:
         """Check whether a network that does well gains little by a remedy from which most networks gain something.
 
-        That is less than a twentieth of a constant's error or, where quick models leave some of it, a gain without proof.
+        That is less than a twentieth of a constant's error, or a gain without proof: of a tenth where quick models leave some
+        of it, else of a twentieth.
         """
         general = find_remedy(trial.remedy).helps_any and not trial.joint
         if self.runner is None or not (self.matches and general):
             return False
         if self.runner.saves(trial.remedy) < USUAL.least_gain:
             return True
-        return self.leaves_some and not self.runner.proves(trial.remedy)
+        return not self.runner.proves(trial.remedy, least=None if self.leaves_some else USUAL.least_gain)
 
     @property
     def noisy(self) -> bool:

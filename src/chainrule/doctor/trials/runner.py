@@ -249,11 +249,11 @@ class TrialRunner:
         one, other = (class_balanced(self.problem, each) if weighted else each.held_out for each in (before, after))
         return is_better(one, other, same_units, weighted=weighted, floor=Floor() if weighted else self.floor)[0]
 
-    def proves(self, remedy: str, by_loss: bool = True) -> bool:
+    def proves(self, remedy: str, by_loss: bool = True, least: float | None = None) -> bool:
         """Check whether the gain of a remedy is beyond doubt (see `proof`), on all training rows, each left out once.
 
         Where rows cannot be left out under it, held-out rows decide, for the recorded training and a second seed. Without
-        `by_loss` only mistakes count.
+        `by_loss` only mistakes count. `least` is the share of a constant's error that must go, by default `least_gain`.
         """
         measure = measure_of(remedy) if by_loss else "mistakes"
         if find_remedy(remedy).reweights_classes:
@@ -261,7 +261,7 @@ class TrialRunner:
         if time.perf_counter() <= self.deadline:
             old, new = self.left_out_under(""), self.left_out_under(remedy)
             if old is not None and new is not None:
-                return is_proven_on_all_rows(old, new, measure, least_gain(remedy))
+                return is_proven_on_all_rows(old, new, measure, least_gain(remedy) if least is None else least)
         return is_proven(self._pairs(remedy, seeds=2), measure)
 
     def saves(self, remedy: str) -> float:

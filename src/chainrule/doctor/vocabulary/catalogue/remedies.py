@@ -141,7 +141,7 @@ SETTINGS = (
     ),
     Remedy("rate*100", "Multiply the learning rate by 100.", settings=_RATE, helps_any=True),
     Remedy("rate*1000", "Multiply the learning rate by 1000.", settings=_RATE, helps_any=True),
-    Remedy("usual-rate", "Use the usual learning rate of this optimizer.", settings=_RATE),
+    Remedy("usual-rate", "Use the usual learning rate of this optimizer.", settings=_RATE, helps_any=True),
     Remedy(
         "usual-settings",
         "Use the default settings of this optimizer.",
