@@ -159,8 +159,8 @@ class Evidence:
     def is_slight(self, trial: RemedyTrial) -> bool:
         """Check whether a network that does well gains little by a remedy from which most networks gain something.
 
-        That is less than a twentieth of a constant's error, or a gain without proof: of a tenth where quick models leave some
-        of it, else of a twentieth.
+        That is less than a twentieth of a constant's error, or a gain without proof: of a tenth where quick models leave
+        some of it, else of a twentieth.
         """
         general = find_remedy(trial.remedy).helps_any and not trial.joint
         if self.runner is None or not (self.matches and general):
