@@ -265,10 +265,14 @@ class TrialRunner:
         return is_proven(self._pairs(remedy, seeds=2), measure)
 
     def saves(self, remedy: str) -> float:
-        """Return the share of a constant's mistakes that a remedy removes on held-out rows, over two seeds."""
+        """Return the share of a constant's mistakes that a remedy removes on held-out rows, over two seeds.
+
+        By more epochs a network may also become surer of what it predicts: then the share of a constant's loss counts.
+        """
+        kinds = ("mistakes", "losses") if find_remedy(remedy).lengthens else ("mistakes",)
         pairs = self._pairs(remedy, seeds=2)
-        removed = [float((old.held_out.mistakes - new.held_out.mistakes).mean()) for old, new in pairs]
-        return float(np.mean(removed)) if removed else 0.0
+        removed = [[getattr(old.held_out, kind) - getattr(new.held_out, kind) for old, new in pairs] for kind in kinds]
+        return max(float(np.mean([each.mean() for each in seeds])) for seeds in removed) if pairs else 0.0
 
     def _needs_proof(self, remedy: str) -> bool:
         """Check whether its gain must be proven: beside noise, but not where a finding is reported in any case."""
@@ -307,7 +311,7 @@ class TrialRunner:
         if not helped:
             small = self._small_gain(remedy, suspected, specific)
             helped, gain = small > 0.0, small or gain
-        if not helped and suspected and self._may_be_proven(remedy):
+        if not helped and suspected and self._may_be_proven(remedy, gain):
             helped, gain = self._proven(remedy, new, True, gain)
         trade = trade_in_words(self.problem, find_remedy(remedy), old, new) if helped else ""
         return RemedyTrial(remedy, new.steps, old.curve, new.curve, helped, gain, old.steps, trade=trade)
@@ -321,11 +325,11 @@ class TrialRunner:
             return True, gain
         return True, share_removed(before, after, measure_of(remedy))
 
-    def _may_be_proven(self, remedy: str) -> bool:
-        """Check whether it is peculiar to this problem and quick models leave so much that few held-out rows are unsure."""
+    def _may_be_proven(self, remedy: str, gain: float) -> bool:
+        """Check whether it is peculiar to this problem, and few held-out rows may have been too unsure to show its gain."""
         found = self.comparison
         some = found is not None and found.matches and found.remaining >= LIMITS.some_noise
-        return some and find_remedy(remedy).problem_specific and remedy not in ALWAYS_REPORTED
+        return (some or gain > 0.0) and find_remedy(remedy).problem_specific and remedy not in ALWAYS_REPORTED
 
     def _repeated(self, remedy: str, specific: bool, gain: float) -> tuple[bool, float]:
         """Return whether a second seed agrees, fully or in direction with half of the margin, and the gain of the two."""
