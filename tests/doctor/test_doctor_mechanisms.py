@@ -116,11 +116,17 @@ def test_rows_doubled_before_the_split_are_found_on_both_sides(share):
     assert found.severity == "critical"
 
 
-@pytest.mark.parametrize("values", [3, 6, 10, 15, 20])
+@pytest.mark.parametrize("values", [3, 6, 10, 15, 20, 60])
 def test_rows_that_are_alike_by_chance_are_not_called_copies(values):
     rng = np.random.default_rng(values)
     X = rng.integers(0, values, (1200, 2)) * 1.0
     assert splits.duplicate_rows_across_split(with_targets(X, (X[:, 0] > 1) * 1.0, held=150), None) is None
+
+    half = with_targets(X, (X[:, 0] > 1) * 1.0, held=150)
+    taken = half.validation.X.copy()
+    taken[::2] = half.rows.X[: len(taken[::2])]
+    found = splits.duplicate_rows_across_split(replace(half, validation=replace(half.validation, X=taken)), None)
+    assert (found is not None) == (values > 20)  # among few different rows, most are alike anyway
 
 
 # What is evident needs no trial.

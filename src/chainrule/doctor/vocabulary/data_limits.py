@@ -208,6 +208,10 @@ class DataLimits:
 
     repeats_by_chance: float = 3.0
     """Ratio of the repeats in held-out rows to those in training rows that is tolerated."""
+    repeats_excess: float = 0.2
+    """Share of the held-out rows by which they may repeat more often than training rows, whatever the ratio."""
+    repeats_errors: float = 6.0
+    """Standard errors that this excess must exceed."""
     repeats_unlikely: float = 1e-3
     """Probability of the number of repeats by chance below which they are reported."""
     repeats_few: float = 0.01

@@ -28,7 +28,8 @@ def duplicate_rows_across_split(problem: TrainingProblem, trace: Trace | None) -
     """Check for held-out rows that are training rows too, up to 1e-5 of each column's spread.
 
     Rows with few different values repeat by chance, training rows among themselves as well: a held-out share below three
-    times theirs is not reported, nor a number that such repeats reach more often than once in a thousand times. But if rows
+    times theirs is not reported, unless it is higher by a fifth of the rows and six standard errors, nor a number that such
+    repeats reach more often than once in a thousand times. But if rows
     of a table were copied before the split, training rows repeat as often. Copies come in twos, while rows that are alike by
     chance come in threes and more, too (see `_in_twos`). Fewer than two rows, or less than 1 %, are information only.
     """
@@ -44,11 +45,20 @@ def duplicate_rows_across_split(problem: TrainingProblem, trace: Trace | None) -
     for name, rows in found_in:
         hashes = row_hashes(rows.X, scale)
         repeated = np.isin(hashes, own)
-        beyond = repeated.mean() > DATA_LIMITS.repeats_by_chance * chance
-        beyond = beyond and _tail(int(repeated.sum()), chance * len(repeated)) < DATA_LIMITS.repeats_unlikely
+        beyond = _beyond_chance(repeated, chance)
         if beyond or (repeated.any() and _in_twos(np.concatenate([own, hashes]))):
             return _repeats(name, repeated, chance, beyond)
     return None
+
+
+def _beyond_chance(repeated: Array, chance: float) -> bool:
+    """Check whether more held-out rows (m) are training rows than chance makes, a share for each row."""
+    share = float(repeated.mean())
+    error = math.sqrt(chance * (1.0 - chance) / len(repeated))
+    if share - chance > max(DATA_LIMITS.repeats_excess, DATA_LIMITS.repeats_errors * error):
+        return True
+    unlikely = _tail(int(repeated.sum()), chance * len(repeated)) < DATA_LIMITS.repeats_unlikely
+    return share > DATA_LIMITS.repeats_by_chance * chance and unlikely
 
 
 _WITHOUT_COPIES = "rows = np.sort(np.unique(X, axis=0, return_index=True)[1]); X, y = X[rows], y[rows]"
