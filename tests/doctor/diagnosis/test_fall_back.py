@@ -69,11 +69,15 @@ def test_memorized_rows_are_too_few_where_a_network_is_worse_than_a_constant_pre
     assert bool(fall_back((), memorizing(0.4, held))) is told
 
 
-def test_that_more_rows_would_help_is_information_beside_noise():
-    for quick, severity in ((0.5, "info"), (0.1, "warning")):
-        known = memorizing(quick, quick)
-        known.runner.rows = RemedyTrial("all rows", 10, (1.0,), (0.5,), True, 0.5)
-        assert fall_back((), known)[0].severity == severity
+@pytest.mark.parametrize(
+    ("quick", "columns", "severity"), [(0.5, 2, "info"), (0.5, 40, "warning"), (0.1, 2, "warning")]
+)
+def test_that_more_rows_would_help_is_information_beside_noise_if_there_are_many(quick, columns, severity):
+    known = memorizing(quick, quick)
+    known.runner.rows = RemedyTrial("all rows", 10, (1.0,), (0.5,), True, 0.5)
+    X = np.random.default_rng(0).normal(size=(len(PROBLEM.rows), columns))
+    known.runner.problem = replace(PROBLEM, rows=replace(PROBLEM.rows, X=X))
+    assert fall_back((), known)[0].severity == severity
 
 
 @pytest.mark.parametrize(("gain", "severity"), [(0.5, "warning"), (0.0, "info")])

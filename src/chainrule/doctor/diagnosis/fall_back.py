@@ -30,14 +30,15 @@ def fall_back(findings: Findings, evidence: Evidence) -> Findings:
     remedies of overfitting are tested. If nothing is wrong with the training, rows are too few if half of them do much
     worse, or if the network is worth much on its own rows and clearly less than a constant prediction on others: quick
     models may do better with the same rows, but no training of this network is known to. Beside noise, that more rows
-    would help is information, and so is it where the network is clearly better than quick models.
+    would help is information if there are ten for each column, and it goes unsaid where the network is clearly better than
+    quick models.
     """
     runner = evidence.runner
     if runner is None:
         return _without_trials(findings, evidence)
     if evidence.matches:
         few = _half_does_worse(runner) if _is_quiet(findings) and not evidence.exceeds else None
-        if few is not None and evidence.noisy:
+        if few is not None and evidence.noisy and _rows_per_column(runner) >= USUAL.rows_per_column:
             few = replace(few, severity="info")
         return (*(findings if few is None else _with_few(findings, few)), *_noise(evidence))
     if not any(finding.severity != "info" and finding.entry.explains_failure for finding in findings):
@@ -75,6 +76,12 @@ def _proven(findings: Findings, evidence: Evidence) -> Findings:
 def _tested(finding: Finding, evidence: Evidence) -> Finding:
     tested = evidence.budget.test_remedies(finding)
     return replace(tested, severity="warning") if tested.confirmed else tested
+
+
+def _rows_per_column(runner: TrialRunner) -> float:
+    """Return the number of training rows for each column that is not constant."""
+    X = runner.problem.rows.X
+    return len(X) / max(int(np.ptp(X, axis=0).astype(bool).sum()), 1)
 
 
 def _is_quiet(findings: Findings) -> bool:

@@ -280,6 +280,9 @@ class Thresholds:
     tiny_norm_batch: int = 8
     """Rows per batch below which batch norm has too few."""
 
+    rows_per_column: float = 10.0
+    """Training rows for each column from which noise, and not their number, is what a network cannot learn from them."""
+
     fewest_to_halve: int = 40
     """Rows below which training on half of them says nothing."""
 
