@@ -122,3 +122,17 @@ def test_rows_of_weight_0_are_not_looked_at():
     kept, sentence = without_wild_targets("fit", y, weights)
     assert kept is weights
     assert sentence == ""
+
+
+def test_the_doctor_says_as_information_which_targets_are_left_out():
+    X = np.random.default_rng(0).normal(size=(300, 3))
+    y = X[:, 0].copy()
+    net = NetRegressor((8,), max_iter=20, random_state=0)
+    assert "wild-targets" not in [each.symptom for each in net.examine(X, y).findings]
+    y[7] = 1e4
+    with pytest.warns(DataWarning, match="row 8"):
+        report = net.examine(X, y)
+    (told,) = (each for each in report.findings if each.symptom == "wild-targets")
+    assert told.severity == "info"
+    assert told.measured.startswith("10000 in one row")
+    assert told.fix.text.startswith("They are left out of the training.")

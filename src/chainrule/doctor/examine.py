@@ -15,6 +15,7 @@ from chainrule.arrays import Array
 from chainrule.doctor.diagnosis import diagnose
 from chainrule.doctor.observe.recorder import record_training
 from chainrule.doctor.rules import configuration, data, preflight, training
+from chainrule.doctor.rules.data.untidy import left_out_targets
 from chainrule.doctor.rules.run import run_rules
 from chainrule.doctor.trials.evaluate import with_held_out
 from chainrule.doctor.trials.proposals import contradictions
@@ -265,6 +266,7 @@ def examine_problem(
         a regression that have weight 0, such as those whose target is far from all others.
     """
     began = time.perf_counter()
+    left_out = left_out_targets(problem)
     problem = _counted(problem)
     kept, epochs, planned = problem, 0, 0
     if run is not None:
@@ -273,6 +275,8 @@ def examine_problem(
     trace = record_training(kept, trials, epochs, planned)
     deadline = began + (math.inf if seconds is None else seconds)
     report = report_on(kept, trace, suppress=suppress, trials=trials, before=before, deadline=deadline, watch=watch)
+    if left_out is not None and left_out.symptom not in report.suppressed:
+        report = replace(report, findings=(*report.findings, left_out))
     return replace(report, seconds=time.perf_counter() - began)
 
 

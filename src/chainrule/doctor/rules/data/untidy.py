@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -117,6 +118,15 @@ def wild_targets(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
         distance=cells.distance,
         rows=len(cells.rows),
     )
+
+
+def left_out_targets(problem: TrainingProblem) -> Finding | None:
+    """Return, as information, targets far from all others whose rows have weight 0 and are left out of the training."""
+    found = wild_targets(problem, None) if not problem.rows.c.all() else None
+    if found is None or wild_targets(replace(problem, rows=problem.rows[problem.rows.c > 0]), None) is not None:
+        return None
+    text = "They are left out of the training. Correct them if they are mistakes."
+    return replace(found, severity="info", fix=Fix(text))
 
 
 def row_counter(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
