@@ -112,8 +112,21 @@ def doubled(X, share, rng):
 def test_rows_doubled_before_the_split_are_found_on_both_sides(share):
     rng = np.random.default_rng(0)
     X = doubled(rng.normal(size=(1000, 5)), share, rng)
-    found = splits.duplicate_rows_across_split(with_targets(X, (X[:, 0] > 0) * 1.0, held=150), None)
+    problem = with_targets(X, (X[:, 0] > 0) * 1.0, held=150)
+    found = splits.duplicate_rows_across_split(problem, None)
     assert found.severity == "critical"
+    rows = {
+        "np": np,
+        "X": problem.rows.X,
+        "y": problem.rows.Y,
+        "X_val": problem.validation.X,
+        "y_val": problem.validation.Y,
+    }
+    exec(found.fix.code, rows)  # `fit` is given both parts
+    left = np.vstack([rows["X"], rows["X_val"]])
+    assert len(np.unique(left, axis=0)) == len(left)
+    assert (len(rows["y"]), len(rows["y_val"])) == (len(rows["X"]), len(rows["X_val"]))
+    assert "X_val" not in splits.duplicate_rows_across_split(replace(problem, interface="estimator"), None).fix.code
 
 
 @pytest.mark.parametrize("values", [3, 6, 10, 15, 20, 60])

@@ -17,6 +17,7 @@ from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
 from chainrule.doctor.vocabulary.records import Finding, Fix, NotApplicable, Trace
 from chainrule.doctor.vocabulary.wording import percent
+from chainrule.pipeline.option_names import FIT
 from chainrule.random import Stream
 from chainrule.train.problem import TrainingProblem
 
@@ -47,7 +48,7 @@ def duplicate_rows_across_split(problem: TrainingProblem, trace: Trace | None) -
         repeated = np.isin(hashes, own)
         beyond = _beyond_chance(repeated, chance)
         if beyond or (repeated.any() and _in_twos(np.concatenate([own, hashes]))):
-            return _repeats(name, repeated, chance, beyond)
+            return _repeats(name, repeated, chance, beyond, problem.interface)
     return None
 
 
@@ -103,8 +104,14 @@ def _tail(count: int, expected: float) -> float:
     return max(0.0, 1.0 - below)
 
 
-def _repeats(name: str, repeated: Array, chance: float, taken: bool) -> Finding:
-    """Report held-out rows that are training rows: copied before a split, or `taken` if training rows repeat less."""
+def _repeats(name: str, repeated: Array, chance: float, taken: bool, interface: str) -> Finding:
+    """Report held-out rows that are training rows: copied before a split, or `taken` if training rows repeat less.
+
+    Callers of `fit` have split the rows themselves, so that copies must go from both parts.
+    """
+    code = _without_taken(name)
+    if not taken:
+        code = f"{_WITHOUT_COPIES}; {code}" if interface == FIT else _WITHOUT_COPIES
     share = float(repeated.mean())
     few = repeated.sum() < 2 or share < DATA_LIMITS.repeats_few
     return make_finding(
@@ -117,7 +124,7 @@ def _repeats(name: str, repeated: Array, chance: float, taken: bool) -> Finding:
         usual="none",
         fix=Fix(
             f"Drop the {name} rows that are training rows." if taken else "Drop repeated rows before splitting.",
-            code=_without_taken(name) if taken else _WITHOUT_COPIES,
+            code=code,
         ),
         share=share,
         rows=int(repeated.sum()),
