@@ -66,7 +66,7 @@ def test_rates_beyond_one_that_does_worse_are_not_tried(symptom, gains, tested):
     [
         (9.0, ["rate/10", "usual-rate"]),
         (10.0, ["rate/10", "rate/100", "rate/1000"]),
-        (100.0, ["rate/10", "rate/100", "rate/1000"]),
+        (100.0, ["rate/10", "rate/100", "rate/1000", "usual-rate"]),
     ],
 )
 def test_lower_rates_are_tried_while_the_last_is_far_too_high_itself(excess, tested):

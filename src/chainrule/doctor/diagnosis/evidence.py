@@ -54,7 +54,7 @@ class TrialBudget:
         trials: list[RemedyTrial] = []
         for name in filter(None, dict.fromkeys(names)):
             past = _is_past(trials) and not (self._still_diverges(trials) or _is_above_bound(finding, trials[-1]))
-            lost = beyond and not any(trial.helped for trial in trials)
+            lost = beyond and not any(trial.helped and not _is_above_bound(finding, trial) for trial in trials)
             needs_usual = lost if finding.entry.rate_change < 0 else not past or _has_gained(trials)
             if finding.entry.rate_change and not (needs_usual if name == USUAL_RATE else not past):
                 continue
@@ -62,7 +62,7 @@ class TrialBudget:
             trials += [] if trial is None else [trial]
         if not trials:
             return finding
-        best = max(trials, key=lambda trial: (trial.helped, trial.gain))
+        best = max(trials, key=lambda trial: (trial.helped, not _is_above_bound(finding, trial), trial.gain))
         return replace(finding, confirmed=best.helped, trials=_best_first(trials, best))
 
     def second_cause(self, first: Finding, finding: Finding) -> Finding | None:
