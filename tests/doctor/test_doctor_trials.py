@@ -393,14 +393,3 @@ def test_rows_are_not_too_few_where_half_of_them_do_as_well_or_all_of_them_do_ba
     enough = runner_of(plane(n=800)).more_rows()
     assert enough is None or not enough.helped
     assert runner_of(plane(n=60, config=TrainConfig(1, 1e-5))).more_rows() is None
-
-
-@pytest.mark.parametrize(("remedy", "share"), [("longer", 0.3), ("larger-network", 0.0)])
-def test_a_longer_training_saves_what_the_network_becomes_surer_of(monkeypatch, remedy, share):
-    runner = runner_of(plane())
-    mistakes = np.full(9, 0.2)
-    old, new = (
-        Outcome(RowScores(np.full(9, loss), mistakes), RowScores(mistakes, mistakes), (), 1) for loss in (0.8, 0.5)
-    )
-    monkeypatch.setattr(runner, "_pairs", lambda remedy, seeds: [(old, new)] * seeds)
-    assert runner.saves(remedy) == pytest.approx(share)

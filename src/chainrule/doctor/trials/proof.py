@@ -1,9 +1,9 @@
-"""Decide whether a remedy's gain on held-out rows is beyond doubt.
+"""Decide whether a remedy's gain is beyond doubt.
 
-Beside much noise a remedy often seems to help: many are tested, on a few hundred rows. There a gain counts only if it is
-several of its own standard errors, more than a floor, and seen again with another seed.
-A few hundred rows are often too few for that. Then every training row is judged by a network trained without it, without
-and with the remedy.
+Beside noise a remedy often seems to help: many are tested, on a few hundred rows. A gain counts only if it is several of
+its own standard errors and more than a floor. A few hundred rows are often too few for that, so every training row is
+judged by a network trained without it, without and with the remedy. Where rows cannot be left out, held-out rows decide, and
+another seed must agree.
 In: outcomes without and with a remedy, from two seeds, or scores of rows that were left out. Out: whether it is proven.
 """
 
@@ -41,23 +41,23 @@ def measure_of(remedy: str) -> Measure:
 def least_gain(remedy: str) -> float:
     """Return the share of a constant's error that a remedy must remove beside noise.
 
-    Every network gains a little by some remedies; what is peculiar to one training is hardly there by chance.
+    Every network gains a little by some remedies; an error in one training is hardly there by chance.
     """
     entry = find_remedy(remedy)
     if entry.helps_any:
         return LIMITS.general_gain
-    return LIMITS.peculiar_gain if entry.problem_specific else USUAL.least_gain
+    return LIMITS.error_gain if entry.problem_specific and entry.corrects_error else USUAL.least_gain
 
 
-def is_proven(pairs: Sequence[Pair], measure: Measure) -> bool:
+def is_proven(pairs: Sequence[Pair], measure: Measure, least: float = USUAL.least_gain) -> bool:
     """Check whether the remedy removes mistakes, or what else is comparable, beyond doubt and for every seed.
 
     The first pair is the training in question: its gain must exceed `Limits.proof_errors` standard errors of the paired
-    differences and `Thresholds.least_gain`. Every other seed must show half of the latter.
+    differences and `least`. Every other seed must show half of the latter.
     """
     removed = [_removed(old.held_out, new.held_out, measure) for old, new in pairs]
     kinds = range(min(map(len, removed), default=0))
-    return any(_gains([each[kind] for each in removed]) for kind in kinds)
+    return any(_gains([each[kind] for each in removed], least) for kind in kinds)
 
 
 def seems_to_help(old: RowScores, new: RowScores, measure: Measure, least: float) -> bool:
@@ -93,15 +93,12 @@ def costs_nothing(fixed: Array) -> bool:
     return float(fixed.mean()) >= -standard_error(fixed)
 
 
-def _gains(removed: Sequence[Array]) -> bool:
-    if not removed or not _is_clear(removed[0]):
+def _gains(removed: Sequence[Array], least: float = USUAL.least_gain) -> bool:
+    if not removed:
         return False
-    return all(float(each.mean()) >= USUAL.second_seed_margin * USUAL.least_gain for each in removed[1:])
-
-
-def _is_clear(removed: Array) -> bool:
-    gain = float(removed.mean())
-    return gain >= USUAL.least_gain and gain > LIMITS.proof_errors * standard_error(removed)
+    gain = float(removed[0].mean())
+    clear = gain >= least and gain > LIMITS.proof_errors * standard_error(removed[0])
+    return clear and all(float(each.mean()) >= USUAL.second_seed_margin * least for each in removed[1:])
 
 
 def recognizes_more(problem: TrainingProblem, pairs: Sequence[Pair]) -> bool:

@@ -256,23 +256,20 @@ class TrialRunner:
         `by_loss` only mistakes count. `least` is the share of a constant's error that must go, by default `least_gain`.
         """
         measure = measure_of(remedy) if by_loss else "mistakes"
+        least = least_gain(remedy) if least is None else least
         if find_remedy(remedy).reweights_classes:
             return recognizes_more(self.problem, self._pairs(remedy, seeds=2))
         if time.perf_counter() <= self.deadline:
             old, new = self.left_out_under(""), self.left_out_under(remedy)
             if old is not None and new is not None:
-                return is_proven_on_all_rows(old, new, measure, least_gain(remedy) if least is None else least)
-        return is_proven(self._pairs(remedy, seeds=2), measure)
+                return is_proven_on_all_rows(old, new, measure, least)
+        return is_proven(self._pairs(remedy, seeds=2), measure, least)
 
     def saves(self, remedy: str) -> float:
-        """Return the share of a constant's mistakes that a remedy removes on held-out rows, over two seeds.
-
-        By more epochs a network may also become surer of what it predicts: then the share of a constant's loss counts.
-        """
-        kinds = ("mistakes", "losses") if find_remedy(remedy).lengthens else ("mistakes",)
+        """Return the share of a constant's mistakes that a remedy removes on held-out rows, over two seeds."""
         pairs = self._pairs(remedy, seeds=2)
-        removed = [[getattr(old.held_out, kind) - getattr(new.held_out, kind) for old, new in pairs] for kind in kinds]
-        return max(float(np.mean([each.mean() for each in seeds])) for seeds in removed) if pairs else 0.0
+        removed = [float((old.held_out.mistakes - new.held_out.mistakes).mean()) for old, new in pairs]
+        return float(np.mean(removed)) if removed else 0.0
 
     def _needs_proof(self, remedy: str) -> bool:
         """Check whether its gain must be proven: beside noise, but not where a finding is reported in any case."""
@@ -320,16 +317,21 @@ class TrialRunner:
         """Return whether a gain is beyond doubt; its share, of all rows if few held-out rows show none."""
         if not (self._is_promising(remedy, new, certain) and self.proves(remedy)):
             return False, gain
-        before, after = self.left_out_under(""), self.left_out_under(remedy)
+        before, after = (self.left_out_scores.get(name) for name in ("", remedy))
         if gain > 0.0 or before is None or after is None:
             return True, gain
         return True, share_removed(before, after, measure_of(remedy))
 
     def _may_be_proven(self, remedy: str, gain: float) -> bool:
-        """Check whether it is peculiar to this problem, and few held-out rows may have been too unsure to show its gain."""
+        """Check whether it is peculiar to this problem, and few held-out rows may have been too unsure to show its gain.
+
+        Where quick models leave little, only what corrects an error: near perfection all else gains a little by chance.
+        """
+        entry = find_remedy(remedy)
         found = self.comparison
         some = found is not None and found.matches and found.remaining >= LIMITS.some_noise
-        return (some or gain > 0.0) and find_remedy(remedy).problem_specific and remedy not in ALWAYS_REPORTED
+        possible = some or (gain > 0.0 and entry.corrects_error)
+        return possible and entry.problem_specific and remedy not in ALWAYS_REPORTED
 
     def _repeated(self, remedy: str, specific: bool, gain: float) -> tuple[bool, float]:
         """Return whether a second seed agrees, fully or in direction with half of the margin, and the gain of the two."""

@@ -19,12 +19,12 @@ class Limits:
     """Standard errors that a gain must exceed to be beyond doubt, and by which a quick model must be better."""
     general_gain: float = 0.1
     """Share of a constant's mistakes that must go, beside noise, by a remedy from which most networks gain a little."""
-    peculiar_gain: float = 0.035
-    """The same by a remedy that removes something peculiar to one training."""
+    error_gain: float = 0.035
+    """The same by a remedy that corrects what cannot have been intended."""
     surest: float = 0.98
     """The largest probability that a network is believed to mean."""
     some_noise: float = 0.15
-    """Share of a constant's mistakes that quick models leave from which the gain by such a remedy must be proven."""
+    """Share of a constant's mistakes that quick models leave from which such a remedy must remove a tenth of it."""
     reducible_least: float = 0.25
     """Share of its mistakes or loss that a network may lose at least, however much of them quick models leave."""
     rate_past: float = 0.1
