@@ -291,3 +291,15 @@ def test_a_column_of_few_values_differs_where_most_are_others(standardized):
     X_held = (X_held - X.mean(axis=0)) / X.std(axis=0) if standardized else X_held
     differ = shifted_columns(X, X_held)[1]
     assert differ.all() == differ.any() == standardized
+
+
+def test_a_column_of_other_values_is_named_with_one_of_them():
+    rng = np.random.default_rng(0)
+    problem = healthy("wine")
+    X, X_held = (rng.integers(1, 4, (len(part), 2)) * 1.0 for part in (problem.rows, problem.validation))
+    problem = replace(
+        problem, rows=replace(problem.rows, X=X), validation=replace(problem.validation, X=X_held + 0.5), inputs=None
+    )
+    found = parts.validation_differs(problem, None)
+    assert found.title == "The validation rows have other values than the training rows"
+    assert "'x0' has few values in the training rows" in found.measured or "'x1' has few" in found.measured

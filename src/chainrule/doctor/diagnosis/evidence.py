@@ -156,13 +156,13 @@ class Evidence:
             return False
         return not (self.separable and finding.figures.get("recall", 1.0) < DATA_LIMITS.recall_missed)
 
-    def is_slight(self, trial: RemedyTrial) -> bool:
+    def is_slight(self, trial: RemedyTrial, suspected: bool = True) -> bool:
         """Check whether a network that does well gains little by a remedy from which most networks gain something.
 
-        That is less than a twentieth of a constant's error, or a gain without proof: of a tenth where quick models leave
-        some of it, else of a twentieth.
+        Unless a rule `suspected` its cause, that may be any remedy. Little is less than a twentieth of a constant's error,
+        or a gain without proof: of a tenth where quick models leave some of it, else of a twentieth.
         """
-        general = find_remedy(trial.remedy).helps_any and not trial.joint
+        general = (find_remedy(trial.remedy).helps_any or not suspected) and not trial.joint
         if self.runner is None or not (self.matches and general):
             return False
         if self.runner.saves(trial.remedy) < USUAL.least_gain:

@@ -31,7 +31,9 @@ def screen(findings: Findings, evidence: Evidence) -> Findings:
     evidence.budget.top_up()
     used = {trial.remedy for finding in findings if finding.confirmed for trial in finding.trials}
     trials = [trial for entry in SCREENING if (trial := evidence.budget.trial(entry.name)) is not None]
-    shown = [trial for trial in trials if trial.helped and trial.remedy not in used and not evidence.is_slight(trial)]
+    shown = [
+        trial for trial in trials if trial.helped and trial.remedy not in used and not evidence.is_slight(trial, False)
+    ]
     return merge([*(_screened(trial, evidence.failed) for trial in shown), *findings])
 
 

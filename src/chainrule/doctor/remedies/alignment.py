@@ -85,12 +85,19 @@ def shifted_columns(X: Array, X_held: Array) -> Array | None:
     wide = np.flatnonzero(high > low)
     if not len(wide):
         return None
-    m, s = X[:, wide].mean(axis=0), X[:, wide].std(axis=0)
-    moved = np.abs(X_held[:, wide].mean(axis=0) - m) > DATA_LIMITS.shifted_mean * s
-    ratio = X_held[:, wide].std(axis=0) / s
-    scaled = (ratio > DATA_LIMITS.shifted_scale) | (ratio < 1.0 / DATA_LIMITS.shifted_scale)
     foreign = np.array([_has_other_values(X[:, j], X_held[:, j]) for j in wide])
-    return np.stack([wide, moved | scaled | foreign])
+    return np.stack([wide, differs_in_scale(X[:, wide], X_held[:, wide]) | foreign])
+
+
+def differs_in_scale(X: Array, X_held: Array) -> Array:
+    """Return whether each column, none of them constant, differs in mean or scale.
+
+    Shapes     X (n, d)   X_held (m, d)   result (d)
+    """
+    m, s = X.mean(axis=0), X.std(axis=0)
+    moved = np.abs(X_held.mean(axis=0) - m) > DATA_LIMITS.shifted_mean * s
+    ratio = X_held.std(axis=0) / s
+    return np.asarray(moved | (ratio > DATA_LIMITS.shifted_scale) | (ratio < 1.0 / DATA_LIMITS.shifted_scale))
 
 
 def _has_other_values(x: Array, x_held: Array) -> bool:

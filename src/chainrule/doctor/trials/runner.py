@@ -211,6 +211,7 @@ class TrialRunner:
         def changed(fold: TrainingProblem) -> TrainingProblem:
             found = (apply_remedies(fold, remedy) or fold) if remedy else fold
             epochs = max(1, min(found.config.epochs, _epoch_limit(self.limit, remedy)))
+            epochs = round(epochs * len(self.problem.rows) / len(found.rows))  # as many steps as on all rows
             self.spent += epochs * epoch_seconds(found)
             return replace(found, config=replace(found.config, epochs=epochs))
 

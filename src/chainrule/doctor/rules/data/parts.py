@@ -11,7 +11,15 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.data.outliers import far_targets, wild_cells
-from chainrule.doctor.remedies.alignment import Alignment, alignment, is_shifted, raw_inputs, relations, shifted_columns
+from chainrule.doctor.remedies.alignment import (
+    Alignment,
+    alignment,
+    differs_in_scale,
+    is_shifted,
+    raw_inputs,
+    relations,
+    shifted_columns,
+)
 from chainrule.doctor.rules.data.dropping import can_be_dropped, drop_settings
 from chainrule.doctor.rules.finding import make_finding
 from chainrule.doctor.vocabulary.data_limits import DATA_LIMITS
@@ -64,18 +72,25 @@ def _without_wild(rows: Rows) -> Rows:
 
 def _on_another_scale(problem: TrainingProblem, held: Rows, shifted: Array) -> Finding:
     X, X_held = (raw_inputs(problem, part.X) for part in (problem.rows, held))
+    differ = shifted[0][shifted[1] > 0].astype(int)
     distance = np.abs(X_held.mean(axis=0) - X.mean(axis=0)) / np.maximum(X.std(axis=0), 1e-12)
-    j = int(np.argmax(distance))
+    j = int(differ[np.argmax(distance[differ])])
+    name, others = column_name(problem.feature_names, j), f"{percent(shifted[1].mean())} of the columns differ as much"
+    scaled = differs_in_scale(X[:, [j]], X_held[:, [j]])[0]
     return make_finding(
         "validation-differs",
         "warning",
-        "The validation rows are on another scale than the training rows",
+        "The validation rows are on another scale than the training rows"
+        if scaled
+        else "The validation rows have other values than the training rows",
         meaning="A network that has learned one scale cannot read another, so these rows do not show what it has learned.",
-        measured=f"{column_name(problem.feature_names, j)} has mean {X[:, j].mean():.3g} and standard deviation "
-        f"{X[:, j].std():.3g} in the training rows, {X_held[:, j].mean():.3g} and {X_held[:, j].std():.3g} in the "
-        f"validation rows; {percent(shifted[1].mean())} of the columns differ as much",
-        usual="equal means and standard deviations, up to chance",
-        fix=_fix(problem, shifted[0][shifted[1] > 0].tolist()),
+        measured=f"{name} has mean {X[:, j].mean():.3g} and standard deviation {X[:, j].std():.3g} in the training rows, "
+        f"{X_held[:, j].mean():.3g} and {X_held[:, j].std():.3g} in the validation rows; {others}"
+        if scaled
+        else f"{name} has few values in the training rows, and most of its validation values are others, such as "
+        f"{X_held[0, j]:.3g}; {others}",
+        usual="the same values, means and standard deviations, up to chance",
+        fix=_fix(problem, differ.tolist()),
         column=j,
         distance=float(distance[j]),
         columns=float(shifted[1].mean()),

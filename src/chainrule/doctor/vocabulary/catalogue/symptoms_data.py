@@ -151,7 +151,6 @@ DATA = (
         "Inputs and targets are unrelated, as if one of them had been shuffled separately.",
         self_evident=True,
         is_background=True,
-        yields_to_proof=True,
     ),
     Symptom(
         "noisy-inputs",
