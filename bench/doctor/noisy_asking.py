@@ -30,7 +30,7 @@ from doctor import noisy_commands as commands
 from doctor.fault import Impossible, Prevented
 from doctor.hosts import Subject, trained
 from doctor.noisy_faults import broken
-from doctor.noisy_hosts import Training, estimator, judged, judged_subject, make, subject_of
+from doctor.noisy_hosts import Training, constant_losses, estimator, judged, judged_subject, make, subject_of
 
 Task = tuple[str, str, int, str, str, str]
 """Host, settings, seed, fault, level, mode; no fault for a sound training."""
@@ -89,14 +89,22 @@ def stopping(training: Training) -> list[Monitor]:
 
 
 def itself(training: Training) -> dict[str, Any]:
-    """Error, its noise (one standard error) and score of the training, and its seconds."""
+    """Error, its noise (one standard error) and score of the training, its lead over a constant, and its seconds."""
     began = time.perf_counter()
     if training.beyond is None:
         figures = judged(training, estimator(training).fit(**training.rows))
     else:
         problem = problem_of(training)
         figures = judged_subject(subject_of(training, problem), train(problem, stopping(training)).state)
-    return of_errors(*figures) | {"trained": round(time.perf_counter() - began, 3)}
+    seconds = round(time.perf_counter() - began, 3)
+    return of_errors(*figures) | {"lead": lead(training, figures[0]), "trained": seconds}
+
+
+def lead(training: Training, loss: Array) -> float:
+    """By how many standard errors of the paired differences the errors by row are less than a constant prediction's."""
+    constant = constant_losses(training)
+    gain = constant / constant.mean() - np.minimum(np.nan_to_num(loss, nan=1e6), 1e6)
+    return float(gain.mean() / max(gain.std() / np.sqrt(len(gain)), 1e-12))
 
 
 def of_errors(loss: Array, score: float) -> dict[str, Any]:

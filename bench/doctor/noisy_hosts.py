@@ -274,11 +274,16 @@ def subject_of(training: Training, problem: TrainingProblem) -> Subject:
 
 def constant_error(training: Training) -> float:
     """The mean error of the best constant prediction of the test rows."""
+    return float(constant_losses(training).mean())
+
+
+def constant_losses(training: Training) -> Array:
+    """The error of the best constant prediction by test row."""
     y = training.y_test
     if training.task == "regression":
-        return float(((y - y.mean()) ** 2).mean())
+        return np.asarray((y - y.mean()) ** 2)
     shares = np.bincount(y) / len(y)
-    return float(-np.log(shares[y]).mean())
+    return np.asarray(-np.log(shares[y]))
 
 
 def judged(training: Training, net: Any, X: Array | None = None) -> tuple[Array, float]:

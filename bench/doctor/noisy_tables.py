@@ -19,6 +19,9 @@ SOUND = 0.05
 LEARNED = 0.98
 """Share of a constant's error that the best network of a host must stay below."""
 
+SURELY = 2.0
+"""Standard errors by which the best network of a host must be better than a constant prediction."""
+
 HARMED = 0.02
 """A drop of the test score that counts as harm by a repair."""
 
@@ -34,16 +37,17 @@ def percent(hits: int, n: int) -> str:
 def sound(lines: Iterable[Line]) -> Iterator[Line]:
     """The networks without a fault that are about as good as the best of their host and seed.
 
-    Where the best is no better than a constant prediction, none is: nothing was learned, and it may well be said.
+    Where the best is no better than a constant prediction, none is: nothing was learned, and it may well be said. Lines of
+    sets up to the tenth do not tell whether it may be better by chance.
     """
     groups = defaultdict(list)
     for line in lines:
         if "error" in line and not line.get("fault"):
             groups[line["host"], line["seed"]].append(line)
     for group in groups.values():
-        best = min(line["error"] for line in group)
-        if best < LEARNED:
-            yield from (line for line in group if line["error"] <= best + max(SOUND, 2 * line["noise"]))
+        best = min(group, key=lambda line: line["error"])
+        if best["error"] < LEARNED and best.get("lead", SURELY) >= SURELY:
+            yield from (line for line in group if line["error"] <= best["error"] + max(SOUND, 2 * line["noise"]))
 
 
 def twins(lines: Iterable[Line]) -> dict[tuple[str, str, int], Line]:
