@@ -324,7 +324,17 @@ def test_wild_targets_are_found_beside_few_values_and_in_small_tables(y):
         np.r_[np.random.default_rng(0).poisson(0.3, 985), np.random.default_rng(1).uniform(200, 220, 15)],
         np.r_[np.arange(985) % 4, np.linspace(2000, 9000, 15)],
     ],
-    ids=["two values", "even", "heavy tails", "near", "four values", "eight values", "many", "15 beside counts", "spread"],
+    ids=[
+        "two values",
+        "even",
+        "heavy tails",
+        "near",
+        "four values",
+        "eight values",
+        "many",
+        "15 beside counts",
+        "spread",
+    ],
 )
 def test_targets_that_only_spread_are_not_wild(y):
     assert far_targets(y) is None

@@ -3,6 +3,7 @@
 In: a line with one or a few targets far from all others. Out: scores on clean rows, and the warning that names the row.
 """
 
+import re
 import warnings
 
 import numpy as np
@@ -38,7 +39,9 @@ def test_so_are_a_few_and_those_that_are_held_out(early):
     X, y = rows()
     given = np.column_stack([y, -y])
     given[[1, 5, 9], [0, 0, 1]] = 1e5
-    with pytest.warns(DataWarning, match=r"\(and of 2 more rows\)"):
+    with pytest.warns(
+        DataWarning, match=r"3 targets are far from the others; the farthest, of row (2|6|10), is -?1000"
+    ):
         fitted = NetRegressor(**SETTINGS, early_stopping=early).fit(X[:800], given[:800])
     assert fitted.score(X[800:], np.column_stack([y, -y])[800:]) > 0.99
 
@@ -49,7 +52,9 @@ def test_so_are_five_among_few_rows_and_those_beside_few_different_counts(sign):
     X, y = rows(900)
     given = y.copy()
     given[[3, 100, 200, 300, 400]] += sign * 1000 * y.std()
-    with pytest.warns(DataWarning, match=r"\(and of 4 more rows\)"):
+    with pytest.warns(
+        DataWarning, match=r"5 targets are far from the others; the farthest, of row \d+, is .* They are left out"
+    ):
         fitted = NetRegressor(**SETTINGS).fit(X[:600], given[:600])
     assert fitted.score(X[600:], y[600:]) > 0.99
     counts = np.clip(rng.poisson(np.exp(0.7 * X[:, 0])), 0, 7) * 1.0
@@ -113,6 +118,18 @@ def test_a_robust_loss_trains_on_all_rows():
 def test_skewed_targets_stay_as_they_are(draw):
     y = draw(np.random.default_rng(0))
     assert without_wild_targets("fit", y) == (None, "")
+
+
+def test_the_sentence_counts_several_and_names_the_farthest():
+    y = np.r_[np.arange(1000.0), [1.9e5, 2e5]]
+    end = r" 2e\+05, \d+ standard deviations from them\. They are left out of the training\."
+    one = r" 2e\+05, \d+ standard deviations from the others\. It is left out of the training\."
+    first = "fit: 2 targets are far from the others; the farthest"
+    assert re.match(rf"{first}, of row 1002, is{end}", without_wild_targets("fit", y)[1])
+    assert re.match(rf"{first} is{end}", without_wild_targets("fit", y, in_order=False)[1])
+    y = np.delete(y, 1000)
+    assert re.match(rf"fit: the target of row 1001 is{one}", without_wild_targets("fit", y)[1])
+    assert re.match(rf"fit: the target of one row is{one}", without_wild_targets("fit", y, in_order=False)[1])
 
 
 def test_rows_of_weight_0_are_not_looked_at():

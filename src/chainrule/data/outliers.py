@@ -68,7 +68,8 @@ def wild_cells(x: Array) -> WildCells | None:
         return None
     cut = _cut(values, counts)
     code = len(cut.outside) == 1 and cut.count <= _CODE_SHARE * len(x)
-    wild = (cut.at_most(_FEW, len(x)) and cut.gap >= _GAP * cut.width) or (code and cut.gap >= _CODE_GAP * cut.width)  # (1)
+    few = cut.at_most(_FEW, len(x))
+    wild = (few and cut.gap >= _GAP * cut.width) or (code and cut.gap >= _CODE_GAP * cut.width)  # (1)
     if len(cut.rest) < _DISTINCT or not (cut.width > 0 and wild):
         return None
     return _described(x, np.flatnonzero(np.isin(x, cut.outside)))
@@ -96,9 +97,10 @@ def far_targets(y: Array) -> WildCells | None:
         return None
     cut = _cut(values, counts)
     few = cut.at_most(_FEW, len(y))
-    alike = few or len(cut.rest) >= _DISTINCT or np.ptp(cut.outside) <= _ALIKE * cut.width
-    far = alike and cut.at_most(FAR_SHARE, len(y)) and len(cut.rest) >= _FAR_DISTINCT and cut.gap >= _FAR_GAP * cut.width
-    near = few and len(cut.rest) >= _SOME_DISTINCT and cut.gap >= _SOME_GAP * cut.width
+    distinct = len(cut.rest)
+    alike = few or distinct >= _DISTINCT or np.ptp(cut.outside) <= _ALIKE * cut.width
+    far = alike and cut.at_most(FAR_SHARE, len(y)) and distinct >= _FAR_DISTINCT and cut.gap >= _FAR_GAP * cut.width
+    near = few and distinct >= _SOME_DISTINCT and cut.gap >= _SOME_GAP * cut.width
     if not (cut.width > 0 and (far or near)):  # (1)
         return None
     return _described(y, np.flatnonzero(np.isin(y, cut.outside)))
@@ -188,10 +190,14 @@ def without_wild_targets(
     worst = max(found, key=lambda cells: cells.distance)
     kept = np.ones(len(y)) if weights is None else np.array(weights, np.float64)
     kept[rows] = 0.0
-    first = f"row {counted[worst.rows[0]] + 1}" if in_order else "one row"
-    more = "" if len(rows) == 1 else f" (and of {len(rows) - 1} more rows)"
-    what = "It is" if len(rows) == 1 else "They are"
-    return kept, (
-        f"{owner}: the target of {first}{more} is {worst.value:.6g}, {worst.distance:.3g} standard deviations from the "
-        f"others. {what} left out of the training. Correct such targets if they are mistakes."
-    )
+    first = f"row {counted[worst.rows[0]] + 1}" if in_order else ""
+    return kept, f"{owner}: {_in_words(worst, first, len(rows))} Correct such targets if they are mistakes."
+
+
+def _in_words(worst: WildCells, row: str, count: int) -> str:
+    """Say how many targets are left out and which is the farthest; `row` is its row, "" if no number would help."""
+    value = f"is {worst.value:.6g}, {worst.distance:.3g} standard deviations from"
+    if count == 1:
+        return f"the target of {row or 'one row'} {value} the others. It is left out of the training."
+    farthest = f"the farthest, of {row}," if row else "the farthest"
+    return f"{count} targets are far from the others; {farthest} {value} them. They are left out of the training."
