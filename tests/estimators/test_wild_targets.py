@@ -11,7 +11,7 @@ import pytest
 
 from chainrule import NetRegressor, TableRegressor
 from chainrule.data.outliers import without_wild_targets
-from chainrule.errors import DataWarning
+from chainrule.errors import DataWarning, InvalidValueError
 from chainrule.nn.losses import Huber
 from chainrule.pipeline import Settings, build_problem
 
@@ -22,6 +22,10 @@ PACK = {"members": 2, "folds": 2, "epochs": [20, 20], "width": [16, 16]}
 def rows(n=1000):
     X = np.random.default_rng(1).normal(size=(n, 5))
     return X, X[:, 0] + X[:, 1]
+
+
+def no_weights(estimator, X, y):
+    return estimator.score(X, y)
 
 
 @pytest.mark.parametrize("size", [100, -100, 1e3, -1e6, 1e12])
@@ -78,6 +82,52 @@ def test_one_among_validation_rows_does_not_choose_the_epoch(part, row):
         assert set(weights.tolist()) <= {0.0, 1.0}
 
 
+@pytest.mark.parametrize(("scoring", "columns"), [(None, 1), ("r2", 1), (no_weights, 1), (None, 2)])
+def test_nor_does_one_among_those_of_an_estimator(scoring, columns):
+    X, y = rows(900)
+    y = y if columns == 1 else np.column_stack([y, -y])
+    given = y[600:700].copy()
+    given[(4,) if columns == 1 else (4, 1)] = 1e7
+    net = NetRegressor(**SETTINGS, early_stopping=True, scoring=scoring)
+    with pytest.warns(DataWarning, match="NetRegressor: the target of validation row 5 is 1e\\+07, .* left out"):
+        net.fit(X[:600], y[:600], X_val=X[600:700], y_val=given)
+    assert net.score(X[700:], y[700:]) > 0.95
+    y[7] += 1e7
+    with pytest.warns(DataWarning, match="NetRegressor: the target of row 8 is "):
+        net.fit(X[:600], y[:600], X_val=X[600:700], y_val=y[600:700])
+    assert net.score(X[700:], y[700:]) > 0.95
+
+
+def test_held_out_rows_that_are_all_far_keep_their_weights():
+    X, y = rows(100)
+    y[85:] = 1e3
+    with pytest.warns(DataWarning, match="15 targets are far"):
+        NetRegressor(**SETTINGS, early_stopping=True, validation_fraction=0.1).fit(X, y, times=np.arange(100))
+
+
+def test_validation_rows_with_one_value_in_other_units_are_kept():
+    X, y = rows(120)
+    held = np.full(20, 1000.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataWarning)
+        problem = build_problem(Settings(), (X[:100], y[:100]), validation=(X[100:], held))
+        NetRegressor(**SETTINGS, early_stopping=True).fit(X[:100], y[:100], X_val=X[100:], y_val=held)
+    assert problem.rows.c.all()
+    assert problem.validation.c.all()
+    y[3] = 1e6
+    with pytest.warns(DataWarning, match="the target of one row is"):
+        problem = build_problem(Settings(), (X[:100], y[:100]), validation=(X[100:], held))
+    assert np.flatnonzero(problem.rows.c == 0).tolist() == [3]
+    assert problem.validation.c.all()
+
+
+@pytest.mark.parametrize("shape", [(20, 3), (20,)])
+def test_validation_targets_of_another_width_get_the_usual_error(shape):
+    X, y = rows(120)
+    with pytest.raises(InvalidValueError, match=r"validation rows: targets must be of shape \(n, 2\), got \(20,"):
+        build_problem(Settings(), (X[:100], np.column_stack([y, -y])[:100]), validation=(X[100:], np.ones(shape)))
+
+
 def test_validation_rows_in_other_units_are_kept():
     X, y = rows(1000)
     problem = build_problem(Settings(), (X[:990], y[:990]), validation=(X[990:], y[990:] + 1e5))
@@ -122,8 +172,8 @@ def test_skewed_targets_stay_as_they_are(draw):
 
 def test_the_sentence_counts_several_and_names_the_farthest():
     y = np.r_[np.arange(1000.0), [1.9e5, 2e5]]
-    end = r" 2e\+05, \d+ standard deviations from them\. They are left out of the training\."
-    one = r" 2e\+05, \d+ standard deviations from the others\. It is left out of the training\."
+    end = r" 200000, \d+ standard deviations from them\. They are left out of the training\."
+    one = r" 200000, \d+ standard deviations from the others\. It is left out of the training\."
     first = "fit: 2 targets are far from the others; the farthest"
     assert re.match(rf"{first}, of row 1002, is{end}", without_wild_targets("fit", y)[1])
     assert re.match(rf"{first} is{end}", without_wild_targets("fit", y, in_order=False)[1])

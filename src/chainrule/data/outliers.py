@@ -24,7 +24,7 @@ _CODE_GAP = 2.0
 """Empty stretch before it, in ranges of the rest."""
 _FAR_DISTINCT = 3
 """Distinct values that the rest of a target must have, if the others are very far."""
-FAR_SHARE = 0.02
+_FAR_SHARE = 0.02
 """Share of the rows whose targets may be very far."""
 _FAR_GAP = 50.0
 """Empty stretch before them, in ranges of the rest."""
@@ -99,7 +99,7 @@ def far_targets(y: Array) -> WildCells | None:
     few = cut.at_most(_FEW, len(y))
     distinct = len(cut.rest)
     alike = few or distinct >= _DISTINCT or np.ptp(cut.outside) <= _ALIKE * cut.width
-    far = alike and cut.at_most(FAR_SHARE, len(y)) and distinct >= _FAR_DISTINCT and cut.gap >= _FAR_GAP * cut.width
+    far = alike and cut.at_most(_FAR_SHARE, len(y)) and distinct >= _FAR_DISTINCT and cut.gap >= _FAR_GAP * cut.width
     near = few and distinct >= _SOME_DISTINCT and cut.gap >= _SOME_GAP * cut.width
     if not (cut.width > 0 and (far or near)):  # (1)
         return None
@@ -151,7 +151,7 @@ def _described(x: Array, rows: Array) -> WildCells:
 
 
 def without_wild_targets(
-    owner: str, y: Array, weights: Array | None = None, in_order: bool = True
+    owner: str, y: Array, weights: Array | None = None, in_order: bool = True, training: int | None = None
 ) -> tuple[Array | None, str]:
     """Return weights that leave out rows whose target is far from all others (see `far_targets`), and a sentence about them.
 
@@ -165,6 +165,8 @@ def without_wild_targets(
         Weights of the rows; a row of weight 0 is not looked at. None is 1.
     in_order : bool, default=True
         Whether the rows are in the user's order, so that the sentence can name one.
+    training : int, default=None
+        Number of training rows; those after them are validation rows, and counted by themselves. None: all.
 
     Returns
     -------
@@ -190,8 +192,13 @@ def without_wild_targets(
     worst = max(found, key=lambda cells: cells.distance)
     kept = np.ones(len(y)) if weights is None else np.array(weights, np.float64)
     kept[rows] = 0.0
-    first = f"row {counted[worst.rows[0]] + 1}" if in_order else ""
+    first = _named(int(counted[worst.rows[0]]), training) if in_order else ""
     return kept, f"{owner}: {_in_words(worst, first, len(rows))} Correct such targets if they are mistakes."
+
+
+def _named(row: int, training: int | None) -> str:
+    """Return what the user calls a row of training and validation rows, one after another."""
+    return f"row {row + 1}" if training is None or row < training else f"validation row {row - training + 1}"
 
 
 def _in_words(worst: WildCells, row: str, count: int) -> str:
