@@ -73,7 +73,11 @@ class Target:
             below 0.
         """
         if self.classes is None:
-            return self._values(np.asarray(y, np.float64).reshape(len(y), -1))
+            values = np.asarray(y, np.float64).reshape(len(y), -1)
+            k = self.outputs // self.loss.outputs_per_target
+            if values.shape[1] != k:
+                raise InvalidValueError(must_be(owner, "targets", f"of shape (n, {k})", np.shape(y)))
+            return self._values(values)
         if isinstance(self.classes, tuple):
             _check_width(y, len(self.classes))
             indices = [class_indices(known, y[:, j], owner) for j, known in enumerate(self.classes)]

@@ -292,8 +292,19 @@ def test_a_network_that_few_held_out_rows_excuse_is_judged_on_its_training_rows(
         np.r_[np.linspace(-3, 3, 600), [900.0, 910.0, 920.0, 930.0, 940.0]],
         np.r_[np.random.default_rng(0).poisson(1.0, 800), [500.0, 600.0]],
         np.r_[np.arange(500) % 8, 100.0],
+        np.r_[np.arange(595) % 5, np.array([0, 1, 1, 3, 4]) + 1234.5],
+        np.r_[np.arange(985) % 4, np.full(15, 500.0)],
     ],
-    ids=["four values", "nine values", "five of 705", "five different", "counts", "eight values, near"],
+    ids=[
+        "four values",
+        "nine values",
+        "five of 705",
+        "five different",
+        "counts",
+        "eight values, near",
+        "five shifted counts of 600",
+        "one value, repeated",
+    ],
 )
 def test_wild_targets_are_found_beside_few_values_and_in_small_tables(y):
     found = far_targets(y)
@@ -310,8 +321,20 @@ def test_wild_targets_are_found_beside_few_values_and_in_small_tables(y):
         np.r_[np.arange(500) % 4, 100.0],
         np.r_[np.arange(500) % 8, 50.0],
         np.r_[np.linspace(0, 1, 100), np.linspace(1000, 1010, 20)],
+        np.r_[np.random.default_rng(0).poisson(0.3, 985), np.random.default_rng(1).uniform(200, 220, 15)],
+        np.r_[np.arange(985) % 4, np.linspace(2000, 9000, 15)],
     ],
-    ids=["two values", "even", "heavy tails", "near", "four values", "eight values", "many"],
+    ids=[
+        "two values",
+        "even",
+        "heavy tails",
+        "near",
+        "four values",
+        "eight values",
+        "many",
+        "15 beside counts",
+        "spread",
+    ],
 )
 def test_targets_that_only_spread_are_not_wild(y):
     assert far_targets(y) is None

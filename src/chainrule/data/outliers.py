@@ -24,10 +24,12 @@ _CODE_GAP = 2.0
 """Empty stretch before it, in ranges of the rest."""
 _FAR_DISTINCT = 3
 """Distinct values that the rest of a target must have, if the others are very far."""
-FAR_SHARE = 0.02
+_FAR_SHARE = 0.02
 """Share of the rows whose targets may be very far."""
 _FAR_GAP = 50.0
 """Empty stretch before them, in ranges of the rest."""
+_ALIKE = 1.01
+"""Range of many far targets beside few distinct values at most, in ranges of the rest: of a shifted copy, and rounding."""
 _SOME_DISTINCT = 6
 """Distinct values of a rest beside which few targets need not be as far."""
 _SOME_GAP = 12.0
@@ -64,23 +66,22 @@ def wild_cells(x: Array) -> WildCells | None:
     values, counts = np.unique(ordered, return_counts=True)
     if len(values) <= _DISTINCT:
         return None
-    outside = _beyond_the_gap(values, counts)
-    rest = values[~outside]
-    width = float(rest[-1] - rest[0])
-    gap = float(np.abs(values[outside][:, None] - rest[[0, -1]][None, :]).min())
-    few = int(counts[outside].sum()) <= max(1, int(_FEW * len(x)))
-    code = outside.sum() == 1 and counts[outside][0] <= _CODE_SHARE * len(x)
-    wild = (few and gap >= _GAP * width) or (code and gap >= _CODE_GAP * width)  # (1)
-    if len(rest) < _DISTINCT or not (width > 0 and wild):
+    cut = _cut(values, counts)
+    code = len(cut.outside) == 1 and cut.count <= _CODE_SHARE * len(x)
+    few = cut.at_most(_FEW, len(x))
+    wild = (few and cut.gap >= _GAP * cut.width) or (code and cut.gap >= _CODE_GAP * cut.width)  # (1)
+    if len(cut.rest) < _DISTINCT or not (cut.width > 0 and wild):
         return None
-    return _described(x, np.flatnonzero(np.isin(x, values[outside])))
+    return _described(x, np.flatnonzero(np.isin(x, cut.outside)))
 
 
 def far_targets(y: Array) -> WildCells | None:
     """Return the values of a target column (n) that are far from all others; None if there are none.
 
     Those of `wild_cells`, and at most one row in 50 that is 50 ranges of all others away, however few distinct values these
-    have, from three on; 12 ranges for at most one row in 200 beside six distinct values, as counts have.
+    have, from three on; 12 ranges for at most one row in 200 beside six distinct values, as counts have. More than one row
+    in 200 beside fewer than ten distinct values must be the same value, or span no more than these: many different
+    large values beside counts are another population.
 
     Forward    (1) gap >= 50 (max - min of the rest), or 12 (max - min of the rest)
 
@@ -94,16 +95,15 @@ def far_targets(y: Array) -> WildCells | None:
     values, counts = np.unique(y[np.isfinite(y)], return_counts=True)
     if len(values) <= _FAR_DISTINCT:
         return None
-    outside = _beyond_the_gap(values, counts)
-    rest = values[~outside]
-    width = float(rest[-1] - rest[0])
-    gap = float(np.abs(values[outside][:, None] - rest[[0, -1]][None, :]).min())
-    share = int(counts[outside].sum())
-    far = share <= max(1, int(FAR_SHARE * len(y))) and len(rest) >= _FAR_DISTINCT and gap >= _FAR_GAP * width
-    few = share <= max(1, int(_FEW * len(y))) and len(rest) >= _SOME_DISTINCT and gap >= _SOME_GAP * width
-    if not (width > 0 and (far or few)):  # (1)
+    cut = _cut(values, counts)
+    few = cut.at_most(_FEW, len(y))
+    distinct = len(cut.rest)
+    alike = few or distinct >= _DISTINCT or np.ptp(cut.outside) <= _ALIKE * cut.width
+    far = alike and cut.at_most(_FAR_SHARE, len(y)) and distinct >= _FAR_DISTINCT and cut.gap >= _FAR_GAP * cut.width
+    near = few and distinct >= _SOME_DISTINCT and cut.gap >= _SOME_GAP * cut.width
+    if not (cut.width > 0 and (far or near)):  # (1)
         return None
-    return _described(y, np.flatnonzero(np.isin(y, values[outside])))
+    return _described(y, np.flatnonzero(np.isin(y, cut.outside)))
 
 
 def _without_a_gap(values: Array) -> bool:
@@ -113,11 +113,32 @@ def _without_a_gap(values: Array) -> bool:
     return bool(above - below < min(_GAP, _CODE_GAP) * min(below - low, high - above))
 
 
-def _beyond_the_gap(values: Array, counts: Array) -> Array:
-    """Return which distinct values lie beyond the longest empty stretch, on the side with fewer rows."""
-    place = int(np.argmax(np.diff(values)))
+@dataclass(frozen=True, eq=False)
+class _Cut:
+    """Distinct values `outside`, beyond the longest empty stretch on the side with fewer rows, and the `rest`.
+
+    `width` is the range of the rest, `gap` the empty stretch, and `count` the number of rows outside.
+    """
+
+    outside: Array
+    rest: Array
+    width: float
+    gap: float
+    count: int
+
+    def at_most(self, share: float, n: int) -> bool:
+        """Check whether no more than this share of n rows is outside; one row is always few."""
+        return self.count <= max(1, int(share * n))
+
+
+def _cut(values: Array, counts: Array) -> _Cut:
+    """Return distinct values, in order and with their counts, cut at the longest empty stretch."""
+    gaps = np.diff(values)
+    place = int(np.argmax(gaps))
     low = np.arange(len(values)) <= place
-    return low if counts[low].sum() <= counts[~low].sum() else ~low
+    outside = low if counts[low].sum() <= counts[~low].sum() else ~low
+    rest = values[~outside]
+    return _Cut(values[outside], rest, float(rest[-1] - rest[0]), float(gaps[place]), int(counts[outside].sum()))
 
 
 def _described(x: Array, rows: Array) -> WildCells:
@@ -130,7 +151,7 @@ def _described(x: Array, rows: Array) -> WildCells:
 
 
 def without_wild_targets(
-    owner: str, y: Array, weights: Array | None = None, in_order: bool = True
+    owner: str, y: Array, weights: Array | None = None, in_order: bool = True, training: int | None = None
 ) -> tuple[Array | None, str]:
     """Return weights that leave out rows whose target is far from all others (see `far_targets`), and a sentence about them.
 
@@ -144,6 +165,8 @@ def without_wild_targets(
         Weights of the rows; a row of weight 0 is not looked at. None is 1.
     in_order : bool, default=True
         Whether the rows are in the user's order, so that the sentence can name one.
+    training : int, default=None
+        Number of training rows; those after them are validation rows, and counted by themselves. None: all.
 
     Returns
     -------
@@ -169,10 +192,19 @@ def without_wild_targets(
     worst = max(found, key=lambda cells: cells.distance)
     kept = np.ones(len(y)) if weights is None else np.array(weights, np.float64)
     kept[rows] = 0.0
-    first = f"row {counted[worst.rows[0]] + 1}" if in_order else "one row"
-    more = "" if len(rows) == 1 else f" (and of {len(rows) - 1} more rows)"
-    what = "It is" if len(rows) == 1 else "They are"
-    return kept, (
-        f"{owner}: the target of {first}{more} is {worst.value:.6g}, {worst.distance:.3g} standard deviations from the "
-        f"others. {what} left out of the training. Correct such targets if they are mistakes."
-    )
+    first = _named(int(counted[worst.rows[0]]), training) if in_order else ""
+    return kept, f"{owner}: {_in_words(worst, first, len(rows))} Correct such targets if they are mistakes."
+
+
+def _named(row: int, training: int | None) -> str:
+    """Return what the user calls a row of training and validation rows, one after another."""
+    return f"row {row + 1}" if training is None or row < training else f"validation row {row - training + 1}"
+
+
+def _in_words(worst: WildCells, row: str, count: int) -> str:
+    """Say how many targets are left out and which is the farthest; `row` is its row, "" if no number would help."""
+    value = f"is {worst.value:.6g}, {worst.distance:.3g} standard deviations from"
+    if count == 1:
+        return f"the target of {row or 'one row'} {value} the others. It is left out of the training."
+    farthest = f"the farthest, of {row}," if row else "the farthest"
+    return f"{count} targets are far from the others; {farthest} {value} them. They are left out of the training."

@@ -23,7 +23,7 @@ from chainrule.estimators.rows import training_rows, weights_of
 from chainrule.model import Model
 from chainrule.pipeline import Situation, build_problem, row_weights, unused
 from chainrule.pipeline.option_names import ESTIMATOR
-from chainrule.pipeline.targets import usual_weights
+from chainrule.pipeline.targets import usual_parts
 from chainrule.target import Target
 from chainrule.train import TrainingProblem, find_learning_rate
 
@@ -56,6 +56,13 @@ def _all_rows(data: FitData) -> Array | None:
     """Return None, or the numbers of all rows where those in memory are not in this order: sums depend on the order."""
     parts = [part for part in (data.X, data.y, data.weights) if part is not None]
     return None if all(part.flags.c_contiguous for part in parts) else np.arange(len(data.X))
+
+
+def _weights_at(rows: Array, weights: Array | None, given: Array | None) -> Array:
+    """Return the weights of rows that are held out; where none would count, as the user gave them."""
+    if weights is not None and not weights[rows].any():
+        weights = given
+    return np.ones(len(rows)) if weights is None else weights[rows]
 
 
 def _equal(one: Any, other: Any) -> bool:
@@ -104,15 +111,15 @@ class PreparingNetwork(FittedNetwork):
         """
         data = self._fit_data(X, y, sample_weight, bool(self.warm_start) and hasattr(self, "model_"))
         self._refuse_unused(data, user[0] is not None)
-        data = self._without_wild_targets(data)
-        validation = self._validation_rows(user)
+        given = data.weights
+        data, validation = self._without_wild_targets(data, self._validation_rows(user))
         rest, count = _all_rows(data), len(data.X)
         if fraction is None and data.settings.early_stopping:
             fraction = data.settings.validation_fraction
         keys = self._split_keys(split_by, len(data.X), validation is None and fraction is not None)
         if validation is None and fraction is not None:
             rest, held_out = self._split(data, fraction, **keys)
-            weights = np.ones(len(held_out)) if data.weights is None else data.weights[held_out]
+            weights = _weights_at(held_out, data.weights, given)
             count, validation = len(rest), (data.X[held_out], data.y[held_out], weights)
         self._require_validation(data.settings.early_stopping or user[0] is not None)
         epochs = data.settings.epochs(count, validation is not None)
@@ -137,12 +144,15 @@ class PreparingNetwork(FittedNetwork):
         problems = self._problems(self._with_rate(problem, data.continues), data)
         return Call(settings, problems, None, data.continues, False)
 
-    def _without_wild_targets(self, data: FitData) -> FitData:
-        """Return the data with weights of 0 for targets far from all others, if squares are minimized; warn of them."""
+    def _without_wild_targets(
+        self, data: FitData, validation: tuple[Array, ...] | None
+    ) -> tuple[FitData, tuple[Array, ...] | None]:
+        """Return both parts with weights of 0 for targets far from all others, if squares are minimized; warn of them."""
         if self._task != "regression":
-            return data
-        weights = usual_weights(type(self).__name__, data.y, data.weights, data.settings.regression_loss())
-        return data if weights is None else replace(data, weights=weights)
+            return data, validation
+        owner, loss = type(self).__name__, data.settings.regression_loss()
+        weights, validation = usual_parts(owner, data.y, data.weights, validation, loss)
+        return (data if weights is data.weights else replace(data, weights=weights)), validation
 
     def _refuse_unused(self, data: FitData, own_validation: bool) -> None:
         """Refuse arguments that this call of `fit` would not use."""

@@ -12,14 +12,12 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.data import Dataset, Parts, Standardizer, Task, infer_task
-from chainrule.data.outliers import FAR_SHARE
 from chainrule.engines import Rows
 from chainrule.errors import InvalidValueError, must_be
 from chainrule.model import Model
-from chainrule.nn.losses import Loss
 from chainrule.nn.net import Net
 from chainrule.pipeline.settings import Settings
-from chainrule.pipeline.targets import ClassWeight, class_weights, classification, regression, usual_weights
+from chainrule.pipeline.targets import ClassWeight, class_weights, classification, regression, usual_parts
 from chainrule.target import Target
 from chainrule.train import TrainingProblem
 
@@ -94,7 +92,7 @@ def build_problem(
         weights = None if weights is None else weights[rows]
     held_out = parts.validation if validation is None else validation
     if target is None and parts.task == "regression":
-        weights, held_out = _usual_rows(y, weights, held_out, settings.regression_loss())
+        weights, held_out = usual_parts("train", y, weights, held_out, settings.regression_loss(), in_order=False)
     if target is None:
         target = classification(y, settings) if parts.task == "classification" else regression(y, settings, weights)
     weights = _weighted(weights, target, y, class_weight)
@@ -150,27 +148,6 @@ def _named_parts(data: Data, feature_names: Sequence[str], target_name: str, tar
     rows = parts.train
     validation, test = (None if part is None else (part.X, part.y) for part in (parts.validation, parts.test))
     return _NamedParts((rows.X, rows.y), rows.task, rows.feature_names, rows.target_name, validation, test)
-
-
-def _usual_rows(
-    y: Array, weights: Array | None, held_out: tuple[Array, ...] | None, loss: Loss
-) -> tuple[Array | None, tuple[Array, ...] | None]:
-    """Return weights and validation rows without targets far from all others, of both parts together.
-
-    Validation rows so few that all of them could be taken for wild ones are not looked at.
-    """
-    n, m = len(y), 0 if held_out is None else len(held_out[1])
-    if held_out is None or m <= FAR_SHARE * (n + m) or np.ndim(held_out[1]) != np.ndim(y):
-        return usual_weights("train", y, weights, loss, in_order=False), held_out
-    given = np.ones(n) if weights is None else weights
-    both = np.r_[given, held_out[2] if len(held_out) > 2 else np.ones(m)]
-    kept = usual_weights("train", np.concatenate([y, held_out[1]]), both, loss, in_order=False)
-    if kept is None or kept is both:
-        return weights, held_out
-    return (
-        weights if np.array_equal(kept[:n], given) else kept[:n],
-        held_out if np.array_equal(kept[n:], both[n:]) else (*held_out[:2], kept[n:]),
-    )
 
 
 def _weighted(weights: Array | None, target: Target, y: Array, class_weight: ClassWeight) -> Array | None:

@@ -197,6 +197,63 @@ def usual_weights(owner: str, y: Array, weights: Array | None, loss: Loss, in_or
     return kept
 
 
+def usual_parts(
+    owner: str,
+    y: Array,
+    weights: Array | None,
+    validation: tuple[Array, ...] | None,
+    loss: Loss,
+    in_order: bool = True,
+) -> tuple[Array | None, tuple[Array, ...] | None]:
+    """Return weights and validation rows that leave out targets far from all others of both parts, as `usual_weights` does.
+
+    Where no validation row, or no training row, would keep a weight, the parts differ as a whole: validation rows are then
+    kept as given, and training rows are compared with one another. So are they where the parts have not the same targets.
+
+    Parameters
+    ----------
+    owner : str
+        The object that the warning names.
+    y : ndarray of shape (n,) or (n, k)
+        Continuous targets of the training rows.
+    weights : ndarray of shape (n,) or None
+        Weights of the training rows; None is 1.
+    validation : tuple of ndarray or None
+        Validation rows (X, y) or (X, y, weights).
+    loss : Loss
+        The loss; one that grows more slowly than the square takes all rows.
+    in_order : bool, default=True
+        Whether the rows are in the user's order, so that the warning can name one.
+
+    Returns
+    -------
+    weights : ndarray of shape (n,) or None
+        The weights as given if nothing is left out.
+    validation : tuple of ndarray or None
+        The rows as given if nothing is left out, else with weights.
+
+    Warns
+    -----
+    DataWarning
+        With the value that is farthest from the others.
+    """
+    if validation is None or np.shape(validation[1])[1:] != np.shape(y)[1:] or not isinstance(loss, MeanSquaredError):
+        return usual_weights(owner, y, weights, loss, in_order), validation
+    n, m = len(y), len(validation[1])
+    given = np.concatenate(
+        [np.ones(n) if weights is None else weights, validation[2] if len(validation) > 2 else np.ones(m)]
+    )
+    kept, sentence = without_wild_targets(owner, np.concatenate([y, validation[1]]), given, in_order, n)
+    if kept is None or not (kept[:n].any() and kept[n:].any()):
+        return usual_weights(owner, y, weights, loss, in_order), validation
+    if sentence:
+        warnings.warn(sentence, DataWarning, stacklevel=6)
+    return (
+        weights if np.array_equal(kept[:n], given[:n]) else kept[:n],
+        validation if np.array_equal(kept[n:], given[n:]) else (*validation[:2], kept[n:]),
+    )
+
+
 def class_table(classes: Array, y: Array, weight: ClassWeight) -> Array:
     """Return the weight of each class (K): "balanced" is n / (K · rows of the class), None is 1.
 
