@@ -138,15 +138,13 @@ class Arrays:
     y_test: Array = field(repr=False)
 
     def after(self, code: str, names: Mapping[str, Any]) -> tuple[Arrays, dict[str, Any]]:
-        """Return the arrays after a line of code, and all names; a mask `kept` picks rows.
+        """Return the arrays after a line of code, and all names; a line that makes a mask `kept` picks rows.
 
         What changes columns or their scale is done to all parts alike, as its text says that columns and not rows change.
         """
         space = self._run(code, names, self.X.copy())
         X, y = space["X"], space["y"]
         picks_rows = "kept" in space
-        if picks_rows:
-            X, y = X[space["kept"]], y[space["kept"]]
         parts = {"X": X, "y": y, "X_val": space["X_val"], "y_val": space["y_val"]}
         if not picks_rows and len(X) == len(self.X) and (X.shape != self.X.shape or (X != self.X).any()):
             parts |= self._alike(code, names)

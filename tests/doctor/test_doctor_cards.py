@@ -57,8 +57,8 @@ def test_cells_are_filled_in_training_rows_and_the_callers_arrays_stay():
 @pytest.mark.parametrize(
     ("code", "rows"),
     [
-        ("kept = np.abs(y) < 1", int((np.abs(y) < 1).sum())),
-        ("kept = np.isfinite(X).all(axis=1)", 30),
+        ("kept = np.abs(y) < 1; X, y = X[kept], y[kept]", int((np.abs(y) < 1).sum())),
+        ("kept = np.isfinite(X).all(axis=1); X, y = X[kept], y[kept]", 30),
         ("rows = np.sort(np.unique(X, axis=0, return_index=True)[1]); X, y = X[rows], y[rows]", 30),
         ("X = X[:20]; y = y[:20]", 20),
         ("y = (y - y.mean()) / y.std()", 30),

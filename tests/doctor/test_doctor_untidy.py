@@ -302,4 +302,6 @@ def test_a_column_of_other_values_is_named_with_one_of_them():
     )
     found = parts.validation_differs(problem, None)
     assert found.title == "The validation rows have other values than the training rows"
-    assert "has few values in the training rows, and most of its validation values are others, such as" in found.measured
+    assert (
+        "has few values in the training rows, and most of its validation values are others, such as" in found.measured
+    )

@@ -42,7 +42,7 @@ def nan_input(problem: TrainingProblem, trace: Trace | None) -> Finding | None:
         usual="only finite numbers",
         fix=Fix(
             "Fill the gaps, or drop the rows.",
-            code="kept = np.isfinite(X).all(axis=1)",
+            code="kept = np.isfinite(X).all(axis=1); X, y = X[kept], y[kept]",
             remedy="drop-bad-rows",
         ),
         count=sum(bad.values()),

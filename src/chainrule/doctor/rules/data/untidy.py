@@ -101,6 +101,7 @@ def wild_targets(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
     k = max(found, key=lambda k: found[k].distance)
     cells = found[k]
     value, middle = (raw_target(problem, k, each) for each in (cells.value, cells.middle))
+    y = "np.ravel(y)" if problem.rows.Y.shape[1] == 1 else f"y[:, {k}]"
     return make_finding(
         "wild-targets",
         "warning",
@@ -111,7 +112,7 @@ def wild_targets(problem: TrainingProblem, trace: Trace | None) -> Finding | Non
         usual="no target far from all others",
         fix=Fix(
             "Correct these targets, or leave the rows out.",
-            code=f"kept = np.abs(y - {middle:.6g}) < {0.5 * abs(value - middle):.6g}",
+            code=f"kept = np.abs({y} - {middle:.6g}) < {0.5 * abs(value - middle):.6g}; X, y = X[kept], y[kept]",
             remedy="drop-wild-targets",
         ),
         value=value,
