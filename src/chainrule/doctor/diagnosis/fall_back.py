@@ -68,7 +68,7 @@ def _raised(findings: Findings, answers: Sequence[str]) -> Findings:
 
 def _proven(findings: Findings, evidence: Evidence) -> Findings:
     """Return the findings with overfitting as a warning if the gap is wide and a remedy against it helps."""
-    if OVERFITTING not in _generalization_answers(findings):
+    if not _gap_is_wide(findings):
         return findings
     return tuple(_tested(finding, evidence) if finding.symptom == OVERFITTING else finding for finding in findings)
 
@@ -127,10 +127,15 @@ def _failure_answers(findings: Findings) -> list[str]:
 
 def _generalization_answers(findings: Findings) -> list[str]:
     """Return what may explain a wide gap between training and held-out rows: too little data, then overfitting."""
-    gap = next((finding for finding in findings if finding.symptom == OVERFITTING), None)
-    wide = gap is not None and gap.figures["validation"] > max(USUAL.gap, USUAL.gap_ratio * gap.figures["train"])
     answers = [finding for finding in findings if finding.entry.fallback is Fallback.POOR_GENERALIZATION]
-    return [finding.symptom for finding in sorted(answers, key=lambda finding: finding.entry.rank)] if wide else []
+    ranked = sorted(answers, key=lambda finding: finding.entry.rank)
+    return [finding.symptom for finding in ranked] if _gap_is_wide(findings) else []
+
+
+def _gap_is_wide(findings: Findings) -> bool:
+    """Check whether the loss on held-out rows is far above that on training rows."""
+    gap = next((finding for finding in findings if finding.symptom == OVERFITTING), None)
+    return gap is not None and gap.figures["validation"] > max(USUAL.gap, USUAL.gap_ratio * gap.figures["train"])
 
 
 def _with_few(findings: Findings, few: Finding) -> Findings:
@@ -173,8 +178,6 @@ def generalization_gap(runner: TrialRunner) -> tuple[float, float] | None:
     trained = runner.actual.trained.mistake
     mistakes = runner.unseen_mistakes
     held = float(mistakes.mean())
-    return (
-        (trained, held)
-        if held - trained >= max(USUAL.wide_gap, USUAL.clear_errors * standard_error(mistakes))
-        else None
-    )
+    if held - trained < max(USUAL.wide_gap, USUAL.clear_errors * standard_error(mistakes)):
+        return None
+    return trained, held
