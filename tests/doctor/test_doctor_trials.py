@@ -393,3 +393,16 @@ def test_rows_are_not_too_few_where_half_of_them_do_as_well_or_all_of_them_do_ba
     enough = runner_of(plane(n=800)).more_rows()
     assert enough is None or not enough.helped
     assert runner_of(plane(n=60, config=TrainConfig(1, 1e-5))).more_rows() is None
+
+
+@pytest.mark.parametrize(
+    ("gain", "mistakes", "losses", "share"),
+    [(2.3, (0.8, 0.4), (0.9, 0.8), 0.5), (0.4, (0.8, 0.8), (0.8, 0.6), 0.25), (-0.2, (0.4, 0.5), (0.5, 0.4), -0.25)],
+)
+def test_a_card_says_which_share_of_the_whole_error_is_gone(gain, mistakes, losses, share):
+    def outcome(mistake, loss):
+        scores = RowScores(np.full(9, loss), np.full(9, mistake))
+        return Outcome(scores, scores, (), 1)
+
+    old, new = (outcome(*pair) for pair in zip(mistakes, losses, strict=True))
+    assert runner_of(plane())._removed("longer", old, new, gain) == pytest.approx(share)

@@ -54,7 +54,7 @@ def gain_in_words(trial: RemedyTrial) -> str:
     >>> gain_in_words(RemedyTrial("relu", 20, (2.0,), (3.0,), False, -0.5))
     'increases the error by 50 %'
     """
-    share = number(abs(100 * trial.gain), 3)
-    if trial.gain > 0:
+    share = number(abs(100 * trial.share), 3)
+    if trial.share > 0:
         return f"reduces the error by {share} %"
-    return f"increases the error by {share} %" if trial.gain < 0 else "changes nothing"
+    return f"increases the error by {share} %" if trial.share < 0 else "changes nothing"

@@ -54,7 +54,7 @@ def _screened(trial: RemedyTrial, failed: bool) -> Finding:
         "critical" if failed else "warning",
         f"The remedy {trial.remedy!r} makes this training much better",
         meaning="No single measurement stands out, but the same training from the same seeds does better with it.",
-        measured=f"it reduces the held-out error by {100 * trial.gain:.0f} % (two seeds)",
+        measured=f"it reduces the held-out error by {100 * trial.share:.0f} % (two seeds)",
         usual="no usual remedy helps a healthy training by that much",
         fix=Fix(f"Apply the remedy {trial.remedy!r}.", remedy=trial.remedy),
         gain=trial.gain,

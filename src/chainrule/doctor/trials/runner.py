@@ -295,13 +295,20 @@ class TrialRunner:
         new, old = self.outcome(remedy), self.outcome()
         if new is None or old is None:
             return None
+        helped, gain = self._judged(remedy, old, new, suspected, beyond)
+        trade = trade_in_words(self.problem, find_remedy(remedy), old, new) if helped else ""
+        removed = self._removed(remedy, old, new, gain)
+        return RemedyTrial(
+            remedy, new.steps, old.curve, new.curve, helped, gain, old.steps, trade=trade, removed=removed
+        )
+
+    def _judged(self, remedy: str, old: Outcome, new: Outcome, suspected: bool, beyond: bool) -> tuple[bool, float]:
+        """Return whether a remedy helps, and its gain."""
         specific = suspected and self._is_specific(remedy)
         helped, gain = self._helps(remedy, old, new, specific)
         if self._needs_proof(remedy):
             certain = beyond or (suspected and find_remedy(remedy).problem_specific)
-            helped, gain = self._proven(remedy, new, certain, gain)
-            trade = trade_in_words(self.problem, find_remedy(remedy), old, new) if helped else ""
-            return RemedyTrial(remedy, new.steps, old.curve, new.curve, helped, gain, old.steps, trade=trade)
+            return self._proven(remedy, new, certain, gain)
         if helped and self.user_validation and old is not self.actual:
             helped = self._helps(remedy, self.actual, new, specific)[0]
         if helped:
@@ -311,8 +318,16 @@ class TrialRunner:
             helped, gain = small > 0.0, small or gain
         if not helped and suspected and self._may_be_proven(remedy, gain):
             helped, gain = self._proven(remedy, new, True, gain)
-        trade = trade_in_words(self.problem, find_remedy(remedy), old, new) if helped else ""
-        return RemedyTrial(remedy, new.steps, old.curve, new.curve, helped, gain, old.steps, trade=trade)
+        return helped, gain
+
+    def _removed(self, remedy: str, old: Outcome, new: Outcome, gain: float) -> float:
+        """Return the share of all held-out mistakes, or of the loss, that is gone, whichever shows the gain."""
+        before, after = self._compared(remedy, old, new)
+        pairs = [(before.mistake, after.mistake)]
+        pairs += [] if find_remedy(remedy).changes_units else [(before.loss, after.loss)]
+        shares = [1.0 - b / max(a, 1e-12) for a, b in pairs]
+        share = max(shares) if gain > 0.0 else min(shares)
+        return share if share * gain > 0.0 else min(gain, 1.0)
 
     def _proven(self, remedy: str, new: Outcome, certain: bool, gain: float) -> tuple[bool, float]:
         """Return whether a gain is beyond doubt; its share, of all rows if few held-out rows show none."""

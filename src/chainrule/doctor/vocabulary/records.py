@@ -126,9 +126,10 @@ OTHERS = "with the other remedies alone"
 class RemedyTrial:
     """The same training with one remedy: losses on the same held-out rows, in inference, without and with it.
 
-    `gain` is the share of the loss or the mistakes that the remedy removes: 0 nothing, 1 all; below 0 it harms. `steps` are
-    those with the remedy, `steps_before` those without it (0 if there are as many), `before` describes the latter. `trade`
-    says which score of the held-out rows is worse with the remedy while another is better.
+    `gain` is the share of the loss or the mistakes above the noise that the remedy removes: 0 nothing; below 0 it harms.
+    `removed` is the share of all of it, noise included; None where that is the gain. `steps` are those with the remedy,
+    `steps_before` those without it (0 if there are as many), `before` describes the latter. `trade` says which score of the
+    held-out rows is worse with the remedy while another is better.
     """
 
     remedy: str
@@ -140,6 +141,12 @@ class RemedyTrial:
     steps_before: int = 0
     before: str = "as it was"
     trade: str = ""
+    removed: float | None = None
+
+    @property
+    def share(self) -> float:
+        """Share of the loss or the mistakes that is gone: at most 1, below 0 where there are more."""
+        return self.gain if self.removed is None else self.removed
 
     @property
     def joint(self) -> bool:
