@@ -5,15 +5,19 @@ In: `chainrule doctor`, `chainrule train --doctor`, `chainrule compare`. Out: ex
 
 import json
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from chainrule import cli
+from chainrule.cli import doctor_report
 from chainrule.cli.doctor_report import command_line
 from chainrule.cli.options import TrainOptions
+from chainrule.doctor.trials.repair import RepairAttempt, RepairResult
 from chainrule.doctor.vocabulary.catalogue import SYMPTOMS
+from chainrule.doctor.vocabulary.records import Finding, Fix, Report
 from chainrule.doctor.vocabulary.thresholds import USUAL
 
 
@@ -209,6 +213,24 @@ def test_fix_trains_again_and_keeps_the_better_model(chainrule):
     settings = json.loads(Path("run/config.json").read_text())["settings"]
     assert settings["learning_rate_init"] >= 1e-4
     assert any("kept" in note for note in json.loads(Path("run/doctor.json").read_text())["notes"])
+
+
+@pytest.mark.parametrize(
+    ("module", "command"), [("doctor", ["doctor", "--fix"]), ("training", ["train", "--doctor", "fix", "--out", "run"])]
+)
+def test_what_contradicts_the_targets_of_a_healthy_network_is_repaired(chainrule, monkeypatch, module, command):
+    found = Finding("wrong-loss", "info", "The loss", "", "", "", fix=Fix("", remedy="matching-loss"))
+    attempt = RepairAttempt("wrong-loss", "matching-loss", (0.1,), (0.1,), False, "made it worse")
+
+    def examined(problem, **_):
+        return Report("healthy", (found,), problem)
+
+    monkeypatch.setattr(import_module(f"chainrule.cli.{module}"), "examine_problem", examined)
+    monkeypatch.setattr(doctor_report, "repair", lambda problem, report: RepairResult(problem, (attempt,)))
+    code, out, _ = chainrule(command[0], *small("iris", "--epochs", 2), *command[1:], "--json")
+    assert code == 0
+    told = json.loads(out if module == "doctor" else Path("run/doctor.json").read_text())
+    assert [note for note in told["notes"] if note.startswith("matching-loss against wrong-loss")]
 
 
 def test_a_diverged_training_is_ill(chainrule):

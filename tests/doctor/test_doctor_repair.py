@@ -14,7 +14,7 @@ from chainrule import Activation, Dense
 from chainrule.doctor.examine import examine_problem
 from chainrule.doctor.observe.recorder import record_training
 from chainrule.doctor.trials.evaluate import Outcome
-from chainrule.doctor.trials.proposals import contradictions, proposals
+from chainrule.doctor.trials.proposals import contradictions, needs_repair, proposals
 from chainrule.doctor.trials.repair import PairedComparison, decide, repair
 from chainrule.doctor.trials.scoring import RowScores
 from chainrule.doctor.vocabulary.records import OTHERS, Finding, Fix, RemedyTrial, Report
@@ -123,9 +123,13 @@ def test_what_contradicts_the_targets_is_put_right_where_a_network_does_well_nev
     problem = plane()
     healthy = replace(report(problem, found), verdict="healthy")
     assert contradictions(healthy) == [found]
+    assert needs_repair(healthy)
     assert list(proposals(healthy)) == [("wrong-loss", "matching-loss", True)]
     other = replace(ill("undertrained", "longer", severity="info"), trials=())
-    assert list(proposals(replace(report(problem, other), verdict="healthy"))) == []
+    well = replace(report(problem, other), verdict="healthy")
+    assert list(proposals(well)) == []
+    assert not needs_repair(well)
+    assert needs_repair(report(problem, ill("undertrained", "longer")))
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from chainrule.cli.problem import LoadedProblem, load_problem
 from chainrule.cli.run_folder import options_of_run
 from chainrule.cli.unused import refuse, typed
 from chainrule.doctor import examine_problem
+from chainrule.doctor.trials.proposals import needs_repair
 from chainrule.doctor.vocabulary.records import Report
 from chainrule.pipeline import stopped_run, stopping_monitors
 from chainrule.report.page import PageContent, doctor_page, judge_model
@@ -49,7 +50,7 @@ def doctor(
     loaded = load_problem(source, options, "doctor", quiet=as_json)
     report = _examined(loaded, suppressed)
     improved = None
-    if fix and not report.healthy:
+    if fix and needs_repair(report):
         improved = improved_options(options, report)
         if improved.options != options:
             loaded = load_problem(source, improved.options, "doctor", quiet=as_json)

@@ -35,6 +35,7 @@ from chainrule.cli.table_run import run_table
 from chainrule.cli.unused import option_flag, refuse, source_facts, typed, typed_line
 from chainrule.constraints import OneOf
 from chainrule.doctor import DoctorMonitor, examine_problem
+from chainrule.doctor.trials.proposals import needs_repair
 from chainrule.errors import InvalidValueError, must_be, raise_all
 from chainrule.io.staging import UnfinishedFolder
 from chainrule.model import Model
@@ -238,7 +239,7 @@ def _finished(
     outcome = _trained(source, options, loaded, watched, checkpoint)
     if watched.level in ("advise", "fix"):
         outcome = _examined(outcome, watched)
-    if watched.level == "fix" and outcome.report is not None and not outcome.report.healthy:
+    if watched.level == "fix" and outcome.report is not None and needs_repair(outcome.report):
         outcome = _repaired(outcome, watched)
     return outcome
 

@@ -18,7 +18,7 @@ from chainrule.doctor.rules import configuration, data, preflight, training
 from chainrule.doctor.rules.data.untidy import left_out_targets
 from chainrule.doctor.rules.run import run_rules
 from chainrule.doctor.trials.evaluate import with_held_out
-from chainrule.doctor.trials.proposals import contradictions
+from chainrule.doctor.trials.proposals import needs_repair
 from chainrule.doctor.trials.repair import repair
 from chainrule.doctor.trials.runner import TrialRunner, Watch
 from chainrule.doctor.vocabulary.catalogue import NO_VALIDATION, STATISTICS_LEAKAGE, SYMPTOMS
@@ -221,7 +221,7 @@ def examine_and_repair(
         return None if seconds is None else seconds - (time.perf_counter() - began)
 
     report = examine_problem(problem, suppress=suppress, trials=trials, before=before, run=run, seconds=seconds)
-    if fix and (report.primary is not None or contradictions(report)):
+    if fix and needs_repair(report):
         result = repair(report.problem, report, seconds=left())
         report = examine_problem(result.problem, suppress=suppress, trials=trials, before=before, seconds=left())
         notes = (*notes, *result.log)

@@ -29,16 +29,18 @@ Score = Callable[[Model], float]
 def scorer(estimator: BaseEstimator, validation: tuple[Any, ...], weighted: bool) -> Score:
     """Return a function that scores a model as this estimator would be scored with it; greater is better.
 
-    Weights of the validation rows count where there are some and the scorer takes `sample_weight`; rows of weight 0 are left
-    out for every scorer. The rows are checked
+    Weights of the validation rows count where there are some and the scorer takes `sample_weight`; for another scorer, rows
+    of weight 0 are left out. The rows are checked
     already and have no names any more, so the estimator that the scorer sees has none either: otherwise scikit-learn would
     warn of them at every epoch.
     """
-    counted = validation[2] > 0
-    X, y, weights = validation if counted.all() else (part[counted] for part in validation)
+    X, y, weights = validation
+    counted = weights > 0
     score = check_scoring(estimator, estimator.scoring)
     takes = "sample_weight" in inspect.signature(score).parameters
-    options = {"sample_weight": weights} if weighted and takes else {}
+    options = {"sample_weight": weights} if takes and (weighted or not counted.all()) else {}
+    if not (takes or counted.all()):
+        X, y = X[counted], y[counted]
     view = copy.copy(estimator)
     vars(view).pop("feature_names_in_", None)
 

@@ -40,6 +40,11 @@ def proposals(report: Report) -> Iterator[tuple[str, str, bool]]:
     yield from _untested_proposals(ill)
 
 
+def needs_repair(report: Report) -> bool:
+    """Check whether a repair has something to test: the training is ill, or something contradicts the targets."""
+    return not report.healthy or bool(contradictions(report))
+
+
 def contradictions(report: Report) -> list[Finding]:
     """Return what contradicts the targets in a network that does well, if its remedy is safe."""
     ill = [finding for finding in report.findings if finding.severity == "info" and finding.entry.static]
