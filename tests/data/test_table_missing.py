@@ -109,6 +109,48 @@ def test_a_value_counts_as_it_was_rounded_to_single_precision():
         assert np.isnan(schema.encode("t", {"x": cell, "z": 1})[0, 0])
 
 
+SPELLINGS = {
+    "a unit in one cell": (" kg", ["-999 kg", "-999", "-999.0"], ["-999 kg"]),
+    "a unit, typed without": (" kg", ["-999 kg", "-999"], [-999]),
+    "another number of decimals": ("", ["9,9", "9,90", "9,9000"], ["9,90"]),
+    "a point": ("", ["9,90"], [9.9]),
+    "a word beside": ("", ["9,9", "9,90", "unknown"], ["9,90", "unknown"]),
+    "a word beside a number": ("", ["-9999,00", "unknown"], [-9999, "unknown"]),
+}
+
+
+@pytest.mark.parametrize("case", SPELLINGS)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_value_is_a_number_however_its_column_writes_it(tmp_path, case, streamed):
+    unit, codes, values = SPELLINGS[case]
+    cells = [f"{x:.2f}".replace(".", ",") + unit for x in RNG.normal(50, 20, N - len(codes))]
+    frame = pl.DataFrame({"x": cells + codes, "z": RNG.normal(size=N), "y": RNG.normal(size=N)})
+    expected = describe("t", frame.with_columns(x=pl.Series([*cells, *[None] * len(codes)])), "y")
+    if streamed:
+        frame.write_parquet(tmp_path / "t.parquet")
+        schema = open_dataset(tmp_path / "t.parquet", "y", missing={"x": values}).schema
+    else:
+        schema = describe("t", frame, "y", ReadOptions(missing={"x": values}))
+        frame.write_csv(tmp_path / "t.csv")
+        file = load(tmp_path / "t.csv", "y", read=ReadOptions(missing={"x": values}))
+        same = replace(expected.columns[0], written=file.schema.columns[0].written)
+        assert bare(file.schema) == bare(replace(expected, columns=(same, *expected.columns[1:])))
+        for cell in codes:
+            assert np.isnan(file.schema.encode("t", {"x": cell, "z": 0.5})[0, 0])
+    assert bare(schema) == bare(expected)
+    assert schema.warnings == ()
+    assert np.isnan(schema.encode("t", frame.tail(len(codes)))[:, 0]).all()
+    for cell in codes:
+        assert np.isnan(schema.encode("t", {"x": cell, "z": 0.5})[0, 0])
+
+
+def test_a_value_with_a_unit_is_not_the_number_of_a_column_without():
+    frame = pl.DataFrame({"x": [*map(str, RNG.integers(0, 9, 30)), "5", "5 kg"], "z": RNG.normal(size=32)})
+    schema = describe("t", frame, None, ReadOptions(missing={"x": ["5 kg"]}))
+    assert schema.columns[0].gaps == 1
+    assert not np.isnan(schema.encode("t", {"x": "5", "z": 1})[0, 0])
+
+
 def test_an_old_description_is_read_and_a_new_one_without_values_is_as_before():
     frame = pl.DataFrame({"x": [1.0, 2.0, 5.0]})
     plain = schema_to_plain(describe("t", frame, None))

@@ -176,14 +176,15 @@ def draft_of(
     for few in _batches([name for name in names if name not in found and sizes[name] <= memory], sizes, memory):
         frame = _whole(source, few)
         for name in few:
-            found[name] = column_of(owner, frame[name], options.kinds.get(name), options.decimal)
+            missing = values_of(options.missing, name)
+            found[name] = column_of(owner, frame[name], options.kinds.get(name), options.decimal, missing)
     large = [name for name in names if name not in found]
     found |= _large(owner, source, [head[name] for name in large], options, memory)
     columns, warnings = assembled(
         owner, [found[name] for name in names], target, options, lambda a, b: _equal(source, a, b)
     )
     raise_all(left_out_faults(owner, columns, options))
-    columns = [with_values(each, values_of(options.missing, each.name)) for each in columns]
+    columns = [with_values(each, values_of(options.missing, each.name), options.decimal) for each in columns]
     warnings += leaks(head, [column.name for column in columns if column.used], head[target])
     return Draft(source, TableSchema(tuple(columns), target, tuple(warnings)), search, memory)
 

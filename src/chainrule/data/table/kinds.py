@@ -74,7 +74,9 @@ def describe(
     raise_all(left_out_faults(owner, columns, options))
     for name, value in unseen(options, lambda name: [given[name]]):
         warnings.append(f"column {name!r} has no cell {value!r} in these rows, which means a missing one in others.")
-    columns = [with_values(each, values_of(options.missing, each.name), given[each.name]) for each in columns]
+    columns = [
+        with_values(each, values_of(options.missing, each.name), options.decimal, given[each.name]) for each in columns
+    ]
     y = frame[target] if target is not None and target in frame.columns else y
     if y is not None:
         warnings += leaks(frame, [column.name for column in columns if column.used], y)

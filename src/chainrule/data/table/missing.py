@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,13 +77,15 @@ def marked(cells: pl.Series, values: Sequence[str], decimal: str | None = None) 
     from chainrule.data.table import cells as typed
     from chainrule.data.table.dates import microseconds
 
-    texts, numbers = list(texts_of(values)), list(numbers_of(values))
+    texts = list(texts_of(values))
     if cells.dtype in typed.TEXT:
         text = typed.clean_text(cells)
         found = text.is_in(texts).fill_null(False)
-        form = None if decimal is None else NumberFormat(decimal)
-        others = typed.numbers_of(text.set(found, None), form) if numbers else None
-        return found if others is None else found | others.is_in(numbers).fill_null(False)
+        text = text.set(found, None)
+        form = _form(text, values, decimal)
+        numbers = list(numbers_of(in_numbers(values, form)))
+        return found | _is_in(typed.numbers_of(text, form), numbers) if numbers else found
+    numbers = list(numbers_of(in_numbers(values, _format(decimal))))
     if cells.dtype == pl.Boolean:
         return cells.cast(pl.String).is_in(texts).fill_null(False) | _is_in(cells.cast(pl.Float64), numbers)
     if isinstance(cells.dtype, pl.Duration):
@@ -92,6 +95,26 @@ def marked(cells: pl.Series, values: Sequence[str], decimal: str | None = None) 
     if cells.dtype.is_temporal():
         return pl.Series(np.isin(microseconds(cells), list(moments_of(in_iso(values)))))
     return pl.Series([False]).new_from_index(0, len(cells))
+
+
+def _form(text: pl.Series, values: Iterable[str], decimal: str | None) -> NumberFormat | None:
+    """Return how those texts are written that are no plain numbers, where a value may be written in this way, too."""
+    from chainrule.data.table.cells import interpret
+    from chainrule.data.table.numbers import plain_numbers
+
+    known = _format(decimal)
+    if not any(_number(value) is None and _has_digit(value) for value in values):
+        return known
+    found = interpret(text.filter(plain_numbers(text).is_null()).drop_nulls(), decimal)
+    return found.written or known
+
+
+def _format(decimal: str | None) -> NumberFormat | None:
+    return None if decimal is None else NumberFormat(decimal)
+
+
+def _has_digit(value: str) -> bool:
+    return any(character.isdigit() for character in value)
 
 
 def _is_in(cells: pl.Series, numbers: Sequence[float]) -> pl.Series:
@@ -122,15 +145,48 @@ def in_iso(values: Iterable[str], form: str | None = None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def with_values(column: Column, values: Sequence[str], cells: pl.Series | None = None) -> Column:
+def in_numbers(values: Iterable[str], form: NumberFormat | None) -> tuple[str, ...]:
+    """Return the values, and those that are numbers of a form also written plainly.
+
+    >>> in_numbers(["-9,90 kg", "unknown"], NumberFormat(",", suffix="kg")), in_numbers(["-9,9", "5 kg"], None)
+    (('-9,90 kg', '-9.9', 'unknown'), ('-9,9', '-9.9', '5 kg'))
+    """
+    found = [text for value in values for text in (value, *_plainly(value, form))]
+    return tuple(dict.fromkeys(found))
+
+
+@lru_cache(maxsize=1000)
+def _plainly(value: str, form: NumberFormat | None) -> tuple[str, ...]:
+    """Return the numbers that a value is in a column of a form, and alone if it has no other unit than the column."""
+    import polars as pl
+
+    from chainrule.data.table.cells import interpret
+    from chainrule.data.table.numbers import parse_numbers
+
+    if not _has_digit(value):
+        return ()
+    cell, of_column = pl.Series([value]), form or NumberFormat()
+    numbers = [] if form is None else [parse_numbers(cell, form)[0]]
+    alone = interpret(cell, None if form is None else form.decimal)
+    own = alone.written or NumberFormat()
+    if alone.kind == "number" and own.prefix in ("", of_column.prefix) and own.suffix in ("", of_column.suffix):
+        numbers.append(alone.values[0])
+    return tuple(label(float(number)) for number in numbers if number is not None)
+
+
+def with_values(
+    column: Column, values: Sequence[str], decimal: str | None = None, cells: pl.Series | None = None
+) -> Column:
     """Return a column that knows its values for missing cells; of texts (`cells`) also how these write them."""
     if not values or not column.used:
         return column
     known = tuple(values)
     if column.kind == "date":
         known = in_iso(values, column.date_format)
+    elif column.kind == "number":
+        known = in_numbers(values, column.written or _format(decimal))
     elif column.kind in ("category", "text", "boolean"):
-        spelled = [] if cells is None else cells.filter(marked(cells, values)).unique().to_list()
+        spelled = [] if cells is None else cells.filter(marked(cells, values, decimal)).unique().to_list()
         known = tuple(dict.fromkeys((*values, *sorted(map(label, spelled)))))
     return replace(column, missing=known, reason=f"{column.reason}; missing is {', '.join(values)} (--missing)")
 
@@ -155,8 +211,11 @@ def unseen(options: ReadOptions, blocks: Callable[[str], Iterable[pl.Series]]) -
     """Yield columns and values that no cell of the columns has; `blocks` gives the cells of a column, part by part."""
     for name in options.missing:
         left = list(values_of(options.missing, name))
+        words = [value for value in left if not _has_digit(value)]
         for cells in blocks(name) if left else ():
-            left = [value for value in left if not marked(cells, [value], options.decimal).any()]
+            bare = cleared(cells, words) if len(words) < len(left) else cells
+            seen = {value: cells if value in words else bare for value in left}
+            left = [value for value in left if not marked(seen[value], [value], options.decimal).any()]
             if not left:
                 break
         yield from ((name, value) for value in left)
