@@ -7,7 +7,7 @@ In: a source and what the user says about columns. Out: a `TableSchema`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -136,7 +136,13 @@ def describe_stream(owner: str, source: Source, target: str, options: ReadOption
 
 
 def draft_of(
-    owner: str, source: Source, target: str, options: ReadOptions, memory: int, opened: Source | None = None
+    owner: str,
+    source: Source,
+    target: str,
+    options: ReadOptions,
+    memory: int,
+    opened: Source | None = None,
+    hidden: Mapping[str, str] | None = None,
 ) -> Draft:
     """Find out what every column of a streamed table is, but for quartiles that another pass would end.
 
@@ -154,12 +160,14 @@ def draft_of(
         Bytes that this may take.
     opened : Source, default=None
         The rows with values in place of gaps where the user named such values.
+    hidden : mapping of str to str, default=None
+        Columns that are not described, with the reason.
 
     Returns
     -------
     Draft
     """
-    check_missing(owner, source.columns, options, target, lambda name: _cells(opened or source, name))
+    check_missing(owner, source.columns, options, target, lambda name: _cells(opened or source, name), hidden)
     names = [name for name in source.columns if name != target]
     head = _head(source)
     n = source.manifest.rows

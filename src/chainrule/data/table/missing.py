@@ -23,6 +23,9 @@ from chainrule.errors import did_you_mean, must_be
 if TYPE_CHECKING:
     import polars as pl
 
+GROUP = "It is the group (--group, key), no input."
+"""Why the column of groups has no values for missing cells."""
+
 _LARGEST_SINGLE = 3e38
 
 
@@ -32,9 +35,17 @@ def values_of(missing: Mapping[str, Any], name: str) -> tuple[str, ...]:
     >>> values_of({"age": [-999, "-999", 0.5], "size": -1}, "age"), values_of({"size": -1}, "size")
     (('-999', '0.5'), ('-1',))
     """
+    return tuple(dict.fromkeys(label(value) for value in _each(missing, name) if not _is_empty(value)))
+
+
+def _each(missing: Mapping[str, Any], name: str) -> tuple[Any, ...]:
     given = missing.get(name, ())
     many = isinstance(given, Iterable) and not isinstance(given, str)
-    return tuple(dict.fromkeys(label(value) for value in (given if many else (given,))))
+    return tuple(given) if many else (given,)
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, float | np.floating) and math.isnan(value))
 
 
 def texts_of(values: Iterable[str]) -> frozenset[str]:
@@ -191,20 +202,35 @@ def with_values(
     return replace(column, missing=known, reason=f"{column.reason}; missing is {', '.join(values)} (--missing)")
 
 
-def faults(owner: str, columns: Sequence[str], options: ReadOptions, target: str | None) -> Iterator[str]:
-    """Yield a sentence for every column that cannot have values for missing cells."""
+def faults(
+    owner: str,
+    columns: Sequence[str],
+    options: ReadOptions,
+    target: str | None,
+    hidden: Mapping[str, str] | None = None,
+) -> Iterator[str]:
+    """Yield a sentence for every column that cannot have values for missing cells; `hidden` says why some are no inputs."""
     others = dict.fromkeys(options.drop, "It is left out (--drop).")
     others |= {name: "It is left out as an id." for name, kind in options.kinds.items() if kind == "id"}
+    others |= hidden or {}
     if target is not None:
         others[target] = "It is the target: rows whose target is empty are left out."
     for name in options.missing:
-        values = ", ".join(values_of(options.missing, name))
+        empty = [value for value in _each(options.missing, name) if _is_empty(value)]
         if name in others:
-            yield must_be(owner, f"missing value of column {name!r}", "one of an input", values, others[name])
+            yield _no_input(owner, name, others[name])
         elif name not in columns:
             yield must_be(owner, "column with missing values", "one of the table's", name, did_you_mean(name, columns))
-        elif not values:
+        elif empty:
+            got = None if empty[0] is None else float(empty[0])
+            hint = "Empty cells are gaps without it."
+            yield must_be(owner, f"missing value of column {name!r}", "a number, a text or a date", got, hint)
+        elif not values_of(options.missing, name):
             yield must_be(owner, f"missing values of column {name!r}", "at least one value", "none")
+
+
+def _no_input(owner: str, name: str, hint: str) -> str:
+    return must_be(owner, "column with missing values", "an input", name, hint)
 
 
 def unseen(options: ReadOptions, blocks: Callable[[str], Iterable[pl.Series]]) -> Iterator[tuple[str, str]]:
@@ -232,9 +258,7 @@ def left_out_faults(owner: str, columns: Iterable[Column], options: ReadOptions)
     """Yield a sentence for every column with values for missing cells that is an id, and so no input."""
     for column in columns:
         if column.name in options.missing and column.kind == "id":
-            values = ", ".join(values_of(options.missing, column.name))
-            hint = f"It is left out as an id: {column.reason}."
-            yield must_be(owner, f"missing value of column {column.name!r}", "one of an input", values, hint)
+            yield _no_input(owner, column.name, f"It is left out as an id: {column.reason}.")
 
 
 def _number(text: str) -> float | None:
