@@ -147,6 +147,13 @@ def test_the_column_of_groups_is_refused_by_name(place, capsys):
         assert "got '-998'" in err
 
 
+def test_a_time_that_is_missing_is_refused_as_an_empty_one(place, capsys):
+    written(place / "t.csv", "-999", 12)
+    assert cli.run(["train", "t.csv", "--target", "y", "--time", "x3", "--missing", "x3=-999"]) == 2
+    assert "time must be without gaps, got '12 missing'" in capsys.readouterr().err
+    assert cli.run(["train", "t.csv", *PLAIN, "--epochs", "1", "--time", "a", "--missing", "x3=-999"]) == 0
+
+
 def test_a_stream_takes_it(place, capsys):
     import polars as pl
 
