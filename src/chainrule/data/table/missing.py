@@ -114,10 +114,19 @@ def _form(text: pl.Series, values: Iterable[str], decimal: str | None) -> Number
     from chainrule.data.table.numbers import plain_numbers
 
     known = _format(decimal)
-    if not any(_number(value) is None and _has_digit(value) for value in values):
+    if not any(_number(value) is None and _is_written_number(value) for value in values):
         return known
     found = interpret(text.filter(plain_numbers(text).is_null()).drop_nulls(), decimal)
     return found.written or known
+
+
+@lru_cache(maxsize=1000)
+def _is_written_number(value: str) -> bool:
+    import polars as pl
+
+    from chainrule.data.table.cells import interpret
+
+    return _has_digit(value) and interpret(pl.Series([value])).kind == "number"
 
 
 def _format(decimal: str | None) -> NumberFormat | None:
