@@ -130,6 +130,30 @@ def test_a_column_left_out_or_a_source_without_columns_is_refused(place, capsys)
     assert "--missing must be left out for this source" in capsys.readouterr().err
 
 
+def test_the_column_of_groups_is_refused_by_name(place, capsys):
+    import polars as pl
+
+    written(place / "t.csv", "-999", 12)
+    frame = pl.read_csv(place / "t.csv").with_row_index("row").with_columns(g=pl.col("row") % 9).drop("row")
+    frame.write_csv(place / "g.csv")
+    frame.write_parquet(place / "g.parquet", row_group_size=100)
+    line = ["--target", "y", "--group", "g", "--missing", "g=3,x3=-998"]
+    runs = {"g.csv": ["train", "g.csv"], "g.parquet": ["train", "g.parquet", "--max-memory", "4MB"]}
+    runs["doctor"] = ["doctor", "g.csv"]
+    for own in runs.values():
+        assert cli.run([*own, *line]) == 2
+        err = capsys.readouterr().err
+        assert f"{own[1]}: column with missing values must be an input, got 'g'. It is the group (--group" in err
+        assert "got '-998'" in err
+
+
+def test_a_time_that_is_missing_is_refused_as_an_empty_one(place, capsys):
+    written(place / "t.csv", "-999", 12)
+    assert cli.run(["train", "t.csv", "--target", "y", "--time", "x3", "--missing", "x3=-999"]) == 2
+    assert "time must be without gaps, got '12 missing'" in capsys.readouterr().err
+    assert cli.run(["train", "t.csv", *PLAIN, "--epochs", "1", "--time", "a", "--missing", "x3=-999"]) == 0
+
+
 def test_a_stream_takes_it(place, capsys):
     import polars as pl
 

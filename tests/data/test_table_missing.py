@@ -14,7 +14,7 @@ import pytest
 
 from chainrule import TableRegressor
 from chainrule.data import load
-from chainrule.data.stream.dataset import open_dataset
+from chainrule.data.stream.dataset import StreamedDataset, open_dataset
 from chainrule.data.table import ReadOptions, describe
 from chainrule.data.table.schema_plain import schema_from_plain, schema_to_plain
 from chainrule.errors import DataWarning, FormatError, InvalidValueError
@@ -109,6 +109,48 @@ def test_a_value_counts_as_it_was_rounded_to_single_precision():
         assert np.isnan(schema.encode("t", {"x": cell, "z": 1})[0, 0])
 
 
+SPELLINGS = {
+    "a unit in one cell": (" kg", ["-999 kg", "-999", "-999.0"], ["-999 kg"]),
+    "a unit, typed without": (" kg", ["-999 kg", "-999"], [-999]),
+    "another number of decimals": ("", ["9,9", "9,90", "9,9000"], ["9,90"]),
+    "a point": ("", ["9,90"], [9.9]),
+    "a word beside": ("", ["9,9", "9,90", "unknown"], ["9,90", "unknown"]),
+    "a word beside a number": ("", ["-9999,00", "unknown"], [-9999, "unknown"]),
+}
+
+
+@pytest.mark.parametrize("case", SPELLINGS)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_value_is_a_number_however_its_column_writes_it(tmp_path, case, streamed):
+    unit, codes, values = SPELLINGS[case]
+    cells = [f"{x:.2f}".replace(".", ",") + unit for x in RNG.normal(50, 20, N - len(codes))]
+    frame = pl.DataFrame({"x": cells + codes, "z": RNG.normal(size=N), "y": RNG.normal(size=N)})
+    expected = describe("t", frame.with_columns(x=pl.Series([*cells, *[None] * len(codes)])), "y")
+    if streamed:
+        frame.write_parquet(tmp_path / "t.parquet")
+        schema = open_dataset(tmp_path / "t.parquet", "y", missing={"x": values}).schema
+    else:
+        schema = describe("t", frame, "y", ReadOptions(missing={"x": values}))
+        frame.write_csv(tmp_path / "t.csv")
+        file = load(tmp_path / "t.csv", "y", read=ReadOptions(missing={"x": values}))
+        same = replace(expected.columns[0], written=file.schema.columns[0].written)
+        assert bare(file.schema) == bare(replace(expected, columns=(same, *expected.columns[1:])))
+        for cell in codes:
+            assert np.isnan(file.schema.encode("t", {"x": cell, "z": 0.5})[0, 0])
+    assert bare(schema) == bare(expected)
+    assert schema.warnings == ()
+    assert np.isnan(schema.encode("t", frame.tail(len(codes)))[:, 0]).all()
+    for cell in codes:
+        assert np.isnan(schema.encode("t", {"x": cell, "z": 0.5})[0, 0])
+
+
+def test_a_value_with_a_unit_is_not_the_number_of_a_column_without():
+    frame = pl.DataFrame({"x": [*map(str, RNG.integers(0, 9, 30)), "5", "5 kg"], "z": RNG.normal(size=32)})
+    schema = describe("t", frame, None, ReadOptions(missing={"x": ["5 kg"]}))
+    assert schema.columns[0].gaps == 1
+    assert not np.isnan(schema.encode("t", {"x": "5", "z": 1})[0, 0])
+
+
 def test_an_old_description_is_read_and_a_new_one_without_values_is_as_before():
     frame = pl.DataFrame({"x": [1.0, 2.0, 5.0]})
     plain = schema_to_plain(describe("t", frame, None))
@@ -134,9 +176,9 @@ def test_all_faults_are_named_at_once(tmp_path):
     assert "missing value of column 'age' must be the value of a cell, got '-8'." in lines
     assert "got '-7'" in lines
     assert "got '-9'" not in lines
-    assert "It is the target" in lines
-    assert "It is left out as an id." in lines
-    with pytest.raises(InvalidValueError, match="open_dataset: missing must be left out for arrays"):
+    assert "t.csv: column with missing values must be an input, got 'y'. It is the target" in lines
+    assert "t.csv: column with missing values must be an input, got 'id'. It is left out as an id." in lines
+    with pytest.raises(InvalidValueError, match="open_dataset: missing must be None for arrays, got"):
         open_dataset(np.eye(3), np.arange(3), missing={"x0": [1]})
 
 
@@ -154,6 +196,36 @@ def test_an_id_found_by_the_rules_has_no_missing_value():
         describe("t", frame, None, ReadOptions(missing={"id": [-5]}))
 
 
+def test_the_key_of_a_stream_has_no_missing_value(tmp_path):
+    frame = pl.DataFrame({"g": [1, 2, 3] * 9, "x": [1.5, 2, 3] * 9, "y": [1.5, 2, 4] * 9})
+    frame.write_parquet(tmp_path / "t.parquet")
+    with pytest.raises(InvalidValueError) as error:
+        _ = open_dataset(tmp_path / "t.parquet", "y", key="g", missing={"g": [2], "x": [-7]}).schema
+    assert "t.parquet: column with missing values must be an input, got 'g'. It is the group" in str(error.value)
+    assert "got '-7'" in str(error.value)
+
+
+def test_what_is_no_mapping_or_no_value_is_refused(tmp_path):
+    frame = pl.DataFrame({"x": [1.5, 2, 3] * 9, "y": [1.5, 2, 4] * 9})
+    frame.write_parquet(tmp_path / "t.parquet")
+    for missing in (["x"], "x", 5):
+        with pytest.raises(
+            InvalidValueError, match="open_dataset: missing must be a mapping of columns to values, got"
+        ):
+            open_dataset(tmp_path / "t.parquet", "y", missing=missing)
+    for value in (None, [None], [2, None], [float("nan")], np.array([np.nan], np.float32)):
+        with pytest.raises(InvalidValueError, match=r"column 'x' must be a number, a text or a date, got (None|nan)"):
+            _ = open_dataset(tmp_path / "t.parquet", "y", missing={"x": value}).schema
+        with pytest.raises(InvalidValueError, match="Empty cells are gaps without it"):
+            describe("t", frame, "y", ReadOptions(missing={"x": value}))
+
+
+def test_arrays_are_no_table_with_values_for_missing_cells_either():
+    arrays = open_dataset(np.eye(3), np.arange(3)).opened
+    options = ReadOptions(missing={"x0": [1]})
+    assert not StreamedDataset(arrays, "target", 2**20, 0, options=options).is_table
+
+
 def test_an_estimator_takes_them_and_warns_of_a_value_that_its_rows_lack():
     coded, gapped, missing = tables("whole numbers")
     y = coded["y"].to_numpy()
@@ -164,6 +236,10 @@ def test_an_estimator_takes_them_and_warns_of_a_value_that_its_rows_lack():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         TableRegressor(missing={"x": -998}, **settings).fit(gapped.drop("y"), y)
-    assert any("no cell '-998'" in str(each.message) for each in caught if each.category is DataWarning)
+    assert any(
+        "column 'x': no cell is '-998', a value that means a missing cell (missing)" in str(each.message)
+        for each in caught
+        if each.category is DataWarning
+    )
     with pytest.raises(InvalidValueError, match="missing must be a mapping of columns to values"):
         TableRegressor(missing=[-999]).fit(coded, y)

@@ -68,6 +68,43 @@ def test_every_format_takes_the_values_for_gaps(models, name, kind):
     assert abs(model.predict(other) - expected).max() > 1e-3
 
 
+WRITTEN = {
+    "a unit": ("{:.0f} kg", "-999 kg", ["-999 kg", "-999", "-999.0", -999, -999.0]),
+    "a decimal comma": ("{:.2f}", "9,9", ["9,9", "9,90", "9.9", 9.9]),
+    "both, and thousands": ("{:.2f} kg", "-9.999,5 kg", ["-9.999,5 kg", "-9999,50", "-9999.5", -9999.5]),
+}
+
+
+@pytest.fixture(scope="module", params=WRITTEN)
+def written(request):
+    """Return a model of a column of texts that are numbers, spellings of its value, and another cell."""
+    form, value, same = WRITTEN[request.param]
+    rng = np.random.default_rng(0)
+    x = rng.normal(50, 20, N)
+    cells = [form.format(each).replace(".", ",") for each in x]
+    cells[:4] = [value] * 4
+    frame = pl.DataFrame({"x": cells, "z": rng.normal(size=N)})
+    model = TableRegressor(missing={"x": value}, seconds=None, preset={"members": 1}, random_state=0)
+    return model.fit(frame, x + rng.normal(size=N)).model_, same, cells[9]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_value_written_as_its_column_is_the_same_number_in_every_format(written, name):
+    model, same, other = written
+    rows = [{"x": cell, "z": 0.5} for cell in (*same, None, other)]
+    expected = model.predict(rows)
+    alone = [model.predict([row])[0] for row in rows]
+    assert np.allclose(alone, expected, rtol=1e-6)
+    assert len(set(alone[:-1])) == 1
+    assert alone[-1] != alone[0]
+    plan = lower(model)
+    typed = [{"x": same[-1], "z": 0.5}, *rows[-2:]]
+    ran = exporter(name).run(exporter(name).write(plan, ExportOptions()), plan, ExportOptions(), typed)
+    if ran is None:
+        pytest.skip(f"{exporter(name).runtime} is not installed")
+    assert np.allclose(ran.answers.numbers[:, 0], expected[-3:], rtol=1e-5)
+
+
 def test_a_text_of_words_says_that_no_file_knows_its_values():
     words = [f"word{i} and word{i % 7} of {i}" for i in range(80)] + ["nothing was said here"] * 3
     rng = np.random.default_rng(0)

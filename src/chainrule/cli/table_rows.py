@@ -117,15 +117,18 @@ def read_rows(path: Path, options: o.TrainOptions, reading: ReadOptions) -> Tabl
     """
     from chainrule.data.table import read_file, read_target
     from chainrule.data.table.frames import FrameRows
-    from chainrule.data.table.kinds import check_missing
+    from chainrule.data.table.kinds import check_missing, with_gaps
+    from chainrule.data.table.missing import GROUP
 
     file = read_file(path, reading)
     found = read_target(file.name, file.frame, options.target, options.task)
     if reading.missing:
-        check_missing(file.name, file.frame.columns, reading, found.name, lambda name: [file.frame[name]])
+        hidden = {} if options.group is None else {options.group: GROUP}
+        check_missing(file.name, file.frame.columns, reading, found.name, lambda name: [file.frame[name]], hidden)
     frame = FrameRows(file.frame, None if found.kept.all() else np.flatnonzero(found.kept))
     groups = _key(file.name, frame, options.group, "--group", found.name)
-    times = _key(file.name, frame, options.time, "--time", found.name)
+    timed = frame if options.time is None else with_gaps(frame, reading)
+    times = _key(file.name, timed, options.time, "--time", found.name)
     return TableRows(file.name, frame, found.y, found, file.facts, options.group, groups, times)
 
 

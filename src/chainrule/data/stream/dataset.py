@@ -96,10 +96,12 @@ def open_dataset(
             raise InvalidValueError(must_be("open_dataset", option, "the name of a column", column, hint))
     if key is not None and key == name:
         raise InvalidValueError(must_be("open_dataset", "key", "another column than the target", key))
+    if missing is not None and not isinstance(missing, Mapping):
+        raise InvalidValueError(must_be("open_dataset", "missing", "a mapping of columns to values", missing))
     options = ReadOptions(kinds=dict(columns or {}), drop=tuple(drop), missing=dict(missing or {}))
     dataset = StreamedDataset(opened, name, memory, int(seed), task, options, key)
     if missing and not dataset.is_table:
-        raise InvalidValueError(must_be("open_dataset", "missing", "left out for arrays", dict(missing)))
+        raise InvalidValueError(must_be("open_dataset", "missing", "None for arrays", dict(missing)))
     return dataset
 
 
@@ -196,16 +198,17 @@ class StreamedDataset:
     @cached_property
     def is_table(self) -> bool:
         """Whether the columns are described, as those of a table are; those of arrays are numbers."""
-        return not isinstance(self.source, ArraySource) and TARGET not in self.source.columns
+        return not isinstance(self.opened, ArraySource) and TARGET not in self.opened.columns
 
     @cached_property
     def draft(self) -> Draft:
         """What the columns are, found out in a pass over the files, but for quartiles that another pass ends."""
         from chainrule.data.stream.described import draft_of
+        from chainrule.data.table.missing import GROUP
 
-        source, keys = self.source, () if self.key is None else (self.key,)
-        shown, whole = (_Without(each, keys) if keys else each for each in (source, self.opened))
-        return draft_of(source.name, shown, self.target, self.options, self.max_memory // 2, whole)
+        source, hidden = self.source, {} if self.key is None else {self.key: GROUP}
+        shown, whole = (_Without(each, tuple(hidden)) if hidden else each for each in (source, self.opened))
+        return draft_of(source.name, shown, self.target, self.options, self.max_memory // 2, whole, hidden)
 
     @property
     def schema(self) -> TableSchema:

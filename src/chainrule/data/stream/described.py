@@ -7,7 +7,7 @@ In: a source and what the user says about columns. Out: a `TableSchema`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -136,7 +136,13 @@ def describe_stream(owner: str, source: Source, target: str, options: ReadOption
 
 
 def draft_of(
-    owner: str, source: Source, target: str, options: ReadOptions, memory: int, opened: Source | None = None
+    owner: str,
+    source: Source,
+    target: str,
+    options: ReadOptions,
+    memory: int,
+    opened: Source | None = None,
+    hidden: Mapping[str, str] | None = None,
 ) -> Draft:
     """Find out what every column of a streamed table is, but for quartiles that another pass would end.
 
@@ -154,12 +160,14 @@ def draft_of(
         Bytes that this may take.
     opened : Source, default=None
         The rows with values in place of gaps where the user named such values.
+    hidden : mapping of str to str, default=None
+        Columns that are not described, with the reason.
 
     Returns
     -------
     Draft
     """
-    check_missing(owner, source.columns, options, target, lambda name: _cells(opened or source, name))
+    check_missing(owner, source.columns, options, target, lambda name: _cells(opened or source, name), hidden)
     names = [name for name in source.columns if name != target]
     head = _head(source)
     n = source.manifest.rows
@@ -176,14 +184,15 @@ def draft_of(
     for few in _batches([name for name in names if name not in found and sizes[name] <= memory], sizes, memory):
         frame = _whole(source, few)
         for name in few:
-            found[name] = column_of(owner, frame[name], options.kinds.get(name), options.decimal)
+            missing = values_of(options.missing, name)
+            found[name] = column_of(owner, frame[name], options.kinds.get(name), options.decimal, missing)
     large = [name for name in names if name not in found]
     found |= _large(owner, source, [head[name] for name in large], options, memory)
     columns, warnings = assembled(
         owner, [found[name] for name in names], target, options, lambda a, b: _equal(source, a, b)
     )
     raise_all(left_out_faults(owner, columns, options))
-    columns = [with_values(each, values_of(options.missing, each.name)) for each in columns]
+    columns = [with_values(each, values_of(options.missing, each.name), options.decimal) for each in columns]
     warnings += leaks(head, [column.name for column in columns if column.used], head[target])
     return Draft(source, TableSchema(tuple(columns), target, tuple(warnings)), search, memory)
 

@@ -17,7 +17,7 @@ from chainrule.data.table.calendar import DAY, part
 from chainrule.data.table.cells import TEXT, clean_text, interpret, loose_numbers, without_marks
 from chainrule.data.table.dates import microseconds, mostly_dates
 from chainrule.data.table.gaps import MARKS, is_gap, label, label_marks
-from chainrule.data.table.missing import cleared
+from chainrule.data.table.missing import cleared, in_numbers
 from chainrule.data.table.schema import Column, NumberFormat, NumberRange
 from chainrule.data.table.shell import list_text, option_text
 from chainrule.data.table.values import text_of
@@ -69,10 +69,13 @@ class Cells:
 def column_of(
     owner: str, cells: pl.Series, asked: str | None, decimal: str | None, missing: Sequence[str] = ()
 ) -> tuple[Column, str]:
-    """Return what a column is, with a warning about its cells if there is one; `missing` are values that mean a gap."""
-    kind, typed = typed_cells(owner, cleared(cells, missing, decimal), asked, decimal)
+    """Return what a column is, with a warning about its cells if there is one.
+
+    `missing` are values that mean a gap. The cells have gaps for them; others may be the same number or date.
+    """
+    kind, typed = typed_cells(owner, cells, asked, decimal)
     if missing and kind in ("number", "date"):
-        values = cleared(typed.values, missing)
+        values = cleared(typed.values, in_numbers(missing, typed.written), decimal)
         typed = replace(typed, values=values, gaps=values.null_count())
     reason = f"asked for (--columns {cells.name}={asked})" if asked else typed.reason
     if asked == "id":

@@ -5,7 +5,7 @@ In: a frame and the name of its target. Out: a `TableSchema`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -73,8 +73,11 @@ def describe(
     columns, warnings = assembled(owner, found, target, options, lambda a, b: equal_cells(frame[a], frame[b]))
     raise_all(left_out_faults(owner, columns, options))
     for name, value in unseen(options, lambda name: [given[name]]):
-        warnings.append(f"column {name!r} has no cell {value!r} in these rows, which means a missing one in others.")
-    columns = [with_values(each, values_of(options.missing, each.name), given[each.name]) for each in columns]
+        what = f"no cell is {value!r}, a value that means a missing cell (missing)"
+        warnings.append(f"column {name!r}: {what}; it has no effect on these rows.")
+    columns = [
+        with_values(each, values_of(options.missing, each.name), options.decimal, given[each.name]) for each in columns
+    ]
     y = frame[target] if target is not None and target in frame.columns else y
     if y is not None:
         warnings += leaks(frame, [column.name for column in columns if column.used], y)
@@ -113,25 +116,34 @@ def check_missing(
     options: ReadOptions,
     target: str | None,
     blocks: Callable[[str], Iterable[pl.Series]],
+    hidden: Mapping[str, str] | None = None,
 ) -> None:
     """Raise one error for options that name no column or kind, and for values of missing cells that no cell has.
 
-    `blocks` gives all cells of a column, part by part.
+    `blocks` gives all cells of a column, part by part. `hidden` says of columns that are not described why they are no
+    inputs.
     """
-    known = {name: given for name, given in options.missing.items() if name in columns and name != target}
+    left_out = {target, *(hidden or ())}
+    known = {name: given for name, given in options.missing.items() if name in columns and name not in left_out}
     found = unseen_faults(owner, replace(options, missing=known), blocks)
-    raise_all([*option_faults(owner, columns, options, target), *found])
+    raise_all([*option_faults(owner, columns, options, target, hidden), *found])
 
 
-def option_faults(owner: str, columns: Sequence[str], options: ReadOptions, target: str | None = None) -> Iterator[str]:
-    """Yield a sentence for every option that names no column or kind."""
+def option_faults(
+    owner: str,
+    columns: Sequence[str],
+    options: ReadOptions,
+    target: str | None = None,
+    hidden: Mapping[str, str] | None = None,
+) -> Iterator[str]:
+    """Yield a sentence for every option that names no column or kind; `hidden` as for `check_missing`."""
     for name in (*options.kinds, *options.drop):
         if name not in columns:
             yield must_be(owner, "column", "one of the table's", name, did_you_mean(name, columns))
     for name, kind in options.kinds.items():
         if kind not in CHOICES:
             yield must_be(owner, f"kind of column {name!r}", " or ".join(CHOICES), kind, did_you_mean(kind, CHOICES))
-    yield from missing_faults(owner, columns, options, target)
+    yield from missing_faults(owner, columns, options, target, hidden)
 
 
 def _dropped(column: Column) -> Column:
