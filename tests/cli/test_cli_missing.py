@@ -6,12 +6,17 @@ In: tables with codes and mistyped cells. Out: printed commands, which run and g
 import json
 import re
 import shlex
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from chainrule import cli
+from chainrule.cli.doctor_report import show_report
+from chainrule.doctor.rules.finding import make_finding
+from chainrule.doctor.vocabulary.records import Fix, Report
 from chainrule.io import load_model
+from chainrule.pipeline.option_names import COMMAND_LINE, Setting
 from chainrule.report import matplotlib
 
 N = 400
@@ -165,3 +170,31 @@ def test_a_stream_takes_it(place, capsys):
     assert after["test"]["rmse"] < 0.9 * before["test"]["rmse"]
     assert cli.run([*line, "--missing", "x3=-998"]) == 2
     assert "got '-998'" in capsys.readouterr().err
+
+
+def mild(path):
+    """Write a table whose worst column is of little use, with a code in it, and one target far from all others."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(50, 10, size=(N, 3)).round(2)
+    y = X[:, 0] + 0.5 * X[:, 1] + rng.normal(0, 3, N)
+    X[rng.permutation(N)[:12], 2] = -999
+    y[7] = 1e6
+    rows = np.column_stack([X, y])
+    path.write_text("a,b,c,y\n" + "\n".join(",".join(f"{cell:.2f}" for cell in row) for row in rows))
+
+
+@pytest.mark.parametrize(("symptom", "told"), [("strange-cells", True), ("duplicate-feature", False)])
+def test_of_a_healthy_training_a_line_says_what_the_user_can_put_right(symptom, told):
+    fix = Fix("Correct these cells, or read them as missing.", (Setting("missing", (("c", "-999"),)),))
+    found = make_finding(symptom, "info", "'c' is odd", meaning="", measured="-999 in 12 rows", usual="", fix=fix)
+    printed = []
+    show_report(SimpleNamespace(print=printed.append), Report("healthy", (found,), None, interface=COMMAND_LINE))
+    line = "'c' is odd: -999 in 12 rows. Correct these cells, or read them as missing.  --missing c=-999"
+    assert list(map(str, printed[1:])) == [line] * told
+
+
+@pytest.mark.filterwarnings("ignore:train. the target")
+def test_what_is_left_out_of_the_training_is_in_none_of_its_scores(place, capsys):
+    mild(place / "mild.csv")
+    summary = scores(["train", "mild.csv", *PLAIN, "--epochs", "60", "--lr", "0.01"], capsys)
+    assert min(summary[name]["r2"] for name in ("train", "validation", "test")) > 0.5

@@ -100,9 +100,15 @@ class Cards:
 
 
 def show_report(out: Any, report: Report, folder: Path | None = None, shown: Sequence[str] = ()) -> None:
-    """Print the verdict, and the first cards of what is wrong, except the symptoms that were `shown` before."""
+    """Print the verdict, and the first cards of what is wrong, except the symptoms that were `shown` before.
+
+    Of a healthy training, print what the user should know of the table in a line each.
+    """
     out.print(terminal.verdict_line(report))
     if report.healthy:
+        for finding in report.findings:
+            if finding.entry.is_told:
+                out.print(terminal.information_line(finding, report.interface))
         return
     ill = [finding for finding in report.findings if finding.severity != "info"]
     now = [finding for finding in ill if finding.symptom not in shown][: MOST_CARDS - len(shown)]

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from chainrule import doctor as the_doctor
+from chainrule.arrays import Array
 from chainrule.cli import distributed as d
 from chainrule.cli import options as o
 from chainrule.cli.doctor_report import Cards, command_line, improved_options, show_report
@@ -34,8 +35,10 @@ from chainrule.cli.table import TableOptions, choose_preset
 from chainrule.cli.table_run import run_table
 from chainrule.cli.unused import option_flag, refuse, source_facts, typed, typed_line
 from chainrule.constraints import OneOf
+from chainrule.data import Dataset
 from chainrule.doctor import DoctorMonitor, examine_problem
 from chainrule.doctor.trials.proposals import needs_repair
+from chainrule.engines import Rows
 from chainrule.errors import InvalidValueError, must_be, raise_all
 from chainrule.io.staging import UnfinishedFolder
 from chainrule.model import Model
@@ -284,8 +287,15 @@ def _repaired(outcome: TrainOutcome, watched: _Watching) -> TrainOutcome:
 
 
 def summary_of(loaded: LoadedProblem, model: Model, run: Run) -> dict[str, Any]:
-    """Return the scores of all parts and the facts of a run, as its folder keeps them."""
-    scores = {name: evaluate_model(model, part.X, part.y) for name, part in available_parts(loaded.parts).items()}
+    """Return the scores of all parts and the facts of a run, as its folder keeps them.
+
+    Rows that the training leaves out, such as those with a target far from all others, are in no score of its parts.
+    """
+    used = {"train": loaded.problem.rows, "validation": loaded.problem.validation}
+    scores = {
+        name: evaluate_model(model, *_counted(part, used.get(name)))
+        for name, part in available_parts(loaded.parts).items()
+    }
     return {
         **scores,
         "seconds": run.seconds,
@@ -295,6 +305,13 @@ def summary_of(loaded: LoadedProblem, model: Model, run: Run) -> dict[str, Any]:
         "engine": run.engine,
         "parameters": model.net.size,
     }
+
+
+def _counted(part: Dataset, rows: Rows | None) -> tuple[Array, Array]:
+    """Return the inputs and targets of a part without the rows that have weight 0."""
+    if rows is None or len(rows) != len(part.y) or rows.c.all():
+        return part.X, part.y
+    return part.X[rows.c > 0], part.y[rows.c > 0]
 
 
 def _plain(outcome: TrainOutcome, folder: Path) -> dict[str, Any]:

@@ -88,6 +88,14 @@ def _cost(report: Report) -> str:
     return f"{probes} probe{'' if probes == 1 else 's'}, {took}"
 
 
+def information_line(finding: Finding, interface: str = COMMAND_LINE) -> Text:
+    """Return a finding that does not make the training worse in one line, with the fix as the user types it."""
+    from rich.text import Text
+
+    fix = "  ".join(filter(None, (finding.fix.text, finding.fix.line(interface))))
+    return Text(f"{finding.title}: {finding.measured}. {fix}")
+
+
 def card(finding: Finding, interface: str = COMMAND_LINE) -> Text:
     """Return a finding as text: severity, title, meaning, what was measured and tested, the fix as the user types it."""
     from rich.text import Text

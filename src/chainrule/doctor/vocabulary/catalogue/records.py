@@ -121,6 +121,8 @@ class Symptom:
         Whether its rule must draw the initial weights itself.
     checks_custom_code : bool
         Whether its preflight check always runs for layers, losses and optimizers written by the user.
+    is_told : bool
+        Commands say it even where it is information: single values or columns that the user alone can put right.
     yields_to_proof : bool
         A check that many causes fail: a cause that a trial confirms comes first, and a network that does well passes it.
     is_background : bool
@@ -156,6 +158,7 @@ class Symptom:
     during_training: bool = False
     draws_weights: bool = False
     checks_custom_code: bool = False
+    is_told: bool = False
     yields_to_proof: bool = False
     is_background: bool = False
     by_rule: bool = True

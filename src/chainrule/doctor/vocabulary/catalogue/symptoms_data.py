@@ -20,6 +20,7 @@ DATA = (
         Area.DATA,
         "A column holds values far from all others, such as codes for missing values, that are read as numbers.",
         remedies=("fill-strange-cells",),
+        is_told=True,
     ),
     Symptom(
         "wild-targets",
@@ -45,6 +46,7 @@ DATA = (
         "An input column counts the rows, which says nothing about new rows.",
         self_evident=True,
         fit_possible=True,
+        is_told=True,
     ),
     Symptom(
         "validation-differs",
