@@ -341,3 +341,11 @@ def test_the_file_of_a_pack_is_plain_safetensors(tmp_path):
         assert sorted(file.keys()) == ["buffers.0", "buffers.1", "nodes.0", "nodes.1", "w.0", "w.1"]
     assert [member["weight"] for member in header["members"]] == [0.75, 0.25]
     assert header["schema"]["columns"][0]["name"] == "age"
+
+
+@pytest.mark.parametrize("figure", ["center", "lowest"])
+def test_a_whole_number_too_large_for_a_column_is_refused(tmp_path, figure):
+    header, tensors = parts_of(MODELS["plain"])
+    put("schema", "columns", 1, "numbers", 0, figure, value=10**400)(header, tensors)
+    with pytest.raises(FormatError, match="ranges and counts must be numbers that training could find"):
+        forged(tmp_path / "m", header, tensors)

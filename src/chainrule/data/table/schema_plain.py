@@ -6,6 +6,7 @@ with which rows can be encoded.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
@@ -38,7 +39,7 @@ _MOST_HASHED = 100_000
 _LATEST = 2**62
 """Microseconds since 1970 that a date can have."""
 
-_LARGEST = 1.8e308
+_LARGEST = sys.float_info.max
 _PARTS = ("days", "month", "weekday", "day", "hour")
 
 
