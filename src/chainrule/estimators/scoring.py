@@ -30,9 +30,8 @@ def scorer(estimator: BaseEstimator, validation: tuple[Any, ...], weighted: bool
     """Return a function that scores a model as this estimator would be scored with it; greater is better.
 
     Weights of the validation rows count where there are some and the scorer takes `sample_weight`; for another scorer, rows
-    of weight 0 are left out. The rows are checked
-    already and have no names any more, so the estimator that the scorer sees has none either: otherwise scikit-learn would
-    warn of them at every epoch.
+    of weight 0 are left out. The rows are checked already and have no names any more, so the estimator that the scorer sees
+    has none either: otherwise scikit-learn would warn of them at every epoch.
     """
     X, y, weights = validation
     counted = weights > 0

@@ -24,7 +24,7 @@ class Limits:
     surest: float = 0.98
     """The largest probability that a network is believed to mean."""
     some_noise: float = 0.15
-    """Share of a constant's mistakes that quick models leave from which such a remedy must remove a tenth of it."""
+    """Share of a constant's mistakes that quick models leave from which `general_gain` is asked for; else a twentieth."""
     reducible_least: float = 0.25
     """Share of its mistakes or loss that a network may lose at least, however much of them quick models leave."""
     rate_past: float = 0.1
